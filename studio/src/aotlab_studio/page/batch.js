@@ -2,14 +2,15 @@
 /** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
-import { addIcons, askOutdated, connectUser, countText, createElement, element, onSubmit, RowList, showStatus } from './dom.js';
+import { request } from './connection.js';
+import { addIcons, askOutdated, connectUser, countText, createElement, element, onSubmit, RowList, showError, showMessage } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
 /** Milliseconds between two refreshes. */
 const INTERVAL = 5000;
 
-/** HTTP status of a request that asks what to do about outdated frames. */
+/** HTTP status that asks what to do about outdated frames. */
 const OUTDATED = 428;
 
 class BatchPage {
@@ -21,7 +22,7 @@ class BatchPage {
     this.list = new RowList(element('clips'), ({ name }) => name, (clip) => this.createRow(clip));
     /** Whether the list could not be read. */
     this.hasFailed = false;
-    connectUser(() => showStatus(''));
+    connectUser(() => showMessage(''));
     element('filter').append(...makeStatusOptions());
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
@@ -40,12 +41,12 @@ class BatchPage {
   async refresh() {
     try {
       this.clips = await fetchClips('');
-      if (this.hasFailed) showStatus('');
+      if (this.hasFailed) showMessage('');
       this.hasFailed = false;
       this.show();
     } catch (error) {
       this.hasFailed = true;
-      this.showError(error);
+      showError(error);
     }
   }
 
@@ -77,7 +78,7 @@ class BatchPage {
       field.defaultValue = field.value; // nothing is being typed
       isSending = true;
       const message = { status: list.value, note, digest: shownClip?.digest }; // of the masks that the row shows
-      if (this.requireName() && await this.post(`clips/${address}`, message)) showStatus('');
+      if (this.requireName() && await this.post(`clips/${address}`, message)) showMessage('');
       isSending = false;
       await this.refresh();
     };
@@ -101,20 +102,20 @@ class BatchPage {
   async trackAll() {
     if (!this.requireName()) return;
     const answer = await this.post('track', null);
-    if (answer) showStatus(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
+    if (answer) showMessage(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
     await this.refresh();
   }
 
   /** Write the masks of all corrected and accepted clips. */
   async exportClips() {
-    showStatus('Exporting…');
+    showMessage('Exporting…');
     const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'));
     const answer = await this.post('export', [...boxes].map((box) => box.name));
     if (!answer) return;
     const { names, problems, left_out: leftOut } = await answer.json();
     const sentences = [`${countText(names.length, 'clip')} exported.`, ...problems];
     if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
-    showStatus(sentences.join(' '), problems.length > 0);
+    showMessage(sentences.join(' '), problems.length > 0);
   }
 
   /**
@@ -125,21 +126,21 @@ class BatchPage {
    */
   async post(address, values) {
     try {
-      const answer = await fetch(address, { method: 'POST', body: JSON.stringify(values) });
+      const answer = await request(address, { method: 'POST', body: JSON.stringify(values) }, OUTDATED);
       if (answer.ok) return answer;
-      const refusal = answer.status === OUTDATED ? await answer.json() : { error: await answer.text() };
-      const outdated = refusal.choices && await askOutdated(refusal);
+      const refusal = await answer.json();
+      const outdated = await askOutdated(refusal);
       if (outdated) return await this.post(address, { ...values, outdated });
       throw new Error(refusal.error);
     } catch (error) {
-      this.showError(error);
+      showError(error);
     }
     return undefined;
   }
 
   openNext() {
     const found = findNext(this.clips);
-    if (!found) showStatus('No clip needs work.');
+    if (!found) showMessage('No clip needs work.');
     else if (this.requireName()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
   }
 
@@ -147,15 +148,9 @@ class BatchPage {
   requireName(event) {
     if (element('person').value.trim()) return true;
     event?.preventDefault();
-    showStatus('Type your name first, so that others see who has a clip open.', true);
+    showMessage('Type your name first, so that others see who has a clip open.', true);
     element('person').focus();
     return false;
-  }
-
-  /** @param {unknown} error a `TypeError` if nothing answers */
-  showError(error) {
-    const advice = error instanceof TypeError ? '. Is the program still running?' : '';
-    showStatus(`${error instanceof Error ? error.message : error}${advice}`, true);
   }
 }
 

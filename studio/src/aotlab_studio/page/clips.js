@@ -1,8 +1,8 @@
 // @ts-check
 /** A batch of clips: list from the server, status, next clip. */
 
-import { fetchOk } from './connection.js';
-import { createElement, element, elements } from './dom.js';
+import { request } from './connection.js';
+import { createElement, element, elements, showError, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -13,7 +13,7 @@ export const STATUSES = ['open', 'in progress', 'corrected', 'accepted', 'reject
 
 /** @param {string} base address of the batch @returns {Promise<Clip[]>} first those to look at first */
 export async function fetchClips(base) {
-  return (await fetchOk(`${base}clips`)).json();
+  return (await request(`${base}clips`)).json();
 }
 
 /**
@@ -93,9 +93,9 @@ export class ClipHeader {
     try {
       const found = findNext(await fetchClips('../../'), this.app.name);
       if (found) location.assign(`../${encodeURIComponent(found.name)}/`);
-      else this.app.showMessage('No other clip needs work.');
+      else showMessage('No other clip needs work.');
     } catch (error) {
-      this.app.showError(error);
+      showError(error);
     }
   }
 }

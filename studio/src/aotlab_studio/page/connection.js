@@ -13,15 +13,17 @@
 
 /** Bytes that a browser sends for a page that is closed; more is sent while it asks. */
 const MAX_KEEPALIVE = 60000;
+const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
 /**
- * Request an address; throw the text of the answer if it is refused.
+ * Request an address; throw the text of an answer that is not expected, or that there is no connection.
  * @param {string} address
  * @param {RequestInit} [options]
+ * @param {number} [expected] HTTP status that is no error
  */
-export async function fetchOk(address, options) {
-  const answer = await fetch(address, options);
-  if (!answer.ok) throw new Error(await answer.text());
+export async function request(address, options, expected) {
+  const answer = await fetch(address, options).catch(() => { throw new Error(NO_CONNECTION); });
+  if (!answer.ok && answer.status !== expected) throw new Error(await answer.text());
   return answer;
 }
 
@@ -60,7 +62,7 @@ export class Connection {
     this.socket.onclose = () => {
       for (const [id, { reject, message }] of this.pendingCalls) {
         if (message) continue;
-        reject(new Error('the connection was lost'));
+        reject(new Error(NO_CONNECTION));
         this.pendingCalls.delete(id);
       }
       this.onChange(false);
@@ -73,18 +75,11 @@ export class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Return why there is no connection. @param {string} name of the video */
+  /** Throw the reason why there is no connection. @param {string} name of the video */
   async explainDisconnect(name) {
-    try {
-      const answer = await fetch('page/main.js', { cache: 'no-store' });
-      if (answer.status === 403) {
-        return `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.`;
-      }
-      if (!answer.ok) return await answer.text();
-    } catch {
-      // nothing answers
-    }
-    return 'The connection was lost. Is the program still running? Reconnecting…';
+    const { status } = await request('page/main.js', { cache: 'no-store' }, 403);
+    throw new Error(status === 403
+      ? `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.` : NO_CONNECTION);
   }
 
   /** @param {import('./protocol.js').Event | Answer | import('./protocol.js').Failure} answer */
@@ -111,7 +106,7 @@ export class Connection {
     const message = JSON.stringify({ ...values, id: key, do: action });
     return new Promise((resolve, reject) => {
       if (!id && !this.isOpen) {
-        reject(new Error('not connected; is the program still running?'));
+        reject(new Error(NO_CONNECTION));
         return;
       }
       this.pendingCalls.set(key, { resolve, reject, message: id ? message : '' });

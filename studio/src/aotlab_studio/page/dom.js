@@ -148,11 +148,14 @@ export function watchSize(run, ...targets) {
 /** @param {number} count @param {string} noun */
 export const countText = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-/** Show a message in the header. @param {string} text @param {boolean} [problem] */
-export function showStatus(text, problem = false) {
-  element('status').textContent = text;
-  element('status').className = problem ? 'error' : '';
+/** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
+export function showMessage(text, isError = false) {
+  element('status').replaceChildren(text, ...(isError ? [createCloseButton(() => showMessage(''))] : []));
+  element('status').className = isError ? 'error' : '';
 }
+
+/** @param {unknown} error */
+export const showError = (error) => showMessage(error instanceof Error ? error.message : String(error), true);
 
 const NAME_COOKIE = 'aotlab_person';
 
@@ -169,21 +172,27 @@ export function connectUser(changed) {
   };
 }
 
+/** @param {() => void} onclick */
+const createCloseButton = (onclick) => createIconButton('x', 'Close this message', { className: 'small', onclick });
+
 const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;
 
-/** @param {string} text @param {Record<string, () => void>} [buttons] by label */
-export function toast(text, buttons = {}) {
-  const box = createElement('div', { className: 'toast' }, createElement('span', { textContent: text }));
+/**
+ * Show a message on the frame. With buttons it stays until it is closed or another step than its own is the last one.
+ * @param {string} text
+ * @param {Record<string, () => void>} [buttons] by label
+ * @param {number} [step] of the history, which the buttons undo
+ */
+export function toast(text, buttons = {}, step) {
   const close = () => box.remove();
-  for (const [label, run] of Object.entries(buttons)) {
-    box.append(createElement('button', { textContent: label, onclick: () => { close(); run(); } }));
-  }
-  box.append(createIconButton('x', 'Close this message', { className: 'small', onclick: close }));
+  const actions = Object.entries(buttons).map(([textContent, run]) => createElement('button', { textContent, onclick: () => { close(); run(); } }));
+  const box = createElement('div', { className: 'toast' }, createElement('span', { textContent: text }), ...actions, createCloseButton(close));
+  if (step) box.dataset.step = String(step);
   element('toasts').append(box);
   while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
   const expire = () => { if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100); else close(); };
-  setTimeout(expire, TOAST_SECONDS * 1000);
+  if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 /** Images and masks of frames, fetched on demand, with recent images cached; pixels of objects. */
 
-import { fetchOk } from './connection.js';
+import { request } from './connection.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
@@ -94,13 +94,13 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<Labels>} */
   async labels(index) {
-    return decodeRuns(await (await fetchOk(`labels/${index}`)).arrayBuffer());
+    return decodeRuns(await (await request(`labels/${index}`)).arrayBuffer());
   }
 }
 
 /** @param {string} address */
 async function fetchImage(address) {
-  return createImageBitmap(await (await fetchOk(address)).blob());
+  return createImageBitmap(await (await request(address)).blob());
 }
 
 /** @typedef {import('./viewer.js').Point} Point */

@@ -1,7 +1,7 @@
 // @ts-check
 /** Undo and redo: buttons, and messages that offer to undo a step. */
 
-import { countText, elements, toast } from './dom.js';
+import { countText, element, elements, showMessage, toast } from './dom.js';
 
 /** Pixels that other objects lost. @typedef {{losses: Record<number, number>, object_id?: number}} Losses */
 
@@ -16,6 +16,7 @@ export class EditHistory {
   /** @param {import('./protocol.js').DocumentState} state with the titles of the steps that undo and redo would take */
   show({ history: titles, step }) {
     this.step = step;
+    for (const box of element('toasts').querySelectorAll(`[data-step]:not([data-step='${step}'])`)) box.remove();
     this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
@@ -30,7 +31,7 @@ export class EditHistory {
    * @param {string} text
    */
   offer(answer, text) {
-    if (!answer.error) toast(text, { Undo: () => this.undo(answer.step) });
+    if (!answer.error) toast(text, { Undo: () => this.undo(answer.step) }, answer.step);
   }
 
   /**
@@ -67,7 +68,7 @@ export class EditHistory {
   /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} outcome */
   report(step, outcome) {
     if (!step) return;
-    this.app.showMessage(`${step.title}: ${outcome}`);
+    showMessage(`${step.title}: ${outcome}`);
     if (step.frame !== null) this.app.playback.seek(step.frame);
   }
 

@@ -3,7 +3,7 @@
 
 import { ClipHeader } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showStatus } from './dom.js';
+import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showError, showMessage } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -28,7 +28,6 @@ export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
-    this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
     this.project = '';
@@ -68,15 +67,11 @@ export class App {
 
   /** @param {boolean} connected */
   async connected(connected) {
-    if (!connected) {
-      const reason = await this.connection.explainDisconnect(this.name);
-      if (!this.connection.isOpen) this.showMessage(reason, true);
-      return;
-    }
     try {
-      await this.showSession((await this.connection.call('describe', {})).result);
+      if (connected) await this.showSession((await this.connection.call('describe', {})).result);
+      else await this.connection.explainDisconnect(this.name);
     } catch (error) {
-      this.showError(error);
+      if (connected === this.connection.isOpen) showError(error);
     }
   }
 
@@ -99,7 +94,7 @@ export class App {
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
     element('problems').replaceChildren(...state.problems.map((textContent) => createElement('li', { textContent })));
-    this.showMessage(state.problems.join(' · '), state.problems.length > 0);
+    showMessage(state.problems.join(' · '), state.problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
     if (first) this.countPending(-1);
@@ -160,7 +155,7 @@ export class App {
     const { selection: { target }, playback: { frame }, queue } = this;
     if (target.id || queue.hasUnsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), target);
     const error = new Error('Select an object first.');
-    this.showError(error);
+    showError(error);
     return { error };
   }
 
@@ -173,17 +168,17 @@ export class App {
    * @returns {Promise<import('./connection.js').ActionAnswer<A> | import('./connection.js').Failed>}
    */
   async request(action, message, id) {
-    const count = this.messageCount;
+    const before = element('status').firstChild;
     this.countPending(1);
     try {
       const answer = await this.connection.call(action, message, id);
       await this.playback.refresh(answer.revision);
-      if (element('status').className && this.messageCount === count) this.showMessage('');
+      if (element('status').className && element('status').firstChild === before) showMessage('');
       return answer;
     } catch (error) {
       const outdated = error instanceof Refusal && error.failure.choices.length ? await askOutdated(error.failure) : '';
       if (outdated) return this.request(action, { ...message, outdated });
-      this.showError(error);
+      showError(error);
       return { error: /** @type {Error} */ (error) };
     } finally {
       this.countPending(-1);
@@ -209,20 +204,9 @@ export class App {
     if (before !== this.pendingCount > 0) element('stage').setAttribute('aria-busy', String(this.pendingCount > 0));
   }
 
-  /** @param {unknown} error */
-  showError(error) {
-    this.showMessage(error instanceof Error ? error.message : String(error), true);
-  }
-
   /** @param {number} id */
   getName(id) {
     return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
-  }
-
-  /** @param {string} text @param {boolean} [problem] */
-  showMessage(text, problem) {
-    this.messageCount += 1;
-    showStatus(text, problem);
   }
 
   /** Make an object, on which is drawn from now on. */

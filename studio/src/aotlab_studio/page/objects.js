@@ -1,12 +1,16 @@
 // @ts-check
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
-import { createElement, createIconButton, element, elements, RowList, setIcon, showDialog } from './dom.js';
+import { request } from './connection.js';
+import { createElement, createIconButton, element, elements, RowList, setIcon, showDialog, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 import { describeMarks } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
+
+/** HTTP status that asks which objects those of a file are. */
+const UNMATCHED = 409;
 
 /** Buttons of a row, with their icons: off, on. */
 const SWITCHES = /** @type {const} */ ([
@@ -16,11 +20,7 @@ const SWITCHES = /** @type {const} */ ([
 
 /** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
 export function createObjectRow(id, app) {
-  const swatch = createElement('input', { type: 'color' });
-  swatch.onchange = () => {
-    swatch.blur();
-    app.change(id, { color: swatch.value });
-  };
+  const swatch = createElement('input', { type: 'color', onchange: () => app.change(id, { color: swatch.value }) });
   const [name, category, frames] = ['name', 'class', 'visually-hidden'].map((className) => createElement('span', { className }));
   const values = { className: 'select', name: `select${id}`, onclick: () => app.selection.select(id), ondblclick: focusName };
   const button = createElement('button', values, name, category, frames);
@@ -102,22 +102,21 @@ export async function loadMasks(app) {
   const file = element('load').files?.[0];
   element('load').value = '';
   if (!file) return;
-  app.showMessage('Loading the masks…');
+  showMessage('Loading the masks…');
   await app.queue.last; // drawings that are on their way come before
   const { playback } = app;
   const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.selection.id || null}`;
-  let answer = await fetch(address, { method: 'POST', body: file });
-  if (answer.status === 409) {
+  let answer = await request(address, { method: 'POST', body: file }, UNMATCHED);
+  if (answer.status === UNMATCHED) {
     const targets = await matchObjects(await answer.json(), app.objects);
-    app.showMessage('');
+    showMessage('');
     if (!targets) return;
-    answer = await fetch(`${address}&targets=${encodeURIComponent(JSON.stringify(targets))}`, { method: 'POST', body: file });
+    answer = await request(`${address}&targets=${encodeURIComponent(JSON.stringify(targets))}`, { method: 'POST', body: file });
   }
-  if (!answer.ok) throw new Error(await answer.text());
   /** @type {import('./protocol.js').LoadedMasks} */
   const result = await answer.json();
   const { frames, step } = result;
-  app.showMessage(frames.length > 1
+  showMessage(frames.length > 1
     ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   await playback.seek(frames.includes(playback.frame) ? playback.frame : frames[0]);

@@ -1,7 +1,7 @@
 // @ts-check
 /** The frame that shows: seeking, playing, refreshing of its masks. */
 
-import { element, elements, setIcon } from './dom.js';
+import { element, elements, setIcon, showError } from './dom.js';
 
 /** Milliseconds before a nearby frame is shown while the requested one is decoded. */
 const NEAR_IMAGE_DELAY = 60;
@@ -72,7 +72,7 @@ export class Playback {
       this.stop();
       app.viewer.showPlaceholder(null);
       app.inputs.clear();
-      app.showError(error);
+      showError(error);
     }
     this.isAwaited = false;
     this.loading = null;
@@ -131,7 +131,7 @@ export class Playback {
       const labels = await this.app.frames.labels(frame);
       if (frame === this.frame && revision === this.revision) this.app.viewer.show(null, labels);
     } catch (error) {
-      this.app.showError(error);
+      showError(error);
     }
   }
 

@@ -4,7 +4,7 @@
  One pointer draws; two fingers or the middle button pan. */
 
 import { toPairs } from './connection.js';
-import { element, wheelFactor } from './dom.js';
+import { element, showMessage, wheelFactor } from './dom.js';
 import { idAt } from './frames.js';
 
 const PEN_ERASER = 5;
@@ -111,7 +111,7 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('dblclick', (event) => {
     if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(idAt(viewer.labels, viewer.clientToFrame(event)));
     else if (toolbox.points.length > 2) toolbox.close();
-    else toolbox.dropPoints(); // the second press on the first corner
+    else if (toolbox.tool.close) toolbox.dropPoints(); // the second press on the first corner
   });
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {
@@ -150,7 +150,7 @@ export function moveCursor(app, name) {
   viewer.canvas.classList.remove('pointed');
   toolbox.move(next);
   viewer.draw();
-  app.showMessage(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
+  showMessage(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
 }
 
 /** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */

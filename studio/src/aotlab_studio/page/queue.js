@@ -4,6 +4,8 @@
  `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.after` sends any
  other action after the edits before it; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
 
+import { showError } from './dom.js';
+
 /** @typedef {import('./protocol.js').Actions} Actions */
 /**
  * Object that edits go to; `id` is 0 until the server has made it, and edits until then share the record.
@@ -51,7 +53,7 @@ export class EditQueue {
   run(task) {
     this.runningCount += 1;
     const done = this.last.then(task).finally(() => { this.runningCount -= 1; });
-    this.last = done.then(() => {}, (error) => this.app.showError(error));
+    this.last = done.then(() => {}, showError);
     return done;
   }
 

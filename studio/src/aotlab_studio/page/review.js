@@ -1,7 +1,7 @@
 // @ts-check
 /** Review: frames to check, ranked; notes on frames. */
 
-import { createElement, element, RowList, setLabel } from './dom.js';
+import { createElement, element, RowList, setLabel, showError, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 import { isDrawn } from './timeline.js';
 
@@ -66,7 +66,7 @@ export class Review {
     try {
       while (this.stale.checks) await this.fetch();
     } catch (error) {
-      this.app.showError(error);
+      showError(error);
     }
     this.pendingRefresh = null;
   }
@@ -133,7 +133,7 @@ export class Review {
     const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
     const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isDone(candidate));
     if (entry) this.goTo(entry);
-    else this.app.showMessage(this.app.timeline.annotated() ? 'Nothing is left to check.' : 'No frames to check. Track first.');
+    else showMessage(this.app.timeline.annotated() ? 'Nothing is left to check.' : 'No frames to check. Track first.');
   }
 
   /** @param {ReviewEntry} entry */
@@ -141,7 +141,7 @@ export class Review {
     const { app } = this;
     this.lastVisit = frame;
     app.selection.select(worst);
-    app.showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
+    showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(frame);
   }
 

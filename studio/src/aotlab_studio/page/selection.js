@@ -1,6 +1,8 @@
 // @ts-check
 /** Selected object, which edits go to, and the only object that is drawn. */
 
+import { showMessage } from './dom.js';
+
 export class Selection {
   /** @param {import('./main.js').App} app */
   constructor(app) {
@@ -74,6 +76,6 @@ export class Selection {
     this.isolatedId = id && id !== this.isolatedId ? id : 0;
     if (this.isolatedId) this.select(id);
     else app.renderObjects();
-    app.showMessage(this.isolatedId ? `Only ${app.getName(id)} is shown; a double click on it shows all again.` : '');
+    showMessage(this.isolatedId ? `Only ${app.getName(id)} is shown; a double click on it shows all again.` : '');
   }
 }

@@ -2,7 +2,7 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
-import { countText, toast } from './dom.js';
+import { countText, showMessage, toast } from './dom.js';
 import { idAt } from './frames.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
@@ -38,7 +38,7 @@ const CLOSE_DISTANCE = 8;
 export const TOOLS = [
   {
     name: 'box', key: 'X', icon: 'square-dashed',
-    help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask selects it.',
+    help: 'Box: drag around an object; click to add to its mask, right-click or Shift+click to remove.',
     makesPrompts: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
     release: (toolbox) => releaseBox(toolbox, toolbox.points[0], toolbox.points[toolbox.points.length - 1]),
@@ -48,27 +48,27 @@ export const TOOLS = [
   },
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
-    help: 'Click: on an object, or to add to its mask; right-click (or Shift) to remove.',
+    help: 'Click: on an object, or to add to its mask; right-click or Shift+click to remove.',
     makesPrompts: true, actsOnPress: true,
     press: (toolbox, point) => releaseMark(toolbox, point),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
-    help: 'Scribble: draw a line on an object, or along a missing part (ears, legs); with the right button (or Shift) to remove.',
+    help: 'Scribble: draw a line on an object or a missing part; with the right button or Shift to remove.',
     makesPrompts: true,
     release: (toolbox) => releaseScribble(toolbox, toolbox.points),
   },
-  { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', usesBrush: true, release: sendStroke },
+  { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.', usesBrush: true, release: sendStroke },
   { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', usesBrush: true, erases: true, release: sendStroke },
   {
     name: 'lasso', key: 'L', icon: 'lasso',
-    help: 'Lasso: drag around the object. With Shift: remove.',
+    help: 'Lasso: drag around the object; with Shift to remove.',
     release: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : toolbox.dropPoints()),
     shape: ({ points }) => ({ points, closed: true, corners: false }),
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
-    help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
+    help: 'Polygon: click corners; Enter or the first corner closes it, with Shift to remove.',
     actsOnPress: true,
     press: (toolbox, point) => (closesOutline(toolbox, point) ? sendOutline(toolbox) : toolbox.points.push(point)),
     close: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : undefined),
@@ -76,7 +76,7 @@ export const TOOLS = [
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
-    help: 'Reassign: click on a part of another object to move it to the selected object.',
+    help: 'Reassign: click on a part of another object to move it to the selected one.',
     actsOnPress: true,
     press: async ({ app, viewer }, point) => {
       const [other, target] = [idAt(viewer.labels, point), app.selection.id];
@@ -86,15 +86,16 @@ export const TOOLS = [
   },
   {
     name: 'split', key: 'G', icon: 'scissors',
-    help: 'Split: click on a separate part of the object to make it a new object.',
+    help: 'Split: click on a separate part of the object to make it a new one.',
     actsOnPress: true,
     press: async ({ app, app: { selection, selection: { id } } }, point) => {
       const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
       if (!answer.error) selection.selectNew(answer.result.object_id, id);
     },
   },
-  { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', actsOnPress: true },
+  { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the frame. With other tools, drag it with the middle button.', actsOnPress: true },
 ];
+const PAN = TOOLS[TOOLS.length - 1];
 
 /**
  * Handle a box: make a mask of it; a small one is a click.
@@ -109,7 +110,7 @@ async function releaseBox(toolbox, first, last) {
     await releaseMark(toolbox, first);
   } else if (toolbox.isRemoving) {
     toolbox.dropPoints();
-    toolbox.app.showMessage('A box only adds. To remove, right-click, or use the lasso with Shift.', true);
+    showMessage('A box only adds. To remove, right-click, or use the lasso with Shift.', true);
   } else {
     await suggest(toolbox, { box: area });
   }
@@ -141,7 +142,7 @@ async function releaseMark(toolbox, point) {
   const other = positive && idAt(viewer.labels, point);
   if (other) {
     app.selection.select(other);
-    app.showMessage(`${app.getName(other)} is selected.`);
+    showMessage(`${app.getName(other)} is selected.`);
     return;
   }
   await suggest(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
@@ -188,11 +189,11 @@ async function requestMask(toolbox, { frame, target }, prompts, mark) {
   };
   if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} kept by other objects`, {
     'Take them': () => repeat({ overwrite: true }),
-  });
+  }, step);
   if (before && id !== before) toast(`Created ${app.getName(id)}`, {
     [`Add to ${app.getName(before)} instead`]: () => repeat({ extend: true, separate: false }),
     Undo: () => app.history.undo(step),
-  });
+  }, step);
   return answer;
 }
 
@@ -223,6 +224,8 @@ export class Toolbox {
     this.changed = changed;
     /** @type {Tool} */
     this.tool = TOOLS[0];
+    /** Last tool other than pan, which leaves its points. */
+    this.drawingTool = this.tool;
     this.radius = 12;
     /** @type {Point[]} */
     this.points = [];
@@ -252,9 +255,11 @@ export class Toolbox {
   /** @param {string} name */
   setTool(name) {
     const found = TOOLS.find((tool) => tool.name === name) || TOOLS[0];
-    [this.points, this.isDown, this.tool] = [[], false, found];
+    if (this.isDown || ![PAN, this.drawingTool].includes(found)) this.points = [];
+    [this.isDown, this.tool] = [false, found];
+    if (found !== PAN) this.drawingTool = found;
     this.show();
-    this.app.showMessage(found.help);
+    showMessage(found.help);
     this.changed();
   }
 
@@ -319,7 +324,7 @@ export class Toolbox {
   press(point, remove) {
     if (this.tool.name !== 'pan') this.app.playback.keepFrame();
     if (!this.app.playback.isReady) {
-      this.app.showMessage(`Frame ${this.app.playback.target.frame} is still loading; nothing was drawn.`, true);
+      showMessage(`Frame ${this.app.playback.target.frame} is still loading; nothing was drawn.`, true);
       return;
     }
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
@@ -380,7 +385,7 @@ export class Toolbox {
   }
 
   sketch() {
-    const { tool, points } = this;
+    const { drawingTool: tool, points } = this;
     const erase = tool.erases || (this.isRemoving && tool.usesBrush);
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),

@@ -1,7 +1,7 @@
 // @ts-check
 /** Tracking: buttons, range, progress, model. */
 
-import { countText, createElement, element, elements, readNumber, setIcon, setLabel, toast } from './dom.js';
+import { countText, createElement, element, elements, readNumber, setIcon, setLabel, showMessage, toast } from './dom.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -40,7 +40,7 @@ export class Tracking {
     const [first, last] = [readNumber('first'), readNumber('last')];
     const isValid = elements('first', 'last').every((field) => field.checkValidity());
     if (isValid && (first ?? 0) <= (last ?? Infinity)) return { first, last };
-    this.app.showMessage(`From and To are frames from 0 to ${this.app.playback.count - 1}, in this order.`, true);
+    showMessage(`From and To are frames from 0 to ${this.app.playback.count - 1}, in this order.`, true);
     return undefined;
   }
 
@@ -80,7 +80,7 @@ export class Tracking {
       if (this.isFollowing && !this.app.toolbox.isDrawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       const lost = job.lost_pixels ? `; other objects lost ${countText(job.lost_pixels, 'pixel')}` : '';
-      this.app.showMessage(job.problem || `Tracking: ${countText(job.done, 'frame')}, ${job.status}${lost}`, Boolean(job.problem));
+      showMessage(job.problem || `Tracking: ${countText(job.done, 'frame')}, ${job.status}${lost}`, Boolean(job.problem));
       this.app.review.refresh();
     }
     this.job = isRunning ? job : null;
@@ -92,7 +92,7 @@ export class Tracking {
     let text = '';
     if (job && isRunning) text = job.status === 'starting' ? 'loading the model…' : `${job.done} of ${job.total} frames`;
     element('correction').textContent = text && `correction: ${text}`;
-    if (job?.problem) this.app.showMessage(job.problem, true);
+    if (job?.problem) showMessage(job.problem, true);
     if (!isRunning && job?.done) this.app.review.refresh();
     if (job?.status === 'done' && job.lost_pixels) toast(`The correction took ${countText(job.lost_pixels, 'pixel')} of other objects`);
   }
@@ -118,7 +118,7 @@ export class Tracking {
     playback.stop();
     this.app.toolbox.cancel();
     const message = { frame: playback.frame, direction, ...range };
-    if (!(await this.app.queue.after('track', message)).error) this.app.showMessage('');
+    if (!(await this.app.queue.after('track', message)).error) showMessage('');
   }
 
   /** Remove the tracked masks from this frame on. */
@@ -129,7 +129,7 @@ export class Tracking {
     const answer = await queue.after('drop_results', { frame, last: range.last });
     if (answer.error) return;
     if (answer.result) history.offer(answer, `Tracking cleared on ${countText(answer.result, 'frame')}`);
-    else this.app.showMessage('No tracked masks from this frame on.');
+    else showMessage('No tracked masks from this frame on.');
     this.app.review.refresh();
   }
 
