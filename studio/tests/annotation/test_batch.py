@@ -644,8 +644,8 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, m
     tab = open_list(context, served)
     for choice, shown in (("", "#status.error >> text=3 frames are outdated"), ("wait", "#status:empty")):
         tab.select_option("[aria-label='Status of c']", "accepted")
-        tab.wait_for_selector("#outdated-text >> text=3 frames are outdated")
-        tab.click(f"#outdated-dialog button[value='{choice}']")
+        tab.wait_for_selector("dialog[open] p >> text=3 frames are outdated")
+        tab.click(f"dialog[open] button[value='{choice}']")
         tab.wait_for_selector(shown, state="attached")
     assert asked == ["ask", "ask", "wait"]
     tab.close()

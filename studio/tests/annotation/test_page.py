@@ -250,10 +250,10 @@ def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
     Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
     page.seek(3)
     page.tab.set_input_files("#load", tmp_path / "mask.png")
-    page.tab.wait_for_selector("#objects-dialog[open]")
-    assert page.tab.input_value("#file-objects select") == "1"
-    page.tab.select_option("#file-objects select", "2")
-    page.tab.click("#objects-dialog .main")
+    page.tab.wait_for_selector("dialog[open]")
+    assert page.tab.input_value("dialog[open] select") == "1"
+    page.tab.select_option("dialog[open] select", "2")
+    page.tab.click("dialog[open] .main")
     page.status("A mask on frame 3")
     assert ((page.labels(3) == 2) == (truth(3) == 1)).all()
 
@@ -816,7 +816,7 @@ def test_killed_tracking_ends_an_acceptance(page, served, folder):
     page.open(page.tab.url)
     assert page.tab.input_value("#clip-status") == "in progress"
     page.tab.select_option("#clip-status", "accepted")
-    page.tab.wait_for_selector("#outdated-text >> text=tracking was cut off")
+    page.tab.wait_for_selector("dialog[open] p >> text=tracking was cut off")
     page.tab.close()
     other.close()
 
@@ -967,7 +967,7 @@ def test_buttons_delete_and_merge_are_undone_by_a_key(page, session, action):
     page.key("2")
     page.tab.click(f"#{action}")
     if action == "merge":
-        page.tab.click("#merge-dialog button[value=merge]")
+        page.tab.click("dialog[open] .main")
         page.selected("object 1")
     page.objects(1)
     page.key_done("Control+z")

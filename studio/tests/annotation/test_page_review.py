@@ -253,8 +253,8 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     page.tab.wait_for_selector("#strips[aria-description='Outdated: 1 to 3, 5 to 11']")
 
     def answer(choice):
-        page.tab.wait_for_selector("#outdated-text >> text=10 frames are outdated (1 to 3, 5 to 11)")
-        page.tab.click(f"#outdated-dialog button[value='{choice}']")
+        page.tab.wait_for_selector("dialog[open] p >> text=10 frames are outdated (1 to 3, 5 to 11)")
+        page.tab.click(f"dialog[open] button[value='{choice}']")
 
     for choice in ("", "proceed"):
         page.tab.select_option("#clip-status", "accepted")

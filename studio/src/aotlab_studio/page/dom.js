@@ -196,32 +196,27 @@ export function toast(text, buttons = {}, step) {
 }
 
 /**
- * Show a dialog; return the value of the button that closed it, empty if it was canceled.
- * @param {HTMLDialogElement} dialog
- * @returns {Promise<string>}
+ * Ask in a dialog; return the value of the pressed button, empty if canceled.
+ * @template {string} T
+ * @param {string} title
+ * @param {Node} content
+ * @param {T[]} values labels of the buttons besides Cancel, the main one first
+ * @returns {Promise<T | ''>}
  */
-export function showDialog(dialog) {
-  dialog.returnValue = '';
+export async function ask(title, content, ...values) {
+  const buttons = values.map((value, index) => createElement('button', { value, textContent: value[0].toUpperCase() + value.slice(1), className: index ? '' : 'main' }));
+  const form = createElement('form', { method: 'dialog' }, createElement('h2', { textContent: title }), content,
+    createElement('div', { className: 'row' }, createElement('button', { value: '', textContent: 'Cancel' }), ...buttons));
+  const dialog = createElement('dialog', { ariaLabel: title }, form);
+  document.body.append(dialog);
   dialog.showModal();
-  return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue); });
+  await new Promise((resolve) => { dialog.onclose = resolve; });
+  dialog.remove();
+  return /** @type {T | ''} */ (dialog.returnValue);
 }
 
 /**
  * Ask what to do about outdated frames; return the choice, empty if canceled.
  * @param {import('./protocol.js').Failure} refusal
  */
-export async function askOutdated({ error, choices }) {
-  const texts = /** @type {const} */ ({ '': 'Cancel', proceed: 'Proceed', wait: 'Wait' });
-  const values = /** @type {(keyof typeof texts)[]} */ (Object.keys(texts)).filter((value) => !value || choices.includes(value));
-  const form = createElement('form', { method: 'dialog' },
-    createElement('h2', { textContent: 'Outdated frames' }),
-    createElement('p', { id: 'outdated-text', textContent: error }),
-    createElement('div', { className: 'row' }, ...values.map((value) => (
-      createElement('button', { value, textContent: texts[value], className: value === 'wait' ? 'main' : '' })
-    ))));
-  const dialog = createElement('dialog', { id: 'outdated-dialog', ariaLabel: 'Outdated frames' }, form);
-  document.body.append(dialog);
-  const choice = await showDialog(dialog);
-  dialog.remove();
-  return values.find((value) => value === choice) || '';
-}
+export const askOutdated = ({ error, choices }) => ask('Outdated frames', createElement('p', { textContent: error }), ...choices);

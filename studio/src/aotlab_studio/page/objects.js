@@ -2,7 +2,7 @@
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
 import { request } from './connection.js';
-import { createElement, createIconButton, element, elements, RowList, setIcon, showDialog, showMessage } from './dom.js';
+import { ask, createElement, createIconButton, element, elements, RowList, setIcon, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 import { describeMarks } from './timeline.js';
 
@@ -88,10 +88,11 @@ export async function openMerge(app) {
   const from = app.selection.item;
   const others = app.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
-  element('merge-from').textContent = from.name;
-  element('merge-into').replaceChildren(...others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name })));
-  if (!(await showDialog(element('merge-dialog')))) return;
-  const into = Number(element('merge-into').value);
+  const options = others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name }));
+  const list = createElement('select', { ariaLabel: 'Object' }, ...options);
+  const text = createElement('p', {}, 'Move all pixels of ', createElement('b', { textContent: from.name }), ' to ', list, '.');
+  if (!(await ask('Merge', text, 'merge'))) return;
+  const into = Number(list.value);
   const answer = await app.queue.push('merge_objects', { object_id: from.id, into });
   if (!answer.error) app.selection.select(into);
   app.history.offer(answer, `${from.name} merged into ${app.getName(into)}`);
@@ -136,9 +137,8 @@ async function matchObjects(objects, items) {
     list.value = target ? String(target) : '';
     return list;
   });
-  element('file-objects').replaceChildren(...objects.map(({ id, name }, index) => (
-    createElement('li', {}, createElement('label', {}, `${name || 'object'} (${id} in the file) is `, lists[index]))
-  )));
-  if (!(await showDialog(element('objects-dialog')))) return undefined;
+  const lines = objects.map(({ id, name }, index) => (
+    createElement('li', {}, createElement('label', {}, `${name || 'object'} (${id} in the file) is `, lists[index]))));
+  if (!(await ask('Match objects', createElement('ul', {}, ...lines), 'load'))) return undefined;
   return Object.fromEntries(objects.map(({ id }, index) => [id, Number(lists[index].value) || null]));
 }

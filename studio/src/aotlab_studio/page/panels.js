@@ -15,8 +15,6 @@ export function connectControls(app) {
   returnFocus();
   makeTools(app);
   const { viewer, timeline } = app;
-  element('stop').onclick = () => app.tracking.stop();
-  showKey(element('stop'), 'Escape');
   element('merge').onclick = () => app.inputs.add(() => openMerge(app), true);
   connectVersions(app);
   element('panels').onclick = () => { // in a narrow window

@@ -116,7 +116,7 @@ export function bindings(app) {
       { keys: ['U'], text: 'subtract: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving(), buttons: ['subtract'] },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), buttons: ['smaller', 'larger'] },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
-      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape() },
+      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape(), buttons: ['stop'], click: () => tracking.stop() },
       { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undoKey(), buttons: ['undo'] },
       { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.history.redo(), buttons: ['redo'] },
     ],

@@ -106,7 +106,7 @@ const PAN = TOOLS[TOOLS.length - 1];
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
   const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-  if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.scale)) {
+  if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.zoom)) {
     await releaseMark(toolbox, first);
   } else if (toolbox.isRemoving) {
     toolbox.dropPoints();
@@ -210,7 +210,7 @@ function sendOutline(toolbox) {
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
 function closesOutline({ points: [first, , ...others], viewer }, point) {
-  return others.length && Math.hypot(point.x - first.x, point.y - first.y) < CLOSE_DISTANCE / viewer.scale;
+  return others.length && Math.hypot(point.x - first.x, point.y - first.y) < CLOSE_DISTANCE / viewer.zoom;
 }
 
 export class Toolbox {

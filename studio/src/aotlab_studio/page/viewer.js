@@ -27,9 +27,7 @@ export class Viewer {
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
-    /** Pixels of the canvas per CSS pixel. */
-    this.ratio = devicePixelRatio;
-    /** Pixels of the canvas per pixel of the frame; `left` and `top` are pixels of the canvas. */
+    /** CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas. */
     this.zoom = 1;
     this.left = 0;
     this.top = 0;
@@ -97,34 +95,25 @@ export class Viewer {
   }
 
   resize() {
-    const ratio = devicePixelRatio;
-    const factor = ratio / this.ratio;
-    [this.zoom, this.left, this.top, this.ratio] = [this.zoom * factor, this.left * factor, this.top * factor, ratio];
-    this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
-    this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
+    this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * devicePixelRatio));
+    this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * devicePixelRatio));
     if (this.isFitted) this.fit();
     this.draw();
   }
 
   /** Show the whole frame. */
   fit() {
-    const { width, height } = this.canvas;
-    this.zoom = Math.min(width / this.size.width, height / this.size.height);
-    this.left = (width - this.zoom * this.size.width) / 2;
-    this.top = (height - this.zoom * this.size.height) / 2;
+    const { canvas: { clientWidth, clientHeight }, size: { width, height } } = this;
+    this.zoom = Math.min(clientWidth / width, clientHeight / height);
+    this.left = (clientWidth - this.zoom * width) / 2;
+    this.top = (clientHeight - this.zoom * height) / 2;
     this.isFitted = true;
     this.draw();
   }
 
-  /** CSS pixels per pixel of the frame. */
-  get scale() {
-    return this.zoom / this.ratio;
-  }
-
-  /** Zoom about a point of the canvas, or about its center. @param {number} factor @param {Point} [about] CSS pixels */
-  zoomBy(factor, about) {
-    const x = about ? about.x * this.ratio : this.canvas.width / 2;
-    const y = about ? about.y * this.ratio : this.canvas.height / 2;
+  /** Zoom about a point of the canvas or its center. @param {number} factor @param {Point} [center] CSS pixels */
+  zoomBy(factor, center) {
+    const { x, y } = center ?? { x: this.canvas.clientWidth / 2, y: this.canvas.clientHeight / 2 };
     const zoom = Math.min(64, Math.max(0.05, this.zoom * factor));
     this.left = x - ((x - this.left) * zoom) / this.zoom;
     this.top = y - ((y - this.top) * zoom) / this.zoom;
@@ -135,8 +124,8 @@ export class Viewer {
 
   /** @param {number} dx CSS pixels @param {number} dy */
   pan(dx, dy) {
-    this.left += dx * this.ratio;
-    this.top += dy * this.ratio;
+    this.left += dx;
+    this.top += dy;
     this.isFitted = false;
     this.draw();
   }
@@ -158,12 +147,12 @@ export class Viewer {
 
   /** Return the point of the frame at a place in CSS pixels of the canvas. @param {Point} place */
   viewToFrame({ x, y }) {
-    return { x: (x * this.ratio - this.left) / this.zoom, y: (y * this.ratio - this.top) / this.zoom };
+    return { x: (x - this.left) / this.zoom, y: (y - this.top) / this.zoom };
   }
 
   /** Return the place of a point of the frame in CSS pixels of the canvas. @param {Point} point */
   frameToView({ x, y }) {
-    return { x: (x * this.zoom + this.left) / this.ratio, y: (y * this.zoom + this.top) / this.ratio };
+    return { x: x * this.zoom + this.left, y: y * this.zoom + this.top };
   }
 
   /** Redraw the masks, after masks, colors or look changed. */
@@ -218,23 +207,24 @@ export class Viewer {
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
     const point = pointer && this.viewToFrame(pointer);
     const place = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
-    readout.textContent = `${place}${Math.round(100 * this.scale)} %`;
+    readout.textContent = `${place}${Math.round(100 * this.zoom)} %`;
   }
 
   drawNow() {
-    const { context, canvas } = this;
+    const { context, canvas, zoom, left, top } = this;
+    const ratio = devicePixelRatio;
     this.showPlace();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     const image = this.placeholder || this.image;
     if (!image) return;
-    context.setTransform(this.zoom, 0, 0, this.zoom, this.left, this.top);
-    context.imageSmoothingEnabled = this.zoom < 3;
+    context.setTransform(ratio * zoom, 0, 0, ratio * zoom, ratio * left, ratio * top);
+    context.imageSmoothingEnabled = ratio * zoom < 3;
     context.globalAlpha = this.placeholder ? 0.5 : 1;
     context.drawImage(image, 0, 0, this.size.width, this.size.height);
     context.globalAlpha = 1;
     if (this.labels && !this.placeholder) context.drawImage(this.mask, 0, 0);
-    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
     if (this.cursor) this.drawCursor(this.cursor);
@@ -251,7 +241,7 @@ export class Viewer {
     if (width && places.length) {
       if (places.length === 1) context.lineTo(places[0].x + 0.001, places[0].y);
       context.globalAlpha = 0.6;
-      context.lineWidth = width * this.scale;
+      context.lineWidth = width * this.zoom;
       context.stroke();
       context.globalAlpha = 1;
     } else if (places.length) {
@@ -292,7 +282,7 @@ export class Viewer {
     const { context } = this;
     const { x, y } = this.frameToView(point);
     context.beginPath();
-    context.arc(x, y, radius * this.scale, 0, 7);
+    context.arc(x, y, radius * this.zoom, 0, 7);
     context.moveTo(x - 6, y);
     context.lineTo(x + 6, y);
     context.moveTo(x, y - 6);
