@@ -236,7 +236,7 @@ def test_escape_discards_what_was_typed(page, session):
 def test_masks_are_loaded_from_a_file(page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     page.tab.set_input_files("#load", tmp_path / "masks.png")
-    page.status("A mask on frame 0")
+    page.status("Masks loaded on frame 0")
     assert (page.labels(0) == truth(0)).all()
     (tmp_path / "masks.json").write_text("{}")
     page.tab.set_input_files("#load", tmp_path / "masks.json")
@@ -254,7 +254,7 @@ def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
     assert page.tab.input_value("dialog[open] select") == "1"
     page.tab.select_option("dialog[open] select", "2")
     page.tab.click("dialog[open] .main")
-    page.status("A mask on frame 3")
+    page.status("Masks loaded on frame 3")
     assert ((page.labels(3) == 2) == (truth(3) == 1)).all()
 
 
@@ -695,9 +695,9 @@ def press(page, code, key, **how):
 
 def test_cursor_keys_follow_their_place_on_other_layouts(idle_page):
     press(idle_page, "KeyW", "z")
-    idle_page.status("cursor at 30, 12")
+    idle_page.status("Cursor at 30, 12")
     press(idle_page, "KeyA", "q")
-    idle_page.status("cursor at 22, 12")
+    idle_page.status("Cursor at 22, 12")
     radius = idle_page.radius()
     press(idle_page, "BracketRight", "+")
     press(idle_page, "BracketLeft", "ü")
@@ -918,7 +918,7 @@ def test_prompt_message_names_who_lost_pixels(page, session):
     page.key("n", "x")
     page.objects(2)
     page.drag((10, 3), (26, 17))
-    page.tab.wait_for_selector(".toast >> text=object 2 took 100 pixels of object 1")
+    page.tab.wait_for_selector(".toast >> text=object 2 took 100 pixels from object 1")
     with page.done():
         page.tab.click(".toast:has-text('took 100 pixels') >> text=Undo")
     assert ((page.labels(4) == 1) == (truth(4) == 1)).all()
@@ -952,7 +952,7 @@ def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, tmp_p
             page.key("f")
         else:
             page.tab.set_input_files("#load", tmp_path / "mask.png")
-        page.tab.wait_for_selector(f".toast >> text={taker} took 16 pixels of object 1")
+        page.tab.wait_for_selector(f".toast >> text={taker} took 16 pixels from object 1")
         assert (page.labels(0) == truth(0)).all()
         with page.done():
             page.tab.click(f".toast:has-text('{taker} took') >> text=Undo")

@@ -141,7 +141,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
 
 def test_durations_are_shown_in_minutes(idle_page):
     assert idle_page.tab.evaluate(
-        "import('/page/tracking.js').then(({ duration }) => [duration(399.2), duration(40)])"
+        "import('/page/tracking.js').then(({ formatDuration }) => [formatDuration(399.2), formatDuration(40)])"
     ) == ["6 min 40 s", "40 s"]
 
 
@@ -207,7 +207,7 @@ def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
     page.key("1", "b")
     page.seek(5)
     page.drag((45, 30), (45, 30))
-    page.tab.wait_for_selector(".toast >> text=of object 2")
+    page.tab.wait_for_selector(".toast >> text=from object 2")
     rows = "[...document.querySelectorAll('#objects .visually-hidden')].map((row) => row.textContent)"
     page.until(lambda: "drawn on 2 frames" in page.tab.evaluate(rows)[0])
     assert "drawn on 1 frame," in page.tab.evaluate(rows)[1]
@@ -285,7 +285,7 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, mon
     page.key("q")
     page.until(lambda: page.tab.inner_text("#next-check").startswith("Next frame to check (0)"))
     page.key(".")
-    page.status("Nothing is left to check")
+    page.status("No frames left to check")
 
 
 def test_impossible_range_is_not_exported(new_page):

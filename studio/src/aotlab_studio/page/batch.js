@@ -3,7 +3,7 @@
 
 import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
 import { request } from './connection.js';
-import { addIcons, askOutdated, connectUser, countText, createElement, element, onSubmit, RowList, showError, showMessage } from './dom.js';
+import { addIcons, askOutdated, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showMessage } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -33,7 +33,7 @@ class BatchPage {
       event.preventDefault(); // the name's field may get the focus
       this.openNext();
     });
-    addIcons(document.body);
+    addIcons();
     this.refresh();
     setInterval(() => { if (!document.hidden) this.refresh(); }, INTERVAL);
   }
@@ -54,8 +54,8 @@ class BatchPage {
     const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
     const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
     const advice = this.clips.some((clip) => clip.objects)
-      ? 'Most urgent first.' : 'Open a clip, draw an object, then press Track all here.';
-    element('summary').textContent = `${countText(this.clips.length, 'clip')}: ${counts.join(', ')}. ${advice}`;
+      ? 'Most urgent first.' : 'Open a clip and draw an object, then press Track all.';
+    element('summary').textContent = `${formatCount(this.clips.length, 'clip')}: ${counts.join(', ')}. ${advice}`;
     element('track-all').hidden = !this.clips.some((clip) => clip.untracked);
     this.list.show(this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value)));
   }
@@ -72,7 +72,7 @@ class BatchPage {
     const checks = createElement('ul', {});
     const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
     const field = createElement('input', { type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}` });
-    const [cell, who] = [createElement('td', {}, list, field), createElement('td', {})];
+    const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
     list.onchange = field.onchange = async () => {
       const note = list.value === 'rejected' ? field.value.trim() : '';
       field.defaultValue = field.value; // nothing is being typed
@@ -92,17 +92,17 @@ class BatchPage {
       list.value = clip.status;
       field.defaultValue = field.value = clip.note;
       field.hidden = clip.status !== 'rejected' && !clip.note;
-      cell.className = clip.status.replace(' ', '-');
-      who.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
+      statusCell.className = clip.status.replace(' ', '-');
+      personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
     };
-    return { line: createElement('tr', {}, createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), cell, who), show };
+    return { line: createElement('tr', {}, createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), statusCell, personCell), show };
   }
 
   /** Track all clips with drawn masks. */
   async trackAll() {
     if (!this.requireName()) return;
     const answer = await this.post('track', null);
-    if (answer) showMessage(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
+    if (answer) showMessage(`${formatCount(await answer.json(), 'clip')} will be tracked, one after the other.`);
     await this.refresh();
   }
 
@@ -113,7 +113,7 @@ class BatchPage {
     const answer = await this.post('export', [...boxes].map((box) => box.name));
     if (!answer) return;
     const { names, problems, left_out: leftOut } = await answer.json();
-    const sentences = [`${countText(names.length, 'clip')} exported.`, ...problems];
+    const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];
     if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
     showMessage(sentences.join(' '), problems.length > 0);
   }
@@ -139,9 +139,9 @@ class BatchPage {
   }
 
   openNext() {
-    const found = findNext(this.clips);
-    if (!found) showMessage('No clip needs work.');
-    else if (this.requireName()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
+    const clip = findNext(this.clips);
+    if (!clip) showMessage('No clip needs work.');
+    else if (this.requireName()) location.assign(`clip/${encodeURIComponent(clip.name)}/`);
   }
 
   /** Ask for the user's name; return whether it is there. @param {Event} [event] canceled without the name */

@@ -79,20 +79,20 @@ export class ClipHeader {
     const { queue } = this.app;
     const send = queue.keep('set_status', { status, note });
     this.pendingCount += 1;
-    const answer = this.lastSend.then(() => queue.last).then(send);
+    const answer = this.lastSend.then(() => queue.lastEdit).then(send);
     this.lastSend = answer;
-    const done = await answer;
+    const result = await answer;
     this.pendingCount -= 1;
     this.setStatus(this.serverStatus.status, this.serverStatus.note);
-    return done;
+    return result;
   }
 
   /** Open the next clip that needs work. */
   async next() {
     if (element('clips').hidden) return;
     try {
-      const found = findNext(await fetchClips('../../'), this.app.name);
-      if (found) location.assign(`../${encodeURIComponent(found.name)}/`);
+      const clip = findNext(await fetchClips('../../'), this.app.name);
+      if (clip) location.assign(`../${encodeURIComponent(clip.name)}/`);
       else showMessage('No other clip needs work.');
     } catch (error) {
       showError(error);

@@ -1,8 +1,7 @@
 // @ts-check
 /** Requests to the server, and the WebSocket: calls with answers, and events. Reconnects when it is lost. */
 
-/** @typedef {import('./protocol.js').Actions} Actions */
-/** @typedef {import('./protocol.js').Answer} Answer */
+/** @import { Actions, Answer, Event, Failure } from './protocol.js' */
 /**
  * @template {keyof Actions} A
  * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer
@@ -29,7 +28,7 @@ export async function request(address, options, expected) {
 
 /** Error of an action. */
 export class Refusal extends Error {
-  /** @param {import('./protocol.js').Failure} failure */
+  /** @param {Failure} failure */
   constructor(failure) {
     super(failure.error);
     this.failure = failure;
@@ -37,24 +36,24 @@ export class Refusal extends Error {
 }
 
 export class Connection {
-  /** @param {(event: import('./protocol.js').Event) => void} onEvent @param {(connected: boolean) => void} onChange */
+  /** @param {(event: Event) => void} onEvent @param {(connected: boolean) => void} onChange */
   constructor(onEvent, onChange) {
     this.onEvent = onEvent;
     this.onChange = onChange;
     /** Calls without an answer; a message is sent again to the next connection. @type {Map<number, Call>} */
     this.pendingCalls = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
-    this.count = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
+    this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
     /** Id of this page, whose steps no other open page undoes. */
-    this.page = String(this.count);
-    this.delay = 250;
+    this.pageId = String(this.lastId);
+    this.reconnectDelay = 250;
     this.connect();
   }
 
   connect() {
-    this.socket = new WebSocket(new URL(`socket?page=${this.page}`, location.href).href.replace('http', 'ws'));
+    this.socket = new WebSocket(new URL(`socket?page=${this.pageId}`, location.href).href.replace('http', 'ws'));
     this.socket.onopen = () => {
-      this.delay = 250;
+      this.reconnectDelay = 250;
       this.onChange(true);
       for (const { message } of this.pendingCalls.values()) if (message) this.socket?.send(message);
     };
@@ -66,8 +65,8 @@ export class Connection {
         this.pendingCalls.delete(id);
       }
       this.onChange(false);
-      setTimeout(() => this.connect(), this.delay);
-      this.delay = Math.min(5000, this.delay * 2);
+      setTimeout(() => this.connect(), this.reconnectDelay);
+      this.reconnectDelay = Math.min(5000, this.reconnectDelay * 2);
     };
   }
 
@@ -82,7 +81,7 @@ export class Connection {
       ? `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.` : NO_CONNECTION);
   }
 
-  /** @param {import('./protocol.js').Event | Answer | import('./protocol.js').Failure} answer */
+  /** @param {Event | Answer | Failure} answer */
   receive(answer) {
     if ('event' in answer) {
       this.onEvent(answer);
@@ -115,8 +114,8 @@ export class Connection {
   }
 
   makeId() {
-    this.count += 1;
-    return this.count;
+    this.lastId += 1;
+    return this.lastId;
   }
 
   /** Send edits that are not acknowledged; the server stores each id once. @param {object[]} messages */

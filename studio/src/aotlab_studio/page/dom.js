@@ -22,9 +22,9 @@ export const readNumber = (id) => (element(id).value === '' ? undefined : Number
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function createElement(kind, values, ...children) {
-  const made = Object.assign(document.createElement(kind), values);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(kind), values);
+  node.append(...children);
+  return node;
 }
 
 /** Return a button with an icon only. @param {string} icon @param {string} ariaLabel @param {object} values */
@@ -50,15 +50,15 @@ export class RowList {
   /** @param {T[]} items */
   show(items) {
     const { list, rows } = this;
-    const focused = list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement);
+    const focusedElement = list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement);
     this.rows = new Map(items.map((item) => [this.getKey(item), rows.get(this.getKey(item)) ?? this.createRow(item)]));
-    const shown = [...this.rows.values()];
-    for (const row of rows.values()) if (!shown.includes(row)) row.line.remove();
-    for (const [index, { line, show }] of shown.entries()) {
+    const newRows = [...this.rows.values()];
+    for (const row of rows.values()) if (!newRows.includes(row)) row.line.remove();
+    for (const [index, { line, show }] of newRows.entries()) {
       show(items[index]);
       if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);
     }
-    if (focused && focused.isConnected) focused.focus(); // a row that moves loses it
+    if (focusedElement && focusedElement.isConnected) focusedElement.focus(); // a row that moves loses it
   }
 }
 
@@ -86,9 +86,9 @@ export function drawIcon(name) {
   return image;
 }
 
-/** Give all elements with `data-icon` their icon. @param {ParentNode} root */
-export function addIcons(root) {
-  for (const found of root.querySelectorAll('[data-icon]')) found.prepend(drawIcon(found.getAttribute('data-icon') || ''));
+/** Give all elements with `data-icon` their icon. */
+export function addIcons() {
+  for (const target of document.querySelectorAll('[data-icon]')) target.prepend(drawIcon(target.getAttribute('data-icon') || ''));
 }
 
 /** Change the icon of an element. @param {Element} target @param {string} name */
@@ -146,7 +146,7 @@ export function watchSize(run, ...targets) {
 }
 
 /** @param {number} count @param {string} noun */
-export const countText = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
+export const formatCount = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 /** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
 export function showMessage(text, isError = false) {
@@ -159,8 +159,8 @@ export const showError = (error) => showMessage(error instanceof Error ? error.m
 
 const NAME_COOKIE = 'aotlab_person';
 
-/** Show the user's name in its field, and keep it when it is typed. @param {() => void} changed */
-export function connectUser(changed) {
+/** Show the user's name in its field, and keep it when it is typed. @param {() => void} onChange */
+export function connectUser(onChange) {
   const field = element('person');
   const stored = document.cookie.split('; ').find((cookie) => cookie.startsWith(`${NAME_COOKIE}=`));
   field.value = decodeURIComponent(stored?.split('=')[1] || '');
@@ -168,7 +168,7 @@ export function connectUser(changed) {
     const name = encodeURIComponent(field.value.trim());
     document.cookie = `${NAME_COOKIE}=${name}; path=/; max-age=31536000; SameSite=Strict`;
     field.blur(); // the next key is a shortcut again
-    changed();
+    onChange();
   };
 }
 
@@ -184,7 +184,7 @@ const MAX_TOASTS = 3;
  * @param {Record<string, () => void>} [buttons] by label
  * @param {number} [step] of the history, which the buttons undo
  */
-export function toast(text, buttons = {}, step) {
+export function showToast(text, buttons = {}, step) {
   const close = () => box.remove();
   const actions = Object.entries(buttons).map(([textContent, run]) => createElement('button', { textContent, onclick: () => { close(); run(); } }));
   const box = createElement('div', { className: 'toast' }, createElement('span', { textContent: text }), ...actions, createCloseButton(close));

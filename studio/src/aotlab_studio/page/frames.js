@@ -56,16 +56,12 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<ImageBitmap>} */
   image(index) {
-    let found = this.images.get(index);
-    if (!found) {
-      const fetched = fetchImage(this.address(index));
-      found = fetched;
-      found.catch(() => this.images.get(index) === fetched && this.images.delete(index));
-      found.then((image) => this.evict(image), () => {});
-    }
-    this.images.delete(index);
-    this.images.set(index, found);
-    return found;
+    const cached = this.images.get(index);
+    const image = cached ?? fetchImage(this.address(index));
+    this.images.delete(index); // the last one is the most recently used
+    this.images.set(index, image);
+    if (!cached) image.then((bitmap) => this.evict(bitmap), () => this.images.get(index) === image && this.images.delete(index));
+    return image;
   }
 
   /** Evict the least recently used images. @param {ImageBitmap} image any of them; all have the same size */
@@ -106,7 +102,7 @@ async function fetchImage(address) {
 /** @typedef {import('./viewer.js').Point} Point */
 
 /** Return the object id at a point, 0 for background. @param {Labels | null} labels @param {Point} point */
-export function idAt(labels, { x, y }) {
+export function findId(labels, { x, y }) {
   if (!labels || x < 0 || y < 0 || x >= labels.width || y >= labels.height) return 0;
   return labels.ids[Math.floor(y) * labels.width + Math.floor(x)];
 }

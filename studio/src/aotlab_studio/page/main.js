@@ -14,15 +14,13 @@ import { EditQueue, Inputs } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { bindings, showKeys, Shortcuts } from './shortcuts.js';
+import { createBindings, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
-/** @typedef {import('./protocol.js').ObjectInfo} Item */
-/** @typedef {import('./protocol.js').Actions} Actions */
-/** @typedef {import('./protocol.js').Event} Event */
+/** @import { Actions, Description, DocumentState, Event, ObjectInfo } from './protocol.js' */
 
 export class App {
   constructor() {
@@ -33,10 +31,10 @@ export class App {
     this.project = '';
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
-    /** @type {Item[]} */
+    /** @type {ObjectInfo[]} */
     this.objects = [];
     /** Object that list and timeline have scrolled to. */
-    this.shownId = 0;
+    this.scrolledId = 0;
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
     this.frames = new FrameCache();
@@ -49,13 +47,13 @@ export class App {
     this.review = new Review(this);
     this.history = new EditHistory(this);
     this.exporter = new Exporter(this);
-    /** @type {RowList<Item>} */
+    /** @type {RowList<ObjectInfo>} */
     this.objectList = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, this));
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
-    addIcons(document.body);
+    addIcons();
     connectControls(this);
-    showKeys(new Shortcuts(bindings(this), this.inputs));
+    showKeys(new Shortcuts(createBindings(this), this.inputs));
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
@@ -75,7 +73,7 @@ export class App {
     }
   }
 
-  /** Show the state described by the server. @param {import('./protocol.js').Description} state */
+  /** Show the state described by the server. @param {Description} state */
   async showSession(state) {
     this.frames.setVideo(state.video);
     this.frames.setRevision(state.revision);
@@ -100,10 +98,10 @@ export class App {
     if (first) this.countPending(-1);
   }
 
-  /** Show what was edited or tracked, without the masks. @param {import('./protocol.js').DocumentState} state */
+  /** Show what was edited or tracked, without the masks. @param {DocumentState} state */
   showDocument(state) {
     this.tracking.showRange(state.range);
-    this.timeline.set({ editable: state.editable_range, outdated: state.outdated });
+    this.timeline.set({ editableRange: state.editable_range, outdatedRanges: state.outdated });
     this.clip.setStatus(state.status, state.note);
     this.history.show(state);
     this.review.setNotes(state.notes);
@@ -111,7 +109,7 @@ export class App {
     this.setObjects(state.objects);
   }
 
-  /** @param {Item[]} objects */
+  /** @param {ObjectInfo[]} objects */
   setObjects(objects) {
     const wasEmpty = !this.objects.length;
     this.objects = objects;
@@ -127,7 +125,7 @@ export class App {
     const { id: selectedId, isolatedId } = selection;
     this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isolatedId || id === isolatedId)));
     this.objectList.show(objects);
-    if (selectedId !== this.shownId) this.scrollToSelected();
+    if (selectedId !== this.scrolledId) this.scrollToSelected();
     this.fields.show(selection.item);
     this.toolbox.show();
     element('empty').hidden = selectedId > 0;
@@ -137,12 +135,12 @@ export class App {
 
   /** Scroll to the selected object in the list and the timeline, once after each selection. */
   scrollToSelected() {
-    this.shownId = this.selection.id;
-    const line = this.objectList.rows.get(this.shownId)?.line;
+    this.scrolledId = this.selection.id;
+    const line = this.objectList.rows.get(this.scrolledId)?.line;
     if (!line) return;
     const top = line.offsetTop - this.objectList.list.offsetTop;
     scrollTo(this.objectList.list, top, top + line.offsetHeight);
-    this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.shownId));
+    this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.scrolledId));
   }
 
   /**
@@ -168,12 +166,12 @@ export class App {
    * @returns {Promise<import('./connection.js').ActionAnswer<A> | import('./connection.js').Failed>}
    */
   async request(action, message, id) {
-    const before = element('status').firstChild;
+    const shownMessage = element('status').firstChild;
     this.countPending(1);
     try {
       const answer = await this.connection.call(action, message, id);
       await this.playback.refresh(answer.revision);
-      if (element('status').className && element('status').firstChild === before) showMessage('');
+      if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
       return answer;
     } catch (error) {
       const outdated = error instanceof Refusal && error.failure.choices.length ? await askOutdated(error.failure) : '';
@@ -199,9 +197,9 @@ export class App {
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */
   countPending(by) {
-    const before = this.pendingCount > 0;
+    const wasBusy = this.pendingCount > 0;
     this.pendingCount += by;
-    if (before !== this.pendingCount > 0) element('stage').setAttribute('aria-busy', String(this.pendingCount > 0));
+    if (wasBusy !== this.pendingCount > 0) element('stage').setAttribute('aria-busy', String(this.pendingCount > 0));
   }
 
   /** @param {number} id */
@@ -211,17 +209,17 @@ export class App {
 
   /** Make an object, on which is drawn from now on. */
   async addObject() {
-    const { selection, selection: { id: before } } = this;
+    const { selection, selection: { id: previousId } } = this;
     selection.select(0);
     const { target } = selection;
     const answer = await this.queue.push('add_object', {}, target);
-    if (!answer.error) selection.predecessors.set(answer.result, before);
-    else if (target === selection.target) selection.set(before);
+    if (!answer.error) selection.predecessors.set(answer.result, previousId);
+    else if (target === selection.target) selection.set(previousId);
   }
 
   async deleteObject() {
     const { item } = this.selection;
-    if (item) this.history.offer(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
+    if (item) this.history.offerUndo(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
@@ -231,8 +229,8 @@ export class App {
 
   /** @param {'hidden' | 'locked'} key @param {number} id */
   toggle(key, id = this.selection.id) {
-    const found = this.objects.find((item) => item.id === id);
-    if (found) this.change(id, { [key]: !found[key] });
+    const item = this.objects.find((object) => object.id === id);
+    if (item) this.change(id, { [key]: !item[key] });
   }
 
   escape() {

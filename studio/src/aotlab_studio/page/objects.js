@@ -33,7 +33,7 @@ export function createObjectRow(id, app) {
     if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // one may be being chosen
     swatch.ariaLabel = `Color of ${item.name}`;
     button.ariaPressed = String(id === app.selection.id);
-    button.title = `${item.name}: select; double click renames`;
+    button.title = `Select ${item.name}; double-click to rename`;
     name.textContent = item.name;
     category.textContent = item.class_name === item.name ? '' : item.class_name;
     frames.textContent = `, ${describeMarks(app.timeline.marks.get(id))}`;
@@ -95,7 +95,7 @@ export async function openMerge(app) {
   const into = Number(list.value);
   const answer = await app.queue.push('merge_objects', { object_id: from.id, into });
   if (!answer.error) app.selection.select(into);
-  app.history.offer(answer, `${from.name} merged into ${app.getName(into)}`);
+  app.history.offerUndo(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
 /** Load the masks of the chosen file. @param {App} app */
@@ -103,10 +103,10 @@ export async function loadMasks(app) {
   const file = element('load').files?.[0];
   element('load').value = '';
   if (!file) return;
-  showMessage('Loading the masks…');
-  await app.queue.last; // drawings that are on their way come before
+  showMessage('Loading masks…');
+  await app.queue.lastEdit; // drawings that are on their way come before
   const { playback } = app;
-  const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.selection.id || null}`;
+  const address = `masks/${playback.frame}?page=${app.connection.pageId}&chosen=${app.selection.id || null}`;
   let answer = await request(address, { method: 'POST', body: file }, UNMATCHED);
   if (answer.status === UNMATCHED) {
     const targets = await matchObjects(await answer.json(), app.objects);
@@ -117,8 +117,8 @@ export async function loadMasks(app) {
   /** @type {import('./protocol.js').LoadedMasks} */
   const result = await answer.json();
   const { frames, step } = result;
-  showMessage(frames.length > 1
-    ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
+  const place = frames.length > 1 ? `${frames.length} frames (${frames[0]} to ${frames[frames.length - 1]})` : `frame ${frames[0]}`;
+  showMessage(`Masks loaded on ${place}.`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   await playback.seek(frames.includes(playback.frame) ? playback.frame : frames[0]);
 }

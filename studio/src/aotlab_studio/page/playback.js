@@ -31,7 +31,7 @@ export class Playback {
     field.onchange = seek;
     // the typed number may be the one that the field showed during tracking, which is no change
     field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
-    field.onblur = () => this.showNumber();
+    field.onblur = () => this.showPosition();
   }
 
   /** Whether the frame that shows can be changed. */
@@ -88,12 +88,12 @@ export class Playback {
   async load({ frame, revision }, signal) {
     const { frames, viewer } = this.app;
     const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
-    let arrived = false;
-    answer.finally(() => { arrived = true; }).catch(() => {});
+    let hasArrived = false;
+    answer.finally(() => { hasArrived = true; }).catch(() => {});
     if (this.isAwaited || !viewer.image) {
       setTimeout(() => {
-        if (!arrived) frames.nearImage(frame).then((near) => {
-          if (!arrived) viewer.showPlaceholder(near);
+        if (!hasArrived) frames.nearImage(frame).then((near) => {
+          if (!hasArrived) viewer.showPlaceholder(near);
         }, () => {});
       }, NEAR_IMAGE_DELAY);
     }
@@ -103,13 +103,13 @@ export class Playback {
     this.revision = revision;
     viewer.show(image, labels);
     this.app.toolbox.show();
-    this.showNumber();
+    this.showPosition();
   }
 
-  showNumber() {
+  showPosition() {
     if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
     const seconds = this.frame / this.rate;
-    const [first, last] = this.app.timeline.editable;
+    const [first, last] = this.app.timeline.editableRange;
     const outside = this.frame < first || this.frame > last ? ` · outside the tracked part (frames ${first} to ${last})` : '';
     element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}${outside}`;
     this.app.timeline.showFrame();

@@ -5,7 +5,7 @@
 
 import { toPairs } from './connection.js';
 import { element, showMessage, wheelFactor } from './dom.js';
-import { idAt } from './frames.js';
+import { findId } from './frames.js';
 
 const PEN_ERASER = 5;
 
@@ -16,9 +16,9 @@ export function watchPointers(viewer, toolbox) {
   /** @type {Map<number, {x: number, y: number}>} */
   const fingers = new Map();
   /** Id of the pointer that draws or pans. @type {number | null} */
-  let active = null;
+  let activeId = null;
   /** Last place of what pans, and the distance of its fingers. @type {{x: number, y: number, spread: number} | null} */
-  let panning = null;
+  let lastPan = null;
   /** Press of a finger, done when it is lifted, unless a second finger joins. @type {(() => void) | null} */
   let pendingPress = null;
 
@@ -32,20 +32,20 @@ export function watchPointers(viewer, toolbox) {
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
     const touch = event.pointerType === 'touch';
-    if (touch && active !== null && !fingers.size) return; // a palm beside the pen
+    if (touch && activeId !== null && !fingers.size) return; // a palm beside the pen
     if (!touch) fingers.clear();
     canvas.setPointerCapture(event.pointerId);
-    active = event.pointerId;
+    activeId = event.pointerId;
     pendingPress = null;
     if (touch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (fingers.size >= 2) {
       if (toolbox.isDown) toolbox.cancel();
-      panning = measureFingers();
+      lastPan = measureFingers();
       return;
     }
-    panning = null;
+    lastPan = null;
     if (event.button === 1 || toolbox.tool.name === 'pan') {
-      panning = { x: event.clientX, y: event.clientY, spread: 0 };
+      lastPan = { x: event.clientX, y: event.clientY, spread: 0 };
       event.preventDefault();
       return;
     }
@@ -60,15 +60,15 @@ export function watchPointers(viewer, toolbox) {
 
   canvas.addEventListener('pointermove', (event) => {
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const isActive = event.pointerId === active;
-    if (panning && (isActive || fingers.has(event.pointerId))) {
+    const isActive = event.pointerId === activeId;
+    if (lastPan && (isActive || fingers.has(event.pointerId))) {
       const now = fingers.size ? measureFingers() : { x: event.clientX, y: event.clientY, spread: 0 };
-      viewer.pan(now.x - panning.x, now.y - panning.y);
-      if (now.spread && panning.spread) viewer.zoomBy(now.spread / panning.spread, viewer.clientToView({ clientX: now.x, clientY: now.y }));
-      panning = now;
+      viewer.pan(now.x - lastPan.x, now.y - lastPan.y);
+      if (now.spread && lastPan.spread) viewer.zoomBy(now.spread / lastPan.spread, viewer.clientToView({ clientX: now.x, clientY: now.y }));
+      lastPan = now;
       return;
     }
-    if (active !== null && !isActive) return;
+    if (activeId !== null && !isActive) return;
     placeRing(event);
     if (isActive) for (const move of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.clientToFrame(move));
@@ -84,22 +84,20 @@ export function watchPointers(viewer, toolbox) {
 
   canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
 
-  const end = (/** @type {PointerEvent} */ event) => {
-    if (!fingers.delete(event.pointerId) && event.pointerId !== active) return;
-    if (panning && fingers.size) {
-      panning = measureFingers();
+  const endPress = (/** @type {PointerEvent} */ event) => {
+    if (!fingers.delete(event.pointerId) && event.pointerId !== activeId) return;
+    if (lastPan && fingers.size) {
+      lastPan = measureFingers();
       return;
     }
-    active = null;
-    if (panning) panning = null;
+    activeId = null;
+    if (lastPan) lastPan = null;
     else if (event.type === 'pointercancel') toolbox.cancel();
     else if (pendingPress) pendingPress();
     else toolbox.release();
     pendingPress = null;
   };
-  canvas.addEventListener('pointerup', end);
-  canvas.addEventListener('pointercancel', end);
-  canvas.addEventListener('lostpointercapture', end);
+  for (const name of /** @type {const} */ (['pointerup', 'pointercancel', 'lostpointercapture'])) canvas.addEventListener(name, endPress);
   canvas.addEventListener('pointerleave', () => {
     if (!toolbox.isDown) viewer.cursor = null;
     hover.clear();
@@ -109,7 +107,7 @@ export function watchPointers(viewer, toolbox) {
   // between pointerdown and pointerup
   canvas.addEventListener('mousedown', (event) => { toolbox.isSecondClick = event.detail > 1; });
   canvas.addEventListener('dblclick', (event) => {
-    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(idAt(viewer.labels, viewer.clientToFrame(event)));
+    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(findId(viewer.labels, viewer.clientToFrame(event)));
     else if (toolbox.points.length > 2) toolbox.close();
     else if (toolbox.tool.close) toolbox.dropPoints(); // the second press on the first corner
   });
@@ -150,7 +148,7 @@ export function moveCursor(app, name) {
   viewer.canvas.classList.remove('pointed');
   toolbox.move(next);
   viewer.draw();
-  showMessage(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
+  showMessage(`Cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
 }
 
 /** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */

@@ -30,7 +30,7 @@ export class EditQueue {
      * Resolves with the answer to the last edit, which may make the object of the next one.
      * @type {Promise<unknown>}
      */
-    this.last = Promise.resolve();
+    this.lastEdit = Promise.resolve();
     this.runningCount = 0;
     /**
      * Messages that are not acknowledged, by id.
@@ -52,9 +52,9 @@ export class EditQueue {
    */
   run(task) {
     this.runningCount += 1;
-    const done = this.last.then(task).finally(() => { this.runningCount -= 1; });
-    this.last = done.then(() => {}, showError);
-    return done;
+    const answer = this.lastEdit.then(task).finally(() => { this.runningCount -= 1; });
+    this.lastEdit = answer.then(() => {}, showError);
+    return answer;
   }
 
   /**
@@ -68,10 +68,10 @@ export class EditQueue {
     const id = this.app.connection.makeId();
     this.messages.set(id, { action, message, target });
     return async () => {
-      const filled = /** @type {any} */ (withObject(message, target));
-      const answer = await this.app.request(action, filled, id);
+      const fullMessage = /** @type {any} */ (withObject(message, target));
+      const answer = await this.app.request(action, fullMessage, id);
       this.messages.delete(id);
-      if (!answer.error && target && !filled.object_id) {
+      if (!answer.error && target && !fullMessage.object_id) {
         const { result } = answer;
         target.id = typeof result === 'object' && result ? result.object_id : Number(result);
         this.app.renderObjects();
@@ -98,7 +98,7 @@ export class EditQueue {
    * @param {Actions[A]['message']} message
    */
   async after(action, message) {
-    await this.last;
+    await this.lastEdit;
     return this.app.request(action, message);
   }
 
@@ -111,26 +111,26 @@ export class EditQueue {
 
 /** Key presses and buttons, in order; those that change a frame wait until it shows. */
 export class Inputs {
-  /** @param {() => boolean} ready whether the requested frame is shown */
-  constructor(ready) {
-    this.ready = ready;
-    /** @type {{run: () => void, acts: boolean}[]} */
+  /** @param {() => boolean} isReady whether the requested frame is shown */
+  constructor(isReady) {
+    this.isReady = isReady;
+    /** @type {{run: () => void, changesFrame: boolean}[]} */
     this.queue = [];
   }
 
   /**
    * Run now, or after the queued inputs.
    * @param {() => void} run
-   * @param {boolean} acts whether it changes the frame that is shown
+   * @param {boolean} changesFrame whether it changes the frame that is shown
    */
-  add(run, acts) {
-    this.queue.push({ run, acts });
+  add(run, changesFrame) {
+    this.queue.push({ run, changesFrame });
     this.drain();
   }
 
   /** Run the queue up to the first input whose frame is not shown yet. */
   drain() {
-    while (this.queue.length && (!this.queue[0].acts || this.ready())) this.queue.shift()?.run();
+    while (this.queue.length && (!this.queue[0].changesFrame || this.isReady())) this.queue.shift()?.run();
   }
 
   /** Clear the queue. */

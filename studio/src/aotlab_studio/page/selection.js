@@ -44,17 +44,17 @@ export class Selection {
     this.app.renderObjects();
   }
 
-  /** Select a new object, unless the user selected another since. @param {number} id @param {number} before */
-  selectNew(id, before) {
-    this.predecessors.set(id, before);
-    if (this.id === before) this.set(id);
+  /** Select a new object, unless the user selected another since. @param {number} id @param {number} previousId */
+  selectNew(id, previousId) {
+    this.predecessors.set(id, previousId);
+    if (this.id === previousId) this.set(id);
   }
 
   /** Select the object before one that an undo may have removed. @param {number} id */
   selectPredecessor(id) {
-    let found = id;
-    while (found && !this.app.objects.some((item) => item.id === found)) found = this.predecessors.get(found) ?? 0;
-    if (found !== id && !this.id) this.set(found);
+    let existingId = id;
+    while (existingId && !this.app.objects.some((item) => item.id === existingId)) existingId = this.predecessors.get(existingId) ?? 0;
+    if (existingId !== id && !this.id) this.set(existingId);
   }
 
   /** @param {number} by */
@@ -76,6 +76,6 @@ export class Selection {
     this.isolatedId = id && id !== this.isolatedId ? id : 0;
     if (this.isolatedId) this.select(id);
     else app.renderObjects();
-    showMessage(this.isolatedId ? `Only ${app.getName(id)} is shown; a double click on it shows all again.` : '');
+    showMessage(this.isolatedId ? `Only ${app.getName(id)} is shown; double-click it to show all objects.` : '');
   }
 }

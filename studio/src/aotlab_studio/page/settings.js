@@ -39,9 +39,9 @@ export function restoreSettings(app) {
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;
     if (!app.name) return; // not described yet
-    const others = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
+    const otherPlaces = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
     const place = { frame: playback.frame, object_id: app.selection.id };
-    const places = Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.project, place]]);
+    const places = Object.fromEntries([...otherPlaces.slice(1 - MAX_PLACES), [app.project, place]]);
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
   });
 }

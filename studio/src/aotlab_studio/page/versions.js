@@ -36,6 +36,6 @@ async function showVersions(app) {
 /** @param {App} app @param {number} number */
 async function restore(app, number) {
   element('versions-dialog').close();
-  app.history.offer(await app.queue.after('restore_version', { number }), `Version ${number} restored`);
+  app.history.offerUndo(await app.queue.after('restore_version', { number }), `Version ${number} restored`);
   app.review.refresh();
 }

@@ -60,12 +60,12 @@ export class Viewer {
 
   /** @param {{id: number, name: string, color: string}[]} objects those that are drawn */
   setObjects(objects) {
-    const before = JSON.stringify([...this.objects]);
+    const previousObjects = JSON.stringify([...this.objects]);
     this.objects = new Map(objects.map(({ id, name, color }) => {
       const value = parseInt(color.slice(1), 16);
       return [id, { name, color: (value >> 16) | (value & 0xff00) | ((value & 255) << 16) }];
     }));
-    if (JSON.stringify([...this.objects]) !== before) this.paintMask();
+    if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
 
   /** @param {{fill?: boolean, outline?: boolean, opacity?: number}} changes */
@@ -165,8 +165,8 @@ export class Viewer {
     const pixels = new Uint32Array(image.data.buffer);
     const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
     /** Ids of the objects on the frame. @type {Set<number>} */
-    const shown = new Set();
-    let [index, last, inside, edge, around] = [0, 0, 0, 0, 0];
+    const visibleIds = new Set();
+    let [index, last, fillColor, edgeColor, haloColor] = [0, 0, 0, 0, 0];
     /** @type {{name: string, color: number} | undefined} */
     let object;
     for (let y = 0; y < height; y += 1) {
@@ -178,10 +178,10 @@ export class Viewer {
           object = this.objects.get(id);
           if (object) {
             const { color } = object;
-            shown.add(id);
-            edge = (color | (255 << 24)) >>> 0;
-            inside = (color | (alpha << 24)) >>> 0;
-            around = 0.3 * (color & 255) + 0.59 * ((color >> 8) & 255) + 0.11 * (color >> 16) > 90 ? DARK : LIGHT;
+            visibleIds.add(id);
+            edgeColor = (color | (255 << 24)) >>> 0;
+            fillColor = (color | (alpha << 24)) >>> 0;
+            haloColor = 0.3 * (color & 255) + 0.59 * ((color >> 8) & 255) + 0.11 * (color >> 16) > 90 ? DARK : LIGHT;
           }
         }
         if (!object) continue;
@@ -190,13 +190,13 @@ export class Viewer {
         const above = y ? index - width : index;
         const below = y < height - 1 ? index + width : index;
         const isEdge = this.look.outline && (ids[left] !== id || ids[right] !== id || ids[above] !== id || ids[below] !== id);
-        pixels[index] = isEdge ? edge : inside;
+        pixels[index] = isEdge ? edgeColor : fillColor;
         // keeps the outline visible on a background of its color
-        if (isEdge) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = around;
+        if (isEdge) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = haloColor;
       }
     }
     context.putImageData(image, 0, 0);
-    const names = [...this.objects].filter(([id]) => shown.has(id)).map(([, { name }]) => name);
+    const names = [...this.objects].filter(([id]) => visibleIds.has(id)).map(([, { name }]) => name);
     this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
     this.draw();
   }
