@@ -611,9 +611,13 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     tab.wait_for_selector("#clips tr")
     assert "no mask" in tab.inner_text("#clips tr:first-child")
     assert tab.is_visible("#clips tr:first-child a")
+    place = tab.locator("#next-clip").bounding_box()
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#status.error")
     assert "Type your name first" in tab.inner_text("#status")
+    assert tab.locator("#next-clip").bounding_box() == place
+    line, summary = (tab.locator(name).bounding_box() for name in ("#status", "#summary"))
+    assert line["y"] + line["height"] <= summary["y"]
     tab.wait_for_function("""() => document.querySelector("[aria-label='Status of c']").value === 'open'""")
     assert statuses(batch)["c"] == "open"
     describe = "import('/page/timeline.js').then((file) => file.describeMarks(['G', '9']))"

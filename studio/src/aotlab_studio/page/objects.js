@@ -90,7 +90,7 @@ export async function openMerge(app) {
   if (!from || !others.length) return;
   const options = others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name }));
   const list = createElement('select', { ariaLabel: 'Object' }, ...options);
-  const text = createElement('p', {}, 'Move all pixels of ', createElement('b', { textContent: from.name }), ' to ', list, '.');
+  const text = createElement('p', {}, 'Move all pixels of ', createElement('b', { textContent: from.name }), ' to ', list);
   if (!(await ask('Merge', text, 'merge'))) return;
   const into = Number(list.value);
   const answer = await app.queue.push('merge_objects', { object_id: from.id, into });

@@ -134,21 +134,17 @@ const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
  * @param {string} name the key: W, A, S or D, with or without Shift
  */
 export function moveCursor(app, name) {
-  const { viewer, toolbox } = app;
-  const middle = { x: viewer.size.width / 2, y: viewer.size.height / 2 };
-  const point = viewer.cursor ? viewer.cursor.point : middle;
-  const by = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
+  const { viewer, viewer: { size: { width, height } }, toolbox } = app;
+  const { x, y } = viewer.cursor?.point ?? { x: width / 2, y: height / 2 };
+  const step = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
-  const next = {
-    x: Math.min(viewer.size.width, Math.max(0, point.x + dx * by)),
-    y: Math.min(viewer.size.height, Math.max(0, point.y + dy * by)),
-  };
-  viewer.cursor = { point: next, radius: toolbox.cursorRadius() };
-  viewer.pointer = viewer.frameToView(next);
+  const point = { x: Math.min(width, Math.max(0, x + dx * step)), y: Math.min(height, Math.max(0, y + dy * step)) };
+  viewer.cursor = { point, radius: toolbox.cursorRadius() };
+  viewer.pointer = viewer.frameToView(point);
   viewer.canvas.classList.remove('pointed');
-  toolbox.move(next);
+  toolbox.move(point);
   viewer.draw();
-  showMessage(`Cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
+  showMessage(`Cursor at ${Math.round(point.x)}, ${Math.round(point.y)}`);
 }
 
 /** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
@@ -160,13 +156,11 @@ export function pressCursor(app, shift) {
   else app.toolbox.press(cursor.point, shift);
 }
 
-/** @typedef {import('./viewer.js').Point} Point */
-
 class Hover {
   /** @param {import('./tools.js').Toolbox} toolbox */
   constructor(toolbox) {
     this.toolbox = toolbox;
-    /** @type {Point | null} */
+    /** @type {import('./viewer.js').Point | null} */
     this.target = null;
     this.isRequesting = false;
     /** Frame of the last request. */
@@ -180,7 +174,7 @@ class Hover {
     return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // last, because it may read every pixel
   }
 
-  /** @param {Point} point */
+  /** @param {import('./viewer.js').Point} point */
   move(point) {
     const { width, height } = this.toolbox.viewer.size;
     const inside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
