@@ -1,4 +1,3 @@
-// @ts-check
 /** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
@@ -10,7 +9,7 @@ import { addIcons, askOutdated, connectUser, createElement, element, formatCount
 /** Milliseconds between two refreshes. */
 const INTERVAL = 5000;
 
-/** HTTP status that asks what to do about outdated frames. */
+/** HTTP status of a request that must say what to do about outdated frames. */
 const OUTDATED = 428;
 
 class BatchPage {

@@ -1,5 +1,4 @@
-// @ts-check
-/** Requests to the server, and the WebSocket: calls with answers, and events. Reconnects when it is lost. */
+/** HTTP requests, and the WebSocket with its calls, answers and events; reconnects. */
 
 /** @import { Actions, Answer, Event, Failure } from './protocol.js' */
 /**
@@ -10,12 +9,12 @@
 
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, message: string}} Call */
 
-/** Bytes that a browser sends for a page that is closed; more is sent while it asks. */
+/** Largest body in bytes that a browser sends after the page has closed. */
 const MAX_KEEPALIVE = 60000;
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
 /**
- * Request an address; throw the text of an answer that is not expected, or that there is no connection.
+ * Request an address; throw the server's error text, or that there is no connection.
  * @param {string} address
  * @param {RequestInit} [options]
  * @param {number} [expected] HTTP status that is no error
@@ -44,7 +43,7 @@ export class Connection {
     this.pendingCalls = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
     this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
-    /** Id of this page, whose steps no other open page undoes. */
+    /** Id of this page; no other open page undoes its steps. */
     this.pageId = String(this.lastId);
     this.reconnectDelay = 250;
     this.connect();
@@ -125,5 +124,5 @@ export class Connection {
   }
 }
 
-/** Points as messages have them. @param {import('./viewer.js').Point[]} points @returns {[number, number][]} */
+/** Return points as rounded pairs. @param {import('./viewer.js').Point[]} points @returns {[number, number][]} */
 export const toPairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);

@@ -1,4 +1,3 @@
-// @ts-check
 /** Elements of the page, messages on the frame, drawing once per screen refresh. */
 
 /** @typedef {import('./protocol.js').Elements} Elements */
@@ -32,7 +31,7 @@ export function createIconButton(icon, ariaLabel, values) {
   return createElement('button', { ariaLabel, ...values }, drawIcon(icon));
 }
 
-/** A list that keeps the rows of its items, as a press, a choice or a focus may be in progress. @template T */
+/** List that keeps the elements of its rows, which may be pressed, focused or open. @template T */
 export class RowList {
   /**
    * @param {HTMLElement} list
@@ -159,7 +158,7 @@ export const showError = (error) => showMessage(error instanceof Error ? error.m
 
 const NAME_COOKIE = 'aotlab_person';
 
-/** Show the user's name in its field, and keep it when it is typed. @param {() => void} onChange */
+/** Show the user's name in its field, and store it when it changes. @param {() => void} onChange */
 export function connectUser(onChange) {
   const field = element('person');
   const stored = document.cookie.split('; ').find((cookie) => cookie.startsWith(`${NAME_COOKIE}=`));
@@ -179,7 +178,7 @@ const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;
 
 /**
- * Show a message on the frame. With buttons it stays until it is closed or another step than its own is the last one.
+ * Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
  * @param {string} text
  * @param {Record<string, () => void>} [buttons] by label
  * @param {number} [step] of the history, which the buttons undo

@@ -1,4 +1,3 @@
-// @ts-check
 /** Dialog that exports the masks. */
 
 import { createElement, element, formatCount, onSubmit, readNumber, showToast } from './dom.js';
@@ -43,7 +42,7 @@ export class Exporter {
     element('export-dialog').showModal();
   }
 
-  /** Export; the dialog shows the progress, and why it was refused. */
+  /** Export, with progress and errors in the dialog. */
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = this.checkboxes.filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.name);

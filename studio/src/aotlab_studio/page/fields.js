@@ -1,9 +1,8 @@
-// @ts-check
-/** Text fields of stored values. */
+/** Text fields of values that the server stores. */
 
 import { createElement } from './dom.js';
 
-/** A field that keeps what is being typed, and what was refused, for the frame or object it was typed for. */
+/** Text field that keeps unsaved and refused text with its frame or object. */
 export class TextField {
   /** @param {HTMLInputElement} input @param {(subject: number, text: string) => Promise<{error?: Error}>} store */
   constructor(input, store) {
@@ -13,7 +12,7 @@ export class TextField {
     this.shownValue = { subject: 0, text: '' };
     /** Latest stored text, which the field shows when nobody types. */
     this.storedValue = this.shownValue;
-    /** Texts that are not stored, and why, by frame or object. @type {Map<number, {text: string, error: string}>} */
+    /** Unstored texts and errors by frame or object. @type {Map<number, {text: string, error: string}>} */
     this.drafts = new Map();
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
     (input.closest('label') ?? input).after(this.problem);
@@ -36,7 +35,7 @@ export class TextField {
     this.problem.textContent = draft?.error ?? '';
   }
 
-  /** Store what was typed. */
+  /** Store the typed text. */
   async commit() {
     const { subject, text: before } = this.shownValue;
     const draft = { text: this.input.value.trim(), error: '' };

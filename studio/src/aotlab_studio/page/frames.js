@@ -1,4 +1,3 @@
-// @ts-check
 /** Images and masks of frames, fetched on demand, with recent images cached; pixels of objects. */
 
 import { request } from './connection.js';

@@ -1,4 +1,3 @@
-// @ts-check
 /** Undo and redo: buttons, and messages that offer to undo a step. */
 
 import { element, elements, formatCount, showMessage, showToast } from './dom.js';

@@ -1,5 +1,4 @@
-// @ts-check
-/** The page: turns input into calls to the server and shows its events. */
+/** Main application: sends input to the server and shows its events. */
 
 import { ClipHeader } from './clips.js';
 import { Connection, Refusal } from './connection.js';
@@ -33,7 +32,7 @@ export class App {
     this.pendingCount = 1;
     /** @type {ObjectInfo[]} */
     this.objects = [];
-    /** Object that list and timeline have scrolled to. */
+    /** Object to which list and timeline have scrolled. */
     this.scrolledId = 0;
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
@@ -144,7 +143,7 @@ export class App {
   }
 
   /**
-   * Edit the selected object's mask on this frame after the drawings before it, which may make the object.
+   * Edit the selected object's mask on this frame after the earlier drawings, which may create the object.
    * @template {import('./queue.js').MaskEdit} A
    * @param {A} action
    * @param {object} [values] further fields of the message
@@ -183,14 +182,14 @@ export class App {
     }
   }
 
-  /** Commit the text that is being typed, and send what is not acknowledged, as the page closes. */
+  /** Commit the text being typed and send unacknowledged edits when the page closes. */
   flush() {
     const field = document.activeElement;
     if (field instanceof HTMLInputElement && field.type === 'text') field.blur();
     this.queue.flush();
   }
 
-  /** Whether the server has not acknowledged something. */
+  /** Whether an edit is not acknowledged by the server. */
   get hasUnsent() {
     return Boolean(this.name) && (this.pendingCount > 0 || this.queue.hasUnsent);
   }
@@ -207,7 +206,7 @@ export class App {
     return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
   }
 
-  /** Make an object, on which is drawn from now on. */
+  /** Add an object and select it. */
   async addObject() {
     const { selection, selection: { id: previousId } } = this;
     selection.select(0);

@@ -1,4 +1,3 @@
-// @ts-check
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
 import { request } from './connection.js';
@@ -9,7 +8,7 @@ import { describeMarks } from './timeline.js';
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
 
-/** HTTP status that asks which objects those of a file are. */
+/** HTTP status of a file whose objects must be matched. */
 const UNMATCHED = 409;
 
 /** Buttons of a row, with their icons: off, on. */
@@ -46,7 +45,7 @@ export function createObjectRow(id, app) {
   return { line, show };
 }
 
-/** Let the name of the selected object be typed. */
+/** Focus the name of the selected object. */
 export function focusName() {
   element('object-name').focus();
   element('object-name').select();
@@ -104,7 +103,7 @@ export async function loadMasks(app) {
   element('load').value = '';
   if (!file) return;
   showMessage('Loading masks…');
-  await app.queue.lastEdit; // drawings that are on their way come before
+  await app.queue.lastEdit; // earlier drawings come first
   const { playback } = app;
   const address = `masks/${playback.frame}?page=${app.connection.pageId}&chosen=${app.selection.id || null}`;
   let answer = await request(address, { method: 'POST', body: file }, UNMATCHED);
@@ -124,7 +123,7 @@ export async function loadMasks(app) {
 }
 
 /**
- * Ask which objects a file's objects are.
+ * Ask which objects of the project a file's objects match.
  * @param {import('./protocol.js').FileObject[]} objects
  * @param {Item[]} items objects of the project
  * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one;

@@ -1,4 +1,3 @@
-// @ts-check
 /** Buttons and fields of the page with their actions; the toolbar. */
 
 import { connectUser, createElement, drawIcon, element, elements, focusView, showError } from './dom.js';

@@ -1,5 +1,4 @@
-// @ts-check
-/** The frame that shows: seeking, playing, refreshing of its masks. */
+/** Current frame: seeking, playing, refreshing its masks. */
 
 import { element, elements, setIcon, showError } from './dom.js';
 
@@ -13,14 +12,14 @@ export class Playback {
     this.app = app;
     this.count = 1;
     this.rate = 25;
-    /** Frame that shows, and the revision of all masks when its own were requested. */
+    /** Current frame, and the revision of all masks at the request for its own. */
     this.frame = 0;
     this.revision = 0;
-    /** Frame and revision that are to show. */
+    /** Requested frame and revision. */
     this.target = { frame: 0, revision: 0 };
     /** Whether the user waits for the target frame; until it shows, nothing is changed. */
     this.isAwaited = false;
-    /** Load of the target frame; aborted: the frame will not show. @type {AbortController | null} */
+    /** Load of the target frame; aborted: the frame is not shown. @type {AbortController | null} */
     this.loading = null;
     /** Identifies the playback loop; null: stopped. @type {object | null} */
     this.currentRun = null;
@@ -34,7 +33,7 @@ export class Playback {
     field.onblur = () => this.showPosition();
   }
 
-  /** Whether the frame that shows can be changed. */
+  /** Whether the current frame can be changed. */
   get isReady() {
     return Boolean(this.currentRun) || (!this.isAwaited && !this.app.viewer.placeholder);
   }

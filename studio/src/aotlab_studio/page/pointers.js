@@ -1,4 +1,3 @@
-// @ts-check
 /** Mouse, pen, touch and the keyboard's cursor on the frame; preview of the mask that a click would make.
 
  One pointer draws; two fingers or the middle button pan. */

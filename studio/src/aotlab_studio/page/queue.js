@@ -1,14 +1,13 @@
-// @ts-check
 /** Edits on their way to the server, and key presses that wait for their frame.
 
  `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.after` sends any
- other action after the edits before it; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
+ other action after the earlier edits; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
 
 import { showError } from './dom.js';
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 /**
- * Object that edits go to; `id` is 0 until the server has made it, and edits until then share the record.
+ * Object that edits go to; `id` is 0 until the server has created it; edits until then share the record.
  * @typedef {{id: number}} Target
  */
 /** Edits of a mask. @typedef {'paint' | 'outline' | 'fill_holes' | 'clear' | 'split_object' | 'reassign'} MaskEdit */
@@ -27,7 +26,7 @@ export class EditQueue {
   constructor(app) {
     this.app = app;
     /**
-     * Resolves with the answer to the last edit, which may make the object of the next one.
+     * Resolves with the answer to the last edit, which may create the object of the next one.
      * @type {Promise<unknown>}
      */
     this.lastEdit = Promise.resolve();
@@ -45,7 +44,7 @@ export class EditQueue {
   }
 
   /**
-   * Run after the answers to the edits before.
+   * Run after the answers to the earlier edits.
    * @template T
    * @param {() => Promise<T>} task uses `App.request`, as `after` would wait for it
    * @returns {Promise<T>}
@@ -62,7 +61,7 @@ export class EditQueue {
    * @template {Repeatable} A
    * @param {A} action
    * @param {Actions[A]['message']} message
-   * @param {Target} [target] object of a message without one, which its answer may make
+   * @param {Target} [target] object of a message without one, which the server may create
    */
   keep(action, message, target) {
     const id = this.app.connection.makeId();
@@ -81,7 +80,7 @@ export class EditQueue {
   }
 
   /**
-   * Store an edit, and send it after those before; its object may be made by them.
+   * Store an edit and send it after the earlier ones, which may create its object.
    * @template {Repeatable} A
    * @param {A} action
    * @param {Actions[A]['message']} message
@@ -92,7 +91,7 @@ export class EditQueue {
   }
 
   /**
-   * Send an action after the edits before it, which may make its object.
+   * Send an action after the earlier edits, which may create its object.
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} message
@@ -102,7 +101,7 @@ export class EditQueue {
     return this.app.request(action, message);
   }
 
-  /** Send all unacknowledged messages, as the page closes. */
+  /** Send all unacknowledged messages when the page closes. */
   flush() {
     const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...withObject(message, target), id, do: action }));
     if (messages.length) this.app.connection.sendEdits(messages);
@@ -128,7 +127,7 @@ export class Inputs {
     this.drain();
   }
 
-  /** Run the queue up to the first input whose frame is not shown yet. */
+  /** Run the queue up to the first input that waits for its frame. */
   drain() {
     while (this.queue.length && (!this.queue[0].changesFrame || this.isReady())) this.queue.shift()?.run();
   }

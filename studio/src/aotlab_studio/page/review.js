@@ -1,4 +1,3 @@
-// @ts-check
 /** Review: frames to check, ranked; notes on frames. */
 
 import { createElement, element, RowList, setLabel, showError, showMessage } from './dom.js';
@@ -23,7 +22,7 @@ export class Review {
     this.nextRefreshTime = 0;
     /** Resolves when the running refresh has ended. @type {Promise<void> | null} */
     this.pendingRefresh = null;
-    /** Whether something changed since the last request; `marks`: whether those of the timeline may be wrong too. */
+    /** Whether checks, and marks of the timeline, changed since the last request. */
     this.needsFetch = { checks: false, marks: false };
     /** Notes by frame. @type {Record<number, string>} */
     this.notes = {};

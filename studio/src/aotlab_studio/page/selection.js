@@ -1,5 +1,4 @@
-// @ts-check
-/** Selected object, which edits go to, and the only object that is drawn. */
+/** Selected object, which receives edits, and the isolated object. */
 
 import { showMessage } from './dom.js';
 
@@ -11,7 +10,7 @@ export class Selection {
     this.target = { id: 0 };
     /** Only this object is drawn; 0: all. */
     this.isolatedId = 0;
-    /** Object that was selected when an object was made, by the id of the new one. @type {Map<number, number>} */
+    /** Id of the object selected before an object was created, by the id of the new one. @type {Map<number, number>} */
     this.predecessors = new Map();
   }
 
@@ -50,7 +49,7 @@ export class Selection {
     if (this.id === previousId) this.set(id);
   }
 
-  /** Select the object before one that an undo may have removed. @param {number} id */
+  /** Select the previous object if an undo removed this one. @param {number} id */
   selectPredecessor(id) {
     let existingId = id;
     while (existingId && !this.app.objects.some((item) => item.id === existingId)) existingId = this.predecessors.get(existingId) ?? 0;

@@ -1,10 +1,9 @@
-// @ts-check
-/** Settings that a browser keeps: tool, look, and the place in each project. */
+/** Settings kept by the browser: tool, look, frame and object of each project. */
 
 import { element } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
-/** Number of projects whose frame and object are kept. */
+/** Largest number of projects whose frame and object are kept. */
 const MAX_PLACES = 100;
 
 /** @returns {Record<string, any>} */

@@ -1,4 +1,3 @@
-// @ts-check
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
 import { createElement, element, focusView } from './dom.js';
@@ -33,7 +32,7 @@ function keyName(event) {
   // on a keyboard without Latin letters, the key's place names the letter
   if (/^Key[A-Z]$/.test(event.code) && !/^[ -~]$/.test(event.key) && event.key.length === 1) key = event.code[3];
   if (!control && KEYS_BY_POSITION[event.code]) key = KEYS_BY_POSITION[event.code];
-  // the letter displaced by W, A, S or D takes the name of that key in turn
+  // the letter displaced by W, A, S or D takes the name of that key
   else if (!control && 'WASD'.includes(key) && /^Key[A-Z]$/.test(event.code)) key = event.code[3];
   const shift = event.shiftKey && (key.length > 1 || /[A-Z←→↑↓]/.test(key)) ? 'Shift+' : '';
   return control + shift + key;

@@ -1,4 +1,3 @@
-// @ts-check
 /** Strip of small images of frames with their masks above the timeline. */
 
 import { createElement, element } from './dom.js';

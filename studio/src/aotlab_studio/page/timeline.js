@@ -1,4 +1,3 @@
-// @ts-check
 /** Timeline under the video: names, ticks, a row per object, a column per frame. Sizes are CSS pixels.
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
@@ -145,7 +144,7 @@ export class Timeline {
     else this.app.tracking.setRange(Math.max(0, Math.min(last, place)), last);
   }
 
-  /** Scroll to the shown frame, and mark it. */
+  /** Scroll to the current frame and mark it. */
   showFrame() {
     const { frame } = this.app.playback;
     if (frame < this.first || frame >= this.first + this.span) this.show(frame - this.span / 2);
@@ -242,7 +241,7 @@ export class Timeline {
     scrollTo(element('rows'), index && top, top + ROW_HEIGHT);
   }
 
-  /** Redraw everything; `draw` only moves the mark of the shown frame. */
+  /** Redraw everything; `draw` only moves the mark of the current frame. */
   redraw() {
     this.needsRedraw = true;
     this.draw();
@@ -284,7 +283,7 @@ export class Timeline {
     this.canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }
 
-  /** Draw everything but the mark of the shown frame. @param {number} ratio */
+  /** Draw everything but the mark of the current frame. @param {number} ratio */
   drawBackdrop(ratio) {
     this.needsRedraw = false;
     this.colors = readColors();

@@ -1,4 +1,3 @@
-// @ts-check
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
@@ -223,7 +222,7 @@ export class Toolbox {
     this.changed = changed;
     /** @type {Tool} */
     this.tool = TOOLS[0];
-    /** Last tool other than pan, which leaves its points. */
+    /** Last tool other than pan, which keeps the points of this one. */
     this.drawingTool = this.tool;
     this.radius = 12;
     /** @type {Point[]} */
@@ -240,7 +239,7 @@ export class Toolbox {
     this.isDown = false;
     /** Whether the input since the last press removes. */
     this.isRemoving = false;
-    /** Whether the last press is the second of a double click, which only selects what is shown. */
+    /** Whether the last press is the second of a double click. */
     this.isSecondClick = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
     this.removeByDefault = false;
@@ -279,7 +278,7 @@ export class Toolbox {
     return this.tool.usesBrush ? this.radius : 0;
   }
 
-  /** Drop unfinished input, and hide what was sent. */
+  /** Drop unfinished input and hide sent input. */
   cancel() {
     [this.pendingSketches, this.isDown] = [[], false];
     this.dropPoints();
@@ -357,7 +356,7 @@ export class Toolbox {
     return this.tool.close?.(this);
   }
 
-  /** Send what was drawn. @param {'paint' | 'outline'} action @param {object} values further fields of the message */
+  /** Send the drawn points. @param {'paint' | 'outline'} action @param {object} values further fields of the message */
   async send(action, values) {
     const { app: { queue, history }, pressTarget: { frame, target } } = this;
     const message = /** @type {any} */ ({ frame, object_id: null, points: toPairs(this.points), ...values });
@@ -365,7 +364,7 @@ export class Toolbox {
   }
 
   /**
-   * Show input until its answer. Refused corners can be sent again.
+   * Show sent input until it is answered; refused corners can be sent again.
    * @template {{error?: Error}} T
    * @param {Promise<T>} answer
    * @param {ClickMark} [mark] of a click

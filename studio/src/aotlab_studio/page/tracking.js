@@ -1,4 +1,3 @@
-// @ts-check
 /** Tracking: buttons, range, progress, model. */
 
 import { createElement, element, elements, formatCount, readNumber, setIcon, setLabel, showMessage, showToast } from './dom.js';

@@ -1,4 +1,3 @@
-// @ts-check
 /** Saved versions of the masks, and their dialog. */
 
 import { createElement, element, onSubmit } from './dom.js';

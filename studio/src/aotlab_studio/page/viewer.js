@@ -1,4 +1,3 @@
-// @ts-check
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
 import { drawOncePerRefresh, watchSize } from './dom.js';
@@ -81,7 +80,7 @@ export class Viewer {
       this.placeholder = null;
     }
     this.labels = labels;
-    this.preview = []; // of the masks before
+    this.preview = []; // of the previous masks
     this.paintMask();
   }
 
