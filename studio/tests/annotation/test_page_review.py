@@ -288,6 +288,13 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, mon
     page.status("No frames left to check")
 
 
+def test_export_dialog_closes_with_an_invalid_range(page):
+    page.key("Shift+E")
+    page.tab.fill("#export-first", "-5")
+    page.tab.click("#export-dialog [value=close]")
+    page.tab.wait_for_selector("#export-dialog", state="hidden", timeout=2000)
+
+
 def test_impossible_range_is_not_exported(new_page):
     wire = Wire(new_page)
     new_page.key("Shift+E")

@@ -30,7 +30,7 @@ export function createObjectRow(id, app) {
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
     if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // one may be being chosen
-    swatch.ariaLabel = `Color of ${item.name}`;
+    swatch.title = swatch.ariaLabel = `Color of ${item.name}`;
     button.ariaPressed = String(id === app.selection.id);
     button.title = `Select ${item.name}; double-click to rename`;
     name.textContent = item.name;
