@@ -53,7 +53,7 @@ class Recorder:
         durations = [round(1000 * seconds) for seconds in self.seconds]
         first, *others = self.images
         first.save(
-            path, save_all=True, append_images=others, duration=durations, loop=0, quality=62, method=4
+            path, save_all=True, append_images=others, duration=durations, loop=0, quality=60, method=6
         )
 
 

@@ -610,9 +610,13 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     tab.wait_for_selector("#clips tr")
     assert "no mask" in tab.inner_text("#clips tr:first-child")
     assert tab.is_visible("#clips tr:first-child a")
+    place = tab.locator("#next-clip").bounding_box()
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#status.error")
     assert "Type your name first" in tab.inner_text("#status")
+    assert tab.locator("#next-clip").bounding_box() == place
+    line, summary = (tab.locator(name).bounding_box() for name in ("#status", "#summary"))
+    assert line["y"] + line["height"] <= summary["y"]
     tab.wait_for_function("""() => document.querySelector("[aria-label='Status of c']").value === 'open'""")
     assert statuses(batch)["c"] == "open"
     describe = "import('/page/timeline.js').then((file) => file.describeMarks(['G', '9']))"
@@ -643,8 +647,8 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, m
     tab = open_list(context, served)
     for choice, shown in (("", "#status.error >> text=3 frames are outdated"), ("wait", "#status:empty")):
         tab.select_option("[aria-label='Status of c']", "accepted")
-        tab.wait_for_selector("#outdated-text >> text=3 frames are outdated")
-        tab.click(f"#outdated-dialog button[value='{choice}']")
+        tab.wait_for_selector("dialog[open] p >> text=3 frames are outdated")
+        tab.click(f"dialog[open] button[value='{choice}']")
         tab.wait_for_selector(shown, state="attached")
     assert asked == ["ask", "ask", "wait"]
     tab.close()

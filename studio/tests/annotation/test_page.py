@@ -236,7 +236,7 @@ def test_escape_discards_what_was_typed(page, session):
 def test_masks_are_loaded_from_a_file(page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     page.tab.set_input_files("#load", tmp_path / "masks.png")
-    page.status("A mask on frame 0")
+    page.status("Masks loaded on frame 0")
     assert (page.labels(0) == truth(0)).all()
     (tmp_path / "masks.json").write_text("{}")
     page.tab.set_input_files("#load", tmp_path / "masks.json")
@@ -250,11 +250,11 @@ def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
     Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
     page.seek(3)
     page.tab.set_input_files("#load", tmp_path / "mask.png")
-    page.tab.wait_for_selector("#objects-dialog[open]")
-    assert page.tab.input_value("#file-objects select") == "1"
-    page.tab.select_option("#file-objects select", "2")
-    page.tab.click("#objects-dialog .main")
-    page.status("A mask on frame 3")
+    page.tab.wait_for_selector("dialog[open]")
+    assert page.tab.input_value("dialog[open] select") == "1"
+    page.tab.select_option("dialog[open] select", "2")
+    page.tab.click("dialog[open] .main")
+    page.status("Masks loaded on frame 3")
     assert ((page.labels(3) == 2) == (truth(3) == 1)).all()
 
 
@@ -436,6 +436,25 @@ def test_enter_or_the_first_corner_closes_a_polygon(page):
         assert not page.labels(0).any()
 
 
+def test_pan_keeps_the_corners_of_a_polygon(page):
+    page.key("p")
+    for x, y in ((10, 10), (30, 10)):
+        page.tab.mouse.click(*page.at(x, y))
+    page.key("h")
+    cursor = "getComputedStyle(document.getElementById('view')).cursor"
+    assert page.tab.evaluate(cursor) == "grab"
+    page.tab.mouse.dblclick(*page.at(50, 35))
+    page.key("p")
+    assert page.tab.evaluate(cursor) == "crosshair"
+    page.tab.mouse.click(*page.at(30, 30))
+    page.key_done("Enter")
+    assert (page.labels(0) > 0)[14, 20:28].all()
+    page.tab.mouse.click(*page.at(50, 5))
+    page.key("h", "b", "p")
+    page.settle()
+    assert page.pixel(50, 5)[:3] != [255, 255, 255]
+
+
 def test_frame_does_not_move_when_objects_are_added(page):
     places = []
     for _ in range(3):
@@ -452,6 +471,13 @@ def test_help_shows_all_keys_and_the_empty_review_its_purpose(idle_page):
             .every((box) => box.height && box.top >= 0 && box.bottom <= innerHeight)"""
     )
     assert inside
+    idle_page.key("Escape")
+
+
+def test_help_opens_at_its_top(idle_page):
+    idle_page.tab.set_viewport_size({"width": 390, "height": 844})
+    idle_page.key("?")
+    assert idle_page.tab.evaluate("document.getElementById('help-dialog').scrollTop") == 0
     idle_page.key("Escape")
 
 
@@ -610,9 +636,28 @@ def test_message_offers_undo_of_the_last_step_only(page, session):
         page.tab.click(".toast >> text=Undo")
     assert [*session.document.snapshot.objects] == [1]
     page.key_done("Delete")
+    page.tab.wait_for_selector(".toast")
     editing.add_object(session.document)
-    page.tab.click(".toast >> text=Undo")
-    page.status("something else was done since")
+    page.tab.wait_for_selector(".toast", state="detached")
+
+
+def test_message_with_a_button_stays_until_it_is_closed(clock_context, served, session):
+    draw(session, 0, 1)
+    page = Page(clock_context, served.url, opened=False)
+    page.tab.clock.install()
+    page.open()
+    page.key("Delete")
+    page.tab.wait_for_selector(".toast >> text=Undo")
+    page.tab.clock.run_for(600_000)
+    page.tab.click(".toast [aria-label='Close this message']")
+    page.tab.wait_for_selector(".toast", state="detached")
+
+
+def test_error_can_be_closed(page):
+    page.key("g")
+    page.tab.mouse.click(*page.at(10, 10))
+    page.tab.click("#status.error [aria-label='Close this message']")
+    assert page.tab.inner_text("#status") == ""
 
 
 def test_error_disappears_with_the_next_success(page):
@@ -632,6 +677,14 @@ def test_keys_act_on_the_frame_after_a_slider_was_used(idle_page):
     idle_page.wait_frame(1)
 
 
+@pytest.mark.parametrize("control", ["opacity", "fill", "clip-status"])
+def test_control_that_is_changed_by_key_keeps_the_focus(page, control):
+    page.tab.focus(f"#{control}")
+    page.key("Space" if control == "fill" else "ArrowDown")
+    page.settle()
+    assert page.tab.evaluate("document.activeElement.id") == control
+
+
 def press(page, code, key, **how):
     page.tab.evaluate(
         """([code, key, how]) => document.getElementById('view').dispatchEvent(
@@ -642,9 +695,9 @@ def press(page, code, key, **how):
 
 def test_cursor_keys_follow_their_place_on_other_layouts(idle_page):
     press(idle_page, "KeyW", "z")
-    idle_page.status("cursor at 30, 12")
+    idle_page.status("Cursor at 30, 12")
     press(idle_page, "KeyA", "q")
-    idle_page.status("cursor at 22, 12")
+    idle_page.status("Cursor at 22, 12")
     radius = idle_page.radius()
     press(idle_page, "BracketRight", "+")
     press(idle_page, "BracketLeft", "ü")
@@ -763,7 +816,7 @@ def test_killed_tracking_ends_an_acceptance(page, served, folder):
     page.open(page.tab.url)
     assert page.tab.input_value("#clip-status") == "in progress"
     page.tab.select_option("#clip-status", "accepted")
-    page.tab.wait_for_selector("#outdated-text >> text=tracking was cut off")
+    page.tab.wait_for_selector("dialog[open] p >> text=tracking was cut off")
     page.tab.close()
     other.close()
 
@@ -781,7 +834,13 @@ def test_lost_server_leaves_no_unhandled_rejection(page, served):
         }"""
     )  # the next attempt to connect replaces a message
     page.tab.set_input_files("#load", __file__)
-    page.until(lambda: any("Failed to fetch" in text for text in page.tab.evaluate("window.said")))
+    page.until(lambda: any("No connection" in text for text in page.tab.evaluate("window.said")))
+
+
+def test_upload_without_a_connection_says_so(page):
+    page.answer(re.compile("/masks/"), lambda route: route.abort())
+    page.tab.set_input_files("#load", __file__)
+    page.status("No connection to the program")
 
 
 def test_dense_screen_uses_css_pixels(browser, served):
@@ -859,7 +918,7 @@ def test_prompt_message_names_who_lost_pixels(page, session):
     page.key("n", "x")
     page.objects(2)
     page.drag((10, 3), (26, 17))
-    page.tab.wait_for_selector(".toast >> text=object 2 took 100 pixels of object 1")
+    page.tab.wait_for_selector(".toast >> text=object 2 took 100 pixels from object 1")
     with page.done():
         page.tab.click(".toast:has-text('took 100 pixels') >> text=Undo")
     assert ((page.labels(4) == 1) == (truth(4) == 1)).all()
@@ -893,7 +952,7 @@ def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, tmp_p
             page.key("f")
         else:
             page.tab.set_input_files("#load", tmp_path / "mask.png")
-        page.tab.wait_for_selector(f".toast >> text={taker} took 16 pixels of object 1")
+        page.tab.wait_for_selector(f".toast >> text={taker} took 16 pixels from object 1")
         assert (page.labels(0) == truth(0)).all()
         with page.done():
             page.tab.click(f".toast:has-text('{taker} took') >> text=Undo")
@@ -908,7 +967,7 @@ def test_buttons_delete_and_merge_are_undone_by_a_key(page, session, action):
     page.key("2")
     page.tab.click(f"#{action}")
     if action == "merge":
-        page.tab.click("#merge-dialog button[value=merge]")
+        page.tab.click("dialog[open] .main")
         page.selected("object 1")
     page.objects(1)
     page.key_done("Control+z")
@@ -961,6 +1020,18 @@ def test_help_of_a_tool_shows_in_a_narrow_window(idle_page):
     idle_page.tab.wait_for_selector("#status >> text=Eraser: remove pixels")
     assert idle_page.tab.is_visible("#status")
     assert idle_page.at(10, 10) == before
+
+
+@pytest.mark.parametrize("width", [620, 1001, 1281, *slow(800, 1024, 1280, 1366, 1440)])
+def test_help_of_a_tool_is_not_cut(idle_page, width):
+    idle_page.tab.set_viewport_size({"width": width, "height": 700})
+    for tool in "xczbelpogh":
+        idle_page.key(tool)
+        idle_page.tab.wait_for_selector("#status:not(:empty)")
+        assert idle_page.tab.evaluate(
+            """() => [document.getElementById('status')].every((line) => (
+                line.scrollWidth <= line.clientWidth && line.scrollHeight <= line.clientHeight))"""
+        ), idle_page.tab.inner_text("#status")
 
 
 @pytest.mark.parametrize("size", [(390, 844), (1440, 900), *slow((768, 1024), (1024, 640))], ids=str)

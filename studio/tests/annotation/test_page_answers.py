@@ -389,10 +389,10 @@ def test_reconnected_page_shows_the_jobs_that_run(new_page):
     wire.change = lambda result: result.update(job={**JOB, "background": True, "done": 4})
     for event in (JOB, {**JOB, "background": True}):
         wire.socket.send(json.dumps({"event": "job", "job": event}))
-    new_page.tab.wait_for_selector("#correction >> text=correction: 3 of 10 frames")
+    new_page.tab.wait_for_selector("#correction >> text=Correction: 3 of 10 frames")
     new_page.tab.wait_for_selector("#job:not([hidden])")
     wire.socket.close()
-    new_page.tab.wait_for_selector("#correction >> text=correction: 4 of 10 frames")
+    new_page.tab.wait_for_selector("#correction >> text=Correction: 4 of 10 frames")
     assert not new_page.tab.is_visible("#job")
     assert new_page.tab.is_enabled("#track")
     wire.change = lambda result: None
@@ -526,11 +526,11 @@ def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
     new_page.until(lambda: wire.held)
     draw_stroke(new_page, (5, 30), (20, 30))
     new_page.tab.set_input_files("#load", tmp_path / "masks.png")
-    new_page.status("Loading the masks")
+    new_page.status("Loading masks")
     new_page.settle()
     wire.actions = ()
     wire.release()
-    new_page.status("A mask on frame 0")
+    new_page.status("Masks loaded on frame 0")
     new_page.tab.wait_for_selector("#stage[aria-busy=false]")
     assert (new_page.labels(0) == truth(0)).all()
 

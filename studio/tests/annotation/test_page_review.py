@@ -141,7 +141,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
 
 def test_durations_are_shown_in_minutes(idle_page):
     assert idle_page.tab.evaluate(
-        "import('/page/tracking.js').then(({ duration }) => [duration(399.2), duration(40)])"
+        "import('/page/tracking.js').then(({ formatDuration }) => [formatDuration(399.2), formatDuration(40)])"
     ) == ["6 min 40 s", "40 s"]
 
 
@@ -207,7 +207,7 @@ def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
     page.key("1", "b")
     page.seek(5)
     page.drag((45, 30), (45, 30))
-    page.tab.wait_for_selector(".toast >> text=of object 2")
+    page.tab.wait_for_selector(".toast >> text=from object 2")
     rows = "[...document.querySelectorAll('#objects .visually-hidden')].map((row) => row.textContent)"
     page.until(lambda: "drawn on 2 frames" in page.tab.evaluate(rows)[0])
     assert "drawn on 1 frame," in page.tab.evaluate(rows)[1]
@@ -253,8 +253,8 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     page.tab.wait_for_selector("#strips[aria-description='Outdated: 1 to 3, 5 to 11']")
 
     def answer(choice):
-        page.tab.wait_for_selector("#outdated-text >> text=10 frames are outdated (1 to 3, 5 to 11)")
-        page.tab.click(f"#outdated-dialog button[value='{choice}']")
+        page.tab.wait_for_selector("dialog[open] p >> text=10 frames are outdated (1 to 3, 5 to 11)")
+        page.tab.click(f"dialog[open] button[value='{choice}']")
 
     for choice in ("", "proceed"):
         page.tab.select_option("#clip-status", "accepted")
@@ -285,7 +285,14 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, mon
     page.key("q")
     page.until(lambda: page.tab.inner_text("#next-check").startswith("Next frame to check (0)"))
     page.key(".")
-    page.status("Nothing is left to check")
+    page.status("No frames left to check")
+
+
+def test_export_dialog_closes_with_an_invalid_range(page):
+    page.key("Shift+E")
+    page.tab.fill("#export-first", "-5")
+    page.tab.click("#export-dialog [value=close]")
+    page.tab.wait_for_selector("#export-dialog", state="hidden", timeout=2000)
 
 
 def test_impossible_range_is_not_exported(new_page):

@@ -1,15 +1,15 @@
-// @ts-check
 /** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
-import { addIcons, askOutdated, connectUser, countText, createElement, element, onSubmit, RowList, showStatus } from './dom.js';
+import { request } from './connection.js';
+import { addIcons, askOutdated, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showMessage } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
 /** Milliseconds between two refreshes. */
 const INTERVAL = 5000;
 
-/** HTTP status of a request that asks what to do about outdated frames. */
+/** HTTP status of a request that must say what to do about outdated frames. */
 const OUTDATED = 428;
 
 class BatchPage {
@@ -21,7 +21,7 @@ class BatchPage {
     this.list = new RowList(element('clips'), ({ name }) => name, (clip) => this.createRow(clip));
     /** Whether the list could not be read. */
     this.hasFailed = false;
-    connectUser(() => showStatus(''));
+    connectUser(() => showMessage(''));
     element('filter').append(...makeStatusOptions());
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
@@ -32,7 +32,7 @@ class BatchPage {
       event.preventDefault(); // the name's field may get the focus
       this.openNext();
     });
-    addIcons(document.body);
+    addIcons();
     this.refresh();
     setInterval(() => { if (!document.hidden) this.refresh(); }, INTERVAL);
   }
@@ -40,12 +40,12 @@ class BatchPage {
   async refresh() {
     try {
       this.clips = await fetchClips('');
-      if (this.hasFailed) showStatus('');
+      if (this.hasFailed) showMessage('');
       this.hasFailed = false;
       this.show();
     } catch (error) {
       this.hasFailed = true;
-      this.showError(error);
+      showError(error);
     }
   }
 
@@ -53,8 +53,8 @@ class BatchPage {
     const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
     const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
     const advice = this.clips.some((clip) => clip.objects)
-      ? 'Most urgent first.' : 'Open a clip, draw an object, then press Track all here.';
-    element('summary').textContent = `${countText(this.clips.length, 'clip')}: ${counts.join(', ')}. ${advice}`;
+      ? 'Most urgent first.' : 'Open a clip and draw an object, then press Track all.';
+    element('summary').textContent = `${formatCount(this.clips.length, 'clip')}: ${counts.join(', ')}. ${advice}`;
     element('track-all').hidden = !this.clips.some((clip) => clip.untracked);
     this.list.show(this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value)));
   }
@@ -71,13 +71,13 @@ class BatchPage {
     const checks = createElement('ul', {});
     const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
     const field = createElement('input', { type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}` });
-    const [cell, who] = [createElement('td', {}, list, field), createElement('td', {})];
+    const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
     list.onchange = field.onchange = async () => {
       const note = list.value === 'rejected' ? field.value.trim() : '';
       field.defaultValue = field.value; // nothing is being typed
       isSending = true;
       const message = { status: list.value, note, digest: shownClip?.digest }; // of the masks that the row shows
-      if (this.requireName() && await this.post(`clips/${address}`, message)) showStatus('');
+      if (this.requireName() && await this.post(`clips/${address}`, message)) showMessage('');
       isSending = false;
       await this.refresh();
     };
@@ -91,30 +91,30 @@ class BatchPage {
       list.value = clip.status;
       field.defaultValue = field.value = clip.note;
       field.hidden = clip.status !== 'rejected' && !clip.note;
-      cell.className = clip.status.replace(' ', '-');
-      who.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
+      statusCell.className = clip.status.replace(' ', '-');
+      personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
     };
-    return { line: createElement('tr', {}, createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), cell, who), show };
+    return { line: createElement('tr', {}, createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), statusCell, personCell), show };
   }
 
   /** Track all clips with drawn masks. */
   async trackAll() {
     if (!this.requireName()) return;
     const answer = await this.post('track', null);
-    if (answer) showStatus(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
+    if (answer) showMessage(`${formatCount(await answer.json(), 'clip')} will be tracked, one after the other.`);
     await this.refresh();
   }
 
   /** Write the masks of all corrected and accepted clips. */
   async exportClips() {
-    showStatus('Exporting…');
+    showMessage('Exporting…');
     const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'));
     const answer = await this.post('export', [...boxes].map((box) => box.name));
     if (!answer) return;
     const { names, problems, left_out: leftOut } = await answer.json();
-    const sentences = [`${countText(names.length, 'clip')} exported.`, ...problems];
+    const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];
     if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
-    showStatus(sentences.join(' '), problems.length > 0);
+    showMessage(sentences.join(' '), problems.length > 0);
   }
 
   /**
@@ -125,37 +125,31 @@ class BatchPage {
    */
   async post(address, values) {
     try {
-      const answer = await fetch(address, { method: 'POST', body: JSON.stringify(values) });
+      const answer = await request(address, { method: 'POST', body: JSON.stringify(values) }, OUTDATED);
       if (answer.ok) return answer;
-      const refusal = answer.status === OUTDATED ? await answer.json() : { error: await answer.text() };
-      const outdated = refusal.choices && await askOutdated(refusal);
+      const refusal = await answer.json();
+      const outdated = await askOutdated(refusal);
       if (outdated) return await this.post(address, { ...values, outdated });
       throw new Error(refusal.error);
     } catch (error) {
-      this.showError(error);
+      showError(error);
     }
     return undefined;
   }
 
   openNext() {
-    const found = findNext(this.clips);
-    if (!found) showStatus('No clip needs work.');
-    else if (this.requireName()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
+    const clip = findNext(this.clips);
+    if (!clip) showMessage('No clip needs work.');
+    else if (this.requireName()) location.assign(`clip/${encodeURIComponent(clip.name)}/`);
   }
 
   /** Ask for the user's name; return whether it is there. @param {Event} [event] canceled without the name */
   requireName(event) {
     if (element('person').value.trim()) return true;
     event?.preventDefault();
-    showStatus('Type your name first, so that others see who has a clip open.', true);
+    showMessage('Type your name first, so that others see who has a clip open.', true);
     element('person').focus();
     return false;
-  }
-
-  /** @param {unknown} error a `TypeError` if nothing answers */
-  showError(error) {
-    const advice = error instanceof TypeError ? '. Is the program still running?' : '';
-    showStatus(`${error instanceof Error ? error.message : error}${advice}`, true);
   }
 }
 

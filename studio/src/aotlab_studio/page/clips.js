@@ -1,8 +1,7 @@
-// @ts-check
-/** A batch of clips: list from the server, status, next clip. */
+/** Clips of a batch: list from the server, status, next clip. */
 
-import { fetchOk } from './connection.js';
-import { createElement, element, elements } from './dom.js';
+import { request } from './connection.js';
+import { createElement, element, elements, showError, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -11,9 +10,9 @@ import { TextField } from './fields.js';
 /** @type {ClipStatus[]} */
 export const STATUSES = ['open', 'in progress', 'corrected', 'accepted', 'rejected'];
 
-/** @param {string} base address of the batch @returns {Promise<Clip[]>} first those to look at first */
+/** @param {string} base address of the batch @returns {Promise<Clip[]>} the most urgent first */
 export async function fetchClips(base) {
-  return (await fetchOk(`${base}clips`)).json();
+  return (await request(`${base}clips`)).json();
 }
 
 /**
@@ -38,7 +37,7 @@ export class ClipHeader {
     this.app = app;
     /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
     this.serverStatus = { status: 'open', note: '' };
-    /** Number of statuses on their way; the list shows the last one. */
+    /** Number of unanswered statuses; the list shows the last one. */
     this.pendingCount = 0;
     /**
      * Resolves with the answer to the last status, which is not in the queue: with *Wait*, it takes minutes, and
@@ -73,29 +72,29 @@ export class ClipHeader {
     if (document.activeElement !== field) field.hidden = list.value !== 'rejected' && !field.value;
   }
 
-  /** Store the status of the list with a note, after the one before it. @param {string} note */
+  /** Store the chosen status with a note, after the previous one. @param {string} note */
   async send(note) {
     const status = /** @type {ClipStatus} */ (element('clip-status').value);
     const { queue } = this.app;
     const send = queue.keep('set_status', { status, note });
     this.pendingCount += 1;
-    const answer = this.lastSend.then(() => queue.last).then(send);
+    const answer = this.lastSend.then(() => queue.lastEdit).then(send);
     this.lastSend = answer;
-    const done = await answer;
+    const result = await answer;
     this.pendingCount -= 1;
     this.setStatus(this.serverStatus.status, this.serverStatus.note);
-    return done;
+    return result;
   }
 
   /** Open the next clip that needs work. */
   async next() {
     if (element('clips').hidden) return;
     try {
-      const found = findNext(await fetchClips('../../'), this.app.name);
-      if (found) location.assign(`../${encodeURIComponent(found.name)}/`);
-      else this.app.showMessage('No other clip needs work.');
+      const clip = findNext(await fetchClips('../../'), this.app.name);
+      if (clip) location.assign(`../${encodeURIComponent(clip.name)}/`);
+      else showMessage('No other clip needs work.');
     } catch (error) {
-      this.app.showError(error);
+      showError(error);
     }
   }
 }

@@ -1,8 +1,6 @@
-// @ts-check
-/** Requests to the server, and the WebSocket: calls with answers, and events. Reconnects when it is lost. */
+/** HTTP requests, and the WebSocket with its calls, answers and events; reconnects. */
 
-/** @typedef {import('./protocol.js').Actions} Actions */
-/** @typedef {import('./protocol.js').Answer} Answer */
+/** @import { Actions, Answer, Event, Failure } from './protocol.js' */
 /**
  * @template {keyof Actions} A
  * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer
@@ -11,23 +9,25 @@
 
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, message: string}} Call */
 
-/** Bytes that a browser sends for a page that is closed; more is sent while it asks. */
+/** Largest body in bytes that a browser sends after the page has closed. */
 const MAX_KEEPALIVE = 60000;
+const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
 /**
- * Request an address; throw the text of the answer if it is refused.
+ * Request an address; throw the server's error text, or that there is no connection.
  * @param {string} address
  * @param {RequestInit} [options]
+ * @param {number} [expected] HTTP status that is no error
  */
-export async function fetchOk(address, options) {
-  const answer = await fetch(address, options);
-  if (!answer.ok) throw new Error(await answer.text());
+export async function request(address, options, expected) {
+  const answer = await fetch(address, options).catch(() => { throw new Error(NO_CONNECTION); });
+  if (!answer.ok && answer.status !== expected) throw new Error(await answer.text());
   return answer;
 }
 
 /** Error of an action. */
 export class Refusal extends Error {
-  /** @param {import('./protocol.js').Failure} failure */
+  /** @param {Failure} failure */
   constructor(failure) {
     super(failure.error);
     this.failure = failure;
@@ -35,24 +35,24 @@ export class Refusal extends Error {
 }
 
 export class Connection {
-  /** @param {(event: import('./protocol.js').Event) => void} onEvent @param {(connected: boolean) => void} onChange */
+  /** @param {(event: Event) => void} onEvent @param {(connected: boolean) => void} onChange */
   constructor(onEvent, onChange) {
     this.onEvent = onEvent;
     this.onChange = onChange;
     /** Calls without an answer; a message is sent again to the next connection. @type {Map<number, Call>} */
     this.pendingCalls = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
-    this.count = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
-    /** Id of this page, whose steps no other open page undoes. */
-    this.page = String(this.count);
-    this.delay = 250;
+    this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
+    /** Id of this page; no other open page undoes its steps. */
+    this.pageId = String(this.lastId);
+    this.reconnectDelay = 250;
     this.connect();
   }
 
   connect() {
-    this.socket = new WebSocket(new URL(`socket?page=${this.page}`, location.href).href.replace('http', 'ws'));
+    this.socket = new WebSocket(new URL(`socket?page=${this.pageId}`, location.href).href.replace('http', 'ws'));
     this.socket.onopen = () => {
-      this.delay = 250;
+      this.reconnectDelay = 250;
       this.onChange(true);
       for (const { message } of this.pendingCalls.values()) if (message) this.socket?.send(message);
     };
@@ -60,12 +60,12 @@ export class Connection {
     this.socket.onclose = () => {
       for (const [id, { reject, message }] of this.pendingCalls) {
         if (message) continue;
-        reject(new Error('the connection was lost'));
+        reject(new Error(NO_CONNECTION));
         this.pendingCalls.delete(id);
       }
       this.onChange(false);
-      setTimeout(() => this.connect(), this.delay);
-      this.delay = Math.min(5000, this.delay * 2);
+      setTimeout(() => this.connect(), this.reconnectDelay);
+      this.reconnectDelay = Math.min(5000, this.reconnectDelay * 2);
     };
   }
 
@@ -73,21 +73,14 @@ export class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Return why there is no connection. @param {string} name of the video */
+  /** Throw the reason why there is no connection. @param {string} name of the video */
   async explainDisconnect(name) {
-    try {
-      const answer = await fetch('page/main.js', { cache: 'no-store' });
-      if (answer.status === 403) {
-        return `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.`;
-      }
-      if (!answer.ok) return await answer.text();
-    } catch {
-      // nothing answers
-    }
-    return 'The connection was lost. Is the program still running? Reconnecting…';
+    const { status } = await request('page/main.js', { cache: 'no-store' }, 403);
+    throw new Error(status === 403
+      ? `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.` : NO_CONNECTION);
   }
 
-  /** @param {import('./protocol.js').Event | Answer | import('./protocol.js').Failure} answer */
+  /** @param {Event | Answer | Failure} answer */
   receive(answer) {
     if ('event' in answer) {
       this.onEvent(answer);
@@ -111,7 +104,7 @@ export class Connection {
     const message = JSON.stringify({ ...values, id: key, do: action });
     return new Promise((resolve, reject) => {
       if (!id && !this.isOpen) {
-        reject(new Error('not connected; is the program still running?'));
+        reject(new Error(NO_CONNECTION));
         return;
       }
       this.pendingCalls.set(key, { resolve, reject, message: id ? message : '' });
@@ -120,8 +113,8 @@ export class Connection {
   }
 
   makeId() {
-    this.count += 1;
-    return this.count;
+    this.lastId += 1;
+    return this.lastId;
   }
 
   /** Send edits that are not acknowledged; the server stores each id once. @param {object[]} messages */
@@ -131,5 +124,5 @@ export class Connection {
   }
 }
 
-/** Points as messages have them. @param {import('./viewer.js').Point[]} points @returns {[number, number][]} */
+/** Return points as rounded pairs. @param {import('./viewer.js').Point[]} points @returns {[number, number][]} */
 export const toPairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);

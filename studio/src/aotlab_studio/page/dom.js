@@ -1,4 +1,3 @@
-// @ts-check
 /** Elements of the page, messages on the frame, drawing once per screen refresh. */
 
 /** @typedef {import('./protocol.js').Elements} Elements */
@@ -22,9 +21,9 @@ export const readNumber = (id) => (element(id).value === '' ? undefined : Number
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function createElement(kind, values, ...children) {
-  const made = Object.assign(document.createElement(kind), values);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(kind), values);
+  node.append(...children);
+  return node;
 }
 
 /** Return a button with an icon only. @param {string} icon @param {string} ariaLabel @param {object} values */
@@ -32,7 +31,7 @@ export function createIconButton(icon, ariaLabel, values) {
   return createElement('button', { ariaLabel, ...values }, drawIcon(icon));
 }
 
-/** A list that keeps the rows of its items, as a press, a choice or a focus may be in progress. @template T */
+/** List that keeps the elements of its rows, which may be pressed, focused or open. @template T */
 export class RowList {
   /**
    * @param {HTMLElement} list
@@ -50,15 +49,15 @@ export class RowList {
   /** @param {T[]} items */
   show(items) {
     const { list, rows } = this;
-    const focused = list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement);
+    const focusedElement = list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement);
     this.rows = new Map(items.map((item) => [this.getKey(item), rows.get(this.getKey(item)) ?? this.createRow(item)]));
-    const shown = [...this.rows.values()];
-    for (const row of rows.values()) if (!shown.includes(row)) row.line.remove();
-    for (const [index, { line, show }] of shown.entries()) {
+    const newRows = [...this.rows.values()];
+    for (const row of rows.values()) if (!newRows.includes(row)) row.line.remove();
+    for (const [index, { line, show }] of newRows.entries()) {
       show(items[index]);
       if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);
     }
-    if (focused && focused.isConnected) focused.focus(); // a row that moves loses it
+    if (focusedElement && focusedElement.isConnected) focusedElement.focus(); // a row that moves loses it
   }
 }
 
@@ -86,9 +85,9 @@ export function drawIcon(name) {
   return image;
 }
 
-/** Give all elements with `data-icon` their icon. @param {ParentNode} root */
-export function addIcons(root) {
-  for (const found of root.querySelectorAll('[data-icon]')) found.prepend(drawIcon(found.getAttribute('data-icon') || ''));
+/** Give all elements with `data-icon` their icon. */
+export function addIcons() {
+  for (const target of document.querySelectorAll('[data-icon]')) target.prepend(drawIcon(target.getAttribute('data-icon') || ''));
 }
 
 /** Change the icon of an element. @param {Element} target @param {string} name */
@@ -146,18 +145,21 @@ export function watchSize(run, ...targets) {
 }
 
 /** @param {number} count @param {string} noun */
-export const countText = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
+export const formatCount = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-/** Show a message in the header. @param {string} text @param {boolean} [problem] */
-export function showStatus(text, problem = false) {
-  element('status').textContent = text;
-  element('status').className = problem ? 'error' : '';
+/** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
+export function showMessage(text, isError = false) {
+  element('status').replaceChildren(text, ...(isError ? [createCloseButton(() => showMessage(''))] : []));
+  element('status').className = isError ? 'error' : '';
 }
+
+/** @param {unknown} error */
+export const showError = (error) => showMessage(error instanceof Error ? error.message : String(error), true);
 
 const NAME_COOKIE = 'aotlab_person';
 
-/** Show the user's name in its field, and keep it when it is typed. @param {() => void} changed */
-export function connectUser(changed) {
+/** Show the user's name in its field, and store it when it changes. @param {() => void} onChange */
+export function connectUser(onChange) {
   const field = element('person');
   const stored = document.cookie.split('; ').find((cookie) => cookie.startsWith(`${NAME_COOKIE}=`));
   field.value = decodeURIComponent(stored?.split('=')[1] || '');
@@ -165,54 +167,55 @@ export function connectUser(changed) {
     const name = encodeURIComponent(field.value.trim());
     document.cookie = `${NAME_COOKIE}=${name}; path=/; max-age=31536000; SameSite=Strict`;
     field.blur(); // the next key is a shortcut again
-    changed();
+    onChange();
   };
 }
+
+/** @param {() => void} onclick */
+const createCloseButton = (onclick) => createIconButton('x', 'Close this message', { className: 'small', onclick });
 
 const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;
 
-/** @param {string} text @param {Record<string, () => void>} [buttons] by label */
-export function toast(text, buttons = {}) {
-  const box = createElement('div', { className: 'toast' }, createElement('span', { textContent: text }));
+/**
+ * Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
+ * @param {string} text
+ * @param {Record<string, () => void>} [buttons] by label
+ * @param {number} [step] of the history, which the buttons undo
+ */
+export function showToast(text, buttons = {}, step) {
   const close = () => box.remove();
-  for (const [label, run] of Object.entries(buttons)) {
-    box.append(createElement('button', { textContent: label, onclick: () => { close(); run(); } }));
-  }
-  box.append(createIconButton('x', 'Close this message', { className: 'small', onclick: close }));
+  const actions = Object.entries(buttons).map(([textContent, run]) => createElement('button', { textContent, onclick: () => { close(); run(); } }));
+  const box = createElement('div', { className: 'toast' }, createElement('span', { textContent: text }), ...actions, createCloseButton(close));
+  if (step) box.dataset.step = String(step);
   element('toasts').append(box);
   while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
   const expire = () => { if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100); else close(); };
-  setTimeout(expire, TOAST_SECONDS * 1000);
+  if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
 /**
- * Show a dialog; return the value of the button that closed it, empty if it was canceled.
- * @param {HTMLDialogElement} dialog
- * @returns {Promise<string>}
+ * Ask in a dialog; return the value of the pressed button, empty if canceled.
+ * @template {string} T
+ * @param {string} title
+ * @param {Node} content
+ * @param {T[]} values labels of the buttons besides Cancel, the main one first
+ * @returns {Promise<T | ''>}
  */
-export function showDialog(dialog) {
-  dialog.returnValue = '';
+export async function ask(title, content, ...values) {
+  const buttons = values.map((value, index) => createElement('button', { value, textContent: value[0].toUpperCase() + value.slice(1), className: index ? '' : 'main' }));
+  const form = createElement('form', { method: 'dialog' }, createElement('h2', { textContent: title }), content,
+    createElement('div', { className: 'row' }, createElement('button', { value: '', textContent: 'Cancel' }), ...buttons));
+  const dialog = createElement('dialog', { ariaLabel: title }, form);
+  document.body.append(dialog);
   dialog.showModal();
-  return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue); });
+  await new Promise((resolve) => { dialog.onclose = resolve; });
+  dialog.remove();
+  return /** @type {T | ''} */ (dialog.returnValue);
 }
 
 /**
  * Ask what to do about outdated frames; return the choice, empty if canceled.
  * @param {import('./protocol.js').Failure} refusal
  */
-export async function askOutdated({ error, choices }) {
-  const texts = /** @type {const} */ ({ '': 'Cancel', proceed: 'Proceed', wait: 'Wait' });
-  const values = /** @type {(keyof typeof texts)[]} */ (Object.keys(texts)).filter((value) => !value || choices.includes(value));
-  const form = createElement('form', { method: 'dialog' },
-    createElement('h2', { textContent: 'Outdated frames' }),
-    createElement('p', { id: 'outdated-text', textContent: error }),
-    createElement('div', { className: 'row' }, ...values.map((value) => (
-      createElement('button', { value, textContent: texts[value], className: value === 'wait' ? 'main' : '' })
-    ))));
-  const dialog = createElement('dialog', { id: 'outdated-dialog', ariaLabel: 'Outdated frames' }, form);
-  document.body.append(dialog);
-  const choice = await showDialog(dialog);
-  dialog.remove();
-  return values.find((value) => value === choice) || '';
-}
+export const askOutdated = ({ error, choices }) => ask('Outdated frames', createElement('p', { textContent: error }), ...choices);

@@ -1,7 +1,6 @@
-// @ts-check
 /** Dialog that exports the masks. */
 
-import { countText, createElement, element, onSubmit, readNumber, toast } from './dom.js';
+import { createElement, element, formatCount, onSubmit, readNumber, showToast } from './dom.js';
 
 /** Outputs that are selected together. @type {Record<string, string[]>} */
 const PRESETS = {
@@ -14,10 +13,10 @@ export class Exporter {
     this.app = app;
     onSubmit(element('export-start'), () => this.start());
     element('presets').append(...Object.entries(PRESETS).map(([textContent, outputs]) => (
-      createElement('button', { type: 'button', textContent, onclick: () => this.boxes.forEach((box) => { box.checked = outputs.includes(box.name); }) })
+      createElement('button', { type: 'button', textContent, onclick: () => this.checkboxes.forEach((checkbox) => { checkbox.checked = outputs.includes(checkbox.name); }) })
     )));
     element('export-annotated').onclick = () => {
-      const [first, last] = app.timeline.annotated() || ['', ''];
+      const [first, last] = app.timeline.findAnnotatedRange() || ['', ''];
       element('export-first').value = String(first);
       element('export-last').value = String(last);
     };
@@ -33,7 +32,7 @@ export class Exporter {
   }
 
   /** Boxes of the outputs. */
-  get boxes() {
+  get checkboxes() {
     return [.../** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('#outputs input'))];
   }
 
@@ -43,10 +42,10 @@ export class Exporter {
     element('export-dialog').showModal();
   }
 
-  /** Export; the dialog shows the progress, and why it was refused. */
+  /** Export, with progress and errors in the dialog. */
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
-    const names = this.boxes.filter((box) => box.checked).map((box) => box.name);
+    const names = this.checkboxes.filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.name);
     this.setRunning(true);
     const answer = await this.app.queue.after('export', { names, first, last });
     this.setRunning(false);
@@ -58,13 +57,13 @@ export class Exporter {
     element('download').hidden = false;
     element('download').textContent = `Download ${archive}`;
     const texts = [];
-    if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
+    if (unclassed) texts.push(`${formatCount(unclassed, 'object')} without a class: annotation files name the class “object”.`);
     if (missing) {
-      texts.push(`${countText(missing, 'frame')} not annotated: left out of masks and annotation files, without overlay in videos.`);
-      texts.push('CVAT ends objects before them.');
+      texts.push(`${formatCount(missing, 'frame')} without annotation: masks and annotation files omit them, videos show no overlay.`);
+      texts.push('In CVAT files, objects end before these frames.');
     }
     element('export-missing').textContent = texts.join(' ');
-    if (!element('export-dialog').open) toast(`${archive} is ready`, { Download: () => element('download').click() });
+    if (!element('export-dialog').open) showToast(`${archive} is ready`, { Download: () => element('download').click() });
     else if (!document.activeElement?.matches('input')) element('download').focus(); // nobody types
   }
 

@@ -1,7 +1,6 @@
-// @ts-check
 /** Images and masks of frames, fetched on demand, with recent images cached; pixels of objects. */
 
-import { fetchOk } from './connection.js';
+import { request } from './connection.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
@@ -56,16 +55,12 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<ImageBitmap>} */
   image(index) {
-    let found = this.images.get(index);
-    if (!found) {
-      const fetched = fetchImage(this.address(index));
-      found = fetched;
-      found.catch(() => this.images.get(index) === fetched && this.images.delete(index));
-      found.then((image) => this.evict(image), () => {});
-    }
-    this.images.delete(index);
-    this.images.set(index, found);
-    return found;
+    const cached = this.images.get(index);
+    const image = cached ?? fetchImage(this.address(index));
+    this.images.delete(index); // the last one is the most recently used
+    this.images.set(index, image);
+    if (!cached) image.then((bitmap) => this.evict(bitmap), () => this.images.get(index) === image && this.images.delete(index));
+    return image;
   }
 
   /** Evict the least recently used images. @param {ImageBitmap} image any of them; all have the same size */
@@ -94,19 +89,19 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<Labels>} */
   async labels(index) {
-    return decodeRuns(await (await fetchOk(`labels/${index}`)).arrayBuffer());
+    return decodeRuns(await (await request(`labels/${index}`)).arrayBuffer());
   }
 }
 
 /** @param {string} address */
 async function fetchImage(address) {
-  return createImageBitmap(await (await fetchOk(address)).blob());
+  return createImageBitmap(await (await request(address)).blob());
 }
 
 /** @typedef {import('./viewer.js').Point} Point */
 
 /** Return the object id at a point, 0 for background. @param {Labels | null} labels @param {Point} point */
-export function idAt(labels, { x, y }) {
+export function findId(labels, { x, y }) {
   if (!labels || x < 0 || y < 0 || x >= labels.width || y >= labels.height) return 0;
   return labels.ids[Math.floor(y) * labels.width + Math.floor(x)];
 }

@@ -1,9 +1,8 @@
-// @ts-check
 /** Undo and redo: buttons, and messages that offer to undo a step. */
 
-import { countText, elements, toast } from './dom.js';
+import { element, elements, formatCount, showMessage, showToast } from './dom.js';
 
-/** Pixels that other objects lost. @typedef {{losses: Record<number, number>, object_id?: number}} Losses */
+/** Pixels taken from other objects. @typedef {{losses: Record<number, number>, object_id?: number}} Losses */
 
 export class EditHistory {
   /** @param {import('./main.js').App} app */
@@ -16,6 +15,7 @@ export class EditHistory {
   /** @param {import('./protocol.js').DocumentState} state with the titles of the steps that undo and redo would take */
   show({ history: titles, step }) {
     this.step = step;
+    for (const box of element('toasts').querySelectorAll(`[data-step]:not([data-step='${step}'])`)) box.remove();
     this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
@@ -29,19 +29,19 @@ export class EditHistory {
    * @param {{step: number, error?: undefined} | import('./connection.js').Failed} answer
    * @param {string} text
    */
-  offer(answer, text) {
-    if (!answer.error) toast(text, { Undo: () => this.undo(answer.step) });
+  offerUndo(answer, text) {
+    if (!answer.error) showToast(text, { Undo: () => this.undo(answer.step) }, answer.step);
   }
 
   /**
-   * Say how many pixels other objects lost.
+   * Show how many pixels an edit took from other objects.
    * @param {{step: number, result: Losses, error?: undefined} | import('./connection.js').Failed} answer
    * @param {string} [taker] the object of the answer if not given
    */
   reportLosses(answer, taker = this.app.getName(answer.result?.object_id ?? 0)) {
     const losses = Object.entries(answer.result?.losses ?? {});
-    const texts = losses.map(([id, count]) => `${countText(count, 'pixel')} of ${this.app.getName(Number(id))}`);
-    if (texts.length) this.offer(answer, `${taker} took ${texts.join(', ')}`);
+    const texts = losses.map(([id, count]) => `${formatCount(count, 'pixel')} from ${this.app.getName(Number(id))}`);
+    if (texts.length) this.offerUndo(answer, `${taker} took ${texts.join(', ')}`);
   }
 
   /** Remove the last corner; without one, undo the last step. */
@@ -52,22 +52,22 @@ export class EditHistory {
   /** Undo the last step. @param {number} [step] only if it is this one */
   async undo(step) {
     const { queue, selection } = this.app;
-    await queue.last; // may select the object
+    await queue.lastEdit; // may select the object
     const { id } = selection;
     const answer = await queue.after('undo', { step });
     if (!answer.error) selection.selectPredecessor(id);
-    this.report(answer.result, 'undone');
+    this.reportStep(answer.result, 'undone');
     return answer;
   }
 
   async redo() {
-    this.report((await this.app.queue.after('redo', {})).result, 'redone');
+    this.reportStep((await this.app.queue.after('redo', {})).result, 'redone');
   }
 
   /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} outcome */
-  report(step, outcome) {
+  reportStep(step, outcome) {
     if (!step) return;
-    this.app.showMessage(`${step.title}: ${outcome}`);
+    showMessage(`${step.title}: ${outcome}`);
     if (step.frame !== null) this.app.playback.seek(step.frame);
   }
 
@@ -80,6 +80,6 @@ export class EditHistory {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    this.offer(await this.app.queue.push('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
+    this.offerUndo(await this.app.queue.push('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
   }
 }

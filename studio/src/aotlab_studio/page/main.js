@@ -1,9 +1,8 @@
-// @ts-check
-/** The page: turns input into calls to the server and shows its events. */
+/** Main application: sends input to the server and shows its events. */
 
 import { ClipHeader } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showStatus } from './dom.js';
+import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showError, showMessage } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -14,30 +13,27 @@ import { EditQueue, Inputs } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { bindings, showKeys, Shortcuts } from './shortcuts.js';
+import { createBindings, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
-/** @typedef {import('./protocol.js').ObjectInfo} Item */
-/** @typedef {import('./protocol.js').Actions} Actions */
-/** @typedef {import('./protocol.js').Event} Event */
+/** @import { Actions, Description, DocumentState, Event, ObjectInfo } from './protocol.js' */
 
 export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
-    this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
     this.project = '';
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
-    /** @type {Item[]} */
+    /** @type {ObjectInfo[]} */
     this.objects = [];
-    /** Object that list and timeline have scrolled to. */
-    this.shownId = 0;
+    /** Object to which list and timeline have scrolled. */
+    this.scrolledId = 0;
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
     this.frames = new FrameCache();
@@ -50,13 +46,13 @@ export class App {
     this.review = new Review(this);
     this.history = new EditHistory(this);
     this.exporter = new Exporter(this);
-    /** @type {RowList<Item>} */
+    /** @type {RowList<ObjectInfo>} */
     this.objectList = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, this));
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
-    addIcons(document.body);
+    addIcons();
     connectControls(this);
-    showKeys(new Shortcuts(bindings(this), this.inputs));
+    showKeys(new Shortcuts(createBindings(this), this.inputs));
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
@@ -68,19 +64,15 @@ export class App {
 
   /** @param {boolean} connected */
   async connected(connected) {
-    if (!connected) {
-      const reason = await this.connection.explainDisconnect(this.name);
-      if (!this.connection.isOpen) this.showMessage(reason, true);
-      return;
-    }
     try {
-      await this.showSession((await this.connection.call('describe', {})).result);
+      if (connected) await this.showSession((await this.connection.call('describe', {})).result);
+      else await this.connection.explainDisconnect(this.name);
     } catch (error) {
-      this.showError(error);
+      if (connected === this.connection.isOpen) showError(error);
     }
   }
 
-  /** Show the state described by the server. @param {import('./protocol.js').Description} state */
+  /** Show the state described by the server. @param {Description} state */
   async showSession(state) {
     this.frames.setVideo(state.video);
     this.frames.setRevision(state.revision);
@@ -99,16 +91,16 @@ export class App {
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
     element('problems').replaceChildren(...state.problems.map((textContent) => createElement('li', { textContent })));
-    this.showMessage(state.problems.join(' · '), state.problems.length > 0);
+    showMessage(state.problems.join(' · '), state.problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
     if (first) this.countPending(-1);
   }
 
-  /** Show what was edited or tracked, without the masks. @param {import('./protocol.js').DocumentState} state */
+  /** Show what was edited or tracked, without the masks. @param {DocumentState} state */
   showDocument(state) {
     this.tracking.showRange(state.range);
-    this.timeline.set({ editable: state.editable_range, outdated: state.outdated });
+    this.timeline.set({ editableRange: state.editable_range, outdatedRanges: state.outdated });
     this.clip.setStatus(state.status, state.note);
     this.history.show(state);
     this.review.setNotes(state.notes);
@@ -116,7 +108,7 @@ export class App {
     this.setObjects(state.objects);
   }
 
-  /** @param {Item[]} objects */
+  /** @param {ObjectInfo[]} objects */
   setObjects(objects) {
     const wasEmpty = !this.objects.length;
     this.objects = objects;
@@ -132,7 +124,7 @@ export class App {
     const { id: selectedId, isolatedId } = selection;
     this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isolatedId || id === isolatedId)));
     this.objectList.show(objects);
-    if (selectedId !== this.shownId) this.scrollToSelected();
+    if (selectedId !== this.scrolledId) this.scrollToSelected();
     this.fields.show(selection.item);
     this.toolbox.show();
     element('empty').hidden = selectedId > 0;
@@ -142,16 +134,16 @@ export class App {
 
   /** Scroll to the selected object in the list and the timeline, once after each selection. */
   scrollToSelected() {
-    this.shownId = this.selection.id;
-    const line = this.objectList.rows.get(this.shownId)?.line;
+    this.scrolledId = this.selection.id;
+    const line = this.objectList.rows.get(this.scrolledId)?.line;
     if (!line) return;
     const top = line.offsetTop - this.objectList.list.offsetTop;
     scrollTo(this.objectList.list, top, top + line.offsetHeight);
-    this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.shownId));
+    this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.scrolledId));
   }
 
   /**
-   * Edit the selected object's mask on this frame after the drawings before it, which may make the object.
+   * Edit the selected object's mask on this frame after the earlier drawings, which may create the object.
    * @template {import('./queue.js').MaskEdit} A
    * @param {A} action
    * @param {object} [values] further fields of the message
@@ -160,7 +152,7 @@ export class App {
     const { selection: { target }, playback: { frame }, queue } = this;
     if (target.id || queue.hasUnsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), target);
     const error = new Error('Select an object first.');
-    this.showError(error);
+    showError(error);
     return { error };
   }
 
@@ -173,45 +165,40 @@ export class App {
    * @returns {Promise<import('./connection.js').ActionAnswer<A> | import('./connection.js').Failed>}
    */
   async request(action, message, id) {
-    const count = this.messageCount;
+    const shownMessage = element('status').firstChild;
     this.countPending(1);
     try {
       const answer = await this.connection.call(action, message, id);
       await this.playback.refresh(answer.revision);
-      if (element('status').className && this.messageCount === count) this.showMessage('');
+      if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
       return answer;
     } catch (error) {
       const outdated = error instanceof Refusal && error.failure.choices.length ? await askOutdated(error.failure) : '';
       if (outdated) return this.request(action, { ...message, outdated });
-      this.showError(error);
+      showError(error);
       return { error: /** @type {Error} */ (error) };
     } finally {
       this.countPending(-1);
     }
   }
 
-  /** Commit the text that is being typed, and send what is not acknowledged, as the page closes. */
+  /** Commit the text being typed and send unacknowledged edits when the page closes. */
   flush() {
     const field = document.activeElement;
     if (field instanceof HTMLInputElement && field.type === 'text') field.blur();
     this.queue.flush();
   }
 
-  /** Whether the server has not acknowledged something. */
+  /** Whether an edit is not acknowledged by the server. */
   get hasUnsent() {
     return Boolean(this.name) && (this.pendingCount > 0 || this.queue.hasUnsent);
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */
   countPending(by) {
-    const before = this.pendingCount > 0;
+    const wasBusy = this.pendingCount > 0;
     this.pendingCount += by;
-    if (before !== this.pendingCount > 0) element('stage').setAttribute('aria-busy', String(this.pendingCount > 0));
-  }
-
-  /** @param {unknown} error */
-  showError(error) {
-    this.showMessage(error instanceof Error ? error.message : String(error), true);
+    if (wasBusy !== this.pendingCount > 0) element('stage').setAttribute('aria-busy', String(this.pendingCount > 0));
   }
 
   /** @param {number} id */
@@ -219,25 +206,19 @@ export class App {
     return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
   }
 
-  /** @param {string} text @param {boolean} [problem] */
-  showMessage(text, problem) {
-    this.messageCount += 1;
-    showStatus(text, problem);
-  }
-
-  /** Make an object, on which is drawn from now on. */
+  /** Add an object and select it. */
   async addObject() {
-    const { selection, selection: { id: before } } = this;
+    const { selection, selection: { id: previousId } } = this;
     selection.select(0);
     const { target } = selection;
     const answer = await this.queue.push('add_object', {}, target);
-    if (!answer.error) selection.predecessors.set(answer.result, before);
-    else if (target === selection.target) selection.set(before);
+    if (!answer.error) selection.predecessors.set(answer.result, previousId);
+    else if (target === selection.target) selection.set(previousId);
   }
 
   async deleteObject() {
     const { item } = this.selection;
-    if (item) this.history.offer(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
+    if (item) this.history.offerUndo(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
@@ -247,8 +228,8 @@ export class App {
 
   /** @param {'hidden' | 'locked'} key @param {number} id */
   toggle(key, id = this.selection.id) {
-    const found = this.objects.find((item) => item.id === id);
-    if (found) this.change(id, { [key]: !found[key] });
+    const item = this.objects.find((object) => object.id === id);
+    if (item) this.change(id, { [key]: !item[key] });
   }
 
   escape() {

@@ -1,12 +1,15 @@
-// @ts-check
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
-import { createElement, createIconButton, element, elements, RowList, setIcon, showDialog } from './dom.js';
+import { request } from './connection.js';
+import { ask, createElement, createIconButton, element, elements, RowList, setIcon, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 import { describeMarks } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
+
+/** HTTP status of a file whose objects must be matched. */
+const UNMATCHED = 409;
 
 /** Buttons of a row, with their icons: off, on. */
 const SWITCHES = /** @type {const} */ ([
@@ -16,11 +19,7 @@ const SWITCHES = /** @type {const} */ ([
 
 /** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
 export function createObjectRow(id, app) {
-  const swatch = createElement('input', { type: 'color' });
-  swatch.onchange = () => {
-    swatch.blur();
-    app.change(id, { color: swatch.value });
-  };
+  const swatch = createElement('input', { type: 'color', onchange: () => app.change(id, { color: swatch.value }) });
   const [name, category, frames] = ['name', 'class', 'visually-hidden'].map((className) => createElement('span', { className }));
   const values = { className: 'select', name: `select${id}`, onclick: () => app.selection.select(id), ondblclick: focusName };
   const button = createElement('button', values, name, category, frames);
@@ -31,9 +30,9 @@ export function createObjectRow(id, app) {
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
     if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // one may be being chosen
-    swatch.ariaLabel = `Color of ${item.name}`;
+    swatch.title = swatch.ariaLabel = `Color of ${item.name}`;
     button.ariaPressed = String(id === app.selection.id);
-    button.title = `${item.name}: select; double click renames`;
+    button.title = `Select ${item.name}; double-click to rename`;
     name.textContent = item.name;
     category.textContent = item.class_name === item.name ? '' : item.class_name;
     frames.textContent = `, ${describeMarks(app.timeline.marks.get(id))}`;
@@ -46,7 +45,7 @@ export function createObjectRow(id, app) {
   return { line, show };
 }
 
-/** Let the name of the selected object be typed. */
+/** Focus the name of the selected object. */
 export function focusName() {
   element('object-name').focus();
   element('object-name').select();
@@ -88,13 +87,14 @@ export async function openMerge(app) {
   const from = app.selection.item;
   const others = app.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
-  element('merge-from').textContent = from.name;
-  element('merge-into').replaceChildren(...others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name })));
-  if (!(await showDialog(element('merge-dialog')))) return;
-  const into = Number(element('merge-into').value);
+  const options = others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name }));
+  const list = createElement('select', { ariaLabel: 'Object' }, ...options);
+  const text = createElement('p', {}, 'Move all pixels of ', createElement('b', { textContent: from.name }), ' to ', list);
+  if (!(await ask('Merge', text, 'merge'))) return;
+  const into = Number(list.value);
   const answer = await app.queue.push('merge_objects', { object_id: from.id, into });
   if (!answer.error) app.selection.select(into);
-  app.history.offer(answer, `${from.name} merged into ${app.getName(into)}`);
+  app.history.offerUndo(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
 /** Load the masks of the chosen file. @param {App} app */
@@ -102,29 +102,28 @@ export async function loadMasks(app) {
   const file = element('load').files?.[0];
   element('load').value = '';
   if (!file) return;
-  app.showMessage('Loading the masks…');
-  await app.queue.last; // drawings that are on their way come before
+  showMessage('Loading masks…');
+  await app.queue.lastEdit; // earlier drawings come first
   const { playback } = app;
-  const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.selection.id || null}`;
-  let answer = await fetch(address, { method: 'POST', body: file });
-  if (answer.status === 409) {
+  const address = `masks/${playback.frame}?page=${app.connection.pageId}&chosen=${app.selection.id || null}`;
+  let answer = await request(address, { method: 'POST', body: file }, UNMATCHED);
+  if (answer.status === UNMATCHED) {
     const targets = await matchObjects(await answer.json(), app.objects);
-    app.showMessage('');
+    showMessage('');
     if (!targets) return;
-    answer = await fetch(`${address}&targets=${encodeURIComponent(JSON.stringify(targets))}`, { method: 'POST', body: file });
+    answer = await request(`${address}&targets=${encodeURIComponent(JSON.stringify(targets))}`, { method: 'POST', body: file });
   }
-  if (!answer.ok) throw new Error(await answer.text());
   /** @type {import('./protocol.js').LoadedMasks} */
   const result = await answer.json();
   const { frames, step } = result;
-  app.showMessage(frames.length > 1
-    ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
+  const place = frames.length > 1 ? `${frames.length} frames (${frames[0]} to ${frames[frames.length - 1]})` : `frame ${frames[0]}`;
+  showMessage(`Masks loaded on ${place}.`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   await playback.seek(frames.includes(playback.frame) ? playback.frame : frames[0]);
 }
 
 /**
- * Ask which objects a file's objects are.
+ * Ask which objects of the project a file's objects match.
  * @param {import('./protocol.js').FileObject[]} objects
  * @param {Item[]} items objects of the project
  * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one;
@@ -137,9 +136,8 @@ async function matchObjects(objects, items) {
     list.value = target ? String(target) : '';
     return list;
   });
-  element('file-objects').replaceChildren(...objects.map(({ id, name }, index) => (
-    createElement('li', {}, createElement('label', {}, `${name || 'object'} (${id} in the file) is `, lists[index]))
-  )));
-  if (!(await showDialog(element('objects-dialog')))) return undefined;
+  const lines = objects.map(({ id, name }, index) => (
+    createElement('li', {}, createElement('label', {}, `${name || 'object'} (${id} in the file) is `, lists[index]))));
+  if (!(await ask('Match objects', createElement('ul', {}, ...lines), 'load'))) return undefined;
   return Object.fromEntries(objects.map(({ id }, index) => [id, Number(lists[index].value) || null]));
 }

@@ -1,7 +1,6 @@
-// @ts-check
 /** Buttons and fields of the page with their actions; the toolbar. */
 
-import { connectUser, createElement, drawIcon, element, elements, focusView } from './dom.js';
+import { connectUser, createElement, drawIcon, element, elements, focusView, showError } from './dom.js';
 import { loadMasks, openMerge } from './objects.js';
 import { watchPointers } from './pointers.js';
 import { showKey } from './shortcuts.js';
@@ -15,8 +14,6 @@ export function connectControls(app) {
   returnFocus();
   makeTools(app);
   const { viewer, timeline } = app;
-  element('stop').onclick = () => app.tracking.stop();
-  showKey(element('stop'), 'Escape');
   element('merge').onclick = () => app.inputs.add(() => openMerge(app), true);
   connectVersions(app);
   element('panels').onclick = () => { // in a narrow window
@@ -25,7 +22,7 @@ export function connectControls(app) {
   };
   element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
   element('zoom-out').onclick = () => timeline.zoomBy(2);
-  element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
+  element('load').onchange = () => loadMasks(app).catch(showError);
   for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
   connectUser(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
@@ -39,10 +36,10 @@ function returnFocus() {
   const back = (/** @type {Event} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     const { activeElement } = document;
-    const controls = 'button, input[type=checkbox], input[type=range], select, a';
+    const controls = 'button, input[type=checkbox], input[type=range], input[type=color], select, a';
     if (!target.closest(controls) || target.closest('dialog')) return;
-    if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
-    if (event.type === 'click' && target.closest('select')) return;
+    if (event instanceof MouseEvent ? event.detail === 0 : target.matches(':focus-visible')) return; // from the keyboard
+    if (event.type === 'click' && target.closest('select, input[type=color]')) return;
     if (event.type === 'change' && activeElement?.matches('input') && activeElement !== target) return; // the next field
     focusView();
   };

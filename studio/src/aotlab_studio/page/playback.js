@@ -1,7 +1,6 @@
-// @ts-check
-/** The frame that shows: seeking, playing, refreshing of its masks. */
+/** Current frame: seeking, playing, refreshing its masks. */
 
-import { element, elements, setIcon } from './dom.js';
+import { element, elements, setIcon, showError } from './dom.js';
 
 /** Milliseconds before a nearby frame is shown while the requested one is decoded. */
 const NEAR_IMAGE_DELAY = 60;
@@ -13,14 +12,14 @@ export class Playback {
     this.app = app;
     this.count = 1;
     this.rate = 25;
-    /** Frame that shows, and the revision of all masks when its own were requested. */
+    /** Current frame, and the revision of all masks at the request for its own. */
     this.frame = 0;
     this.revision = 0;
-    /** Frame and revision that are to show. */
+    /** Requested frame and revision. */
     this.target = { frame: 0, revision: 0 };
     /** Whether the user waits for the target frame; until it shows, nothing is changed. */
     this.isAwaited = false;
-    /** Load of the target frame; aborted: the frame will not show. @type {AbortController | null} */
+    /** Load of the target frame; aborted: the frame is not shown. @type {AbortController | null} */
     this.loading = null;
     /** Identifies the playback loop; null: stopped. @type {object | null} */
     this.currentRun = null;
@@ -31,10 +30,10 @@ export class Playback {
     field.onchange = seek;
     // the typed number may be the one that the field showed during tracking, which is no change
     field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
-    field.onblur = () => this.showNumber();
+    field.onblur = () => this.showPosition();
   }
 
-  /** Whether the frame that shows can be changed. */
+  /** Whether the current frame can be changed. */
   get isReady() {
     return Boolean(this.currentRun) || (!this.isAwaited && !this.app.viewer.placeholder);
   }
@@ -72,7 +71,7 @@ export class Playback {
       this.stop();
       app.viewer.showPlaceholder(null);
       app.inputs.clear();
-      app.showError(error);
+      showError(error);
     }
     this.isAwaited = false;
     this.loading = null;
@@ -88,12 +87,12 @@ export class Playback {
   async load({ frame, revision }, signal) {
     const { frames, viewer } = this.app;
     const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
-    let arrived = false;
-    answer.finally(() => { arrived = true; }).catch(() => {});
+    let hasArrived = false;
+    answer.finally(() => { hasArrived = true; }).catch(() => {});
     if (this.isAwaited || !viewer.image) {
       setTimeout(() => {
-        if (!arrived) frames.nearImage(frame).then((near) => {
-          if (!arrived) viewer.showPlaceholder(near);
+        if (!hasArrived) frames.nearImage(frame).then((near) => {
+          if (!hasArrived) viewer.showPlaceholder(near);
         }, () => {});
       }, NEAR_IMAGE_DELAY);
     }
@@ -103,13 +102,13 @@ export class Playback {
     this.revision = revision;
     viewer.show(image, labels);
     this.app.toolbox.show();
-    this.showNumber();
+    this.showPosition();
   }
 
-  showNumber() {
+  showPosition() {
     if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
     const seconds = this.frame / this.rate;
-    const [first, last] = this.app.timeline.editable;
+    const [first, last] = this.app.timeline.editableRange;
     const outside = this.frame < first || this.frame > last ? ` · outside the tracked part (frames ${first} to ${last})` : '';
     element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}${outside}`;
     this.app.timeline.showFrame();
@@ -131,7 +130,7 @@ export class Playback {
       const labels = await this.app.frames.labels(frame);
       if (frame === this.frame && revision === this.revision) this.app.viewer.show(null, labels);
     } catch (error) {
-      this.app.showError(error);
+      showError(error);
     }
   }
 

@@ -1,11 +1,10 @@
-// @ts-check
 /** Mouse, pen, touch and the keyboard's cursor on the frame; preview of the mask that a click would make.
 
  One pointer draws; two fingers or the middle button pan. */
 
 import { toPairs } from './connection.js';
-import { element, wheelFactor } from './dom.js';
-import { idAt } from './frames.js';
+import { element, showMessage, wheelFactor } from './dom.js';
+import { findId } from './frames.js';
 
 const PEN_ERASER = 5;
 
@@ -16,9 +15,9 @@ export function watchPointers(viewer, toolbox) {
   /** @type {Map<number, {x: number, y: number}>} */
   const fingers = new Map();
   /** Id of the pointer that draws or pans. @type {number | null} */
-  let active = null;
+  let activeId = null;
   /** Last place of what pans, and the distance of its fingers. @type {{x: number, y: number, spread: number} | null} */
-  let panning = null;
+  let lastPan = null;
   /** Press of a finger, done when it is lifted, unless a second finger joins. @type {(() => void) | null} */
   let pendingPress = null;
 
@@ -32,20 +31,20 @@ export function watchPointers(viewer, toolbox) {
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
     const touch = event.pointerType === 'touch';
-    if (touch && active !== null && !fingers.size) return; // a palm beside the pen
+    if (touch && activeId !== null && !fingers.size) return; // a palm beside the pen
     if (!touch) fingers.clear();
     canvas.setPointerCapture(event.pointerId);
-    active = event.pointerId;
+    activeId = event.pointerId;
     pendingPress = null;
     if (touch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (fingers.size >= 2) {
       if (toolbox.isDown) toolbox.cancel();
-      panning = measureFingers();
+      lastPan = measureFingers();
       return;
     }
-    panning = null;
+    lastPan = null;
     if (event.button === 1 || toolbox.tool.name === 'pan') {
-      panning = { x: event.clientX, y: event.clientY, spread: 0 };
+      lastPan = { x: event.clientX, y: event.clientY, spread: 0 };
       event.preventDefault();
       return;
     }
@@ -60,15 +59,15 @@ export function watchPointers(viewer, toolbox) {
 
   canvas.addEventListener('pointermove', (event) => {
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const isActive = event.pointerId === active;
-    if (panning && (isActive || fingers.has(event.pointerId))) {
+    const isActive = event.pointerId === activeId;
+    if (lastPan && (isActive || fingers.has(event.pointerId))) {
       const now = fingers.size ? measureFingers() : { x: event.clientX, y: event.clientY, spread: 0 };
-      viewer.pan(now.x - panning.x, now.y - panning.y);
-      if (now.spread && panning.spread) viewer.zoomBy(now.spread / panning.spread, viewer.clientToView({ clientX: now.x, clientY: now.y }));
-      panning = now;
+      viewer.pan(now.x - lastPan.x, now.y - lastPan.y);
+      if (now.spread && lastPan.spread) viewer.zoomBy(now.spread / lastPan.spread, viewer.clientToView({ clientX: now.x, clientY: now.y }));
+      lastPan = now;
       return;
     }
-    if (active !== null && !isActive) return;
+    if (activeId !== null && !isActive) return;
     placeRing(event);
     if (isActive) for (const move of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.clientToFrame(move));
@@ -84,22 +83,20 @@ export function watchPointers(viewer, toolbox) {
 
   canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
 
-  const end = (/** @type {PointerEvent} */ event) => {
-    if (!fingers.delete(event.pointerId) && event.pointerId !== active) return;
-    if (panning && fingers.size) {
-      panning = measureFingers();
+  const endPress = (/** @type {PointerEvent} */ event) => {
+    if (!fingers.delete(event.pointerId) && event.pointerId !== activeId) return;
+    if (lastPan && fingers.size) {
+      lastPan = measureFingers();
       return;
     }
-    active = null;
-    if (panning) panning = null;
+    activeId = null;
+    if (lastPan) lastPan = null;
     else if (event.type === 'pointercancel') toolbox.cancel();
     else if (pendingPress) pendingPress();
     else toolbox.release();
     pendingPress = null;
   };
-  canvas.addEventListener('pointerup', end);
-  canvas.addEventListener('pointercancel', end);
-  canvas.addEventListener('lostpointercapture', end);
+  for (const name of /** @type {const} */ (['pointerup', 'pointercancel', 'lostpointercapture'])) canvas.addEventListener(name, endPress);
   canvas.addEventListener('pointerleave', () => {
     if (!toolbox.isDown) viewer.cursor = null;
     hover.clear();
@@ -109,9 +106,9 @@ export function watchPointers(viewer, toolbox) {
   // between pointerdown and pointerup
   canvas.addEventListener('mousedown', (event) => { toolbox.isSecondClick = event.detail > 1; });
   canvas.addEventListener('dblclick', (event) => {
-    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(idAt(viewer.labels, viewer.clientToFrame(event)));
+    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(findId(viewer.labels, viewer.clientToFrame(event)));
     else if (toolbox.points.length > 2) toolbox.close();
-    else toolbox.dropPoints(); // the second press on the first corner
+    else if (toolbox.tool.close) toolbox.dropPoints(); // the second press on the first corner
   });
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {
@@ -136,21 +133,17 @@ const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
  * @param {string} name the key: W, A, S or D, with or without Shift
  */
 export function moveCursor(app, name) {
-  const { viewer, toolbox } = app;
-  const middle = { x: viewer.size.width / 2, y: viewer.size.height / 2 };
-  const point = viewer.cursor ? viewer.cursor.point : middle;
-  const by = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
+  const { viewer, viewer: { size: { width, height } }, toolbox } = app;
+  const { x, y } = viewer.cursor?.point ?? { x: width / 2, y: height / 2 };
+  const step = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
-  const next = {
-    x: Math.min(viewer.size.width, Math.max(0, point.x + dx * by)),
-    y: Math.min(viewer.size.height, Math.max(0, point.y + dy * by)),
-  };
-  viewer.cursor = { point: next, radius: toolbox.cursorRadius() };
-  viewer.pointer = viewer.frameToView(next);
+  const point = { x: Math.min(width, Math.max(0, x + dx * step)), y: Math.min(height, Math.max(0, y + dy * step)) };
+  viewer.cursor = { point, radius: toolbox.cursorRadius() };
+  viewer.pointer = viewer.frameToView(point);
   viewer.canvas.classList.remove('pointed');
-  toolbox.move(next);
+  toolbox.move(point);
   viewer.draw();
-  app.showMessage(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
+  showMessage(`Cursor at ${Math.round(point.x)}, ${Math.round(point.y)}`);
 }
 
 /** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
@@ -162,13 +155,11 @@ export function pressCursor(app, shift) {
   else app.toolbox.press(cursor.point, shift);
 }
 
-/** @typedef {import('./viewer.js').Point} Point */
-
 class Hover {
   /** @param {import('./tools.js').Toolbox} toolbox */
   constructor(toolbox) {
     this.toolbox = toolbox;
-    /** @type {Point | null} */
+    /** @type {import('./viewer.js').Point | null} */
     this.target = null;
     this.isRequesting = false;
     /** Frame of the last request. */
@@ -182,7 +173,7 @@ class Hover {
     return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // last, because it may read every pixel
   }
 
-  /** @param {Point} point */
+  /** @param {import('./viewer.js').Point} point */
   move(point) {
     const { width, height } = this.toolbox.viewer.size;
     const inside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;

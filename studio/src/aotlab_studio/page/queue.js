@@ -1,12 +1,13 @@
-// @ts-check
 /** Edits on their way to the server, and key presses that wait for their frame.
 
  `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.after` sends any
- other action after the edits before it; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
+ other action after the earlier edits; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
+
+import { showError } from './dom.js';
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 /**
- * Object that edits go to; `id` is 0 until the server has made it, and edits until then share the record.
+ * Object that edits go to; `id` is 0 until the server has created it; edits until then share the record.
  * @typedef {{id: number}} Target
  */
 /** Edits of a mask. @typedef {'paint' | 'outline' | 'fill_holes' | 'clear' | 'split_object' | 'reassign'} MaskEdit */
@@ -25,10 +26,10 @@ export class EditQueue {
   constructor(app) {
     this.app = app;
     /**
-     * Resolves with the answer to the last edit, which may make the object of the next one.
+     * Resolves with the answer to the last edit, which may create the object of the next one.
      * @type {Promise<unknown>}
      */
-    this.last = Promise.resolve();
+    this.lastEdit = Promise.resolve();
     this.runningCount = 0;
     /**
      * Messages that are not acknowledged, by id.
@@ -43,16 +44,16 @@ export class EditQueue {
   }
 
   /**
-   * Run after the answers to the edits before.
+   * Run after the answers to the earlier edits.
    * @template T
    * @param {() => Promise<T>} task uses `App.request`, as `after` would wait for it
    * @returns {Promise<T>}
    */
   run(task) {
     this.runningCount += 1;
-    const done = this.last.then(task).finally(() => { this.runningCount -= 1; });
-    this.last = done.then(() => {}, (error) => this.app.showError(error));
-    return done;
+    const answer = this.lastEdit.then(task).finally(() => { this.runningCount -= 1; });
+    this.lastEdit = answer.then(() => {}, showError);
+    return answer;
   }
 
   /**
@@ -60,16 +61,16 @@ export class EditQueue {
    * @template {Repeatable} A
    * @param {A} action
    * @param {Actions[A]['message']} message
-   * @param {Target} [target] object of a message without one, which its answer may make
+   * @param {Target} [target] object of a message without one, which the server may create
    */
   keep(action, message, target) {
     const id = this.app.connection.makeId();
     this.messages.set(id, { action, message, target });
     return async () => {
-      const filled = /** @type {any} */ (withObject(message, target));
-      const answer = await this.app.request(action, filled, id);
+      const fullMessage = /** @type {any} */ (withObject(message, target));
+      const answer = await this.app.request(action, fullMessage, id);
       this.messages.delete(id);
-      if (!answer.error && target && !filled.object_id) {
+      if (!answer.error && target && !fullMessage.object_id) {
         const { result } = answer;
         target.id = typeof result === 'object' && result ? result.object_id : Number(result);
         this.app.renderObjects();
@@ -79,7 +80,7 @@ export class EditQueue {
   }
 
   /**
-   * Store an edit, and send it after those before; its object may be made by them.
+   * Store an edit and send it after the earlier ones, which may create its object.
    * @template {Repeatable} A
    * @param {A} action
    * @param {Actions[A]['message']} message
@@ -90,17 +91,17 @@ export class EditQueue {
   }
 
   /**
-   * Send an action after the edits before it, which may make its object.
+   * Send an action after the earlier edits, which may create its object.
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} message
    */
   async after(action, message) {
-    await this.last;
+    await this.lastEdit;
     return this.app.request(action, message);
   }
 
-  /** Send all unacknowledged messages, as the page closes. */
+  /** Send all unacknowledged messages when the page closes. */
   flush() {
     const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...withObject(message, target), id, do: action }));
     if (messages.length) this.app.connection.sendEdits(messages);
@@ -109,26 +110,26 @@ export class EditQueue {
 
 /** Key presses and buttons, in order; those that change a frame wait until it shows. */
 export class Inputs {
-  /** @param {() => boolean} ready whether the requested frame is shown */
-  constructor(ready) {
-    this.ready = ready;
-    /** @type {{run: () => void, acts: boolean}[]} */
+  /** @param {() => boolean} isReady whether the requested frame is shown */
+  constructor(isReady) {
+    this.isReady = isReady;
+    /** @type {{run: () => void, changesFrame: boolean}[]} */
     this.queue = [];
   }
 
   /**
    * Run now, or after the queued inputs.
    * @param {() => void} run
-   * @param {boolean} acts whether it changes the frame that is shown
+   * @param {boolean} changesFrame whether it changes the frame that is shown
    */
-  add(run, acts) {
-    this.queue.push({ run, acts });
+  add(run, changesFrame) {
+    this.queue.push({ run, changesFrame });
     this.drain();
   }
 
-  /** Run the queue up to the first input whose frame is not shown yet. */
+  /** Run the queue up to the first input that waits for its frame. */
   drain() {
-    while (this.queue.length && (!this.queue[0].acts || this.ready())) this.queue.shift()?.run();
+    while (this.queue.length && (!this.queue[0].changesFrame || this.isReady())) this.queue.shift()?.run();
   }
 
   /** Clear the queue. */

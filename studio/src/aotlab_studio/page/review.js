@@ -1,7 +1,6 @@
-// @ts-check
 /** Review: frames to check, ranked; notes on frames. */
 
-import { createElement, element, RowList, setLabel } from './dom.js';
+import { createElement, element, RowList, setLabel, showError, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 import { isDrawn } from './timeline.js';
 
@@ -9,7 +8,7 @@ import { isDrawn } from './timeline.js';
 
 const MAX_MARKED = 50;
 /** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
-const LIVE_PAUSE = { least: 2000, factor: 5 };
+const LIVE_PAUSE = { min: 2000, factor: 5 };
 
 export class Review {
   /** @param {import('./main.js').App} app */
@@ -23,8 +22,8 @@ export class Review {
     this.nextRefreshTime = 0;
     /** Resolves when the running refresh has ended. @type {Promise<void> | null} */
     this.pendingRefresh = null;
-    /** Whether something changed since the last request; `marks`: whether those of the timeline may be wrong too. */
-    this.stale = { checks: false, marks: false };
+    /** Whether checks, and marks of the timeline, changed since the last request. */
+    this.needsFetch = { checks: false, marks: false };
     /** Notes by frame. @type {Record<number, string>} */
     this.notes = {};
     /** @type {RowList<ReviewEntry>} */
@@ -57,28 +56,28 @@ export class Review {
 
   /** Fetch checks and marks; during a request, once more after it. @param {boolean} [marks] false: checks only */
   refresh(marks = true) {
-    this.stale = { checks: true, marks: marks || this.stale.marks };
+    this.needsFetch = { checks: true, marks: marks || this.needsFetch.marks };
     this.pendingRefresh ??= this.fetchChanged();
     return this.pendingRefresh;
   }
 
   async fetchChanged() {
     try {
-      while (this.stale.checks) await this.fetch();
+      while (this.needsFetch.checks) await this.fetch();
     } catch (error) {
-      this.app.showError(error);
+      showError(error);
     }
     this.pendingRefresh = null;
   }
 
   async fetch() {
     const { connection, timeline } = this.app;
-    const { marks } = this.stale;
-    this.stale = { checks: false, marks: false };
+    const { marks } = this.needsFetch;
+    this.needsFetch = { checks: false, marks: false };
     const start = performance.now();
     if (marks) timeline.setMarks((await connection.call('timeline', {})).result);
     const entries = (await connection.call('review', {})).result;
-    this.nextRefreshTime = performance.now() + Math.max(LIVE_PAUSE.least, LIVE_PAUSE.factor * (performance.now() - start));
+    this.nextRefreshTime = performance.now() + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (performance.now() - start));
     const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
@@ -86,12 +85,12 @@ export class Review {
   }
 
   show() {
-    const { open } = this;
-    this.app.timeline.set({ checks: open.slice(0, MAX_MARKED).map(({ frame }) => frame) });
+    const { openEntries } = this;
+    this.app.timeline.set({ checks: openEntries.slice(0, MAX_MARKED).map(({ frame }) => frame) });
     element('review-empty').hidden = this.entries.length > 0;
     this.list.show(this.entries.slice(0, MAX_MARKED));
     this.noteList.show(Object.entries(this.notes));
-    setLabel(element('next-check'), `Next frame to check (${open.length})`);
+    setLabel(element('next-check'), `Next frame to check (${openEntries.length})`);
   }
 
   /** @param {ReviewEntry} entry @returns {{line: HTMLElement, show: (entry: ReviewEntry) => void}} */
@@ -113,7 +112,7 @@ export class Review {
   }
 
   /** Entries that are not corrected. */
-  get open() {
+  get openEntries() {
     return this.entries.filter((entry) => !this.isDone(entry));
   }
 
@@ -125,7 +124,7 @@ export class Review {
   /** Show the masks of a changed frame in the list; tick it off, or no longer. @param {number} frame */
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
-    this.stale.checks ||= Boolean(this.pendingRefresh); // the answer may be older than this change
+    this.needsFetch.checks ||= Boolean(this.pendingRefresh); // the answer may be older than this change
     this.show();
   }
 
@@ -133,7 +132,7 @@ export class Review {
     const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
     const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isDone(candidate));
     if (entry) this.goTo(entry);
-    else this.app.showMessage(this.app.timeline.annotated() ? 'Nothing is left to check.' : 'No frames to check. Track first.');
+    else showMessage(this.app.timeline.findAnnotatedRange() ? 'No frames left to check.' : 'No frames to check. Track first.');
   }
 
   /** @param {ReviewEntry} entry */
@@ -141,7 +140,7 @@ export class Review {
     const { app } = this;
     this.lastVisit = frame;
     app.selection.select(worst);
-    app.showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
+    showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(frame);
   }
 
@@ -151,7 +150,7 @@ export class Review {
     const answer = await this.app.queue.after('toggle_checked', { frame });
     if (answer.error) return;
     await this.refresh();
-    this.app.history.offer(answer, `Frame ${frame} ${answer.result ? 'marked as checked' : 'to be checked again'}`);
-    if (answer.result && this.open.length) this.next();
+    this.app.history.offerUndo(answer, `Frame ${frame} ${answer.result ? 'marked as checked' : 'no longer marked as checked'}`);
+    if (answer.result && this.openEntries.length) this.next();
   }
 }

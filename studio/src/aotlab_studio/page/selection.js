@@ -1,5 +1,6 @@
-// @ts-check
-/** Selected object, which edits go to, and the only object that is drawn. */
+/** Selected object, which receives edits, and the isolated object. */
+
+import { showMessage } from './dom.js';
 
 export class Selection {
   /** @param {import('./main.js').App} app */
@@ -9,7 +10,7 @@ export class Selection {
     this.target = { id: 0 };
     /** Only this object is drawn; 0: all. */
     this.isolatedId = 0;
-    /** Object that was selected when an object was made, by the id of the new one. @type {Map<number, number>} */
+    /** Id of the object selected before an object was created, by the id of the new one. @type {Map<number, number>} */
     this.predecessors = new Map();
   }
 
@@ -42,17 +43,17 @@ export class Selection {
     this.app.renderObjects();
   }
 
-  /** Select a new object, unless the user selected another since. @param {number} id @param {number} before */
-  selectNew(id, before) {
-    this.predecessors.set(id, before);
-    if (this.id === before) this.set(id);
+  /** Select a new object, unless the user selected another since. @param {number} id @param {number} previousId */
+  selectNew(id, previousId) {
+    this.predecessors.set(id, previousId);
+    if (this.id === previousId) this.set(id);
   }
 
-  /** Select the object before one that an undo may have removed. @param {number} id */
+  /** Select the previous object if an undo removed this one. @param {number} id */
   selectPredecessor(id) {
-    let found = id;
-    while (found && !this.app.objects.some((item) => item.id === found)) found = this.predecessors.get(found) ?? 0;
-    if (found !== id && !this.id) this.set(found);
+    let existingId = id;
+    while (existingId && !this.app.objects.some((item) => item.id === existingId)) existingId = this.predecessors.get(existingId) ?? 0;
+    if (existingId !== id && !this.id) this.set(existingId);
   }
 
   /** @param {number} by */
@@ -74,6 +75,6 @@ export class Selection {
     this.isolatedId = id && id !== this.isolatedId ? id : 0;
     if (this.isolatedId) this.select(id);
     else app.renderObjects();
-    app.showMessage(this.isolatedId ? `Only ${app.getName(id)} is shown; a double click on it shows all again.` : '');
+    showMessage(this.isolatedId ? `Only ${app.getName(id)} is shown; double-click it to show all objects.` : '');
   }
 }

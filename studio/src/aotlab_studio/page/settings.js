@@ -1,10 +1,9 @@
-// @ts-check
-/** Settings that a browser keeps: tool, look, and the place in each project. */
+/** Settings kept by the browser: tool, look, frame and object of each project. */
 
 import { element } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
-/** Number of projects whose frame and object are kept. */
+/** Largest number of projects whose frame and object are kept. */
 const MAX_PLACES = 100;
 
 /** @returns {Record<string, any>} */
@@ -39,9 +38,9 @@ export function restoreSettings(app) {
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;
     if (!app.name) return; // not described yet
-    const others = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
+    const otherPlaces = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
     const place = { frame: playback.frame, object_id: app.selection.id };
-    const places = Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.project, place]]);
+    const places = Object.fromEntries([...otherPlaces.slice(1 - MAX_PLACES), [app.project, place]]);
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
   });
 }

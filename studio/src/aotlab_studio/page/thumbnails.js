@@ -1,4 +1,3 @@
-// @ts-check
 /** Strip of small images of frames with their masks above the timeline. */
 
 import { createElement, element } from './dom.js';
@@ -16,7 +15,7 @@ export class Thumbnails {
     /** Frames of the thumbnails in view. @type {number[]} */
     this.frames = [];
     /** Frames of the elements of the strip. */
-    this.shown = '';
+    this.shownFrames = '';
     /** Timer of the next requests; 0: everything shows. */
     this.timer = 0;
   }
@@ -36,8 +35,8 @@ export class Thumbnails {
   /** Request the thumbnails that changed, one after the other. */
   async load() {
     const { frames, app } = this;
-    if (frames.join() !== this.shown) {
-      this.shown = frames.join();
+    if (frames.join() !== this.shownFrames) {
+      this.shownFrames = frames.join();
       this.strip.replaceChildren(...frames.map((frame) => createElement('span', {
         className: 'thumbnail', title: `frame ${frame}`, onclick: () => app.playback.seek(frame),
       }, createElement('img', { alt: '' }), createElement('span', { textContent: String(frame) }))));

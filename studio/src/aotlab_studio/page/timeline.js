@@ -1,9 +1,8 @@
-// @ts-check
 /** Timeline under the video: names, ticks, a row per object, a column per frame. Sizes are CSS pixels.
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { countText, drawOncePerRefresh, element, elements, readNumber, scrollTo, watchSize, wheelFactor } from './dom.js';
+import { drawOncePerRefresh, element, elements, formatCount, readNumber, scrollTo, watchSize, wheelFactor } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -36,7 +35,7 @@ export function describeMarks(marks) {
   const count = (/** @type {(mark: string) => boolean} */ matches) => marks.filter(matches).length;
   const [absent, lost] = [MARK.absent, MARK.lost].map((mark) => count((other) => other === mark));
   const tracked = count((mark) => /\d/.test(mark));
-  return `drawn on ${countText(count(isDrawn), 'frame')}, tracked on ${tracked}, absent on ${absent}, lost on ${lost}`;
+  return `drawn on ${formatCount(count(isDrawn), 'frame')}, tracked on ${tracked}, absent on ${absent}, lost on ${lost}`;
 }
 
 export class Timeline {
@@ -46,7 +45,7 @@ export class Timeline {
     const canvas = element('strips');
     this.canvas = canvas;
     /** Index of the pressed handle of the range to track, or -1. */
-    this.handle = -1;
+    this.handleIndex = -1;
     /** Frame and place of the last press in CSS pixels, and whether the pointer has moved from there. */
     this.lastPress = { frame: 0, x: 0, moved: false };
     this.thumbnails = new Thumbnails(app);
@@ -59,9 +58,9 @@ export class Timeline {
     /** Frames to check. @type {number[]} */
     this.checks = [];
     /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
-    this.outdated = [];
+    this.outdatedRanges = [];
     /** First and last frame that can be changed; the others are dimmed. @type {[number, number]} */
-    this.editable = [0, Infinity];
+    this.editableRange = [0, Infinity];
     this.backdrop = document.createElement('canvas');
     this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
@@ -71,15 +70,15 @@ export class Timeline {
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
     canvas.addEventListener('lostpointercapture', () => {
-      if (this.handle >= 0 && this.lastPress.moved) app.tracking.sendRange();
-      else if (this.handle >= 0) app.playback.seek(this.lastPress.frame); // a click
-      this.handle = -1;
+      if (this.handleIndex >= 0 && this.lastPress.moved) app.tracking.sendRange();
+      else if (this.handleIndex >= 0) app.playback.seek(this.lastPress.frame); // a click
+      this.handleIndex = -1;
     });
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
 
   /** Return the first and the last annotated frame; null without any. @returns {[number, number] | null} */
-  annotated() {
+  findAnnotatedRange() {
     let [first, last] = [this.count, -1];
     for (const { id } of this.app.objects) {
       this.marks.get(id)?.forEach((mark, frame) => {
@@ -95,16 +94,16 @@ export class Timeline {
   }
 
   /** Width of a frame in CSS pixels. */
-  get column() {
+  get columnWidth() {
     return Math.max(1, this.canvas.clientWidth - NAMES_WIDTH) / this.span;
   }
 
   /** Return the left edge of a frame in CSS pixels. @param {number} frame */
   frameToX(frame) {
-    return NAMES_WIDTH + (frame - this.first) * this.column;
+    return NAMES_WIDTH + (frame - this.first) * this.columnWidth;
   }
 
-  /** @param {Partial<Pick<Timeline, 'outdated' | 'editable' | 'checks'>>} values */
+  /** @param {Partial<Pick<Timeline, 'outdatedRanges' | 'editableRange' | 'checks'>>} values */
   set(values) {
     Object.assign(this, values);
     this.redraw();
@@ -126,7 +125,7 @@ export class Timeline {
   }
 
   /** Places of the handles in CSS pixels. */
-  get handles() {
+  get handlePositions() {
     const [first, last] = this.range;
     return [this.frameToX(first), this.frameToX(Math.min(this.count, last + 1))];
   }
@@ -134,18 +133,18 @@ export class Timeline {
   /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
   handleAt(event) {
     if (event.offsetY > RULER_HEIGHT) return -1;
-    return this.handles.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < HANDLE_REACH);
+    return this.handlePositions.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < HANDLE_REACH);
   }
 
   /** Move the dragged handle. @param {MouseEvent} event */
   moveHandle(event) {
     const [first, last] = this.range;
     const place = Math.round(this.eventToPosition(event));
-    if (this.handle) this.app.tracking.setRange(first, Math.max(first, place - 1));
+    if (this.handleIndex) this.app.tracking.setRange(first, Math.max(first, place - 1));
     else this.app.tracking.setRange(Math.max(0, Math.min(last, place)), last);
   }
 
-  /** Scroll to the shown frame, and mark it. */
+  /** Scroll to the current frame and mark it. */
   showFrame() {
     const { frame } = this.app.playback;
     if (frame < this.first || frame >= this.first + this.span) this.show(frame - this.span / 2);
@@ -186,12 +185,12 @@ export class Timeline {
     if (!event.ctrlKey && !along) return; // scrolls the rows
     event.preventDefault();
     if (event.ctrlKey) this.zoomBy(1 / wheelFactor(event), this.eventToPosition(event));
-    else this.show(this.first + along / this.column);
+    else this.show(this.first + along / this.columnWidth);
   }
 
   /** Return the frame under the pointer, with its fraction. @param {MouseEvent} event */
   eventToPosition(event) {
-    return this.first + (event.offsetX - NAMES_WIDTH) / this.column;
+    return this.first + (event.offsetX - NAMES_WIDTH) / this.columnWidth;
   }
 
   /** @param {MouseEvent} event */
@@ -206,21 +205,21 @@ export class Timeline {
 
   /** @param {PointerEvent} event */
   press(event) {
-    this.handle = this.handleAt(event);
+    this.handleIndex = this.handleAt(event);
     this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
-    const object = this.handle < 0 && this.objectAt(event);
+    const object = this.handleIndex < 0 && this.objectAt(event);
     if (object) this.app.selection.select(object.id);
-    if (this.handle < 0 && event.offsetX < NAMES_WIDTH) return;
+    if (this.handleIndex < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
-    if (this.handle < 0) this.app.playback.seek(this.lastPress.frame);
+    if (this.handleIndex < 0) this.app.playback.seek(this.lastPress.frame);
     else this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
   }
 
   /** @param {PointerEvent} event */
   hover(event) {
-    this.canvas.style.cursor = this.handle >= 0 || this.handleAt(event) >= 0 ? 'ew-resize' : '';
+    this.canvas.style.cursor = this.handleIndex >= 0 || this.handleAt(event) >= 0 ? 'ew-resize' : '';
     this.lastPress.moved ||= Math.abs(event.offsetX - this.lastPress.x) >= MIN_DRAG;
-    if (this.handle >= 0) {
+    if (this.handleIndex >= 0) {
       if (this.lastPress.moved) this.moveHandle(event);
       return;
     }
@@ -242,7 +241,7 @@ export class Timeline {
     scrollTo(element('rows'), index && top, top + ROW_HEIGHT);
   }
 
-  /** Redraw everything; `draw` only moves the mark of the shown frame. */
+  /** Redraw everything; `draw` only moves the mark of the current frame. */
   redraw() {
     this.needsRedraw = true;
     this.draw();
@@ -260,7 +259,7 @@ export class Timeline {
     if (this.backdrop.width) context.drawImage(this.backdrop, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = this.colors.accent;
-    this.handles.forEach((place, index) => {
+    this.handlePositions.forEach((place, index) => {
       if (place < NAMES_WIDTH - 1 || place > width + 1) return;
       const x = Math.min(place, width - 1);
       context.fillRect(x - 1, 0, 2, height);
@@ -270,9 +269,9 @@ export class Timeline {
     });
     const x = this.frameToX(frame);
     context.fillStyle = this.colors.ink;
-    context.fillRect(x + this.column / 2 - 1, 0, 2, height);
+    context.fillRect(x + this.columnWidth / 2 - 1, 0, 2, height);
     context.globalAlpha = 0.18;
-    context.fillRect(x, 0, Math.max(2, this.column), height);
+    context.fillRect(x, 0, Math.max(2, this.columnWidth), height);
     context.globalAlpha = 1;
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     this.canvas.ariaValueMax = String(this.count - 1);
@@ -280,11 +279,11 @@ export class Timeline {
     const [from, to] = this.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
     this.canvas.ariaValueText = `Frame ${frame}; ${inView}${limits}`;
-    const outdated = this.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
+    const outdated = this.outdatedRanges.map(([start, end]) => `${start} to ${end}`).join(', ');
     this.canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }
 
-  /** Draw everything but the mark of the shown frame. @param {number} ratio */
+  /** Draw everything but the mark of the current frame. @param {number} ratio */
   drawBackdrop(ratio) {
     this.needsRedraw = false;
     this.colors = readColors();
@@ -298,11 +297,11 @@ export class Timeline {
     context.clip();
     this.drawTicks(context);
     this.app.objects.forEach((object, index) => this.drawRow(context, object, RULER_HEIGHT + index * ROW_HEIGHT));
-    for (const [start, end] of this.outdated) this.hatch(context, this.frameToX(start), this.frameToX(end + 1));
-    const end = this.frameToX(Math.min(this.count, this.editable[1] + 1));
+    for (const [start, end] of this.outdatedRanges) this.hatch(context, this.frameToX(start), this.frameToX(end + 1));
+    const end = this.frameToX(Math.min(this.count, this.editableRange[1] + 1));
     context.fillStyle = colors.empty;
     context.globalAlpha = 0.75;
-    context.fillRect(NAMES_WIDTH, 0, this.frameToX(this.editable[0]) - NAMES_WIDTH, this.backdrop.height);
+    context.fillRect(NAMES_WIDTH, 0, this.frameToX(this.editableRange[0]) - NAMES_WIDTH, this.backdrop.height);
     context.fillRect(end, 0, this.frameToX(this.count) - end, this.backdrop.height);
     context.globalAlpha = 1;
     context.fillStyle = colors.ink;
@@ -330,8 +329,8 @@ export class Timeline {
 
   /** Draw frame numbers above the rows. @param {CanvasRenderingContext2D} context */
   drawTicks(context) {
-    const { first, span, column } = this;
-    const step = TICK_STEPS.find((frames) => frames * column >= MIN_TICK_DISTANCE) || 1e6;
+    const { first, span, columnWidth } = this;
+    const step = TICK_STEPS.find((frames) => frames * columnWidth >= MIN_TICK_DISTANCE) || 1e6;
     context.fillStyle = this.colors.ink;
     context.font = '10px system-ui, sans-serif';
     for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
@@ -345,9 +344,9 @@ export class Timeline {
 
   /** @param {CanvasRenderingContext2D} context @param {Item} object @param {number} y top of its row */
   drawRow(context, { id, color }, y) {
-    const { column, colors } = this;
+    const { columnWidth, colors } = this;
     const [from, to] = [Math.floor(this.first), Math.ceil(this.first + this.span)];
-    const gap = column > 4 ? 1 : 0; // if columns are wide, each frame has its own box
+    const gap = columnWidth > 4 ? 1 : 0; // if columns are wide, each frame has its own box
     const row = this.marks.get(id) || [];
     for (let start = from, end = from; start < Math.min(to, row.length); start = end) {
       const mark = row[start];
@@ -355,7 +354,7 @@ export class Timeline {
       while (!gap && end < to && row[end] === mark);
       if (mark === MARK.none) continue;
       const x = this.frameToX(start);
-      const width = Math.max(1, column * (end - start) - gap);
+      const width = Math.max(1, columnWidth * (end - start) - gap);
       if (isDrawn(mark)) {
         context.fillStyle = colors.ink;
         context.fillRect(x, y, width, ROW_HEIGHT - 2);

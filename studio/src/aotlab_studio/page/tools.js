@@ -1,13 +1,11 @@
-// @ts-check
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
-import { countText, toast } from './dom.js';
-import { idAt } from './frames.js';
+import { formatCount, showMessage, showToast } from './dom.js';
+import { findId } from './frames.js';
 
-/** @typedef {import('./viewer.js').Point} Point */
-/** @typedef {import('./viewer.js').ClickMark} ClickMark */
-/** @typedef {import('./protocol.js').Actions} Actions */
+/** @import { Actions } from './protocol.js' */
+/** @import { ClickMark, Point, Sketch } from './viewer.js' */
 
 /**
  * A tool of the page; `TOOLS` lists all.
@@ -38,7 +36,7 @@ const CLOSE_DISTANCE = 8;
 export const TOOLS = [
   {
     name: 'box', key: 'X', icon: 'square-dashed',
-    help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask selects it.',
+    help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
     makesPrompts: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
     release: (toolbox) => releaseBox(toolbox, toolbox.points[0], toolbox.points[toolbox.points.length - 1]),
@@ -48,27 +46,27 @@ export const TOOLS = [
   },
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
-    help: 'Click: on an object, or to add to its mask; right-click (or Shift) to remove.',
+    help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
     makesPrompts: true, actsOnPress: true,
     press: (toolbox, point) => releaseMark(toolbox, point),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
-    help: 'Scribble: draw a line on an object, or along a missing part (ears, legs); with the right button (or Shift) to remove.',
+    help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
     makesPrompts: true,
     release: (toolbox) => releaseScribble(toolbox, toolbox.points),
   },
-  { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', usesBrush: true, release: sendStroke },
+  { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.', usesBrush: true, release: sendStroke },
   { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', usesBrush: true, erases: true, release: sendStroke },
   {
     name: 'lasso', key: 'L', icon: 'lasso',
-    help: 'Lasso: drag around the object. With Shift: remove.',
+    help: 'Lasso: drag around the object; Shift to remove.',
     release: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : toolbox.dropPoints()),
     shape: ({ points }) => ({ points, closed: true, corners: false }),
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
-    help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
+    help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
     actsOnPress: true,
     press: (toolbox, point) => (closesOutline(toolbox, point) ? sendOutline(toolbox) : toolbox.points.push(point)),
     close: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : undefined),
@@ -76,25 +74,26 @@ export const TOOLS = [
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
-    help: 'Reassign: click on a part of another object to move it to the selected object.',
+    help: 'Reassign: click on a part of another object to move it to the selected one.',
     actsOnPress: true,
     press: async ({ app, viewer }, point) => {
-      const [other, target] = [idAt(viewer.labels, point), app.selection.id];
+      const [other, target] = [findId(viewer.labels, point), app.selection.id];
       const answer = await app.editMask('reassign', { point: toPairs([point])[0] });
-      app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(target)}`);
+      app.history.offerUndo(answer, `Part of ${app.getName(other)} moved to ${app.getName(target)}`);
     },
   },
   {
     name: 'split', key: 'G', icon: 'scissors',
-    help: 'Split: click on a separate part of the object to make it a new object.',
+    help: 'Split: click on a separate part of the object to make it a new one.',
     actsOnPress: true,
     press: async ({ app, app: { selection, selection: { id } } }, point) => {
       const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
       if (!answer.error) selection.selectNew(answer.result.object_id, id);
     },
   },
-  { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', actsOnPress: true },
+  { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the frame. With other tools, drag it with the middle button.', actsOnPress: true },
 ];
+const PAN = TOOLS[TOOLS.length - 1];
 
 /**
  * Handle a box: make a mask of it; a small one is a click.
@@ -105,11 +104,11 @@ export const TOOLS = [
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
   const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-  if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.scale)) {
+  if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.zoom)) {
     await releaseMark(toolbox, first);
   } else if (toolbox.isRemoving) {
     toolbox.dropPoints();
-    toolbox.app.showMessage('A box only adds. To remove, right-click, or use the lasso with Shift.', true);
+    showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
   } else {
     await suggest(toolbox, { box: area });
   }
@@ -138,10 +137,10 @@ async function releaseMark(toolbox, point) {
   const positive = !toolbox.isRemoving;
   toolbox.points = [];
   if (toolbox.isSecondClick) return;
-  const other = positive && idAt(viewer.labels, point);
+  const other = positive && findId(viewer.labels, point);
   if (other) {
     app.selection.select(other);
-    app.showMessage(`${app.getName(other)} is selected.`);
+    showMessage(`${app.getName(other)} is selected.`);
     return;
   }
   await suggest(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
@@ -169,47 +168,47 @@ function suggest(toolbox, prompts, mark) {
  */
 async function requestMask(toolbox, { frame, target }, prompts, mark) {
   const { app } = toolbox;
-  const before = target.id;
-  const marks = toolbox.findMarks(frame, before);
-  const answer = await app.request('suggest', { ...prompts, frame, object_id: before || null });
+  const previousId = target.id;
+  const marks = toolbox.findMarks(frame, previousId);
+  const answer = await app.request('suggest', { ...prompts, frame, object_id: previousId || null });
   if (answer.error) return answer;
   const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-  if (mark) toolbox.clicks.set(step, { frame, id, marks: id === before ? [...marks, mark] : [mark] });
-  if (!before) target.id = id;
-  if (before && id !== before) app.selection.selectNew(id, before);
+  if (mark) toolbox.clicks.set(step, { frame, id, marks: id === previousId ? [...marks, mark] : [mark] });
+  if (!previousId) target.id = id;
+  if (previousId && id !== previousId) app.selection.selectNew(id, previousId);
   else app.renderObjects();
   app.history.reportLosses(answer);
   const repeat = async (/** @type {Prompts} */ changes) => {
     if ((await app.history.undo(step)).error) return;
     const { selection } = app;
-    const again = { frame, target: selection.id === before ? selection.target : { id: before } };
-    await app.queue.run(() => requestMask(toolbox, again, { ...prompts, ...changes }, mark));
+    const repeatTarget = { frame, target: selection.id === previousId ? selection.target : { id: previousId } };
+    await app.queue.run(() => requestMask(toolbox, repeatTarget, { ...prompts, ...changes }, mark));
     toolbox.show();
   };
-  if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} kept by other objects`, {
+  if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
     'Take them': () => repeat({ overwrite: true }),
-  });
-  if (before && id !== before) toast(`Created ${app.getName(id)}`, {
-    [`Add to ${app.getName(before)} instead`]: () => repeat({ extend: true, separate: false }),
+  }, step);
+  if (previousId && id !== previousId) showToast(`Created ${app.getName(id)}`, {
+    [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
     Undo: () => app.history.undo(step),
-  });
+  }, step);
   return answer;
 }
 
 /** @param {Toolbox} toolbox */
 function sendStroke(toolbox) {
-  const { pressTarget: { frame }, points, radius, tool, isRemoving } = toolbox;
-  return toolbox.finish('paint', { frame, object_id: null, points: toPairs(points), radius, erase: Boolean(tool.erases || isRemoving) });
+  const { radius, tool, isRemoving } = toolbox;
+  return toolbox.send('paint', { radius, erase: Boolean(tool.erases || isRemoving) });
 }
 
 /** @param {Toolbox} toolbox */
 function sendOutline(toolbox) {
-  return toolbox.finish('outline', { frame: toolbox.pressTarget.frame, object_id: null, points: toPairs(toolbox.points), erase: toolbox.isRemoving });
+  return toolbox.send('outline', { erase: toolbox.isRemoving });
 }
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
 function closesOutline({ points: [first, , ...others], viewer }, point) {
-  return others.length && Math.hypot(point.x - first.x, point.y - first.y) < CLOSE_DISTANCE / viewer.scale;
+  return others.length && Math.hypot(point.x - first.x, point.y - first.y) < CLOSE_DISTANCE / viewer.zoom;
 }
 
 export class Toolbox {
@@ -223,6 +222,8 @@ export class Toolbox {
     this.changed = changed;
     /** @type {Tool} */
     this.tool = TOOLS[0];
+    /** Last tool other than pan, which keeps the points of this one. */
+    this.drawingTool = this.tool;
     this.radius = 12;
     /** @type {Point[]} */
     this.points = [];
@@ -231,14 +232,14 @@ export class Toolbox {
      * @type {Map<number, {frame: number, id: number, marks: ClickMark[]}>}
      */
     this.clicks = new Map();
-    /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
+    /** Input that was sent and is not answered. @type {Sketch[]} */
     this.pendingSketches = [];
     /** Frame and object at the last press. */
     this.pressTarget = { frame: 0, target: app.selection.target };
     this.isDown = false;
     /** Whether the input since the last press removes. */
     this.isRemoving = false;
-    /** Whether the last press is the second of a double click, which only selects what is shown. */
+    /** Whether the last press is the second of a double click. */
     this.isSecondClick = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
     this.removeByDefault = false;
@@ -251,10 +252,12 @@ export class Toolbox {
 
   /** @param {string} name */
   setTool(name) {
-    const found = TOOLS.find((tool) => tool.name === name) || TOOLS[0];
-    [this.points, this.isDown, this.tool] = [[], false, found];
+    const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
+    if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.points = [];
+    [this.isDown, this.tool] = [false, tool];
+    if (tool !== PAN) this.drawingTool = tool;
     this.show();
-    this.app.showMessage(found.help);
+    showMessage(tool.help);
     this.changed();
   }
 
@@ -275,7 +278,7 @@ export class Toolbox {
     return this.tool.usesBrush ? this.radius : 0;
   }
 
-  /** Drop unfinished input, and hide what was sent. */
+  /** Drop unfinished input and hide sent input. */
   cancel() {
     [this.pendingSketches, this.isDown] = [[], false];
     this.dropPoints();
@@ -319,7 +322,7 @@ export class Toolbox {
   press(point, remove) {
     if (this.tool.name !== 'pan') this.app.playback.keepFrame();
     if (!this.app.playback.isReady) {
-      this.app.showMessage(`Frame ${this.app.playback.target.frame} is still loading; nothing was drawn.`, true);
+      showMessage(`Frame ${this.app.playback.target.frame} is still loading; nothing was drawn.`, true);
       return;
     }
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
@@ -353,14 +356,15 @@ export class Toolbox {
     return this.tool.close?.(this);
   }
 
-  /** Send what was drawn. @template {'paint' | 'outline'} A @param {A} action @param {Actions[A]['message']} message */
-  async finish(action, message) {
-    const { app: { queue, history }, pressTarget: { target } } = this;
+  /** Send the drawn points. @param {'paint' | 'outline'} action @param {object} values further fields of the message */
+  async send(action, values) {
+    const { app: { queue, history }, pressTarget: { frame, target } } = this;
+    const message = /** @type {any} */ ({ frame, object_id: null, points: toPairs(this.points), ...values });
     history.reportLosses(await this.showUntil(queue.push(action, message, target)));
   }
 
   /**
-   * Show input until its answer. Refused corners can be sent again.
+   * Show sent input until it is answered; refused corners can be sent again.
    * @template {{error?: Error}} T
    * @param {Promise<T>} answer
    * @param {ClickMark} [mark] of a click
@@ -371,16 +375,16 @@ export class Toolbox {
     if (mark) sketch.marks = [...sketch.marks, mark];
     this.points = [];
     this.pendingSketches.push(sketch);
-    const done = await answer.catch((error) => /** @type {import('./connection.js').Failed} */ ({ error })); // shown by the queue
+    const result = await answer.catch((error) => /** @type {import('./connection.js').Failed} */ ({ error })); // shown by the queue
     const canceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (done.error && !canceled && tool.actsOnPress && !this.points.length) this.points = points;
+    if (result.error && !canceled && tool.actsOnPress && !this.points.length) this.points = points;
     this.show();
-    return done;
+    return result;
   }
 
   sketch() {
-    const { tool, points } = this;
+    const { drawingTool: tool, points } = this;
     const erase = tool.erases || (this.isRemoving && tool.usesBrush);
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),

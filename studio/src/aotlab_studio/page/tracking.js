@@ -1,7 +1,6 @@
-// @ts-check
 /** Tracking: buttons, range, progress, model. */
 
-import { countText, createElement, element, elements, readNumber, setIcon, setLabel, toast } from './dom.js';
+import { createElement, element, elements, formatCount, readNumber, setIcon, setLabel, showMessage, showToast } from './dom.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -32,7 +31,7 @@ export class Tracking {
   /** Show the stored range. @param {[number, number] | null} range null: all */
   showRange(range) {
     this.range = range;
-    if (this.app.timeline.handle < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
+    if (this.app.timeline.handleIndex < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
   }
 
   /** Return the range of the fields; undefined if it is impossible, which the header says. */
@@ -40,7 +39,7 @@ export class Tracking {
     const [first, last] = [readNumber('first'), readNumber('last')];
     const isValid = elements('first', 'last').every((field) => field.checkValidity());
     if (isValid && (first ?? 0) <= (last ?? Infinity)) return { first, last };
-    this.app.showMessage(`From and To are frames from 0 to ${this.app.playback.count - 1}, in this order.`, true);
+    showMessage(`“From” and “To” must be frames from 0 to ${this.app.playback.count - 1}, and “From” must not be after “To”.`, true);
     return undefined;
   }
 
@@ -79,8 +78,8 @@ export class Tracking {
       if (job.done) this.app.review.refreshLive();
       if (this.isFollowing && !this.app.toolbox.isDrawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
-      const lost = job.lost_pixels ? `; other objects lost ${countText(job.lost_pixels, 'pixel')}` : '';
-      this.app.showMessage(job.problem || `Tracking: ${countText(job.done, 'frame')}, ${job.status}${lost}`, Boolean(job.problem));
+      const lost = job.lost_pixels ? `; it took ${formatCount(job.lost_pixels, 'pixel')} from other objects` : '';
+      showMessage(job.problem || `Tracking ${job.status}: ${formatCount(job.done, 'frame')}${lost}`, Boolean(job.problem));
       this.app.review.refresh();
     }
     this.job = isRunning ? job : null;
@@ -91,34 +90,34 @@ export class Tracking {
     const isRunning = Boolean(job && ['starting', 'running'].includes(job.status));
     let text = '';
     if (job && isRunning) text = job.status === 'starting' ? 'loading the model…' : `${job.done} of ${job.total} frames`;
-    element('correction').textContent = text && `correction: ${text}`;
-    if (job?.problem) this.app.showMessage(job.problem, true);
+    element('correction').textContent = text && `Correction: ${text}`;
+    if (job?.problem) showMessage(job.problem, true);
     if (!isRunning && job?.done) this.app.review.refresh();
-    if (job?.status === 'done' && job.lost_pixels) toast(`The correction took ${countText(job.lost_pixels, 'pixel')} of other objects`);
+    if (job?.status === 'done' && job.lost_pixels) showToast(`The correction took ${formatCount(job.lost_pixels, 'pixel')} from other objects`);
   }
 
   /** @param {JobProgress} job */
   showProgress(job) {
     if (job.total) element('progress').value = job.done / job.total;
     else element('progress').removeAttribute('value');
-    const left = job.remaining === null ? '' : `, ${duration(job.remaining)} left`;
-    const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${left}` : '';
-    const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
-    element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}`;
+    const timeLeft = job.remaining === null ? '' : `, ${formatDuration(job.remaining)} left`;
+    const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${timeLeft}` : '';
+    const count = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
+    element('job-text').textContent = job.status === 'starting' ? 'Loading the model…' : `${job.status} · ${count}${speed}`;
     setLabel(element('pause'), job.status === 'paused' ? 'Resume' : 'Pause');
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
 
   /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
   async track(direction) {
-    await this.app.queue.last; // may select the object
+    await this.app.queue.lastEdit; // may select the object
     const range = this.readRange();
     if (!range) return;
     const { playback } = this.app;
     playback.stop();
     this.app.toolbox.cancel();
     const message = { frame: playback.frame, direction, ...range };
-    if (!(await this.app.queue.after('track', message)).error) this.app.showMessage('');
+    if (!(await this.app.queue.after('track', message)).error) showMessage('');
   }
 
   /** Remove the tracked masks from this frame on. */
@@ -128,8 +127,8 @@ export class Tracking {
     if (!range) return;
     const answer = await queue.after('drop_results', { frame, last: range.last });
     if (answer.error) return;
-    if (answer.result) history.offer(answer, `Tracking cleared on ${countText(answer.result, 'frame')}`);
-    else this.app.showMessage('No tracked masks from this frame on.');
+    if (answer.result) history.offerUndo(answer, `Tracking cleared on ${formatCount(answer.result, 'frame')}`);
+    else showMessage('No tracked masks from this frame on.');
     this.app.review.refresh();
   }
 
@@ -143,7 +142,7 @@ export class Tracking {
 }
 
 /** Format a duration. @param {number} seconds */
-export function duration(seconds) {
+export function formatDuration(seconds) {
   const whole = Math.ceil(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }

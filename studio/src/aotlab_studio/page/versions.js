@@ -1,4 +1,3 @@
-// @ts-check
 /** Saved versions of the masks, and their dialog. */
 
 import { createElement, element, onSubmit } from './dom.js';
@@ -36,6 +35,6 @@ async function showVersions(app) {
 /** @param {App} app @param {number} number */
 async function restore(app, number) {
   element('versions-dialog').close();
-  app.history.offer(await app.queue.after('restore_version', { number }), `Version ${number} restored`);
+  app.history.offerUndo(await app.queue.after('restore_version', { number }), `Version ${number} restored`);
   app.review.refresh();
 }

@@ -1,4 +1,3 @@
-// @ts-check
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
 import { drawOncePerRefresh, watchSize } from './dom.js';
@@ -27,9 +26,7 @@ export class Viewer {
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
-    /** Pixels of the canvas per CSS pixel. */
-    this.ratio = devicePixelRatio;
-    /** Pixels of the canvas per pixel of the frame; `left` and `top` are pixels of the canvas. */
+    /** CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas. */
     this.zoom = 1;
     this.left = 0;
     this.top = 0;
@@ -62,12 +59,12 @@ export class Viewer {
 
   /** @param {{id: number, name: string, color: string}[]} objects those that are drawn */
   setObjects(objects) {
-    const before = JSON.stringify([...this.objects]);
+    const previousObjects = JSON.stringify([...this.objects]);
     this.objects = new Map(objects.map(({ id, name, color }) => {
       const value = parseInt(color.slice(1), 16);
       return [id, { name, color: (value >> 16) | (value & 0xff00) | ((value & 255) << 16) }];
     }));
-    if (JSON.stringify([...this.objects]) !== before) this.paintMask();
+    if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
 
   /** @param {{fill?: boolean, outline?: boolean, opacity?: number}} changes */
@@ -83,7 +80,7 @@ export class Viewer {
       this.placeholder = null;
     }
     this.labels = labels;
-    this.preview = []; // of the masks before
+    this.preview = []; // of the previous masks
     this.paintMask();
   }
 
@@ -97,34 +94,25 @@ export class Viewer {
   }
 
   resize() {
-    const ratio = devicePixelRatio;
-    const factor = ratio / this.ratio;
-    [this.zoom, this.left, this.top, this.ratio] = [this.zoom * factor, this.left * factor, this.top * factor, ratio];
-    this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
-    this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
+    this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * devicePixelRatio));
+    this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * devicePixelRatio));
     if (this.isFitted) this.fit();
     this.draw();
   }
 
   /** Show the whole frame. */
   fit() {
-    const { width, height } = this.canvas;
-    this.zoom = Math.min(width / this.size.width, height / this.size.height);
-    this.left = (width - this.zoom * this.size.width) / 2;
-    this.top = (height - this.zoom * this.size.height) / 2;
+    const { canvas: { clientWidth, clientHeight }, size: { width, height } } = this;
+    this.zoom = Math.min(clientWidth / width, clientHeight / height);
+    this.left = (clientWidth - this.zoom * width) / 2;
+    this.top = (clientHeight - this.zoom * height) / 2;
     this.isFitted = true;
     this.draw();
   }
 
-  /** CSS pixels per pixel of the frame. */
-  get scale() {
-    return this.zoom / this.ratio;
-  }
-
-  /** Zoom about a point of the canvas, or about its center. @param {number} factor @param {Point} [about] CSS pixels */
-  zoomBy(factor, about) {
-    const x = about ? about.x * this.ratio : this.canvas.width / 2;
-    const y = about ? about.y * this.ratio : this.canvas.height / 2;
+  /** Zoom about a point of the canvas or its center. @param {number} factor @param {Point} [center] CSS pixels */
+  zoomBy(factor, center) {
+    const { x, y } = center ?? { x: this.canvas.clientWidth / 2, y: this.canvas.clientHeight / 2 };
     const zoom = Math.min(64, Math.max(0.05, this.zoom * factor));
     this.left = x - ((x - this.left) * zoom) / this.zoom;
     this.top = y - ((y - this.top) * zoom) / this.zoom;
@@ -135,8 +123,8 @@ export class Viewer {
 
   /** @param {number} dx CSS pixels @param {number} dy */
   pan(dx, dy) {
-    this.left += dx * this.ratio;
-    this.top += dy * this.ratio;
+    this.left += dx;
+    this.top += dy;
     this.isFitted = false;
     this.draw();
   }
@@ -158,12 +146,12 @@ export class Viewer {
 
   /** Return the point of the frame at a place in CSS pixels of the canvas. @param {Point} place */
   viewToFrame({ x, y }) {
-    return { x: (x * this.ratio - this.left) / this.zoom, y: (y * this.ratio - this.top) / this.zoom };
+    return { x: (x - this.left) / this.zoom, y: (y - this.top) / this.zoom };
   }
 
   /** Return the place of a point of the frame in CSS pixels of the canvas. @param {Point} point */
   frameToView({ x, y }) {
-    return { x: (x * this.zoom + this.left) / this.ratio, y: (y * this.zoom + this.top) / this.ratio };
+    return { x: x * this.zoom + this.left, y: y * this.zoom + this.top };
   }
 
   /** Redraw the masks, after masks, colors or look changed. */
@@ -176,8 +164,8 @@ export class Viewer {
     const pixels = new Uint32Array(image.data.buffer);
     const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
     /** Ids of the objects on the frame. @type {Set<number>} */
-    const shown = new Set();
-    let [index, last, inside, edge, around] = [0, 0, 0, 0, 0];
+    const visibleIds = new Set();
+    let [index, last, fillColor, edgeColor, haloColor] = [0, 0, 0, 0, 0];
     /** @type {{name: string, color: number} | undefined} */
     let object;
     for (let y = 0; y < height; y += 1) {
@@ -189,10 +177,10 @@ export class Viewer {
           object = this.objects.get(id);
           if (object) {
             const { color } = object;
-            shown.add(id);
-            edge = (color | (255 << 24)) >>> 0;
-            inside = (color | (alpha << 24)) >>> 0;
-            around = 0.3 * (color & 255) + 0.59 * ((color >> 8) & 255) + 0.11 * (color >> 16) > 90 ? DARK : LIGHT;
+            visibleIds.add(id);
+            edgeColor = (color | (255 << 24)) >>> 0;
+            fillColor = (color | (alpha << 24)) >>> 0;
+            haloColor = 0.3 * (color & 255) + 0.59 * ((color >> 8) & 255) + 0.11 * (color >> 16) > 90 ? DARK : LIGHT;
           }
         }
         if (!object) continue;
@@ -201,13 +189,13 @@ export class Viewer {
         const above = y ? index - width : index;
         const below = y < height - 1 ? index + width : index;
         const isEdge = this.look.outline && (ids[left] !== id || ids[right] !== id || ids[above] !== id || ids[below] !== id);
-        pixels[index] = isEdge ? edge : inside;
+        pixels[index] = isEdge ? edgeColor : fillColor;
         // keeps the outline visible on a background of its color
-        if (isEdge) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = around;
+        if (isEdge) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = haloColor;
       }
     }
     context.putImageData(image, 0, 0);
-    const names = [...this.objects].filter(([id]) => shown.has(id)).map(([, { name }]) => name);
+    const names = [...this.objects].filter(([id]) => visibleIds.has(id)).map(([, { name }]) => name);
     this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
     this.draw();
   }
@@ -218,23 +206,24 @@ export class Viewer {
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
     const point = pointer && this.viewToFrame(pointer);
     const place = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
-    readout.textContent = `${place}${Math.round(100 * this.scale)} %`;
+    readout.textContent = `${place}${Math.round(100 * this.zoom)} %`;
   }
 
   drawNow() {
-    const { context, canvas } = this;
+    const { context, canvas, zoom, left, top } = this;
+    const ratio = devicePixelRatio;
     this.showPlace();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     const image = this.placeholder || this.image;
     if (!image) return;
-    context.setTransform(this.zoom, 0, 0, this.zoom, this.left, this.top);
-    context.imageSmoothingEnabled = this.zoom < 3;
+    context.setTransform(ratio * zoom, 0, 0, ratio * zoom, ratio * left, ratio * top);
+    context.imageSmoothingEnabled = ratio * zoom < 3;
     context.globalAlpha = this.placeholder ? 0.5 : 1;
     context.drawImage(image, 0, 0, this.size.width, this.size.height);
     context.globalAlpha = 1;
     if (this.labels && !this.placeholder) context.drawImage(this.mask, 0, 0);
-    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
     if (this.cursor) this.drawCursor(this.cursor);
@@ -251,7 +240,7 @@ export class Viewer {
     if (width && places.length) {
       if (places.length === 1) context.lineTo(places[0].x + 0.001, places[0].y);
       context.globalAlpha = 0.6;
-      context.lineWidth = width * this.scale;
+      context.lineWidth = width * this.zoom;
       context.stroke();
       context.globalAlpha = 1;
     } else if (places.length) {
@@ -292,7 +281,7 @@ export class Viewer {
     const { context } = this;
     const { x, y } = this.frameToView(point);
     context.beginPath();
-    context.arc(x, y, radius * this.scale, 0, 7);
+    context.arc(x, y, radius * this.zoom, 0, 7);
     context.moveTo(x - 6, y);
     context.lineTo(x + 6, y);
     context.moveTo(x, y - 6);
