@@ -27,7 +27,9 @@ MIN_VISIBLE = 0.35
 MIN_CUTOUT_PIXELS = 400
 """number of pixels of the smallest object that is cut out"""
 PARTS = 20
-"""number of parts that all images are divided into; part 0 is held out"""
+"""number of parts that all images are divided into"""
+HELD_OUT_PART = 0
+"""part that no recipe here trains on"""
 MIN_CONNECTED_SHARE = 0.9
 """share of all labeled pixels in one connected part from which an image's objects may be parts of one body"""
 
@@ -229,11 +231,11 @@ def compute_part(image: Path) -> int:
 
 
 def is_held_out(image: Path) -> bool:
-    """Return whether an image belongs to part 0, that no recipe here trains on."""
-    return compute_part(image) == 0
+    """Return whether an image is held out of training."""
+    return compute_part(image) == HELD_OUT_PART
 
 
-def open_images(folder: Path, source: SourceConfig, part: int) -> ImageSet:
-    """Find the images of a ``static`` folder that belong to a part."""
-    images = [image for image in sets.open_static(folder, source).images if compute_part(image.image) == part]
-    return ImageSet(tuple(images), source.balance)
+def open_static_part(data: Path, part: int) -> ImageSet:
+    """Return the images of ``data/static`` that belong to a part."""
+    images = sets.open_static(data / "static", SourceConfig("static", kind="static")).images
+    return ImageSet(tuple(image for image in images if compute_part(image.image) == part), balance=0.5)
