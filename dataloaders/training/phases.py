@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -32,14 +32,15 @@ MIN_VALIDATION_FRAMES = 3
 MIN_VIDEOS = 10
 """minimum number of videos in a folder for validating on some of them"""
 
-Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
-IMAGE_READERS: Readers = {
+Reader = Callable[[Path, SourceConfig], ClipSource]
+"""reader: (folder, settings) to the images or videos in it"""
+IMAGE_READERS: dict[str, Reader] = {
     "static": sets.open_static,
     "coco": open_coco,
     **dict.fromkeys(sets.SALIENCY_SETS, sets.open_saliency),
     "voc2012": sets.open_voc2012,
 }
-READERS: Readers = {
+READERS: dict[str, Reader] = {
     **IMAGE_READERS,
     **dict.fromkeys(sets.VIDEO_READERS, sets.open_videos),
 }
@@ -54,7 +55,7 @@ class TrainingData:
     validation: list[Video]
 
 
-def open_phases(config: Config, readers: Readers = READERS) -> TrainingData:
+def open_phases(config: Config) -> TrainingData:
     """Find the data of every phase to run, and the validation videos.
 
     Raises:
@@ -67,14 +68,14 @@ def open_phases(config: Config, readers: Readers = READERS) -> TrainingData:
     for name in settings.run:
         require_known(name, names, f"train.run: unknown phase {name}", f"the phases are {', '.join(names)}")
     mixtures = {
-        index: open_mixture(config.data, phase, settings.seed, readers, max_objects=config.model.max_objects)
+        index: open_mixture(config.data, phase, settings.seed, max_objects=config.model.max_objects)
         for index, phase in enumerate(settings.phases)
         if not settings.run or phase.name in settings.run
     }
     for mixture in mixtures.values():
         _require_objects(mixture)
     if config.data.validation or not config.data.validation_fraction:
-        return TrainingData(mixtures, open_validation_videos(config.data, readers))
+        return TrainingData(mixtures, open_validation_videos(config.data))
     return split_validation(mixtures, config.data.validation_fraction)
 
 
@@ -93,9 +94,7 @@ def _require_objects(mixture: Mixture) -> None:
         )
 
 
-def open_mixture(
-    data: DataConfig, phase: PhaseConfig, seed: int, readers: Readers = READERS, *, max_objects: int
-) -> Mixture:
+def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
     """Find all sources of a phase; its clips have at most ``max_objects`` objects.
 
     Raises:
@@ -104,13 +103,13 @@ def open_mixture(
     root = find_data_root(data)
     if not phase.sources:
         raise InputError(f"train.phases: phase {phase.name} has no sources; add at least one")
-    sources = tuple(open_set(root, source, readers) for source in phase.sources)
+    sources = tuple(open_set(root, source) for source in phase.sources)
     weights = np.array([source.weight for source in phase.sources])
     shares = tuple((weights / weights.sum()).tolist())
     return Mixture(sources, shares, phase, data, seed, max_objects)
 
 
-def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list[Video]:
+def open_validation_videos(data: DataConfig) -> list[Video]:
     """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list.
 
     Raises:
@@ -123,7 +122,7 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
             root = find_data_root(data)
             has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
             split = source.split or ("val" if has_val else None)
-            opened = open_set(root, replace(source, split=split), readers)
+            opened = open_set(root, replace(source, split=split))
         if not isinstance(opened, VideoSet):
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
@@ -204,19 +203,19 @@ def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video
     return [ordered[(2 * number + 1) * len(ordered) // (2 * count)] for number in range(count)]
 
 
-def open_set(root: Path, source: SourceConfig, readers: Readers = READERS) -> ClipSource:
+def open_set(root: Path, source: SourceConfig) -> ClipSource:
     """Find the images or videos of one source below ``root``.
 
     Raises:
         InputError: no such kind, or no labeled data there.
     """
-    require_choice(source.kind, readers, "train.phases.sources.kind")
-    if source.balance and source.kind in READERS and source.kind != "static":
+    require_choice(source.kind, READERS, "train.phases.sources.kind")
+    if source.balance and source.kind != "static":
         raise InputError(
             f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}"
         )
     folder = require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
-    return readers[source.kind](folder, source)
+    return READERS[source.kind](folder, source)
 
 
 def find_data_root(data: DataConfig) -> Path:

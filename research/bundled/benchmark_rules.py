@@ -19,8 +19,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
+from aotlab.dataloaders.training.clips import EDGE_BLUR, Clip, Motion
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels

@@ -17,8 +17,7 @@ from aotlab.dataloaders.training.augment import (
     random_gray_and_blur,
     warp_affine,
 )
-from aotlab.dataloaders.training.clips import relabel
-from aotlab.dataloaders.training.mixture import compose_clips
+from aotlab.dataloaders.training.clips import compose_clips, relabel
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError

@@ -15,8 +15,7 @@ from numpy.random import Generator
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training import sets
 from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, flip_horizontally
-from aotlab.dataloaders.training.clips import Clip, relabel
-from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
+from aotlab.dataloaders.training.clips import EDGE_BLUR, Clip, Motion, relabel
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.masks import VOID
 
