@@ -46,7 +46,7 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
         rules = "folder_late" if new_objects else "folder"
         return replace(video, reference_masks=masks, merge_ids=merge_ids, rules=rules)
 
-    return read_videos(root, list_video_names(root, "JPEGImages"), read)
+    return read_videos(root, list_subfolders(root / "JPEGImages"), read)
 
 
 def read_annotated_video(name: str, folder: Path) -> Video:
@@ -218,13 +218,10 @@ def list_subfolders(folder: Path) -> list[str]:
     return [name for name in names if (folder / name).is_dir()]
 
 
-def list_video_names(folder: Path, *kinds: str) -> list[str]:
-    """Return the sorted names of a split's videos; raises `InputError` without one of the folders.
-
-    ``kinds``: folders of a folder per video (default: JPEGImages and Annotations); the first gives the names.
-    """
-    names, *_ = [list_subfolders(folder / kind) for kind in kinds or ("JPEGImages", "Annotations")]
-    return names
+def list_video_names(folder: Path) -> list[str]:
+    """Return the sorted names of a split's videos; raises `InputError` without JPEGImages or Annotations."""
+    require_folder(folder / "Annotations", "one folder for each video in it")
+    return list_subfolders(folder / "JPEGImages")
 
 
 def find_split_folder(root: Path, split: str) -> Path:

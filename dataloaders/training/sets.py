@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import accumulate, takewhile
 from pathlib import Path
 
@@ -66,6 +66,7 @@ class LabeledImage:
     image: Path
     source: Path
     """file of the mask"""
+    reader: MaskReader
 
     @property
     def name(self) -> str:
@@ -85,21 +86,7 @@ class LabeledImage:
 
     def read_mask(self) -> np.ndarray:
         """Return only the mask."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class MaskedImage(LabeledImage):
-    """An image file and its mask file."""
-
-    reader: MaskReader
-    dropped: tuple[int, ...] = ()
-    """ids treated as background"""
-
-    def read_mask(self) -> np.ndarray:
-        """Return only the mask."""
-        mask = self.reader(self.source)
-        return np.where(np.isin(mask, self.dropped), np.uint8(0), mask) if self.dropped else mask
+        return self.reader(self.source)
 
 
 def read_ids(path: Path) -> np.ndarray:
@@ -112,6 +99,12 @@ def read_ids(path: Path) -> np.ndarray:
     if mask.max(initial=0) > VOID:
         raise InputError(f"{path}: object id {mask.max()}; ids of training masks must be 1 to 254")
     return mask.astype(np.uint8, copy=False)
+
+
+def read_ids_except(dropped: Sequence[int], path: Path) -> np.ndarray:
+    """Read ids as `read_ids` does, with some as background."""
+    mask = read_ids(path)
+    return np.where(np.isin(mask, dropped), np.uint8(0), mask)
 
 
 def read_ids_or_saliency(path: Path) -> np.ndarray:
@@ -251,12 +244,13 @@ def skip_to_first_object(video: Video) -> Video:
     return replace(video, frames=video.frames[start:], annotations=video.annotations[start:])
 
 
-def list_frame_pairs(video: Video) -> tuple[MaskedImage, ...]:
+def list_frame_pairs(video: Video) -> tuple[LabeledImage, ...]:
     """Pair the frames and masks of a video that `select_labeled_frames` returned."""
-    reader = read_single_object if video.merge_ids else read_ids
-    dropped = tuple(item.object_id for item in video.objects if len(item.frames) < MIN_FRAMES)
+    reader: MaskReader = read_single_object if video.merge_ids else read_ids
+    if dropped := [item.object_id for item in video.objects if len(item.frames) < MIN_FRAMES]:
+        reader = partial(read_ids_except, dropped)
     pairs = zip(video.frames, video.annotations, strict=True)
-    return tuple(MaskedImage(image, mask, reader, dropped) for image, mask in pairs)
+    return tuple(LabeledImage(image, mask, reader) for image, mask in pairs)
 
 
 def sample_clip(
@@ -326,12 +320,12 @@ def find_paths(folder: Path, candidates: Iterable[Sequence[str]], layout: str) -
     raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
 
 
-def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[MaskedImage]:
+def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[LabeledImage]:
     """Pair images and masks of the same stem, sorted; files without a partner are skipped."""
     suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # in one folder, PNGs are masks
     frames = list_images_by_stem(images, suffixes)
     pairs = match_masks(frames, list_masks(masks))
-    return [MaskedImage(frames[index], pairs[index], reader) for index in sorted(pairs)]
+    return [LabeledImage(frames[index], pairs[index], reader) for index in sorted(pairs)]
 
 
 def require_listed(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
