@@ -105,9 +105,6 @@ def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int
     Args:
         kind: video, or static for single images.
         decode: decode whole files; false: only their headers with size and mode, but no ids.
-
-    Raises:
-        InputError: no such folder, or it has several sets.
     """
     require_folder(root, "JPEGImages/ and Annotations/ in it")
     layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]

@@ -36,9 +36,6 @@ def score_burst_hota(annotations: Path, predictions: Path) -> dict[str, float | 
     Args:
         annotations: BURST JSON of the split.
         predictions: the same JSON with predicted masks.
-
-    Raises:
-        InputError: TrackEval cannot read one of them.
     """
     from trackeval.metrics import HOTA
 

@@ -23,7 +23,7 @@ COLUMNS = ("J&F", "J", "F", "V")
 
 
 def plan_sequence(sequence: Video) -> ScoringPlan:
-    """Plan the scoring of an LVOS video; raises `InputError` if a listed frame has no annotation."""
+    """Plan the scoring of an LVOS video."""
     annotations = {path.stem: path for path in sequence.annotations}
     counting = {item.object_id: _list_counted_frames(item) for item in sequence.objects}
     stems = order_names({stem for frames in counting.values() for stem in frames})

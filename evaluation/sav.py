@@ -40,11 +40,7 @@ class SeparateObjects(ScoringPlan):
         return [results / folder.name / frame.name for folder in folders if (folder / frame.name).is_file()]
 
     def score(self, results: Path, frame: Path) -> tuple[np.ndarray, set[int]]:
-        """Return J and F (2×K) of one of the frames and the ignored predicted ids; NaN without an annotation.
-
-        Raises:
-            InputError: a file is missing or not a mask, or sizes differ.
-        """
+        """Return J and F (2×K) of one of the frames and the ignored predicted ids; NaN without an annotation."""
         predictions, unknown = read_object_results(results, frame.name, self.object_folders)
         values = np.full((2, len(self.ids)), np.nan)
         for index, (object_id, folder) in enumerate(self.object_folders.items()):
@@ -65,9 +61,6 @@ def read_object_results(
         results: as in `SeparateObjects`.
         name: file name of the frame's masks.
         folders: annotation folder of each object.
-
-    Raises:
-        InputError: a file is missing or not a mask.
     """
     annotated = {object_id: folder for object_id, folder in folders.items() if (folder / name).is_file()}
     path = results / name
@@ -81,7 +74,7 @@ def read_object_results(
 
 
 def plan_sequence(sequence: Video) -> ScoringPlan:
-    """Plan the scoring of an SA-V video; reads all annotations; raises `InputError` if no object has a scored frame."""
+    """Plan the scoring of an SA-V video; reads all annotations."""
     folders = sequence.object_folders
     paths = {
         object_id: list_image_files(folders[object_id], (".png",))[1:-1] for object_id in sorted(folders)
@@ -117,9 +110,6 @@ def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -
     Args:
         results: for each video id PNGs, or one folder of binary PNGs per object.
         output: an empty folder, or one that does not exist.
-
-    Raises:
-        InputError: the output holds files, a result is missing or not a mask, or a file cannot be written.
     """
     if require_writable(output).is_dir() and any(output.iterdir()):
         raise InputError(f"{output}: holds files, which could be annotations; choose another folder")

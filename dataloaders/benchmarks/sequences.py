@@ -34,9 +34,6 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     Args:
         root: parent folder of both.
         new_objects: later masks with an object that no earlier one has are given too; reads all masks.
-
-    Raises:
-        InputError: a folder is missing or empty, or no first frame has a mask.
     """
 
     def read(name: str) -> Video:
@@ -50,11 +47,7 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
 
 
 def read_annotated_video(name: str, folder: Path) -> Video:
-    """Return a video of which only the annotations are known, for scoring; ids are merged as in `read_folder`.
-
-    Raises:
-        InputError: the folder is missing or contains no PNG.
-    """
+    """Return a video of which only the annotations are known, for scoring; ids are merged as in `read_folder`."""
     video = read_video(name, folder, folder)
     return replace(video, merge_ids=_is_binary(video.annotations[0]), rules="folder")
 
@@ -115,7 +108,7 @@ def require_readable(videos: Iterable[Video]) -> None:
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
-    """Return the videos of these names, in the data set's order; None: all. Raises `InputError` for an unknown name."""
+    """Return the videos of these names, in the data set's order; None: all."""
     if names is None:
         return list(videos)
     known = [video.name for video in videos]
@@ -134,11 +127,7 @@ def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int
 def find_first_masks(
     frames: Sequence[Path], annotations: Sequence[Path], objects: Sequence[ListedObject], folder: Path
 ) -> dict[int, Path]:
-    """Return the masks of frames on which a listed object begins, by frame index.
-
-    Raises:
-        InputError: such a mask is missing in ``folder``.
-    """
+    """Return the masks of frames on which a listed object begins, by frame index."""
     firsts = {item.frames[0] for item in objects}
     masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in firsts])
     absent = sorted(firsts - {path.stem for path in masks_by_frame.values()})
@@ -149,11 +138,7 @@ def find_first_masks(
 
 
 def read_video(name: str, images: Path, masks: Path) -> Video:
-    """Read a video with a given first mask: frames in ``images``, masks of the same stems in ``masks``.
-
-    Raises:
-        InputError: no frames, or no mask for the first one.
-    """
+    """Read a video with a given first mask: frames in ``images``, masks of the same stems in ``masks``."""
     frames = list_frames(images)
     reference = masks / f"{frames[0].stem}.png"
     require_file(reference, f"expected the mask of the first frame, {frames[0]}", "mask")
@@ -175,7 +160,7 @@ def require_folder(folder: Path, expected: str) -> Path:
 
 
 def list_frames(images: Path) -> tuple[Path, ...]:
-    """Return the images of a folder in natural order; raises `InputError` if the folder is missing or empty."""
+    """Return the images of a folder in natural order."""
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
     if not frames:
@@ -208,28 +193,20 @@ def list_masks(folder: Path) -> tuple[Path, ...]:
 
 
 def list_subfolders(folder: Path) -> list[str]:
-    """Return the sorted names of readable subfolders; hidden ones and dangling links are skipped.
-
-    Raises:
-        InputError: no such folder.
-    """
+    """Return the sorted names of readable subfolders; hidden ones and dangling links are skipped."""
     require_folder(folder, "one folder for each video in it")
     names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     return [name for name in names if (folder / name).is_dir()]
 
 
 def list_video_names(folder: Path) -> list[str]:
-    """Return the sorted names of a split's videos; raises `InputError` without JPEGImages or Annotations."""
+    """Return the sorted names of a split's videos."""
     require_folder(folder / "Annotations", "one folder for each video in it")
     return list_subfolders(folder / "JPEGImages")
 
 
 def find_split_folder(root: Path, split: str) -> Path:
-    """Return the folder of a split; "val" equals "valid", and the root may be the split itself.
-
-    Raises:
-        InputError: no such folder.
-    """
+    """Return the folder of a split; "val" equals "valid", and the root may be the split itself."""
     names = ("valid", "val") if split in ("val", "valid") else (split,)
     for folder in (*(root / name for name in names), root):
         if (folder / "JPEGImages").is_dir():
@@ -238,7 +215,7 @@ def find_split_folder(root: Path, split: str) -> Path:
 
 
 def find_list_file(split: str, *folders: Path) -> Path:
-    """Return ``<folder>/<split>.txt`` in the first folder that has it; raises `InputError` if none has."""
+    """Return ``<folder>/<split>.txt`` in the first folder that has it."""
     files = [folder / f"{split}.txt" for folder in folders]
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
@@ -252,9 +229,6 @@ def read_names(path: Path) -> list[str]:
 
     A line is a name, or a frame's paths below the root of DAVIS:
     ``/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png``.
-
-    Raises:
-        InputError: an invalid line.
     """
     names = []
     lines = read_text(path, "expected one name per line").splitlines()
@@ -272,11 +246,7 @@ def read_optional_list(path: Path) -> frozenset[str] | None:
 
 
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
-    """Read the objects of each video from a metadata file, as mappings by object id.
-
-    Raises:
-        InputError: missing, or not a metadata file.
-    """
+    """Read the objects of each video from a metadata file, as mappings by object id."""
     tree = read_json(path, "it comes with the data set and lists its videos and objects")
     with reading(path):
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
@@ -295,9 +265,6 @@ def read_objects(
     """Read the objects that a metadata file lists for a video; those without frames are skipped.
 
     ``read`` turns id and entry into an object; any error means that the entry is not readable.
-
-    Raises:
-        InputError: an entry is not readable, an id is not 1 to 254, or no object has frames.
     """
     from aotlab.media.masks import VOID
 

@@ -107,11 +107,7 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
 
 
 def read_polygons(path: Path) -> dict[str, list[Frame]]:
-    """Read the frames of each sequence of a JSON file, in temporal order.
-
-    Raises:
-        InputError: not a VISOR file.
-    """
+    """Read the frames of each sequence of a JSON file, in temporal order."""
     sequences: dict[str, list[Frame]] = {}
     tree = read_json(path)
     with reading(path):
@@ -133,11 +129,7 @@ def _image_path(entry: Any) -> str:
 
 
 def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
-    """Number the objects with an outline on the frames, or only on the first, sorted by name.
-
-    Raises:
-        InputError: no objects, or too many for a mask.
-    """
+    """Number the objects with an outline on the frames, or only on the first, sorted by name."""
     selected = frames[:1] if first_only else frames
     names = sorted({name for frame in selected for name, polygons in frame.outlines if polygons})
     if not 0 < len(names) < VOID:

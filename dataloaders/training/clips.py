@@ -187,4 +187,4 @@ class ClipSource(Protocol):
         """Draw the index of an item."""
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-        """Make a clip of at most ``max_objects`` objects of an item; raises `InputError` if it is not readable."""
+        """Make a clip of at most ``max_objects`` objects of an item; raise `InputError` if it cannot be read."""

@@ -59,11 +59,7 @@ def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
-    """Return the images with at least one object, in the order of the JSON; missing files are skipped.
-
-    Raises:
-        InputError: not a readable COCO JSON file.
-    """
+    """Return the images with at least one object, in the order of the JSON; missing files are skipped."""
     names, found = set(os.listdir(images)), []
     with reading(instances):
         tree = read_json(instances)

@@ -59,11 +59,7 @@ class Mixture:
         return self.phase.steps * self.phase.batch
 
     def __getitem__(self, index: int) -> Clip:
-        """Return clip ``index``; unreadable items are replaced by other draws.
-
-        Raises:
-            InputError: no readable item after several attempts.
-        """
+        """Return clip ``index``; unreadable items are replaced by other draws."""
         unreadable: list[str] = []
         for attempt in range(READ_TRIES):
             rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])

@@ -56,11 +56,7 @@ class TrainingData:
 
 
 def open_phases(config: Config) -> TrainingData:
-    """Find the data of every phase to run, and the validation videos.
-
-    Raises:
-        InputError: no phase, an unknown phase in ``train.run``, missing data, or masks without objects.
-    """
+    """Find the data of every phase to run, and the validation videos."""
     settings = config.train
     names = [phase.name for phase in settings.phases]
     if not names:
@@ -95,11 +91,7 @@ def _require_objects(mixture: Mixture) -> None:
 
 
 def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
-    """Find all sources of a phase; its clips have at most ``max_objects`` objects.
-
-    Raises:
-        InputError: data.root is not set, or a source has no data.
-    """
+    """Find all sources of a phase; its clips have at most ``max_objects`` objects."""
     root = find_data_root(data)
     if not phase.sources:
         raise InputError(f"train.phases: phase {phase.name} has no sources; add at least one")
@@ -110,11 +102,7 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects
 
 
 def open_validation_videos(data: DataConfig) -> list[Video]:
-    """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list.
-
-    Raises:
-        InputError: a folder or list is missing, single images, a video is too short, or data.root is not set.
-    """
+    """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list."""
     videos: list[Video] = []
     for source in data.validation:
         opened: ClipSource | None = None
@@ -138,11 +126,7 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
 
 
 def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingData:
-    """Move this fraction of the videos of every folder from training to validation, the same ones in all phases.
-
-    Raises:
-        InputError: no video of a source is left to train on.
-    """
+    """Move this fraction of the videos of every folder from training to validation, the same ones in all phases."""
     folders: dict[Path, dict[str, Video]] = {}
     for source in (source for mixture in mixtures.values() for source in mixture.sources):
         for video in source.videos if isinstance(source, VideoSet) else ():
@@ -204,11 +188,7 @@ def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video
 
 
 def open_set(root: Path, source: SourceConfig) -> ClipSource:
-    """Find the images or videos of one source below ``root``.
-
-    Raises:
-        InputError: no such kind, or no labeled data there.
-    """
+    """Find the images or videos of one source below ``root``."""
     require_choice(source.kind, READERS, "train.phases.sources.kind")
     if source.balance and source.kind != "static":
         raise InputError(
@@ -219,7 +199,7 @@ def open_set(root: Path, source: SourceConfig) -> ClipSource:
 
 
 def find_data_root(data: DataConfig) -> Path:
-    """Return the folder of all sources; raises `InputError` if it is not set or missing."""
+    """Return the folder of all sources."""
     if data.root is None:
         raise InputError("data.root: not set; give the parent folder of the training sets, data.root=FOLDER")
     return require_folder(resolve_path(data.root), "data.root, the parent folder of the training sets")

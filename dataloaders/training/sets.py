@@ -74,11 +74,7 @@ class LabeledImage:
         return str(self.image)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored.
-
-        Raises:
-            InputError: not readable, or image and mask differ in size.
-        """
+        """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored."""
         mask = self.read_mask()
         return require_image_size(
             read_image(self.image), mask.shape, self.image, f"its mask {self.source}"
@@ -90,11 +86,7 @@ class LabeledImage:
 
 
 def read_ids(path: Path) -> np.ndarray:
-    """Read unchanged ids, 255 ignored: DAVIS 2017, YouTube-VOS, VOST, instances of PASCAL VOC.
-
-    Raises:
-        InputError: not a readable mask, or an id above 255.
-    """
+    """Read unchanged ids, 255 ignored: DAVIS 2017, YouTube-VOS, VOST, instances of PASCAL VOC."""
     mask = read_mask(path)
     if mask.max(initial=0) > VOID:
         raise InputError(f"{path}: object id {mask.max()}; ids of training masks must be 1 to 254")
@@ -176,7 +168,7 @@ class ImageSet:
         return replace(self, images=tuple(image for image in kept if image.image.resolve() not in paths))
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-        """Make a clip of an image; raises `InputError` if it is not readable."""
+        """Make a clip of an image."""
         frames, labels = make_image_clip(*self.images[index].read(), phase, rng)
         clip = relabel(frames, labels, rng, min_pixels=0, max_objects=max_objects)
         return replace(clip, names=(self.images[index].name,))
@@ -234,11 +226,7 @@ def resolve_paths(video: Video) -> set[Path]:
 
 
 def skip_to_first_object(video: Video) -> Video:
-    """Drop the frames before the first mask with an object from a video that `select_labeled_frames` returned.
-
-    Raises:
-        InputError: a mask is not readable.
-    """
+    """Drop the frames before the first mask with an object from a video that `select_labeled_frames` returned."""
     empty = takewhile(lambda frame: not list_ids(frame.read_mask()), list_frame_pairs(video))
     start = sum(1 for _ in empty)
     return replace(video, frames=video.frames[start:], annotations=video.annotations[start:])
@@ -256,11 +244,7 @@ def list_frame_pairs(video: Video) -> tuple[LabeledImage, ...]:
 def sample_clip(
     frames: Sequence[LabeledImage], phase: PhaseConfig, max_gap: int, rng: Generator, *, max_objects: int
 ) -> Clip:
-    """Make a clip of some of the frames of a video, in one random crop.
-
-    Raises:
-        InputError: a frame is not readable, or two differ in size.
-    """
+    """Make a clip of some of the frames of a video, in one random crop."""
     indices = choose_frames(frames, phase.clip_length, max_gap, rng)
     pixels = {index: frames[index].read() for index in sorted(set(indices))}
     for index, (_, mask) in pixels.items():
@@ -276,9 +260,6 @@ def choose_frames(frames: Sequence[LabeledImage], length: int, max_gap: int, rng
     """Draw frame indices with random gaps, forwards or backwards, the reference frame first.
 
     After a few attempts at most, the reference frame shows enough and later frames bring no new objects, if possible.
-
-    Raises:
-        InputError: a mask is not readable.
     """
     # Backwards is forwards through the reversed frames.
     order = range(len(frames)) if rng.random() < 0.5 else range(len(frames))[::-1]
@@ -310,8 +291,7 @@ def is_reference_frame(counts: np.ndarray) -> bool:
 def find_paths(folder: Path, candidates: Iterable[Sequence[str]], layout: str) -> tuple[Path, ...]:
     """Return the first of several tuples of paths below a folder that all exist; archives differ in outer folders.
 
-    Raises:
-        InputError: no such paths; ``layout`` describes the expected ones.
+    ``layout``: description of the expected paths, for the error.
     """
     for names in candidates:
         paths = tuple(folder / name for name in names)
@@ -403,7 +383,7 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path) -> ImageSet:
-    """Return a set of images; raises `InputError` without any."""
+    """Return a set of images."""
     if not images:
         raise InputError(f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
     return ImageSet(tuple(images))
@@ -450,11 +430,7 @@ VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {
 
 
 def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
-    """Find the labeled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out.
-
-    Raises:
-        InputError: a listed video is not readable, or no video has enough frames.
-    """
+    """Find the labeled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out."""
     candidates = VIDEO_READERS[source.kind](folder, source.split)
     require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]

@@ -18,7 +18,7 @@ from aotlab.media.images import decode_image
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import PALETTE, list_ids
 from aotlab.media.object_masks import read_labels
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading, require_file
 from aotlab.utils.progress import progress_bar
 
@@ -134,17 +134,16 @@ def require_valid_mask(content: bytes, item: ExpectedSequence) -> None:
     """Raise `InputError` unless the bytes are an 8-bit PNG with the sequence's size and ids."""
     with decode_image(io.BytesIO(content)) as image:
         kind, mode, (width, height) = image.format, image.mode, image.size
-        if kind != "PNG":
-            raise InputError(f"a {kind} file; expected PNG")
-        if mode not in ("P", "L") or content[DEPTH_BYTE] != 8:
-            raise InputError(f"mode {mode} with {content[DEPTH_BYTE]} bits; expected an 8-bit palette PNG")
+        require(kind == "PNG", f"a {kind} file; expected PNG")
+        bits = content[DEPTH_BYTE]
+        require(
+            mode in ("P", "L") and bits == 8, f"mode {mode} with {bits} bits; expected an 8-bit palette PNG"
+        )
         # A small file can decode to a huge image, so the size is compared first.
-        if (height, width) != item.size:
-            raise InputError(f"{width}×{height}; expected {item.size[1]}×{item.size[0]}")
+        require((height, width) == item.size, f"{width}×{height}; expected {item.size[1]}×{item.size[0]}")
         unknown = find_unknown_ids(np.array(image), sorted(item.ids))
-    if unknown:
-        ids, known = (", ".join(map(str, sorted(found))) for found in (unknown, item.ids))
-        raise InputError(f"unknown ids {ids}; the objects are {known}")
+    ids, known = (", ".join(map(str, sorted(found))) for found in (unknown, item.ids))
+    require(not unknown, f"unknown ids {ids}; the objects are {known}")
 
 
 def set_standard_palette(content: bytes) -> bytes:

@@ -35,9 +35,6 @@ def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, name
         results: folder with ``<sequence>/<frame>.png``, ids.
         names: ``<split>_data_mapping.json`` of the conversion, with the names of objects.
         split: train, val or val_unseen.
-
-    Raises:
-        InputError: the names cannot be read, or a result is missing, not a mask, of another size, or has an unnamed id.
     """
     known = read_object_names(names)
     entries = []
@@ -52,7 +49,7 @@ def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, name
 
 
 def read_object_names(path: Path) -> dict[str, dict[int, str]]:
-    """Return the names of objects by sequence and id; raises `InputError` for another kind of file."""
+    """Return the names of objects by sequence and id."""
     with reading(path):
         return {
             str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}

@@ -75,11 +75,7 @@ class Result:
 
 
 def read_cases(root: Path) -> Iterator[Case]:
-    """Yield the objects on the first annotated frame of each folder of a data set in the layout of DAVIS.
-
-    Raises:
-        InputError: no such folder, or an image is missing.
-    """
+    """Yield the objects on the first annotated frame of each folder of a data set in the layout of DAVIS."""
     annotations = require_folder(root / "Annotations", "a data set in the layout of DAVIS")
     for folder in sorted({path.parent for path in annotations.rglob("*.png")}):
         path = min(folder.glob("*.png"))

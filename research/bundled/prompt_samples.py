@@ -61,11 +61,7 @@ class Sample:
 def list_images(
     root: Path, sources: Sequence[PromptSource], *, held_out: bool = False
 ) -> list[AnnotatedImage]:
-    """List the images of all sources; one in 20, by the checksum of its name, is held out of training.
-
-    Raises:
-        InputError: a source without images or list.
-    """
+    """List the images of all sources; one in 20, by the checksum of its name, is held out of training."""
     found = []
     for source in sources:
         base = root / source.path

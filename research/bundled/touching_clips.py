@@ -94,9 +94,6 @@ def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
 
     Returns:
         An empty list if the image has no object that is large enough.
-
-    Raises:
-        InputError: an image is not readable.
     """
     own, alike = source.images[index], source.images
     for indices in source.folders.values():
