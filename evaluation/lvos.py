@@ -50,10 +50,9 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
 
 def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
     """Return `make_davis_row` and V of one object from its J and F, (n,) each."""
-    both = (region + contour) / 2
-    # the public evaluator rounds the variance
-    spread = float(np.sqrt(np.round(np.mean((both - both.mean()) ** 2), 4)))
-    return {**make_davis_row(region, contour), "V": 100 * spread}
+    mean = (region + contour) / 2
+    deviation = float(np.sqrt(np.round(mean.var(), 4)))  # the public evaluator rounds the variance
+    return {**make_davis_row(region, contour), "V": 100 * deviation}
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:

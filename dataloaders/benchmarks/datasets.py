@@ -179,10 +179,10 @@ def open_dataset(
     """
     key, dataset = find_dataset(name)
     options = {"all_frames": all_frames, "new_objects": new_objects}
-    enabled = {option: True for option, chosen in options.items() if chosen}
+    enabled = {option: True for option, value in options.items() if value}
     for option in enabled.keys() - dataset.options:
-        able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
-        raise InputError(f"--{option.replace('_', '-')}: not for {key}; only for {able}")
+        supported = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
+        raise InputError(f"--{option.replace('_', '-')}: not for {key}; only for {supported}")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(key)
     return dataset.read(require_folder(folder, f"{key} as {dataset.layout}{source}"), split, **enabled)

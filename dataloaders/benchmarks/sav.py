@@ -25,8 +25,9 @@ FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 def read_sav(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split (val or test), sorted by name; ``root`` may be the folder of the split.
 
-    An object is a folder of binary PNGs (``000`` is object 1), given by its first mask with a pixel. All frames are
-    tracked; results are for frames with masks, also of objects without pixels, which the public evaluator requires.
+    An object is a folder of binary PNGs (``000`` is object 1); its first mask with a pixel is given. All frames are
+    tracked; results are written for frames with masks, also of objects without pixels, which the public evaluator
+    requires.
     """
     folder = root / f"sav_{split}" if (root / f"sav_{split}").is_dir() else root
     require_folder(folder / FRAMES, "one folder for each video in it")

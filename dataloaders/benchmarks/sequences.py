@@ -28,12 +28,12 @@ FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
 
-    Frame and mask have the same stem. The mask of the first frame is given; all masks are ground truth. If the first
-    one has only 0 and 255, all ids of the video are one object.
+    A frame and its mask have the same stem. The first mask is given to the tracker; all masks are ground truth. If the
+    first one has only 0 and 255, all ids of the video are one object.
 
     Args:
         root: parent folder of both.
-        new_objects: later masks with an object that no earlier one has are given too; reads all masks.
+        new_objects: also give later masks with new objects; reads all masks.
     """
 
     def read(name: str) -> Video:
@@ -64,13 +64,13 @@ def _find_new_objects(video: Video) -> dict[int, Path]:
     """Return the first mask and those with an object that no earlier one has, by frame index."""
     from aotlab.media.masks import list_ids, read_mask
 
-    known, found = set[int](), {}
+    earlier_ids, masks_by_frame = set[int](), {}
     for index, path in sorted(match_masks(video.frames, video.annotations).items()):
         ids = list_ids(read_mask(path))
-        if index == 0 or ids - known:
-            found[index] = path
-        known |= ids
-    return found
+        if index == 0 or ids - earlier_ids:
+            masks_by_frame[index] = path
+        earlier_ids |= ids
+    return masks_by_frame
 
 
 def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
@@ -87,9 +87,7 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
         try:
             video = read(require_file_name(name, "sequence"))
             if not video.reference_masks:
-                raise InputError(
-                    f"{name}: no mask of its frames; expected the first one of each object at least"
-                )
+                raise InputError(f"{name}: none of its frames has a mask; expected each object's first one")
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))
@@ -164,13 +162,10 @@ def list_frames(images: Path) -> tuple[Path, ...]:
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
     if not frames:
-        folder = next((path.name for path in sorted(images.iterdir()) if path.is_dir()), None)
-        found = (
-            "no frame"
-            if folder is None
-            else f"no frame, but the folder {folder}, as in another data set's layout"
+        folder = next(
+            (f", but the folder {path.name}" for path in sorted(images.iterdir()) if path.is_dir()), ""
         )
-        raise InputError(f"{images}: {found}; expected 00000.jpg, 00001.jpg and so on")
+        raise InputError(f"{images}: no frame{folder}; expected 00000.jpg, 00001.jpg and so on")
     return frames
 
 
@@ -181,8 +176,8 @@ def list_images_by_stem(folder: Path, suffixes: tuple[str, ...] = FRAME_SUFFIXES
     """
     files: dict[str, Path] = {}
     for path in list_image_files(folder, suffixes) if folder.is_dir() else ():
-        other = files.setdefault(path.stem, path)
-        if suffixes.index(path.suffix.lower()) < suffixes.index(other.suffix.lower()):
+        previous = files.setdefault(path.stem, path)
+        if suffixes.index(path.suffix.lower()) < suffixes.index(previous.suffix.lower()):
             files[path.stem] = path
     return tuple(files.values())
 

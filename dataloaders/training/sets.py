@@ -441,6 +441,6 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
             "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
         )
     if len(videos) < len(labeled):
-        short = len(labeled) - len(videos)
-        log.info("%s: %d videos with fewer than %d labeled frames left out", folder, short, MIN_FRAMES)
+        dropped = len(labeled) - len(videos)
+        log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
     return VideoSet(source.path, videos, source.max_gap)

@@ -61,8 +61,8 @@ class PixelSample:
     def error(self, temperature: float) -> float:
         """Return the expected calibration error at a temperature."""
         chosen = self.logits.argmax(1)
-        own = softmax_with_temperature(self.logits, temperature)[np.arange(len(chosen)), chosen]
-        return expected_calibration_error(own, chosen == self.truth)
+        probability = softmax_with_temperature(self.logits, temperature)[np.arange(len(chosen)), chosen]
+        return expected_calibration_error(probability, chosen == self.truth)
 
 
 def expected_calibration_error(probability: np.ndarray, right: np.ndarray) -> float:
@@ -96,8 +96,8 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     """
 
     def entropy(temperature: float) -> float:
-        own = softmax_with_temperature(logits, temperature)[np.arange(len(truth)), truth]
-        return float(-np.log(np.clip(own, 1e-7, 1)).mean())
+        probability = softmax_with_temperature(logits, temperature)[np.arange(len(truth)), truth]
+        return float(-np.log(np.clip(probability, 1e-7, 1)).mean())
 
     return float(min(TEMPERATURES, key=entropy))
 
@@ -183,9 +183,9 @@ def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSam
 
 def concatenate(parts: list[PixelSample]) -> PixelSample:
     """Return the pixels of several clips."""
-    most = max(part.logits.shape[1] for part in parts)
+    num_channels = max(part.logits.shape[1] for part in parts)
     wide = [
-        np.pad(part.logits, ((0, 0), (0, most - part.logits.shape[1])), constant_values=-np.inf)
+        np.pad(part.logits, ((0, 0), (0, num_channels - part.logits.shape[1])), constant_values=-np.inf)
         for part in parts
     ]
     return PixelSample(np.concatenate(wide), np.concatenate([part.truth for part in parts]))

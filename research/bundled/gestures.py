@@ -57,22 +57,22 @@ class Person:
         self.trust = {"box": 2, "click": 2}
         """successes less failures of the tools that suggest masks"""
 
-    def annotate(self, most: int, target: float) -> Iterator[tuple[int, float]]:
+    def annotate(self, max_gestures: int, target: float) -> Iterator[tuple[int, float]]:
         """Yield (gestures, mean J) after each step, until the mean J or the number of gestures is reached."""
         page = self.page
         for object_id in self.ids:
             page.drag_box(self.truth[0] == object_id, new=True)
             self.ids[object_id] = page.chosen or 0
-        self.correct_frame(most)
+        self.correct_frame(max_gestures)
         page.perform("track", "key", direction="forward")
         page.wait_until_idle()
         seen = {0}
         yield page.total, (mean := self.mean_score())
-        while page.total < most and mean < target and len(seen) < len(self.truth):
+        while page.total < max_gestures and mean < target and len(seen) < len(self.truth):
             frame, object_id = self.find_worst(seen)
             seen.add(frame)
             page.go_to(frame, self.ids[object_id])
-            self.correct_frame(most)
+            self.correct_frame(max_gestures)
             page.wait_until_idle()
             yield page.total, (mean := self.mean_score())
 
@@ -103,17 +103,17 @@ class Person:
         ]
         return min(rest, key=lambda place: self.score(*place))
 
-    def correct_frame(self, most: int) -> None:
+    def correct_frame(self, max_gestures: int) -> None:
         """Correct the objects of the shown frame, each until it looks right or the person gives up."""
         page = self.page
         for object_id, page_id in self.ids.items():
-            if page.total < most and self.score(page.frame, object_id) < GOOD_IOU:
+            if page.total < max_gestures and self.score(page.frame, object_id) < GOOD_IOU:
                 page.choose_object(page_id)
                 if page.frame and self.score(page.frame, object_id) < DOUBTFUL_IOU:
                     self.redraw_box(object_id)
             for _ in range(MAX_TRIES):
                 if (
-                    page.total >= most
+                    page.total >= max_gestures
                     or self.score(page.frame, object_id) >= GOOD_IOU
                     or not self.correct_object(object_id)
                 ):
@@ -216,8 +216,8 @@ def _find_center(region: np.ndarray) -> tuple[float, float]:
 @click.argument("images", type=Folder, metavar="IMAGES", help="folder of images")
 @click.argument("masks", type=Folder, metavar="MASKS", help="folder of PNGs with the same stems")
 @option("--frames", type=PositiveInt, default=40, help="frames of the video")
-@option("--most", type=PositiveInt, default=150, help="gestures after which to stop")
-def main(*, images: Path, masks: Path, frames: int, most: int) -> int:
+@option("--max-gestures", type=PositiveInt, default=150, help="gestures after which to stop")
+def main(*, images: Path, masks: Path, frames: int, max_gestures: int) -> int:
     """Annotate a video and print J by gestures; returns the exit code."""
     with tempfile.TemporaryDirectory() as folder:
         clip, truth = Path(folder) / "clip", []
@@ -228,7 +228,7 @@ def main(*, images: Path, masks: Path, frames: int, most: int) -> int:
             truth.append(np.where(is_void(labels), np.uint8(not list_ids(labels)), labels))
         session = open_session(str(clip), TrackerLoader(TrackerOptions()), load_segmenter())
         page = Page(session)
-        for gestures, score in Person(page, truth).annotate(most, TARGET):
+        for gestures, score in Person(page, truth).annotate(max_gestures, TARGET):
             print(f"{gestures:4} gestures  mean J {score:.3f}", flush=True)
         kinds = ", ".join(f"{count} {kind}s" for kind, count in page.gestures.items())
         print(f"{images.name}: {len(truth)} frames, {page.total} gestures ({kinds}), mean J {score:.3f}")

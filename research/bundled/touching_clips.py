@@ -95,31 +95,32 @@ def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
     Returns:
         An empty list if the image has no object that is large enough.
     """
-    own, alike = source.images[index], source.images
+    image_file, same_folder = source.images[index], source.images
     for indices in source.folders.values():
         if index in indices:
-            alike = source.images[indices.start : indices.stop]
-    first = cut_out_object(*own.read(), rng)
+            same_folder = source.images[indices.start : indices.stop]
+    first = cut_out_object(*image_file.read(), rng)
     if first is None:
         return []
-    found = [first]
+    cutouts = [first]
     for _ in range(2 if rng.random() < 0.3 else 1):
         kind = rng.random()
-        image, mask = (own if kind < 0.4 else alike[int(rng.integers(len(alike)))]).read()
+        other = image_file if kind < 0.4 else same_folder[int(rng.integers(len(same_folder)))]
+        image, mask = other.read()
         cutout = (first if kind < 0.2 else cut_out_object(image, mask, rng)) or first
         cutout = Cutout(*flip_horizontally(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
-        found.append(match_colors(cutout, first, rng.uniform(0.4, 1.0)))
-    return [found[number] for number in rng.permutation(len(found))]
+        cutouts.append(match_colors(cutout, first, rng.uniform(0.4, 1.0)))
+    return [cutouts[number] for number in rng.permutation(len(cutouts))]
 
 
 def match_colors(cutout: Cutout, other: Cutout, share: float) -> Cutout:
     """Move mean and deviation of the object's colors (CIELAB) by ``share`` of the way to another's."""
     inside, reference = cutout.mask > 0, other.mask > 0
-    own = cv2.cvtColor(cutout.image, cv2.COLOR_RGB2LAB).astype(np.float32)
-    wanted = cv2.cvtColor(other.image, cv2.COLOR_RGB2LAB)[reference].astype(np.float32)
-    mean, deviation = own[inside].mean(0), own[inside].std(0) + 1
-    scaled = (own - mean) * ((wanted.std(0) + 1) / deviation) ** share
-    moved = scaled + mean + share * (wanted.mean(0) - mean)
+    colors = cv2.cvtColor(cutout.image, cv2.COLOR_RGB2LAB).astype(np.float32)
+    target = cv2.cvtColor(other.image, cv2.COLOR_RGB2LAB)[reference].astype(np.float32)
+    mean, deviation = colors[inside].mean(0), colors[inside].std(0) + 1
+    scaled = (colors - mean) * ((target.std(0) + 1) / deviation) ** share
+    moved = scaled + mean + share * (target.mean(0) - mean)
     image = cv2.cvtColor(np.clip(moved, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
     return Cutout(image, cutout.mask)
 
