@@ -25,7 +25,7 @@ from aotlab.media.images import open_image, require_jpeg_end
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
@@ -112,8 +112,7 @@ def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int
     pair = next((pair for pair in pairs if pair[0].is_dir() and pair[1].is_dir()), None)
     if pair is None:
         sets = [name for name in list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
-        if sets:
-            raise InputError(f"{root}: has several sets; check each of them: {', '.join(sets)}")
+        require(not sets, f"{root}: has several sets; check each of them: {', '.join(sets)}")
         missing = [folder for folder in pairs[-1] if not folder.is_dir()]
         return LintResult([make_error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
     images, masks = pair
@@ -161,12 +160,10 @@ def lint_videos(
         for video in videos:
             mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
             separate = [path for folder in video.object_folders.values() for path in list_masks(folder)]
-            mask_files = list(dict.fromkeys([*mask_files, *video.annotations, *separate]))
-            frames = dict(
-                zip(video.frames, pool.map(partial(check_frame, decode=decode), video.frames), strict=True)
-            )
-            masks = dict(
-                zip(mask_files, pool.map(partial(check_mask, decode=decode), mask_files), strict=True)
+            mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
+            frames, masks = (
+                dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
+                for check, paths in ((check_frame, video.frames), (check_mask, mask_files))
             )
             _add_video(result, video, frames, masks, kind)
             bar.update()

@@ -12,7 +12,7 @@ from typing import Any
 from aotlab.media.labeled_video import Video
 from aotlab.media.matching import image_stem, list_image_files, match_frames
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.errors import InputError, require, require_known
 from aotlab.utils.files import (
     read_json,
     read_text,
@@ -86,13 +86,14 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
     for name in names:
         try:
             video = read(require_file_name(name, "sequence"))
-            if not video.reference_masks:
-                raise InputError(f"{name}: none of its frames has a mask; expected each object's first one")
+            require(
+                bool(video.reference_masks),
+                f"{name}: none of its frames has a mask; expected each object's first one",
+            )
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))
-    if not videos:
-        raise InputError(f"{source}: lists no video; expected at least one")
+    require(bool(videos), f"{source}: lists no video; expected at least one")
     if all(video.load_error is not None for video in videos):
         require_readable(videos)
     return videos
@@ -152,8 +153,7 @@ def drop_earlier_masks(masks: Sequence[Path], frames: Sequence[Path]) -> tuple[P
 
 def require_folder(folder: Path, expected: str) -> Path:
     """Return a folder; raises `InputError` with what was ``expected`` if it does not exist."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected {expected}")
+    require(folder.is_dir(), f"{folder}: no such folder; expected {expected}")
     return folder
 
 
@@ -269,7 +269,8 @@ def read_objects(
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))
-    found = tuple(item for item in items if item.frames)
-    if not found:
-        raise InputError(f"{path}: lists no object of the video {name} with frames; complete it")
-    return found
+    objects_with_frames = tuple(item for item in items if item.frames)
+    require(
+        bool(objects_with_frames), f"{path}: lists no object of the video {name} with frames; complete it"
+    )
+    return objects_with_frames

@@ -21,7 +21,7 @@ from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
 from aotlab.media.labeled_video import Video
-from aotlab.utils.errors import InputError, require_choice, require_known
+from aotlab.utils.errors import InputError, require, require_choice, require_known
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +59,7 @@ def open_phases(config: Config) -> TrainingData:
     """Find the data of every phase to run, and the validation videos."""
     settings = config.train
     names = [phase.name for phase in settings.phases]
-    if not names:
-        raise InputError("train.phases: no phases; use a recipe such as finetune")
+    require(bool(names), "train.phases: no phases; use a recipe such as finetune")
     for name in settings.run:
         require_known(name, names, f"train.run: unknown phase {name}", f"the phases are {', '.join(names)}")
     mixtures = {
@@ -82,19 +81,18 @@ def _require_objects(mixture: Mixture) -> None:
         empty = not any(mixture[index].objects for index in range(count))
     except InputError:
         return
-    if empty:
-        paths = ", ".join(source.path for source in mixture.phase.sources)
-        raise InputError(
-            f"{paths}: the first {count} clips of phase {mixture.phase.name} show no object; check the masks with "
-            "aotlab check-data"
-        )
+    paths = ", ".join(source.path for source in mixture.phase.sources)
+    require(
+        not empty,
+        f"{paths}: the first {count} clips of phase {mixture.phase.name} show no object; check the masks with "
+        "aotlab check-data",
+    )
 
 
 def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
     """Find all sources of a phase; its clips have at most ``max_objects`` objects."""
     root = find_data_root(data)
-    if not phase.sources:
-        raise InputError(f"train.phases: phase {phase.name} has no sources; add at least one")
+    require(bool(phase.sources), f"train.phases: phase {phase.name} has no sources; add at least one")
     sources = tuple(open_set(root, source) for source in phase.sources)
     weights = np.array([source.weight for source in phase.sources])
     shares = tuple((weights / weights.sum()).tolist())
@@ -171,13 +169,13 @@ def _exclude_paths(source: ClipSource, paths: AbstractSet[Path]) -> ClipSource:
     """Return a source without the images and videos at these paths, which `resolve_paths` returns."""
     if not isinstance(source, VideoSet | ImageSet):
         return source
-    left = source.exclude(paths)
-    if not left:
-        raise InputError(
-            "data.validation_fraction: validates on all videos of a source; name the validation videos with "
-            "data.validation"
-        )
-    return left
+    remaining = source.exclude(paths)
+    require(
+        len(remaining) > 0,
+        "data.validation_fraction: validates on all videos of a source; name the validation videos with "
+        "data.validation",
+    )
+    return remaining
 
 
 def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video]:
@@ -190,10 +188,10 @@ def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video
 def open_set(root: Path, source: SourceConfig) -> ClipSource:
     """Find the images or videos of one source below ``root``."""
     require_choice(source.kind, READERS, "train.phases.sources.kind")
-    if source.balance and source.kind != "static":
-        raise InputError(
-            f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}"
-        )
+    require(
+        source.kind == "static" or not source.balance,
+        f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}",
+    )
     folder = require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
     return READERS[source.kind](folder, source)
 

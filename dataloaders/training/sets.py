@@ -38,7 +38,7 @@ from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, list_ids, read_mask
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import require_all_exist
 from aotlab.utils.text import format_count
 
@@ -355,11 +355,11 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
 
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
     """Open one of `SALIENCY_SETS`."""
-    if source.split is not None:
-        raise InputError(
-            f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use "
-            "kind static with a list of images"
-        )
+    require(
+        source.split is None,
+        f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use kind static with "
+        "a list of images",
+    )
     candidates, layout = SALIENCY_SETS[source.kind]
     if not list_images_by_stem(folder, (".jpg",)):
         candidates = [names for names in candidates if names != (".", ".")]
@@ -384,8 +384,7 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
 
 def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path) -> ImageSet:
     """Return a set of images."""
-    if not images:
-        raise InputError(f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
+    require(bool(images), f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
     return ImageSet(tuple(images))
 
 
@@ -435,11 +434,11 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
-    if not videos:
-        raise InputError(
-            f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
-            "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
-        )
+    require(
+        bool(videos),
+        f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
+        "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png",
+    )
     if len(videos) < len(labeled):
         dropped = len(labeled) - len(videos)
         log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
