@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,15 +25,13 @@ from aotlab.media.images import open_image, require_jpeg_end
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
 DataKind = Literal["video", "static"]
 MAX_VALUES = 60
 """largest number of values in a mask; blur and JPEG cause more"""
-MAX_SIZES = 3
-"""largest number of frame sizes in a video; single images have more"""
 LAYOUTS: Mapping[DataKind, str] = {
     "video": "expected JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
     f"{MIN_FRAMES} masks per video or more",
@@ -60,6 +58,11 @@ class Finding:
 
 
 make_error, make_warning = partial(Finding, "error"), partial(Finding, "warning")
+
+
+def to_finding(path: Path, error: InputError) -> Finding:
+    """Return an error about a file."""
+    return make_error(path, str(error).removeprefix(f"{path}: "))
 
 
 class FileFacts(NamedTuple):
@@ -102,9 +105,6 @@ def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int
     Args:
         kind: video, or static for single images.
         decode: decode whole files; false: only their headers with size and mode, but no ids.
-
-    Raises:
-        InputError: no such folder, or it has several sets.
     """
     require_folder(root, "JPEGImages/ and Annotations/ in it")
     layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]
@@ -112,27 +112,25 @@ def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int
     pair = next((pair for pair in pairs if pair[0].is_dir() and pair[1].is_dir()), None)
     if pair is None:
         sets = [name for name in list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
-        if sets:
-            raise InputError(f"{root}: has several sets; check each of them: {', '.join(sets)}")
+        require(not sets, f"{root}: has several sets; check each of them: {', '.join(sets)}")
         missing = [folder for folder in pairs[-1] if not folder.is_dir()]
         return LintResult([make_error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
     images, masks = pair
     names, loose = list_subfolders(images), list_images_by_stem(images)
     unused = "masks without frames in a folder of this name (letter case counts), not used; add them"
     findings = [make_warning(masks / name, unused) for name in sorted({*list_subfolders(masks)} - {*names})]
-    if loose and kind == "video":
+    folders = [(images / name, masks / name) for name in names]
+    if loose and kind == "static":
+        folders.append((images, masks))
+    elif loose:
         advice = "make a folder per video, or use kind static for images"
         findings.append(make_error(loose[0], f"frame outside a video's folder, not used; {advice}"))
-    folders = [(name, images / name, masks / name) for name in names]
-    if loose and kind == "static":
-        folders.append((images.name, images, masks))
-    videos = [
-        Video(name, list_images_by_stem(frames), annotations=list_masks(labels))
-        for name, frames, labels in folders
-    ]
-    for (_, frames, labels), video in zip(folders, videos, strict=True):
+    videos = []
+    for frames, labels in folders:
+        video = Video(frames.name, list_images_by_stem(frames), annotations=list_masks(labels))
         findings += _check_names(frames, video.frames, "JPEG or PNG")
         findings += _check_names(labels, video.annotations, "palette PNG")
+        videos.append(video)
     min_masks = MIN_FRAMES if kind == "video" else 1
     if all(len(match_masks(video.frames, video.annotations)) < min_masks for video in videos):
         findings.append(make_error(root, f"nothing to train on; {LAYOUTS[kind]}"))
@@ -160,41 +158,41 @@ def lint_videos(
         progress_bar(len(videos), unit="folder" if kind else "video") as bar,
     ):
         for video in videos:
-            separate = [path for folder in video.object_folders.values() for path in list_masks(folder)]
             mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
-            frames = _read(video.frames, check_frame, pool, decode=decode)
-            masks = _read(
-                dict.fromkeys([*mask_files, *video.annotations, *separate]), check_mask, pool, decode=decode
+            separate = [path for folder in video.object_folders.values() for path in list_masks(folder)]
+            mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
+            frames, masks = (
+                dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
+                for check, paths in ((check_frame, video.frames), (check_mask, mask_files))
             )
-            findings = (
-                [make_error(Path(video.name), video.load_error)] if video.load_error is not None else []
-            )
-            findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
-            stems = {path.stem for path in masks} | {
-                video.frames[index].stem for index in video.reference_masks
-            }
-            labeled = len(stems & {path.stem for path in frames})
-            ids_by_file = {path: facts.ids for path, facts in masks.items() if facts.ids is not None}
-            ids = set().union(*ids_by_file.values())
-            num_objects = int(bool(ids)) if video.merge_ids else len(ids - {VOID})
-            if kind == "static":
-                num_objects = sum(
-                    len(set(found) - {VOID}) or int(found == (VOID,)) for found in ids_by_file.values()
-                )
-                empty = (path for path, found in ids_by_file.items() if not found)
-                findings += [make_warning(path, "no object; draw one or remove the pair") for path in empty]
-            elif kind == "video":
-                findings += _check_same_size(frames)
-                findings += _check_video_ids(video, labeled, ids_by_file)
-            result.findings += _merge_warnings(findings)
-            result.num_videos += 1
-            result.frames += len(frames)
-            result.labeled += labeled
-            result.sizes.update(facts.size for facts in frames.values() if facts.size)
-            if result.objects is not None:
-                result.objects += len(video.objects) or num_objects
+            _add_video(result, video, frames, masks, kind)
             bar.update()
     return replace(result, findings=_sort_findings(result.findings))
+
+
+def _add_video(result: LintResult, video: Video, frames: Facts, masks: Facts, kind: DataKind | None) -> None:
+    """Add the findings and counts of a video to a result."""
+    findings = [] if video.load_error is None else [make_error(Path(video.name), video.load_error)]
+    findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
+    stems = {path.stem for path in masks} | {video.frames[index].stem for index in video.reference_masks}
+    labeled = len(stems & {path.stem for path in frames})
+    ids_by_file = {path: facts.ids for path, facts in masks.items() if facts.ids is not None}
+    ids = set().union(*ids_by_file.values())
+    num_objects = len(video.objects) or (int(bool(ids)) if video.merge_ids else len(ids - {VOID}))
+    if kind == "static":
+        counts = {path: len({*found} - {VOID}) or len(found) for path, found in ids_by_file.items()}
+        num_objects = sum(counts.values())
+        empty = (path for path, count in counts.items() if not count)
+        findings += [make_warning(path, "no object; draw one or remove the pair") for path in empty]
+    elif kind == "video":
+        findings += [*_check_same_size(frames), *_check_video_ids(video, labeled, ids_by_file)]
+    result.findings += _merge_warnings(findings)
+    result.num_videos += 1
+    result.frames += len(frames)
+    result.labeled += labeled
+    result.sizes.update(facts.size for facts in frames.values() if facts.size)
+    if result.objects is not None:
+        result.objects += num_objects
 
 
 def check_frame(path: Path, *, decode: bool) -> FileFacts:
@@ -205,8 +203,8 @@ def check_frame(path: Path, *, decode: bool) -> FileFacts:
                 require_jpeg_end(path, image)
                 image.load()
             return FileFacts((image.height, image.width))
-    except InputError as problem:
-        return FileFacts(finding=make_error(path, str(problem).removeprefix(f"{path}: ")))
+    except InputError as error:
+        return FileFacts(finding=to_finding(path, error))
 
 
 def check_mask(path: Path, *, decode: bool) -> FileFacts:
@@ -215,8 +213,8 @@ def check_mask(path: Path, *, decode: bool) -> FileFacts:
         return check_frame(path, decode=False)
     try:
         labels = read_mask(path)
-    except InputError as problem:
-        return FileFacts(finding=make_error(path, str(problem).removeprefix(f"{path}: ")))
+    except InputError as error:
+        return FileFacts(finding=to_finding(path, error))
     ids, size = tuple(np.unique(labels[labels > 0]).tolist()), (labels.shape[0], labels.shape[1])
     if ids and ids[-1] > VOID:
         return FileFacts(
@@ -227,14 +225,6 @@ def check_mask(path: Path, *, decode: bool) -> FileFacts:
         finding = make_warning(path, f"more than {MAX_VALUES} values, like a blurred mask; {advice}")
         return FileFacts(size, None, finding)
     return FileFacts(size, ids)
-
-
-def _read(
-    paths: Iterable[Path], check: Callable[..., FileFacts], pool: ThreadPoolExecutor, *, decode: bool
-) -> dict[Path, FileFacts]:
-    """Return what `check_frame` or `check_mask` finds in files."""
-    paths = list(paths)
-    return dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
 
 
 def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:
@@ -258,18 +248,14 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
         if facts.finding is not None:
             yield facts.finding
     by_stem = {path.stem: (path, facts.size) for path, facts in frames.items()}
-    unlabeled = {_normalize_stem(stem): path for stem, (path, _) in by_stem.items()}
-    for path in masks:
-        unlabeled.pop(_normalize_stem(path.stem), None) if path.stem in by_stem else None
+    labeled = {path.stem for path in masks}
+    unlabeled = {_normalize_stem(stem): path for stem, (path, _) in by_stem.items() if stem not in labeled}
     for path, facts in masks.items():
         if path.stem in by_stem:
             size = by_stem[path.stem][1]
-            fits = size is None or facts.size in (None, size)
-            if not fits:
-                advice = "give a mask of the frame's size"
-                yield make_error(
-                    path, f"{_format_size(facts.size)}, but its frame is {_format_size(size)}; {advice}"
-                )
+            if size and facts.size and size != facts.size:
+                sizes = f"{_format_size(facts.size)}, but its frame is {_format_size(size)}"
+                yield make_error(path, f"{sizes}; give a mask of the frame's size")
         elif frame := unlabeled.get(_normalize_stem(path.stem)):
             yield make_error(
                 path, f"name differs from its frame {frame.name}; rename the mask to {frame.stem}.png"
@@ -285,8 +271,8 @@ def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
         if not isinstance(mask, Path) and size is not None:
             try:
                 read_labels(mask, size=size)
-            except InputError as problem:
-                yield make_error(mask.source, str(problem).removeprefix(f"{mask.source}: "))
+            except InputError as error:
+                yield to_finding(mask.source, error)
 
 
 def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[Finding]:
@@ -298,16 +284,13 @@ def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[
 
 
 def _check_same_size(frames: Facts) -> Iterator[Finding]:
+    """Yield the frames of another size than most frames of their video."""
     counts = Counter(facts.size for facts in frames.values() if facts.size)
-    if len(counts) > MAX_SIZES:
-        advice = "give frames of one size, or if they are single images use kind static"
-        yield make_error(next(iter(frames)).parent, f"frames of {len(counts)} sizes; {advice}")
-        return
     for path, facts in frames.items():
         usual = counts.most_common(1)[0][0] if counts else None
         if facts.size not in (None, usual):
-            majority = f"most frames of its video {_format_size(usual)}"
-            yield make_error(path, f"{_format_size(facts.size)}, but {majority}; give frames of one size")
+            sizes = f"{_format_size(facts.size)}, but most frames of its video {_format_size(usual)}"
+            yield make_error(path, f"{sizes}; give frames of one size, or use kind static for single images")
 
 
 def _check_video_ids(video: Video, labeled: int, masks: Mapping[Path, Sequence[int]]) -> Iterator[Finding]:

@@ -48,9 +48,6 @@ def plan_sequence(sequence: Video, *, drop_last: bool = True) -> ScoringPlan:
 
     Args:
         drop_last: skip the last annotated frame as well.
-
-    Raises:
-        InputError: too few frames, no object in the first annotation.
     """
     ordered = order_names(sequence.annotations)
     require_frames(len(ordered), sequence.name, drop_last=drop_last)
@@ -127,7 +124,7 @@ def require_frames(count: int, name: str, *, drop_last: bool = True) -> None:
 def find_first_objects(
     first: np.ndarray, name: str, *, merge_ids: bool = False
 ) -> tuple[tuple[int, ...], Merge | None]:
-    """Return ids 1 to K of the first annotation (H×W ids), and the merge mode; raises `InputError` without ids."""
+    """Return ids 1 to K of the first annotation (H×W ids), and the merge mode."""
     # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
     void_is_object = merge_ids and set(np.unique(first)) == {0, VOID}
     count = int(read_object_ids(first, merge_ids=merge_ids).max(initial=0))

@@ -1,7 +1,7 @@
 """HOTA of BURST by TrackEval: detection (DetA) and association (AssA) accuracy.
 
-The task is tracking from given first masks. Predicted tracks carry the ids of these masks, but HOTA matches tracks
-again. Values are means over all classes, common classes (COCO's) and uncommon classes.
+The task is tracking from given first masks. Predicted tracks have the ids of these masks, which HOTA ignores: it
+matches tracks itself. Values are means over all classes, common classes (COCO's) and uncommon classes.
 Source: Athar et al. 2023, Luiten et al. 2021; computed by ``trackeval``.
 """
 
@@ -36,9 +36,6 @@ def score_burst_hota(annotations: Path, predictions: Path) -> dict[str, float | 
     Args:
         annotations: BURST JSON of the split.
         predictions: the same JSON with predicted masks.
-
-    Raises:
-        InputError: TrackEval cannot read one of them.
     """
     from trackeval.metrics import HOTA
 

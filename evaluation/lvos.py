@@ -23,7 +23,7 @@ COLUMNS = ("J&F", "J", "F", "V")
 
 
 def plan_sequence(sequence: Video) -> ScoringPlan:
-    """Plan the scoring of an LVOS video; raises `InputError` if a listed frame has no annotation."""
+    """Plan the scoring of an LVOS video."""
     annotations = {path.stem: path for path in sequence.annotations}
     counting = {item.object_id: _list_counted_frames(item) for item in sequence.objects}
     stems = order_names({stem for frames in counting.values() for stem in frames})
@@ -50,10 +50,9 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
 
 def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
     """Return `make_davis_row` and V of one object from its J and F, (n,) each."""
-    both = (region + contour) / 2
-    # the public evaluator rounds the variance
-    spread = float(np.sqrt(np.round(np.mean((both - both.mean()) ** 2), 4)))
-    return {**make_davis_row(region, contour), "V": 100 * spread}
+    mean = (region + contour) / 2
+    deviation = float(np.sqrt(np.round(mean.var(), 4)))  # the public evaluator rounds the variance
+    return {**make_davis_row(region, contour), "V": 100 * deviation}
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:

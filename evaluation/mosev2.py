@@ -47,14 +47,14 @@ def measure_object(
     """Return J, F_dot, F, and 1 if the annotation lacks the object, else 0; see `ObjectMetric.measure`."""
     area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
     region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
-    widest = CONTOUR_TOLERANCE * math.hypot(*size)
-    narrow = math.ceil(AREA_TOLERANCE * math.sqrt(area))
-    if area > 0 and narrow < widest:
-        full = match_contours(annotation, prediction, tolerance_radius(*size))
-        return region, match_contours(annotation, prediction, narrow), full, 0.0
+    max_radius = CONTOUR_TOLERANCE * math.hypot(*size)
+    radius = math.ceil(AREA_TOLERANCE * math.sqrt(area))
+    if area > 0 and radius < max_radius:
+        contour = match_contours(annotation, prediction, tolerance_radius(*size))
+        return region, match_contours(annotation, prediction, radius), contour, 0.0
     # the published scorer does not round the radius here
-    full = match_contours_unrounded(annotation, prediction, widest)
-    return region, full, full, float(area == 0)
+    contour = match_contours_unrounded(annotation, prediction, max_radius)
+    return region, contour, contour, float(area == 0)
 
 
 METRIC = ObjectMetric(measure_object, num_values=4)
@@ -82,22 +82,22 @@ def match_contours_unrounded(annotation: np.ndarray, prediction: np.ndarray, rad
     return harmonic_mean(precision, recall)
 
 
-def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent: np.ndarray) -> Row:
+def object_row(region: np.ndarray, adaptive: np.ndarray, contour: np.ndarray, absent: np.ndarray) -> Row:
     """Return the `COLUMNS` of one object from the values of `measure_object`, (n,) each."""
-    j, dot, plain = (100 * float(values.mean()) for values in (region, narrow, full))
-    row = {"J&F_dot": (j + dot) / 2, "J": j, "F_dot": dot}
+    j, f_dot, f = (100 * float(values.mean()) for values in (region, adaptive, contour))
+    row = {"J&F_dot": (j + f_dot) / 2, "J": j, "F_dot": f_dot}
     starts = [0, *(np.flatnonzero(np.diff(absent)) + 1).tolist(), len(absent)]
     # The object neither appeared nor disappeared before the first run, so that run does not count.
     runs = list(pairwise(starts))[1:]
-    for column, gone in (("J&F_d", True), ("J&F_r", False)):
+    for column, is_absent in (("J&F_d", True), ("J&F_r", False)):
         means = [
-            50 * float(region[start:stop].mean() + narrow[start:stop].mean())
+            50 * float(region[start:stop].mean() + adaptive[start:stop].mean())
             for start, stop in runs
-            if bool(absent[start]) is gone
+            if bool(absent[start]) is is_absent
         ]
         if means:
             row[column] = sum(means) / len(means)
-    return {**row, "J&F": (j + plain) / 2, "F": plain}
+    return {**row, "J&F": (j + f) / 2, "F": f}
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:

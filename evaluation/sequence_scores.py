@@ -105,22 +105,14 @@ class FrameScores:
 
 
 def require_predictions(plan: ScoringPlan, results: Path) -> None:
-    """Check that ``results`` has a PNG for every frame of the plan.
-
-    Raises:
-        InputError: files are missing; names the first and their number.
-    """
+    """Check that ``results`` has a PNG for every frame of the plan."""
     expected = [file for path in plan.frames for file in plan.result_files(results, path)]
     missing = [path for path in expected if not path.is_file()]
     require_all_exist(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
 
 
 def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None) -> FrameScores:
-    """Score frames ``first`` to ``stop`` - 1 of a plan against the PNGs with the same names in ``results``.
-
-    Raises:
-        InputError: a file is missing or not a mask, sizes differ, or an id is not in the plan.
-    """
+    """Score frames ``first`` to ``stop`` - 1 of a plan against the PNGs with the same names in ``results``."""
     columns, unknown = [np.empty((plan.metric.num_values, len(plan.objects), 0))], set()
     for path in plan.frames[first:stop]:
         values, ids = plan.score(results, path)
@@ -138,9 +130,6 @@ def score_pair(
         plan: objects and rules.
         annotation: H×W ids; 255 in uint8 is void.
         prediction: H×W ids.
-
-    Raises:
-        InputError: sizes differ, or an id is not in the plan.
     """
     require_image_size(prediction, annotation.shape, name, "its annotation")
     size = (annotation.shape[0], annotation.shape[1])

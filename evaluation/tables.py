@@ -83,13 +83,13 @@ def column_mean(
 ) -> float | None:
     """Return the mean of one column over the rows that have it, of one group if given; None without rows."""
     if group is not None:
-        rows = [row for row, belongs in zip(rows, seen, strict=True) if belongs is group]
+        rows = [row for row, is_seen in zip(rows, seen, strict=True) if is_seen is group]
     values = [row[column] for row in rows if column in row]
     return sum(values) / len(values) if values else None
 
 
 def mean_or_none(values: Collection[float | None]) -> float | None:
-    """Return the mean of some values; None if one is."""
+    """Return the mean of some values; None if any of them is None."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else None
 
@@ -152,16 +152,16 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
         lines += [(name, object_id, row) for object_id, row in sequence["objects"].items()]
         if len(sequence["objects"]) > 1:
             lines.append((name, "mean", sequence))
-    every = [dict(row) for _, _, row in list_object_rows(table)]
-    objects = mean_row(every)
-    if len(every) > 1:
-        lines.append((f"mean of {len(every)} objects", "", objects))
+    object_rows = [dict(row) for _, _, row in list_object_rows(table)]
+    means = mean_row(object_rows)
+    if len(object_rows) > 1:
+        lines.append((f"mean of {len(object_rows)} objects", "", means))
     rows = [["sequence", "object", *layout.columns]]
     for name, object_id, row in lines:
         rows.append([name, object_id, *(f"{row[key]:.1f}" if key in row else "-" for key in layout.columns)])
     text = _format_rows(rows)
     extra = {
-        key: value for key, value in table.items() if key != "sequences" and objects.get(key, ...) != value
+        key: value for key, value in table.items() if key != "sequences" and means.get(key, ...) != value
     }
     if extra:
         parts = (f"{key} {'-' if value is None else f'{value:.1f}'}" for key, value in extra.items())
@@ -187,5 +187,5 @@ def _format_rows(rows: Sequence[Sequence[str]]) -> str:
 
 def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:
     """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
-    every = [(name, item, row[column]) for name, item, row in list_object_rows(table)]
-    return sorted(every, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]
+    values = [(name, object_name, row[column]) for name, object_name, row in list_object_rows(table)]
+    return sorted(values, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]

@@ -35,9 +35,9 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
     from aotlab.dataloaders.benchmarks.visor import convert_visor
 
     done = convert_visor(annotations, images, output, split)
-    print(f"{output}: {len(done.frames)} sequences, {sum(done.frames.values())} masks")
+    print(f"{output}: {len(done.names)} sequences, {done.masks} masks")
     if done.too_short:
-        print(f"left out, as too short: {len(done.too_short)}")
+        print(f"left out, as too short: {done.too_short}")
     return report_failures(done.failures)
 
 

@@ -39,7 +39,7 @@ OTHER_FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
 def find_writer(name: str, root: Path, split: str) -> Writer:
     """Return the writer of one of `OTHER_FORMATS` for the data set at ``root``."""
     if name == "sav":
-        from aotlab.evaluation.submit.object_folders import write_object_folders
+        from aotlab.evaluation.sav import write_object_folders
 
         return write_object_folders
     if name == "burst":
@@ -82,7 +82,7 @@ def require_valid(problems: Sequence[str], archive: Path) -> None:
         log.debug("%s", problem)
     if problems:
         count = format_count(len(problems), "problem")
-        raise InputError(f"{archive}: {problems[0]} ({count}, which --verbose lists); correct the masks")
+        raise InputError(f"{archive}: {count}, which --verbose lists; the first: {problems[0]}")
 
 
 SUBMITTED = [

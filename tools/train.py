@@ -28,13 +28,11 @@ from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
-    from aotlab.dataloaders.training.phases import Readers
 
 
-def run(config: Config, *, readers: Readers | None, device: str, restart: bool, dry_run: bool) -> int:
+def run(config: Config, *, device: str, restart: bool, dry_run: bool) -> int:
     """Train through the phases of a recipe; return the exit code."""
     require_extra("train")
-    from aotlab.dataloaders.training.phases import READERS
     from aotlab.engine.training.dry_run import dry_run as estimate_run
     from aotlab.engine.training.trainer import train
     from aotlab.utils.devices import reserve_cores
@@ -46,11 +44,11 @@ def run(config: Config, *, readers: Readers | None, device: str, restart: bool, 
             for name in (None, "aotlab"):
                 logging.getLogger(name).setLevel(logging.ERROR)
         if dry_run:
-            report = estimate_run(config, world, readers=readers or READERS)
+            report = estimate_run(config, world)
             print(report if world.is_main else "", end="")
             return 0
         typed = click.get_current_context().meta["command_line"]
-        trained = train(config, world, readers=readers or READERS, restart=restart, command=typed)
+        trained = train(config, world, restart=restart, command=typed)
         if not world.is_main:
             return 0
         print(f"trained weights: {trained.checkpoint}")
@@ -62,13 +60,12 @@ def run(config: Config, *, readers: Readers | None, device: str, restart: bool, 
         return 1 if trained.unreadable else 0
 
 
-def train_command(program: str, recipe: str, readers: Readers | None = None) -> Command:
+def train_command(program: str, recipe: str) -> Command:
     """Return the command that trains by a recipe.
 
     Args:
         program: how it is started, such as ``aotlab train``.
         recipe: settings without ``--config``.
-        readers: readers of training data by ``kind``; None: the framework's.
     """
 
     @command(program, "Train a model through the phases of a recipe.")
@@ -99,7 +96,7 @@ def train_command(program: str, recipe: str, readers: Readers | None = None) -> 
         if print_config:
             print_settings(loaded)
             return 0
-        return run(loaded, readers=readers, device=device, restart=restart, dry_run=dry_run)
+        return run(loaded, device=device, restart=restart, dry_run=dry_run)
 
     return main
 

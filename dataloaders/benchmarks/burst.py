@@ -13,9 +13,10 @@ from aotlab.utils.files import require_all_exist
 
 
 def read_burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
-    """Read the sequences of a split (train, val or test), sorted by name; a track is given by its first mask.
+    """Read the sequences of a split (train, val or test), sorted by name; the first mask of each track is given.
 
-    Frames with masks are tracked, one per second; with ``all_frames`` all. Results are for frames with masks.
+    Frames with masks are tracked, one per second; with ``all_frames``, all are. Results are written for frames with
+    masks.
     """
     path = find_annotation_file(root, split)
     images = require_folder(root / "frames" / split, "<source>/<sequence>/*.jpg in it")

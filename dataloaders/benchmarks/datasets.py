@@ -19,8 +19,7 @@ from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require_known
 
 Reader = Callable[..., list[Video]]
-"""reader: (root, split) and options by name to the videos of the split; raises `InputError` if files are missing or
-not readable"""
+"""reader: (root, split) and options by name to the videos of the split"""
 
 
 @dataclass(frozen=True)
@@ -180,17 +179,17 @@ def open_dataset(
     """
     key, dataset = find_dataset(name)
     options = {"all_frames": all_frames, "new_objects": new_objects}
-    enabled = {option: True for option, chosen in options.items() if chosen}
+    enabled = {option: True for option, value in options.items() if value}
     for option in enabled.keys() - dataset.options:
-        able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
-        raise InputError(f"--{option.replace('_', '-')}: not for {key}; only for {able}")
+        supported = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
+        raise InputError(f"--{option.replace('_', '-')}: not for {key}; only for {supported}")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(key)
     return dataset.read(require_folder(folder, f"{key} as {dataset.layout}{source}"), split, **enabled)
 
 
 def find_dataset(name: str) -> tuple[str, DataSet]:
-    """Return key and data set of a case-insensitive name; raises `InputError` for an unknown one."""
+    """Return key and data set of a case-insensitive name."""
     key = name.lower()
     require_known(key, DATASETS, f"dataset {name}: unknown data set", f"known are {', '.join(DATASETS)}")
     return key, DATASETS[key]
@@ -201,9 +200,6 @@ def find_default_root(name: str) -> Path:
 
     The variable AOTLAB_<NAME> comes first, then the data set's folder in AOTLAB_DATA, then in ``datasets/`` of the
     working directory.
-
-    Raises:
-        InputError: the variable is not set and the data set needs a root.
     """
     variable = f"AOTLAB_{name.upper()}"
     if os.environ.get(variable):

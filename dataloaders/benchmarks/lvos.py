@@ -30,7 +30,7 @@ FRAME_STEP = 5
 def read_lvos(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split (train, val or valid, test), sorted by name.
 
-    All labels of train and valid are public, of which only each object's first one is given. Test has only these.
+    All masks of train and valid are public, but only the first one of each object is given. Test has no others.
     """
     folder = find_split_folder(root, split)
     names = list_video_names(folder)

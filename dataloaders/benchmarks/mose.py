@@ -46,7 +46,7 @@ def read_mosev2(root: Path, split: str = "val") -> list[Video]:
     listed = read_metadata(path) if path.is_file() else None
 
     def read(name: str) -> Video:
-        """Add the objects of the metadata; raises `InputError` if the video is damaged."""
+        """Add the objects of the metadata."""
         require_readable([videos[name]])
         video = replace(videos[name], rules="mosev2")
         if listed is None:

@@ -10,9 +10,9 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_frames,
     list_masks,
     list_subfolders,
-    list_video_names,
     read_names,
     read_videos,
+    require_folder,
 )
 from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import ListedObject, ObjectMasks
@@ -25,11 +25,13 @@ FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 def read_sav(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split (val or test), sorted by name; ``root`` may be the folder of the split.
 
-    An object is a folder of binary PNGs (``000`` is object 1), given by its first mask with a pixel. All frames are
-    tracked; results are for frames with masks, also of objects without pixels, which the public evaluator requires.
+    An object is a folder of binary PNGs (``000`` is object 1); its first mask with a pixel is given. All frames are
+    tracked; results are written for frames with masks, also of objects without pixels, which the public evaluator
+    requires.
     """
     folder = root / f"sav_{split}" if (root / f"sav_{split}").is_dir() else root
-    names, listed = list_video_names(folder, MASKS, FRAMES), folder / f"sav_{split}.txt"
+    require_folder(folder / FRAMES, "one folder for each video in it")
+    names, listed = list_subfolders(folder / MASKS), folder / f"sav_{split}.txt"
     names = sorted(read_names(listed)) if listed.is_file() else names
     return read_videos(folder, names, lambda name: _read(folder, name))
 

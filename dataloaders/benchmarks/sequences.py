@@ -12,7 +12,7 @@ from typing import Any
 from aotlab.media.labeled_video import Video
 from aotlab.media.matching import image_stem, list_image_files, match_frames
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.errors import InputError, require, require_known
 from aotlab.utils.files import (
     read_json,
     read_text,
@@ -28,15 +28,12 @@ FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
 
-    Frame and mask have the same stem. The mask of the first frame is given; all masks are ground truth. If the first
-    one has only 0 and 255, all ids of the video are one object.
+    A frame and its mask have the same stem. The first mask is given to the tracker; all masks are ground truth. If the
+    first one has only 0 and 255, all ids of the video are one object.
 
     Args:
         root: parent folder of both.
-        new_objects: later masks with an object that no earlier one has are given too; reads all masks.
-
-    Raises:
-        InputError: a folder is missing or empty, or no first frame has a mask.
+        new_objects: also give later masks with new objects; reads all masks.
     """
 
     def read(name: str) -> Video:
@@ -46,15 +43,11 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
         rules = "folder_late" if new_objects else "folder"
         return replace(video, reference_masks=masks, merge_ids=merge_ids, rules=rules)
 
-    return read_videos(root, list_video_names(root, "JPEGImages"), read)
+    return read_videos(root, list_subfolders(root / "JPEGImages"), read)
 
 
 def read_annotated_video(name: str, folder: Path) -> Video:
-    """Return a video of which only the annotations are known, for scoring; ids are merged as in `read_folder`.
-
-    Raises:
-        InputError: the folder is missing or contains no PNG.
-    """
+    """Return a video of which only the annotations are known, for scoring; ids are merged as in `read_folder`."""
     video = read_video(name, folder, folder)
     return replace(video, merge_ids=_is_binary(video.annotations[0]), rules="folder")
 
@@ -71,13 +64,13 @@ def _find_new_objects(video: Video) -> dict[int, Path]:
     """Return the first mask and those with an object that no earlier one has, by frame index."""
     from aotlab.media.masks import list_ids, read_mask
 
-    known, found = set[int](), {}
+    earlier_ids, masks_by_frame = set[int](), {}
     for index, path in sorted(match_masks(video.frames, video.annotations).items()):
         ids = list_ids(read_mask(path))
-        if index == 0 or ids - known:
-            found[index] = path
-        known |= ids
-    return found
+        if index == 0 or ids - earlier_ids:
+            masks_by_frame[index] = path
+        earlier_ids |= ids
+    return masks_by_frame
 
 
 def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
@@ -93,15 +86,14 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
     for name in names:
         try:
             video = read(require_file_name(name, "sequence"))
-            if not video.reference_masks:
-                raise InputError(
-                    f"{name}: no mask of its frames; expected the first one of each object at least"
-                )
+            require(
+                bool(video.reference_masks),
+                f"{name}: none of its frames has a mask; expected each object's first one",
+            )
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))
-    if not videos:
-        raise InputError(f"{source}: lists no video; expected at least one")
+    require(bool(videos), f"{source}: lists no video; expected at least one")
     if all(video.load_error is not None for video in videos):
         require_readable(videos)
     return videos
@@ -115,7 +107,7 @@ def require_readable(videos: Iterable[Video]) -> None:
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
-    """Return the videos of these names, in the data set's order; None: all. Raises `InputError` for an unknown name."""
+    """Return the videos of these names, in the data set's order; None: all."""
     if names is None:
         return list(videos)
     known = [video.name for video in videos]
@@ -134,11 +126,7 @@ def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int
 def find_first_masks(
     frames: Sequence[Path], annotations: Sequence[Path], objects: Sequence[ListedObject], folder: Path
 ) -> dict[int, Path]:
-    """Return the masks of frames on which a listed object begins, by frame index.
-
-    Raises:
-        InputError: such a mask is missing in ``folder``.
-    """
+    """Return the masks of frames on which a listed object begins, by frame index."""
     firsts = {item.frames[0] for item in objects}
     masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in firsts])
     absent = sorted(firsts - {path.stem for path in masks_by_frame.values()})
@@ -149,11 +137,7 @@ def find_first_masks(
 
 
 def read_video(name: str, images: Path, masks: Path) -> Video:
-    """Read a video with a given first mask: frames in ``images``, masks of the same stems in ``masks``.
-
-    Raises:
-        InputError: no frames, or no mask for the first one.
-    """
+    """Read a video with a given first mask: frames in ``images``, masks of the same stems in ``masks``."""
     frames = list_frames(images)
     reference = masks / f"{frames[0].stem}.png"
     require_file(reference, f"expected the mask of the first frame, {frames[0]}", "mask")
@@ -169,23 +153,19 @@ def drop_earlier_masks(masks: Sequence[Path], frames: Sequence[Path]) -> tuple[P
 
 def require_folder(folder: Path, expected: str) -> Path:
     """Return a folder; raises `InputError` with what was ``expected`` if it does not exist."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected {expected}")
+    require(folder.is_dir(), f"{folder}: no such folder; expected {expected}")
     return folder
 
 
 def list_frames(images: Path) -> tuple[Path, ...]:
-    """Return the images of a folder in natural order; raises `InputError` if the folder is missing or empty."""
+    """Return the images of a folder in natural order."""
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
     if not frames:
-        folder = next((path.name for path in sorted(images.iterdir()) if path.is_dir()), None)
-        found = (
-            "no frame"
-            if folder is None
-            else f"no frame, but the folder {folder}, as in another data set's layout"
+        folder = next(
+            (f", but the folder {path.name}" for path in sorted(images.iterdir()) if path.is_dir()), ""
         )
-        raise InputError(f"{images}: {found}; expected 00000.jpg, 00001.jpg and so on")
+        raise InputError(f"{images}: no frame{folder}; expected 00000.jpg, 00001.jpg and so on")
     return frames
 
 
@@ -196,8 +176,8 @@ def list_images_by_stem(folder: Path, suffixes: tuple[str, ...] = FRAME_SUFFIXES
     """
     files: dict[str, Path] = {}
     for path in list_image_files(folder, suffixes) if folder.is_dir() else ():
-        other = files.setdefault(path.stem, path)
-        if suffixes.index(path.suffix.lower()) < suffixes.index(other.suffix.lower()):
+        previous = files.setdefault(path.stem, path)
+        if suffixes.index(path.suffix.lower()) < suffixes.index(previous.suffix.lower()):
             files[path.stem] = path
     return tuple(files.values())
 
@@ -208,31 +188,20 @@ def list_masks(folder: Path) -> tuple[Path, ...]:
 
 
 def list_subfolders(folder: Path) -> list[str]:
-    """Return the sorted names of readable subfolders; hidden ones and dangling links are skipped.
-
-    Raises:
-        InputError: no such folder.
-    """
+    """Return the sorted names of readable subfolders; hidden ones and dangling links are skipped."""
     require_folder(folder, "one folder for each video in it")
     names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     return [name for name in names if (folder / name).is_dir()]
 
 
-def list_video_names(folder: Path, *kinds: str) -> list[str]:
-    """Return the sorted names of a split's videos; raises `InputError` without one of the folders.
-
-    ``kinds``: folders of a folder per video (default: JPEGImages and Annotations); the first gives the names.
-    """
-    names, *_ = [list_subfolders(folder / kind) for kind in kinds or ("JPEGImages", "Annotations")]
-    return names
+def list_video_names(folder: Path) -> list[str]:
+    """Return the sorted names of a split's videos."""
+    require_folder(folder / "Annotations", "one folder for each video in it")
+    return list_subfolders(folder / "JPEGImages")
 
 
 def find_split_folder(root: Path, split: str) -> Path:
-    """Return the folder of a split; "val" equals "valid", and the root may be the split itself.
-
-    Raises:
-        InputError: no such folder.
-    """
+    """Return the folder of a split; "val" equals "valid", and the root may be the split itself."""
     names = ("valid", "val") if split in ("val", "valid") else (split,)
     for folder in (*(root / name for name in names), root):
         if (folder / "JPEGImages").is_dir():
@@ -241,7 +210,7 @@ def find_split_folder(root: Path, split: str) -> Path:
 
 
 def find_list_file(split: str, *folders: Path) -> Path:
-    """Return ``<folder>/<split>.txt`` in the first folder that has it; raises `InputError` if none has."""
+    """Return ``<folder>/<split>.txt`` in the first folder that has it."""
     files = [folder / f"{split}.txt" for folder in folders]
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
@@ -255,9 +224,6 @@ def read_names(path: Path) -> list[str]:
 
     A line is a name, or a frame's paths below the root of DAVIS:
     ``/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png``.
-
-    Raises:
-        InputError: an invalid line.
     """
     names = []
     lines = read_text(path, "expected one name per line").splitlines()
@@ -275,11 +241,7 @@ def read_optional_list(path: Path) -> frozenset[str] | None:
 
 
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
-    """Read the objects of each video from a metadata file, as mappings by object id.
-
-    Raises:
-        InputError: missing, or not a metadata file.
-    """
+    """Read the objects of each video from a metadata file, as mappings by object id."""
     tree = read_json(path, "it comes with the data set and lists its videos and objects")
     with reading(path):
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
@@ -298,9 +260,6 @@ def read_objects(
     """Read the objects that a metadata file lists for a video; those without frames are skipped.
 
     ``read`` turns id and entry into an object; any error means that the entry is not readable.
-
-    Raises:
-        InputError: an entry is not readable, an id is not 1 to 254, or no object has frames.
     """
     from aotlab.media.masks import VOID
 
@@ -310,7 +269,8 @@ def read_objects(
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))
-    found = tuple(item for item in items if item.frames)
-    if not found:
-        raise InputError(f"{path}: lists no object of the video {name} with frames; complete it")
-    return found
+    objects_with_frames = tuple(item for item in items if item.frames)
+    require(
+        bool(objects_with_frames), f"{path}: lists no object of the video {name} with frames; complete it"
+    )
+    return objects_with_frames

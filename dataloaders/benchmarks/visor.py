@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,11 +57,13 @@ class Frame:
 class Conversion:
     """Results of a conversion."""
 
-    frames: dict[str, int]
-    """number of written masks by sequence"""
-    too_short: list[str]
-    """sequences with too few frames"""
-    failures: dict[str, str]
+    names: dict[str, dict[str, str]] = field(default_factory=dict)
+    """names of objects by written sequence and id"""
+    masks: int = 0
+    """number of written masks"""
+    too_short: int = 0
+    """number of sequences with too few frames"""
+    failures: dict[str, str] = field(default_factory=dict)
     """error message by file or sequence"""
 
 
@@ -78,8 +80,7 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
         InputError: no JSON file, or nothing in them can be converted.
     """
     files = sorted(annotations.glob("[!.]*.json"))
-    done = Conversion({}, [], {})
-    names: dict[str, dict[str, str]] = {}
+    done = Conversion()
     for file in files:
         try:
             sequences = read_polygons(file)
@@ -93,24 +94,20 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
             except InputError as error:
                 done.failures[name] = str(error)
                 continue
-            if not count:
-                done.too_short.append(name)
-                continue
-            done.frames[name] = count
-            names[name] = {str(object_id): text for text, object_id in ids.items()}
-    if not done.frames:
+            if count:
+                done.masks += count
+                done.names[name] = {str(object_id): text for text, object_id in ids.items()}
+            else:
+                done.too_short += 1
+    if not done.names:
         problem = f"{annotations}: no sequence of enough frames in {len(files)} JSON files; expected P01_01.json, ..."
         raise InputError(next(iter(done.failures.values()), problem))
-    _write_lists(output, split, names)
+    _write_lists(output, split, done.names)
     return done
 
 
 def read_polygons(path: Path) -> dict[str, list[Frame]]:
-    """Read the frames of each sequence of a JSON file, in temporal order.
-
-    Raises:
-        InputError: not a VISOR file.
-    """
+    """Read the frames of each sequence of a JSON file, in temporal order."""
     sequences: dict[str, list[Frame]] = {}
     tree = read_json(path)
     with reading(path):
@@ -132,11 +129,7 @@ def _image_path(entry: Any) -> str:
 
 
 def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
-    """Number the objects with an outline on the frames, or only on the first, sorted by name.
-
-    Raises:
-        InputError: no objects, or too many for a mask.
-    """
+    """Number the objects with an outline on the frames, or only on the first, sorted by name."""
     selected = frames[:1] if first_only else frames
     names = sorted({name for frame in selected for name, polygons in frame.outlines if polygons})
     if not 0 < len(names) < VOID:
@@ -162,12 +155,12 @@ def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
 
 
 def _write_sequence(
-    name: str, frames: Sequence[Frame], ids: Mapping[str, int], images: Path, output: Path, least: int
+    name: str, frames: Sequence[Frame], ids: Mapping[str, int], images: Path, output: Path, min_frames: int
 ) -> int:
     """Write images and masks; return the number of masks, 0 if there are too few to write."""
     masks = [draw_labels(frame, ids) for frame in frames]
     count = sum(bool(mask.any()) for mask in masks)
-    if count < least:
+    if count < min_frames:
         return 0
     paths = [_find_image(images, frame) for frame in frames]
     for frame, mask, path in zip(frames, masks, paths, strict=True):

@@ -26,8 +26,8 @@ from aotlab.utils.files import require_all_exist, require_file_name
 def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
     """Read the videos of a split (train, val or valid, test), sorted by name.
 
-    An object is given by its mask on the first frame listed for it in meta.json. Results are for the frames listed for
-    any object, every fifth. With ``all_frames``, the 30 frames per second of ``<split>_all_frames`` from the first
+    Each object's mask is given on the first frame listed for it in meta.json. Results are written for the frames listed
+    for any object, every fifth. With ``all_frames``, the 30 frames per second of ``<split>_all_frames`` from the first
     listed frame to the last are tracked.
     """
     folder = find_split_folder(root, split)
@@ -36,14 +36,31 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
     seen = read_seen_categories(root)
     meta = read_metadata(folder / "meta.json")
 
-    def read(name: str) -> Video:
-        def read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
-            stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
-            known = None if seen is None or "category" not in entry else str(entry["category"]) in seen
-            return ListedObject(object_id, stems, len(stems), seen=known)
+    def read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
+        stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
+        is_seen = None if seen is None or "category" not in entry else str(entry["category"]) in seen
+        return ListedObject(object_id, stems, len(stems), seen=is_seen)
 
+    def read(name: str) -> Video:
         objects = read_objects(folder / "meta.json", name, meta[name], read_object)
-        return _read(folder, images, name, tuple(sorted(objects, key=lambda item: item.object_id)))
+        objects = tuple(sorted(objects, key=lambda item: item.object_id))
+        listed = order_names({stem for item in objects for stem in item.frames})
+        frames_folder, masks = images / "JPEGImages" / name, folder / "Annotations" / name
+        files = {path.stem: path for path in list_frames(frames_folder)}
+        missing = [frames_folder / f"{stem}.jpg" for stem in listed if stem not in files]
+        require_all_exist(missing, "meta.json lists these frames; unpack them there")
+        stems = list(files)
+        tracked = stems[stems.index(listed[0]) : stems.index(listed[-1]) + 1] if all_frames else listed
+        frames, annotations = tuple(files[stem] for stem in tracked), list_masks(masks)
+        return Video(
+            name,
+            frames,
+            reference_masks=find_first_masks(frames, annotations, objects, masks),
+            annotations=annotations,
+            result_stems=frozenset(listed),
+            objects=objects,
+            rules="youtube_vos",
+        )
 
     return read_videos(folder / "meta.json", sorted(meta), read)
 
@@ -58,25 +75,3 @@ def read_seen_categories(root: Path) -> frozenset[str] | None:
         return listed
     meta = read_metadata(root / "train" / "meta.json")
     return frozenset(str(item.get("category")) for objects in meta.values() for item in objects.values())
-
-
-def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ...]) -> Video:
-    listed = order_names({stem for item in objects for stem in item.frames})
-    frames_folder = images / "JPEGImages" / name
-    files = {path.stem: path for path in list_frames(frames_folder)}
-    missing = [frames_folder / f"{stem}.jpg" for stem in listed if stem not in files]
-    require_all_exist(missing, "meta.json lists these frames; unpack them there")
-    stems = list(files)
-    between = stems[stems.index(listed[0]) : stems.index(listed[-1]) + 1]
-    frames = tuple(files[stem] for stem in (listed if images == folder else between))
-    annotations = list_masks(folder / "Annotations" / name)
-    masks_by_frame = find_first_masks(frames, annotations, objects, folder / "Annotations" / name)
-    return Video(
-        name,
-        frames,
-        reference_masks=masks_by_frame,
-        annotations=annotations,
-        result_stems=frozenset(listed),
-        objects=objects,
-        rules="youtube_vos",
-    )

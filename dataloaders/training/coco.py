@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,37 +23,27 @@ MIN_AREA = 500
 """area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps"""
 
 
-@dataclass(frozen=True, slots=True)
-class CocoImage(LabeledImage):
-    """An image with its annotations."""
+def draw_annotations(size: tuple[int, int], annotations: bytes, source: Path) -> np.ndarray:
+    """Draw ids from 1 in the order of the annotations, later ones on top; crowds become 255.
 
-    size: tuple[int, int]
-    """(height, width) in pixels"""
-    annotations: bytes
-    """JSON text, which worker processes share, unlike Python objects"""
-
-    def read_mask(self) -> np.ndarray:
-        """Draw ids from 1 in the order of the annotations, later ones on top; crowds become 255."""
-        mask = np.zeros(self.size, dtype=np.uint8)
-        annotations = json.loads(self.annotations)
-        for annotation in annotations:
-            if annotation.get("iscrowd"):
-                mask[self._draw(annotation)] = VOID
-        objects = [annotation for annotation in annotations if not annotation.get("iscrowd")]
-        for number, annotation in enumerate(objects[: VOID - 1], start=1):
-            mask[self._draw(annotation)] = number
-        return mask
-
-    def _draw(self, annotation: Mapping[str, Any]) -> np.ndarray:
-        """Return H×W bool."""
-        segmentation = annotation["segmentation"]
-        with reading(f"{self.source}: annotation {annotation['id']} cannot be drawn"):
+    Args:
+        size: (height, width) in pixels.
+        annotations: JSON text, which worker processes share, unlike Python objects.
+        source: file of the annotations, for messages.
+    """
+    items = json.loads(annotations)
+    objects = [item for item in items if not item.get("iscrowd")][: VOID - 1]
+    crowds = [(VOID, item) for item in items if item.get("iscrowd")]
+    mask = np.zeros(size, dtype=np.uint8)
+    for object_id, item in (*crowds, *enumerate(objects, start=1)):
+        segmentation = item["segmentation"]
+        with reading(f"{source}: annotation {item['id']} cannot be drawn"):
             if isinstance(segmentation, list):
                 # polygons of fewer coordinates enclose no area
                 segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
-                if not segmentation:
-                    return np.zeros(self.size, dtype=bool)
-            return decode_rle(parse_segmentation(segmentation, self.size), self.size)
+            if segmentation != []:
+                mask[decode_rle(parse_segmentation(segmentation, size), size)] = object_id
+    return mask
 
 
 def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
@@ -69,12 +58,8 @@ def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
     return make_image_set(list_coco_images(images, json_file), images, json_file)
 
 
-def list_coco_images(images: Path, instances: Path) -> list[CocoImage]:
-    """Return the images with at least one object, in the order of the JSON; missing files are skipped.
-
-    Raises:
-        InputError: not a readable COCO JSON file.
-    """
+def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
+    """Return the images with at least one object, in the order of the JSON; missing files are skipped."""
     names, found = set(os.listdir(images)), []
     with reading(instances):
         tree = read_json(instances)
@@ -87,5 +72,6 @@ def list_coco_images(images: Path, instances: Path) -> list[CocoImage]:
             path, items = images / Path(image["file_name"]).name, annotations[image["id"]]
             size = require_size(image["height"], image["width"])
             if path.name in names and not all(item["iscrowd"] for item in items):
-                found.append(CocoImage(path, instances, size, json.dumps(items).encode()))
+                reader = partial(draw_annotations, size, json.dumps(items).encode())
+                found.append(LabeledImage(path, instances, reader))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,19 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
-from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, translation_matrix, warp_affine
-from aotlab.dataloaders.training.clips import Clip, ClipSource, merge_clips, relabel
-from aotlab.media.masks import VOID
+from aotlab.dataloaders.training.clips import Clip, ClipSource, compose_clips, merge_clips
 from aotlab.utils.errors import InputError, RunStopped
-
-MOTION_TRIES = 4
-"""number of attempts to draw a motion that hides no object on the reference frame"""
-MIN_VISIBLE = 0.4
-"""fraction of the pasted pixels that must be visible on the reference frame"""
-MAX_ENTERING_PIXELS = 20
-"""largest number of visible pixels on the reference frame for which an entering object is dropped"""
-EDGE_BLUR = 0.7
-"""standard deviation of the blur along the outline of pasted objects, in pixels"""
 
 READ_TRIES = 10
 """number of attempts to draw a readable clip"""
@@ -71,11 +59,7 @@ class Mixture:
         return self.phase.steps * self.phase.batch
 
     def __getitem__(self, index: int) -> Clip:
-        """Return clip ``index``; unreadable items are replaced by other draws.
-
-        Raises:
-            InputError: no readable item after several attempts.
-        """
+        """Return clip ``index``; unreadable items are replaced by other draws."""
         unreadable: list[str] = []
         for attempt in range(READ_TRIES):
             rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
@@ -248,104 +232,3 @@ def _start_worker(_: int) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@dataclass(frozen=True)
-class Motion:
-    """Motion of pasted objects from the first frame to the last; lengths in pixels."""
-
-    start: np.ndarray
-    """column and row of the objects' center on the first frame, (2,)"""
-    shift: np.ndarray
-    """shift of the center on the last frame, (2,)"""
-    scale: float
-    """scale on the first frame"""
-    growth: float
-    """logarithm of the scale factor on the last frame"""
-    turn: float
-    """rotation from the first frame to the last, in radians"""
-
-    def at(self, time: float, center: np.ndarray) -> np.ndarray:
-        """Return the 3×3 map of objects around ``center`` at a time from 0 to 1."""
-        scale, angle = self.scale * math.exp(self.growth * time), self.turn * time
-        cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-        turned = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-        return translation_matrix(*(self.start + self.shift * time)) @ turned @ translation_matrix(*-center)
-
-
-def compose_clips(
-    first: Clip, second: Clip, rng: Generator, *, max_objects: int, entering: bool = False
-) -> Clip:
-    """Paste the second clip's objects, scaled and moving, over the first clip; under its objects half the time.
-
-    Args:
-        first: clip of T×S×S frames, which provides the background.
-        second: clip of the same shape; its objects also keep their motion.
-        max_objects: largest number of objects; more are sampled at random.
-        entering: objects enter over a border, mostly hidden on the reference frame.
-    """
-    left, top, width, height = cv2.boundingRect(_object_mask(second.labels[0]).view(np.uint8))
-    if width == 0:
-        return merge_clips(first, second, rng, max_objects=max_objects)
-    box = left, top, width, height
-    object_count = min(first.objects + second.objects, max_objects)
-    pixels = np.count_nonzero(_object_mask(second.labels[0]))
-    draw, min_pixels, min_visible = random_motion, MAX_DROPPED_PIXELS, MIN_VISIBLE
-    if entering:
-        draw, min_pixels, min_visible = random_entering_motion, MAX_ENTERING_PIXELS, 0.0
-    for _ in range(MOTION_TRIES):
-        motion = draw(box, first.frames.shape[1], rng)
-        frames, labels = _paste(first, second, motion, box, underneath=rng.random() < 0.5)
-        visible = np.count_nonzero(_object_mask(labels[0]) & (labels[0] > first.objects))
-        clip = relabel(frames, labels, rng, min_pixels=min_pixels, max_objects=max_objects)
-        if clip.objects == object_count and visible > min_visible * motion.scale**2 * pixels:
-            break
-    return replace(clip, names=first.names + second.names)
-
-
-def random_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> Motion:
-    """Draw a motion for a bounding box (left, top, width, height), 0.25 to 0.6 of the crop on the first frame."""
-    scale = rng.uniform(0.25, 0.6) * crop / max(box[2:])
-    return Motion(
-        start=rng.uniform(0.2, 0.8, 2) * crop,
-        shift=rng.uniform(-0.35, 0.35, 2) * crop,
-        scale=min(scale, 1.5),  # larger scales would blur
-        growth=rng.uniform(-0.25, 0.25),
-        turn=math.radians(rng.uniform(-15, 15)),
-    )
-
-
-def random_entering_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> Motion:
-    """Draw a motion as `random_motion` does, with at most 0.4 of width or height visible on the first frame."""
-    motion = random_motion(box, crop, rng)
-    axis, far = int(rng.integers(2)), rng.random() < 0.5
-    size = motion.scale * box[2 + axis]
-    outside = (0.5 - 0.4 * rng.random() ** 2) * size  # distance of the center from the border
-    start, shift = motion.start.copy(), motion.shift.copy()
-    start[axis] = crop + outside if far else -outside
-    shift[axis] = (outside + rng.uniform(0.1, 0.5) * crop) * (-1 if far else 1)
-    return replace(motion, start=start, shift=shift, turn=0.0)
-
-
-def _paste(
-    first: Clip, second: Clip, motion: Motion, box: tuple[int, int, int, int], *, underneath: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return frames T×S×S×3 and labels T×S×S; ids of the second clip follow the first clip's."""
-    left, top, width, height = box
-    center = np.array([left + width / 2, top + height / 2])
-    frames, labels = first.frames.copy(), first.labels.copy()
-    for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
-        transform = motion.at(index / max(len(frames) - 1, 1), center)
-        image, ids = warp_affine(second.frames[index], second.labels[index], transform, frame.shape[0])
-        visible = _object_mask(ids)
-        if underneath:
-            visible &= label == 0
-        cover = cv2.GaussianBlur(visible.astype(np.float32), (0, 0), EDGE_BLUR)[..., None]
-        frame[:] = np.rint(frame + cover * (image.astype(np.float32) - frame))
-        label[visible] = ids[visible] + np.uint8(first.objects)
-    return frames, labels
-
-
-def _object_mask(labels: np.ndarray) -> np.ndarray:
-    """Return the mask of labels that are neither background nor ignored."""
-    return np.asarray((labels > 0) & (labels < VOID))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
 from aotlab.media.labeled_video import Video
-from aotlab.utils.errors import InputError, require_choice, require_known
+from aotlab.utils.errors import InputError, require, require_choice, require_known
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +32,15 @@ MIN_VALIDATION_FRAMES = 3
 MIN_VIDEOS = 10
 """minimum number of videos in a folder for validating on some of them"""
 
-Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
-IMAGE_READERS: Readers = {
+Reader = Callable[[Path, SourceConfig], ClipSource]
+"""reader: (folder, settings) to the images or videos in it"""
+IMAGE_READERS: dict[str, Reader] = {
     "static": sets.open_static,
     "coco": open_coco,
     **dict.fromkeys(sets.SALIENCY_SETS, sets.open_saliency),
     "voc2012": sets.open_voc2012,
 }
-READERS: Readers = {
+READERS: dict[str, Reader] = {
     **IMAGE_READERS,
     **dict.fromkeys(sets.VIDEO_READERS, sets.open_videos),
 }
@@ -54,27 +55,22 @@ class TrainingData:
     validation: list[Video]
 
 
-def open_phases(config: Config, readers: Readers = READERS) -> TrainingData:
-    """Find the data of every phase to run, and the validation videos.
-
-    Raises:
-        InputError: no phase, an unknown phase in ``train.run``, missing data, or masks without objects.
-    """
+def open_phases(config: Config) -> TrainingData:
+    """Find the data of every phase to run, and the validation videos."""
     settings = config.train
     names = [phase.name for phase in settings.phases]
-    if not names:
-        raise InputError("train.phases: no phases; use a recipe such as finetune")
+    require(bool(names), "train.phases: no phases; use a recipe such as finetune")
     for name in settings.run:
         require_known(name, names, f"train.run: unknown phase {name}", f"the phases are {', '.join(names)}")
     mixtures = {
-        index: open_mixture(config.data, phase, settings.seed, readers, max_objects=config.model.max_objects)
+        index: open_mixture(config.data, phase, settings.seed, max_objects=config.model.max_objects)
         for index, phase in enumerate(settings.phases)
         if not settings.run or phase.name in settings.run
     }
     for mixture in mixtures.values():
         _require_objects(mixture)
     if config.data.validation or not config.data.validation_fraction:
-        return TrainingData(mixtures, open_validation_videos(config.data, readers))
+        return TrainingData(mixtures, open_validation_videos(config.data))
     return split_validation(mixtures, config.data.validation_fraction)
 
 
@@ -85,37 +81,26 @@ def _require_objects(mixture: Mixture) -> None:
         empty = not any(mixture[index].objects for index in range(count))
     except InputError:
         return
-    if empty:
-        paths = ", ".join(source.path for source in mixture.phase.sources)
-        raise InputError(
-            f"{paths}: the first {count} clips of phase {mixture.phase.name} show no object; check the masks with "
-            "aotlab check-data"
-        )
+    paths = ", ".join(source.path for source in mixture.phase.sources)
+    require(
+        not empty,
+        f"{paths}: the first {count} clips of phase {mixture.phase.name} show no object; check the masks with "
+        "aotlab check-data",
+    )
 
 
-def open_mixture(
-    data: DataConfig, phase: PhaseConfig, seed: int, readers: Readers = READERS, *, max_objects: int
-) -> Mixture:
-    """Find all sources of a phase; its clips have at most ``max_objects`` objects.
-
-    Raises:
-        InputError: data.root is not set, or a source has no data.
-    """
+def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
+    """Find all sources of a phase; its clips have at most ``max_objects`` objects."""
     root = find_data_root(data)
-    if not phase.sources:
-        raise InputError(f"train.phases: phase {phase.name} has no sources; add at least one")
-    sources = tuple(open_set(root, source, readers) for source in phase.sources)
+    require(bool(phase.sources), f"train.phases: phase {phase.name} has no sources; add at least one")
+    sources = tuple(open_set(root, source) for source in phase.sources)
     weights = np.array([source.weight for source in phase.sources])
     shares = tuple((weights / weights.sum()).tolist())
     return Mixture(sources, shares, phase, data, seed, max_objects)
 
 
-def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list[Video]:
-    """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list.
-
-    Raises:
-        InputError: a folder or list is missing, single images, a video is too short, or data.root is not set.
-    """
+def open_validation_videos(data: DataConfig) -> list[Video]:
+    """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list."""
     videos: list[Video] = []
     for source in data.validation:
         opened: ClipSource | None = None
@@ -123,7 +108,7 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
             root = find_data_root(data)
             has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
             split = source.split or ("val" if has_val else None)
-            opened = open_set(root, replace(source, split=split), readers)
+            opened = open_set(root, replace(source, split=split))
         if not isinstance(opened, VideoSet):
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
@@ -139,11 +124,7 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
 
 
 def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingData:
-    """Move this fraction of the videos of every folder from training to validation, the same ones in all phases.
-
-    Raises:
-        InputError: no video of a source is left to train on.
-    """
+    """Move this fraction of the videos of every folder from training to validation, the same ones in all phases."""
     folders: dict[Path, dict[str, Video]] = {}
     for source in (source for mixture in mixtures.values() for source in mixture.sources):
         for video in source.videos if isinstance(source, VideoSet) else ():
@@ -188,13 +169,13 @@ def _exclude_paths(source: ClipSource, paths: AbstractSet[Path]) -> ClipSource:
     """Return a source without the images and videos at these paths, which `resolve_paths` returns."""
     if not isinstance(source, VideoSet | ImageSet):
         return source
-    left = source.exclude(paths)
-    if not left:
-        raise InputError(
-            "data.validation_fraction: validates on all videos of a source; name the validation videos with "
-            "data.validation"
-        )
-    return left
+    remaining = source.exclude(paths)
+    require(
+        len(remaining) > 0,
+        "data.validation_fraction: validates on all videos of a source; name the validation videos with "
+        "data.validation",
+    )
+    return remaining
 
 
 def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video]:
@@ -204,23 +185,19 @@ def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video
     return [ordered[(2 * number + 1) * len(ordered) // (2 * count)] for number in range(count)]
 
 
-def open_set(root: Path, source: SourceConfig, readers: Readers = READERS) -> ClipSource:
-    """Find the images or videos of one source below ``root``.
-
-    Raises:
-        InputError: no such kind, or no labeled data there.
-    """
-    require_choice(source.kind, readers, "train.phases.sources.kind")
-    if source.balance and source.kind in READERS and source.kind != "static":
-        raise InputError(
-            f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}"
-        )
+def open_set(root: Path, source: SourceConfig) -> ClipSource:
+    """Find the images or videos of one source below ``root``."""
+    require_choice(source.kind, READERS, "train.phases.sources.kind")
+    require(
+        source.kind == "static" or not source.balance,
+        f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}",
+    )
     folder = require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
-    return readers[source.kind](folder, source)
+    return READERS[source.kind](folder, source)
 
 
 def find_data_root(data: DataConfig) -> Path:
-    """Return the folder of all sources; raises `InputError` if it is not set or missing."""
+    """Return the folder of all sources."""
     if data.root is None:
         raise InputError("data.root: not set; give the parent folder of the training sets, data.root=FOLDER")
     return require_folder(resolve_path(data.root), "data.root, the parent folder of the training sets")

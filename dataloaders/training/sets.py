@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import accumulate, takewhile
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, list_ids, read_mask
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import require_all_exist
 from aotlab.utils.text import format_count
 
@@ -66,6 +66,7 @@ class LabeledImage:
     image: Path
     source: Path
     """file of the mask"""
+    reader: MaskReader
 
     @property
     def name(self) -> str:
@@ -73,11 +74,7 @@ class LabeledImage:
         return str(self.image)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored.
-
-        Raises:
-            InputError: not readable, or image and mask differ in size.
-        """
+        """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored."""
         mask = self.read_mask()
         return require_image_size(
             read_image(self.image), mask.shape, self.image, f"its mask {self.source}"
@@ -85,33 +82,21 @@ class LabeledImage:
 
     def read_mask(self) -> np.ndarray:
         """Return only the mask."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class MaskedImage(LabeledImage):
-    """An image file and its mask file."""
-
-    reader: MaskReader
-    dropped: tuple[int, ...] = ()
-    """ids treated as background"""
-
-    def read_mask(self) -> np.ndarray:
-        """Return only the mask."""
-        mask = self.reader(self.source)
-        return np.where(np.isin(mask, self.dropped), np.uint8(0), mask) if self.dropped else mask
+        return self.reader(self.source)
 
 
 def read_ids(path: Path) -> np.ndarray:
-    """Read unchanged ids, 255 ignored: DAVIS 2017, YouTube-VOS, VOST, instances of PASCAL VOC.
-
-    Raises:
-        InputError: not a readable mask, or an id above 255.
-    """
+    """Read unchanged ids, 255 ignored: DAVIS 2017, YouTube-VOS, VOST, instances of PASCAL VOC."""
     mask = read_mask(path)
     if mask.max(initial=0) > VOID:
         raise InputError(f"{path}: object id {mask.max()}; ids of training masks must be 1 to 254")
     return mask.astype(np.uint8, copy=False)
+
+
+def read_ids_except(dropped: Sequence[int], path: Path) -> np.ndarray:
+    """Read ids as `read_ids` does, with some as background."""
+    mask = read_ids(path)
+    return np.where(np.isin(mask, dropped), np.uint8(0), mask)
 
 
 def read_ids_or_saliency(path: Path) -> np.ndarray:
@@ -183,7 +168,7 @@ class ImageSet:
         return replace(self, images=tuple(image for image in kept if image.image.resolve() not in paths))
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-        """Make a clip of an image; raises `InputError` if it is not readable."""
+        """Make a clip of an image."""
         frames, labels = make_image_clip(*self.images[index].read(), phase, rng)
         clip = relabel(frames, labels, rng, min_pixels=0, max_objects=max_objects)
         return replace(clip, names=(self.images[index].name,))
@@ -241,32 +226,25 @@ def resolve_paths(video: Video) -> set[Path]:
 
 
 def skip_to_first_object(video: Video) -> Video:
-    """Drop the frames before the first mask with an object from a video that `select_labeled_frames` returned.
-
-    Raises:
-        InputError: a mask is not readable.
-    """
+    """Drop the frames before the first mask with an object from a video that `select_labeled_frames` returned."""
     empty = takewhile(lambda frame: not list_ids(frame.read_mask()), list_frame_pairs(video))
     start = sum(1 for _ in empty)
     return replace(video, frames=video.frames[start:], annotations=video.annotations[start:])
 
 
-def list_frame_pairs(video: Video) -> tuple[MaskedImage, ...]:
+def list_frame_pairs(video: Video) -> tuple[LabeledImage, ...]:
     """Pair the frames and masks of a video that `select_labeled_frames` returned."""
-    reader = read_single_object if video.merge_ids else read_ids
-    dropped = tuple(item.object_id for item in video.objects if len(item.frames) < MIN_FRAMES)
+    reader: MaskReader = read_single_object if video.merge_ids else read_ids
+    if dropped := [item.object_id for item in video.objects if len(item.frames) < MIN_FRAMES]:
+        reader = partial(read_ids_except, dropped)
     pairs = zip(video.frames, video.annotations, strict=True)
-    return tuple(MaskedImage(image, mask, reader, dropped) for image, mask in pairs)
+    return tuple(LabeledImage(image, mask, reader) for image, mask in pairs)
 
 
 def sample_clip(
     frames: Sequence[LabeledImage], phase: PhaseConfig, max_gap: int, rng: Generator, *, max_objects: int
 ) -> Clip:
-    """Make a clip of some of the frames of a video, in one random crop.
-
-    Raises:
-        InputError: a frame is not readable, or two differ in size.
-    """
+    """Make a clip of some of the frames of a video, in one random crop."""
     indices = choose_frames(frames, phase.clip_length, max_gap, rng)
     pixels = {index: frames[index].read() for index in sorted(set(indices))}
     for index, (_, mask) in pixels.items():
@@ -282,9 +260,6 @@ def choose_frames(frames: Sequence[LabeledImage], length: int, max_gap: int, rng
     """Draw frame indices with random gaps, forwards or backwards, the reference frame first.
 
     After a few attempts at most, the reference frame shows enough and later frames bring no new objects, if possible.
-
-    Raises:
-        InputError: a mask is not readable.
     """
     # Backwards is forwards through the reversed frames.
     order = range(len(frames)) if rng.random() < 0.5 else range(len(frames))[::-1]
@@ -316,8 +291,7 @@ def is_reference_frame(counts: np.ndarray) -> bool:
 def find_paths(folder: Path, candidates: Iterable[Sequence[str]], layout: str) -> tuple[Path, ...]:
     """Return the first of several tuples of paths below a folder that all exist; archives differ in outer folders.
 
-    Raises:
-        InputError: no such paths; ``layout`` describes the expected ones.
+    ``layout``: description of the expected paths, for the error.
     """
     for names in candidates:
         paths = tuple(folder / name for name in names)
@@ -326,12 +300,12 @@ def find_paths(folder: Path, candidates: Iterable[Sequence[str]], layout: str) -
     raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
 
 
-def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[MaskedImage]:
+def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[LabeledImage]:
     """Pair images and masks of the same stem, sorted; files without a partner are skipped."""
     suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # in one folder, PNGs are masks
     frames = list_images_by_stem(images, suffixes)
     pairs = match_masks(frames, list_masks(masks))
-    return [MaskedImage(frames[index], pairs[index], reader) for index in sorted(pairs)]
+    return [LabeledImage(frames[index], pairs[index], reader) for index in sorted(pairs)]
 
 
 def require_listed(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
@@ -381,11 +355,11 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
 
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
     """Open one of `SALIENCY_SETS`."""
-    if source.split is not None:
-        raise InputError(
-            f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use "
-            "kind static with a list of images"
-        )
+    require(
+        source.split is None,
+        f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use kind static with "
+        "a list of images",
+    )
     candidates, layout = SALIENCY_SETS[source.kind]
     if not list_images_by_stem(folder, (".jpg",)):
         candidates = [names for names in candidates if names != (".", ".")]
@@ -409,9 +383,8 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path) -> ImageSet:
-    """Return a set of images; raises `InputError` without any."""
-    if not images:
-        raise InputError(f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
+    """Return a set of images."""
+    require(bool(images), f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
     return ImageSet(tuple(images))
 
 
@@ -456,21 +429,17 @@ VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {
 
 
 def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
-    """Find the labeled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out.
-
-    Raises:
-        InputError: a listed video is not readable, or no video has enough frames.
-    """
+    """Find the labeled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out."""
     candidates = VIDEO_READERS[source.kind](folder, source.split)
     require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
-    if not videos:
-        raise InputError(
-            f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
-            "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
-        )
+    require(
+        bool(videos),
+        f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
+        "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png",
+    )
     if len(videos) < len(labeled):
-        short = len(labeled) - len(videos)
-        log.info("%s: %d videos with fewer than %d labeled frames left out", folder, short, MIN_FRAMES)
+        dropped = len(labeled) - len(videos)
+        log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
     return VideoSet(source.path, videos, source.max_gap)

@@ -10,7 +10,7 @@ import torch
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
-from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
+from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.state import PhaseState
@@ -30,11 +30,11 @@ STEPS = 2
 """number of steps of each phase; the last one is timed"""
 
 
-def dry_run(config: Config, world: Distributed, *, readers: Readers = READERS) -> str:
+def dry_run(config: Config, world: Distributed) -> str:
     """Run two steps of each phase and return a forecast of the whole run; arguments and errors as `train`."""
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
-    data = open_phases(config, readers)
+    data = open_phases(config)
     model = build_training_model(config, world.device)
     lines = [_model_line(config, model, world)]
     for mixture in data.mixtures.values():

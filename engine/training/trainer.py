@@ -15,7 +15,7 @@ from torch import nn
 
 from aotlab.configs.schema import METHODS, Config
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader, split_batch
-from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
+from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.failures import save_on_failure, stop_if_interrupted
@@ -73,14 +73,12 @@ def train(
     config: Config,
     world: Distributed,
     *,
-    readers: Readers = READERS,
     restart: bool = False,
     command: str = "",
 ) -> TrainResult:
     """Train all phases of ``config``; every rank calls it.
 
     Args:
-        readers: readers of the sources by ``kind``.
         restart: start over; otherwise the newest state in the output folder is resumed, if any.
         command: command line, for the model card.
 
@@ -93,7 +91,7 @@ def train(
     output = Path(str(config.train.output))
     with locked_output(output, world):
         clear_output(output, world, restart=restart)
-        data = open_phases(config, readers)
+        data = open_phases(config)
         for mixture in data.mixtures.values():
             split_batch(mixture.phase, world.ranks, config.train.accumulate)
         validation = describe_videos(data.validation)

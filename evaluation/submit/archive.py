@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,12 @@ from aotlab.media.images import decode_image
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import PALETTE, list_ids
 from aotlab.media.object_masks import read_labels
-from aotlab.utils.files import atomic_path, describe_error, reading, require_file
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import atomic_path, reading, require_file
 from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24
 """offset of the bit depth in a PNG file"""
-MAX_EXTRA_BYTES = 2**20
-"""allowed size of a PNG in bytes beyond two per pixel"""
 DATE = (1980, 1, 1, 0, 0, 0)
 """time stamp of every entry"""
 
@@ -55,14 +54,12 @@ def check_results(results: Path, expected: Sequence[ExpectedSequence]) -> list[s
 
     Further files are ignored.
     """
-    problems, missing = list[str](), dict[str, list[str]]()
-    for item, stem in _iterate_frames(expected, "checking"):
-        path = results / item.name / f"{stem}.png"
-        if not path.is_file():
-            missing.setdefault(item.name, []).append(str(path))
-        elif problem := find_mask_problem(path.read_bytes(), item):
-            problems.append(f"{path}: {problem}")
-    return problems + _describe_missing(missing)
+    return _check_masks(
+        expected,
+        lambda item, stem: str(results / item.name / f"{stem}.png"),
+        lambda name: Path(name).is_file(),
+        lambda name: Path(name).read_bytes(),
+    )
 
 
 def write_archive(
@@ -74,28 +71,28 @@ def write_archive(
         results: folder of results; files that are not expected are skipped.
         output: path of the zip.
         folder: folder around the sequences in the archive; "" for its root.
-
-    Raises:
-        InputError: the archive cannot be written.
     """
-    with open_archive(output) as archive:
-        for item, stem in _iterate_frames(expected, "packing"):
-            content = (results / item.name / f"{stem}.png").read_bytes()
-            write_entry(archive, _entry_name(folder, item, stem), set_standard_palette(content))
+    write_zip(
+        output,
+        (
+            (
+                _entry_name(folder, item, stem),
+                set_standard_palette((results / item.name / f"{stem}.png").read_bytes()),
+            )
+            for item, stem in _iterate_frames(expected, "packing")
+        ),
+    )
 
 
-@contextmanager
-def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Yield a new zip, which gets its name when the block ends; raises `InputError` if it cannot be written."""
+def write_zip(
+    path: Path, entries: Iterable[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED
+) -> None:
+    """Write a zip of names and contents, with a fixed time, so that the same results give the same archive."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        yield archive
-
-
-def write_entry(archive: zipfile.ZipFile, name: str, content: bytes, *, compress: bool = False) -> None:
-    """Write one file with a fixed time, so that the same results give the same archive."""
-    entry = zipfile.ZipInfo(name, DATE)
-    entry.external_attr = 0o644 << 16  # readable where the server unpacks it
-    archive.writestr(entry, content, zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED)
+        for name, content in entries:
+            entry = zipfile.ZipInfo(name, DATE)
+            entry.external_attr = 0o644 << 16  # readable where the server unpacks it
+            archive.writestr(entry, content, compression)
 
 
 def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: str = "") -> list[str]:
@@ -109,40 +106,44 @@ def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: s
             return [f"no entry has an expected path: {first}; expected paths like {min(expected_entries)}"]
         problems = [f"{name}: unexpected" for name in sorted(counts.keys() - expected_entries)]
         problems += [f"{name}: duplicate entry" for name in sorted(expected_entries) if counts[name] > 1]
-        missing = dict[str, list[str]]()
-        for item, stem in _iterate_frames(expected, "checking"):
-            name = _entry_name(folder, item, stem)
-            if name not in counts:
-                missing.setdefault(item.name, []).append(name)
-            elif problem := _find_entry_problem(file, name, item):
-                problems.append(f"{name}: {problem}")
-        return problems + _describe_missing(missing)
+        return problems + _check_masks(expected, partial(_entry_name, folder), counts.__contains__, file.read)
 
 
-def _describe_missing(missing: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a line for the missing masks of each sequence."""
-    return [f"{names[0]}: missing ({len(names)} in all)" for names in missing.values()]
+def _check_masks(
+    expected: Sequence[ExpectedSequence],
+    name_of: Callable[[ExpectedSequence, str], str],
+    exists: Callable[[str], bool],
+    read: Callable[[str], bytes],
+) -> list[str]:
+    """Return a line for each invalid mask, and one for the missing masks of each sequence."""
+    problems, missing = list[str](), dict[str, list[str]]()
+    for item, stem in _iterate_frames(expected, "checking"):
+        name = name_of(item, stem)
+        if not exists(name):
+            missing.setdefault(item.name, []).append(name)
+            continue
+        try:
+            with reading(name, "save it again", kind="a readable PNG"):
+                require_valid_mask(read(name), item)
+        except InputError as error:
+            problems.append(str(error))
+    return problems + [f"{names[0]}: missing ({len(names)} in all)" for names in missing.values()]
 
 
-def find_mask_problem(content: bytes, item: ExpectedSequence) -> str | None:
-    """Return the problem of a mask's bytes, or None."""
-    try:
-        with decode_image(io.BytesIO(content)) as image:
-            kind, mode, (width, height) = image.format, image.mode, image.size
-            # A small file can decode to a huge image, so the size is compared first.
-            labels = np.array(image) if (height, width) == item.size else None
-    except Exception as error:  # decoders raise all kinds of errors
-        return f"not a readable PNG ({describe_error(error)})"
-    if kind != "PNG":
-        return f"a {kind} file; expected PNG"
-    if mode not in ("P", "L") or content[DEPTH_BYTE] != 8:
-        return f"mode {mode} with {content[DEPTH_BYTE]} bits; expected an 8-bit palette PNG"
-    if labels is None:
-        return f"{width}×{height}; expected {item.size[1]}×{item.size[0]}"
-    if unknown := find_unknown_ids(labels, sorted(item.ids)):
-        known = ", ".join(map(str, sorted(item.ids)))
-        return f"unknown ids {', '.join(map(str, sorted(unknown)))}; the objects are {known}"
-    return None
+def require_valid_mask(content: bytes, item: ExpectedSequence) -> None:
+    """Raise `InputError` unless the bytes are an 8-bit PNG with the sequence's size and ids."""
+    with decode_image(io.BytesIO(content)) as image:
+        kind, mode, (width, height) = image.format, image.mode, image.size
+        require(kind == "PNG", f"a {kind} file; expected PNG")
+        bits = content[DEPTH_BYTE]
+        require(
+            mode in ("P", "L") and bits == 8, f"mode {mode} with {bits} bits; expected an 8-bit palette PNG"
+        )
+        # A small file can decode to a huge image, so the size is compared first.
+        require((height, width) == item.size, f"{width}×{height}; expected {item.size[1]}×{item.size[0]}")
+        unknown = find_unknown_ids(np.array(image), sorted(item.ids))
+    ids, known = (", ".join(map(str, sorted(found))) for found in (unknown, item.ids))
+    require(not unknown, f"unknown ids {ids}; the objects are {known}")
 
 
 def set_standard_palette(content: bytes) -> bytes:
@@ -170,13 +171,3 @@ def _iterate_frames(
 
 def _entry_name(folder: str, item: ExpectedSequence, stem: str) -> str:
     return "/".join(filter(None, (folder, item.name, f"{stem}.png")))
-
-
-def _find_entry_problem(file: zipfile.ZipFile, name: str, item: ExpectedSequence) -> str | None:
-    size, max_size = file.getinfo(name).file_size, MAX_EXTRA_BYTES + 2 * item.size[0] * item.size[1]
-    if size > max_size:
-        return f"{size} bytes; the limit is {max_size}"
-    try:
-        return find_mask_problem(file.read(name), item)
-    except Exception as error:  # every kind of compression raises other errors
-        return f"cannot be unpacked ({describe_error(error)})"

@@ -22,9 +22,6 @@ def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, a
     Args:
         results: folder with ``<sequence>/<frame>.png`` for annotated frames.
         annotations: file of the split.
-
-    Raises:
-        InputError: a result is missing, not a mask, or of another size.
     """
     tree, entries, count = read_json(annotations), [], 0
     for entry, sequence in _select_sequences(tree, annotations, {video.name for video in videos}):

@@ -1,8 +1,9 @@
-"""VISOR's JSON of polygons (github.com/epic-kitchens/C6-SemiVOS), on images of 854×480, in a zip without folders."""
+"""VISOR's JSON of polygons (github.com/epic-kitchens/C6-SemiVOS), in a zip without folders."""
 
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,17 @@ import cv2
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import find_unknown_ids
-from aotlab.evaluation.submit.archive import open_archive, write_entry
+from aotlab.evaluation.submit.archive import expect_sequence, write_zip
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading
 
-SIZE = (480, 854)
-"""(height, width) of the masks"""
 INFO = {
     "Dataset Name": "VISOR",
     "Challenge": "semi_supervised_vos",
     "Version": "0.1",
-    "Resolution": f"{SIZE[1]}x{SIZE[0]}",
+    "Resolution": "854x480",
     "URL": "https://epic-kitchens.github.io/VISOR",
 }
 """head of a submission"""
@@ -33,28 +32,24 @@ def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, name
     """Write the zip with ``<split>.json``; return the number of masks in it, without empty ones.
 
     Args:
-        results: folder with ``<sequence>/<frame>.png``, ids of 854×480 pixels.
+        results: folder with ``<sequence>/<frame>.png``, ids.
         names: ``<split>_data_mapping.json`` of the conversion, with the names of objects.
         split: train, val or val_unseen.
-
-    Raises:
-        InputError: the names cannot be read, or a result is missing, not a mask, of another size, or has an unnamed id.
     """
     known = read_object_names(names)
     entries = []
     for video in videos:
-        objects = known.get(video.name, {})
+        objects, size = known.get(video.name, {}), expect_sequence(video).size
         for stem in video.results:
             path = results / video.name / f"{stem}.png"
-            entries.append(_make_entry(video.name, stem, read_mask(path, size=SIZE), objects, path))
+            entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
     text = json.dumps({"info": INFO, "video_annotations": entries})
-    with open_archive(output) as archive:
-        write_entry(archive, f"{split}.json", text.encode(), compress=True)
+    write_zip(output, [(f"{split}.json", text.encode())], zipfile.ZIP_DEFLATED)
     return sum(len(entry["annotations"]) for entry in entries)
 
 
 def read_object_names(path: Path) -> dict[str, dict[int, str]]:
-    """Return the names of objects by sequence and id; raises `InputError` for another kind of file."""
+    """Return the names of objects by sequence and id."""
     with reading(path):
         return {
             str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}

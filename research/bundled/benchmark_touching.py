@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.engine.tracking.tracker import Tracker
@@ -23,22 +23,28 @@ from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.progress import progress_bar
-from research.bundled.calibration import expected_calibration_error, fit_temperature, softmax_with_temperature
 from research.bundled.identity_switches import IdentitySwitches, count_switches
 from research.bundled.touching_clips import (
+    HELD_OUT_PART,
     Cutout,
     cut_out_object,
     draw_cutouts,
     match_colors,
-    open_images,
+    open_static_part,
     paste_touching,
 )
-from research.program import run_program
 
 PIXELS_PER_FRAME = 400
-"""pixels of each frame that calibration is measured on"""
-
+"""number of pixels of each frame on which calibration is measured"""
+FRAMES, SIDE = 12, 321
+"""number of frames of a clip, and their side in pixels"""
+NUM_BINS = 15
+"""number of bins of the calibration error"""
+TEMPERATURES = np.geomspace(0.25, 8, 241)
+"""temperatures that `fit_temperature` tries"""
 PEOPLE = ("CCP", "PennFudan")
 """sets of images of people"""
 
@@ -55,29 +61,45 @@ class PixelSample:
     def error(self, temperature: float) -> float:
         """Return the expected calibration error at a temperature."""
         chosen = self.logits.argmax(1)
-        own = softmax_with_temperature(self.logits, temperature)[np.arange(len(chosen)), chosen]
-        return expected_calibration_error(own, chosen == self.truth)
+        probability = softmax_with_temperature(self.logits, temperature)[np.arange(len(chosen)), chosen]
+        return expected_calibration_error(probability, chosen == self.truth)
 
 
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = ArgumentParser(description="Count identity switches on composed clips of touching objects.")
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder that holds static/")
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"
-    )
-    for option, default, text in (
-        ("--clips", 24, "number of clips"),
-        ("--frames", 12, "frames of a clip"),
-        ("--size", 321, "side of a frame in pixels"),
-        ("--seed", 1, "of all that is drawn"),
-    ):
-        parser.add_argument(option, type=int, default=default, metavar="N", help=text)
-    parser.add_argument("--people", action="store_true", help="two people in every clip, and no other object")
-    parser.add_argument(
-        "--calibrate", type=Path, metavar="FILE", help="write the checkpoint with the fitted temperature"
-    )
-    return parser.parse_args(argv)
+def expected_calibration_error(probability: np.ndarray, right: np.ndarray) -> float:
+    """Return the mean difference of probability and share of right pixels over equal bins, weighted by their pixels.
+
+    Source: Guo et al. 2017.
+
+    Args:
+        probability: N floats in 0 to 1, of the chosen class.
+        right: N bools, whether it was right.
+    """
+    which = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
+    counts = np.bincount(which, minlength=NUM_BINS)
+    gaps = np.bincount(which, probability - right, NUM_BINS)
+    return float(np.abs(gaps).sum() / max(1, counts.sum()))
+
+
+def softmax_with_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Return the softmax of N×C logits divided by a temperature; logits may be -inf."""
+    scaled = logits / temperature
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
+    """Return the temperature of the least cross-entropy.
+
+    Args:
+        logits: N×C floats; classes that a pixel does not have are -inf.
+        truth: N integers, the right class.
+    """
+
+    def entropy(temperature: float) -> float:
+        probability = softmax_with_temperature(logits, temperature)[np.arange(len(truth)), truth]
+        return float(-np.log(np.clip(probability, 1e-7, 1)).mean())
+
+    return float(min(TEMPERATURES, key=entropy))
 
 
 def calibrate(sample: list[PixelSample], stored: float) -> float:
@@ -89,16 +111,6 @@ def calibrate(sample: list[PixelSample], stored: float) -> float:
         f"{tested.error(stored):.2%}, with the fitted {temperature:.3f} {tested.error(temperature):.2%}"
     )
     return temperature
-
-
-def list_held_out_images(data: Path) -> ImageSet:
-    """Return the images of ``static`` that the recipes here keep out of training."""
-    return list_images(data, part=0)
-
-
-def list_images(data: Path, part: int) -> ImageSet:
-    """Return a part, see `compute_part`, of the images of ``static``."""
-    return open_images(data / "static", SourceConfig("static", kind="static", balance=0.5), part)
 
 
 def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
@@ -170,28 +182,34 @@ def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSam
 
 
 def concatenate(parts: list[PixelSample]) -> PixelSample:
-    """Pixels of several clips."""
-    most = max(part.logits.shape[1] for part in parts)
+    """Return the pixels of several clips."""
+    num_channels = max(part.logits.shape[1] for part in parts)
     wide = [
-        np.pad(part.logits, ((0, 0), (0, most - part.logits.shape[1])), constant_values=-np.inf)
+        np.pad(part.logits, ((0, 0), (0, num_channels - part.logits.shape[1])), constant_values=-np.inf)
         for part in parts
     ]
     return PixelSample(np.concatenate(wide), np.concatenate([part.truth for part in parts]))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Track all clips; print scores, switches and calibration."""
-    args = parse(argv)
-    path = args.checkpoint or BUNDLED_CHECKPOINT
-    model, config = load_checkpoint(path)
+@command(
+    "python -m research.bundled.benchmark_touching", "Count identity switches on clips of touching objects."
+)
+@click.argument("data", type=Folder, metavar="DATA", help="folder that has static/")
+@option("--checkpoint", type=File, default=BUNDLED_CHECKPOINT, help="weights (default: the bundled model)")
+@option("--clips", type=PositiveInt, default=24, help="number of clips")
+@option("--seed", type=NonNegativeInt, default=1, help="seed of the clips")
+@option("--people", is_flag=True, help="clips of two people and no other object")
+@option("--calibrate", "output", type=File, help="write the checkpoint with the fitted temperature")
+def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, output: Path | None) -> int:
+    """Track all clips; print scores, switches and calibration; returns the exit code."""
+    model, config = load_checkpoint(checkpoint)
     tracker = Tracker(model, config)
-    images = list_held_out_images(args.data)
+    images = open_static_part(data, HELD_OUT_PART)
+    compose = compose_people_clip if people else compose_touching_clip
     scores, counted, sample = {}, [], []
-    with progress_bar(args.clips, unit="clip") as bar:
-        for number in range(args.clips):
-            rng = np.random.default_rng([args.seed, number])
-            compose = compose_people_clip if args.people else compose_touching_clip
-            clip = compose(images, rng, args.frames, args.size)
+    with progress_bar(clips, unit="clip") as bar:
+        for number in range(clips):
+            clip = compose(images, np.random.default_rng([seed, number]), FRAMES, SIDE)
             found, pixels = track_clip(tracker, clip)
             scores[f"{number} {clip.names[0]}"] = score_labels(list(clip.labels), found)
             counted.append(count_switches(clip.labels[1:], found[1:]))
@@ -206,11 +224,12 @@ def main(argv: list[str] | None = None) -> int:
         f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
     )
     temperature = calibrate(sample, config.confidence_temperature)
-    if args.calibrate is not None:
+    if output is not None:
         calibrated = replace(config, confidence_temperature=round(temperature, 3))
-        save_checkpoint(args.calibrate, load_checkpoint(path)[0], calibrated, half=True, card=read_card(path))
+        card = read_card(checkpoint)
+        save_checkpoint(output, load_checkpoint(checkpoint)[0], calibrated, half=True, card=card)
     return 0
 
 
 if __name__ == "__main__":
-    run_program(main)
+    sys.exit(main())

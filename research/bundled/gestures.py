@@ -8,24 +8,26 @@ A click, a drag and a key count one each. The person judges masks by the given o
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
-from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 
 from aotlab import TrackerOptions
 from aotlab.media.masks import is_void, list_ids, read_mask
 from aotlab.sdk import load_segmenter
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.types import Folder, PositiveInt, option
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document.painting import draw_polygon
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.tracking.models import TrackerLoader
 from research.bundled.clicks import jaccard
 from research.bundled.scripted_page import Page
-from research.program import run_program
 
 GOOD_IOU, DOUBTFUL_IOU = 0.92, 0.85
 """J at which a person leaves an object, and below which a frame looks wrong"""
@@ -33,6 +35,8 @@ MIN_ERROR_AREA = 0.03
 """smallest error that is corrected, relative to the object's area"""
 HAND_DEVIATION = 0.7
 """standard deviation of a drawn line in pixels"""
+TARGET = 0.9
+"""mean J at which the person stops"""
 MAX_TRIES = 5
 """corrections of an object on one frame before the person leaves it"""
 
@@ -53,22 +57,22 @@ class Person:
         self.trust = {"box": 2, "click": 2}
         """successes less failures of the tools that suggest masks"""
 
-    def annotate(self, most: int, target: float) -> Iterator[tuple[int, float]]:
+    def annotate(self, max_gestures: int, target: float) -> Iterator[tuple[int, float]]:
         """Yield (gestures, mean J) after each step, until the mean J or the number of gestures is reached."""
         page = self.page
         for object_id in self.ids:
             page.drag_box(self.truth[0] == object_id, new=True)
             self.ids[object_id] = page.chosen or 0
-        self.correct_frame(most)
+        self.correct_frame(max_gestures)
         page.perform("track", "key", direction="forward")
         page.wait_until_idle()
         seen = {0}
         yield page.total, (mean := self.mean_score())
-        while page.total < most and mean < target and len(seen) < len(self.truth):
+        while page.total < max_gestures and mean < target and len(seen) < len(self.truth):
             frame, object_id = self.find_worst(seen)
             seen.add(frame)
             page.go_to(frame, self.ids[object_id])
-            self.correct_frame(most)
+            self.correct_frame(max_gestures)
             page.wait_until_idle()
             yield page.total, (mean := self.mean_score())
 
@@ -99,17 +103,17 @@ class Person:
         ]
         return min(rest, key=lambda place: self.score(*place))
 
-    def correct_frame(self, most: int) -> None:
+    def correct_frame(self, max_gestures: int) -> None:
         """Correct the objects of the shown frame, each until it looks right or the person gives up."""
         page = self.page
         for object_id, page_id in self.ids.items():
-            if page.total < most and self.score(page.frame, object_id) < GOOD_IOU:
+            if page.total < max_gestures and self.score(page.frame, object_id) < GOOD_IOU:
                 page.choose_object(page_id)
                 if page.frame and self.score(page.frame, object_id) < DOUBTFUL_IOU:
                     self.redraw_box(object_id)
             for _ in range(MAX_TRIES):
                 if (
-                    page.total >= most
+                    page.total >= max_gestures
                     or self.score(page.frame, object_id) >= GOOD_IOU
                     or not self.correct_object(object_id)
                 ):
@@ -206,40 +210,31 @@ def _find_center(region: np.ndarray) -> tuple[float, float]:
     return float(x) + 0.5, float(y) + 0.5
 
 
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = ArgumentParser(description="Count the gestures of a scripted person on the studio's page.")
-    parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of images")
-    parser.add_argument("masks", type=Path, metavar="MASKS", help="folder of PNGs with the same stems")
-    parser.add_argument("--frames", type=int, default=40, help="frames of the clip (default: 40)")
-    parser.add_argument("--most", type=int, default=150, help="gestures at which to stop (default: 150)")
-    parser.add_argument("--target", type=float, default=0.9, help="mean J at which to stop (default: 0.9)")
-    return parser.parse_args(argv)
-
-
-def annotate(args: Namespace) -> None:
-    """Annotate a clip and print J by gestures."""
+@command(
+    "python -m research.bundled.gestures", "Count the gestures of a scripted person on the studio's page."
+)
+@click.argument("images", type=Folder, metavar="IMAGES", help="folder of images")
+@click.argument("masks", type=Folder, metavar="MASKS", help="folder of PNGs with the same stems")
+@option("--frames", type=PositiveInt, default=40, help="frames of the video")
+@option("--max-gestures", type=PositiveInt, default=150, help="gestures after which to stop")
+def main(*, images: Path, masks: Path, frames: int, max_gestures: int) -> int:
+    """Annotate a video and print J by gestures; returns the exit code."""
     with tempfile.TemporaryDirectory() as folder:
         clip, truth = Path(folder) / "clip", []
         clip.mkdir()
-        for image in sorted(args.images.iterdir())[: args.frames]:
+        for image in sorted(images.iterdir())[:frames]:
             shutil.copy(image, clip)
-            labels = read_mask(args.masks / f"{image.stem}.png")
+            labels = read_mask(masks / f"{image.stem}.png")
             truth.append(np.where(is_void(labels), np.uint8(not list_ids(labels)), labels))
         session = open_session(str(clip), TrackerLoader(TrackerOptions()), load_segmenter())
         page = Page(session)
-        for gestures, score in Person(page, truth).annotate(args.most, args.target):
+        for gestures, score in Person(page, truth).annotate(max_gestures, TARGET):
             print(f"{gestures:4} gestures  mean J {score:.3f}", flush=True)
         kinds = ", ".join(f"{count} {kind}s" for kind, count in page.gestures.items())
-        print(f"{args.images.name}: {len(truth)} frames, {page.total} gestures ({kinds}), mean J {score:.3f}")
+        print(f"{images.name}: {len(truth)} frames, {page.total} gestures ({kinds}), mean J {score:.3f}")
         session.close()
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Print J by gestures; return the exit code."""
-    annotate(parse(argv))
     return 0
 
 
 if __name__ == "__main__":
-    run_program(main)
+    sys.exit(main())

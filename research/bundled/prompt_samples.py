@@ -17,8 +17,7 @@ from aotlab.dataloaders.training.augment import (
     random_gray_and_blur,
     warp_affine,
 )
-from aotlab.dataloaders.training.clips import relabel
-from aotlab.dataloaders.training.mixture import compose_clips
+from aotlab.dataloaders.training.clips import compose_clips, relabel
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
@@ -62,11 +61,7 @@ class Sample:
 def list_images(
     root: Path, sources: Sequence[PromptSource], *, held_out: bool = False
 ) -> list[AnnotatedImage]:
-    """List the images of all sources; one in 20, by the checksum of its name, is held out of training.
-
-    Raises:
-        InputError: a source without images or list.
-    """
+    """List the images of all sources; one in 20, by the checksum of its name, is held out of training."""
     found = []
     for source in sources:
         base = root / source.path

@@ -69,6 +69,6 @@ class PromptTraining:
 
 
 def load_prompt_training(path: Path = DEFAULT_RECIPE, overrides: Sequence[str] = ()) -> PromptTraining:
-    """Read a recipe file, with ``key=value`` overrides; raises `InputError` for unreadable, unknown or bad settings."""
+    """Read a recipe file, with ``key=value`` overrides."""
     tree = parse_yaml(read_text(path, "give a recipe"), str(path))
     return build_config(tree, str(path), PromptTraining, overrides=overrides)

@@ -79,8 +79,8 @@ def draw_pixel(depth: np.ndarray, rng: np.random.Generator, *, exact: float = 0.
     top = float(depth.max())
     if top <= 0:
         return None
-    least = top if rng.random() < exact else top * rng.uniform(0.25, 0.8)
-    rows, columns = np.nonzero(depth >= least)
+    min_depth = top if rng.random() < exact else top * rng.uniform(0.25, 0.8)
+    rows, columns = np.nonzero(depth >= min_depth)
     chosen = rng.integers(len(rows))
     return int(rows[chosen]), int(columns[chosen])
 

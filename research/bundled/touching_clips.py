@@ -15,8 +15,7 @@ from numpy.random import Generator
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training import sets
 from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, flip_horizontally
-from aotlab.dataloaders.training.clips import Clip, relabel
-from aotlab.dataloaders.training.mixture import EDGE_BLUR, Motion
+from aotlab.dataloaders.training.clips import EDGE_BLUR, Clip, Motion, relabel
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.masks import VOID
 
@@ -27,7 +26,9 @@ MIN_VISIBLE = 0.35
 MIN_CUTOUT_PIXELS = 400
 """number of pixels of the smallest object that is cut out"""
 PARTS = 20
-"""number of parts that all images are divided into; part 0 is held out"""
+"""number of parts that all images are divided into"""
+HELD_OUT_PART = 0
+"""part that no recipe here trains on"""
 MIN_CONNECTED_SHARE = 0.9
 """share of all labeled pixels in one connected part from which an image's objects may be parts of one body"""
 
@@ -93,35 +94,33 @@ def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
 
     Returns:
         An empty list if the image has no object that is large enough.
-
-    Raises:
-        InputError: an image is not readable.
     """
-    own, alike = source.images[index], source.images
+    image_file, same_folder = source.images[index], source.images
     for indices in source.folders.values():
         if index in indices:
-            alike = source.images[indices.start : indices.stop]
-    first = cut_out_object(*own.read(), rng)
+            same_folder = source.images[indices.start : indices.stop]
+    first = cut_out_object(*image_file.read(), rng)
     if first is None:
         return []
-    found = [first]
+    cutouts = [first]
     for _ in range(2 if rng.random() < 0.3 else 1):
         kind = rng.random()
-        image, mask = (own if kind < 0.4 else alike[int(rng.integers(len(alike)))]).read()
+        other = image_file if kind < 0.4 else same_folder[int(rng.integers(len(same_folder)))]
+        image, mask = other.read()
         cutout = (first if kind < 0.2 else cut_out_object(image, mask, rng)) or first
         cutout = Cutout(*flip_horizontally(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
-        found.append(match_colors(cutout, first, rng.uniform(0.4, 1.0)))
-    return [found[number] for number in rng.permutation(len(found))]
+        cutouts.append(match_colors(cutout, first, rng.uniform(0.4, 1.0)))
+    return [cutouts[number] for number in rng.permutation(len(cutouts))]
 
 
 def match_colors(cutout: Cutout, other: Cutout, share: float) -> Cutout:
     """Move mean and deviation of the object's colors (CIELAB) by ``share`` of the way to another's."""
     inside, reference = cutout.mask > 0, other.mask > 0
-    own = cv2.cvtColor(cutout.image, cv2.COLOR_RGB2LAB).astype(np.float32)
-    wanted = cv2.cvtColor(other.image, cv2.COLOR_RGB2LAB)[reference].astype(np.float32)
-    mean, deviation = own[inside].mean(0), own[inside].std(0) + 1
-    scaled = (own - mean) * ((wanted.std(0) + 1) / deviation) ** share
-    moved = scaled + mean + share * (wanted.mean(0) - mean)
+    colors = cv2.cvtColor(cutout.image, cv2.COLOR_RGB2LAB).astype(np.float32)
+    target = cv2.cvtColor(other.image, cv2.COLOR_RGB2LAB)[reference].astype(np.float32)
+    mean, deviation = colors[inside].mean(0), colors[inside].std(0) + 1
+    scaled = (colors - mean) * ((target.std(0) + 1) / deviation) ** share
+    moved = scaled + mean + share * (target.mean(0) - mean)
     image = cv2.cvtColor(np.clip(moved, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
     return Cutout(image, cutout.mask)
 
@@ -229,11 +228,11 @@ def compute_part(image: Path) -> int:
 
 
 def is_held_out(image: Path) -> bool:
-    """Return whether an image belongs to part 0, that no recipe here trains on."""
-    return compute_part(image) == 0
+    """Return whether an image is held out of training."""
+    return compute_part(image) == HELD_OUT_PART
 
 
-def open_images(folder: Path, source: SourceConfig, part: int) -> ImageSet:
-    """Find the images of a ``static`` folder that belong to a part."""
-    images = [image for image in sets.open_static(folder, source).images if compute_part(image.image) == part]
-    return ImageSet(tuple(images), source.balance)
+def open_static_part(data: Path, part: int) -> ImageSet:
+    """Return the images of ``data/static`` that belong to a part."""
+    images = sets.open_static(data / "static", SourceConfig("static", kind="static")).images
+    return ImageSet(tuple(image for image in images if compute_part(image.image) == part), balance=0.5)

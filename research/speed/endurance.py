@@ -1,7 +1,7 @@
 """Time and memory of a tracker on a very long video, each memory policy in a separate process.
 
 python -m research.speed.endurance clip.mp4 --frames 3000 --compare first_frame --compare every_nth \
-    --compare bounded_fifo,memory.frames=9 --size 320x180 --masks first.png --plot endurance.png
+    --compare bounded_fifo,memory.frames=9 --size 320x180 --plot endurance.png
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ import numpy as np
 from aotlab.configs.schema import POLICIES
 from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import checkpoint_option, config_option, device, settings
-from aotlab.tools.cli.types import Bytes, ExistingPath, File, PositiveInt, Size, option
+from aotlab.tools.cli.options import checkpoint_option, device, settings
+from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, Size, option
 from aotlab.utils.files import atomic_path, require_output
 from aotlab.utils.progress import progress_bar
 
@@ -38,6 +37,8 @@ STATM = Path("/proc/self/statm")
 """Linux's file of a process's memory"""
 WINDOW = 200
 """frames of the two windows that are compared: the second of the video, after memory has filled, and the last"""
+CLIP_FRAMES = 250
+"""largest number of frames of the video; they are held in memory"""
 MIB = 2**20
 TABLE_HEADER = (
     "policy", "frames", "ms, first", "last", "ratio", "resident MiB, first", "last", "ratio", "bank MiB", "frames kept",
@@ -64,17 +65,12 @@ class Trial:
     policy: str
     """name and settings, as in --compare"""
     checkpoint: Path
-    config: str | None
     overrides: tuple[str, ...]
     device: str
     clip: Sequence[np.ndarray]
-    """frames H×W×3 uint8, played forward and backward"""
-    mask: np.ndarray
-    """H×W object ids of the first frame"""
+    """frames H×W×3 uint8, played forward and backward; an object fills the middle of the first one"""
     frames: int
     """number of frames to track"""
-    stop_above: int | None
-    """bytes of resident memory after which the trial ends; None: unlimited"""
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -83,22 +79,10 @@ class Trial:
         return (*self.overrides, f"memory.policy={name}", *policy_settings)
 
 
-def load_clip(
-    video: Path, masks: Path | None, size: tuple[int, int] | None, frames: int
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return frames and the first one's mask, in a size (width, height); raises InputError if they are unusable."""
-    source = open_frames(video)
-    if masks is None:
-        height, width = source.size
-        mask: np.ndarray = np.zeros(source.size, np.uint8)
-        mask[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)] = 1
-    else:
-        mask = read_mask(masks, size=source.size)
-    clip = list(islice(source, frames))
-    if size is not None:
-        clip = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip]
-        mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
-    return clip, mask
+def load_clip(video: Path, size: tuple[int, int] | None) -> list[np.ndarray]:
+    """Return the first frames of a video, in a size (width, height)."""
+    clip = list(islice(open_frames(video), CLIP_FRAMES))
+    return [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip] if size else clip
 
 
 def run_in_process(trial: Trial) -> list[Sample]:
@@ -114,25 +98,23 @@ def run_in_process(trial: Trial) -> list[Sample]:
 def run_trial(trial: Trial) -> list[Sample]:
     """Track the clip forward and backward; reads, writes and keeps nothing else meanwhile."""
     tracker = Tracker.from_pretrained(
-        trial.checkpoint, config=trial.config, overrides=trial.settings, device=trial.device, protocol="published"
-    )  # fmt: skip
+        trial.checkpoint, overrides=trial.settings, device=trial.device, protocol="published"
+    )
+    height, width = trial.clip[0].shape[:2]
+    box = np.zeros((height, width), np.uint8)
+    box[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)] = 1
     samples: list[Sample] = []
     with progress_bar(trial.frames, title=trial.policy, unit="frame") as bar:
         for index in range(trial.frames):
-            frame, mask = (
-                trial.clip[reflect_index(index, len(trial.clip))],
-                trial.mask if index == 0 else None,
-            )
+            frame = trial.clip[reflect_index(index, len(trial.clip))]
             begin = time.perf_counter()
-            tracker.step(frame, mask).labels  # noqa: B018  waits for a GPU
+            tracker.step(frame, box if index == 0 else None).labels  # noqa: B018  waits for a GPU
             seconds = time.perf_counter() - begin
             banks = [group.memory for group in tracker.video.groups]
             stored = [x for bank in banks for block in bank.read() for x in block.long]
             size, kept = sum(x.untyped_storage().nbytes() for x in stored), max(map(len, banks))
             samples.append(Sample(seconds, read_resident_bytes(), size, kept))
             bar.update()
-            if trial.stop_above is not None and samples[-1].resident > trial.stop_above:
-                break
     return samples
 
 
@@ -193,15 +175,7 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
 @click.argument("video", metavar="VIDEO", type=ExistingPath, help="video file or folder of frames")
 @settings
 @option("--frames", type=PositiveInt, default=3000, help="of the long video")
-@option(
-    "--clip-frames",
-    type=PositiveInt,
-    default=250,
-    metavar="N",
-    help="frames that are held in memory and played forward and backward",
-)
 @option("--size", type=Size, help="WIDTHxHEIGHT to resize frames to (default: their own)")
-@option("--masks", type=ExistingPath, help="first mask (default: a box in the middle)")
 @option(
     "--compare",
     multiple=True,
@@ -209,9 +183,7 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
     metavar="POLICY[,key=value...]",
     help=f"{', '.join(POLICIES)}; repeat it for several (default: all but every_nth)",
 )
-@option("--stop-above", type=Bytes, help="memory at which a trial ends, such as 8GB")
 @checkpoint_option()
-@config_option()
 @device
 @option("--plot", type=File, help="plot to write; also PDF or SVG")
 def main(
@@ -219,27 +191,19 @@ def main(
     overrides: tuple[str, ...],
     *,
     frames: int,
-    clip_frames: int,
     size: tuple[int, int] | None,
-    masks: Path | None,
     compare: tuple[str, ...],
-    stop_above: int | None,
     checkpoint: Path,
-    config: str | None,
     device: str,
     plot: Path | None,
 ) -> int:
     """Run all policies and print a table; returns the exit code, 1 if a process died."""
     if plot is not None:
         require_output(plot, ".png", ".pdf", ".svg")
-    read_resident_bytes()
-    clip, mask = load_clip(video, masks, size, clip_frames)
-    trials = [
-        Trial(policy, checkpoint, config, overrides, device, clip, mask, frames, stop_above)
-        for policy in dict.fromkeys(compare)
-    ]
+    clip = load_clip(video, size)
+    trials = [Trial(policy, checkpoint, overrides, device, clip, frames) for policy in dict.fromkeys(compare)]
     for trial in trials:  # a wrong setting is an error before the first trial runs
-        read_settings(trial.checkpoint, config=trial.config, overrides=trial.settings)
+        read_settings(trial.checkpoint, overrides=trial.settings)
     results = {trial.policy: run_in_process(trial) for trial in trials}
     if plot is not None:
         plot_samples(results, plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {frames} frames")

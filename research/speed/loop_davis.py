@@ -37,9 +37,6 @@ def loop_davis(
 
     Returns:
         Frames of each sequence.
-
-    Raises:
-        InputError: DAVIS cannot be read or lacks labels, or ``output`` exists.
     """
     require_new_output(output, force=False)
     lengths, links = {}, {}

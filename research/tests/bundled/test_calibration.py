@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from research.bundled.calibration import expected_calibration_error, fit_temperature, softmax_with_temperature
+from research.bundled.benchmark_touching import (
+    expected_calibration_error,
+    fit_temperature,
+    softmax_with_temperature,
+)
 
 
 def test_calibration_error_is_the_probability_gap():

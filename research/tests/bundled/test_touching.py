@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.sets import ImageSet
 from research.bundled.benchmark_touching import compose_people_clip
@@ -18,7 +17,7 @@ from research.bundled.touching_clips import (
     draw_cutouts,
     draw_joints,
     match_colors,
-    open_images,
+    open_static_part,
     paste_touching,
 )
 from tests.dataloaders.training.in_memory import rng, write_videos
@@ -129,10 +128,9 @@ def test_cutouts_come_from_the_same_folder():
 
 
 def test_parts_divide_all_images(tmp_path):
-    write_videos(tmp_path, "a", frames=60, size=(64, 64))
-    source = SourceConfig(".", kind="static", balance=0.5)
+    write_videos(tmp_path / "static", "a", frames=60, size=(64, 64))
     parts = [
-        {image.name for image in open_images(tmp_path, source, part).images}
-        for part in {compute_part(path) for path in tmp_path.glob("JPEGImages/*/*")}
+        {image.name for image in open_static_part(tmp_path, part).images}
+        for part in {compute_part(path) for path in tmp_path.glob("static/JPEGImages/*/*")}
     ]
     assert sum(map(len, parts)) == len(set().union(*parts)) == 60

@@ -1,14 +1,12 @@
 """Time and memory of very long videos."""
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.masks import write_mask
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from research.speed import endurance
 from research.speed.endurance import MIB, Sample, Trial, compare_windows, format_table, main, run_trial
-from tests.engine.small_model import build, clip, stripes
+from tests.engine.small_model import build, clip
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +15,10 @@ def trial(tmp_path_factory):
     checkpoint = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
     save_checkpoint(checkpoint, *build())
 
-    def make(policy="first_frame", frames=17, stop_above=None):
+    def make(policy="first_frame", frames=17):
         bounded = () if policy in ("first_frame", "every_nth") else ("memory.frames=4",)
         text = ",".join([policy, "memory.every=2", *bounded])
-        return Trial(text, checkpoint, None, (), "cpu", list(clip(4)), stripes([1, 2]), frames, stop_above)
+        return Trial(text, checkpoint, (), "cpu", list(clip(4)), frames)
 
     return make
 
@@ -35,10 +33,9 @@ def test_bounded_memory_is_flat_after_it_has_filled(trial, policy):
     assert len({sample.bank for sample in samples[6:]}) == 1
 
 
-def test_unbounded_memory_grows_until_the_limit(trial):
+def test_unbounded_memory_grows(trial):
     samples = run_trial(trial("every_nth"))
     assert [sample.kept for sample in samples] == [1 + index // 2 for index in range(17)]
-    assert len(run_trial(trial(stop_above=2**20))) == 1
 
 
 def make_samples(count, growth=0.0):
@@ -74,19 +71,13 @@ def test_each_policy_runs_and_is_in_table(monkeypatch, tmp_path, capsys):
     (tmp_path / "video").mkdir()
     for index in range(5):
         Image.new("RGB", (60, 40), (50 * index, 90, 40)).save(tmp_path / "video" / f"{index:05d}.png")
-    mask = np.zeros((40, 60), np.uint8)
-    mask[10:30, 10:40] = 3
-    write_mask(tmp_path / "mask.png", mask)
     compare = ["first_frame", "bounded_fifo,memory.frames=4", "every_nth"]
-    options = (
-        f"--frames 9 --clip-frames 3 --size 30x20 --masks {tmp_path}/mask.png --plot {tmp_path}/plot.png"
-    )
+    options = f"--frames 9 --size 30x20 --plot {tmp_path}/plot.png"
     policies = [word for policy in compare for word in ("--compare", policy)]
     arguments = [str(tmp_path / "video"), *options.split(), *policies, "memory.every=7"]
     assert main(arguments) == 1  # one died
-    assert [len(trial.clip) for trial in trials] == [3, 3, 3]
+    assert [len(trial.clip) for trial in trials] == [5, 5, 5]
     assert trials[0].clip[0].shape == (20, 30, 3)
-    assert np.array_equal(trials[0].mask, mask[::2, ::2])
     assert trials[1].settings == ("memory.every=7", "memory.policy=bounded_fifo", "memory.frames=4")
     text = capsys.readouterr().out
     assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == compare

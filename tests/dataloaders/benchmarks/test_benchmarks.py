@@ -82,9 +82,7 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
 
 def test_layout_of_another_data_set_is_suspected():
     sample = ROOT / "datasets" / "sample"
-    with pytest.raises(
-        InputError, match="JPEGImages: no frame, but the folder 480p, as in another data set's layout"
-    ):
+    with pytest.raises(InputError, match="JPEGImages: no frame, but the folder 480p; expected"):
         list_frames(sample / "JPEGImages")
 
 

@@ -49,7 +49,9 @@ def source(tmp_path):
 def test_zip_holds_one_file_with_all_masks(source):
     assert source.submit() == 0
     with zipfile.ZipFile(source.archive) as file:
-        assert file.namelist() == ["val.json"]
+        assert [(entry.filename, entry.compress_type) for entry in file.infolist()] == [
+            ("val.json", zipfile.ZIP_DEFLATED)
+        ]
         entries = json.loads(file.read("val.json"))["video_annotations"]
     assert [entry["image"] for entry in entries] == [
         {"image_path": f"P01_107/{stem}.png", "name": f"{stem}.png", "subsequence": NAME, "video": "P01_107"}

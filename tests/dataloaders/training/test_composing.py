@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.mixture import compose_clips
+from aotlab.dataloaders.training.clips import Clip, compose_clips
 from tests.dataloaders.training.in_memory import rng
 
 SIDE = 80

@@ -121,7 +121,7 @@ def test_invalid_balance_rejected(root):
         mixture(root, SourceConfig("videos", balance=0.5))
 
 
-def test_reader_of_a_caller_makes_the_clips(root):
+def test_reader_of_a_caller_makes_the_clips(root, monkeypatch):
     class Blank:
         def describe(self):
             return "blank frames"
@@ -134,8 +134,8 @@ def test_reader_of_a_caller_makes_the_clips(root):
             return Clip(frames, np.ones(frames.shape[:3], np.uint8), 1, (f"blank {index}",))
 
     data, source = DataConfig(root=str(root)), SourceConfig("videos", kind="blank")
-    readers = {**READERS, "blank": lambda folder, source: Blank()}
-    clips = open_mixture(data, phase(source, merge=0.0), 0, readers, max_objects=10)
+    monkeypatch.setitem(READERS, "blank", lambda folder, source: Blank())
+    clips = open_mixture(data, phase(source, merge=0.0), 0, max_objects=10)
     assert clips[0].names == ("blank 7",)
     assert describe_mixture(clips) == ["videos (blank): blank frames; 100.0 % of the draws"]
 

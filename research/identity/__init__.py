@@ -1,1 +1,0 @@
-"""Measurement of rules that keep identities apart; not installed."""
