@@ -14,7 +14,7 @@ import numpy as np
 from labelme import LabelFile
 from labelme.utils import img_arr_to_b64, shapes_to_label
 from natsort import natsorted
-from PIL import Image
+from PIL import Image, ImageOps
 
 from aotlab_runtime import InputError, Tracker
 
@@ -36,10 +36,8 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
     except Exception as error:  # the classes of labelme's errors are not public
         raise InputError(f"{path}: not a label file ({error}); save it with labelme") from error
     labeled = path.parent / str(label_file.image_path)
-    images = natsorted(
-        file for file in labeled.parent.iterdir() if file.suffix == labeled.suffix
-    )  # as labelme
     frame, objects = read_frame(labeled), {}
+    images = natsorted(labeled.parent.glob(f"*{labeled.suffix}"))  # as labelme
     mask = np.zeros(frame.shape[:2], int)
     for index, shape in enumerate(shape for shape in label_file.shapes if shape["shape_type"] in FILLED):
         key = (shape["label"], index if shape["group_id"] is None else f"group {shape['group_id']}")
@@ -67,9 +65,9 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
 
 
 def read_frame(path: Path) -> np.ndarray:
-    """Return an image H×W×3 uint8 RGB; raise `InputError` if it cannot be read."""
+    """Return an image H×W×3 uint8 RGB, rotated by its EXIF as in labelme; raise `InputError` if it cannot be read."""
     try:
-        return np.asarray(Image.open(path).convert("RGB"))
+        return np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
     except (OSError, SyntaxError) as error:  # Pillow raises both for damaged files
         raise InputError(f"{path}: not a readable image ({error}); replace or move it") from error
 

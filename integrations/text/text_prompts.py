@@ -44,11 +44,18 @@ class TextDetector:
     def from_pretrained(
         cls, name: str, texts: Sequence[str], *, device: str = "cpu", threshold: float = 0.3
     ) -> TextDetector:
-        """Load a detector from a folder or from the Hugging Face Hub."""
+        """Load a detector from a folder or from the Hugging Face Hub; raise `InputError` if there is none."""
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
-        model = AutoModelForZeroShotObjectDetection.from_pretrained(name).to(device)
-        return cls(model, AutoProcessor.from_pretrained(name), texts, threshold)
+        try:
+            model = AutoModelForZeroShotObjectDetection.from_pretrained(name).to(device)
+            processor = AutoProcessor.from_pretrained(name)
+        except (OSError, ValueError) as error:  # no such model, or one of another kind
+            reason = str(error).splitlines()[0][:200]
+            raise InputError(
+                f"{name}: not a detector of transformers ({reason}); give a folder or a name"
+            ) from error
+        return cls(model, processor, texts, threshold)
 
     @torch.inference_mode()
     def __call__(self, frame: np.ndarray) -> list[Detection]:

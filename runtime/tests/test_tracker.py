@@ -7,7 +7,9 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
 import sys
+import textwrap
 import time
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ import torch
 
 import aotlab
 import aotlab_runtime
+from aotlab import InputError
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
 from aotlab.engine.export.graphs import (
@@ -257,10 +260,21 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
     assert "\n" not in sentences[0]
 
 
-@pytest.mark.parametrize("size", [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (5,), (5, 2**16)])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "size", [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (np.inf, 2), (5,), (5, 2**16), "x", (None, 5)]
+)
 def test_bad_output_sizes_rejected(tracker, size):
     with pytest.raises(ValueError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768"):
         tracker.step(clip(1)[0], MASKS[0], size=size)
+    assert tracker.ids == ()
+
+
+@pytest.mark.parametrize("name", ["frame", "mask", "size"])
+def test_rows_of_different_lengths_rejected(tracker, name):
+    arguments = {"frame": clip(1)[0], "mask": MASKS[0], name: [[1], [1, 2]]}
+    with pytest.raises((InputError, aotlab_runtime.InputError), match=f"{name}: expected .*got"):
+        tracker.step(**arguments)
     assert tracker.ids == ()
 
 
@@ -270,8 +284,11 @@ def test_frame_of_another_size_rejected_in_a_video(tracker):
         tracker.step(np.zeros((33, 65, 3), np.uint8))
 
 
+EXCLUDED = np.zeros((HEIGHT, WIDTH), int)
+EXCLUDED[:, :12] = 7
 PROMPTS = {
     1: {"box": (5, 5, 20, 20)},
+    4: {"box": (5, 5, 20, 20), "exclude": EXCLUDED},
     2: {"points": [(40, 16), (5, 5)], "labels": [1, 0]},
     3: {"points": (30, 8)},
 }
@@ -298,6 +315,7 @@ def assert_equal_prompted_masks(pair):
         for tracker, package in zip(pair, (aotlab_runtime, aotlab), strict=True)
     ]
     assert (labels[0] == labels[1]).mean() >= 0.999
+    assert not any((found[EXCLUDED > 0] == 4).any() for found in labels)
 
 
 def test_prompted_masks_are_near_pytorch(exported):
@@ -362,7 +380,17 @@ def test_large_parts_take_less_than_two_seconds():
         ({}, "give a box"),
         ({"box": (0, 0, 1, 1)}, "at least 2 each"),
         ({"points": [(np.nan, 1)]}, "finite"),
-        ({"points": [(1, 2, 3)]}, "finite"),
+        ({"points": [(1, 2, 3)]}, r"finite numbers in pixels, got \[\(1, 2, 3\)\]"),
+        ({"points": [(1, 2), (3,)]}, r"finite numbers in pixels, got \[\(1, 2\), \(3,\)\]"),
+        ({"points": "a point"}, "finite numbers in pixels, got a point"),
+        ({"points": [(1, 1)], "labels": [[1], [0, 1]]}, "expected a label"),
+        ({"points": [(1, 1)], "labels": ["on"]}, "expected a label"),
+        ({"box": [[1, 2], 3]}, r"box \[\[1, 2\], 3\]: expected left, top, width and height"),
+        ({"box": "a box"}, "box a box: expected left, top, width and height"),
+        (
+            {"box": (5, 5, 20, 20), "exclude": np.ones((3, 3), bool)},
+            r"exclude of shape \(3, 3\) does not match",
+        ),
         ({"points": [(1, 1)], "labels": 1}, "expected a label"),
         ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
         ({"points": [(500, 1)]}, "outside the image of 49×33"),
@@ -374,7 +402,7 @@ def test_large_parts_take_less_than_two_seconds():
 )
 def test_bad_prompts_rejected(exported, prompt, message):
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(package.InputError, match=message):
             tracker.prompt(clip(1)[0], {1: package.Prompt(**prompt)})
 
 
@@ -410,13 +438,13 @@ def test_small_box_draws_a_pixel(left, top, size):
     assert np.array_equal(plane, expected[2])
 
 
-@pytest.mark.parametrize("object_id", [0, -1, 2**31])
-def test_ids_of_prompts_out_of_range_rejected(exported, object_id):
-    for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
-        tracker = tracker.fresh()
-        with pytest.raises(ValueError, match=r"prompts: .*prompts by object id from 1"):
-            tracker.step(clip(1)[0], prompts={object_id: package.Prompt(box=(5, 5, 20, 20))})
-        assert tracker.ids == ()
+@pytest.mark.parametrize(
+    "prompts", [{0: (20, 16)}, {-1: (20, 16)}, {2**31: (20, 16)}, {"1": (20, 16)}, [(20, 16)]]
+)
+def test_prompts_without_ids_rejected(tracker, prompts):
+    with pytest.raises((InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"):
+        tracker.step(clip(1)[0], prompts=prompts)
+    assert tracker.ids == ()
 
 
 def test_state_is_saved_by_numpy(exported):
@@ -438,6 +466,15 @@ DAMAGED_STATES = {
     "another export": (lambda state: change_header(state, export="other"), "another export or version"),
     "another version": (lambda state: change_header(state, version=1, groups=[{}]), "export or version"),
     "missing header": (lambda state: state.pop("header"), "not a usable one"),
+    "array of another type": (
+        lambda state: state.update({"0.memory_0_long_key": state["0.memory_0_long_key"].astype(np.float16)}),
+        "changed or damaged",
+    ),
+    "array of another shape": (
+        lambda state: state.update({"0.memory_0_short_key": state["0.memory_0_short_key"][:, 1:]}),
+        "changed or damaged",
+    ),
+    "changed frames": (lambda state: state["0.frames"]["index"].fill(9), "changed or damaged"),
     "missing array": (lambda state: state.pop("0.memory_0_long_key"), "0.memory_0_long_key"),
     "another shape": (lambda state: change_header(state, frame_shape=5), "not a usable one"),
     "another length": (lambda state: change_header(state, length="x"), "not a usable one"),
@@ -548,6 +585,18 @@ def test_runtime_imports_numpy_and_onnxruntime_only():
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             packages = {name.partition(".")[0] for name in names}
             assert packages <= {"aotlab_runtime", "numpy", "onnxruntime", *sys.stdlib_module_names}, path
+
+
+def test_runtime_tracks_where_pytorch_cannot_be_imported(exported):
+    script = f"""
+        import sys
+        sys.modules |= dict.fromkeys(("aotlab", "cv2", "PIL", "torch"))  # importing them raises ImportError
+        import numpy as np
+        from aotlab_runtime import Tracker
+        tracker, frame = Tracker.from_export({str(exported[0])!r}), np.zeros((33, 49, 3), np.uint8)
+        tracker.step(frame, np.eye(33, 49, dtype=int))
+        assert tracker.step(frame).ids == (1,)"""
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=120)
 
 
 @pytest.mark.slow

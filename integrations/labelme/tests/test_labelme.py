@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,6 +94,24 @@ def test_unreadable_image_is_named(label, tmp_path):
     (tmp_path / "1.png").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"1.png: not a readable image .*; replace or move it"):
         list(propagate(Shifted(), path))
+
+
+def test_missing_folder_of_the_labeled_image_is_named(label, tmp_path):
+    path = label(("cat", SQUARE, "polygon", None))
+    data = base64.b64encode((tmp_path / "0.png").read_bytes()).decode()
+    changes = {"imagePath": "missing/0.png", "imageData": data}
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(InputError, match=r"missing/0.png: not a readable image .*; replace or move it"):
+        list(propagate(Shifted(), path))
+
+
+def test_images_are_rotated_as_in_labelme(label, tmp_path):
+    path, rotated = label(("cat", SQUARE, "polygon", None)), Image.Exif()
+    rotated[0x0112] = 6  # orientation
+    for index in (0, 1):
+        Image.new("RGB", (20, 30)).save(tmp_path / f"{index}.png", exif=rotated)
+    written = next(propagate(Shifted(), path))
+    assert read(written)["cat", None][5, 3:11].all()
 
 
 def test_image_of_another_size_is_named(label, tmp_path):

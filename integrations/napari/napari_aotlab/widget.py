@@ -21,7 +21,7 @@ GIVEN_FRAMES = "aotlab_given_frames"
 class TrackWidget(Container):
     """Tracks from the current frame; frames tracked from before stay references, so that corrections add up."""
 
-    def __init__(self, viewer: napari.Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:  # napari recognizes this name only
         self._viewer = viewer
         self._tracker: Tracker | None = None
         self._worker: GeneratorWorker | None = None

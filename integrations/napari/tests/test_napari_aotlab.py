@@ -12,13 +12,13 @@ pytest.importorskip("napari", reason="the plug-in needs napari (pip install 'nap
 pytest.importorskip("pytestqt", reason="the tests of the plug-in need pytest-qt")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from napari_aotlab.reader import get_reader
-from napari_aotlab.widget import TrackWidget
-from npe2 import PluginManifest
+from npe2 import PluginManager, PluginManifest
 
 from aotlab import Tracker, write_mask
 from aotlab.media.synthetic_clip import draw_clip
 
 FRAMES = 6
+MANIFEST = PluginManifest.from_file(Path(__file__).parents[1] / "napari_aotlab" / "napari.yaml")
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +40,13 @@ def clip():
 
 @pytest.fixture
 def opened(make_napari_viewer, clip):
-    """A viewer with the clip and empty labels, and the widget docked in it."""
+    """A viewer with the clip and empty labels, and the widget opened in it as by the menu."""
+    if MANIFEST.name not in PluginManager.instance():
+        PluginManager.instance().register(MANIFEST)
     viewer = make_napari_viewer()
     viewer.add_image(clip[0], name="video")
     viewer.add_labels(np.zeros(clip[0].shape[:3], np.int32), name="objects")
-    widget = TrackWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Track objects")
-    return viewer, widget
+    return viewer, viewer.window.add_plugin_dock_widget(MANIFEST.name, "Track objects")[1]
 
 
 def run(widget, qtbot):
@@ -161,6 +161,5 @@ def test_mask_folder_opens_as_labels(tmp_path, clip):
 
 
 def test_manifest_names_existing_functions():
-    manifest = PluginManifest.from_file(Path(__file__).parents[1] / "napari_aotlab" / "napari.yaml")
-    manifest.validate_imports()
-    assert [widget.display_name for widget in manifest.contributions.widgets] == ["Track objects"]
+    MANIFEST.validate_imports()
+    assert [widget.display_name for widget in MANIFEST.contributions.widgets] == ["Track objects"]

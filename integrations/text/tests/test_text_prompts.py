@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from click.testing import CliRunner
 from text_prompts import Detection, TextDetector, TextTracker, find_untracked, main
 
-from aotlab import Tracker
+from aotlab import InputError, Tracker
 from aotlab.media.synthetic_clip import draw_clip
 
 TEXTS = ("a red leaf", "a blue leaf")
@@ -78,6 +78,12 @@ def test_missing_video_is_named_before_the_detector_is_loaded(tmp_path):
     result = CliRunner().invoke(main, ["missing.mp4", "--text", "a", "--output", str(tmp_path / "output")])
     assert result.exit_code == 2
     assert "Error: missing.mp4: " in result.output
+
+
+def test_folder_without_a_detector_rejected(tmp_path):
+    pytest.importorskip("transformers", reason="pip install transformers")
+    with pytest.raises(InputError, match=r"not a detector of transformers \(.*\); give a folder or a name"):
+        TextDetector.from_pretrained(str(tmp_path), TEXTS)
 
 
 def test_detector_of_transformers_runs():

@@ -32,9 +32,10 @@ VERSION = 10
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
 PROVIDERS = {
-    "cpu": "CPU", "cuda": "CUDA", "tensorrt": "Tensorrt", "coreml": "CoreML", "directml": "Dml", "openvino": "OpenVINO",
+    "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider", "directml": "DmlExecutionProvider", "openvino": "OpenVINOExecutionProvider",
 }  # fmt: skip
-"""onnxruntime's names of execution providers, without the ending ``ExecutionProvider``"""
+"""onnxruntime's names of execution providers"""
 
 
 class Graphs:
@@ -96,13 +97,10 @@ class Graphs:
 
 def find_provider(name: str) -> str:
     """Return onnxruntime's name of one of `PROVIDERS`; raise `InputError` if it is not available."""
-    names = {short: f"{provider}ExecutionProvider" for short, provider in PROVIDERS.items()}
-    available = [short for short in names if names[short] in onnxruntime.get_available_providers()]
-    require(
-        name in available,
-        f"provider {name}: not available in onnxruntime here; choose one of {', '.join(available)}",
-    )
-    return names[name]
+    available = [key for key in PROVIDERS if PROVIDERS[key] in onnxruntime.get_available_providers()]
+    choices = ", ".join(available)
+    require(name in available, f"provider {name}: not available in onnxruntime here; choose one of {choices}")
+    return PROVIDERS[name]
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -60,10 +60,12 @@ def label_components(mask: np.ndarray) -> np.ndarray:
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
             touched = {*components[y - 1, max(0, start - 1) : stop + 1].tolist()} - {0}
             roots = {find_root(number) for number in touched}
-            components[y, start:stop] = root = min(roots, default=len(parents))
-            parents += [root] * (not roots)
-            for other in roots:
-                parents[other] = root
+            if not roots:
+                roots.add(len(parents))
+                parents.append(len(parents))
+            components[y, start:stop] = min(roots)
+            for root in roots:
+                parents[root] = min(roots)
     return np.array([find_root(number) for number in range(len(parents))])[components[:-1]]
 
 

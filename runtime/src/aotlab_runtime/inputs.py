@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import index
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,8 @@ class CheckedPrompt(NamedTuple):
     """points off the object"""
     box: np.ndarray | None
     """corners (left, top) and (right, bottom) in the frame, 2×2"""
+    exclude: np.ndarray = np.array(False)
+    """pixels that the object cannot have, H×W bool, or False"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,20 +52,22 @@ class Prompt:
     """1 for a positive, 0 for a negative point; None: all are positive"""
     box: tuple[float, float, float, float] | None = None
     """box around the object: left, top, width, height"""
+    exclude: np.ndarray | None = None
+    """pixels of other objects, never part of this one, H×W bool"""
 
     def check(self, size: ImageSize) -> CheckedPrompt:
-        """Return the points, and the corners of the box cropped to a frame of (height, width)."""
+        """Return the prompt with the corners of its box, cropped to a frame of (height, width)."""
         height, width = size
-        points = np.asarray(self.points, float)
+        points = to_array(self.points, float)
         points = points.reshape(-1, 2) if points.shape == (2,) or not points.size else points
         require(
             points.ndim == 2 and points.shape[1] == 2 and np.isfinite(points).all(),
-            "prompt: points must be pairs (x, y) of finite numbers in pixels",
+            f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}",
         )
-        labels = np.ones(len(points)) if self.labels is None else np.asarray(self.labels, float)
+        labels = np.ones(len(points)) if self.labels is None else to_array(self.labels, float)
         require(
             labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
-            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {str(self.labels)[:60]}",
+            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
         )
         require(labels.any() or self.box is not None, "prompt: give a box or a point on the object")
         for x, y in points:
@@ -71,15 +75,20 @@ class Prompt:
             require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
         corners = None
         if self.box is not None:
-            box = np.asarray(self.box, float)
+            box = to_array(self.box, float)
             if box.shape == (4,) and np.isfinite(box).all():
                 corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             require(
                 corners is not None and (corners[1] - corners[0]).min() >= 2,
-                f"box {str(self.box)[:60]}: expected left, top, width and height in pixels, at least 2 each inside the "
+                f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each inside the "
                 f"image of {width}×{height}",
             )
-        return CheckedPrompt(points[labels == 1].tolist(), points[labels == 0].tolist(), corners)
+        exclude = to_array(self.exclude, bool)
+        require(
+            self.exclude is None or exclude.shape == size,
+            f"prompt: exclude of shape {exclude.shape} does not match the frame's {size}; resize it",
+        )
+        return CheckedPrompt(points[labels == 1].tolist(), points[labels == 0].tolist(), corners, exclude)
 
 
 def require(condition: object, message: str) -> None:
@@ -88,9 +97,17 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
+def to_array(value: Any, dtype: type | None = None) -> np.ndarray:
+    """Convert a value to an array; one that NumPy refuses, such as rows of different lengths, as None."""
+    try:
+        return np.asarray(value, dtype)
+    except (ValueError, TypeError):
+        return np.array(None, dtype)
+
+
 def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame H×W×3 uint8 RGB, of the shape ``expected`` if it is given."""
-    array = np.asarray(frame)
+    array = to_array(frame)
     require(
         array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
         f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})",
@@ -106,7 +123,7 @@ def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
 
 def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
     """Return the object ids H×W of a frame's mask, which is bool or of integers."""
-    array = np.asarray(mask)
+    array = to_array(mask)
     require(
         array.dtype.kind in "biu" and array.shape == frame.shape[:2],
         f"mask: expected integer object ids of shape {frame.shape[:2]}, got {array.dtype} of shape {array.shape}",
@@ -119,22 +136,21 @@ def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
 
 def check_size(size: Any) -> ImageSize:
     """Return the (height, width) of a prediction."""
-    sides = np.asarray(size, float)
+    sides = to_array(size, float)
     require(
-        sides.shape == (2,) and ((sides % 1 == 0) & (sides >= 1) & (sides <= MAX_SIDE)).all(),
-        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {str(size)[:80]}",
+        sides.shape == (2,) and ((sides == sides.round()) & (sides >= 1) & (sides <= MAX_SIDE)).all(),
+        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size!s:.60}",
     )
     return int(sides[0]), int(sides[1])
 
 
 def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
     """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
-    given = {index(object_id): prompt for object_id, prompt in prompts.items()}
-    require(
-        given and all(0 < object_id <= MAX_ID for object_id in given),
-        f"prompts: got {str(prompts)[:80]}; give prompts by object id from 1 to {MAX_ID}, {{1: Prompt(...)}}",
+    numbered = isinstance(prompts, Mapping) and all(
+        isinstance(object_id, Integral) and 0 < object_id <= MAX_ID for object_id in prompts
     )
+    require(prompts and numbered, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
     return {
-        object_id: (prompt if isinstance(prompt, Prompt) else Prompt([prompt])).check(size)
-        for object_id, prompt in given.items()
+        int(object_id): (prompt if isinstance(prompt, Prompt) else Prompt(prompt)).check(size)
+        for object_id, prompt in prompts.items()
     }

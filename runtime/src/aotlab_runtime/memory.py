@@ -37,10 +37,9 @@ class Memory:
         self.skip: int = settings["short_term_skip"]
         self.capacity: int = settings["frames"]
         """largest number of frames in long-term memory"""
-        self.max_tracked: int = self.capacity
+        newest = None if self.restricted else settings["newest"]
+        self.max_tracked: int = self.capacity if newest is None else newest
         """largest number of tracked ones"""
-        if not self.restricted and settings["newest"] is not None:
-            self.max_tracked = settings["newest"]
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
@@ -68,7 +67,8 @@ class Memory:
         self.last_index += 1
         self.interval_start = self.last_index
         if len(self.frames) >= self.capacity:
-            self._drop([*self._find_tracked(), 1][0])
+            tracked = self._find_tracked()
+            self._drop(tracked[0] if tracked else 1)
         self.short = {}
         self._store_short(memory)
         self._store_long(memory, reference=True)
@@ -86,18 +86,19 @@ class Memory:
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: of the stored frames to it, T, if `needs_relevance`."""
-        ends_interval, tracked = self.ends_interval, self._find_tracked()
+        ends_interval = self.ends_interval
         self.last_index += 1
         self._store_short(memory)
         if not ends_interval:
             return
         self.interval_start = self.last_index
         scores = np.zeros(len(self.frames)) if relevance is None else self._score(relevance)
+        tracked = self._find_tracked()
         full = len(self.frames) >= self.capacity or len(tracked) >= self.max_tracked
         if full and not tracked:
             return
         if full:
-            self._drop(min(tracked, key=scores.__getitem__))  # of equal scores, the oldest
+            self._drop(tracked[scores[tracked].argmin()])  # of equal scores, the oldest
         self._store_long(memory, updates=int(relevance is not None))
 
     def _find_tracked(self) -> list[int]:
@@ -110,12 +111,14 @@ class Memory:
         The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 if the new frame shows no object. The
         first frame counts as updated once per stored frame: n = T.
         """
-        foreground, frames = relevance.any(), self.frames.copy()
+        self.frames = frames = self.frames.copy()
+        foreground = relevance.any()
         relevance = relevance.astype(float) if foreground else np.full(len(frames), 1 / len(frames))
         mean = MOMENTUM * relevance + (1 - MOMENTUM) * frames["relevance"]
         frames["relevance"] = np.where(np.isnan(mean), relevance, mean)
         frames["updates"] += 1
-        self.frames, updates = frames, np.array([len(frames), *frames["updates"][1:]])
+        updates = frames["updates"].copy()
+        updates[0] = len(frames)
         bonus = BONUS_WEIGHT * np.sqrt(math.log(updates.sum()) / (updates + PRIOR_UPDATES))
         return (frames["relevance"] + bonus) * foreground
 

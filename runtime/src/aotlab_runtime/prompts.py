@@ -22,13 +22,8 @@ EXCLUDED = np.float32(-12)
 """logit of pixels that an object cannot have"""
 
 
-def segment_prompts(
-    graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt], exclude: np.ndarray
-) -> np.ndarray:
-    """Return logits (1+N)×H×W of the prompted objects, each computed independently; channel 0 is background.
-
-    ``exclude``: pixels that no object can have, H×W bool.
-    """
+def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt]) -> np.ndarray:
+    """Return logits (1+N)×H×W of the prompted objects, each computed independently; channel 0 is background."""
     require(
         graphs.prompting, "this export takes no prompts; export a model with a prompt network, or give a mask"
     )
@@ -38,13 +33,11 @@ def segment_prompts(
         for index, prompt in enumerate(prompts)
     ]
     logits = np.stack([segment_crop(graphs, frame, prompt) for prompt in exclusive])
-    logits[:, exclude] = EXCLUDED
     strongest = logits.max(0)
     coarse_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
     for index, (prompt, mask) in enumerate(zip(exclusive, coarse_masks, strict=True)):
-        refined = segment_crop(graphs, frame, prompt, mask)
-        far = find_far_from_prompt((refined > 0) & ~exclude, prompt)
-        logits[index] = np.where(exclude | far, EXCLUDED, refined)
+        logits[index] = segment_crop(graphs, frame, prompt, mask)
+        logits[index, find_far_from_prompt(logits[index] > 0, prompt)] = EXCLUDED
     return np.concatenate([-logits.max(0, keepdims=True), logits])
 
 
@@ -66,7 +59,7 @@ def segment_crop(
     outputs = graphs.run("prompt", {"image": image, "planes": planes[None], "rough_mask": rough_mask})
     logits = np.full(frame.shape[:2], EXCLUDED)
     logits[crop] = outputs["logits" if mask is None else "refined_logits"]
-    return logits
+    return np.where(prompt.exclude, EXCLUDED, logits)
 
 
 def find_crop(

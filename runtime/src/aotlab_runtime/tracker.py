@@ -16,6 +16,7 @@ Each function is a graph of the same name (`graphs.py` lists their tensors) and 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
@@ -27,11 +28,11 @@ import numpy as np
 from aotlab_runtime import inputs
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import CheckedPrompt, InputError, Point, Prompt, require
+from aotlab_runtime.inputs import InputError, Point, Prompt, require
 from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import segment_prompts
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit of an object outside its given mask"""
@@ -141,32 +142,28 @@ class Tracker:
         """
         frame = inputs.check_frame(frame, self._frame_shape)
         size = inputs.check_size(frame.shape[:2] if size is None else size)
-        given = np.zeros(frame.shape[:2], np.uint8) if mask is None else inputs.check_mask(mask, frame)
-        if prompts:
-            given = self._draw_mask(frame, given, inputs.check_prompts(prompts, frame.shape[:2]))
-        is_reference = bool(given.any())
-        require(
-            is_reference or self.groups or mask is None,
-            "mask is empty: give ids above 0 where the objects are",
-        )
-        features = self.graphs.run("encode", {"frame": frame}) if is_reference or self.groups else {}
-        readouts = [self._read(group, features) for group in self.groups]
-        stored_size = size if size[0] >= frame.shape[0] and size[1] >= frame.shape[1] else frame.shape[:2]
-        prediction = Prediction(self.ids, self._merge(readouts, stored_size), self._temperature)
+        mask = self._draw_mask(frame, mask, prompts)
+        if mask is None and not self.groups:
+            self._frame_shape = frame.shape
+            return Prediction((), np.zeros((1, *size), np.float32))
+        height, width, _ = frame.shape
+        stored_size = size if size[0] >= height and size[1] >= width else (height, width)
         groups = [replace(group, memory=copy(group.memory)) for group in self.groups]  # a step may fail
-        if is_reference:
-            labels = override_labels(prediction.labels, given) if groups else given
-            self._add_objects(groups, given)
-            for group in groups:
-                self._store_reference(group, features, labels)
-        else:
+        features = self.graphs.run("encode", {"frame": frame})
+        readouts = [self._read(group, features) for group in groups]
+        prediction = Prediction(self.ids, self._merge(readouts, stored_size), self._temperature)
+        if mask is None:
             for group, readout in zip(groups, readouts, strict=True):
                 self._store_tracked(group, readout, prediction.labels)
+        else:
+            labels = override_labels(prediction.labels, mask) if groups else mask
+            self._add_objects(groups, mask)
+            for group in groups:
+                self._store_reference(group, features, labels)
         self.groups, self._frame_shape = groups, frame.shape
-        if is_reference:
+        if mask is not None:
             masks = resize_nearest(labels, stored_size) == np.array([0, *self.ids])[:, None, None]
-            logits = np.where(masks, np.float32(0), NO_OBJECT)
-            prediction = Prediction(self.ids, logits, self._temperature)
+            prediction = Prediction(self.ids, np.where(masks, np.float32(0), NO_OBJECT), self._temperature)
         if stored_size == size:
             return prediction
         logits = resize(prediction.logits, size, align_corners=self.graphs.align_corners)
@@ -176,8 +173,7 @@ class Tracker:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
         frame = inputs.check_frame(frame, self._frame_shape)
         checked = inputs.check_prompts(prompts, frame.shape[:2])
-        exclude = np.zeros(frame.shape[:2], bool)
-        logits = segment_prompts(self.graphs, frame, list(checked.values()), exclude)
+        logits = segment_prompts(self.graphs, frame, list(checked.values()))
         return Prediction(tuple(checked), logits, self._temperature)
 
     def forget(self, object_id: int) -> None:
@@ -200,7 +196,7 @@ class Tracker:
         groups = []
         for index, group in enumerate(self.groups):
             memory = group.memory.state_dict()
-            groups.append({"objects": group.objects, "arrays": [*memory]})
+            groups.append({"objects": group.objects, "arrays": describe_arrays(memory)})
             state |= {f"{index}.{name}": array for name, array in memory.items()}
         header = {
             "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
@@ -214,32 +210,42 @@ class Tracker:
         Raises:
             InputError: a state of another export, or damaged; the tracker is unchanged.
         """
-        loaded = self.fresh()
         try:
             header = json.loads(str(state["header"]))
             if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
                 raise ValueError("saved with another export or version")
-            loaded.reset(header["length"])
-            loaded._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
+            length, shape = header["length"], header["frame_shape"]
+            groups = []
             for index, group in enumerate(header["groups"]):
-                memory = Memory(self.graphs.config["memory"], loaded._length)
-                memory.load_state_dict({name: state[f"{index}.{name}"] for name in group["arrays"]})
-                loaded.groups.append(Group(group["objects"], memory))
+                arrays = {name: np.asarray(state[f"{index}.{name}"]) for name in group["arrays"]}
+                if describe_arrays(arrays) != group["arrays"]:
+                    raise ValueError("changed or damaged")
+                memory = Memory(self.graphs.config["memory"], length)
+                memory.load_state_dict(arrays)
+                groups.append(Group(group["objects"], memory))
+            length, shape = length and int(length), shape and tuple(shape)
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
-        vars(self).update(vars(loaded))
+        self._length, self._frame_shape, self.groups = length, shape, groups
 
     def _draw_mask(
-        self, frame: np.ndarray, mask: np.ndarray, prompts: Mapping[int, CheckedPrompt]
-    ) -> np.ndarray:
-        """Return a mask H×W with the prompted objects, and the others as given."""
-        others = np.where(np.isin(mask, list(prompts)), 0, mask).astype(np.int64)
-        logits = segment_prompts(self.graphs, frame, list(prompts.values()), others > 0)
-        drawn = np.array([0, *prompts])[logits.argmax(0)]
-        for object_id in prompts:
-            found = (drawn == object_id).any()
-            require(found, f"object {object_id}: no pixel found there; give another box or point")
-        return np.where(others > 0, others, drawn)
+        self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt | Point] | None
+    ) -> np.ndarray | None:
+        """Return a given mask H×W with the objects of prompts drawn into it; None without objects."""
+        labels = np.zeros(frame.shape[:2], np.int64) if mask is None else inputs.check_mask(mask, frame)
+        if prompts:
+            checked = inputs.check_prompts(prompts, frame.shape[:2])
+            others = np.where(np.isin(labels, list(checked)), 0, labels).astype(np.int64)
+            free = [prompt._replace(exclude=prompt.exclude | (others > 0)) for prompt in checked.values()]
+            drawn = np.array([0, *checked])[segment_prompts(self.graphs, frame, free).argmax(0)]
+            for object_id in checked:
+                found = (drawn == object_id).any()
+                require(found, f"object {object_id}: no pixel found there; give another box or point")
+            labels = np.where(others > 0, others, drawn)
+        if labels.any():
+            return labels
+        require(self.groups or mask is None, "mask is empty: give ids above 0 where the objects are")
+        return None
 
     def _read(self, group: Group, features: Tensors) -> Tensors:
         """Propagate a group's memory to a frame and decode."""
@@ -294,6 +300,11 @@ class Tracker:
         probabilities = np.concatenate([background[None], *(group[1:] for group in groups)])
         probabilities = probabilities.clip(1e-5, 1 - 1e-5)
         return np.log(probabilities / (1 - probabilities))
+
+
+def describe_arrays(arrays: Tensors) -> dict[str, str]:
+    """Return type, shape and checksum of arrays by name."""
+    return {name: f"{x.dtype} {x.shape} {zlib.crc32(x.tobytes())}" for name, x in arrays.items()}
 
 
 def override_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
