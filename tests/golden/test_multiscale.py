@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from aotlab.configs.load import load_config
@@ -21,7 +20,7 @@ from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.golden.tensors import assert_close, planes, tokens
-from tests.shared import fill_memory_module, golden_arrays, golden_table, slow
+from tests.shared import fill_memory_module, golden_arrays, golden_table
 
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}
 
@@ -78,7 +77,6 @@ def replay(
     return matched, logits, bank
 
 
-@pytest.mark.parametrize("fast", [True, *slow(False)])
 @torch.inference_mode()
 def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
     arrays, meta = golden("hq_msdeaot_v2")
@@ -93,7 +91,6 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
         assert_close(ours[0, :4], reference)
 
 
-@pytest.mark.parametrize("fast", [True, *slow(False)])
 @torch.inference_mode()
 def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
     arrays, _ = golden("pyramid_r50_aot")

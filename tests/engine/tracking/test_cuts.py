@@ -20,25 +20,13 @@ def shots(length=3):
     return np.concatenate([first, second])
 
 
-def find_cuts(frames):
-    detector, found = CutDetector(), []
-    for index, frame in enumerate(frames):
-        thumbnail = make_thumbnail(frame)
-        if detector.is_cut(thumbnail):
-            found.append(index)
-        detector.previous = thumbnail
-    return found
-
-
-def test_cut_is_found_on_its_frame_only():
-    assert find_cuts(shots()) == [3]
-
-
 @pytest.mark.parametrize("change", [lambda x: x + 150, lambda x: x[:, ::-1]], ids=["colors", "places"])
 def test_one_kind_of_change_is_no_cut(change):
     frame = np.repeat(np.linspace(0, 90, 49).astype(np.uint8)[None], 33, 0)[..., None].repeat(3, 2)
     frame[:, :, 1] //= 2
-    assert find_cuts([frame, np.ascontiguousarray(change(frame))]) == []
+    detector = CutDetector()
+    detector.previous = make_thumbnail(frame)
+    assert not detector.is_cut(make_thumbnail(np.ascontiguousarray(change(frame))))
 
 
 def test_asking_for_a_cut_changes_nothing(model):

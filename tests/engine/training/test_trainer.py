@@ -15,7 +15,7 @@ from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.state import set_identities_trainable
-from aotlab.engine.training.step import count_unreadable
+from aotlab.engine.training.step import count_unreadable, mean_over_ranks
 from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks import build as networks
 from aotlab.networks.identity_bank import IdentityBank
@@ -168,6 +168,12 @@ def test_unreadable_items_of_all_ranks_are_counted():
     state = SimpleNamespace(world=world, unreadable=Counter(b=1))
     count_unreadable(state, ["a"])
     assert state.unreadable == Counter(a=1, b=3)
+
+
+def test_iou_is_the_mean_of_ranks_with_objects():
+    world = SimpleNamespace(mean=lambda values: [value / 2 for value in values])  # zeros on the other rank
+    assert mean_over_ranks({"loss": 2.0, "iou": 0.5}, world) == {"loss": 1.0, "iou": 0.5}
+    assert np.isnan(mean_over_ranks({"loss": 2.0, "iou": np.nan}, world)["iou"])
 
 
 def test_bfloat16_keeps_float32_weights(recipe):
