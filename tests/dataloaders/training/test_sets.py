@@ -28,11 +28,18 @@ def test_static_sets_are_folders_or_loose_images(tmp_path):
     add_image(tmp_path / "JPEGImages/A/1.jpg")
     add_image(tmp_path / "JPEGImages/B/2.JPG")
     add_image(tmp_path / "JPEGImages/3.png")
-    for name in ("A/1", "B/2", "3"):
+    for suffix in ("jpg", "png"):
+        add_image(tmp_path / f"JPEGImages/4.{suffix}")  # the first of the suffixes wins
+    for name in ("A/1", "B/2", "3", "4"):
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
     found = opened(tmp_path, "static")
     assert isinstance(found, ImageSet)
-    assert sorted(image.name.rsplit("/", 1)[1] for image in found.images) == ["1.jpg", "2.JPG", "3.png"]
+    assert sorted(image.name.rsplit("/", 1)[1] for image in found.images) == [
+        "1.jpg",
+        "2.JPG",
+        "3.png",
+        "4.jpg",
+    ]
     assert all(values(image) == {0, 1, 3, 255} for image in found.images)
 
 
