@@ -32,9 +32,8 @@ COLUMNS = {
 
 def prepare(name, folder):
     """Make a data set and perturbed results; the arguments that score them."""
-    getattr(miniatures, f"make_{name}")(folder / "root")
     split = miniatures.scored_split(name)
-    miniatures.write_perturbed(open_dataset(name, folder / "root", split), folder / "results")
+    miniatures.make_with_results(name, folder, split)
     root, results = str(folder / "root"), str(folder / "results")
     return ["--dataset", name, "--root", root, "--split", split, "--results", results]
 
@@ -149,7 +148,7 @@ def test_absent_truth_rejected(davis, tmp_path, refuse):
 
 @pytest.mark.parametrize(("name", "split"), [("vost", "test"), ("mose", "val"), ("lvosv2", "test")])
 def test_server_split_names_submit(name, split, tmp_path, refuse):
-    getattr(miniatures, f"make_{name}")(tmp_path)
+    miniatures.make(name, tmp_path)
     given = ["--dataset", name, "--root", tmp_path, "--split", split]
     line = refuse(main, *given, "--results", tmp_path / "x")
     assert f"the annotations of {name} {split} are not public" in line
