@@ -85,7 +85,7 @@ def test_video_split_selects_and_orders(tmp_path):
 
 @pytest.mark.parametrize("base", ["", "DAVIS"])
 @pytest.mark.parametrize("resolution", ["480p", "Full-Resolution"])
-def test_davis_2017(tmp_path, base, resolution):
+def test_davis_2017_is_read_at_any_resolution(tmp_path, base, resolution):
     for name in ("bear", "camel"):
         add_video(tmp_path / base, f"{resolution}/{name}")
     write_list(tmp_path / base / "ImageSets/2017/train.txt", ["bear"])
@@ -148,7 +148,7 @@ def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "1", "LA"])
-def test_saliency_modes(tmp_path, mode):
+def test_saliency_maps_of_every_mode_are_read(tmp_path, mode):
     add_image(tmp_path / "images/1.jpg")
     path = tmp_path / "ground_truth_mask/1.png"
     path.parent.mkdir()
