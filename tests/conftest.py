@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import multiprocessing
 import os
 import shutil
 import signal
@@ -42,6 +43,20 @@ def pytest_configure(config):
 def pytest_collection_finish():
     gc.freeze()  # what imports have left is not looked through again
     gc.set_threshold(50_000, 20, 50)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def temporary_folder():
+    """Remove what programs leave behind among temporary files; a short path, since sockets lie in it."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TMPDIR", folder)
+        patch.setattr("tempfile.tempdir", folder)
+        patch.setitem(multiprocessing.current_process()._config, "tempdir", folder)
+        os.chmod(folder, 0o1777)  # as of /tmp, for tests that run as another user
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Every benchmark in miniature, drawn, in the layout in which it is distributed.
 
-``make_<name>(root)`` makes what ``open_dataset("<name>", root)`` reads; `write_perturbed` makes results for it.
+``make(name, root)`` makes what ``open_dataset(name, root)`` reads; `write_perturbed` makes results for it.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
@@ -27,6 +28,20 @@ from tests.drawn_clips import (
     write_lvos_meta,
     write_youtube_meta,
 )
+
+
+def make(name: str, root: Path) -> None:
+    """Make a benchmark with its public and its hidden splits."""
+    globals()[f"make_{name}"](root)
+
+
+def make_with_results(name: str, folder: Path, split: str = "val", **options: bool) -> list[Video]:
+    """Make a benchmark in ``folder/root`` and perturbed results in ``folder/results``; return its videos."""
+    if not (folder / "root").exists():
+        make(name, folder / "root")
+    videos = open_dataset(name, folder / "root", split, **options)
+    write_perturbed(videos, folder / "results")
+    return videos
 
 
 def scored_split(name: str) -> str:

@@ -1,12 +1,11 @@
 """The reference outputs and the real data: the small ones that ship with the tests, and those beside the project."""
 
-import importlib.util
 import json
+import runpy
 from collections.abc import Iterable
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from zlib import crc32
 
@@ -72,17 +71,6 @@ def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
     return arrays, json.loads(str(arrays.pop("meta")))
 
 
-def fill_memory_module() -> ModuleType:
-    """The helper that makes the weights of the files in ``memory/``; it lies beside the project alone."""
-    path = golden_file("fill_memory.py")
-    spec = importlib.util.spec_from_file_location("golden_fill_memory", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @lru_cache(4)
 def official_weights(variant: str) -> dict[str, torch.Tensor]:
     """Deterministic weights under the published key names, not to be changed."""
@@ -100,6 +88,19 @@ def golden_model(variant: str, overrides: tuple[str, ...] = (), *, fast: bool = 
     """A copy of a model with the reference's weights, in evaluation mode; ``fast``: optimized in float32."""
     model = _build_golden_model(variant, overrides)
     return optimize(model, precision="float32") if fast else deepcopy(model)
+
+
+@lru_cache(2)
+def _memory_weights(reference: str) -> Any:
+    fill = runpy.run_path(str(golden_file("fill_memory.py")))["fill"]  # lies beside the project alone
+    return fill(golden_table(f"keys/{reference}"))
+
+
+def memory_model(preset: str, reference: str, *, fast: bool) -> Any:
+    """As `golden_model`, with the weights of a file in ``memory/``, which have another recipe than the rest."""
+    model = build_model(load_config(preset).model)
+    model.load_state_dict(convert_published(_memory_weights(reference), model), strict=True)
+    return optimize(model, precision="float32") if fast else model.eval()
 
 
 def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:

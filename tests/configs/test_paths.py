@@ -12,10 +12,6 @@ from aotlab.engine.training.build import build_training_model
 from aotlab.networks.weights.checkpoints import read_settings, read_weights
 
 
-def test_unknown_home_is_a_plain_name():
-    assert resolve_path("~nobody-here/a") == Path("~nobody-here/a")
-
-
 def test_relative_path_is_found_here_or_in_the_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shipped = f"pretrain_models/{BUNDLED_CHECKPOINT.name}"
@@ -25,6 +21,7 @@ def test_relative_path_is_found_here_or_in_the_project(tmp_path, monkeypatch):
     assert resolve_path(shipped).resolve() == tmp_path / shipped
     assert resolve_path("nowhere/x.pth") == Path("nowhere/x.pth")
     assert resolve_path("~/x.pth") == Path.home() / "x.pth"
+    assert resolve_path("~nobody-here/a") == Path("~nobody-here/a")
 
 
 def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):

@@ -18,12 +18,11 @@ from aotlab.engine.memory.policies import build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
 from aotlab.engine.recurrence import encode_memory, segment_frame, store_memory
 from aotlab.networks.build import build_model
-from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import begin
 from tests.golden import filler
 from tests.golden.tensors import LOGITS, assert_close, planes, tokens
-from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
+from tests.shared import golden_arrays, golden_table, has_golden, memory_model
 
 CASES = {"ermu": "policy_cases", "rmem": "policy_cases_rmem"}
 PRESETS = [f"r50_{family}_{policy}" for family in ("aotl", "deaotl") for policy in ("rmem", "ermu")]
@@ -125,10 +124,7 @@ class Replay:
         self.meta = golden_table(f"memory/{reference_name(name)}")
         frames = self.meta["former_mem_len"] + self.meta["latter_mem_len"]
         config = load_config(name, [f"memory.frames={frames}", f"memory.every={self.meta['gap']}"])
-        keys = golden_table(f"keys/{reference_name(name)}")
-        model = build_model(config.model)
-        model.load_state_dict(convert_published(fill_memory_module().fill(keys), model), strict=True)
-        self.model = optimize(model, precision="float32") if fast else model.eval()
+        self.model = memory_model(name, reference_name(name), fast=fast)
         self.images = torch.from_numpy(filler.normalize(self.arrays["in_frames"]))
         self.bank = MemoryBank(build_policy(config.memory))
         self.size = self.arrays["in_masks"].shape[1:]

@@ -4,42 +4,24 @@ Tolerance on logits 5e-4, the bound of the reference's README (their standard de
 kernels move them by 1e-5); the same on everything that is measured on the way.
 """
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
-from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
-from aotlab.networks.build import build_model
-from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.multiscale import Transition
-from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.golden.tensors import assert_close, planes, tokens
-from tests.shared import fill_memory_module, golden_arrays, golden_table, slow
+from tests.shared import golden_arrays, golden_table, memory_model
 
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}
 
 
 def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
     return golden_arrays(f"memory/{name}"), golden_table(f"memory/{name}")
-
-
-@lru_cache(2)
-def published_weights(name: str) -> dict[str, torch.Tensor]:
-    """Weights of the reference under its names; this family has another recipe than the rest."""
-    return fill_memory_module().fill(golden_table(f"keys/{name}"))
-
-
-def golden_model(name: str, *, fast: bool = False) -> Any:
-    model = build_model(load_config(PRESETS[name]).model)
-    model.load_state_dict(convert_published(published_weights(name), model), strict=True)
-    return optimize(model, precision="float32") if fast else model.eval()
 
 
 def record_embeddings(model: Any) -> list[torch.Tensor]:
@@ -60,7 +42,7 @@ def replay(
     """
     arrays, meta = golden(name)
     images = torch.from_numpy(filler.normalize(arrays["in_frames"]))
-    model = golden_model(name, fast=fast)
+    model = memory_model(PRESETS[name], name, fast=fast)
     recorded = record_embeddings(model)
     bank = MemoryBank(FIFO(meta["gap"]), meta.get("short_term_skip", 1))
     begin(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
@@ -78,7 +60,6 @@ def replay(
     return matched, logits, bank
 
 
-@pytest.mark.parametrize("fast", [True, *slow(False)])
 @torch.inference_mode()
 def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
     arrays, meta = golden("hq_msdeaot_v2")
@@ -93,7 +74,6 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
         assert_close(ours[0, :4], reference)
 
 
-@pytest.mark.parametrize("fast", [True, *slow(False)])
 @torch.inference_mode()
 def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
     arrays, _ = golden("pyramid_r50_aot")

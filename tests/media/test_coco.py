@@ -95,6 +95,8 @@ def test_class_identifies_object_without_track_ids(tree, read):
         annotation["category_id"] = 1
     with pytest.raises(InputError, match="track ids"):
         read(tree)
+    tree["annotations"] = tree["annotations"][2:4]  # both of one frame
+    assert read(tree).objects() == [1, 2]
 
 
 def test_video_is_chosen_by_name(tree, read):

@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.masks import (
-    PALETTE,
-    is_void,
-    list_ids,
-    palette_index,
-    read_mask,
-    resize_labels,
-    write_mask,
-)
+from aotlab.media.masks import PALETTE, is_void, list_ids, palette_index, read_mask, resize_labels, write_mask
 from aotlab.media.object_masks import merge_object_masks
 from aotlab.utils.errors import InputError
 from tests.media.sample import write_gray

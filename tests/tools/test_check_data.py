@@ -42,7 +42,7 @@ def test_error_gives_status_1_and_a_line(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["davis2016", "youtubevos2019", "vost", "visor", "lvosv2", "sav", "burst"])
 def test_benchmark_is_checked_through_its_reader(name, tmp_path, capsys):
-    getattr(miniatures, f"make_{name}")(tmp_path)
+    miniatures.make(name, tmp_path)
     options = ["--dataset", name, "--split", miniatures.scored_split(name), "--workers", "1"]
     assert main([str(tmp_path), *options]) == 0
     rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines() if "  " in line)

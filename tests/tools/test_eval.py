@@ -37,7 +37,7 @@ def loaded(monkeypatch):
 
 def make(name, folder, split="val"):
     """Make a data set; the options that name it."""
-    getattr(miniatures, f"make_{name}")(folder / "root")
+    miniatures.make(name, folder / "root")
     return ["--dataset", name, "--root", str(folder / "root"), "--split", split]
 
 

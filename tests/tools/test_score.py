@@ -32,9 +32,8 @@ COLUMNS = {
 
 def prepare(name, folder):
     """Make a data set and perturbed results; the arguments that score them."""
-    getattr(miniatures, f"make_{name}")(folder / "root")
     split = miniatures.scored_split(name)
-    miniatures.write_perturbed(open_dataset(name, folder / "root", split), folder / "results")
+    miniatures.make_with_results(name, folder, split)
     root, results = str(folder / "root"), str(folder / "results")
     return ["--dataset", name, "--root", root, "--split", split, "--results", results]
 
@@ -59,6 +58,8 @@ def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     assert all(sequence in text for sequence in sequences)
     objects = sum(len(values["objects"]) for values in sequences.values())
     assert f"mean of {objects} objects" in text
+    means = [words[0] for words in map(str.split, text.splitlines()) if words[1:2] == ["mean"]]
+    assert means == [sequence for sequence, values in sequences.items() if len(values["objects"]) > 1]
     if name != "sav":  # its objects overlap
         videos = open_dataset(name, tmp_path / "root", miniatures.scored_split(name))
         miniatures.write_perturbed(videos, tmp_path / "results", shift=0)
@@ -149,7 +150,7 @@ def test_absent_truth_rejected(davis, tmp_path, refuse):
 
 @pytest.mark.parametrize(("name", "split"), [("vost", "test"), ("mose", "val"), ("lvosv2", "test")])
 def test_server_split_names_submit(name, split, tmp_path, refuse):
-    getattr(miniatures, f"make_{name}")(tmp_path)
+    miniatures.make(name, tmp_path)
     given = ["--dataset", name, "--root", tmp_path, "--split", split]
     line = refuse(main, *given, "--results", tmp_path / "x")
     assert f"the annotations of {name} {split} are not public" in line
@@ -190,7 +191,9 @@ def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     places = ["--root", str(tmp_path / "root"), "--results", str(tmp_path / "results")]
     options = ["--dataset", "folder", *places]
     assert main([*options, "--workers", "1"]) == 0
-    assert "100.0" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "100.0" in text
+    assert "mean of" not in text
 
 
 def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, read_error_line, caplog):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.evaluation.submit.archive import ExpectedSequence, check_archive, check_results, expect_sequence
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
@@ -38,10 +38,8 @@ class Run:
 
     def __init__(self, name, folder):
         self.root, self.results, self.archive = folder / "root", folder / "results", folder / "out" / "a.zip"
-        getattr(miniatures, f"make_{name}")(self.root)
         self.options = ["--dataset", name, "--root", str(self.root)]
-        self.videos = open_dataset(name, self.root, next(iter(DATASETS[name].server), "val"))
-        miniatures.write_perturbed(self.videos, self.results)
+        self.videos = miniatures.make_with_results(name, folder, next(iter(DATASETS[name].server), "val"))
 
     def write(self):
         return main([*self.options, "--results", str(self.results), "--output", str(self.archive)])

@@ -88,7 +88,7 @@ def test_table_shows_ours_published_and_missing(small, played, tmp_path, capsys)
     assert (tmp_path / "out" / "small.md").read_text() == text
 
 
-def test_command_runs_once(small, played, tmp_path):
+def test_each_command_runs_once(small, played, tmp_path):
     tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"])
     assert [call[0] for call in played] == ["eval", "ensemble", "score", "eval", "submit"]
     first, vote, score, *_ = played

@@ -37,7 +37,7 @@ def test_few_items_are_read_ahead_and_few_results_wait():
     assert len(list(results)) == 40 - WRITE_BEHIND - 1
 
 
-def test_read_error_line_tracking_comes_after_earlier_results():
+def test_tracking_error_comes_after_earlier_results():
     def track(items):
         for item in items:
             if item == 3:
@@ -51,7 +51,7 @@ def test_read_error_line_tracking_comes_after_earlier_results():
 
 
 @pytest.mark.parametrize("bad", [0, 5, 8])
-def test_read_error_line_writing_ends_the_stream(bad):
+def test_writing_error_ends_the_stream(bad):
     written = []
 
     def write(result):

@@ -115,9 +115,9 @@ def test_stored_predictions_have_steps_of_a_level(tmp_path):
         for index, ids, value in ((9, (4,), 0.25), (5, (4, 2), 0.5)):
             stored.store(index, answer(ids, [[1 - value], [value], [0.0]][: 1 + len(ids)]))
         assert [stored.load(index).ids for index in (5, 9)] == [(4, 2), (4,)]
-        probabilities = stored.load(9).probabilities
-    assert probabilities.sum(0).item() == pytest.approx(1)
-    assert probabilities[1].item() == pytest.approx(0.25, abs=1 / 255)
+        probabilities = [stored.load(index).probabilities for index in (5, 9)]
+    assert [part.sum(0).item() for part in probabilities] == pytest.approx([1, 1])
+    assert [part[1].item() for part in probabilities] == pytest.approx([0.5, 0.25], abs=1 / 255)
 
 
 def test_neighboring_annotations_and_a_short_video_work(models, tmp_path):

@@ -163,10 +163,11 @@ def test_file_names_of_a_video_file_rejected(video):
         FrameSelection(video, by_name=True)
 
 
-def test_overlap_of_two_files_is_reported_by_file_names(video, masks, caplog):
+def test_overlap_of_two_files_is_reported_by_file_names(video, masks, tmp_path, caplog):
+    write_mask(tmp_path / "late.png", np.roll(labels(3), 4, axis=0))
     frames = FrameSelection(open_frames("clip"), by_name=True)
     load_masks(["11=first.png", "11:5=late.png"], video, frames)
-    assert "mask 11:5=late.png: covers 112 pixels of object 2, which it loses" in caplog.text
+    assert "mask 11:5=late.png: covers 56 pixels of object 2, which it loses" in caplog.text
     with pytest.raises(InputError, match=r"frame 12 already has first\.png"):
         load_masks(["12=first.png", "12=late.png"], video, frames)
 

@@ -105,7 +105,7 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
 
 def test_lost_objects_are_flagged(tmp_path):
     (tmp_path / "in").mkdir()
-    for index in range(6):
+    for index in range(8):
         Image.new("RGB", (1, 1)).save(tmp_path / "in" / f"{index}.png")
     source = ImageFrames(tmp_path / "in")
     file = find_output("coco").open(tmp_path / "coco.json", source)
@@ -113,8 +113,9 @@ def test_lost_objects_are_flagged(tmp_path):
     for index in range(6):
         file.write(str(index), TrackedFrame(index, np.zeros((1, 1, 3), np.uint8), gone, Fraction(index)))
     file.finish()
-    objects = json.loads((tmp_path / "coco.json").read_text())["annotations"]
-    assert [one["lost"] for one in objects] == [False] * 4 + [True] * 2
+    tree = json.loads((tmp_path / "coco.json").read_text())
+    assert [one["lost"] for one in tree["annotations"]] == [False] * 4 + [True] * 2
+    assert tree["videos"][0]["length"] == 8  # of the whole video
 
 
 def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_path):

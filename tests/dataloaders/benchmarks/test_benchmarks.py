@@ -32,7 +32,7 @@ def make(tmp_path_factory):
     def root(name):
         if name not in made:
             made[name] = tmp_path_factory.mktemp(name)
-            getattr(miniatures, f"make_{name}")(made[name])
+            miniatures.make(name, made[name])
         return made[name]
 
     return root
@@ -62,7 +62,7 @@ def test_only_public_splits_have_annotations(make, name, split):
 
 @pytest.mark.parametrize("name", ["davis2017", "folder", "longvideo", "mose", "visor", "vost"])
 def test_masks_before_the_first_frame_are_not_ground_truth(name, tmp_path):
-    getattr(miniatures, f"make_{name}")(tmp_path)
+    miniatures.make(name, tmp_path)
     whole, *_ = open_dataset(name, tmp_path, SCORED[name])
     whole.frames[0].unlink()
     video, *_ = open_dataset(name, tmp_path, SCORED[name])

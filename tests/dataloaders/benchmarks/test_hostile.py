@@ -37,17 +37,13 @@ def root(tmp_path):
     return tmp_path / "data"
 
 
-def make(dataset, root):
-    getattr(miniatures, f"make_{dataset}")(root)
-
-
 def change_metadata(path, change):
     change_json(path, lambda meta: change(meta["videos"]))
 
 
 @pytest.mark.parametrize("dataset", [*LISTS, "youtubevos2019", "lvosv2"])
 def test_unsafe_names_rejected(root, dataset):
-    make(dataset, root)
+    miniatures.make(dataset, root)
     path = root / (LISTS | METADATA)[dataset]
     whole = path.read_text()
     for name in EVIL:
@@ -70,7 +66,7 @@ BROKEN_META = [
 
 @pytest.mark.parametrize("dataset", METADATA)
 def test_malformed_metadata_rejected(root, dataset):
-    make(dataset, root)
+    miniatures.make(dataset, root)
     path = root / METADATA[dataset]
     whole, random = json.loads(path.read_text()) if path.exists() else {"videos": {}}, Random(0)
     for text in BROKEN_META:
@@ -103,7 +99,7 @@ OBJECTS = [
 
 @pytest.mark.parametrize(("dataset", "objects"), OBJECTS, ids=lambda value: ascii(value)[:40])
 def test_malformed_objects_are_a_problem_of_their_video(root, dataset, objects):
-    make(dataset, root)
+    miniatures.make(dataset, root)
     broken = []
 
     def change(videos):
@@ -119,7 +115,7 @@ def test_malformed_objects_are_a_problem_of_their_video(root, dataset, objects):
 @pytest.mark.parametrize("dataset", [name for name in MINIATURES if name != "longvideo"])
 @pytest.mark.parametrize("fault", ["no frames", "no masks", "no folder"])
 def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fault):
-    make(dataset, root)
+    miniatures.make(dataset, root)
     first = open_dataset(dataset, root)[0]
     images, masks = first.frames[0].parent, next(iter(first.reference_masks.values())).parent
     place = masks if fault == "no masks" else images

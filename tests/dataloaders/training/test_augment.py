@@ -55,8 +55,8 @@ def test_reference_frame_of_an_image_is_not_turned():
 
 
 def test_crop_contains_object_on_reference_frame():
-    # One object at the end of a wide image, which a single random crop shows about one time in six.
-    image, mask = np.zeros((65, 400, 3), np.uint8), np.zeros((65, 400), np.uint8)
+    # One object beside ignored pixels in a wide image, which a single random crop shows about one time in six.
+    image, mask = np.zeros((65, 400, 3), np.uint8), np.full((65, 400), 255, np.uint8)
     mask[:, :60] = 1
     shown = [
         count_ids(make_video_clip([image], [mask], phase(short_edge=65), rng(seed))[1][0])[1] > 100

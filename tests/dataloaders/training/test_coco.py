@@ -80,7 +80,7 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
     ("images", "annotations", None),
     ("train2017", ".", None),
 ])  # fmt: skip
-def test_folder_layouts(tmp_path, images, annotations, split):
+def test_images_are_found_in_every_layout(tmp_path, images, annotations, split):
     make(tmp_path, images, annotations, split or "train2017")
     assert len(opened(tmp_path, split)) == 2
 

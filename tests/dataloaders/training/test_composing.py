@@ -49,6 +49,11 @@ def test_labels_lie_on_the_pasted_pixels():
         assert covered[inner].all()
 
 
+def test_pasted_objects_lie_over_or_under_the_first():
+    first = [clip.frames[:, 28:52, 28:52, 0].astype(int) for clip in drawn()]
+    assert 10 < sum((np.abs(pixels - FIRST) > 3).any() for pixels in first) < 30
+
+
 def test_pasted_objects_move_and_change_their_size():
     moved, grown = [], []
     for clip in drawn():

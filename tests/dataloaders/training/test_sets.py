@@ -28,11 +28,18 @@ def test_static_sets_are_folders_or_loose_images(tmp_path):
     add_image(tmp_path / "JPEGImages/A/1.jpg")
     add_image(tmp_path / "JPEGImages/B/2.JPG")
     add_image(tmp_path / "JPEGImages/3.png")
-    for name in ("A/1", "B/2", "3"):
+    for suffix in ("jpg", "png"):
+        add_image(tmp_path / f"JPEGImages/4.{suffix}")  # the first of the suffixes wins
+    for name in ("A/1", "B/2", "3", "4"):
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
     found = opened(tmp_path, "static")
     assert isinstance(found, ImageSet)
-    assert sorted(image.name.rsplit("/", 1)[1] for image in found.images) == ["1.jpg", "2.JPG", "3.png"]
+    assert sorted(image.name.rsplit("/", 1)[1] for image in found.images) == [
+        "1.jpg",
+        "2.JPG",
+        "3.png",
+        "4.jpg",
+    ]
     assert all(values(image) == {0, 1, 3, 255} for image in found.images)
 
 
@@ -78,7 +85,7 @@ def test_video_split_selects_and_orders(tmp_path):
 
 @pytest.mark.parametrize("base", ["", "DAVIS"])
 @pytest.mark.parametrize("resolution", ["480p", "Full-Resolution"])
-def test_davis_2017(tmp_path, base, resolution):
+def test_davis_2017_is_read_at_any_resolution(tmp_path, base, resolution):
     for name in ("bear", "camel"):
         add_video(tmp_path / base, f"{resolution}/{name}")
     write_list(tmp_path / base / "ImageSets/2017/train.txt", ["bear"])
@@ -141,7 +148,7 @@ def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "1", "LA"])
-def test_saliency_modes(tmp_path, mode):
+def test_saliency_maps_of_every_mode_are_read(tmp_path, mode):
     add_image(tmp_path / "images/1.jpg")
     path = tmp_path / "ground_truth_mask/1.png"
     path.parent.mkdir()

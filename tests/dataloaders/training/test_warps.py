@@ -5,10 +5,7 @@ import pytest
 import torch
 from torchvision.transforms import RandomResizedCrop
 
-from aotlab.dataloaders.training.augment import (
-    random_affine_matrix,
-    random_box,
-)
+from aotlab.dataloaders.training.augment import random_affine_matrix, random_box
 from tests.dataloaders.training.in_memory import rng
 
 SHAPES = [(300, 400), (400, 300), (480, 480), (300, 620), (620, 300)]

@@ -1,6 +1,7 @@
 """Evaluation runs with a tracker that only repeats its reference mask."""
 
 from functools import partial
+from threading import Event
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,6 +66,13 @@ def test_tracker_is_reset_for_each_video(tmp_path):
     run([make_video(tmp_path, "a", frames=3), make_video(tmp_path, "b", frames=2)], tmp_path / "out", tracker)
     assert tracker.resets == 2
     assert [ids for _, ids, _ in tracker.calls] == [[0, 1], None, None, [0, 1], None]
+
+
+def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
+    tracker, stop = PaintingTracker(), Event()
+    tracker.before_step = lambda: stop.set() if tracker.steps == 3 else None
+    report = run([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker, stop=stop)
+    assert (report.finished, report.stopped) == (["a"], True)
 
 
 def test_first_result_is_the_given_mask(tmp_path):

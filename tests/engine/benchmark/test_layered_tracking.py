@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.ensemble import Branch, Ensemble
@@ -10,6 +11,7 @@ from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
+from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.engine.benchmark.painting import PaintingTracker
 
@@ -93,3 +95,5 @@ def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
     assert evaluate(PaintingTracker(), videos, out, options).resumed == ["sav_000001", "sav_000002"]
     (out / "sav_000001" / "001" / "00008.png").unlink()
     assert evaluate(PaintingTracker(), videos, out, options).resumed == ["sav_000002"]
+    with pytest.raises(InputError, match="part of the data set"):
+        evaluate(PaintingTracker(), videos, tmp_path / "SA-V" / "sav_val" / "Annotations_6fps", options)

@@ -20,18 +20,9 @@ from tests import miniatures
 from tests.mutations import change_json
 
 
-def prepare(name, folder, split="val", **options):
-    """A data set in miniature, and perturbed results for it in ``results``."""
-    if not (folder / "root").exists():
-        getattr(miniatures, f"make_{name}")(folder / "root")
-    videos = open_dataset(name, folder / "root", split, **options)
-    miniatures.write_perturbed(videos, folder / "results")
-    return videos
-
-
 @pytest.fixture
 def davis(tmp_path):
-    return prepare("davis2017", tmp_path)
+    return miniatures.make_with_results("davis2017", tmp_path)
 
 
 def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkeypatch):
@@ -56,7 +47,7 @@ def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
 
 
 def test_objects_without_scored_frames_are_left_out(tmp_path, caplog):
-    videos = prepare("lvosv2", tmp_path)
+    videos = miniatures.make_with_results("lvosv2", tmp_path)
     late = {"start": "11", "end": "12", "frame_nums": "3"}  # of 3 frames, only the first is labeled
     change_json(
         tmp_path / "root" / "valid" / "valid_meta.json",
@@ -68,7 +59,7 @@ def test_objects_without_scored_frames_are_left_out(tmp_path, caplog):
 
 
 def test_unknown_predicted_ids_are_reported(tmp_path, caplog):
-    videos = prepare("vost", tmp_path)
+    videos = miniatures.make_with_results("vost", tmp_path)
     before = score_videos(videos, tmp_path / "results").scores
     path = tmp_path / "results" / "1083_cut_tomato" / "frame00018.png"
     labels = read_mask(path)
@@ -84,20 +75,20 @@ def test_youtube_object_of_the_last_frame_is_not_scored(tmp_path):
     miniatures.make_youtubevos(tmp_path / "root")
     meta = tmp_path / "root" / "train" / "meta.json"
     meta.write_text(meta.read_text().replace('["00010", "00015", "00020", "00025"]', '["00025"]'))
-    videos = prepare("youtubevos2019", tmp_path, "train")
+    videos = miniatures.make_with_results("youtubevos2019", tmp_path, "train")
     scores = score_videos(videos, tmp_path / "results").scores["0a1b2c3d4e"]
     assert scores.ids == (2, 5)
     assert scores.region.shape == (2, 5)
 
 
 def test_folder_objects_are_those_of_first_masks(tmp_path):
-    videos = prepare("folder", tmp_path)
+    videos = miniatures.make_with_results("folder", tmp_path)
     scores = score_videos(videos, tmp_path / "results").scores
     assert {name: found.ids for name, found in scores.items()} == {"first": (1, 4), "second": (1,)}
 
 
 def test_late_objects_count_from_first_sight(tmp_path):
-    videos = prepare("folder", tmp_path, new_objects=True)
+    videos = miniatures.make_with_results("folder", tmp_path, new_objects=True)
     report = score_videos(videos, tmp_path / "results")
     assert report.scores["first"].ids == (1, 4)
     # frames 1 to 4 are scored; object 2 is there from frame 2 on

@@ -1,6 +1,7 @@
 """Crops around prompts, and the planes that prompts are drawn into."""
 
 import numpy as np
+import pytest
 
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
 from aotlab.media.prompt import Prompt
@@ -8,12 +9,15 @@ from aotlab.media.prompt import Prompt
 
 def test_points_and_boxes_are_drawn_in_crop_coordinates():
     prompt = Prompt(points=[(30, 30), (60, 60)], labels=[1, 0], box=(20, 20, 20, 10))
-    planes = draw_prompt_planes(prompt, [Prompt(points=[(50, 30)])], CropBox(20, 20, 84, 84), (129, 129))
+    other = Prompt(points=[(50, 30)], scribble=[(80, 50)])
+    planes = draw_prompt_planes(prompt, [other], CropBox(20, 20, 84, 84), (129, 129))
     assert planes.shape == (4, 129, 129)
     assert planes[0, 21, 21] == 1
     assert planes[0, 40, 40] == 0
     assert planes[1, 81, 81] == 1
-    assert planes[1, 21, 61] == 1, "a positive point of another object is a negative one"
+    assert planes[1, 21, 61] == planes[1, 60, 120] == 1, "positive points of another object are negative ones"
+    place = (30 - 20 + 0.5) * 129 / 64 - 0.5  # whole numbers are the middles of pixels
+    assert planes[0].nonzero().float().mean(0).tolist() == pytest.approx([place] * 2, abs=0.2)
     assert planes[2, :20, :40].all()
     assert not planes[2, 22:, :].any()
     assert not planes[3].any()

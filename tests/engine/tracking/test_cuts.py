@@ -20,25 +20,13 @@ def shots(length=3):
     return np.concatenate([first, second])
 
 
-def find_cuts(frames):
-    detector, found = CutDetector(), []
-    for index, frame in enumerate(frames):
-        thumbnail = make_thumbnail(frame)
-        if detector.is_cut(thumbnail):
-            found.append(index)
-        detector.previous = thumbnail
-    return found
-
-
-def test_cut_is_found_on_its_frame_only():
-    assert find_cuts(shots()) == [3]
-
-
 @pytest.mark.parametrize("change", [lambda x: x + 150, lambda x: x[:, ::-1]], ids=["colors", "places"])
 def test_one_kind_of_change_is_no_cut(change):
     frame = np.repeat(np.linspace(0, 90, 49).astype(np.uint8)[None], 33, 0)[..., None].repeat(3, 2)
     frame[:, :, 1] //= 2
-    assert find_cuts([frame, np.ascontiguousarray(change(frame))]) == []
+    detector = CutDetector()
+    detector.previous = make_thumbnail(frame)
+    assert not detector.is_cut(make_thumbnail(np.ascontiguousarray(change(frame))))
 
 
 def test_asking_for_a_cut_changes_nothing(model):
@@ -50,7 +38,7 @@ def test_asking_for_a_cut_changes_nothing(model):
     assert not tracker.is_cut(frames[2])
 
 
-def test_frame_after_cut_ignores_short_term_memory(model):
+def test_frames_after_cut_ignore_short_term_memory(model):
     frames, mask = shots(), {0: stripes([1, 2])}
     after = run(Tracker(*model), frames, mask)
     other = frames.copy()
@@ -58,9 +46,10 @@ def test_frame_after_cut_ignores_short_term_memory(model):
     changed = run(Tracker(*model), other, mask)
     assert [prediction.cut for prediction in after] == [False, False, False, True, False, False]
     assert not torch.equal(after[2].logits, changed[2].logits)
-    without_stored = build("aott", "model.max_objects=3", "rules.cuts=true")
+    without_stored = build("aott", "model.max_objects=3", "rules.cuts=true", "memory.short_term_frames=2")
     after, changed = (run(Tracker(*without_stored), each, mask) for each in (frames, other))
-    assert torch.equal(after[3].logits, changed[3].logits)
+    for one, two in zip(after[3:], changed[3:], strict=True):
+        assert torch.equal(one.logits, two.logits)
 
 
 def test_mask_after_all_objects_are_forgotten_is_no_cut(model):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aotlab.configs.schema import RulesConfig
-from aotlab.engine.rules.ownership import MAX_CLAIMS, ComponentOwnership, Reassignment
+from aotlab.engine.rules.ownership import GOOD_FRAMES, MAX_CLAIMS, ComponentOwnership, Reassignment
 from aotlab.engine.rules.rules import RuleResult, Rules, swap_logits
 from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, clip, stripes
@@ -80,6 +80,15 @@ def test_small_part_stays():
     labels, frame = draw((1, 20, 10, RED))
     labels[25:27, 44:46] = 1
     assert rule.find_detached(labels, frame) == []
+
+
+def test_usual_area_is_that_of_the_last_frames():
+    rule = started(*TWO, frames=GOOD_FRAMES)
+    labels, frame = draw(*TWO)
+    labels[26:] = 0  # half of each square
+    for _ in range(GOOD_FRAMES):
+        rule.update(labels, frame)
+    assert [history.median for history in rule.objects.values()] == [72, 72]
 
 
 def test_claim_is_undone_when_the_object_shows_up():

@@ -82,6 +82,7 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
     monkeypatch.undo()
     resumed = load_file(run(config).checkpoint)
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
+    assert len(list_states(config)) == 2  # train.keep
 
 
 def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog, monkeypatch):

@@ -18,7 +18,7 @@ CARD = ModelCard(
 )
 
 
-def test_card_round_trip():
+def test_card_is_read_as_written():
     assert parse_card(CARD.to_json()) == CARD
     assert parse_card(ModelCard([], "raw").to_json()) == ModelCard([], "raw")
 
@@ -29,7 +29,7 @@ def test_unknown_fields_of_a_card_are_ignored():
     assert parse_card(json.dumps(content)) == CARD
 
 
-def test_card_as_text():
+def test_card_is_described_as_a_table():
     text = describe_card(CARD)
     assert text.startswith("averaged weights after 90 steps in 3.00 hours\n")
     assert "| static | 40 of 50 | 1.50 | 4 | 5 | 241 | float32 | 2 × cpu | 3 | – |" in text

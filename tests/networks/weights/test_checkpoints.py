@@ -64,7 +64,7 @@ def logits(model):
     return model.decode(model.propagate(features, id_embeddings=identities), features)
 
 
-def test_checkpoint_round_trip(tmp_path, model, config):
+def test_checkpoint_is_loaded_as_saved(tmp_path, model, config):
     path = tmp_path / "small.safetensors"
     save_checkpoint(path, model, config)
     loaded, settings = load_checkpoint(path)
@@ -75,7 +75,7 @@ def test_checkpoint_round_trip(tmp_path, model, config):
     assert torch.equal(logits(loaded), logits(model))
 
 
-def test_half_precision_checkpoint(tmp_path, model, config):
+def test_half_precision_halves_a_checkpoint(tmp_path, model, config):
     save_checkpoint(tmp_path / "full.safetensors", model, config)
     save_checkpoint(tmp_path / "half.safetensors", model, config, half=True)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.51 * (

@@ -219,7 +219,7 @@ def test_options_of_other_actions_are_refused(line, words, read_error_line):
     assert words in read_error_line(main(line.split()))
 
 
-def test_hub_folder_round_trip(aott, tmp_path):
+def test_hub_folder_is_loaded_as_saved(aott, tmp_path):
     loaded = load_model(download_weights("aott", source=str(aott.path)), overrides=["memory.every=7"])
     HubModel(*loaded).save_pretrained(tmp_path / "saved")
     again = HubModel.from_pretrained(tmp_path / "saved")

@@ -179,7 +179,7 @@ except Exception as error:
 
 @pytest.mark.slow  # PyTorch resolves the symbols of its stack
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits of memory need Linux")
-def test_read_error_line_the_allocator_is_too_little_memory():
+def test_failed_allocation_is_too_little_memory():
     done = run_python("-c", LIMITED)
     assert done.stdout.startswith("True"), done.stdout + done.stderr
     assert not is_out_of_memory(RuntimeError("shape mismatch"))

@@ -33,10 +33,10 @@ def write_file(path):
 
 def use_workers():
     with worker_pool(2, "json") as pool:
-        for future in [pool.submit(sleep, 0.5) for _ in range(2)]:
+        for future in [pool.submit(sleep, 0.2) for _ in range(2)]:
             print(future.result(), flush=True)
         print("begun", flush=True)
-        for future in [pool.submit(sleep, 1.0) for _ in range(60)]:
+        for future in [pool.submit(sleep, 0.2) for _ in range(300)]:
             future.result()
 
 def print_lines(count):

@@ -417,6 +417,21 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_pat
     assert not (interrupted / resume.STATE_FILE).exists()
 
 
+def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monkeypatch, capsys):
+    step, more = Repeater.step, [*WRITE, "--start", "1"]
+
+    def cut_on_second(self, frame, mask=None):
+        return replace(step(self, frame, mask), cut=frame[0, 0, 2] == 42)
+
+    monkeypatch.setattr(Repeater, "step", cut_on_second)
+    interrupt(monkeypatch, video, tmp_path, mask, more=more)
+    capsys.readouterr()
+    assert run(video, tmp_path, mask, more=more) == 0
+    out = capsys.readouterr().out
+    assert "3 frames, 2 resumed; " in out
+    assert "1 cut, before frame 2\n" in out
+
+
 def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracker, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
     monkeypatch.setattr(resume.Progress, "save_stopped", lambda *_: None)  # as if it had been killed
