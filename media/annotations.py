@@ -7,8 +7,8 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from aotlab.media.regions import (
     match_regions,
 )
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import atomic_path, read_json, reading, require_file
+from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
@@ -83,7 +83,7 @@ def read_annotations(
         path = _find_tracked_masks(folder)
     if not path.is_dir():
         require_file(path, "expected a file of masks")
-    with reading(path):
+    with prefix_errors(path):
         annotations = _read(path, replace(video, frame=frame))
         if record is not None:
             annotations.video = record.video_name or annotations.video
@@ -137,12 +137,24 @@ def _find_tracked_masks(folder: Path) -> Path:
 
 
 def _read(path: Path, video: VideoInfo) -> Annotations:
-    """Return the objects from the first reader that accepts the file."""
-    readers: list[MaskReader] = [_read_images, _read_coco]
-    for read in (*readers, *map(load_plugin, list_plugins(MASK_READERS).values())):
-        annotations: Annotations | None = read(path, video)
-        if annotations is not None:
-            return annotations
+    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file."""
+    classes, name = dict[str, int](), ""
+    with reading(path):
+        regions = _parse_images(path, video.size)
+        if regions is None and (tree := _read_coco(path)) is not None:
+            regions, classes, name = (
+                parse_coco(tree, video),
+                parse_classes(tree),
+                parse_video_name(tree, video),
+            )
+    if regions is not None:
+        annotations = match_regions(regions, video)
+        annotations.classes, annotations.video = classes, name
+        return annotations
+    for point in list_plugins(MASK_READERS).values():
+        read: MaskReader = load_plugin(point)
+        if (found := read(path, video)) is not None:
+            return found
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
@@ -151,13 +163,10 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
     )
 
 
-def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
+def _read_coco(path: Path) -> dict[str, Any] | None:
+    """Return the tree of COCO JSON; None for other files."""
     tree = read_json(path) if path.suffix.lower() == ".json" and not path.is_dir() else None
-    if not (isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()):
-        return None
-    found = match_regions(parse_coco(tree, video), video)
-    found.classes, found.video = parse_classes(tree), parse_video_name(tree, video)
-    return found
+    return tree if isinstance(tree, dict) and {"images", "annotations"} <= tree.keys() else None
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
@@ -165,23 +174,22 @@ def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
         temporary.write_text(json.dumps(format_coco(annotations, video), separators=(",", ":")) + "\n")
 
 
-def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
+def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
     if not path.is_dir():
         if not _has_ids(path):
             return None
-        return match_regions(_parse_mask(path, video.size, binary=_are_binary([path], video.size)), video)
+        return _parse_mask(path, size, binary=_are_binary([path], size))
     folders = sorted(inner for inner in path.iterdir() if inner.is_dir() and any(inner.glob("*.png")))
     if any((path / "labels").glob("*.txt")) or (path / PROJECT).is_file():
         return None
     if folders:
-        return match_regions(_parse_object_folders(folders, video.size), video)
+        return _parse_object_folders(folders, size)
     images = list_image_files(path, (".png",))
     if not images:
         return None
-    binary = _are_binary(images, video.size)
-    regions = (_parse_mask(image, video.size, image, binary=binary) for image in images)
-    return match_regions(list(chain.from_iterable(regions)), video)
+    binary = _are_binary(images, size)
+    return [region for image in images for region in _parse_mask(image, size, image, binary=binary)]
 
 
 def _are_binary(images: Sequence[Path], size: Size) -> bool:

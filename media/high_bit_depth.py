@@ -88,7 +88,7 @@ def _read_exr(path: Path) -> np.ndarray:
     require_extra("images", "OpenEXR")
     import OpenEXR
 
-    with reading(path, RESAVE_ADVICE, kind="a readable EXR"):
+    with reading(path, RESAVE_ADVICE, RuntimeError, kind="a readable EXR"):
         with OpenEXR.File(str(path), header_only=True) as file:
             # first row and column, and those after the last
             stored, shown = (
@@ -128,7 +128,7 @@ class TiffStack:
 
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
         self.path, self._lock = path, threading.Lock()
-        with reading(path, RESAVE_ADVICE, kind="a readable TIFF"):
+        with reading(path, RESAVE_ADVICE, RuntimeError, kind="a readable TIFF"):
             file = tifffile.TiffFile(path)
             for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
                 self._require_part(part)  # opened with the first series
@@ -148,7 +148,7 @@ class TiffStack:
         part = tuple(
             slice(index, index + 1) if axis == self._frame_axis else slice(None) for axis in self._axes
         )
-        with reading(self.path, RESAVE_ADVICE, kind="a readable TIFF"), self._lock:
+        with reading(self.path, RESAVE_ADVICE, RuntimeError, kind="a readable TIFF"), self._lock:
             if self._values is not None:
                 values = self._values[part]
                 values = values.astype(values.dtype.newbyteorder("="))

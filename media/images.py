@@ -57,7 +57,10 @@ def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
         InputError: no such file, not an image, or the block fails.
     """
     require_file(path, advice, f"{kind} file")
-    with reading(path, advice, kind=f"a readable {kind}"), decode_image(path) as image:
+    with (
+        reading(path, advice, Image.DecompressionBombError, kind=f"a readable {kind}"),
+        decode_image(path) as image,
+    ):
         yield image
 
 

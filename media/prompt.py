@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import reading
+from aotlab.utils.files import prefix_errors
 from aotlab.utils.value_syntax import parse_frame_object
 
 log = logging.getLogger(__name__)
@@ -194,7 +194,7 @@ def group_prompts(
                 )
     prompts: dict[int, dict[int, Prompt]] = {}
     for (frame, object_id), given in sorted(options.items()):
-        with reading(f"object {object_id} on frame {frame}"):
+        with prefix_errors(f"object {object_id} on frame {frame}"):
             prompts.setdefault(frame, {})[object_id] = Prompt(**given)
     return prompts
 

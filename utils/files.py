@@ -8,8 +8,10 @@ import json
 import os
 import re
 import shutil
+import struct
 import tempfile
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
+PARSE_ERRORS = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RecursionError, SyntaxError, TypeError, ValueError,
+    struct.error, zlib.error,
+)  # fmt: skip
+"""errors that a damaged file causes in parsers, which use fields without checks"""
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -129,28 +136,37 @@ def user_cache_folder() -> Path:
 
 
 @contextmanager
-def reading(subject: object, advice: str = "export it again", *, kind: str = "readable") -> Iterator[None]:
-    """Turn errors of the block, which reads and parses a file, into an `InputError` about the subject, usually a path.
-
-    Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here.
-    Errors that no file causes are raised unchanged: too little memory, missing libraries, undefined names. An
-    `InputError` that does not begin with the subject gets it as its first words.
+def reading(
+    subject: object, advice: str = "export it again", *errors: type[Exception], kind: str = "readable"
+) -> Iterator[None]:
+    """Turn `PARSE_ERRORS` of the block, which parses a file, into an `InputError` about the subject, usually a path.
 
     Args:
         subject: what is read.
         advice: remedy at the end of the message.
+        errors: further types of errors, of a library that reads the file.
         kind: what the subject turned out not to be, such as "a readable mask".
     """
+    try:
+        with prefix_errors(subject):
+            yield
+    except InputError:
+        raise
+    except (*PARSE_ERRORS, *errors) as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
+
+
+@contextmanager
+def prefix_errors(subject: object) -> Iterator[None]:
+    """Begin each `InputError` of the block with the subject, unless it already does."""
     try:
         yield
     except InputError as error:
         if str(error).startswith(str(subject)):
             raise
         raise InputError(f"{subject}: {error}") from error
-    except Exception as error:
-        if is_out_of_memory(error) or isinstance(error, ImportError | NameError):
-            raise
-        raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
 
 
 def describe_error(error: BaseException) -> str:
