@@ -147,12 +147,13 @@ def reading(
         errors: further types of errors, of a library that reads the file.
         kind: what the subject turned out not to be, such as "a readable mask".
     """
+    caught: tuple[type[Exception], ...] = (*PARSE_ERRORS, *errors)
     try:
         with prefix_errors(subject):
             yield
     except InputError:
         raise
-    except (*PARSE_ERRORS, *errors) as error:
+    except caught as error:
         if is_out_of_memory(error):
             raise
         raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
