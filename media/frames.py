@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,10 @@ class FrameSource(ABC):
         """
         raise InputError(f"{self.name}: can only be read sequentially; save the stream to a file")
 
+    def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield index and image from a frame on; earlier frames of image folders are not read, of video files few."""
+        return islice(enumerate(self), first, None)
+
     @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames."""
@@ -161,6 +166,10 @@ class ImageFrames(FrameSource):
         require_image_size(values, self.size, title, "the first frame")
         image = values if self.levels is None else self.levels(values)
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)
+
+    def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield index and image from a frame on."""
+        return ((index, self.read(index)) for index in range(first, self.length))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames in order. Raises the same errors as `read`."""
