@@ -108,8 +108,7 @@ def read_annotations(
 def find_mask_writer(name: str) -> MaskWriter:
     """Return the writer of a format.
 
-    Raises:
-        InputError: an unknown format, or its package is not installed.
+    Raises `InputError` if it is unknown, or its package is not installed.
     """
     if name == "coco":
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
@@ -207,11 +206,7 @@ def _has_ids(path: Path) -> bool:
 
 
 def _parse_mask(path: Path, size: Size, image: str | Path = "", *, binary: bool) -> list[ParsedRegion]:
-    """Return the objects of an image of object ids, which is named ``image``; ``binary``: see `_are_binary`.
-
-    Raises:
-        InputError: not a mask, another size, or more than `MAX_OBJECTS` ids.
-    """
+    """Return the objects of an image of object ids, which is named ``image``; ``binary``: see `_are_binary`."""
     mask = read_mask(path, size=size)
     void = is_void(mask)
     if void.any():
@@ -230,14 +225,7 @@ def _parse_mask(path: Path, size: Size, image: str | Path = "", *, binary: bool)
 
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
-    """Return the H×W bool mask of an image of 0 and either 1 or 255.
-
-    Args:
-        palette: accept palette images.
-
-    Raises:
-        InputError: other values, another size, or not an image.
-    """
+    """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
     with open_image(path, "mask", "give a black and white PNG") as image:
         accepted = palette or image.mode != "P"
         mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))

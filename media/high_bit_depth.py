@@ -48,11 +48,7 @@ def detect_image_kind(path: Path) -> str:
 
 
 def read_raw_image(path: Path) -> np.ndarray:
-    """Read an image as stored: H×W×C integers or floats with 1 to 3 channels.
-
-    Raises:
-        InputError: missing, broken, a stack, or the library for it is not installed.
-    """
+    """Read an image as stored: H×W×C integers or floats with 1 to 3 channels; a stack of several is refused."""
     kind = detect_image_kind(path)
     if kind == "exr":
         return _read_exr(path)
@@ -117,9 +113,6 @@ class TiffStack:
 
     Only the first series is read. ``S`` and ``C`` are channels, at most three; one further axis besides ``Y`` and ``X``
     may be longer than 1 and holds the frames.
-
-    Raises:
-        InputError: not a readable TIFF, unsupported axes or channels, or tifffile is not installed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -257,12 +250,7 @@ def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:
 
 
 def estimate_levels(read: Callable[[int], np.ndarray], count: int) -> tuple[float, float]:
-    """Estimate the levels of a video from percentiles of evenly spaced frames.
-
-    Args:
-        read: returns the values of a frame, H×W×C.
-        count: number of frames.
-    """
+    """Estimate levels from percentiles of evenly spaced frames of ``count``; ``read`` returns one, H×W×C."""
     indices = sorted({round(index) for index in np.linspace(0, count - 1, min(count, MAX_LEVEL_FRAMES))})
     parts = []
     for index in indices:

@@ -32,8 +32,7 @@ ORIENTATION = 0x0112
 def decode_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of `IMAGE_FORMATS`; its content determines the format, not its suffix.
 
-    Raises:
-        Exception: any error of a decoder, or a TIFF with an orientation, which only Pillow would apply.
+    Raises any error of a decoder, and `ValueError` for a TIFF with an orientation, which only Pillow would apply.
     """
     try:
         image = Image.open(source, formats=IMAGE_FORMATS)
@@ -46,15 +45,9 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
 
 @contextmanager
 def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
-    """Yield an image as `decode_image` opens it.
+    """Yield an image; raise `InputError`, which ends with ``advice``, if it does not open or decode in the block.
 
-    Args:
-        path: the file.
-        kind: name in messages, such as "mask" or "image".
-        advice: remedy at the end of each message.
-
-    Raises:
-        InputError: no such file, not an image, or the block fails.
+    ``kind`` is its name in messages, such as "mask" or "image".
     """
     require_file(path, advice, f"{kind} file")
     with (
@@ -72,11 +65,7 @@ def is_lossless(image: Image.Image) -> bool:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an 8-bit image as H×W×3 uint8 RGB.
-
-    Raises:
-        InputError: missing, broken, or more than 8 bits per channel, which needs levels.
-    """
+    """Read an 8-bit image as H×W×3 uint8 RGB; images with more bits are refused, as they need levels."""
     with open_image(path, "image", RESAVE_ADVICE) as image:
         require_jpeg_end(path, image)
         if image.mode.startswith(("I", "F")):  # Pillow clips these at 255
@@ -110,15 +99,7 @@ def require_jpeg_end(path: Path, image: Image.Image) -> None:
 
 
 def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object, other: str) -> np.ndarray:
-    """Return an image H×W or H×W×C if it has (height, width) pixels.
-
-    Args:
-        subject: name of the image in the message.
-        other: what has this size, such as "the first frame".
-
-    Raises:
-        InputError: the image has another size.
-    """
+    """Return an image H×W or H×W×C; raise `InputError` unless it has (height, width) pixels, as ``other`` has."""
     if image.shape[:2] != tuple(size):
         height, width = image.shape[:2]
         raise InputError(
@@ -128,11 +109,7 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the frames of a folder in natural order, without masks beside them.
-
-    Raises:
-        InputError: no images, or two with one stem.
-    """
+    """Return the frames of a folder in natural order, without masks beside them."""
     images = list_image_files(folder)
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):

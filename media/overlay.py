@@ -37,9 +37,6 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Returns:
         H×W×3 uint8 RGB.
-
-    Raises:
-        InputError: the sizes differ, the frame is not H×W×3 uint8, or an id is negative.
     """
     if frame.dtype != np.uint8 or frame.shape != (*labels.shape, 3) or labels.min(initial=0) < 0:
         raise InputError(
@@ -81,13 +78,9 @@ def draw_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def draw_text(
     image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centered: bool = False
 ) -> None:
-    """Write white letters with a black edge into the image (H×W×3 uint8), in place.
+    """Write white ASCII letters with a black edge, ``height`` pixels high, into the image (H×W×3 uint8), in place.
 
-    Args:
-        text: ASCII text.
-        point: (x, y) of the text's lower left corner or center.
-        height: height of a letter in pixels.
-        centered: ``point`` is the center.
+    ``point`` is (x, y) of the lower left corner, or of the center if ``centered``.
     """
     import cv2
 

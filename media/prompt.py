@@ -104,13 +104,9 @@ class Prompt:
         return [point for point, value in zip(points, labels, strict=True) if value == label]
 
     def crop_box(self, size: tuple[int, int], object_id: int, subject: str = "") -> Prompt:
-        """Return the prompt with its box cropped to a frame of (height, width); warn if much of it lies outside.
+        """Return the prompt with its box cropped to a frame of (height, width); raise as `check_inside`.
 
-        Args:
-            subject: beginning of the warning.
-
-        Raises:
-            InputError: as `check_inside`.
+        A warning, which begins with ``subject``, is logged if much of the box lies outside.
         """
         self.check_inside(size)
         if self.box is None:
@@ -156,11 +152,7 @@ class PlacedPrompt(NamedTuple):
 
 
 def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tuple[PlacedPrompt, ...]:
-    """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several.
-
-    Raises:
-        InputError: a text or numbers of another form.
-    """
+    """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several."""
     several = np.iterable(given) and not isinstance(given, str | PlacedPrompt)
     if several and isinstance(next(iter(given), None), Real):  # numbers of one prompt
         several = False
@@ -174,16 +166,9 @@ def group_prompts(
     *,
     first_frame: int = 0,
 ) -> dict[int, dict[int, Prompt]]:
-    """Return prompts by frame and object id.
+    """Return prompts by frame and object id; prompts without a frame are for ``first_frame``.
 
-    Args:
-        boxes: at most one box for each object and frame.
-        points: points on an object.
-        negative_points: points that are not on an object.
-        first_frame: frame of prompts without one.
-
-    Raises:
-        InputError: two boxes for one object, or a prompt that `Prompt` refuses.
+    Raises `InputError` for two boxes of one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
     for kind, placed in (("box", boxes), ("point", points), ("not-point", negative_points)):
@@ -208,10 +193,7 @@ def group_prompts(
 def parse_prompts(
     boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
 ) -> dict[int, dict[int, Prompt]]:
-    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id.
-
-    Arguments and errors as `parse_placed` and `group_prompts`. Without an id they are for object 1.
-    """
+    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id."""
     return group_prompts(
         parse_placed("box", boxes), parse_placed("point", points), parse_placed("not-point", negative_points),
         first_frame=first_frame,

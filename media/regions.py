@@ -184,8 +184,7 @@ def decode_rle(rle: np.ndarray, size: Size) -> np.ndarray:
 def parse_rle(counts: object, size: Size) -> np.ndarray:
     """Return the run lengths of counts or of COCO's compressed text.
 
-    Raises:
-        InputError: they do not fill the image.
+    Raises `InputError` if they do not fill the image.
     """
     rle = decompress_rle(counts, max_count=size[0] * size[1] + 2) if isinstance(counts, str) else counts
     if (
@@ -241,8 +240,7 @@ def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
 def require_size(height: object, width: object, expected: Size | None = None) -> Size:
     """Return the size of images according to a file.
 
-    Raises:
-        InputError: not whole numbers from 1 to `MAX_SIDE`, or not the expected size.
+    Raises `InputError` unless it is whole numbers from 1 to `MAX_SIDE`, and the expected size.
     """
     size = height, width
     valid = all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)

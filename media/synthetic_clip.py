@@ -22,14 +22,8 @@ SIZE = 0.14
 def draw_clip(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw four textured objects that turn, cross and hide each other over a panning ground.
 
-    Args:
-        frames: number of frames; the same motion is spread over them.
-        height: pixels.
-        width: pixels.
-        seed: the same seed draws the same clip.
-
-    Returns:
-        frames T×H×W×3 uint8 RGB, and masks T×H×W uint8 with ids 1 to 4, a higher id in front of a lower one.
+    The same motion is spread over any number of frames. Return frames T×H×W×3 uint8 RGB, and masks T×H×W uint8 with
+    ids 1 to 4, a higher id in front of a lower one.
     """
     rng = np.random.default_rng(seed)
     curves = CURVES + rng.uniform(-0.015, 0.015, CURVES.shape)

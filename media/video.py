@@ -162,11 +162,7 @@ class VideoFrames(FrameSource):
             return self._index
 
     def read(self, index: int) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB, in any order; threads with a `VideoReader` each do not make others seek.
-
-        Raises:
-            InputError: no such frame, or the file does not decode there.
-        """
+        """Return a frame, H×W×3 uint8 RGB, in any order; threads with a `VideoReader` each do not make others seek."""
         if index == 0:  # without indexing the file
             with open_video(self.path) as container:
                 return next(decode(self.path, container))[0]
@@ -213,9 +209,6 @@ class VideoReader:
         Args:
             index: frame number.
             keep: called with number and image of this frame and of up to `CACHED_FRAMES_BEFORE_SEEK` decoded before it.
-
-        Raises:
-            InputError: no such frame, or the file does not decode there.
         """
         import av
 

@@ -27,10 +27,7 @@ class RankFailure(RunStopped):
 
 @contextmanager
 def detect_lost_ranks(advice: str = "") -> Iterator[None]:
-    """Wrap an exchange between ranks; raises `RankFailure` if it fails, as when a rank has died.
-
-    Out-of-memory errors are raised unchanged.
-    """
+    """Raise `RankFailure` if an exchange between ranks fails in the block, unless memory ran out."""
     try:
         yield
     except RuntimeError as error:
@@ -70,11 +67,7 @@ class Distributed:
             return (sums / self.ranks).tolist()
 
     def gather(self, item: Any, advice: str = "") -> list[Any]:
-        """Return the items of all ranks in order of rank; every rank must call it.
-
-        Raises:
-            RankFailure: a rank ended; the message ends with ``advice``.
-        """
+        """Return the items of all ranks in order of rank; every rank must call it. ``advice``: end of an error."""
         if self.ranks == 1:
             return [item]
         items: list[Any] = [None] * self.ranks
@@ -109,7 +102,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         timeout: time after which waiting for other ranks fails; None: PyTorch's default.
 
     Raises:
-        InputError: the device is not usable, torchrun's variables are incomplete, or the processes cannot join.
+        RankError: the device is not usable, torchrun's variables are incomplete, or the processes cannot join.
     """
     ranks = 1
     try:
@@ -127,7 +120,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
 
 
 def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
-    """Join the process group and return this rank's device; raises the same errors as `join_process_group`."""
+    """Join the process group and return this rank's device."""
     local, rank = read_rank_variable("LOCAL_RANK"), read_rank_variable("RANK")
     here = pick_device(f"cuda:{local}" if device == "cuda" else device)
     if here.type == "cuda":

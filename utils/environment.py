@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 def limit_spin_waiting(environ: MutableMapping[str, str] = os.environ) -> None:
     """Shorten the spin-waiting of OpenMP threads, unless set by the user; call before importing torch.
 
-    PyTorch's threads meet after every operation, and waiting threads spin for milliseconds
-    by default. On a busy machine they take the core that the last thread needs, which makes operations much slower.
+    PyTorch's threads meet after every operation, and waiting threads spin for milliseconds by default. On a busy
+    machine they take the core that the last thread needs.
     """
     if not any(name in environ for name in SPIN_VARIABLES):
         environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)

@@ -61,11 +61,7 @@ SEED = Range(0, 2**63 - 1, whole=True)
 
 
 def parse_number(text: str, allowed: Range) -> float:
-    """Parse a number; an int if the range holds only integers.
-
-    Raises:
-        ValueError: not a number in the range; the message describes it.
-    """
+    """Parse a number, an int if the range holds only integers; raises `ValueError` if it is not in the range."""
     try:
         value = int(text) if allowed.whole else float(text)
     except ValueError:

@@ -36,9 +36,7 @@ def lower_priority() -> None:
 def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
     """Yield a process pool; if the block fails, pending work is canceled.
 
-    Args:
-        workers: number of processes.
-        module: name of a module to import once for all workers, if the system supports it.
+    Where the system supports it, ``module`` is imported once for all workers.
     """
     import multiprocessing  # slow to import
     from concurrent.futures import ProcessPoolExecutor

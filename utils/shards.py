@@ -29,11 +29,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Read ``I/N``, or ``auto``: the values of the first `SHARD_VARIABLES` of which the index is set.
-
-        Raises:
-            InputError: another text, not 0 ≤ I < N, or a variable is missing or not a whole number.
-        """
+        """Read ``I/N``, or ``auto``: the values of the first `SHARD_VARIABLES` of which the index is set."""
         index, _, count = (_read_scheduler() if text == "auto" else text).partition("/")
         if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
             raise InputError(
