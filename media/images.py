@@ -118,8 +118,8 @@ def list_images(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     counts = Counter(path.suffix.lower() for path in images)
     # If there are as many JPEG as PNG files, the JPEG files are the frames and the PNG files their masks.
-    usual = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
-    frames = [path for path in images if path.suffix.lower() == usual or not _has_palette(path)]
+    main_suffix = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
+    frames = [path for path in images if path.suffix.lower() == main_suffix or not _has_palette(path)]
     stem, count = Counter(path.stem for path in frames).most_common(1)[0]
     if count > 1:
         raise InputError(f"{folder}: {count} images are named {stem}; give every frame its own name")

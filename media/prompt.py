@@ -129,9 +129,9 @@ class Prompt:
         points = cast(Sequence[Point], (*self.points, *self.scribble))
         outside = [f"point {x:g},{y:g}" for x, y in points if not (-1 <= x <= width and -1 <= y <= height)]
         if self.box is not None:
-            left, top, across, down = self.box
-            if min(left + across, width) - max(left, 0) < 2 or min(top + down, height) - max(top, 0) < 2:
-                outside.append(f"box {left:g},{top:g},{across:g},{down:g}")
+            x, y, box_width, box_height = self.box
+            if min(x + box_width, width) - max(x, 0) < 2 or min(y + box_height, height) - max(y, 0) < 2:
+                outside.append(f"box {x:g},{y:g},{box_width:g},{box_height:g}")
         if outside:
             raise InputError(f"{outside[0]}: outside the image of {width}×{height}; give pixels of the image")
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):

@@ -110,8 +110,8 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         if ranks == 1:
             yield Distributed(pick_device(device))
         else:
-            here = _init_process_group(device, ranks, timeout)
-            yield Distributed(here, dist.get_rank(), ranks)
+            local_device = _init_process_group(device, ranks, timeout)
+            yield Distributed(local_device, dist.get_rank(), ranks)
     except InputError as error:
         raise RankError(str(error)) from error
     finally:
@@ -122,17 +122,17 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
 def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
     """Join the process group and return this rank's device."""
     local, rank = read_rank_variable("LOCAL_RANK"), read_rank_variable("RANK")
-    here = pick_device(f"cuda:{local}" if device == "cuda" else device)
-    if here.type == "cuda":
-        torch.cuda.set_device(here)
+    local_device = pick_device(f"cuda:{local}" if device == "cuda" else device)
+    if local_device.type == "cuda":
+        torch.cuda.set_device(local_device)
     try:
         if rank >= ranks:  # PyTorch would wait for other ranks
             raise ValueError(f"RANK={rank} of WORLD_SIZE={ranks} ranks")
-        dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=timeout)
+        dist.init_process_group("nccl" if local_device.type == "cuda" else "gloo", timeout=timeout)
     except (ValueError, RuntimeError) as error:
         address = ":".join(os.environ.get(name, name) for name in ("MASTER_ADDR", "MASTER_PORT"))
         raise InputError(
             f"{address}: the processes cannot join there ({_format_error(error)}); start them with torchrun, on a free "
             "--master-port"
         ) from error
-    return here
+    return local_device

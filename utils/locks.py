@@ -48,8 +48,11 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
         try:
             lock.acquire(timeout=-1 if timeout is None else timeout, poll_interval=POLL_SECONDS)
         except Timeout:
+            holder = ""
+            with suppress(OSError):
+                holder = path.read_text(encoding="utf-8", errors="replace")[:200]
             raise InUseError(
-                f"{subject or path}: in use by {_read_holder(path)}; wait until it has ended"
+                f"{subject or path}: in use by {holder or 'another process'}; wait until it has ended"
             ) from None
         except OSError as error:
             if error.errno not in UNSUPPORTED_ERRNOS:
@@ -86,14 +89,6 @@ def locked_output(folder: Path, world: Distributed | None = None) -> Iterator[No
         with suppress(OSError):  # it holds results
             for path in created:
                 path.rmdir()
-
-
-def _read_holder(path: Path) -> str:
-    """Return the holder of a lock, as written in its file."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")[:200] or "another process"
-    except OSError:
-        return "another process"
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:

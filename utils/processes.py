@@ -86,7 +86,7 @@ def stop_flag() -> Iterator[StopFlag]:
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = {
+    handlers = {
         number: signal.getsignal(number)
         for number in STOP_SIGNALS
         if signal.getsignal(number) is not signal.SIG_IGN
@@ -95,14 +95,14 @@ def stop_flag() -> Iterator[StopFlag]:
     def request(number: int, _: FrameType | None) -> None:
         flag.signal_number = number
         flag.set()
-        signal.signal(number, before[signal.Signals(number)])
+        signal.signal(number, handlers[signal.Signals(number)])
 
     try:
-        for number in before:
+        for number in handlers:
             signal.signal(number, request)
         yield flag
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 

@@ -22,10 +22,9 @@ import torch
 from aotlab import __version__
 from aotlab.sdk import atomic_path, command
 from aotlab.tools.cli.types import Device, File, PositiveInt, Size, list_option, option
-from aotlab.utils.environment import processor_name
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
-from research.speed.compare import Worker, parse_setting
+from research.speed.compare import Worker, parse_setting, processor_name
 
 MODES = (("float32", False), ("bfloat16", False), ("bfloat16", True))
 """precision, and whether the model is compiled"""
