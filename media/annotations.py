@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
-from aotlab.media.images import open_image, require_image_size
+from aotlab.media.images import open_image, read_mode, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, list_ids, read_mask
 from aotlab.media.matching import list_image_files
@@ -176,7 +176,7 @@ def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
 def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
     if not path.is_dir():
-        if not _has_ids(path):
+        if read_mode(path) in ("", "RGB", "RGBA"):
             return None
         return _parse_mask(path, size, binary=_are_binary([path], size))
     folders = sorted(inner for inner in path.iterdir() if inner.is_dir() and any(inner.glob("*.png")))
@@ -194,15 +194,6 @@ def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
 def _are_binary(images: Sequence[Path], size: Size) -> bool:
     """Return whether 255 in 8-bit masks is object 1, which it is if the only other value is 0; otherwise it is void."""
     return not any(list_ids(read_mask(image, size=size)) for image in images)
-
-
-def _has_ids(path: Path) -> bool:
-    """Return whether a file is an image that is not in colors."""
-    try:
-        with open_image(path, "mask", "give a PNG") as image:
-            return image.mode not in ("RGB", "RGBA")
-    except InputError:
-        return False
 
 
 def _parse_mask(path: Path, size: Size, image: str | Path = "", *, binary: bool) -> list[ParsedRegion]:

@@ -38,6 +38,8 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
         image = Image.open(source, formats=IMAGE_FORMATS)
     except UnidentifiedImageError as error:  # its message names Python objects
         raise ValueError("unknown image format") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
     if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
         raise ValueError("a TIFF with an orientation; save it upright")
     return image
@@ -50,10 +52,7 @@ def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
     ``kind`` is its name in messages, such as "mask" or "image".
     """
     require_file(path, advice, f"{kind} file")
-    with (
-        reading(path, advice, Image.DecompressionBombError, kind=f"a readable {kind}"),
-        decode_image(path) as image,
-    ):
+    with reading(path, advice, kind=f"a readable {kind}"), decode_image(path) as image:
         yield image
 
 
@@ -119,7 +118,7 @@ def list_images(folder: Path) -> list[Path]:
     counts = Counter(path.suffix.lower() for path in images)
     # If there are as many JPEG as PNG files, the JPEG files are the frames and the PNG files their masks.
     main_suffix = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
-    frames = [path for path in images if path.suffix.lower() == main_suffix or not _has_palette(path)]
+    frames = [path for path in images if path.suffix.lower() == main_suffix or read_mode(path) != "P"]
     stem, count = Counter(path.stem for path in frames).most_common(1)[0]
     if count > 1:
         raise InputError(f"{folder}: {count} images are named {stem}; give every frame its own name")
@@ -138,9 +137,10 @@ def warn_of_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
         log.warning("%s: all images are frames: %s", folder, text)
 
 
-def _has_palette(path: Path) -> bool:
+def read_mode(path: Path) -> str:
+    """Return Pillow's mode of an image, such as P for a palette; empty for an unreadable file, refused when read."""
     try:
         with open_image(path, "image", RESAVE_ADVICE) as image:
-            return image.mode == "P"
-    except InputError:  # reported when the frame is read
-        return False
+            return image.mode
+    except InputError:
+        return ""

@@ -238,7 +238,7 @@ def _read_texts(column: str, value: Any) -> list[str]:
 
 def _read_prompts(kind: Literal["box", "point", "not-point"], value: Any) -> tuple[PlacedPrompt, ...]:
     """Return the boxes or points of a cell."""
-    texts = [value] if isinstance(value, str) else value or ()
+    texts = value if isinstance(value, list) else [value]
     if any(isinstance(text, str) and ";" in text for text in texts):  # values of a CSV are split already
         raise InputError(f"{kind.replace('-', '_')}: ; separates values in a CSV only; expected a list")
     return parse_placed(kind, value or ())
