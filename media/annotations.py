@@ -44,7 +44,8 @@ PROJECT = "project.sqlite"
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
-"""returns the objects of a file or folder, None if it is not in the reader's format, by its content"""
+"""returns the objects of a file or folder, None if its content is not in the reader's format; wraps its parsing in
+`reading`, as other errors count as crashes"""
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,11 @@ def read_annotations(
                 )
             log.warning("%s: %s", path, problem)
         if frame is not None:
-            shown = {index: regions for index, regions in annotations.frames.items() if regions}
-            if frame not in shown and len(shown) > 1:
-                others = ", ".join(map(str, sorted(shown)[:10]))
+            with_objects = {index: regions for index, regions in annotations.frames.items() if regions}
+            if frame not in with_objects and len(with_objects) > 1:
+                others = ", ".join(map(str, sorted(with_objects)[:10]))
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
-            annotations.frames = {frame: shown.get(frame) or next(iter(shown.values()))}
+            annotations.frames = {frame: with_objects.get(frame) or next(iter(with_objects.values()))}
         return annotations
 
 
@@ -179,7 +180,7 @@ def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
         if read_mode(path) in ("", "RGB", "RGBA"):
             return None
         return _parse_mask(path, size, binary=_are_binary([path], size))
-    folders = sorted(inner for inner in path.iterdir() if inner.is_dir() and any(inner.glob("*.png")))
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and any(entry.glob("*.png")))
     if any((path / "labels").glob("*.txt")) or (path / PROJECT).is_file():
         return None
     if folders:

@@ -174,19 +174,19 @@ def group_prompts(
     for kind, placed in (("box", boxes), ("point", points), ("not-point", negative_points)):
         for number, object_id, values in placed:
             frame = first_frame if number is None else number
-            given = options.setdefault((frame, object_id), {"points": [], "labels": []})
+            arguments = options.setdefault((frame, object_id), {"points": [], "labels": []})
             if kind != "box":
-                given["points"].append(values)
-                given["labels"].append(int(kind == "point"))
-            elif given.setdefault("box", values) is not values:
+                arguments["points"].append(values)
+                arguments["labels"].append(int(kind == "point"))
+            elif arguments.setdefault("box", values) is not values:
                 raise InputError(
                     f"box {','.join(f'{value:g}' for value in values)}: object {object_id} has a box on frame {frame} "
                     "already; give another object its id, as in :2=X,Y,W,H"
                 )
     prompts: dict[int, dict[int, Prompt]] = {}
-    for (frame, object_id), given in sorted(options.items()):
+    for (frame, object_id), arguments in sorted(options.items()):
         with prefix_errors(f"object {object_id} on frame {frame}"):
-            prompts.setdefault(frame, {})[object_id] = Prompt(**given)
+            prompts.setdefault(frame, {})[object_id] = Prompt(**arguments)
     return prompts
 
 

@@ -305,17 +305,17 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
             regions = [replace(region, frame=video.frame, image="") for region in drawn]
     frames = _find_frames(regions, video)
     placed = [(frame, region) for frame, region in zip(frames, regions, strict=True) if frame is not None]
-    shown = [(frame, region) for frame, region in placed if region.rle is not None]
-    if not shown:
+    visible = [(frame, region) for frame, region in placed if region.rle is not None]
+    if not visible:
         raise InputError(
             "contains no object; give a mask with an id above 0, or a polygon, where an object is"
         )
-    keys = _find_keys(shown)
+    keys = _find_keys(visible)
     ids = _assign_ids(keys)
     if max(ids.values()) > MAX_ID:
         raise InputError(f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
-    for (frame, region), key in zip(shown, keys, strict=True):
+    for (frame, region), key in zip(visible, keys, strict=True):
         assert region.rle is not None
         result.frames[frame].append(Region(ids[key], region.rle, attributes=region.attributes))
         if region.class_name:

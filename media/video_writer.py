@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,22 +20,18 @@ if TYPE_CHECKING:
     import av
 
 log = logging.getLogger(__name__)
-
 TICK = Fraction(1, 90000)
 """time base of videos with a variable rate in seconds, as usual in MPEG"""
-
 MAX_GAP = Fraction(3600)
 """longest duration of a frame in seconds; MP4 stores 32 bits, which is 6.6 hours at 90000 ticks"""
 
 H264 = ("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
 """encoder, pixel format and options"""
-
 ALPHA = {
     ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}),
     ".webm": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}),
 }
 """the same for files with an alpha channel, by suffix"""
-
 COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
 """decoders of sound that MP4 stores unchanged; others are encoded as AAC"""
 
@@ -89,10 +84,8 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
             self.finish()
         else:
             self.drop()

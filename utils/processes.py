@@ -46,13 +46,12 @@ def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("forkserver" if server else "spawn")
     if server:
         context.set_forkserver_preload([module])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=exit_with_parent)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=exit_with_parent) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def exit_with_parent() -> None:
