@@ -47,7 +47,8 @@ class ListedObject:
 
 def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read H×W ids of a given mask of (height, width); smaller objects lie on top of larger ones."""
-    from aotlab.media.masks import read_mask  # loads NumPy, which --help of a command with data sets does without
+    # loads NumPy, which the help of a command with data sets does without
+    from aotlab.media.masks import read_mask
 
     if isinstance(mask, Path):
         return read_mask(mask, size=size)
