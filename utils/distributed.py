@@ -17,9 +17,6 @@ from aotlab.utils.devices import pick_device
 from aotlab.utils.environment import count_ranks, read_rank_variable
 from aotlab.utils.errors import InputError, RankError, RunStopped, is_out_of_memory
 
-RESUME_ADVICE = "run the same command again to resume"
-"""advice of a run that lost a rank and keeps finished results"""
-
 
 class RankFailure(RunStopped):
     """Another rank has ended or cannot be reached."""

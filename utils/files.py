@@ -113,13 +113,6 @@ def is_file_name(name: object) -> bool:
     )
 
 
-def user_cache_folder() -> Path:
-    """Return the project's cache folder in the system's cache."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("aotlab", appauthor=False)
-
-
 @contextmanager
 def reading(
     subject: object, advice: str = "export it again", *errors: type[Exception], kind: str = "readable"

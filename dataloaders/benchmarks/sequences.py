@@ -297,7 +297,7 @@ def read_objects(
 ) -> tuple[ListedObject, ...]:
     """Read the objects that a metadata file lists for a video; those without frames are skipped.
 
-    ``read`` turns id and entry into an object; any error means that the entry is not readable.
+    ``read`` turns id and entry into an object; an error of parsing means that the entry is not readable.
 
     Raises:
         InputError: an entry is not readable, an id is not 1 to 254, or no object has frames.
