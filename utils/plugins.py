@@ -35,9 +35,9 @@ def list_mask_formats() -> list[str]:
 
 
 def load_plugin(point: EntryPoint) -> Any:
-    """Import what an entry point names; raises `InputError` if its package lacks a module."""
+    """Import what an entry point names; raises `InputError` if its package is broken."""
     try:
         return point.load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         package = point.dist.name if point.dist is not None else point.value
         raise InputError(f"{point.name}: {package} does not load ({error}); reinstall it") from error
