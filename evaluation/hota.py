@@ -73,7 +73,9 @@ def _open_dataset(annotations: Path, predictions: Path) -> Any:
         for parent, file in ((truth, annotations), (tracker_folder, predictions)):
             parent.mkdir(parents=True)
             shutil.copy(file, parent / "file.json")
-        with reading(annotations, "expected BURST's files", kind=f"readable by TrackEval with {predictions}"):
+        with reading(
+            annotations, "expected BURST's files", Exception, kind=f"readable by TrackEval with {predictions}"
+        ):
             return BURST(
                 {
                     "GT_FOLDER": str(truth),

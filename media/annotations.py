@@ -7,13 +7,13 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
-from aotlab.media.images import open_image, require_image_size
+from aotlab.media.images import open_image, read_mode, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, list_ids, read_mask
 from aotlab.media.matching import list_image_files
@@ -26,7 +26,7 @@ from aotlab.media.regions import (
     match_regions,
 )
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import atomic_path, read_json, reading, require_file
+from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
@@ -44,7 +44,8 @@ PROJECT = "project.sqlite"
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
-"""returns the objects of a file or folder, None if it is not in the reader's format, by its content"""
+"""returns the objects of a file or folder, None if its content is not in the reader's format; wraps its parsing in
+`reading`, as other errors count as crashes"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read_annotations(
         path = _find_tracked_masks(folder)
     if not path.is_dir():
         require_file(path, "expected a file of masks")
-    with reading(path):
+    with prefix_errors(path):
         annotations = _read(path, replace(video, frame=frame))
         if record is not None:
             annotations.video = record.video_name or annotations.video
@@ -97,19 +98,18 @@ def read_annotations(
                 )
             log.warning("%s: %s", path, problem)
         if frame is not None:
-            shown = {index: regions for index, regions in annotations.frames.items() if regions}
-            if frame not in shown and len(shown) > 1:
-                others = ", ".join(map(str, sorted(shown)[:10]))
+            with_objects = {index: regions for index, regions in annotations.frames.items() if regions}
+            if frame not in with_objects and len(with_objects) > 1:
+                others = ", ".join(map(str, sorted(with_objects)[:10]))
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
-            annotations.frames = {frame: shown.get(frame) or next(iter(shown.values()))}
+            annotations.frames = {frame: with_objects.get(frame) or next(iter(with_objects.values()))}
         return annotations
 
 
 def find_mask_writer(name: str) -> MaskWriter:
     """Return the writer of a format.
 
-    Raises:
-        InputError: an unknown format, or its package is not installed.
+    Raises `InputError` if it is unknown, or its package is not installed.
     """
     if name == "coco":
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
@@ -137,12 +137,24 @@ def _find_tracked_masks(folder: Path) -> Path:
 
 
 def _read(path: Path, video: VideoInfo) -> Annotations:
-    """Return the objects from the first reader that accepts the file."""
-    readers: list[MaskReader] = [_read_images, _read_coco]
-    for read in (*readers, *map(load_plugin, list_plugins(MASK_READERS).values())):
-        annotations: Annotations | None = read(path, video)
-        if annotations is not None:
-            return annotations
+    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file."""
+    classes, name = dict[str, int](), ""
+    with reading(path):
+        regions = _parse_images(path, video.size)
+        if regions is None and (tree := _read_coco(path)) is not None:
+            regions, classes, name = (
+                parse_coco(tree, video),
+                parse_classes(tree),
+                parse_video_name(tree, video),
+            )
+    if regions is not None:
+        annotations = match_regions(regions, video)
+        annotations.classes, annotations.video = classes, name
+        return annotations
+    for point in list_plugins(MASK_READERS).values():
+        read: MaskReader = load_plugin(point)
+        if (found := read(path, video)) is not None:
+            return found
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
@@ -151,13 +163,10 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
     )
 
 
-def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
+def _read_coco(path: Path) -> dict[str, Any] | None:
+    """Return the tree of COCO JSON; None for other files."""
     tree = read_json(path) if path.suffix.lower() == ".json" and not path.is_dir() else None
-    if not (isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()):
-        return None
-    found = match_regions(parse_coco(tree, video), video)
-    found.classes, found.video = parse_classes(tree), parse_video_name(tree, video)
-    return found
+    return tree if isinstance(tree, dict) and {"images", "annotations"} <= tree.keys() else None
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
@@ -165,23 +174,22 @@ def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
         temporary.write_text(json.dumps(format_coco(annotations, video), separators=(",", ":")) + "\n")
 
 
-def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
+def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
     if not path.is_dir():
-        if not _has_ids(path):
+        if read_mode(path) in ("", "RGB", "RGBA"):
             return None
-        return match_regions(_parse_mask(path, video.size, binary=_are_binary([path], video.size)), video)
-    folders = sorted(inner for inner in path.iterdir() if inner.is_dir() and any(inner.glob("*.png")))
+        return _parse_mask(path, size, binary=_are_binary([path], size))
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and any(entry.glob("*.png")))
     if any((path / "labels").glob("*.txt")) or (path / PROJECT).is_file():
         return None
     if folders:
-        return match_regions(_parse_object_folders(folders, video.size), video)
+        return _parse_object_folders(folders, size)
     images = list_image_files(path, (".png",))
     if not images:
         return None
-    binary = _are_binary(images, video.size)
-    regions = (_parse_mask(image, video.size, image, binary=binary) for image in images)
-    return match_regions(list(chain.from_iterable(regions)), video)
+    binary = _are_binary(images, size)
+    return [region for image in images for region in _parse_mask(image, size, image, binary=binary)]
 
 
 def _are_binary(images: Sequence[Path], size: Size) -> bool:
@@ -189,21 +197,8 @@ def _are_binary(images: Sequence[Path], size: Size) -> bool:
     return not any(list_ids(read_mask(image, size=size)) for image in images)
 
 
-def _has_ids(path: Path) -> bool:
-    """Return whether a file is an image that is not in colors."""
-    try:
-        with open_image(path, "mask", "give a PNG") as image:
-            return image.mode not in ("RGB", "RGBA")
-    except InputError:
-        return False
-
-
 def _parse_mask(path: Path, size: Size, image: str | Path = "", *, binary: bool) -> list[ParsedRegion]:
-    """Return the objects of an image of object ids, which is named ``image``; ``binary``: see `_are_binary`.
-
-    Raises:
-        InputError: not a mask, another size, or more than `MAX_OBJECTS` ids.
-    """
+    """Return the objects of an image of object ids, which is named ``image``; ``binary``: see `_are_binary`."""
     mask = read_mask(path, size=size)
     void = is_void(mask)
     if void.any():
@@ -222,14 +217,7 @@ def _parse_mask(path: Path, size: Size, image: str | Path = "", *, binary: bool)
 
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
-    """Return the H×W bool mask of an image of 0 and either 1 or 255.
-
-    Args:
-        palette: accept palette images.
-
-    Raises:
-        InputError: other values, another size, or not an image.
-    """
+    """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
     with open_image(path, "mask", "give a black and white PNG") as image:
         accepted = palette or image.mode != "P"
         mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))

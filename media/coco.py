@@ -55,7 +55,7 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
     """Return frame number and name of the video's images by image id; numbers are None unless all images have one."""
     images, videos = tree["images"], tree.get("videos") or []
     if len(videos) > 1:
-        video_id = find_coco_video(videos, video.name)["id"]
+        video_id = _find_video(videos, video.name)["id"]
         images = [image for image in images if image.get("video_id", video_id) == video_id]
     if (count := len({image["id"] for image in images})) < len(images):
         raise InputError(f"{len(images)} images have {count} different ids; export it again")
@@ -64,15 +64,15 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
     images = [image for image in images if str(image.get("file_name", "")) in selected]
     numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
     numbered, named = all(type(number) is int for number in numbers), selected != {""}
-    found = {}
+    selected_images = {}
     for index, (image, number) in enumerate(zip(images, numbers, strict=True)):
         require_size(image["height"], image["width"], video.size)
         name = str(image.get("file_name", "")) if named or numbered else f"{index}.jpg"
-        found[image["id"]] = (number if numbered else None), name
+        selected_images[image["id"]] = (number if numbered else None), name
     require_different_images(
-        [f"{name} (frame {frame})" if numbered else name for frame, name in found.values()]
+        [f"{name} (frame {frame})" if numbered else name for frame, name in selected_images.values()]
     )
-    return found
+    return selected_images
 
 
 def parse_classes(tree: Any) -> dict[str, int]:
@@ -90,7 +90,7 @@ def parse_classes(tree: Any) -> dict[str, int]:
 def parse_video_name(tree: Any, video: VideoInfo) -> str:
     """Return the stem of the video of COCO JSON; empty if it names none."""
     videos = tree.get("videos") or []
-    return image_stem(str(find_coco_video(videos, video.name).get("name") or "")) if videos else ""
+    return image_stem(str(_find_video(videos, video.name).get("name") or "")) if videos else ""
 
 
 def _list_classes(tree: Any) -> list[tuple[str, Any]]:
@@ -141,7 +141,7 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def find_coco_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     """Return the only video, or the one of this name or whose images are in a folder of this name."""
     if len(videos) == 1:
         return videos[0]

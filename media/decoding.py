@@ -52,9 +52,9 @@ def open_container(
     import av
 
     drop_messages()
-    allowed = {} if playlists else {"format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS))}
+    formats = {} if playlists else {"format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS))}
     return av.open(
-        source, metadata_errors="replace", timeout=timeout, options=options or {}, container_options=allowed
+        source, metadata_errors="replace", timeout=timeout, options=options or {}, container_options=formats
     )
 
 
@@ -152,10 +152,10 @@ def has_variable_rate(container: av.container.InputContainer, rate: Fraction) ->
             if packet.pts is not None:
                 times.append(packet.pts * stream.time_base)
     times.sort()
-    slack = max(stream.time_base * 3 / 2, 1 / rate / 100)
+    tolerance = max(stream.time_base * 3 / 2, 1 / rate / 100)
     # The neighbors in time of the last packets may be stored after those that were read.
     steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
-    return any(abs(step - 1 / rate) > slack for step in steps)
+    return any(abs(step - 1 / rate) > tolerance for step in steps)
 
 
 def read_rate(stream: Any) -> Fraction:

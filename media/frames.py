@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -87,12 +88,12 @@ class FrameSource(ABC):
         return None
 
     def read(self, index: int) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB, in any order; thread-safe.
-
-        Raises:
-            InputError: no such frame, it cannot be read, or the source is a stream.
-        """
+        """Return a frame, H×W×3 uint8 RGB, in any order; thread-safe. Raises `InputError` if it cannot be read."""
         raise InputError(f"{self.name}: can only be read sequentially; save the stream to a file")
+
+    def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield index and image from a frame on; earlier frames of image folders are not read, of video files few."""
+        return islice(enumerate(self), first, None)
 
     @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -150,7 +151,7 @@ class ImageFrames(FrameSource):
         return self._paths[index] if self._paths else None
 
     def read(self, index: int) -> np.ndarray:
-        """Return a frame. Raises `InputError` if it is missing, broken or of another size or type."""
+        """Return a frame; raise `InputError` if it is missing, broken or of another size or type."""
         require_index(self, index, self.length)
         values = self._read_values(index)
         title = str(self._paths[index]) if self._paths else f"{self._path}, image {index}"
@@ -162,8 +163,12 @@ class ImageFrames(FrameSource):
         image = values if self.levels is None else self.levels(values)
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)
 
+    def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield index and image from a frame on."""
+        return ((index, self.read(index)) for index in range(first, self.length))
+
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames in order. Raises the same errors as `read`."""
+        """Yield the frames in order."""
         return map(self.read, range(self.length))
 
     def _read_or_skip(self, index: int) -> np.ndarray:
@@ -188,16 +193,7 @@ def parse_rate(rate: RateOption) -> Fraction:
 def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) -> Path:
     """Copy the image file of a frame, as a hard link if possible; write a frame without an 8-bit file as JPEG.
 
-    Return the written file.
-
-    Args:
-        source: source of the frame.
-        index: frame number.
-        frame: H×W×3 uint8 RGB.
-        path: file to write, without suffix.
-
-    Raises:
-        InputError: the file cannot be written.
+    ``frame`` is H×W×3 uint8 RGB, and ``path`` the file to write without suffix. Return the written file.
     """
     file = source.file(index) if isinstance(source, ImageFrames) and source.levels is None else None
     path = path.with_name(f"{path.name}{'.jpg' if file is None else file.suffix}")

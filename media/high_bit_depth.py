@@ -48,11 +48,7 @@ def detect_image_kind(path: Path) -> str:
 
 
 def read_raw_image(path: Path) -> np.ndarray:
-    """Read an image as stored: H×W×C integers or floats with 1 to 3 channels.
-
-    Raises:
-        InputError: missing, broken, a stack, or the library for it is not installed.
-    """
+    """Read an image as stored: H×W×C integers or floats with 1 to 3 channels; a stack of several is refused."""
     kind = detect_image_kind(path)
     if kind == "exr":
         return _read_exr(path)
@@ -88,7 +84,7 @@ def _read_exr(path: Path) -> np.ndarray:
     require_extra("images", "OpenEXR")
     import OpenEXR
 
-    with reading(path, RESAVE_ADVICE, kind="a readable EXR"):
+    with reading(path, RESAVE_ADVICE, RuntimeError, kind="a readable EXR"):
         with OpenEXR.File(str(path), header_only=True) as file:
             # first row and column, and those after the last
             stored, shown = (
@@ -117,9 +113,6 @@ class TiffStack:
 
     Only the first series is read. ``S`` and ``C`` are channels, at most three; one further axis besides ``Y`` and ``X``
     may be longer than 1 and holds the frames.
-
-    Raises:
-        InputError: not a readable TIFF, unsupported axes or channels, or tifffile is not installed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -128,7 +121,7 @@ class TiffStack:
 
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
         self.path, self._lock = path, threading.Lock()
-        with reading(path, RESAVE_ADVICE, kind="a readable TIFF"):
+        with reading(path, RESAVE_ADVICE, RuntimeError, kind="a readable TIFF"):
             file = tifffile.TiffFile(path)
             for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
                 self._require_part(part)  # opened with the first series
@@ -148,7 +141,7 @@ class TiffStack:
         part = tuple(
             slice(index, index + 1) if axis == self._frame_axis else slice(None) for axis in self._axes
         )
-        with reading(self.path, RESAVE_ADVICE, kind="a readable TIFF"), self._lock:
+        with reading(self.path, RESAVE_ADVICE, RuntimeError, kind="a readable TIFF"), self._lock:
             if self._values is not None:
                 values = self._values[part]
                 values = values.astype(values.dtype.newbyteorder("="))
@@ -257,12 +250,7 @@ def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:
 
 
 def estimate_levels(read: Callable[[int], np.ndarray], count: int) -> tuple[float, float]:
-    """Estimate the levels of a video from percentiles of evenly spaced frames.
-
-    Args:
-        read: returns the values of a frame, H×W×C.
-        count: number of frames.
-    """
+    """Estimate levels from percentiles of evenly spaced frames of ``count``; ``read`` returns one, H×W×C."""
     indices = sorted({round(index) for index in np.linspace(0, count - 1, min(count, MAX_LEVEL_FRAMES))})
     parts = []
     for index in indices:

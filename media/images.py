@@ -32,13 +32,14 @@ ORIENTATION = 0x0112
 def decode_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of `IMAGE_FORMATS`; the content determines the format, not the suffix.
 
-    Raises:
-        Exception: any error of a decoder, or a TIFF with an orientation, which only Pillow would apply.
+    Raises any error of a decoder, and `ValueError` for a TIFF with an orientation, which only Pillow would apply.
     """
     try:
         image = Image.open(source, formats=IMAGE_FORMATS)
     except UnidentifiedImageError as error:  # its message names Python objects
         raise ValueError("unknown image format") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
     if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
         raise ValueError("a TIFF with an orientation; save it upright")
     return image
@@ -46,15 +47,9 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
 
 @contextmanager
 def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
-    """Yield an image as `decode_image` opens it.
+    """Yield an image; raise `InputError`, which ends with ``advice``, if it does not open or decode in the block.
 
-    Args:
-        path: the file.
-        kind: name in messages, such as "mask" or "image".
-        advice: remedy at the end of each message.
-
-    Raises:
-        InputError: no such file, not an image, or the block fails.
+    ``kind`` is its name in messages, such as "mask" or "image".
     """
     require_file(path, advice, f"{kind} file")
     with reading(path, advice, kind=f"a readable {kind}"), decode_image(path) as image:
@@ -69,11 +64,7 @@ def is_lossless(image: Image.Image) -> bool:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an 8-bit image as H×W×3 uint8 RGB.
-
-    Raises:
-        InputError: missing, broken, or more than 8 bits per channel, which needs levels.
-    """
+    """Read an 8-bit image as H×W×3 uint8 RGB; images with more bits are refused, as they need levels."""
     with open_image(path, "image", RESAVE_ADVICE) as image:
         require_jpeg_end(path, image)
         if image.mode.startswith(("I", "F")):  # Pillow clips these at 255
@@ -107,15 +98,7 @@ def require_jpeg_end(path: Path, image: Image.Image) -> None:
 
 
 def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object, other: str) -> np.ndarray:
-    """Return an image H×W or H×W×C if it has (height, width) pixels.
-
-    Args:
-        subject: name of the image in the message.
-        other: what has this size, such as "the first frame".
-
-    Raises:
-        InputError: the image has another size.
-    """
+    """Return an image H×W or H×W×C; raise `InputError` unless it has (height, width) pixels, as ``other`` has."""
     if image.shape[:2] != tuple(size):
         height, width = image.shape[:2]
         raise InputError(
@@ -125,11 +108,7 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the frames of a folder in natural order, without masks beside them.
-
-    Raises:
-        InputError: no images, or two with one stem.
-    """
+    """Return the frames of a folder in natural order, without masks beside them."""
     images = list_image_files(folder)
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):
@@ -138,8 +117,8 @@ def list_images(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     counts = Counter(path.suffix.lower() for path in images)
     # If there are as many JPEG as PNG files, the JPEG files are the frames and the PNG files their masks.
-    usual = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
-    frames = [path for path in images if path.suffix.lower() == usual or not _has_palette(path)]
+    main_suffix = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
+    frames = [path for path in images if path.suffix.lower() == main_suffix or read_mode(path) != "P"]
     stem, count = Counter(path.stem for path in frames).most_common(1)[0]
     if count > 1:
         raise InputError(f"{folder}: {count} images are named {stem}; give every frame its own name")
@@ -158,9 +137,10 @@ def warn_of_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
         log.warning("%s: all images are frames: %s", folder, text)
 
 
-def _has_palette(path: Path) -> bool:
+def read_mode(path: Path) -> str:
+    """Return Pillow's mode of an image, such as P for a palette; empty for an unreadable file, refused when read."""
     try:
         with open_image(path, "image", RESAVE_ADVICE) as image:
-            return image.mode == "P"
-    except InputError:  # reported when the frame is read
-        return False
+            return image.mode
+    except InputError:
+        return ""

@@ -92,9 +92,9 @@ def read_job_record(folder: Path) -> JobRecord | None:
         for frame, object_id, file in values
     ]
     video = _relocate(record.video, record.folder, folder)
-    beside = folder.absolute().parent / Path(video).name
-    if os.path.isabs(video) and not os.path.exists(video) and beside != folder.absolute() and beside.exists():
-        video = str(beside)
+    moved = folder.absolute().parent / Path(video).name
+    if os.path.isabs(video) and not os.path.exists(video) and moved != folder.absolute() and moved.exists():
+        video = str(moved)
     return replace(record, video=video, masks=masks)
 
 
@@ -127,8 +127,8 @@ def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
 def has_all_masks(folder: Path, record: JobRecord) -> bool:
     """Return whether the folder of masks, if there is one, has a PNG for each tracked frame."""
     masks = (folder / MASKS_FOLDER).glob("*.png")
-    found = sum(record.names_frame(path.stem) for path in masks)
-    return MASKS_FOLDER not in record.written or found == record.frames
+    count = sum(record.names_frame(path.stem) for path in masks)
+    return MASKS_FOLDER not in record.written or count == record.frames
 
 
 def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[int]) -> None:

@@ -102,10 +102,10 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
     """Return the images of a video, by their folders; arguments and errors as `match_frames`."""
     selected = drop_other_videos(names, video)
     folders = set(map(_list_folders, selected))
-    unclear = len(folders) > 1 and not any(_fold(video) in parts for parts in folders)
-    if unclear and not (frames and len(set(map(image_stem, selected))) == len(set(map(str, selected)))):
-        found = _shorten(sorted("/".join(parts) or "." for parts in folders))
-        raise InputError(f"its images are in the folders {found}; expected one folder {video}, or one video")
+    ambiguous = len(folders) > 1 and not any(_fold(video) in parts for parts in folders)
+    if ambiguous and not (frames and len(set(map(image_stem, selected))) == len(set(map(str, selected)))):
+        listed = _shorten(sorted("/".join(parts) or "." for parts in folders))
+        raise InputError(f"its images are in the folders {listed}; expected one folder {video}, or one video")
     return selected
 
 
@@ -140,8 +140,8 @@ def _explain_missing(
 ) -> InputError:
     """Return the error for images that match no frame."""
     forms = {_normalize(stem) for stem in frames}
-    alike = any(_normalize(image_stem(name)) in forms for name in missing)
-    cause = ", which differ in letter case or Unicode form" if alike else ""
+    same_form = any(_normalize(image_stem(name)) in forms for name in missing)
+    cause = ", which differ in letter case or Unicode form" if same_form else ""
     images = [name.name if isinstance(name, Path) else name for name in missing]
     return InputError(
         f"{len(set(map(str, missing)))} of its {len(set(map(str, names)))} images are not frames of {video}: "

@@ -46,15 +46,8 @@ class ListedObject:
 
 
 def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Read H×W ids of a given mask; smaller objects lie on top of larger ones.
-
-    Args:
-        mask: PNG of ids, or separate object masks.
-        size: (height, width) that the mask must have.
-
-    Raises:
-        InputError: a file cannot be read, or has another size.
-    """
+    """Read H×W ids of a given mask of (height, width); smaller objects lie on top of larger ones."""
+    # loads NumPy, which the help of a command with data sets does without
     from aotlab.media.masks import read_mask
 
     if isinstance(mask, Path):
@@ -63,7 +56,7 @@ def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None
 
 
 def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
-    """Read an H×W bool mask per object; arguments and errors as in `read_labels`."""
+    """Read an H×W bool mask of (height, width) per object."""
     from aotlab.media.images import require_image_size
     from aotlab.media.masks import read_mask
     from aotlab.media.regions import decode_rle, parse_rle

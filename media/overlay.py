@@ -10,20 +10,14 @@ from aotlab.media.masks import PALETTE, palette_index
 from aotlab.utils.errors import InputError
 
 FILL_OPACITY = 0.45
-
 HALO_OPACITY = 0.65
-
 MANY_OBJECTS, MANY_FILL_OPACITY, MANY_HALO_OPACITY = 12, 0.25, 0.3
 """number of objects above which fill and halo are more transparent"""
-
 LETTER_HEIGHT = 22
 """height of a letter of OpenCV's plain font at scale 1, in pixels"""
-
 _COLORS = PALETTE.astype(np.float32)
-
 FILL_COLORS = (255 * (_COLORS / 255) ** 0.45 + 0.5).astype(np.uint8)[:, None]
 """fill colors, 256×1×3: the palette, brightened, as dark colors look like shadows"""
-
 CONTOUR_COLORS = 255 * (0.7 * _COLORS / np.maximum(_COLORS.max(axis=1, keepdims=True), 1) + 0.3)
 """contour colors: the brightest of the same hue, mixed with white"""
 
@@ -37,9 +31,6 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Returns:
         H×W×3 uint8 RGB.
-
-    Raises:
-        InputError: the sizes differ, the frame is not H×W×3 uint8, or an id is negative.
     """
     if frame.dtype != np.uint8 or frame.shape != (*labels.shape, 3) or labels.min(initial=0) < 0:
         raise InputError(
@@ -53,12 +44,12 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
         window = _find_window(labels > 0)
         ids = palette_index(labels[window])
         many = np.count_nonzero(cv2.calcHist([ids], [0], None, [256], [0, 256])) > MANY_OBJECTS + 1
-        width, fill, dark = (
+        width, fill, halo = (
             (1, MANY_FILL_OPACITY, MANY_HALO_OPACITY)
             if many
             else (_line_width(labels), FILL_OPACITY, HALO_OPACITY)
         )
-        image[window] = _draw_objects(frame[window], ids, fill, width, dark)
+        image[window] = _draw_objects(frame[window], ids, fill, width, halo)
     return image
 
 
@@ -67,37 +58,33 @@ def draw_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     import cv2
 
     image = image.copy()
-    for number in np.unique(labels[labels > 0]).tolist():
-        inside = labels == number
-        left, top, across, down = cv2.boundingRect(inside.view(np.uint8))
-        box = inside[top : top + down, left : left + across]
+    for object_id in np.unique(labels[labels > 0]).tolist():
+        inside = labels == object_id
+        left, top, width, height = cv2.boundingRect(inside.view(np.uint8))
+        box = inside[top : top + height, left : left + width]
         depth = cv2.distanceTransform(np.pad(box, 1).view(np.uint8), cv2.DIST_L2, 3)
         _, radius, _, (x, y) = cv2.minMaxLoc(depth)
-        height = float(np.clip(radius, 8, max(8, min(labels.shape) / 18)))
-        draw_text(image, str(number), (left + x - 1, top + y - 1), height, centered=True)
+        letter_height = float(np.clip(radius, 8, max(8, min(labels.shape) / 18)))
+        draw_text(image, str(object_id), (left + x - 1, top + y - 1), letter_height, centered=True)
     return image
 
 
 def draw_text(
     image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centered: bool = False
 ) -> None:
-    """Write white letters with a black edge into the image (H×W×3 uint8), in place.
+    """Write white ASCII letters with a black edge, ``height`` pixels high, into the image (H×W×3 uint8), in place.
 
-    Args:
-        text: ASCII text.
-        point: (x, y) of the text's lower left corner or center.
-        height: height of a letter in pixels.
-        centered: ``point`` is the center.
+    ``point`` is (x, y) of the lower left corner, or of the center if ``centered``.
     """
     import cv2
 
     scale, font = height / LETTER_HEIGHT, cv2.FONT_HERSHEY_SIMPLEX
     x, y = int(point[0]), int(point[1])
     if centered:
-        (width, tall), _ = cv2.getTextSize(text, font, scale, 1)
-        x, y = x - width // 2, y + tall // 2
-    thick = max(1, round(height / 12))
-    for color, line in (((0, 0, 0), thick + 2), ((255, 255, 255), thick)):
+        (width, text_height), _ = cv2.getTextSize(text, font, scale, 1)
+        x, y = x - width // 2, y + text_height // 2
+    thickness = max(1, round(height / 12))
+    for color, line in (((0, 0, 0), thickness + 2), ((255, 255, 255), thickness)):
         cv2.putText(image, text, (x, y), font, scale, color, line, cv2.LINE_AA)
 
 
@@ -107,7 +94,7 @@ def concat_images(images: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
     return np.concatenate(parts, axis=1)[:, :-gap]
 
 
-def _draw_objects(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
+def _draw_objects(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, halo: float) -> np.ndarray:
     """Draw filled objects with contours of this width over the frame: H×W×3 uint8."""
     import cv2
 
@@ -115,7 +102,7 @@ def _draw_objects(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int
     filled = cv2.addWeighted(frame, 1 - opacity, cv2.applyColorMap(ids, FILL_COLORS), opacity, 0)
     image = cv2.copyTo(filled, inside.view(np.uint8), frame.copy())
     edge = _find_edges(ids, width)
-    _blend(image, np.zeros_like(CONTOUR_COLORS), ids, dark * _smooth(edge & ~inside))
+    _blend(image, np.zeros_like(CONTOUR_COLORS), ids, halo * _smooth(edge & ~inside))
     _blend(image, CONTOUR_COLORS, ids, _smooth(edge & inside))
     return image
 
@@ -148,9 +135,9 @@ def _smooth(mask: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(mask.view(np.uint8) * np.uint8(255), (3, 3), 0.6) / np.float32(255))
 
 
-def _blend(image: np.ndarray, colors: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
-    """Blend the colors (256×3) of ids (H×W) into the image (H×W×3 uint8, in place) by a share (H×W)."""
-    touched = np.flatnonzero(share > 0)
+def _blend(image: np.ndarray, colors: np.ndarray, ids: np.ndarray, opacity: np.ndarray) -> None:
+    """Blend the colors (256×3) of ids (H×W) into the image (H×W×3 uint8, in place) by opacities (H×W)."""
+    indices = np.flatnonzero(opacity > 0)
     flat = image.reshape(-1, 3)
-    pixels = flat[touched].astype(np.float32)
-    flat[touched] = pixels + share.ravel()[touched, None] * (colors[ids.ravel()[touched]] - pixels) + 0.5
+    pixels = flat[indices].astype(np.float32)
+    flat[indices] = pixels + opacity.ravel()[indices, None] * (colors[ids.ravel()[indices]] - pixels) + 0.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ import numpy as np
 
 from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import reading
+from aotlab.utils.files import prefix_errors
 from aotlab.utils.value_syntax import parse_frame_object
 
 log = logging.getLogger(__name__)
@@ -56,30 +55,38 @@ class Prompt:
     """pixels of other objects, never part of this one, H×W bool"""
 
     def __post_init__(self) -> None:
-        points = _make_points([self.points] if _is_vector(self.points, 2) else self.points)
-        labels = self.labels
-        require(
-            labels is None or (_is_vector(labels, len(points)) and set(labels) <= {0, 1}),
-            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}",
+        points, scribble = (
+            _to_array(
+                values, 2, f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {values}"
+            ).reshape(-1, 2)
+            for values in (self.points, self.scribble)
         )
-        object.__setattr__(self, "points", points)
-        object.__setattr__(self, "labels", None if labels is None else tuple(map(int, labels)))
-        object.__setattr__(self, "scribble", _make_points(self.scribble))
+        labels = np.ones(len(points), int) if self.labels is None else np.asarray(self.labels)
         require(
-            self.box is None or (_is_vector(self.box, 4) and min(self.box[2:]) >= 2),
-            f"box {self.box}: expected left, top, width and height in pixels, at least 2 each",
+            labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()),
+            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels}",
         )
-        object.__setattr__(self, "box", None if self.box is None else tuple(np.asarray(self.box).tolist()))
-        for name in ("mask", "exclude"):
-            if (mask := getattr(self, name)) is not None:
-                object.__setattr__(self, name, np.asarray(mask))
+        box = None
+        if self.box is not None:
+            message = f"box {self.box}: expected left, top, width and height in pixels, at least 2 each"
+            box = _to_array(self.box, 4, message)
+            require(box.shape == (4,) and min(box[2:]) >= 2, message)
+        mask = None if self.mask is None else np.asarray(self.mask)
         require(
-            self.mask is None or bool(((self.mask >= 0) & (self.mask <= 1)).all()),
+            mask is None or bool(((mask >= 0) & (mask <= 1)).all()),
             "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255",
         )
         require(
-            bool(self.positive or self.scribble) or self.box is not None or self.mask is not None,
+            bool(labels.any()) or len(scribble) > 0 or box is not None or mask is not None,
             "prompt: give a box, a mask, or a point on the object",
+        )
+        vars(self).update(  # the class is frozen
+            points=tuple(map(tuple, points.tolist())),
+            labels=tuple(labels.tolist()),
+            box=None if box is None else tuple(box.tolist()),
+            scribble=tuple(map(tuple, scribble.tolist())),
+            mask=mask,
+            exclude=None if self.exclude is None else np.asarray(self.exclude),
         )
 
     @property
@@ -93,18 +100,13 @@ class Prompt:
         return self._select_points(0)
 
     def _select_points(self, label: int) -> list[Point]:
-        points = cast(Sequence[Point], self.points)
-        labels = [1] * len(points) if self.labels is None else self.labels
+        points, labels = cast(Sequence[Point], self.points), cast(Sequence[int], self.labels)
         return [point for point, value in zip(points, labels, strict=True) if value == label]
 
     def crop_box(self, size: tuple[int, int], object_id: int, subject: str = "") -> Prompt:
-        """Return the prompt with its box cropped to a frame of (height, width); warn if much of it lies outside.
+        """Return the prompt with its box cropped to a frame of (height, width); raise as `check_inside`.
 
-        Args:
-            subject: beginning of the warning.
-
-        Raises:
-            InputError: as `check_inside`.
+        A warning, which begins with ``subject``, is logged if much of the box lies outside.
         """
         self.check_inside(size)
         if self.box is None:
@@ -127,9 +129,9 @@ class Prompt:
         points = cast(Sequence[Point], (*self.points, *self.scribble))
         outside = [f"point {x:g},{y:g}" for x, y in points if not (-1 <= x <= width and -1 <= y <= height)]
         if self.box is not None:
-            left, top, across, down = self.box
-            if min(left + across, width) - max(left, 0) < 2 or min(top + down, height) - max(top, 0) < 2:
-                outside.append(f"box {left:g},{top:g},{across:g},{down:g}")
+            x, y, box_width, box_height = self.box
+            if min(x + box_width, width) - max(x, 0) < 2 or min(y + box_height, height) - max(y, 0) < 2:
+                outside.append(f"box {x:g},{y:g},{box_width:g},{box_height:g}")
         if outside:
             raise InputError(f"{outside[0]}: outside the image of {width}×{height}; give pixels of the image")
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
@@ -150,15 +152,11 @@ class PlacedPrompt(NamedTuple):
 
 
 def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tuple[PlacedPrompt, ...]:
-    """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several.
-
-    Raises:
-        InputError: a text or numbers of another form.
-    """
-    single = isinstance(given, str) or _is_numbers(given)
-    if not (single or np.iterable(given)):
-        raise _form_error(kind, given)
-    return tuple(_parse_prompt(kind, value) for value in ([given] if single else given))
+    """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several."""
+    several = np.iterable(given) and not isinstance(given, str | PlacedPrompt)
+    if several and isinstance(next(iter(given), None), Real):  # numbers of one prompt
+        several = False
+    return tuple(_parse_prompt(kind, value) for value in (given if several else [given]))
 
 
 def group_prompts(
@@ -168,44 +166,34 @@ def group_prompts(
     *,
     first_frame: int = 0,
 ) -> dict[int, dict[int, Prompt]]:
-    """Return prompts by frame and object id.
+    """Return prompts by frame and object id; prompts without a frame are for ``first_frame``.
 
-    Args:
-        boxes: at most one box for each object and frame.
-        points: points on an object.
-        negative_points: points that are not on an object.
-        first_frame: frame of prompts without one.
-
-    Raises:
-        InputError: two boxes for one object, or a prompt that `Prompt` refuses.
+    Raises `InputError` for two boxes of one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
     for kind, placed in (("box", boxes), ("point", points), ("not-point", negative_points)):
         for number, object_id, values in placed:
             frame = first_frame if number is None else number
-            given = options.setdefault((frame, object_id), {"points": [], "labels": []})
+            arguments = options.setdefault((frame, object_id), {"points": [], "labels": []})
             if kind != "box":
-                given["points"].append(values)
-                given["labels"].append(int(kind == "point"))
-            elif given.setdefault("box", values) is not values:
+                arguments["points"].append(values)
+                arguments["labels"].append(int(kind == "point"))
+            elif arguments.setdefault("box", values) is not values:
                 raise InputError(
                     f"box {','.join(f'{value:g}' for value in values)}: object {object_id} has a box on frame {frame} "
                     "already; give another object its id, as in :2=X,Y,W,H"
                 )
     prompts: dict[int, dict[int, Prompt]] = {}
-    for (frame, object_id), given in sorted(options.items()):
-        with reading(f"object {object_id} on frame {frame}"):
-            prompts.setdefault(frame, {})[object_id] = Prompt(**given)
+    for (frame, object_id), arguments in sorted(options.items()):
+        with prefix_errors(f"object {object_id} on frame {frame}"):
+            prompts.setdefault(frame, {})[object_id] = Prompt(**arguments)
     return prompts
 
 
 def parse_prompts(
     boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
 ) -> dict[int, dict[int, Prompt]]:
-    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id.
-
-    Arguments and errors as `parse_placed` and `group_prompts`. Without an id they are for object 1.
-    """
+    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id."""
     return group_prompts(
         parse_placed("box", boxes), parse_placed("point", points), parse_placed("not-point", negative_points),
         first_frame=first_frame,
@@ -220,36 +208,16 @@ def find_box(mask: np.ndarray) -> Box:
     return float(left), float(top), float(max(2, width)), float(max(2, height))
 
 
-def _is_vector(values: object, length: int) -> bool:
-    """Return whether values are ``length`` finite numbers."""
+def _to_array(values: object, length: int, message: str) -> np.ndarray:
+    """Return one or several vectors of finite numbers, or none; raise `InputError` with ``message`` for others."""
     try:
-        numbers = np.asarray(values)
-    except ValueError:  # rows of different lengths
-        return False
-    return (
-        numbers.shape == (length,)
-        and (numbers.dtype.kind in "biuf" or length == 0)
-        and bool(np.isfinite(numbers).all())
-    )
-
-
-def _make_points(points: Any) -> tuple[Point, ...]:
-    """Return points as pairs; raise `InputError` unless they are pairs of finite numbers."""
-    if not (np.iterable(points) and all(_is_vector(point, 2) for point in points)):
-        raise InputError(f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {points}")
-    return tuple((x, y) for x, y in points)
-
-
-def _is_numbers(value: Any) -> bool:
-    """Return whether a value is a sequence that begins with a number."""
-    return np.iterable(value) and isinstance(next(iter(value), None), Real)
-
-
-def _form_error(kind: str, given: object) -> InputError:
-    return InputError(
-        f"{kind.replace('-', '_')}: expected text or numbers as on the command line, or a list of them, got "
-        f"{given!r:.80}"
-    )
+        array = np.asarray(values)
+    except ValueError:  # vectors of different lengths
+        array = np.array(None)
+    shaped = array.shape[-1:] == (length,) and array.ndim <= 2
+    numeric = array.dtype.kind in "iuf" and bool(np.isfinite(array).all())
+    require(not array.size or (shaped and numeric), message)
+    return array.astype(float) if array.size else np.empty((0, length))
 
 
 def _parse_prompt(kind: str, given: Any) -> PlacedPrompt:
@@ -259,14 +227,14 @@ def _parse_prompt(kind: str, given: Any) -> PlacedPrompt:
     frame, object_id, corners = None, 1, False
     if isinstance(given, str):
         frame, object_id, values, corners = _parse_text(kind, given)
-    elif _is_numbers(given):
-        values = tuple(
-            float(x) if isinstance(x, Real) and not isinstance(x, bool) else math.nan for x in given
-        )
     else:
-        raise _form_error(kind, given)
-    if len(values) != (4 if kind == "box" else 2) or not all(map(math.isfinite, values)):
-        raise _form_error(kind, given)
+        length, name = 4 if kind == "box" else 2, kind.replace("-", "_")
+        message = (
+            f"{name}: expected text or numbers as on the command line, or a list of them, got {given!r:.80}"
+        )
+        array = _to_array(given, length, message)
+        require(array.shape == (length,), message)
+        values = tuple(array.tolist())
     if all(0 <= value <= 1 for value in values) and any(value % 1 for value in values):
         raise InputError(
             f"{kind} {given}: not in pixels; multiply fractions of the image by its width and height"

@@ -184,8 +184,7 @@ def decode_rle(rle: np.ndarray, size: Size) -> np.ndarray:
 def parse_rle(counts: object, size: Size) -> np.ndarray:
     """Return the run lengths of counts or of COCO's compressed text.
 
-    Raises:
-        InputError: they do not fill the image.
+    Raises `InputError` if they do not fill the image.
     """
     rle = decompress_rle(counts, max_count=size[0] * size[1] + 2) if isinstance(counts, str) else counts
     if (
@@ -241,8 +240,7 @@ def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
 def require_size(height: object, width: object, expected: Size | None = None) -> Size:
     """Return the size of images according to a file.
 
-    Raises:
-        InputError: not whole numbers from 1 to `MAX_SIDE`, or not the expected size.
+    Raises `InputError` unless it is whole numbers from 1 to `MAX_SIDE`, and the expected size.
     """
     size = height, width
     valid = all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)
@@ -307,17 +305,17 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
             regions = [replace(region, frame=video.frame, image="") for region in drawn]
     frames = _find_frames(regions, video)
     placed = [(frame, region) for frame, region in zip(frames, regions, strict=True) if frame is not None]
-    shown = [(frame, region) for frame, region in placed if region.rle is not None]
-    if not shown:
+    visible = [(frame, region) for frame, region in placed if region.rle is not None]
+    if not visible:
         raise InputError(
             "contains no object; give a mask with an id above 0, or a polygon, where an object is"
         )
-    keys = _find_keys(shown)
+    keys = _find_keys(visible)
     ids = _assign_ids(keys)
     if max(ids.values()) > MAX_ID:
         raise InputError(f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
-    for (frame, region), key in zip(shown, keys, strict=True):
+    for (frame, region), key in zip(visible, keys, strict=True):
         assert region.rle is not None
         result.frames[frame].append(Region(ids[key], region.rle, attributes=region.attributes))
         if region.class_name:

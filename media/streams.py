@@ -102,15 +102,15 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     import av
 
     kind, source = location
-    shown = strip_credentials(source)
-    address, camera = ADDRESS.fullmatch(shown), kind == "camera"
+    public = strip_credentials(source)
+    address, camera = ADDRESS.fullmatch(public), kind == "camera"
     title, name = source, Path(source).stem
     if camera and CAMERA_NUMBER.fullmatch(source):
         title, name = f"camera {source}", f"camera{source}"
     elif kind == "stdin":
         title, name = "standard input", "stdin"
     elif address:
-        title, name = shown, Path(address[2]).stem or address[1]
+        title, name = public, Path(address[2]).stem or address[1]
     live = camera or bool(address and address[1].lower() in LIVE_PROTOCOLS)
 
     def open_source() -> StreamFrames:

@@ -17,12 +17,6 @@ def count_missing_bytes(path: Path) -> int:
 
     Supports MP4 and MOV, Matroska and WebM. FFmpeg reports the end of such files as for complete ones, and drops errors
     of the last frames if it decodes them in several threads.
-
-    Args:
-        path: a video that FFmpeg opens.
-
-    Raises:
-        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         start, size = file.read(len(EBML)), file.seek(0, os.SEEK_END)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,34 @@ class VideoFrames(FrameSource):
                     times.append(next_time(times, time, self.rate))
                 if damaged:
                     damage.append(index)
-                yield require_image_size(image, self.size, f"{self.path}, frame {index}", "the first frame")
+                yield self.require_size(image, index)
+
+    def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield index and image from a frame on, decoded from the key frame before it.
+
+        A file that does not decode exactly from there is read from its beginning, which also counts damaged frames.
+        """
+        index = first
+        key = self.index.find_key_frame(first) if first and self.index.seekable else 0
+        if key:
+            with suppress(InputError), open_video(self.path) as container:
+                container.seek(self.index.seek_time(key), stream=container.streams.video[0])
+                for image, time, damaged in decode(self.path, container):
+                    number = self.index.find(time)
+                    if number is not None and number < index:
+                        continue
+                    if number != index or damaged:
+                        break
+                    yield index, self.require_size(image, index)
+                    index += 1
+                else:
+                    if index == self.index.length:
+                        return
+        yield from super().iterate_from(index)
+
+    def require_size(self, image: np.ndarray, index: int) -> np.ndarray:
+        """Return the image of a frame; raise `InputError` if its size is not that of the first frame."""
+        return require_image_size(image, self.size, f"{self.path}, frame {index}", "the first frame")
 
     @property
     def index(self) -> VideoIndex:
@@ -134,11 +162,7 @@ class VideoFrames(FrameSource):
             return self._index
 
     def read(self, index: int) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB, in any order; threads with a `VideoReader` each do not make others seek.
-
-        Raises:
-            InputError: no such frame, or the file does not decode there.
-        """
+        """Return a frame, H×W×3 uint8 RGB, in any order; threads with a `VideoReader` each do not make others seek."""
         if index == 0:  # without indexing the file
             with open_video(self.path) as container:
                 return next(decode(self.path, container))[0]
@@ -150,14 +174,14 @@ class DecodedFrame:
 
     def __init__(self, frame: av.VideoFrame, index: int, source: VideoFrames) -> None:
         self._frame, self._lock = frame, threading.Lock()  # PyAV keeps one scaler for each frame
-        self._title, self._size = f"{source.path}, frame {index}", source.size
+        self._index, self._source = index, source
         self.nbytes = sum(plane.buffer_size for plane in frame.planes)
         """size in memory"""
 
     def to_rgb(self) -> np.ndarray:
         """Return H×W×3 uint8 RGB, rotated; raises `InputError` for a frame of another size."""
         with self._lock:
-            return require_image_size(to_rgb(self._frame), self._size, self._title, "the first frame")
+            return self._source.require_size(to_rgb(self._frame), self._index)
 
 
 class VideoReader:
@@ -185,9 +209,6 @@ class VideoReader:
         Args:
             index: frame number.
             keep: called with number and image of this frame and of up to `CACHED_FRAMES_BEFORE_SEEK` decoded before it.
-
-        Raises:
-            InputError: no such frame, or the file does not decode there.
         """
         import av
 

@@ -63,6 +63,10 @@ class VideoIndex:
         }
         self._keys = sorted(self._seek_times)
 
+    def find(self, time: Fraction | None) -> int | None:
+        """Return the number of the frame at seconds by the file's clock; None if no frame has this time."""
+        return None if time is None else self.index_by_time.get(int(time / self.time_base))
+
     def find_key_frame(self, index: int) -> int:
         """Return the last key frame up to this one."""
         return self._keys[bisect_right(self._keys, index) - 1]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,22 +20,18 @@ if TYPE_CHECKING:
     import av
 
 log = logging.getLogger(__name__)
-
 TICK = Fraction(1, 90000)
 """time base of videos with a variable rate in seconds, as usual in MPEG"""
-
 MAX_GAP = Fraction(3600)
 """longest duration of a frame in seconds; MP4 stores 32 bits, which is 6.6 hours at 90000 ticks"""
 
 H264 = ("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
 """encoder, pixel format and options"""
-
 ALPHA = {
     ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}),
     ".webm": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}),
 }
 """the same for files with an alpha channel, by suffix"""
-
 COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
 """decoders of sound that MP4 stores unchanged; others are encoded as AAC"""
 
@@ -79,9 +74,9 @@ class VideoWriter:
         self._stored = size if self.channels == 4 else (height + height % 2, width + width % 2)
         self._sound = sound
         self._sound_copy: _SoundCopy | None = None
-        self._begin = Fraction(0)  # seconds of the first frame written
-        self._last = -1  # tick of the newest frame
-        self._skipped = 0  # ticks removed from gaps that were too long
+        self._start_time = Fraction(0)  # seconds of the first frame written
+        self._last_tick = -1  # tick of the newest frame
+        self._skipped_ticks = 0  # ticks removed from gaps that were too long
         self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None
@@ -89,10 +84,8 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
             self.finish()
         else:
             self.drop()
@@ -103,7 +96,7 @@ class VideoWriter:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
             if self._sound_copy is not None:
-                self._sound_copy.finish((self._last + 1) * self._stream.codec_context.time_base)
+                self._sound_copy.finish((self._last_tick + 1) * self._stream.codec_context.time_base)
 
     def drop(self) -> None:
         """Remove the incomplete file; a finished one is kept."""
@@ -125,7 +118,7 @@ class VideoWriter:
 
         with writing(self.path, av.FFmpegError):
             if self._stream is None:
-                self._begin = time or Fraction(0)
+                self._start_time = time or Fraction(0)
                 self._start()
             layout = "rgb24" if self.channels == 3 else "rgba"
             if self._stored != self.size:
@@ -137,8 +130,8 @@ class VideoWriter:
             # With several threads, FFmpeg's scaler writes wrong alpha values.
             image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709", threads=1)
             base = self._stream.codec_context.time_base
-            tick = self._tick(None if time is None else time - self._begin, base)
-            image.pts, image.time_base, self._last = tick, base, tick
+            tick = self._tick(None if time is None else time - self._start_time, base)
+            image.pts, image.time_base, self._last_tick = tick, base, tick
             self._container.mux(self._stream.encode(image))
             if self._sound_copy is not None:
                 self._sound_copy.write_until(tick * base)
@@ -150,10 +143,10 @@ class VideoWriter:
         Clocks of cameras jump; the excess of a gap over `MAX_GAP` is subtracted from all later times.
         """
         if time is None:
-            return self._last + 1
-        tick = max(round(time / base) - self._skipped, self._last + 1)
-        excess = max(0, tick - max(self._last, 0) - int(MAX_GAP / base))
-        self._skipped += excess
+            return self._last_tick + 1
+        tick = max(round(time / base) - self._skipped_ticks, self._last_tick + 1)
+        excess = max(0, tick - max(self._last_tick, 0) - int(MAX_GAP / base))
+        self._skipped_ticks += excess
         return tick - excess
 
     def _start(self) -> None:
@@ -167,7 +160,7 @@ class VideoWriter:
         self._stream.codec_context.time_base = base or 1 / self._stream.codec_context.framerate
         if self._sound is not None and self.channels == 3:
             try:
-                self._sound_copy = _SoundCopy(self._sound, self._container, self._begin)
+                self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time)
             except (av.FFmpegError, OSError, ValueError, IndexError) as error:
                 log.warning("%s: its sound is left out (%s)", self._sound.path, error)
             else:
@@ -186,7 +179,7 @@ class _SoundCopy:
     """
 
     def __init__(self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction) -> None:
-        self._path, self._begin, self._target = sound.path, sound.start + begin, target
+        self._path, self._start_time, self._target = sound.path, sound.start + begin, target
         self._source = open_container(str(sound.path))
         audio: Any = self._source.streams.audio[0]
         self._copied = audio.codec_context.name in COPIED_SOUND
@@ -196,7 +189,7 @@ class _SoundCopy:
         else:
             self._stream = target.add_stream("aac", rate=audio.rate, layout=audio.layout.name)
         if begin:
-            self._source.seek(int(self._begin * 1_000_000))  # microseconds, of any stream
+            self._source.seek(int(self._start_time * 1_000_000))  # microseconds, of any stream
         self._pieces = self._write(self._source.demux(audio) if self._copied else self._source.decode(audio))
         self._written: Fraction | None = Fraction(-1)  # seconds; None: all
 
@@ -220,7 +213,7 @@ class _SoundCopy:
         for piece in self._readable(pieces):
             if piece.pts is None or (self._copied and piece.dts is None):
                 continue
-            shift = round(self._begin / piece.time_base)
+            shift = round(self._start_time / piece.time_base)
             piece.pts -= shift
             if piece.pts < 0:
                 continue

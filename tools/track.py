@@ -47,7 +47,7 @@ from aotlab.utils.value_syntax import PLACE, locate_video, strip_credentials
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.job_record import JobRecord
-    from aotlab.utils.distributed import Shard
+    from aotlab.utils.shards import Shard
     from aotlab.video.batch import JobList
     from aotlab.video.job import CheckedJob, Job
     from aotlab.video.job_list import WrongLinesError
@@ -87,7 +87,7 @@ def parse_removal(text: str) -> tuple[int, int]:
 
 def parse_shard(text: str) -> Shard:
     """Return the shard of ``I/N`` or ``auto``; errors as `Shard.parse`."""
-    from aotlab.utils.distributed import Shard
+    from aotlab.utils.shards import Shard
 
     return Shard.parse(text)
 

@@ -22,10 +22,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def reserve_cores(helpers: int) -> None:
     """Reduce PyTorch's threads to leave cores for threads that read, write and prepare clips.
 
-    Frees at most a quarter of the threads, and none if the user has set their number.
-
-    Args:
-        helpers: number of threads or processes that compute beside PyTorch.
+    ``helpers`` is their number. At most a quarter of PyTorch's threads goes, and none if the user has set their number.
     """
     if any(name in os.environ for name in THREAD_VARIABLES):
         return
@@ -41,11 +38,7 @@ def _count_cores() -> int:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device of this name: cpu, cuda, cuda:1, mps, ...
-
-    Raises:
-        InputError: unknown or not available; names the available devices.
-    """
+    """Return the device of this name: cpu, cuda, cuda:1, mps, ...; raises `InputError` if it is not available."""
     available = f"this machine has {', '.join(list_devices())}"
     try:
         device = torch.device(name)

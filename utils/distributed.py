@@ -17,9 +17,6 @@ from aotlab.utils.devices import pick_device
 from aotlab.utils.environment import count_ranks, read_rank_variable
 from aotlab.utils.errors import InputError, RankError, RunStopped, is_out_of_memory
 
-RESUME_ADVICE = "run the same command again to resume"
-"""advice of a run that lost a rank and keeps finished results"""
-
 
 class RankFailure(RunStopped):
     """Another rank has ended or cannot be reached."""
@@ -27,10 +24,7 @@ class RankFailure(RunStopped):
 
 @contextmanager
 def detect_lost_ranks(advice: str = "") -> Iterator[None]:
-    """Wrap an exchange between ranks; raises `RankFailure` if it fails, as when a rank has died.
-
-    Out-of-memory errors are raised unchanged.
-    """
+    """Raise `RankFailure` if an exchange between ranks fails in the block, unless memory ran out."""
     try:
         yield
     except RuntimeError as error:
@@ -70,11 +64,7 @@ class Distributed:
             return (sums / self.ranks).tolist()
 
     def gather(self, item: Any, advice: str = "") -> list[Any]:
-        """Return the items of all ranks in order of rank; every rank must call it.
-
-        Raises:
-            RankFailure: a rank ended; the message ends with ``advice``.
-        """
+        """Return the items of all ranks in order of rank; every rank must call it. ``advice``: end of an error."""
         if self.ranks == 1:
             return [item]
         items: list[Any] = [None] * self.ranks
@@ -100,55 +90,6 @@ def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
     return indices
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Part of a list of jobs: ``index`` of ``count``, from 0."""
-
-    index: int
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.index}/{self.count}"
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Read ``I/N``, or ``auto``: the values of the first `SHARD_VARIABLES` of which the index is set.
-
-        Raises:
-            InputError: another text, not 0 ≤ I < N, or a variable is missing or not a whole number.
-        """
-        index, _, count = (_read_scheduler() if text == "auto" else text).partition("/")
-        if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-            raise InputError(
-                f"{text[:40]}: expected I/N with I from 0 to N-1, for example 0/8; or auto, in a job of Slurm, "
-                f"torchrun or Kubernetes (found {index or 'nothing'}/{count or 'nothing'})"
-            )
-        return cls(int(index), int(count))
-
-
-SHARD_VARIABLES: tuple[tuple[str, ...], ...] = (
-    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP"),
-    ("RANK", "WORLD_SIZE"),
-    ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"),
-    ("SLURM_PROCID", "SLURM_NTASKS"),
-)
-"""index and count as set by Slurm arrays, torchrun, Kubernetes (which sets the index only) and srun, in this order; for
-arrays also the first index and the step"""
-
-
-def _read_scheduler() -> str:
-    """Return ``I/N`` of the first `SHARD_VARIABLES` of which the index is set; empty without any."""
-    names = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ())
-    for name in names:
-        if not os.environ.get(name, "").isdecimal():
-            problem = f"{name}={os.environ.get(name, '')}: not a whole number"
-            raise InputError(f"{problem}; set it, or give I/N, for example 0/8")
-    values = [int(os.environ[name]) for name in names]
-    if len(values) > 2:  # --array=1-15:2 counts from 1 in steps of 2
-        values[0] = (values[0] - values[2]) // values[3]
-    return "/".join(map(str, values[:2]))
-
-
 @contextmanager
 def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iterator[Distributed]:
     """Join the processes started by torchrun: nccl between GPUs, gloo otherwise. Without torchrun: a single rank.
@@ -158,7 +99,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         timeout: time after which waiting for other ranks fails; None: PyTorch's default.
 
     Raises:
-        InputError: the device is not usable, torchrun's variables are incomplete, or the processes cannot join.
+        RankError: the device is not usable, torchrun's variables are incomplete, or the processes cannot join.
     """
     ranks = 1
     try:
@@ -166,8 +107,8 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         if ranks == 1:
             yield Distributed(pick_device(device))
         else:
-            here = _init_process_group(device, ranks, timeout)
-            yield Distributed(here, dist.get_rank(), ranks)
+            local_device = _init_process_group(device, ranks, timeout)
+            yield Distributed(local_device, dist.get_rank(), ranks)
     except InputError as error:
         raise RankError(str(error)) from error
     finally:
@@ -176,19 +117,19 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
 
 
 def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
-    """Join the process group and return this rank's device; raises the same errors as `join_process_group`."""
+    """Join the process group and return this rank's device."""
     local, rank = read_rank_variable("LOCAL_RANK"), read_rank_variable("RANK")
-    here = pick_device(f"cuda:{local}" if device == "cuda" else device)
-    if here.type == "cuda":
-        torch.cuda.set_device(here)
+    local_device = pick_device(f"cuda:{local}" if device == "cuda" else device)
+    if local_device.type == "cuda":
+        torch.cuda.set_device(local_device)
     try:
         if rank >= ranks:  # PyTorch would wait for other ranks
             raise ValueError(f"RANK={rank} of WORLD_SIZE={ranks} ranks")
-        dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=timeout)
+        dist.init_process_group("nccl" if local_device.type == "cuda" else "gloo", timeout=timeout)
     except (ValueError, RuntimeError) as error:
         address = ":".join(os.environ.get(name, name) for name in ("MASTER_ADDR", "MASTER_PORT"))
         raise InputError(
             f"{address}: the processes cannot join there ({_format_error(error)}); start them with torchrun, on a free "
             "--master-port"
         ) from error
-    return here
+    return local_device

@@ -1,15 +1,12 @@
-"""Settings of OpenMP, malloc and MPS before PyTorch is imported, messages of torch.compile, facts about the CPU."""
+"""Settings of OpenMP, malloc and MPS before PyTorch is imported, and messages of torch.compile."""
 
 from __future__ import annotations
 
 import ctypes
 import logging
 import os
-import platform
-import re
 import sys
 from collections.abc import MutableMapping
-from pathlib import Path
 
 from aotlab.utils.errors import InputError
 
@@ -29,8 +26,8 @@ log = logging.getLogger(__name__)
 def limit_spin_waiting(environ: MutableMapping[str, str] = os.environ) -> None:
     """Shorten the spin-waiting of OpenMP threads, unless set by the user; call before importing torch.
 
-    PyTorch's threads meet after every operation, and waiting threads spin for milliseconds
-    by default. On a busy machine they take the core that the last thread needs, which makes operations much slower.
+    PyTorch's threads meet after every operation, and waiting threads spin for milliseconds by default. On a busy
+    machine they take the core that the last thread needs.
     """
     if not any(name in environ for name in SPIN_VARIABLES):
         environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
@@ -51,13 +48,6 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return 0 not in [mallopt(name, value) for name, value in MALLOC_OPTIONS.items()]
-
-
-def processor_name() -> str:
-    """Return the name of the CPU, if known."""
-    info = Path("/proc/cpuinfo")
-    match = re.search(r"^model name\s*: (.+)$", info.read_text() if info.is_file() else "", re.MULTILINE)
-    return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def announce_compilation() -> None:

@@ -54,8 +54,8 @@ class RunStopped(RuntimeError):  # noqa: N818
 
 def suggest(word: str, names: Iterable[str], fallback: str = "") -> str:
     """Return a question with the most similar name, or the remedy ``fallback``."""
-    near = difflib.get_close_matches(word, list(names), n=1)
-    return f"did you mean {near[0]}?" if near else fallback
+    matches = difflib.get_close_matches(word, list(names), n=1)
+    return f"did you mean {matches[0]}?" if matches else fallback
 
 
 def require(condition: bool, message: str) -> None:

@@ -8,8 +8,10 @@ import json
 import os
 import re
 import shutil
+import struct
 import tempfile
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
+PARSE_ERRORS = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RecursionError, SyntaxError, TypeError, ValueError,
+    struct.error, zlib.error,
+)  # fmt: skip
+"""errors that a damaged file causes in parsers, which use fields without checks"""
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -33,10 +40,8 @@ INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name next to ``path``; rename it to ``path`` if the block ends without an error.
 
-    The temporary name keeps the suffix, which selects the format in some writers.
-
-    Raises:
-        InputError: the folder cannot be created or written, or ``path`` exists and is not a regular file.
+    The temporary name keeps the suffix, which selects the format in some writers. Raises `InputError` if the folder
+    cannot be created or written, or ``path`` exists and is not a regular file.
     """
     require_regular_file(path)
     temporary = make_folder(path.parent) / temporary_name(path)
@@ -77,11 +82,7 @@ def write_bytes(path: Path, content: Buffer) -> None:
 
 
 def require_regular_file(path: Path) -> None:
-    """Check that a new file would not replace anything but a regular file.
-
-    Raises:
-        InputError: a folder, device, pipe, or a link to a process's open file, such as /dev/stdout.
-    """
+    """Raise `InputError` if a path is a folder, device, pipe, or a link to a process's open file, as /dev/stdout is."""
     stands_for_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
     if stands_for_stream or (path.exists() and not path.is_file()):
         raise InputError(f"{path}: exists and is not a regular file; give another name")
@@ -95,62 +96,56 @@ def temporary_name(path: Path) -> str:
 
 
 def require_file_name(name: object, source: str) -> str:
-    """Return the name if it is a single, visible component of a path.
+    """Return a name read from a file or setting, ``source``, if it can be that of a file.
 
-    Names of sequences, frames and phases from files are checked here before they become paths.
-
-    Args:
-        name: value to check.
-        source: file or setting it comes from, for the message.
-
-    Raises:
-        InputError: empty, not a string, hidden (leading dot), too long, or with a slash, backslash, drive colon
-            or control character.
+    Raises `InputError` for other values, as names of sequences, frames and phases become paths.
     """
-    if is_file_name(name):
-        return str(name)
-    raise InputError(
-        f"{source}: {ascii(name)[:80]} is not a plain name; give one without slashes, that does not begin with a dot"
-    )
+    if not is_file_name(name):
+        problem = f"{ascii(name)[:80]} is not a plain name"
+        raise InputError(f"{source}: {problem}; give one without slashes, that does not begin with a dot")
+    return str(name)
 
 
 def is_file_name(name: object) -> bool:
-    """Return whether `require_file_name` accepts the name."""
+    """Return whether a value is a single, visible component of a path, of at most 200 bytes."""
     return (
         isinstance(name, str) and not INVALID_FILE_NAME.search(name) and len(name.encode()) in range(1, 201)
     )
 
 
-def user_cache_folder() -> Path:
-    """Return the project's cache folder in the system's cache."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("aotlab", appauthor=False)
-
-
 @contextmanager
-def reading(subject: object, advice: str = "export it again", *, kind: str = "readable") -> Iterator[None]:
-    """Turn errors of the block, which reads and parses a file, into an `InputError` about the subject, usually a path.
-
-    Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here.
-    Errors that no file causes are raised unchanged: too little memory, missing libraries, undefined names. An
-    `InputError` that does not begin with the subject gets it as its first words.
+def reading(
+    subject: object, advice: str = "export it again", *errors: type[Exception], kind: str = "readable"
+) -> Iterator[None]:
+    """Turn `PARSE_ERRORS` of the block, which parses a file, into an `InputError` about the subject, usually a path.
 
     Args:
         subject: what is read.
         advice: remedy at the end of the message.
+        errors: further types of errors, of a library that reads the file.
         kind: what the subject turned out not to be, such as "a readable mask".
     """
+    caught: tuple[type[Exception], ...] = (*PARSE_ERRORS, *errors)
+    try:
+        with prefix_errors(subject):
+            yield
+    except InputError:
+        raise
+    except caught as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
+
+
+@contextmanager
+def prefix_errors(subject: object) -> Iterator[None]:
+    """Begin each `InputError` of the block with the subject, unless it already does."""
     try:
         yield
     except InputError as error:
         if str(error).startswith(str(subject)):
             raise
         raise InputError(f"{subject}: {error}") from error
-    except Exception as error:
-        if is_out_of_memory(error) or isinstance(error, ImportError | NameError):
-            raise
-        raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
 
 
 def describe_error(error: BaseException) -> str:
@@ -190,22 +185,14 @@ def require_all_exist(missing: Sequence[Path], reason: str) -> None:
 
 
 def read_text(path: Path, advice: str) -> str:
-    """Read a small UTF-8 file, with or without a byte order mark.
-
-    Raises:
-        InputError: missing, not readable, or not text; the message ends with ``advice``.
-    """
+    """Read a small UTF-8 file; raises `InputError`, which ends with ``advice``, if it is missing or not text."""
     require_file(path, advice)
     with reading(path, advice, kind="readable as text"):
         return path.read_text(encoding="utf-8-sig")
 
 
 def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = MAX_FILE_BYTES) -> Any:
-    """Return the value of a JSON file in UTF-8.
-
-    Raises:
-        InputError: missing, not readable, larger than ``max_bytes``, or not JSON.
-    """
+    """Return the value of a JSON file in UTF-8; raises `InputError` if it is missing, not JSON, or too large."""
     require_file(path, advice)
     with reading(path, advice, kind="readable as JSON"):
         if path.stat().st_size > max_bytes:
@@ -224,11 +211,7 @@ def sha256(path: Path) -> str:
 
 
 def digest_samples(path: Path) -> str:
-    """Return a digest of a file's size and of blocks from its start to its end; all of it up to 128 KiB.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
+    """Return a digest of a file's size and of blocks from its start to its end; all of it up to 128 KiB."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         total = hashlib.sha256(str(size).encode())
@@ -253,13 +236,10 @@ def require_writable(folder: Path) -> Path:
 
 
 def require_output(path: Path, *suffixes: str) -> Path:
-    """Check that an output file can be written, before long work starts.
+    """Raise `InputError` unless an output file can be written, before long work starts.
 
     Args:
         suffixes: allowed suffixes, "" for a name without one; empty: any.
-
-    Raises:
-        InputError: another suffix, not a regular file, or the folder cannot be written.
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(

@@ -33,16 +33,13 @@ class InUseError(InputError):
 def locked(path: Path, timeout: float | None = None, *, subject: Path | None = None) -> Iterator[None]:
     """Run the block under an exclusive lock on ``path``.
 
-    The system releases the lock of a process that has ended.
+    The system releases the lock of a process that has ended. Raises `InUseError` if the file is still locked after
+    ``timeout``, and `InputError` if it cannot be created.
 
     Args:
         path: lock file, which names its holder and is removed afterwards; links are refused.
         timeout: seconds to wait; None: no limit.
         subject: name of the locked thing in messages; None: the lock file.
-
-    Raises:
-        InUseError: the file is still locked after ``timeout``.
-        InputError: the file cannot be created or opened.
     """
     from filelock import FileLock, Timeout  # takes 50 ms
 
@@ -51,8 +48,11 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
         try:
             lock.acquire(timeout=-1 if timeout is None else timeout, poll_interval=POLL_SECONDS)
         except Timeout:
+            holder = ""
+            with suppress(OSError):
+                holder = path.read_text(encoding="utf-8", errors="replace")[:200]
             raise InUseError(
-                f"{subject or path}: in use by {_read_holder(path)}; wait until it has ended"
+                f"{subject or path}: in use by {holder or 'another process'}; wait until it has ended"
             ) from None
         except OSError as error:
             if error.errno not in UNSUPPORTED_ERRNOS:
@@ -74,12 +74,8 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
 def locked_output(folder: Path, world: Distributed | None = None) -> Iterator[None]:
     """Lock an output folder for a run; create it and its parents, and remove empty ones afterwards.
 
-    Args:
-        folder: output folder.
-        world: ranks of the run, all of which call this; the main rank holds the lock.
-
-    Raises:
-        InputError: the folder is not writable, or another process holds the lock, which is named.
+    All ranks of a run, ``world``, call this; the main rank holds the lock. Raises as `locked`, or if the folder is not
+    writable.
     """
     is_main, parents = world is None or world.is_main, (folder, *require_writable(folder).parents)
     created = [path for path in parents if is_main and not path.exists()]
@@ -95,20 +91,8 @@ def locked_output(folder: Path, world: Distributed | None = None) -> Iterator[No
                 path.rmdir()
 
 
-def _read_holder(path: Path) -> str:
-    """Return the holder of a lock, as written in its file."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")[:200] or "another process"
-    except OSError:
-        return "another process"
-
-
 def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Remove temporary files and folders of killed programs from a folder that the caller has locked.
-
-    Args:
-        name: final name of the files to remove, or a pattern of names.
-    """
+    """Remove temporary files of killed programs, with a final name or pattern, from a folder the caller has locked."""
     stem, suffix = os.path.splitext(name)
     for path in folder.glob(f".{stem}.*.part{suffix or '*'}"):
         log.info("%s: half-written by a program that was killed, removed", path)

@@ -12,17 +12,7 @@ from typing import Any
 MAX_COUNT = 2**31 - 1
 MAX_FLOAT = sys.float_info.max
 MAX_SIDE = 2**15
-UNITS = {
-    "B": 1,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KIB": 2**10,
-    "MIB": 2**20,
-    "GIB": 2**30,
-    "TIB": 2**40,
-}
+UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
@@ -71,11 +61,7 @@ SEED = Range(0, 2**63 - 1, whole=True)
 
 
 def parse_number(text: str, allowed: Range) -> float:
-    """Parse a number; an int if the range holds only integers.
-
-    Raises:
-        ValueError: not a number in the range; the message describes it.
-    """
+    """Parse a number, an int if the range holds only integers; raises `ValueError` if it is not in the range."""
     try:
         value = int(text) if allowed.whole else float(text)
     except ValueError:
@@ -95,16 +81,18 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_bytes(text: str) -> int:
-    """Parse bytes from text such as "2GB", "512MB" or "1.5GiB"; raises `ValueError` for any other."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMGT]?I?B)", text.strip().upper())
-    if match is None or match[2] not in UNITS or float(match[1]) == 0:
+    """Parse bytes from text such as "2GB", "512MB" or "1.5GiB"; raises `ValueError` for any other, or less than one."""
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]+)?) *(?:([KMGT])(I?))?B", text.strip().upper())
+    power = "KMGT".index(match[2]) + 1 if match and match[2] else 0
+    count = int(float(match[1]) * (1024 if match[3] else 1000) ** power) if match else 0
+    if count < 1:
         raise ValueError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")
-    return int(float(match[1]) * UNITS[match[2]])
+    return count
 
 
 def format_bytes(count: int) -> str:
     """Return bytes as text such as "1.5 GB"."""
     # With three digits, 999.5 KB would be shown as 1000 KB. From there on, the next unit is used.
-    unit = next((name for name in ("B", "KB", "MB", "GB") if count < 999.5 * UNITS[name]), "TB")
-    value = count / UNITS[unit]
-    return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
+    power = next((power for power in range(4) if count < 999.5 * 1000**power), 4)
+    value = count / 1000**power
+    return f"{value:.3g} {UNITS[power]}" if value < 999.5 else f"{value:.0f} {UNITS[power]}"

@@ -35,11 +35,7 @@ def list_mask_formats() -> list[str]:
 
 
 def load_plugin(point: EntryPoint) -> Any:
-    """Import what an entry point names.
-
-    Raises:
-        InputError: the package that offers it is broken.
-    """
+    """Import what an entry point names; raises `InputError` if its package is broken."""
     try:
         return point.load()
     except (ImportError, AttributeError) as error:

@@ -36,9 +36,7 @@ def lower_priority() -> None:
 def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
     """Yield a process pool; if the block fails, pending work is canceled.
 
-    Args:
-        workers: number of processes.
-        module: name of a module to import once for all workers, if the system supports it.
+    Where the system supports it, ``module`` is imported once for all workers.
     """
     import multiprocessing  # slow to import
     from concurrent.futures import ProcessPoolExecutor
@@ -48,13 +46,12 @@ def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("forkserver" if server else "spawn")
     if server:
         context.set_forkserver_preload([module])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=exit_with_parent)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=exit_with_parent) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def exit_with_parent() -> None:
@@ -88,7 +85,7 @@ def stop_flag() -> Iterator[StopFlag]:
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = {
+    handlers = {
         number: signal.getsignal(number)
         for number in STOP_SIGNALS
         if signal.getsignal(number) is not signal.SIG_IGN
@@ -97,14 +94,14 @@ def stop_flag() -> Iterator[StopFlag]:
     def request(number: int, _: FrameType | None) -> None:
         flag.signal_number = number
         flag.set()
-        signal.signal(number, before[signal.Signals(number)])
+        signal.signal(number, handlers[signal.Signals(number)])
 
     try:
-        for number in before:
+        for number in handlers:
             signal.signal(number, request)
         yield flag
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 

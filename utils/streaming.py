@@ -9,9 +9,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from aotlab.utils.processes import lower_priority
@@ -49,10 +48,29 @@ def stream(
         StallError: no item came within the timeout.
         Exception: an error of reading, tracking or writing.
     """
-    with WriteBehind(write) as writer, closing(iter(reader)) as items, closing(track(items)) as results:
-        for result in results:
-            writer.put(result)
-            yield result
+
+    def write_after(earlier: Future[None] | None, result: Result) -> None:
+        if earlier is not None:
+            earlier.result()  # raises its error: after a failure, nothing is written
+        write(result)
+
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, "writer", lower_priority) as pool:
+        try:
+            with closing(iter(reader)) as items, closing(track(items)) as results:
+                for result in results:
+                    waiting.append(pool.submit(write_after, waiting[-1] if waiting else None, result))
+                    if len(waiting) > WRITE_BEHIND + 1:
+                        waiting.popleft().result()
+                    yield result
+            for future in waiting:
+                future.result()
+        except Exception:
+            wait(waiting)
+            raise
+        except BaseException:  # closed or interrupted
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 class ReadAhead(Generic[Item]):
@@ -138,48 +156,3 @@ class ReadAhead(Generic[Item]):
 
     def _is_stopped(self) -> bool:
         return self.stop is not None and self.stop.is_set()
-
-
-class WriteBehind(Generic[Result]):
-    """Writes results in a thread, in order; a context manager that waits for them.
-
-    If the block fails, waiting results are written and its error is raised; if it is interrupted, they are dropped.
-    """
-
-    def __init__(self, write: Callable[[Result], None]) -> None:
-        self._write = write
-        self._error: BaseException | None = None
-        self._pool = ThreadPoolExecutor(1, "writer", lower_priority)
-        self._waiting: deque[Future[None]] = deque()
-
-    def __enter__(self) -> WriteBehind[Result]:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._pool.shutdown(cancel_futures=not isinstance(error, Exception | None))
-        except BaseException:  # interrupted while it waits
-            self._pool.shutdown(cancel_futures=True)
-            raise
-        if error is None:
-            self._raise_error()
-
-    def put(self, result: Result) -> None:
-        """Queue a result; raise the error of an earlier one that could not be written."""
-        if len(self._waiting) > WRITE_BEHIND:
-            self._waiting.popleft().result()
-        self._raise_error()
-        self._waiting.append(self._pool.submit(self._run, result))
-
-    def _raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _run(self, result: Result) -> None:
-        if self._error is None:
-            try:
-                self._write(result)
-            except BaseException as error:  # raised again where results are added
-                self._error = error

@@ -36,9 +36,9 @@ RUN_RECORD = FileKind("record of a run", 1, "that step will be rerun")
 """finished part of a run, with which it resumes"""
 
 
-def reading_kind(subject: object, kind: FileKind) -> AbstractContextManager[None]:
-    """Turn errors of a block that reads such a file into one sentence with the remedy of its kind."""
-    return reading(subject, kind.remedy, kind=f"a usable {kind.name}")
+def reading_kind(subject: object, kind: FileKind, *errors: type[Exception]) -> AbstractContextManager[None]:
+    """Read such a file as `reading` does, with the remedy of its kind."""
+    return reading(subject, kind.remedy, *errors, kind=f"a usable {kind.name}")
 
 
 def wrap(kind: FileKind, content: Mapping[str, Any]) -> dict[str, Any]:

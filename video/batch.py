@@ -13,12 +13,12 @@ from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
-from aotlab.utils.distributed import Shard
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.processes import StopFlag
+from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES

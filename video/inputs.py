@@ -6,7 +6,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,9 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.media.annotations import read_annotations
-from aotlab.media.decoding import decode, open_video
 from aotlab.media.frames import FrameSource, ImageFrames
-from aotlab.media.images import require_image_size
 from aotlab.media.masks import is_black_and_white
 from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_rle
 from aotlab.media.video import VideoFrames
@@ -101,42 +98,9 @@ class FrameSelection:
         return index if self._numbers is None else self._numbers[index]
 
     def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image; earlier frames of image folders are not read, of video files few."""
-        if isinstance(source, ImageFrames):
-            return (
-                (index, source.read(index)) for index in range(self.first, self.first + (self.count or 0))
-            )
+        """Yield index and image, as `FrameSource.iterate_from`."""
         last = None if self._estimated is not None else self.last
-        if self.first and isinstance(source, VideoFrames):
-            return islice(_read_video(source, self.first), None if last is None else last + 1 - self.first)
-        return islice(enumerate(source), self.first, None if last is None else last + 1)
-
-
-def _read_video(video: VideoFrames, first: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield index and image from a frame on, decoded from the key frame before it.
-
-    A file that does not decode exactly from there is read from its beginning, which also counts damaged frames.
-    """
-    index, file = first, video.index
-    key = file.find_key_frame(first) if file.seekable else 0
-    if key:
-        with suppress(InputError), open_video(video.path) as container:
-            container.seek(file.seek_time(key), stream=container.streams.video[0])
-            for image, time, damaged in decode(video.path, container):
-                number = None if time is None else file.index_by_time.get(int(time / file.time_base))
-                if number is not None and number < index:
-                    continue
-                if number != index or damaged:
-                    break
-                yield (
-                    index,
-                    require_image_size(image, video.size, f"{video.path}, frame {index}", "the first frame"),
-                )
-                index += 1
-            else:
-                if index == file.length:
-                    return
-    yield from islice(enumerate(video), index, None)
+        return islice(source.iterate_from(self.first), None if last is None else last + 1 - self.first)
 
 
 def _read_numbers(source: FrameSource | VideoInfo) -> list[int]:

@@ -22,7 +22,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.media.prompt import PlacedPrompt, group_prompts, parse_placed
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import base_name, read_text, reading, require_file_name, sibling_path
+from aotlab.utils.files import base_name, prefix_errors, read_text, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated
 from aotlab.utils.value_syntax import locate_video, strip_credentials
 from aotlab.video.inputs import parse_mask
@@ -197,7 +197,7 @@ def _read_job(row: Any, list_line: str, folder: Path) -> tuple[Job | None, list[
 def _collecting(problems: list[InputError], list_line: str) -> Iterator[None]:
     """Add the error of the block, if there is one, to the problems."""
     try:
-        with reading(list_line, "correct this line"):
+        with prefix_errors(list_line):
             yield
     except InputError as error:
         problems.append(error)
@@ -238,7 +238,7 @@ def _read_texts(column: str, value: Any) -> list[str]:
 
 def _read_prompts(kind: Literal["box", "point", "not-point"], value: Any) -> tuple[PlacedPrompt, ...]:
     """Return the boxes or points of a cell."""
-    texts = [value] if isinstance(value, str) else value or ()
+    texts = value if isinstance(value, list) else [value]
     if any(isinstance(text, str) and ";" in text for text in texts):  # values of a CSV are split already
         raise InputError(f"{kind.replace('-', '_')}: ; separates values in a CSV only; expected a list")
     return parse_placed(kind, value or ())

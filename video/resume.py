@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -59,7 +60,7 @@ class Progress:
         """
         import torch
 
-        with reading_kind(self._path, PROGRESS):
+        with reading_kind(self._path, PROGRESS, RuntimeError, pickle.UnpicklingError):
             content = unwrap(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
             tracker.load_state_dict(content["state"])
             self._confidence, self.last = content["confidence"], int(content["last"])

@@ -259,7 +259,7 @@ def read_objects(
 ) -> tuple[ListedObject, ...]:
     """Read the objects that a metadata file lists for a video; those without frames are skipped.
 
-    ``read`` turns id and entry into an object; any error means that the entry is not readable.
+    ``read`` turns id and entry into an object; an error of parsing means that the entry is not readable.
     """
     from aotlab.media.masks import VOID
 

@@ -20,7 +20,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import list_mask_files
-from aotlab.utils.distributed import RESUME_ADVICE, Distributed, assign_by_cost
+from aotlab.utils.distributed import Distributed, assign_by_cost
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
@@ -106,7 +106,9 @@ def evaluate(
             for index in assign_by_cost([len(video.frames) for video in videos], world.rank, world.ranks)
         ]
         evaluation = _run_videos(tracker, share, records, options, world)
-        return _merge_results(world.gather(evaluation, f"{RESUME_ADVICE} {output}"), videos)
+        return _merge_results(
+            world.gather(evaluation, f"run the same command again to resume {output}"), videos
+        )
 
 
 def _run_videos(

@@ -368,7 +368,7 @@ class Tracker:
         Raises:
             InputError: a state of other weights, settings or ``optimize``, or damaged; the tracker is unchanged.
         """
-        with reading_kind("tracker state", TRACKER_STATE):
+        with reading_kind("tracker state", TRACKER_STATE, RuntimeError):
             content = unwrap(TRACKER_STATE, state)
             saved = content["fingerprint"]
             other = [name for name, value in self.fingerprint.items() if saved.get(name) != value]

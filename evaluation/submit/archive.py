@@ -98,7 +98,9 @@ def write_zip(
 def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: str = "") -> list[str]:
     """Return the problems of a zip's entries as `check_results`, and unexpected ones; `InputError` for another file."""
     require_file(archive, "give a zip written by submit")
-    with reading(archive, "write it again", kind="a readable zip"), zipfile.ZipFile(archive) as file:
+    with reading(archive, "write it again", zipfile.BadZipFile, kind="a readable zip"):
+        file = zipfile.ZipFile(archive)
+    with file:
         counts = Counter(name for name in file.namelist() if not name.endswith("/"))
         expected_entries = {_entry_name(folder, item, stem) for item in expected for stem in item.frames}
         if expected_entries.isdisjoint(counts):

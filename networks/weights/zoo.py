@@ -20,7 +20,7 @@ from aotlab.networks.weights.published import (
     list_published_weights,
 )
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import describe_error, make_folder, read_text, sha256, user_cache_folder, write_text
+from aotlab.utils.files import describe_error, make_folder, read_text, sha256, write_text
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -43,8 +43,11 @@ DOWNLOAD_TIMEOUT = 60.0
 
 def weights_folder() -> Path:
     """Return the folder of named weights; raises `InputError` if the user has no home."""
+    from platformdirs import user_cache_path
+
     home = os.environ.get("AOTLAB_HOME")
-    return (Path(os.path.expanduser(home)) if home else user_cache_folder()) / "weights"
+    folder = Path(os.path.expanduser(home)) if home else user_cache_path("aotlab", appauthor=False)
+    return folder / "weights"
 
 
 def resolve_checkpoint(checkpoint: str | Path) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import click
@@ -231,7 +232,9 @@ class PromptTrainer:
         path = self.output / "state.pt"
         if not path.is_file():
             return
-        with reading(path, "remove it to start again", kind="a usable training state"):
+        with reading(
+            path, "remove it to start again", RuntimeError, UnpicklingError, kind="a usable training state"
+        ):
             content = torch.load(path, weights_only=True)
             self.network.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])

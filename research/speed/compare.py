@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import statistics
 import subprocess
@@ -23,7 +24,7 @@ import numpy as np
 
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Device, PositiveInt, option
-from aotlab.utils.environment import limit_spin_waiting, processor_name
+from aotlab.utils.environment import limit_spin_waiting
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import reading, require_existing
 from aotlab.utils.numbers import parse_size
@@ -37,6 +38,13 @@ SETTINGS_HELP = (
     "checkout. All are timed in turn, A B B A …, so that other programs slow all; the last column is the time of the "
     "first over this one's, the median over rounds with the 10th to 90th percentile."
 )
+
+
+def processor_name() -> str:
+    """Return the name of the CPU, if known."""
+    info = Path("/proc/cpuinfo")
+    match = re.search(r"^model name\s*: (.+)$", info.read_text() if info.is_file() else "", re.MULTILINE)
+    return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def parse_setting(text: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ from .tools.cli.options import (
     video_argument as video_argument,
 )
 from .tools.cli.types import Bytes as Bytes
-from .utils.files import atomic_path as atomic_path
+from .utils.files import atomic_path as atomic_path, reading as reading
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import align_columns as align_columns, format_count as format_count
 from .utils.plugins import list_mask_formats as list_mask_formats

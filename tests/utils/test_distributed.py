@@ -5,8 +5,9 @@ import socket
 
 import pytest
 
-from aotlab.utils.distributed import SHARD_VARIABLES, Shard, assign_by_cost, join_process_group
+from aotlab.utils.distributed import assign_by_cost, join_process_group
 from aotlab.utils.errors import InputError
+from aotlab.utils.shards import SHARD_VARIABLES, Shard
 from tests.processes import find_free_port, run_python
 
 NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")

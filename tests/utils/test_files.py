@@ -181,7 +181,7 @@ def test_samples_cover_both_ends_of_a_file(tmp_path, size):
 
 @pytest.mark.parametrize("error", [
     KeyError("images"), ValueError("x"), TypeError("x"), OSError("x"), AttributeError("x"),
-    MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo"),
+    MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo"), RuntimeError("x"), AssertionError("x"),
 ])  # fmt: skip
 def test_only_errors_that_a_file_causes_are_bad_input(error):
     of_file = isinstance(error, KeyError | ValueError | TypeError | OSError | AttributeError)

@@ -5,7 +5,8 @@ from importlib.metadata import EntryPoint
 import pytest
 
 import aotlab
-from aotlab.media.annotations import find_mask_writer
+from aotlab.media.annotations import find_mask_writer, read_annotations
+from aotlab.media.regions import VideoInfo
 from aotlab.utils import plugins
 from aotlab.video.outputs import find_output
 from tests.drawn_clips import write_plain
@@ -50,6 +51,17 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert run(clip, tmp_path, tmp_path / "first.box", more=["--write", "areas"]) == 0
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
+
+
+def test_crash_of_a_mask_reader_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    def read(path, video):
+        return video.no_such_name
+
+    (tmp_path / "first.box").write_text("anything")
+    monkeypatch.setattr("aotlab.media.annotations.list_plugins", lambda group: {"box": None})
+    monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: read)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        read_annotations(tmp_path / "first.box", VideoInfo("clip", (32, 32)))
 
 
 def test_broken_plugin_without_a_package_is_named():

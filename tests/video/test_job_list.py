@@ -140,6 +140,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", "{", "line 1"),
     ("a.jsonl", "5", "line 1: expected a video$"),
     ("a.jsonl", '{"video": "a.mp4", "box": [1, [2]]}', "box: expected text or numbers as on the command line"),
+    ("a.jsonl", '{"video": "a.mp4", "box": 5}', "box: expected text or numbers as on the command line"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "unknown field 'begin'"),
 ])  # fmt: skip
 def test_invalid_list_names_its_line(tmp_path, name, text, words):

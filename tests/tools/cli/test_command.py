@@ -157,7 +157,7 @@ def test_sizes_and_bytes_are_read(read, text, value):
 
 @pytest.mark.parametrize(("read", "text"), [
     *((parse_size, text) for text in ("", "854", "854x", "0x480", "-1x2", "1.5x2", "axb")),
-    *((parse_bytes, text) for text in ("", "2", "0GB", "GB", "-1GB", "1e3GB", "2 bits")),
+    *((parse_bytes, text) for text in ("", "2", "0GB", "GB", "-1GB", "1e3GB", "2 bits", "0.5B")),
 ])  # fmt: skip
 def test_invalid_sizes_and_bytes_show_an_example(read, text):
     with pytest.raises(ValueError, match="for example"):

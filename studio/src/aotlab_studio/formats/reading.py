@@ -15,6 +15,7 @@ from aotlab.sdk import (
     encode_rle,
     match_regions,
     order_names,
+    reading,
 )
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
@@ -32,12 +33,12 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
     """Return the objects of a file or folder; None if it is in no format of this package.
 
     Raises:
-        InputError: another size, another video, a shape that cannot be drawn, or no object.
-        Exception: a field is missing or has a value of another type.
+        InputError: damaged, another size, another video, a shape that cannot be drawn, or no object.
     """
     if (path / PROJECT_FILE).is_file():
         return read_project(path, video)
-    parsed = _parse(path, video)
+    with reading(path):
+        parsed = _parse(path, video)
     if parsed is None:
         return None
     found = match_regions(parsed.regions, video)

@@ -1,0 +1,52 @@
+"""Shards of a list of jobs, tracked by processes without contact to each other."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from aotlab.utils.errors import InputError
+
+SHARD_VARIABLES: tuple[tuple[str, ...], ...] = (
+    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP"),
+    ("RANK", "WORLD_SIZE"),
+    ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+)
+"""index and count as set by Slurm arrays, torchrun, Kubernetes (which sets the index only) and srun, in this order; for
+arrays also the first index and the step"""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part of a list of jobs: ``index`` of ``count``, from 0."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read ``I/N``, or ``auto``: the values of the first `SHARD_VARIABLES` of which the index is set."""
+        index, _, count = (_read_scheduler() if text == "auto" else text).partition("/")
+        if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+            raise InputError(
+                f"{text[:40]}: expected I/N with I from 0 to N-1, for example 0/8; or auto, in a job of Slurm, "
+                f"torchrun or Kubernetes (found {index or 'nothing'}/{count or 'nothing'})"
+            )
+        return cls(int(index), int(count))
+
+
+def _read_scheduler() -> str:
+    """Return ``I/N`` of the first `SHARD_VARIABLES` of which the index is set; empty without any."""
+    names = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ())
+    for name in names:
+        if not os.environ.get(name, "").isdecimal():
+            problem = f"{name}={os.environ.get(name, '')}: not a whole number"
+            raise InputError(f"{problem}; set it, or give I/N, for example 0/8")
+    values = [int(os.environ[name]) for name in names]
+    if len(values) > 2:  # --array=1-15:2 counts from 1 in steps of 2
+        values[0] = (values[0] - values[2]) // values[3]
+    return "/".join(map(str, values[:2]))
