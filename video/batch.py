@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.distributed import Shard
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
@@ -24,13 +24,12 @@ from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.outputs import finish_batch, require_inputs_outside
-from aotlab.video.plan import FINISHED, Action, PreviousRun, RerunOptions, plan_job, plan_list
+from aotlab.video.outputs import finish_batch
+from aotlab.video.plan import FINISHED, RESERVED_NAMES, Action, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
-    find_previous,
     is_filled,
     read_run,
     remove_results,
@@ -41,8 +40,6 @@ from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
-RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
-"""reserved file names"""
 LIST_RERUN = RerunOptions(in_list=True)
 """the same for every job"""
 CLAIM_TIMEOUT = 60.0
@@ -162,7 +159,7 @@ class JobList:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            _plan_list(self._jobs, self._output, self.inputs, force=force)
+            plan_list(self._output, self._jobs, self.inputs, force=force)
             for job in self._jobs:
                 try:
                     yield self._check(job)
@@ -209,10 +206,9 @@ class JobList:
         folder = self._output / job.name
         # corrected results are kept whatever their inputs are, even if these are gone
         input_digest = "" if _is_corrected(folder) else digest_inputs(job, self.inputs)
-        wanted = start_record(job, self._options, input_digest)
-        previous = find_previous(folder, wanted.outputs)
+        planned = start_record(job, self._options, input_digest)
         repeatable = job.is_repeatable(self._options)
-        action = plan_job(folder, wanted, self._options, previous, LIST_RERUN, repeatable=repeatable)
+        action = plan_job(folder, planned, self._options, LIST_RERUN, repeatable=repeatable)
         if action == "keep_corrections":
             _warn_of_kept_classes(job, folder)
         return input_digest, action
@@ -292,7 +288,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     names = sorted(job.name for job in jobs)
-    if _plan_list(jobs, output, inputs, force=force) == "track":
+    if plan_list(output, jobs, inputs, force=force) == "track":
         _remove_run(output)
     settings, _ = read_run(output)
     # earlier settings differ by more outputs only, which finished jobs keep
@@ -316,40 +312,6 @@ def _remove_run(output: Path) -> None:
             (output / name).rmdir()  # if it is empty
     for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected else set()):
         remove(output / name)
-
-
-def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, force: bool) -> Action:
-    """Return what to do about the results in a folder.
-
-    Raises:
-        InputError: they must not be replaced, outputs would overwrite inputs, or a job has the name of a file of the
-            run.
-    """
-    settings, earlier_names = read_run(output)
-    names = {job.name for job in jobs}
-    for name in sorted(names):
-        if name.lower() in RESERVED_NAMES:
-            raise InputError(f"job {name}: a file of the run has this name; give the job another")
-    files = {
-        f"{path} of job {job.name}": Path(path)
-        for job in jobs
-        for path in (job.video, *(mask.value for mask in job.masks))
-    }
-    require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
-    previous = PreviousRun(
-        settings,
-        earlier_names,
-        sorted(name for name in {*earlier_names} - names if (output / name / JOB_RECORD).exists()),
-        run_file=next((name for name in RESERVED_NAMES if is_filled(output / name)), None),
-        # hidden files are locks and temporary files, perhaps of another machine
-        other_files=any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()),
-    )
-    action = plan_list(output, previous, names, inputs, force=force)
-    for name in previous.removed:
-        has_results = any(path.name[0] != "." for path in (output / name).iterdir())
-        if has_results and (action == "resume" or _is_corrected(output / name)):
-            log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
-    return action
 
 
 def _video_bytes(job: Job) -> int:

@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import write_bytes
 from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
-from aotlab.video.outputs import OutputKind, StoredPrediction, TrackedFrame
+from aotlab.video.outputs import StoredPrediction, TrackedFrame
+
+if TYPE_CHECKING:
+    from aotlab.video.track import JobOptions
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
@@ -46,10 +49,10 @@ class Progress:
         self._save_time = time.monotonic()
 
     @staticmethod
-    def supports(outputs: Mapping[str, OutputKind], *, both_directions: bool) -> bool:
-        """Return whether a run with these outputs, by name, can be resumed."""
-        resumable = all(kind.resumable for kind in outputs.values())
-        return not both_directions and SOURCE_OUTPUT in outputs and resumable
+    def supports(options: JobOptions) -> bool:
+        """Return whether a run with these options can be resumed."""
+        resumable = all(kind.resumable for kind in options.outputs.values())
+        return not options.both_directions and SOURCE_OUTPUT in options.write and resumable
 
     def load(self, tracker: Any) -> None:
         """Restore a `Tracker` and all frames up to the saved one, of a run with the same inputs.
