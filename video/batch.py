@@ -204,8 +204,13 @@ class JobList:
     def _plan(self, job: Job) -> tuple[str, Action]:
         """Return the digest of the inputs, and what to do about the job; its video is not opened."""
         folder = self._output / job.name
-        # corrected results are kept whatever their inputs are, even if these are gone
-        input_digest = "" if _is_corrected(folder) else digest_inputs(job, self.inputs)
+        input_digest = ""
+        if not _is_corrected(folder):  # else they are kept whatever their inputs are, even if these are gone
+            if missing := job.list_missing_files():
+                raise InputError(
+                    f"{', '.join(missing)}: no such file or folder; paths are relative to the list"
+                )
+            input_digest = digest_inputs(job, self.inputs)
         planned = start_record(job, self._options, input_digest)
         repeatable = job.is_repeatable(self._options)
         action = plan_job(folder, planned, self._options, LIST_RERUN, repeatable=repeatable)

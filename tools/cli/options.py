@@ -347,11 +347,11 @@ def prompt_options(*, frames: bool = True) -> Decorator:
     """Return ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
     prefix = "[[FRAME][:ID]=]" if frames else "[:ID=]"
     prompts = [
-        option(name, metavar=f"{prefix}{values}", multiple=True, help=text)
-        for name, values, text in (
-            ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
-            ("--point", "X,Y", "point on an object, in pixels; several refine the mask"),
-            ("--not-point", "X,Y", "point that is not on the object"),
+        option(name, field, metavar=f"{prefix}{values}", multiple=True, help=text)
+        for name, field, values, text in (
+            ("--box", "boxes", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
+            ("--point", "points", "X,Y", "point on an object, in pixels; several refine the mask"),
+            ("--not-point", "not_points", "X,Y", "point that is not on the object"),
         )
     ]
     return group("prompts instead of masks" if frames else "prompts", *prompts, segmenter_options())
