@@ -153,7 +153,7 @@ class ModelSet:
     option(
         "--max-long-edge",
         cls=SettingOption,
-        settings=["input.max_long_edge={}"],
+        key="input.max_long_edge",
         type=Pixels,
         help="sets input.max_long_edge, in pixels",
     ),

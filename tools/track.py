@@ -231,9 +231,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     return 0
 
 
-def track_list(
-    jobs: Sequence[Job], videos: JobList, folder: Path, shard: Shard | None, *, force: bool, restart: bool
-) -> int:
+def track_list(jobs: Sequence[Job], videos: JobList, folder: Path, shard: Shard | None) -> int:
     """Track all jobs, or those of a shard; return the exit code.
 
     Raises:
@@ -242,7 +240,7 @@ def track_list(
     from aotlab.utils.processes import stop_flag
 
     with stop_flag() as stop:
-        records = videos.track(stop, shard, force=force, restart=restart)
+        records = videos.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
     if stop.is_set():
         ended = {record.name for record in records}
@@ -254,7 +252,7 @@ def track_list(
 
 
 def check_list(
-    jobs: Sequence[Job], videos: JobList, folder: Path, wrong_lines: Mapping[int, InputError], *, force: bool
+    jobs: Sequence[Job], videos: JobList, folder: Path, wrong_lines: Mapping[int, InputError]
 ) -> int:
     """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
 
@@ -270,7 +268,7 @@ def check_list(
     counts, needed = Counter(failed=len(wrong_lines)), 0
     class_names: dict[str, Mapping[int, str]] = {}
     without_class = list[str]()
-    for job, plan in zip(jobs, videos.check(force=force), strict=True):
+    for job, plan in zip(jobs, videos.check(), strict=True):
         status, checked = ("failed", None) if isinstance(plan, InputError) else plan
         cells = ("",) * 4
         if isinstance(plan, InputError):
@@ -516,13 +514,13 @@ def main(
         shard = shard or parse_shard(f"{read_rank_variable('RANK')}/{count_ranks()}")
         if tracker.device == "cuda":
             tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
-    videos = JobList(listed, folder, tracker, options)
+    videos = JobList(listed, folder, tracker, options, force=force, restart=restart)
     if dry_run:
-        return check_list(listed, videos, folder, wrong_lines, force=force)
+        return check_list(listed, videos, folder, wrong_lines)
     if summarize:
         records = videos.summarize()
         return max(report_jobs(records, listed, folder), int(len(records) < len(listed)))
-    return track_list(listed, videos, folder, shard, force=force, restart=restart)
+    return track_list(listed, videos, folder, shard)
 
 
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:

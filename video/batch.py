@@ -40,8 +40,6 @@ from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
-LIST_RERUN = RerunOptions(in_list=True)
-"""the same for every job"""
 CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 
@@ -55,12 +53,22 @@ class JobList:
             `Output.finish_batch`.
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is always written.
+        force: replace the results of another run.
+        restart: run finished jobs again.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions
+        self,
+        jobs: Sequence[Job],
+        output: Path,
+        tracker: TrackerOptions,
+        options: JobOptions,
+        *,
+        force: bool = False,
+        restart: bool = False,
     ) -> None:
         self._jobs, self._output, self._tracker = jobs, output, tracker
+        self._rerun = RerunOptions(force, restart, in_list=True)
         self._requested = options
         review = {"review"} & list_plugins(OUTPUTS).keys()
         self._outputs = tuple(dict.fromkeys((*options.write, *review)))
@@ -72,14 +80,7 @@ class JobList:
         """Settings that the results of all jobs depend on."""
         return result_settings(self._tracker, self._requested)
 
-    def track(
-        self,
-        stop: StopFlag,
-        shard: Shard | None = None,
-        *,
-        force: bool = False,
-        restart: bool = False,
-    ) -> list[JobRecord]:
+    def track(self, stop: StopFlag, shard: Shard | None = None) -> list[JobRecord]:
         """Track all unfinished jobs, or those of one shard; return their records.
 
         Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
@@ -88,8 +89,6 @@ class JobList:
         Args:
             stop: flag that stops the run; the current job resumes next time.
             shard: part of the list; None: all jobs, while no other process may use the output folder.
-            force: replace the results of another run.
-            restart: run finished jobs again.
 
         Raises:
             InputError: the output cannot be written, is in use by another process, or holds another run's results; the
@@ -99,13 +98,13 @@ class JobList:
         if shard is None:
             with locked_output(self._output):
                 remove_leftovers(self._output)
-                self._start(self._jobs, "", force=force, restart=restart)
+                self._start(self._jobs, "")
                 records = list(self._run_until_stopped(self._jobs, stop))
                 write_summary(self._output, names, records, self._outputs)
                 return records
         jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
         with self._locked():
-            self._start(jobs, f" in shard {shard}", force=force, restart=restart)
+            self._start(jobs, f" in shard {shard}")
         records = list(self._run_until_stopped(jobs, stop))
         with self._locked():
             ended = self._read_ended()
@@ -113,7 +112,7 @@ class JobList:
                 write_summary(self._output, names, ended, self._outputs)
         return records
 
-    def _start(self, jobs: Sequence[Job], part: str, *, force: bool, restart: bool) -> None:
+    def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings, claim the locked output folder, and announce the jobs, which are a part of the list."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
@@ -121,10 +120,8 @@ class JobList:
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
             except InputError as error:
                 raise InputError(f"{job.name}: {error}") from error
-        claim_folder(self._output, self._jobs, self.inputs, force=force)
+        claim_folder(self._output, self._jobs, self.inputs, force=self._rerun.force)
         log.info("%s to track%s, into %s", format_count(len(jobs), "video"), part, self._output)
-        if restart:
-            _restart(jobs, self._output)
 
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""
@@ -150,7 +147,7 @@ class JobList:
             write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)
         return records
 
-    def check(self, *, force: bool = False) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
+    def check(self) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
         """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; write nothing.
 
         Everything is checked that `track` would refuse.
@@ -159,7 +156,7 @@ class JobList:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            plan_list(self._output, self._jobs, self.inputs, force=force)
+            plan_list(self._output, self._jobs, self.inputs, force=self._rerun.force)
             for job in self._jobs:
                 try:
                     yield self._check(job)
@@ -198,7 +195,7 @@ class JobList:
         if action in ("reuse", "keep_corrections"):
             return action, None
         checked = check_job(job, self._options, strict=True)
-        action = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
+        action = check_run(checked, self._output / job.name, self._load_tracker, input_digest, self._rerun)
         return action, checked
 
     def _plan(self, job: Job) -> tuple[str, Action]:
@@ -213,7 +210,7 @@ class JobList:
             input_digest = digest_inputs(job, self.inputs)
         planned = start_record(job, self._options, input_digest)
         repeatable = job.is_repeatable(self._options)
-        action = plan_job(folder, planned, self._options, LIST_RERUN, repeatable=repeatable)
+        action = plan_job(folder, planned, self._options, self._rerun, repeatable=repeatable)
         if action == "keep_corrections":
             _warn_of_kept_classes(job, folder)
         return input_digest, action
@@ -227,7 +224,7 @@ class JobList:
         else:
             checked = check_job(job, self._options, strict=True)
             result = track_job(
-                checked, folder, self._load_tracker, input_digest, LIST_RERUN,
+                checked, folder, self._load_tracker, input_digest, self._rerun,
                 class_list=self._output / CLASSES, stop=stop,
             )  # fmt: skip
             if result.interrupted:
@@ -266,14 +263,6 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
         with suppress(InputError):
             write_job_record(folder, record)
     return record
-
-
-def _restart(jobs: Sequence[Job], output: Path) -> None:
-    """Change the records of jobs so that they run again, unless their masks were corrected."""
-    for job in jobs:
-        record = read_job_record(output / job.name)
-        if record is not None and not _is_corrected(output / job.name):
-            write_job_record(output / job.name, replace(record, input_digest="", error=UNFINISHED))
 
 
 def _is_corrected(folder: Path) -> bool:

@@ -109,8 +109,7 @@ class Command(Program):
         rest = super().parse_args(ctx, args)
         for option in self.params:
             if isinstance(option, SettingOption) and (value := ctx.params.pop(option.name, None)) is not None:
-                settings = (text.format(value) for text in option.settings)
-                ctx.params["overrides"] = (*ctx.params.get("overrides", ()), *settings)
+                ctx.params["overrides"] = (*ctx.params.get("overrides", ()), f"{option.key}={value}")
         return rest
 
 

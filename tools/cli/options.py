@@ -64,7 +64,7 @@ device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N 
 depth = option(
     "--depth",
     cls=SettingOption,
-    settings=["model.depth={}"],
+    key="model.depth",
     type=PositiveInt,
     help="blocks to use of an AOST model (default: all)",
 )
@@ -81,7 +81,7 @@ levels = option(
 quality = option(
     "--quality",
     cls=SettingOption,
-    settings=["input.scale={}"],
+    key="input.scale",
     type=click.Choice(QUALITIES),
     callback=lambda ctx, param, name: QUALITIES.get(name),
     help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
@@ -113,7 +113,7 @@ def precision_option(key: str = "compute.precision") -> Decorator:
     return option(
         "--precision",
         cls=SettingOption,
-        settings=[f"{key}={{}}"],
+        key=key,
         type=click.Choice(PRECISIONS),
         help="sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in the "
         "settings)",
@@ -179,7 +179,7 @@ def memory_options(*, bounded: bool) -> Decorator:
         option(
             "--memory",
             cls=SettingOption,
-            settings=["memory.policy={}"],
+            key="memory.policy",
             metavar="POLICY",
             type=click.Choice(POLICIES),
             help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
@@ -187,7 +187,7 @@ def memory_options(*, bounded: bool) -> Decorator:
         option(
             "--memory-frames",
             cls=SettingOption,
-            settings=["memory.frames={}"],
+            key="memory.frames",
             type=Integer,
             help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in "
             "the settings)",

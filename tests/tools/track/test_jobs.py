@@ -130,6 +130,14 @@ def test_moved_list_is_finished(clips, out, tracker, caplog):
     assert "3 frames" not in caplog.text
 
 
+def test_restart_tracks_finished_videos_again(clips, tracker, capsys):
+    assert run(clips) == 0
+    assert run(clips, "--restart", "--dry-run") == 0
+    assert "3 to track" in capsys.readouterr().out
+    assert run(clips, "--restart") == 0
+    assert tracker.steps == 18
+
+
 def test_list_is_resumed_from_another_folder(clips, tracker, monkeypatch):
     jobs = write_jobs(clips, "video,masks", "a,a.png", "b,0=b.png")
     for folder in (clips, clips.parent):
