@@ -24,9 +24,9 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
-from aotlab.tools.cli.command import command, report_write_errors, require_new_output, require_paths
+from aotlab.tools.cli.command import command, report_write_errors, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, overwrite
-from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
+from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
 
@@ -75,7 +75,6 @@ class ScoreOptions:
 
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
-    require_paths(result, annotations)
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.sequence_scores import require_predictions
 
@@ -181,8 +180,6 @@ def score_hota(benchmark: BenchmarkOptions, options: ScoreOptions) -> int:
 def select_scorable(benchmark: BenchmarkOptions, results: Sequence[Path]) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any, or without these results."""
     remedy = benchmark.describe_submission(results[0])
-    if remedy is None:
-        require_paths(*results)
     from aotlab.engine.benchmark.scoring import has_annotations
 
     videos = benchmark.open_videos()
@@ -241,16 +238,18 @@ def report_worst(
     "folders",
     metavar="[RESULTS]...",
     nargs=-1,
-    type=File,
+    type=ExistingPath,
     help="the same as --results; with --annotations: the folder with <frame>.png of one video",
 )
 @option(
-    "--annotations", type=Folder, help="score against the PNGs of this folder, by the rules of DAVIS 2017"
+    "--annotations",
+    type=ExistingPath,
+    help="score against the PNGs of this folder, by the rules of DAVIS 2017",
 )
 @dataset_options(list(DATASETS))
 @option(
     "--results",
-    type=Folder,
+    type=ExistingPath,
     multiple=True,
     help="folder with <sequence>/<frame>.png; several are compared in one table",
 )

@@ -151,7 +151,7 @@ def test_absent_truth_rejected(davis, tmp_path, refuse):
 def test_server_split_names_submit(name, split, tmp_path, refuse):
     getattr(miniatures, f"make_{name}")(tmp_path)
     given = ["--dataset", name, "--root", tmp_path, "--split", split]
-    line = refuse(main, *given, "--results", tmp_path / "x")
+    line = refuse(main, *given, "--results", tmp_path)
     assert f"the annotations of {name} {split} are not public" in line
     assert f"aotlab submit --dataset {name} --root {tmp_path} --split {split}" in line
 

@@ -22,7 +22,7 @@ from aotlab.tools.cli.stdio import (
     protect_stdout,
     signals_as_exceptions,
 )
-from aotlab.tools.cli.types import SettingOption, parse_existing
+from aotlab.tools.cli.types import SettingOption
 from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
 from aotlab.utils.errors import (
     DEBUG_VARIABLE,
@@ -215,13 +215,6 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             return _print_error(f"error: {error.filename}: {error.strerror}", 2)
         # the traceback is kept in a file
         return _print_error(f"error: {report_internal_error(error)}", INTERNAL_ERROR)
-
-
-def require_paths(*paths: str | Path | None) -> None:
-    """Raise `InputError` for the first path that does not exist; None: an option that was not given."""
-    for path in paths:
-        if path is not None:
-            parse_existing(str(path))
 
 
 def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
