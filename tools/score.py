@@ -99,8 +99,8 @@ def select_tracked(video: Video, masks: Path) -> Video:
         return video
     frames = video.frames[tracked[0] : tracked[-1] + 1]
     log.warning("scored on frames %s to %s, which were tracked", frames[0].stem, frames[-1].stem)
-    kept = tuple(path for path in video.annotations if path in frames)
-    return replace(video, frames=frames, annotations=kept, reference_masks={0: frames[0]})
+    annotations = tuple(path for path in video.annotations if path in frames)
+    return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
 
 
 def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> int:
@@ -183,12 +183,12 @@ def select_scorable(benchmark: BenchmarkOptions, results: Sequence[Path]) -> lis
     from aotlab.engine.benchmark.scoring import has_annotations
 
     videos = benchmark.open_videos()
-    known = [video for video in videos if has_annotations(video) or video.load_error is not None]
-    if any(has_annotations(video) for video in known):
-        hidden = [video.name for video in videos if video not in known]
-        if hidden:
-            log.warning("not scored, without annotations: %s", ", ".join(hidden))
-        return known
+    scorable = [video for video in videos if has_annotations(video) or video.load_error is not None]
+    if any(has_annotations(video) for video in scorable):
+        unscorable = [video.name for video in videos if video not in scorable]
+        if unscorable:
+            log.warning("not scored, without annotations: %s", ", ".join(unscorable))
+        return scorable
     if remedy is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
     name, dataset = find_dataset(benchmark.dataset)

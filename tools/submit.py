@@ -85,14 +85,14 @@ def require_valid(problems: Sequence[str], archive: Path) -> None:
         raise InputError(f"{archive}: {problems[0]} ({count}, which --verbose lists); correct the masks")
 
 
-SUBMITTED = [
+SERVER_BENCHMARKS = [
     name for name, data in DATASETS.items() if data.archive_root is not None or name in OTHER_FORMATS
 ]
 """benchmarks with a server"""
 
 
 @command("aotlab submit", "Pack results for a benchmark's server, or check an archive.")
-@group("benchmark", *data_options(SUBMITTED, required=True, split=None))
+@group("benchmark", *data_options(SERVER_BENCHMARKS, required=True, split=None))
 @option("--results", type=ExistingPath, help="folder with <sequence>/<frame>.png")
 @option("--output", type=File, help="archive to write; burst: a JSON file, sav: a folder")
 @option("--check", type=File, help="check this archive and write nothing")

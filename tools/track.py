@@ -42,7 +42,7 @@ from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
 from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated
-from aotlab.utils.value_syntax import PLACE, locate_video, strip_credentials
+from aotlab.utils.value_syntax import FRAME_AND_OBJECT, locate_video, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
     from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions, TrackResult
 
-RESULTS = ".tracked"
+RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
-MASK_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
+NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of files that are no videos, but may be masks"""
 MAX_LISTED = 20
 """largest number of damaged frames, of cuts, and of unfinished videos, that are named"""
@@ -83,7 +83,7 @@ def parse_fps(text: str) -> str:
 
 def parse_removal(text: str) -> tuple[int, int]:
     """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
-    match = PLACE.fullmatch(text)
+    match = FRAME_AND_OBJECT.fullmatch(text)
     if match is None or not match["frame"] or not int(match["object_id"] or 0):
         raise InputError(f"{text[:40]}: expected FRAME:ID, for example 30:2")
     return int(match["frame"]), int(match["object_id"])
@@ -105,22 +105,26 @@ def require_videos(sources: Sequence[str], *, several: bool) -> None:
             if several:
                 advice += ", and separate the values of an option by commas"
             require_existing(Path(location.text), advice)
-        if several and Path(source).suffix.lower() in MASK_FILES:
+        if several and Path(source).suffix.lower() in NON_VIDEO_SUFFIXES:
             raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
 
 
 def default_output(sources: Sequence[str]) -> Path:
     """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
     if len(sources) > 1:
-        return Path(f"videos{RESULTS}")
+        return Path(f"videos{RESULTS_SUFFIX}")
     kind, text = locate_video(sources[0])
     text = strip_credentials(text)
     if kind == "stdin":
-        return Path(f"stdin{RESULTS}")
+        return Path(f"stdin{RESULTS_SUFFIX}")
     if kind == "address" or text.startswith("/dev/"):
         name = re.sub(r"[^\w.-]+", "_", Path(text.partition("?")[0]).stem)
-        return Path(f"{name}{RESULTS}")
-    return Path(f"camera{text}{RESULTS}") if kind == "camera" else sibling_path(Path(text), RESULTS)
+        return Path(f"{name}{RESULTS_SUFFIX}")
+    return (
+        Path(f"camera{text}{RESULTS_SUFFIX}")
+        if kind == "camera"
+        else sibling_path(Path(text), RESULTS_SUFFIX)
+    )
 
 
 def track_video(
@@ -174,9 +178,9 @@ def describe(checked: CheckedJob) -> str:
     if isinstance(checked.source, ImageFrames):
         rate = f", {float(checked.source.rate):.5g} frames per second"
         rate += "" if checked.job.rate else " (--fps changes it)"
-    given = len({*checked.masks, *checked.prompts})
-    if given > 1:
-        objects += f", masks or prompts on {'all ' if given == count else ''}{given} frames"
+    num_annotated = len({*checked.masks, *checked.prompts})
+    if num_annotated > 1:
+        objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"
     return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
 
 
@@ -219,8 +223,8 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         listed = join_truncated(result.damaged_frames, MAX_LISTED)
         print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
     if result.corrupt_packets:
-        pieces = format_count(result.corrupt_packets, "corrupt packet")
-        print(f"warning: {pieces} of the stream left out", file=sys.stderr)
+        packets = format_count(result.corrupt_packets, "corrupt packet")
+        print(f"warning: {packets} of the stream left out", file=sys.stderr)
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
         return 1
@@ -345,8 +349,8 @@ def report_jobs(
     option(
         "--output",
         type=Folder,
-        help=f"folder for the results (default: NAME{RESULTS} next to the video or list, for a stream or several "
-        "videos in the working directory)",
+        help=f"folder for the results (default: NAME{RESULTS_SUFFIX} next to the video or list, for a stream or "
+        "several videos in the working directory)",
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
     flag("--no-overlay", "leave the overlay out of --write"),

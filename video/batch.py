@@ -240,11 +240,11 @@ class JobList:
 def _warn_of_kept_classes(job: Job, folder: Path) -> None:
     """Warn of class names that corrected results keep although the list has others."""
     record = read_job_record(folder)
-    for object_id, wanted in job.classes.items():
-        kept = "object" if record is None else record.class_names.get(object_id, "object")
-        if kept != wanted:
+    for object_id, class_name in job.classes.items():
+        current = "object" if record is None else record.class_names.get(object_id, "object")
+        if current != class_name:
             message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
-            log.warning(message, job.name, object_id, kept, wanted)
+            log.warning(message, job.name, object_id, current, class_name)
 
 
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
@@ -298,9 +298,13 @@ def _remove_run(output: Path) -> None:
     for name in {*names} - corrected:
         record = read_job_record(output / name)
         remove_results(output / name)
-        left = [] if record is None else [each for each in record.outputs if is_filled(output / name / each)]
-        if record is not None and left:  # folders of outputs with files of others, which the next run may use
-            record = replace(record, input_digest="", error=UNFINISHED, written=[], outputs=left)
+        foreign = (
+            [] if record is None else [file for file in record.outputs if is_filled(output / name / file)]
+        )
+        if (
+            record is not None and foreign
+        ):  # folders of outputs with files of others, which the next run may use
+            record = replace(record, input_digest="", error=UNFINISHED, written=[], outputs=foreign)
             write_job_record(output / name, record)
         with suppress(OSError):
             (output / name).rmdir()  # if it is empty

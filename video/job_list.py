@@ -98,11 +98,11 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """
     jobs = []
     for video in videos:
-        shown = strip_credentials(video)
-        path = Path(shown) if Path(shown).name not in ("", "..") else Path(shown).resolve()
-        beside = [sibling_path(path, ending) for ending in MASK_SUFFIXES]
-        masks = [str(file) for file in beside if file != path and file.exists()]
-        jobs.append(Job(require_file_name(base_name(path), shown), video, tuple(masks)))
+        location = strip_credentials(video)
+        path = Path(location) if Path(location).name not in ("", "..") else Path(location).resolve()
+        candidates = [sibling_path(path, ending) for ending in MASK_SUFFIXES]
+        masks = [str(file) for file in candidates if file != path and file.exists()]
+        jobs.append(Job(require_file_name(base_name(path), location), video, tuple(masks)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 

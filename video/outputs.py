@@ -56,7 +56,9 @@ class StoredPrediction:
         """(1+n)×H×W, 0 or 1."""
         import torch
 
-        return torch.from_numpy(np.stack([self.labels == each for each in (0, *self.ids)]).astype(np.float32))
+        return torch.from_numpy(
+            np.stack([self.labels == object_id for object_id in (0, *self.ids)]).astype(np.float32)
+        )
 
 
 @dataclass(frozen=True)
@@ -229,8 +231,8 @@ class AnnotationFile(Output):
             self._annotations.class_names, self._annotations.classes = self.class_names, self.classes
             self._annotations.add_attributes(self.attributes)
             source = self.source
-            known = None if source.length_is_estimate else source.length
-            length = max(max(frames) + 1, known or 0)
+            stated_length = None if source.length_is_estimate else source.length
+            length = max(max(frames) + 1, stated_length or 0)
             info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
             self._writer.write(self.path, self._annotations, info)
 

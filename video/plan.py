@@ -79,15 +79,15 @@ def plan_job(
         return "keep_corrections"
     record = record or JobRecord(planned.name)
     # a list tracks a stream once, a single run each time
-    same = record.input_digest == planned.input_digest and (repeatable or rerun.in_list)
-    ended, outputs, earlier = (
+    same_inputs = record.input_digest == planned.input_digest and (repeatable or rerun.in_list)
+    ended, outputs, earlier_outputs = (
         record.error is None,
         {*planned.outputs},
         {*filter(is_file_name, record.outputs)},
     )
     complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
-    filled = {name for name in outputs | earlier if is_filled(folder / name)}
-    if same and not rerun.restart:
+    filled = {name for name in outputs | earlier_outputs if is_filled(folder / name)}
+    if same_inputs and not rerun.restart:
         if ended and complete and outputs <= filled and has_all_masks(folder, record):
             return "reuse"
         if not complete and not rerun.in_list:
@@ -98,15 +98,15 @@ def plan_job(
         raise _refusal(folder, f"corrected masks; {remedy}")
     if (folder / RUN_FILE).exists():
         raise _refusal(folder, "the results of a list of videos; choose another folder")
-    if foreign := filled - earlier:
+    if foreign := filled - earlier_outputs:
         raise _refusal(folder, f"{min(foreign)}, {FOREIGN}")
-    if filled and not (same or rerun.force or rerun.in_list):
+    if filled and not (same_inputs or rerun.force or rerun.in_list):
         fields = COMPARED_FIELDS.items()
         changed = [name for key, name in fields if getattr(record, key) != getattr(planned, key)]
         causes = f"; changed: {', '.join(changed)}" if changed else ""
         raise _refusal(folder, f"results from different inputs ({min(filled)}{causes}); {FORCE_ADVICE}")
     resumable = repeatable and Progress.supports(options) and (folder / STATE_FILE).is_file()
-    return "resume" if same and complete and resumable and not rerun.restart else "track"
+    return "resume" if same_inputs and complete and resumable and not rerun.restart else "track"
 
 
 def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool) -> Action:
@@ -122,7 +122,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
         InputError: the results must not be replaced, outputs would overwrite inputs, or a job has the name of a file of
             the run.
     """
-    earlier, earlier_names = read_run(output)
+    earlier_settings, earlier_names = read_run(output)
     names = {job.name for job in jobs}
     for name in sorted(names):
         if name.lower() in RESERVED_NAMES:
@@ -135,7 +135,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
     require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
     removed = sorted(name for name in {*earlier_names} - names if (output / name / JOB_RECORD).exists())
     problem = None
-    if earlier is None:
+    if earlier_settings is None:
         for name in RESERVED_NAMES:
             if is_filled(output / name):
                 raise _refusal(output, f"{name}, {FOREIGN}")
@@ -144,11 +144,11 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
             problem = "other files"
     elif removed and names.isdisjoint(earlier_names):
         problem = f"results of other jobs ({join_truncated(removed, 1)})"
-    elif not _includes(earlier, settings):
+    elif not _includes(earlier_settings, settings):
         problem = "results of a run with different settings or outputs"
     if problem is not None and not force:
         raise _refusal(output, f"{problem}; {FORCE_ADVICE}")
-    action: Action = "track" if problem is not None or earlier is None else "resume"
+    action: Action = "track" if problem is not None or earlier_settings is None else "resume"
     for name in removed:
         has_results = any(path.name[0] != "." for path in (output / name).iterdir())
         if has_results and (action == "resume" or (output / name / CORRECTED_FILE).exists()):

@@ -68,18 +68,18 @@ def list_job_folders(output: Path) -> list[Path]:
     return [output / name for name in order_names(names)]
 
 
-def remove_results(folder: Path, kept: Collection[Path] = ()) -> None:
+def remove_results(folder: Path, kept_masks: Collection[Path] = ()) -> None:
     """Remove the outputs of a job that its record in the folder names, its progress, and the record; other files stay.
 
     Args:
-        kept: resolved paths of masks to keep, in the folder of prompts' masks.
+        kept_masks: resolved paths of masks to keep, in the folder of prompts' masks.
     """
     record = read_job_record(folder) or JobRecord("")
     for path in (folder / name for name in filter(is_file_name, record.outputs)):
         is_folder = path.is_dir() and not path.is_symlink()
         files = _list_frame_files(path, record) if is_folder else [path]
         for file in files:
-            if file.resolve() not in kept:
+            if file.resolve() not in kept_masks:
                 remove(file)
         for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
             with suppress(OSError):

@@ -239,18 +239,18 @@ class JobResults:
 
         A block that raises `InputError` has written no frame; what it has written is removed.
         """
-        kept = {Path(mask.value).resolve() for mask in self.checked.job.masks}
+        kept_masks = {Path(mask.value).resolve() for mask in self.checked.job.masks}
         resumed = self.action == "resume"
         if self.checked.job.is_stored:
             self.record.fingerprint = compute_fingerprint(Path(self.checked.job.video))
         if not resumed:  # after all checks: masks may be among them
-            remove_results(self._folder, kept)
+            remove_results(self._folder, kept_masks)
         write_job_record(self._folder, self.record)
         try:
             yield
         except InputError:
             if not resumed:
-                remove_results(self._folder, kept)
+                remove_results(self._folder, kept_masks)
             raise
 
     def save(self, result: TrackResult) -> None:

@@ -330,10 +330,10 @@ def unused_inputs_error(
     if not frames:
         return f"{source.name}: ended before the first frame to track; give an earlier start"
     for name, indices in (("mask", masks), ("removal", removals)):
-        late = [index for index in indices if index >= frames]
-        if late:
+        unused = [index for index in indices if index >= frames]
+        if unused:
             return (
-                f"{source.name}: the {name} of frame {min(late)} was not used, the video holds {frames} frames; "
+                f"{source.name}: the {name} of frame {min(unused)} was not used, the video holds {frames} frames; "
                 f"give a frame from 0 to {frames - 1}"
             )
     return None

@@ -51,11 +51,11 @@ MAX_MESSAGE = 1000
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def set_log_level(ctx: click.Context, option: click.Parameter, chosen: bool) -> None:
+def set_log_level(ctx: click.Context, option: click.Parameter, value: bool) -> None:
     """Show errors only after ``--quiet``, debug messages and tracebacks of internal errors after ``--verbose``."""
-    if chosen:
+    if value:
         logging.getLogger("aotlab").setLevel(logging.ERROR if option.name == "quiet" else logging.DEBUG)
-    if chosen and option.name == "verbose":
+    if value and option.name == "verbose":
         os.environ[DEBUG_VARIABLE] = "1"
 
 

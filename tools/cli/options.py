@@ -99,8 +99,8 @@ def collect_options(name: str, kind: type[Any]) -> Decorator:
     def decorate(main: Any) -> Any:
         @wraps(main)
         def run(**values: Any) -> int:
-            own = {field.name: values.pop(field.name) for field in fields(kind)}
-            status: int = main(**values, **{name: kind(**own)})
+            field_values = {field.name: values.pop(field.name) for field in fields(kind)}
+            status: int = main(**values, **{name: kind(**field_values)})
             return status
 
         return run
@@ -139,14 +139,14 @@ def checkpoint_option(*, several: str | None = None, untrained: bool = False) ->
         several: purpose of repeating the option; None: it is given once.
         untrained: whether ``--config`` without a checkpoint means random weights.
     """
-    repeated = f"; repeat it to {several}" if several else ""
+    repetition = f"; repeat it to {several}" if several else ""
     random = "; random weights if only --config is given" if untrained else ""
     return option(
         "--checkpoint",
         type=Checkpoint,
         multiple=several is not None,
         default=None if several or untrained else BUNDLED_CHECKPOINT,
-        help=f"weights: a file, or a name of `aotlab weights`{repeated} (default: the bundled model{random})",
+        help=f"weights: a file, or a name of `aotlab weights`{repetition} (default: the bundled model{random})",
     )
 
 
@@ -320,8 +320,8 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
                     source = click.get_current_context().get_parameter_source(name)
                     if source is click.core.ParameterSource.COMMANDLINE:
                         raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
-            chosen = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
-            status: int = main(benchmark=chosen, **others)
+            benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
+            status: int = main(benchmark=benchmark, **others)
             return status
 
         return options(run)
