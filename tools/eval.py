@@ -165,7 +165,7 @@ class ModelSet:
 def main(
     *,
     models: ModelSet,
-    benchmark: BenchmarkOptions | None,
+    benchmark: BenchmarkOptions,
     all_frames: bool,
     output: Path | None,
     force: bool,
@@ -177,9 +177,9 @@ def main(
     if print_config:
         print_settings(models.read_settings())
         return 0
-    if benchmark is None or output is None:
-        values = {"--dataset": benchmark, "--output": output}
-        raise UsageError(f"missing: {' and '.join(name for name, value in values.items() if value is None)}")
+    if not benchmark.dataset or output is None:
+        values = {"--dataset": benchmark.dataset, "--output": output}
+        raise UsageError(f"missing: {' and '.join(name for name, value in values.items() if not value)}")
     require_extra("score")
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)

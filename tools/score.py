@@ -43,7 +43,7 @@ class ScoreOptions:
     folders: tuple[Path, ...]
     results: tuple[Path, ...]
     annotations: Path | None
-    benchmark: BenchmarkOptions | None
+    benchmark: BenchmarkOptions
     json_file: Path | None
     workers: int
     worst: int
@@ -52,13 +52,13 @@ class ScoreOptions:
     def __post_init__(self) -> None:
         """Raise `UsageError` for options that exclude or need each other."""
         object.__setattr__(self, "results", self.results + self.folders)
-        if self.annotations is not None and self.benchmark is not None:
-            raise UsageError("--annotations: scores one video; leave out --dataset")
-        if self.annotations is not None and len(self.results) != 1:
-            raise UsageError("--annotations: scores one video; give its results as RESULTS")
-        if self.annotations is None and self.benchmark is None:
+        if self.annotations is None and not self.benchmark.dataset:
             raise UsageError(
                 "missing: the benchmark as --dataset, or the masks of one video as --annotations"
+            )
+        if self.annotations is not None and (self.benchmark.dataset or len(self.results) != 1):
+            raise UsageError(
+                "--annotations: scores one video; give its results as RESULTS, without --dataset"
             )
         if not self.results:
             raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
@@ -151,8 +151,9 @@ def compare_results(videos: list[Video], options: ScoreOptions) -> int:
     return 1 if any(report.failures for report in reports.values()) else 0  # each was logged
 
 
-def score_hota(benchmark: BenchmarkOptions, options: ScoreOptions) -> int:
+def score_hota(options: ScoreOptions) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit code."""
+    benchmark = options.benchmark
     if options.worst or len(options.results) > 1:
         raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
     (results,) = options.results
@@ -270,16 +271,14 @@ def main(*, options: ScoreOptions, force: bool) -> int:
     require_new_output(options.json_file, ".json", force=force)
     require_new_output(options.draw_folder, force=force)
     results = options.results[0]
-    if options.benchmark is not None:
-        if find_dataset(options.benchmark.dataset)[1].hota:
-            return score_hota(options.benchmark, options)
-        videos = select_scorable(options.benchmark, options.results)
-        if len(options.results) > 1:
-            return compare_results(videos, options)
-    else:
-        assert options.annotations is not None
+    if options.annotations is not None:
         video, results = read_single(results, options.annotations)
-        videos = [video]
+        return score_masks([video], results, options)
+    if find_dataset(options.benchmark.dataset)[1].hota:
+        return score_hota(options)
+    videos = select_scorable(options.benchmark, options.results)
+    if len(options.results) > 1:
+        return compare_results(videos, options)
     return score_masks(videos, results, options)
 
 

@@ -102,11 +102,11 @@ class TableRunner:
             return output
         data = (*list_benchmark_options(benchmark), *benchmark.options)
         arguments = (*data, *list_model_options(model), *model.options)
-        if arguments not in self.done:
+        if arguments not in self.finished:
             run_options = ("--device", self.device, "--force", "--output", str(output))
             self.call("eval", *arguments, *run_options, ranks=self.ranks)
-            self.done[arguments] = output
-        return self.done[arguments]
+            self.finished[arguments] = output
+        return self.finished[arguments]
 
     def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
         """Print and run a command in separate processes: several ranks need them, and a crash costs one row."""

@@ -22,7 +22,7 @@ from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
 from aotlab.video.outputs import require_inputs_outside
 from aotlab.video.results import RUN_FILE, is_filled, read_run
-from aotlab.video.resume import STATE_FILE, Progress
+from aotlab.video.resume import SOURCE_OUTPUT, STATE_FILE
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -105,8 +105,14 @@ def plan_job(
         changed = [name for key, name in fields if getattr(record, key) != getattr(planned, key)]
         causes = f"; changed: {', '.join(changed)}" if changed else ""
         raise _refusal(folder, f"results from different inputs ({min(filled)}{causes}); {FORCE_ADVICE}")
-    resumable = repeatable and Progress.supports(options) and (folder / STATE_FILE).is_file()
+    resumable = repeatable and saves_progress(options) and (folder / STATE_FILE).is_file()
     return "resume" if same_inputs and complete and resumable and not rerun.restart else "track"
+
+
+def saves_progress(options: JobOptions) -> bool:
+    """Return whether a run with these options saves its progress and can be resumed."""
+    resumable = all(kind.resumable for kind in options.outputs.values())
+    return not options.both_directions and SOURCE_OUTPUT in options.write and resumable
 
 
 def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool) -> Action:

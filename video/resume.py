@@ -7,16 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import write_bytes
 from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import StoredPrediction, TrackedFrame
-
-if TYPE_CHECKING:
-    from aotlab.video.track import JobOptions
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
@@ -47,12 +44,6 @@ class Progress:
         self._cuts: list[int] = []
         self._state: tuple[int, dict[str, Any]] | None = None
         self._save_time = time.monotonic()
-
-    @staticmethod
-    def supports(options: JobOptions) -> bool:
-        """Return whether a run with these options can be resumed."""
-        resumable = all(kind.resumable for kind in options.outputs.values())
-        return not options.both_directions and SOURCE_OUTPUT in options.write and resumable
 
     def load(self, tracker: Any) -> None:
         """Restore a `Tracker` and all frames up to the saved one, of a run with the same inputs.

@@ -29,7 +29,7 @@ from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import load_masks
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs_outside
-from aotlab.video.plan import Action, RerunOptions, plan_job
+from aotlab.video.plan import Action, RerunOptions, plan_job, saves_progress
 from aotlab.video.results import PROMPT_MASKS, UNFINISHED, remove_results, start_record
 from aotlab.video.resume import STATE_FILE, Progress
 from aotlab.video.track import JobOptions, TrackResult, track
@@ -225,7 +225,7 @@ class JobResults:
         None: the outputs cannot be resumed.
         """
         options = self.checked.options
-        if not (self._repeatable and Progress.supports(options)):
+        if not (self._repeatable and saves_progress(options)):
             return None
         confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
         progress = Progress(self._folder, self.checked.source.stem, confidence=confidence)

@@ -257,12 +257,20 @@ class BenchmarkOptions:
     """Videos of a benchmark, as ``--dataset`` and the options beside it choose them."""
 
     dataset: str
+    """empty without ``--dataset``"""
     root: Path | None
     """folder of the data set; None: `find_default_root`"""
     split: str
     sequence: tuple[str, ...] = ()
     """names of the videos to use; empty: all"""
     new_objects: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for the other options without ``--dataset``."""
+        for field in fields(self) if not self.dataset else ():
+            source = click.get_current_context().get_parameter_source(field.name)
+            if source is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{field.name.replace('_', '-')}: has no effect without --dataset")
 
     def open_videos(self, *, all_frames: bool = False) -> list[Video]:
         """Return the chosen videos; raise `InputError` as `open_dataset` and `select_videos` do."""
@@ -294,7 +302,7 @@ class BenchmarkOptions:
 def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
     """Return the group "benchmark": ``--dataset``, ``--root``, ``--split``, which sequences, and ``more``.
 
-    The function gets a `BenchmarkOptions` as ``benchmark``; None: no ``--dataset``.
+    The function gets a `BenchmarkOptions` as ``benchmark``.
     """
     options = group(
         "benchmark",
@@ -303,37 +311,20 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
         flag("--new-objects", "folder: later masks add objects"),
         *more,
     )
-
-    def decorate(main: Any) -> Any:
-        @wraps(main)
-        def run(
-            *,
-            dataset: str | None,
-            root: Path | None,
-            split: str,
-            sequence: tuple[str, ...],
-            new_objects: bool,
-            **others: Any,
-        ) -> int:
-            if not dataset:
-                for name in ("root", "split", "sequence", "new_objects"):
-                    source = click.get_current_context().get_parameter_source(name)
-                    if source is click.core.ParameterSource.COMMANDLINE:
-                        raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
-            benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
-            status: int = main(benchmark=benchmark, **others)
-            return status
-
-        return options(run)
-
-    return decorate
+    return lambda main: options(collect_options("benchmark", BenchmarkOptions)(main))
 
 
 def data_options(names: Sequence[str], *, required: bool, split: str | None) -> tuple[Decorator, ...]:
     """Return ``--dataset``, ``--root`` and ``--split``; ``split``: default, None: the one that the server scores."""
     server = "" if split else " (default: the one the server scores)"
     return (
-        option("--dataset", metavar="NAME", required=required, help=f"one of {', '.join(names)}"),
+        option(
+            "--dataset",
+            metavar="NAME",
+            required=required,
+            default=None if required else "",
+            help=f"one of {', '.join(names)}",
+        ),
         option(
             "--root",
             type=Folder,

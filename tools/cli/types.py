@@ -136,7 +136,7 @@ class SettingOption(click.Option):
 def option(*names: str, help: str, **settings: Any) -> Callable[[Any], Any]:
     """Return `click.option`, with the default in the help."""
     default = settings.get("default")
-    if default is not None and "(default" not in help:
+    if default not in (None, "") and "(default" not in help:
         help = f"{help} (default: {default})"
     return click.option(*names, help=help, **settings)
 
