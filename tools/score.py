@@ -24,7 +24,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
-from aotlab.tools.cli.command import command, report_write_errors, require_new_output
+from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, overwrite
 from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
@@ -114,11 +114,10 @@ def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> in
     table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
-    with report_write_errors():
-        # the same content as an evaluation run writes
-        options.write_json({**table, "fps": None, "failures": report.failures})
-        if table:
-            report_worst(table, layout.columns[0], videos, results, report, options)
+    # the same content as an evaluation run writes
+    options.write_json({**table, "fps": None, "failures": report.failures})
+    if table:
+        report_worst(table, layout.columns[0], videos, results, report, options)
     return 1 if report.failures else 0  # each was logged
 
 
@@ -146,8 +145,7 @@ def compare_results(videos: list[Video], options: ScoreOptions) -> int:
     print(compare_tables(rows))
     if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
-    with report_write_errors():
-        options.write_json(tables)
+    options.write_json(tables)
     return 1 if any(report.failures for report in reports.values()) else 0  # each was logged
 
 
@@ -173,8 +171,7 @@ def score_hota(options: ScoreOptions) -> int:
         table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
-    with report_write_errors():
-        options.write_json(table)
+    options.write_json(table)
     return 0
 
 

@@ -7,8 +7,8 @@ import os
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -236,15 +236,6 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
     if not force and path.exists() and (suffixes or any(path.iterdir())):
         raise InputError(f"{path}: exists; choose another name, or replace it with --force")
-
-
-@contextmanager
-def report_write_errors() -> Iterator[None]:
-    """Write files after printing; raise `RunStopped` if one cannot be written, as the long work is done."""
-    try:
-        yield
-    except InputError as error:
-        raise RunStopped(f"{error}; what was printed is complete") from error
 
 
 def report_failures(failures: Mapping[str, str]) -> int:
