@@ -73,14 +73,6 @@ SINGLE_VIDEO_OPTIONS = {
 """options of a single video, by the field of `Job` that each sets"""
 
 
-def parse_fps(text: str) -> str:
-    """Return the text of a frame rate; raise `InputError` if it is not one."""
-    from aotlab.media.frames import parse_rate
-
-    parse_rate(text)
-    return text
-
-
 def parse_removal(text: str) -> tuple[int, int]:
     """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
     match = FRAME_AND_OBJECT.fullmatch(text)
@@ -397,7 +389,6 @@ def report_jobs(
         "--fps",
         "rate",
         metavar="N",
-        type=FunctionType(parse_fps),
         help="frames per second of an image folder or TIFF stack, for overlays and other videos (default: 24)",
     ),
     flag("--realtime", "drop frames to keep up with the source"),

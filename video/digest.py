@@ -57,7 +57,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     It covers the contents of mask files, and sizes and times of video files.
 
     Raises:
-        InputError: a mask cannot be read, a folder has no frames, or a prompt, levels or rate is invalid.
+        InputError: a mask cannot be read, a folder has no frames, or a prompt is invalid.
     """
     path = Path(strip_credentials(job.video))
     files = [path] if path.is_file() else []

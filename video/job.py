@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.prompting.load import find_segmenter
-from aotlab.media.frames import FrameSource
-from aotlab.media.high_bit_depth import detect_image_kind
+from aotlab.media.frames import FrameSource, parse_rate
+from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.prompt import PlacedPrompt, Prompt, group_prompts, parse_placed
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -83,6 +83,8 @@ class Job:
         rate: str | None = None,
         list_line: str = "",
     ) -> None:
+        parse_levels(levels)
+        parse_rate(rate)
         vars(self).update(  # the class is frozen
             name=require_file_name(name, "name"),
             video=locate_video(video).text,

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from aotlab.media.frames import parse_rate
-from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.media.prompt import PlacedPrompt, parse_placed
@@ -204,14 +202,10 @@ def _read_prompts(kind: Literal["box", "point", "not-point"], value: Any) -> tup
     return parse_placed(kind, value or ())
 
 
-def _read_levels(value: Any) -> str | None:
-    levels = ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
-    parse_levels(levels or None)
-    return levels or None
-
-
-def _read_rate(value: Any) -> str | None:
-    return None if value in (None, "") else str(parse_rate(value))
+def _read_number_text(value: Any) -> str | None:
+    """Return the text of a number, or of several in a list; None for an empty cell."""
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    return ",".join(map(str, values)) or None
 
 
 def _read_frame_number(column: str, value: Any) -> int | None:
@@ -232,8 +226,8 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "class": ("classes", lambda value: parse_class_names(_read_texts("class", value))),
     "overrides": ("overrides", partial(_read_texts, "overrides")),
     "name": ("name", lambda value: value and require_file_name(value, "name")),
-    "levels": ("levels", _read_levels),
-    "fps": ("rate", _read_rate),
+    "levels": ("levels", _read_number_text),
+    "fps": ("rate", _read_number_text),
     "start": ("start", partial(_read_frame_number, "start")),
     "end": ("end", partial(_read_frame_number, "end")),
 }

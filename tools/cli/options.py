@@ -20,7 +20,6 @@ from aotlab.tools.cli.types import (
     Device,
     ExistingPath,
     Folder,
-    FunctionType,
     Integer,
     PositiveInt,
     SettingOption,
@@ -52,14 +51,6 @@ QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """names of ``--quality`` to `input.scale`"""
 
 
-def parse_levels(text: str) -> str:
-    """Return the text of levels as it is; raise `InputError` for another form."""
-    from aotlab.media import high_bit_depth
-
-    high_bit_depth.parse_levels(text)
-    return text
-
-
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 depth = option(
     "--depth",
@@ -74,7 +65,6 @@ restart = flag("--restart", "start over instead of resuming")
 levels = option(
     "--levels",
     metavar="auto|LOW,HIGH",
-    type=FunctionType(parse_levels),
     help="intensity range shown as black to white in all frames of an image folder or TIFF stack; auto: percentiles of "
     "the video (default: 8-bit images unchanged, others auto)",
 )
