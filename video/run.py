@@ -106,7 +106,9 @@ def track_job(
     with locked_output(folder):
         results = JobResults(folder, checked, input_digest, rerun)
         if results.finished:
-            return results.load_result()
+            written = {name: folder / kind.file_name for name, kind in checked.options.outputs.items()}
+            earlier = results.earlier
+            return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
         tracker, segmenter = _load_models(checked, load_tracker)
         on_start()
         remove_temporary_files(results.earlier_outputs, folder)
@@ -198,12 +200,12 @@ class JobResults:
     """
 
     def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, rerun: RerunOptions) -> None:
-        self.checked, self._folder = checked, folder
+        self._checked, self._folder = checked, folder
         self.record = _start_checked_record(checked, input_digest)
-        self._previous = read_job_record(folder) or JobRecord(checked.job.name)
+        self.earlier = read_job_record(folder) or JobRecord(checked.job.name)
         self._repeatable = checked.job.is_repeatable(checked.options)
         self.action = plan_job(folder, self.record, checked.options, rerun, repeatable=self._repeatable)
-        self.earlier_outputs = {*filter(is_file_name, self._previous.outputs)}
+        self.earlier_outputs = {*filter(is_file_name, self.earlier.outputs)}
         if not self.finished:
             names = {*self.record.outputs, *self.earlier_outputs}
             require_inputs_outside({checked.job.video: Path(checked.job.video)}, names, folder)
@@ -213,22 +215,16 @@ class JobResults:
         """Whether nothing is to be tracked."""
         return self.action in ("reuse", "keep_corrections")
 
-    def load_result(self) -> TrackResult:
-        """Return the result of the finished earlier run."""
-        record, kinds = self._previous, self.checked.options.outputs
-        written = {name: self._folder / kind.file_name for name, kind in kinds.items()}
-        return TrackResult(record.frames, record.seconds, written, reused=True)
-
     def open_progress(self, tracker: Tracker) -> Progress | None:
         """Return the progress to save, after restoring the tracker if the run resumes.
 
         None: the outputs cannot be resumed.
         """
-        options = self.checked.options
+        options = self._checked.options
         if not (self._repeatable and saves_progress(options)):
             return None
         confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
-        progress = Progress(self._folder, self.checked.source.stem, confidence=confidence)
+        progress = Progress(self._folder, self._checked.source.stem, confidence=confidence)
         if self.action == "resume":
             progress.load(tracker)
         return progress
@@ -239,10 +235,10 @@ class JobResults:
 
         A block that raises `InputError` has written no frame; what it has written is removed.
         """
-        kept_masks = {Path(mask.value).resolve() for mask in self.checked.job.masks}
+        kept_masks = {Path(mask.value).resolve() for mask in self._checked.job.masks}
         resumed = self.action == "resume"
-        if self.checked.job.is_stored:
-            self.record.fingerprint = compute_fingerprint(Path(self.checked.job.video))
+        if self._checked.job.is_stored:
+            self.record.fingerprint = compute_fingerprint(Path(self._checked.job.video))
         if not resumed:  # after all checks: masks may be among them
             remove_results(self._folder, kept_masks)
         write_job_record(self._folder, self.record)

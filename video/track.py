@@ -30,7 +30,6 @@ from aotlab.video.outputs import (
     TrackedFrame,
     find_output,
     list_outputs,
-    open_outputs,
 )
 from aotlab.video.resume import Progress
 
@@ -170,8 +169,10 @@ def track(
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
-    opened = open_outputs(options.outputs, require_writable(folder), source, classes, frames.number)
-    outputs = Outputs(opened, source, None if progress is None else progress.add_frame)
+    outputs = Outputs(
+        options.outputs, require_writable(folder), source, classes, frames.number,
+        None if progress is None else progress.add_frame,
+    )  # fmt: skip
     if progress is None or progress.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
