@@ -44,14 +44,14 @@ def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
         for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
             shared[divmod(code, ID_COUNT)] += count
     first, second = ({pair[side] for pair in shared} - {0} for side in (0, 1))
-    found, same = list[Pair](), {(object_id, object_id): 0 for object_id in first & second}
-    for pair, _ in sorted((same | shared).items(), key=lambda item: (-item[1], item[0][0] != item[0][1])):
+    pairs, same_ids = list[Pair](), {(object_id, object_id): 0 for object_id in first & second}
+    for pair, _ in sorted((same_ids | shared).items(), key=lambda item: (-item[1], item[0][0] != item[0][1])):
         if pair[0] in first and pair[1] in second:
-            found.append(pair)
+            pairs.append(pair)
             first.remove(pair[0])
             second.remove(pair[1])
     return sorted(
-        [*found, *((object_id, 0) for object_id in first), *((0, object_id) for object_id in second)]
+        [*pairs, *((object_id, 0) for object_id in first), *((0, object_id) for object_id in second)]
     )
 
 
@@ -73,23 +73,25 @@ def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple
 
 def format_pair(pair: Pair) -> str:
     """Return the id of a pair, or both as ``FIRST=SECOND`` if they differ."""
-    return str(pair[0]) if pair[0] == pair[1] else "=".join(str(each or "none") for each in pair)
+    return str(pair[0]) if pair[0] == pair[1] else "=".join(str(object_id or "none") for object_id in pair)
 
 
 def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapping[Pair, str]) -> list[str]:
     """Return printed lines of J by frame and pair of objects: a row per object, then the frames that differ most."""
     rows = [["object", "frames", "J mean", "J lowest", "on frame", "name"]]
     for pair in sorted({pair for _, pair in scores}):
-        by_frame = {frame: score for (frame, each), score in scores.items() if each == pair}
+        by_frame = {frame: score for (frame, scored_pair), score in scores.items() if scored_pair == pair}
         lowest = min(by_frame, key=by_frame.__getitem__)
         values = [f"{fmean(by_frame.values()):.3f}", f"{by_frame[lowest]:.3f}"]
         rows.append([format_pair(pair), str(len(by_frame)), *values, str(lowest), class_names.get(pair, "")])
     count, mean = len({frame for frame, _ in scores}), fmean(scores.values())
     rows.append(["all", str(count), f"{mean:.3f}", "", "", ""])
     worst = sorted((score, frame, pair) for (frame, pair), score in scores.items() if score < 1)[:MAX_LISTED]
-    listed = [f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}" for score, frame, pair in worst]
+    worst_lines = [
+        f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}" for score, frame, pair in worst
+    ]
     table = ["  ".join(row) for row in align_columns(rows, right=0)]
-    return [*table, *["differ most:"] * bool(listed), *listed]
+    return [*table, *["differ most:"] * bool(worst_lines), *worst_lines]
 
 
 @command("aotlab agreement", "Compare two annotations of a video: J by object and frame.")
@@ -107,19 +109,24 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
     require_new_output(table, ".csv", force=force)
     source = open_frames(video)
     info = VideoInfo.from_source(source)
-    one, other = read_annotations(first, info), read_annotations(second, info)
-    scores = {(frame, pair): score for frame, pair, score in measure_agreement(one, other)}
+    first_masks, second_masks = read_annotations(first, info), read_annotations(second, info)
+    scores = {(frame, pair): score for frame, pair, score in measure_agreement(first_masks, second_masks)}
     if not scores:
         raise InputError(f"{first}: shares no annotated frame with {second}; compare others")
     if table is not None:
-        rows = [[frame, format_pair(each), f"{score:.4f}"] for (frame, each), score in scores.items()]
+        rows = [[frame, format_pair(pair), f"{score:.4f}"] for (frame, pair), score in scores.items()]
         with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([["frame", "object", "J"], *rows])
-    only = len(one.frames.keys() - other.frames.keys()), len(other.frames.keys() - one.frames.keys())
-    names = {pair: other.class_names.get(pair[1], one.class_names.get(pair[0], "")) for _, pair in scores}
+    names = {
+        pair: second_masks.class_names.get(pair[1], first_masks.class_names.get(pair[0], ""))
+        for _, pair in scores
+    }
     print("\n".join(format_agreement(scores, names)))
-    if any(only):
-        print(f"not compared: {format_count(only[0], 'frame')} only in {first}, {only[1]} only in {second}")
+    only_first = len(first_masks.frames.keys() - second_masks.frames.keys())
+    only_second = len(second_masks.frames.keys() - first_masks.frames.keys())
+    if only_first or only_second:
+        frames = format_count(only_first, "frame")
+        print(f"not compared: {frames} only in {first}, {only_second} only in {second}")
     return 0
 
 

@@ -68,7 +68,7 @@ def main(
     if len(report.sizes) > MAX_SIZES:
         sizes.append(f"and {len(report.sizes) - MAX_SIZES} others")
     warnings, errors = (
-        [each for each in report.findings if each.level == level] for level in ("warning", "error")
+        [finding for finding in report.findings if finding.level == level] for level in ("warning", "error")
     )
     frames = "frames" if kind == "video" else "images"
     rows = {

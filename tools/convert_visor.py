@@ -34,11 +34,11 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
     require_writable(output)
     from aotlab.dataloaders.benchmarks.visor import convert_visor
 
-    done = convert_visor(annotations, images, output, split)
-    print(f"{output}: {len(done.names)} sequences, {done.masks} masks")
-    if done.too_short:
-        print(f"left out, as too short: {done.too_short}")
-    return report_failures(done.failures)
+    converted = convert_visor(annotations, images, output, split)
+    print(f"{output}: {len(converted.names)} sequences, {converted.masks} masks")
+    if converted.too_short:
+        print(f"left out, as too short: {converted.too_short}")
+    return report_failures(converted.failures)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,8 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
             except InputError as error:
                 failures[name] = str(error)
             bar.update()
-    done = format_count(len(names) - len(failures), "sequence")
-    print(f"{format_count(frames, 'frame')} of {done} in {output}")
+    sequences = format_count(len(names) - len(failures), "sequence")
+    print(f"{format_count(frames, 'frame')} of {sequences} in {output}")
     return report_failures(failures)
 
 

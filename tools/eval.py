@@ -22,7 +22,7 @@ from click import UsageError
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.tools.cli.command import command, group, report_write_errors
+from aotlab.tools.cli.command import command, group
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
     collect_options,
@@ -153,7 +153,7 @@ class ModelSet:
     option(
         "--max-long-edge",
         cls=SettingOption,
-        settings=["input.max_long_edge={}"],
+        key="input.max_long_edge",
         type=Pixels,
         help="sets input.max_long_edge, in pixels",
     ),
@@ -165,7 +165,7 @@ class ModelSet:
 def main(
     *,
     models: ModelSet,
-    benchmark: BenchmarkOptions | None,
+    benchmark: BenchmarkOptions,
     all_frames: bool,
     output: Path | None,
     force: bool,
@@ -177,9 +177,9 @@ def main(
     if print_config:
         print_settings(models.read_settings())
         return 0
-    if benchmark is None or output is None:
-        values = {"--dataset": benchmark, "--output": output}
-        raise UsageError(f"missing: {' and '.join(name for name, value in values.items() if value is None)}")
+    if not benchmark.dataset or output is None:
+        values = {"--dataset": benchmark.dataset, "--output": output}
+        raise UsageError(f"missing: {' and '.join(name for name, value in values.items() if not value)}")
     require_extra("score")
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)
@@ -218,8 +218,7 @@ def main(
         remedy = benchmark.describe_submission(output)
         print(f"no score: {remedy or 'no ground truth for what was tracked'}")
     content = {**table, "fps": report.fps, "failures": report.failures}
-    with report_write_errors():
-        write_text(output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     return 1 if report.failures else 0
 
 

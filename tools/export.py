@@ -171,9 +171,9 @@ def main(
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
-    chosen = resolve_export_config(read_settings(path, config=config, overrides=overrides))
+    export_config = resolve_export_config(read_settings(path, config=config, overrides=overrides))
     if print_config:
-        print_settings(chosen)
+        print_settings(export_config)
         return 0
     if output is None:
         raise UsageError("--output: missing")

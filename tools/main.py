@@ -68,7 +68,7 @@ class AotlabGroup(CommandGroup):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write all commands with one line each, and the exit codes."""
-        own = {name: entry.help or "" for name, entry in self.commands.items()}
+        own_commands = {name: entry.help or "" for name, entry in self.commands.items()}
         plugins = {
             name: STUDIO_COMMANDS.get(name)
             or f"of the package {point.dist.name if point.dist else point.value}"
@@ -76,7 +76,7 @@ class AotlabGroup(CommandGroup):
         }
         sections = {
             "commands": COMMON_COMMANDS,
-            "other commands": {**OTHER_COMMANDS, **own},
+            "other commands": {**OTHER_COMMANDS, **own_commands},
             "plug-ins": plugins,
             "exit codes": EXIT_CODES,
         }
@@ -108,17 +108,19 @@ def find_command(name: str) -> click.Command:
     Raises:
         InputError: unknown command, or one whose package is not installed.
     """
-    known = name.replace("_", "-")
-    if known in COMMANDS:
-        command: click.Command = importlib.import_module(f"aotlab.tools.{known.replace('-', '_')}").main
+    command_name = name.replace("_", "-")
+    if command_name in COMMANDS:
+        command: click.Command = importlib.import_module(
+            f"aotlab.tools.{command_name.replace('-', '_')}"
+        ).main
         return command
-    if known in main.commands:
-        return main.commands[known]
+    if command_name in main.commands:
+        return main.commands[command_name]
     plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(PLUGIN_GROUP).items()}
-    if known in plugins:
-        command = load_plugin(plugins[known])
+    if command_name in plugins:
+        command = load_plugin(plugins[command_name])
         return command
-    if known in STUDIO_COMMANDS:
+    if command_name in STUDIO_COMMANDS:
         raise InputError(
             f"aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout"
         )

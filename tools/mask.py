@@ -36,16 +36,16 @@ def main(
     source: Path,
     *,
     frame: int | None,
-    box: tuple[str, ...],
-    point: tuple[str, ...],
-    not_point: tuple[str, ...],
+    boxes: tuple[str, ...],
+    points: tuple[str, ...],
+    not_points: tuple[str, ...],
     segmenter: tuple[Path, Path] | None,
     segmenter_plugin: str | None,
     output: Path | None,
     force: bool,
 ) -> int:
     """Segment the objects; write one palette PNG, and an overlay as JPEG."""
-    if not (box or point or not_point):
+    if not (boxes or points or not_points):
         raise UsageError(f"{source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
     number = f".{frame}" if frame else ""
     output = output or sibling_path(source, f"{number}.mask.png")
@@ -65,7 +65,7 @@ def main(
     from aotlab.media.prompt import parse_prompts
     from aotlab.media.video import open_frames
 
-    by_frame = parse_prompts(box, point, not_point)
+    by_frame = parse_prompts(boxes, points, not_points)
     if [*by_frame] != [0]:
         raise InputError(f"{source}: boxes and points name a frame; leave it out, or choose it with --frame")
     prompts = by_frame[0]

@@ -24,9 +24,9 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
-from aotlab.tools.cli.command import command, report_write_errors, require_new_output, require_paths
+from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, overwrite
-from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
+from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
 
@@ -43,7 +43,7 @@ class ScoreOptions:
     folders: tuple[Path, ...]
     results: tuple[Path, ...]
     annotations: Path | None
-    benchmark: BenchmarkOptions | None
+    benchmark: BenchmarkOptions
     json_file: Path | None
     workers: int
     worst: int
@@ -52,13 +52,13 @@ class ScoreOptions:
     def __post_init__(self) -> None:
         """Raise `UsageError` for options that exclude or need each other."""
         object.__setattr__(self, "results", self.results + self.folders)
-        if self.annotations is not None and self.benchmark is not None:
-            raise UsageError("--annotations: scores one video; leave out --dataset")
-        if self.annotations is not None and len(self.results) != 1:
-            raise UsageError("--annotations: scores one video; give its results as RESULTS")
-        if self.annotations is None and self.benchmark is None:
+        if self.annotations is None and not self.benchmark.dataset:
             raise UsageError(
                 "missing: the benchmark as --dataset, or the masks of one video as --annotations"
+            )
+        if self.annotations is not None and (self.benchmark.dataset or len(self.results) != 1):
+            raise UsageError(
+                "--annotations: scores one video; give its results as RESULTS, without --dataset"
             )
         if not self.results:
             raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
@@ -75,7 +75,6 @@ class ScoreOptions:
 
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
-    require_paths(result, annotations)
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.sequence_scores import require_predictions
 
@@ -100,8 +99,8 @@ def select_tracked(video: Video, masks: Path) -> Video:
         return video
     frames = video.frames[tracked[0] : tracked[-1] + 1]
     log.warning("scored on frames %s to %s, which were tracked", frames[0].stem, frames[-1].stem)
-    kept = tuple(path for path in video.annotations if path in frames)
-    return replace(video, frames=frames, annotations=kept, reference_masks={0: frames[0]})
+    annotations = tuple(path for path in video.annotations if path in frames)
+    return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
 
 
 def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> int:
@@ -115,11 +114,10 @@ def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> in
     table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
-    with report_write_errors():
-        # the same content as an evaluation run writes
-        options.write_json({**table, "fps": None, "failures": report.failures})
-        if table:
-            report_worst(table, layout.columns[0], videos, results, report, options)
+    # the same content as an evaluation run writes
+    options.write_json({**table, "fps": None, "failures": report.failures})
+    if table:
+        report_worst(table, layout.columns[0], videos, results, report, options)
     return 1 if report.failures else 0  # each was logged
 
 
@@ -147,13 +145,13 @@ def compare_results(videos: list[Video], options: ScoreOptions) -> int:
     print(compare_tables(rows))
     if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
-    with report_write_errors():
-        options.write_json(tables)
+    options.write_json(tables)
     return 1 if any(report.failures for report in reports.values()) else 0  # each was logged
 
 
-def score_hota(benchmark: BenchmarkOptions, options: ScoreOptions) -> int:
+def score_hota(options: ScoreOptions) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit code."""
+    benchmark = options.benchmark
     if options.worst or len(options.results) > 1:
         raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
     (results,) = options.results
@@ -173,25 +171,22 @@ def score_hota(benchmark: BenchmarkOptions, options: ScoreOptions) -> int:
         table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
-    with report_write_errors():
-        options.write_json(table)
+    options.write_json(table)
     return 0
 
 
 def select_scorable(benchmark: BenchmarkOptions, results: Sequence[Path]) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any, or without these results."""
     remedy = benchmark.describe_submission(results[0])
-    if remedy is None:
-        require_paths(*results)
     from aotlab.engine.benchmark.scoring import has_annotations
 
     videos = benchmark.open_videos()
-    known = [video for video in videos if has_annotations(video) or video.load_error is not None]
-    if any(has_annotations(video) for video in known):
-        hidden = [video.name for video in videos if video not in known]
-        if hidden:
-            log.warning("not scored, without annotations: %s", ", ".join(hidden))
-        return known
+    scorable = [video for video in videos if has_annotations(video) or video.load_error is not None]
+    if any(has_annotations(video) for video in scorable):
+        unscorable = [video.name for video in videos if video not in scorable]
+        if unscorable:
+            log.warning("not scored, without annotations: %s", ", ".join(unscorable))
+        return scorable
     if remedy is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
     name, dataset = find_dataset(benchmark.dataset)
@@ -241,16 +236,18 @@ def report_worst(
     "folders",
     metavar="[RESULTS]...",
     nargs=-1,
-    type=File,
+    type=ExistingPath,
     help="the same as --results; with --annotations: the folder with <frame>.png of one video",
 )
 @option(
-    "--annotations", type=Folder, help="score against the PNGs of this folder, by the rules of DAVIS 2017"
+    "--annotations",
+    type=ExistingPath,
+    help="score against the PNGs of this folder, by the rules of DAVIS 2017",
 )
 @dataset_options(list(DATASETS))
 @option(
     "--results",
-    type=Folder,
+    type=ExistingPath,
     multiple=True,
     help="folder with <sequence>/<frame>.png; several are compared in one table",
 )
@@ -271,16 +268,14 @@ def main(*, options: ScoreOptions, force: bool) -> int:
     require_new_output(options.json_file, ".json", force=force)
     require_new_output(options.draw_folder, force=force)
     results = options.results[0]
-    if options.benchmark is not None:
-        if find_dataset(options.benchmark.dataset)[1].hota:
-            return score_hota(options.benchmark, options)
-        videos = select_scorable(options.benchmark, options.results)
-        if len(options.results) > 1:
-            return compare_results(videos, options)
-    else:
-        assert options.annotations is not None
+    if options.annotations is not None:
         video, results = read_single(results, options.annotations)
-        videos = [video]
+        return score_masks([video], results, options)
+    if find_dataset(options.benchmark.dataset)[1].hota:
+        return score_hota(options)
+    videos = select_scorable(options.benchmark, options.results)
+    if len(options.results) > 1:
+        return compare_results(videos, options)
     return score_masks(videos, results, options)
 
 

@@ -17,9 +17,9 @@ from click import UsageError
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
-from aotlab.tools.cli.command import command, group, require_new_output, require_paths
+from aotlab.tools.cli.command import command, group, require_new_output
 from aotlab.tools.cli.options import data_options, overwrite
-from aotlab.tools.cli.types import File, Folder, option
+from aotlab.tools.cli.types import ExistingPath, File, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output
 from aotlab.utils.text import format_count
@@ -85,15 +85,15 @@ def require_valid(problems: Sequence[str], archive: Path) -> None:
         raise InputError(f"{archive}: {count}, which --verbose lists; the first: {problems[0]}")
 
 
-SUBMITTED = [
+SERVER_BENCHMARKS = [
     name for name, data in DATASETS.items() if data.archive_root is not None or name in OTHER_FORMATS
 ]
 """benchmarks with a server"""
 
 
 @command("aotlab submit", "Pack results for a benchmark's server, or check an archive.")
-@group("benchmark", *data_options(SUBMITTED, required=True, split=None))
-@option("--results", type=Folder, help="folder with <sequence>/<frame>.png")
+@group("benchmark", *data_options(SERVER_BENCHMARKS, required=True, split=None))
+@option("--results", type=ExistingPath, help="folder with <sequence>/<frame>.png")
 @option("--output", type=File, help="archive to write; burst: a JSON file, sav: a folder")
 @option("--check", type=File, help="check this archive and write nothing")
 @overwrite
@@ -120,7 +120,6 @@ def main(
         raise UsageError(f"--check: {name} takes {kind}; score the results with aotlab score")
     if kind is None and data.archive_root is None:
         raise UsageError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
-    require_paths(results, check)
     require_extra("score")
     split = split or ("val" if data.archive_root is None else next(iter(data.server)))
     videos = open_dataset(name, root, split)

@@ -68,7 +68,7 @@ class TableRunner:
     device: str
     ranks: int
     failed: bool = False
-    done: dict[tuple[str, ...], Path] = field(default_factory=dict)
+    finished: dict[tuple[str, ...], Path] = field(default_factory=dict)
     """results by the arguments of the command"""
 
     def run(self, row: TableRow) -> str:
@@ -96,17 +96,17 @@ class TableRunner:
             weights = ["--weights", ",".join(model.weights)] if model.weights else []
             self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
             if benchmark.server is None:
-                late = [option for option in benchmark.options if option == "--new-objects"]
+                new_objects = [option for option in benchmark.options if option == "--new-objects"]
                 files = ("--results", str(output), "--json", str(output / "scores.json"))
-                self.call("score", *list_benchmark_options(benchmark), *late, *files, "--force")
+                self.call("score", *list_benchmark_options(benchmark), *new_objects, *files, "--force")
             return output
         data = (*list_benchmark_options(benchmark), *benchmark.options)
         arguments = (*data, *list_model_options(model), *model.options)
-        if arguments not in self.done:
-            more = ("--device", self.device, "--force", "--output", str(output))
-            self.call("eval", *arguments, *more, ranks=self.ranks)
-            self.done[arguments] = output
-        return self.done[arguments]
+        if arguments not in self.finished:
+            run_options = ("--device", self.device, "--force", "--output", str(output))
+            self.call("eval", *arguments, *run_options, ranks=self.ranks)
+            self.finished[arguments] = output
+        return self.finished[arguments]
 
     def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
         """Print and run a command in separate processes: several ranks need them, and a crash costs one row."""
@@ -150,17 +150,17 @@ def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> in
     if smoke:
         table = make_smoke_table(table, results.parent / "clip")
     runner = TableRunner(table, results, device, ranks)
-    ours, lacking = [], dict[str, None]()
+    figures, missing = [], dict[str, None]()
     for row in table.rows:
-        gaps = list_missing(table, row)
-        lacking |= dict.fromkeys(gaps)
-        ours.append("missing" if gaps else runner.run(row))
-    text = format_table(table, ours)
-    if lacking:
-        text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in lacking)
+        row_missing = list_missing(table, row)
+        missing |= dict.fromkeys(row_missing)
+        figures.append("missing" if row_missing else runner.run(row))
+    text = format_table(table, figures)
+    if missing:
+        text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in missing)
     print(text)
     write_text(results.with_name(f"{results.name}.md"), text + "\n")
-    return 1 if runner.failed or set(ours) == {"missing"} else 0
+    return 1 if runner.failed or set(figures) == {"missing"} else 0
 
 
 if __name__ == "__main__":

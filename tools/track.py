@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import UsageError
@@ -42,7 +42,7 @@ from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
 from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated
-from aotlab.utils.value_syntax import PLACE, locate_video, strip_credentials
+from aotlab.utils.value_syntax import FRAME_AND_OBJECT, locate_video, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -50,36 +50,32 @@ if TYPE_CHECKING:
     from aotlab.utils.shards import Shard
     from aotlab.video.batch import JobList
     from aotlab.video.job import CheckedJob, Job
-    from aotlab.video.job_list import WrongLinesError
     from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions, TrackResult
 
-RESULTS = ".tracked"
+RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
-MASK_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
+NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of files that are no videos, but may be masks"""
 MAX_LISTED = 20
 """largest number of damaged frames, of cuts, and of unfinished videos, that are named"""
-DRY_RUN_STATUSES = {
+PLANNED_STATUSES = {
     "track": "to track",
     "resume": "to resume",
     "reuse": "done",
     "keep_corrections": "corrected",
 }
-"""status of a video in a dry run by its plan; `failed` if there is an error"""
-
-
-def parse_fps(text: str) -> str:
-    """Return the text of a frame rate; raise `InputError` if it is not one."""
-    from aotlab.media.frames import parse_rate
-
-    parse_rate(text)
-    return text
+"""status of a video in a dry run, by its `Action`"""
+SINGLE_VIDEO_OPTIONS = {
+    "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
+    "start": "--start", "end": "--end",
+}  # fmt: skip
+"""options of a single video, by the field of `Job` that each sets"""
 
 
 def parse_removal(text: str) -> tuple[int, int]:
     """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
-    match = PLACE.fullmatch(text)
+    match = FRAME_AND_OBJECT.fullmatch(text)
     if match is None or not match["frame"] or not int(match["object_id"] or 0):
         raise InputError(f"{text[:40]}: expected FRAME:ID, for example 30:2")
     return int(match["frame"]), int(match["object_id"])
@@ -101,22 +97,26 @@ def require_videos(sources: Sequence[str], *, several: bool) -> None:
             if several:
                 advice += ", and separate the values of an option by commas"
             require_existing(Path(location.text), advice)
-        if several and Path(source).suffix.lower() in MASK_FILES:
+        if several and Path(source).suffix.lower() in NON_VIDEO_SUFFIXES:
             raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
 
 
 def default_output(sources: Sequence[str]) -> Path:
     """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
     if len(sources) > 1:
-        return Path(f"videos{RESULTS}")
+        return Path(f"videos{RESULTS_SUFFIX}")
     kind, text = locate_video(sources[0])
     text = strip_credentials(text)
     if kind == "stdin":
-        return Path(f"stdin{RESULTS}")
+        return Path(f"stdin{RESULTS_SUFFIX}")
     if kind == "address" or text.startswith("/dev/"):
         name = re.sub(r"[^\w.-]+", "_", Path(text.partition("?")[0]).stem)
-        return Path(f"{name}{RESULTS}")
-    return Path(f"camera{text}{RESULTS}") if kind == "camera" else sibling_path(Path(text), RESULTS)
+        return Path(f"{name}{RESULTS_SUFFIX}")
+    return (
+        Path(f"camera{text}{RESULTS_SUFFIX}")
+        if kind == "camera"
+        else sibling_path(Path(text), RESULTS_SUFFIX)
+    )
 
 
 def track_video(
@@ -170,9 +170,9 @@ def describe(checked: CheckedJob) -> str:
     if isinstance(checked.source, ImageFrames):
         rate = f", {float(checked.source.rate):.5g} frames per second"
         rate += "" if checked.job.rate else " (--fps changes it)"
-    given = len({*checked.masks, *checked.prompts})
-    if given > 1:
-        objects += f", masks or prompts on {'all ' if given == count else ''}{given} frames"
+    num_annotated = len({*checked.masks, *checked.prompts})
+    if num_annotated > 1:
+        objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"
     return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
 
 
@@ -215,8 +215,8 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         listed = join_truncated(result.damaged_frames, MAX_LISTED)
         print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
     if result.corrupt_packets:
-        pieces = format_count(result.corrupt_packets, "corrupt packet")
-        print(f"warning: {pieces} of the stream left out", file=sys.stderr)
+        packets = format_count(result.corrupt_packets, "corrupt packet")
+        print(f"warning: {packets} of the stream left out", file=sys.stderr)
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
         return 1
@@ -227,20 +227,16 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     return 0
 
 
-def track_list(
-    jobs: Sequence[Job], videos: JobList, folder: Path, shard: Shard | None, *, force: bool, restart: bool
-) -> int:
+def track_list(jobs: Sequence[Job], videos: JobList, folder: Path, shard: Shard | None) -> int:
     """Track all jobs, or those of a shard; return the exit code.
 
     Raises:
         InputError: an output folder that cannot be written or holds results of another run.
     """
     from aotlab.utils.processes import stop_flag
-    from aotlab.video.job_list import warn_of_missing_files
 
-    warn_of_missing_files(jobs)
     with stop_flag() as stop:
-        records = videos.track(stop, shard, force=force, restart=restart)
+        records = videos.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
     if stop.is_set():
         ended = {record.name for record in records}
@@ -252,48 +248,43 @@ def track_list(
 
 
 def check_list(
-    jobs: Sequence[Job], videos: JobList, folder: Path, wrong: WrongLinesError | None, *, force: bool
+    jobs: Sequence[Job], videos: JobList, folder: Path, wrong_lines: Mapping[int, InputError]
 ) -> int:
     """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
 
     Args:
-        wrong: wrong lines of the list, if any; the jobs are of the other lines.
+        wrong_lines: problems of the list by line; the jobs are of the other lines.
     """
     from aotlab.media.job_record import read_job_record
 
-    for problem in [] if wrong is None else wrong.problems:
-        print(f"error: {problem}", file=sys.stderr)
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    rows += [(f"line {number}", "failed", *("",) * 4) for number in ([] if wrong is None else wrong.lines)]
-    counts, needed = Counter(failed=len(rows) - 1), 0
-    classes: dict[str, Mapping[int, str]] = {}
+    rows += [(f"line {number}", "failed", *("",) * 4) for number in wrong_lines]
+    for problem in wrong_lines.values():
+        print(f"error: {problem}", file=sys.stderr)
+    counts, needed = Counter(failed=len(wrong_lines)), 0
+    class_names: dict[str, Mapping[int, str]] = {}
     without_class = list[str]()
-    for job, check in zip(jobs, videos.check(force=force), strict=True):
-        if isinstance(check, InputError):
-            status, checked = "failed", None
-            print(f"error: {job.title}: {check}", file=sys.stderr)
-            for path in job.list_missing_files():
-                if path not in str(check):
-                    print(f"error: {job.title}: {path}: no such file or folder", file=sys.stderr)
-        else:
-            status, checked = DRY_RUN_STATUSES[check[0]], check[1]
-        counts[status] += 1
+    for job, plan in zip(jobs, videos.check(), strict=True):
+        status, checked = ("failed", None) if isinstance(plan, InputError) else plan
         cells = ("",) * 4
-        if checked is not None:
+        if isinstance(plan, InputError):
+            print(f"error: {job.title}: {plan}", file=sys.stderr)
+        elif checked is not None:
             needed += checked.estimate_bytes()
             count, (height, width) = checked.frames.count, checked.source.size
             frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
-            classes[job.name] = checked.class_names
             cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
+            class_names[job.name] = checked.class_names
             if unnamed := len(checked.objects - checked.class_names.keys()):
                 without_class.append(f"{format_count(unnamed, 'object')} of {job.name}")
-        elif status != "failed" and (record := read_job_record(folder / job.name)) is not None:
-            cells, classes[job.name] = (str(record.frames), "", "", ""), record.class_names
-        rows.append((job.name, status, *cells))
+        elif (record := read_job_record(folder / job.name)) is not None:
+            cells, class_names[job.name] = (str(record.frames), "", "", ""), record.class_names
+        rows.append((job.name, PLANNED_STATUSES.get(status, status), *cells))
+        counts[rows[-1][1]] += 1
     for row in align_columns(rows, right=2):
         print("  ".join(row).rstrip())
-    print_class_variants({name: names.values() for name, names in classes.items()})
-    if without_class and any(classes.values()):
+    print_class_variants({name: names.values() for name, names in class_names.items()})
+    if without_class and any(class_names.values()):
         print(f"without a class: {', '.join(without_class)}")
     print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     if needed:
@@ -339,6 +330,7 @@ def report_jobs(
     "masks and outputs",
     option(
         "--mask",
+        "masks",
         metavar="[[FRAME][:ID]=]FILE",
         multiple=True,
         type=FileName(str),
@@ -349,8 +341,8 @@ def report_jobs(
     option(
         "--output",
         type=Folder,
-        help=f"folder for the results (default: NAME{RESULTS} next to the video or list, for a stream or several "
-        "videos in the working directory)",
+        help=f"folder for the results (default: NAME{RESULTS_SUFFIX} next to the video or list, for a stream or "
+        "several videos in the working directory)",
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
     flag("--no-overlay", "leave the overlay out of --write"),
@@ -363,7 +355,7 @@ def report_jobs(
     "tracking",
     option(
         "--class",
-        "class_names",
+        "classes",
         metavar="[:ID=]NAME",
         multiple=True,
         help="class name of an object (of object 1 without ID), for annotation files; repeat it for each object",
@@ -395,8 +387,8 @@ def report_jobs(
     levels,
     option(
         "--fps",
+        "rate",
         metavar="N",
-        type=FunctionType(parse_fps),
         help="frames per second of an image folder or TIFF stack, for overlays and other videos (default: 24)",
     ),
     flag("--realtime", "drop frames to keep up with the source"),
@@ -431,26 +423,19 @@ def report_jobs(
 def main(
     video: tuple[str, ...],
     *,
-    mask: tuple[str, ...],
     output: Path | None,
     write: tuple[str, ...],
     no_overlay: bool,
     review: bool,
     force: bool,
     restart: bool,
-    box: tuple[str, ...],
-    point: tuple[str, ...],
-    not_point: tuple[str, ...],
     segmenter: tuple[Path, Path] | None,
     segmenter_plugin: str | None,
-    class_names: tuple[str, ...],
     both_directions: bool,
     remove: tuple[tuple[int, int], ...],
-    start: int | None,
-    end: int | None,
     frame_numbers: str,
     levels: str | None,
-    fps: str | None,
+    rate: str | None,
     realtime: bool,
     timeout: float,
     jobs: Path | None,
@@ -458,8 +443,9 @@ def main(
     summarize: bool,
     dry_run: bool,
     tracker: TrackerOptions,
+    **single: Any,
 ) -> int:
-    """Track one or several videos; return 1 if one ended early."""
+    """Track one or several videos; return 1 if one ended early. ``single``: `SINGLE_VIDEO_OPTIONS`."""
     if "help" in write:
         from aotlab.video.outputs import find_output, list_outputs
 
@@ -474,23 +460,18 @@ def main(
     if not (several or video):
         raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
     if shard or summarize:
-        given = "--shard" if shard else "--summarize"
+        option_name = "--shard" if shard else "--summarize"
         if not several:
-            raise UsageError(f"{given}: applies to several videos; give --jobs")
+            raise UsageError(f"{option_name}: applies to several videos; give --jobs")
         if dry_run or (shard and summarize):
-            raise UsageError(
-                f"{given}: cannot go with {'--dry-run' if dry_run else '--summarize'}; leave one out"
-            )
-    single = {
-        "mask": mask, "box": box, "point": point, "not-point": not_point, "class": class_names, "start": start,
-        "end": end,
-    }  # fmt: skip
-    for name, value in single.items():
-        if several and value not in ((), None):
+            excluded = "--dry-run" if dry_run else "--summarize"
+            raise UsageError(f"{option_name}: cannot go with {excluded}; leave one out")
+    for field, option_name in SINGLE_VIDEO_OPTIONS.items():
+        if several and single[field] not in ((), None):
             remedy = (
                 "use a column of --jobs, or separate values by commas without spaces"  # a shell splits 1, 2
             )
-            raise UsageError(f"--{name}: applies to a single video; {remedy}")
+            raise UsageError(f"{option_name}: applies to a single video; {remedy}")
     if several and realtime:
         raise UsageError("--realtime: applies to a single video; leave it out")
     from aotlab.video.job import Job
@@ -506,51 +487,46 @@ def main(
     folder = output or default_output([str(jobs)] if jobs else video)
     if not several:
         require_extra("video")
-        job = Job(
-            folder.name if is_file_name(folder.name) else "video", video[0], mask, start=start, end=end, boxes=box,
-            points=point, not_points=not_point, classes=class_names, levels=levels, rate=fps,
-            segmenter=segmenter_plugin or segmenter,
-        )  # fmt: skip
+        name, segmenters = (
+            folder.name if is_file_name(folder.name) else "video",
+            segmenter_plugin or segmenter,
+        )
+        job = Job(name, video[0], segmenter=segmenters, levels=levels, rate=rate, **single)
         return track_video(job, folder, tracker, options, RerunOptions(force, restart), dry_run=dry_run)
     from aotlab.video.batch import JobList
+    from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
 
-    listed, wrong = read_list(jobs, video, dry_run=dry_run)
+    wrong_lines: Mapping[int, InputError] = {}
+    try:
+        listed = read_jobs(jobs) if jobs else list_video_jobs(video)
+    except WrongLinesError as error:
+        if not dry_run:
+            raise
+        listed, wrong_lines = error.jobs, error.problems
     listed = [replace(job, segmenter=segmenter_plugin or segmenter) for job in listed]
-    listed = apply_to_images(listed, levels, fps)
+    listed = apply_to_images(listed, levels, rate)
     if count_ranks() > 1 and not (dry_run or summarize):
         shard = shard or parse_shard(f"{read_rank_variable('RANK')}/{count_ranks()}")
         if tracker.device == "cuda":
             tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
-    videos = JobList(listed, folder, tracker, options)
+    videos = JobList(listed, folder, tracker, options, force=force, restart=restart)
     if dry_run:
-        return check_list(listed, videos, folder, wrong, force=force)
+        return check_list(listed, videos, folder, wrong_lines)
     if summarize:
         records = videos.summarize()
         return max(report_jobs(records, listed, folder), int(len(records) < len(listed)))
-    return track_list(listed, videos, folder, shard, force=force, restart=restart)
+    return track_list(listed, videos, folder, shard)
 
 
-def read_list(
-    path: Path | None, videos: Sequence[str], *, dry_run: bool
-) -> tuple[list[Job], WrongLinesError | None]:
-    """Return the jobs of ``--jobs`` or of several videos, and for a dry run the wrong lines of the list."""
-    from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
-
-    try:
-        return read_jobs(path) if path else list_video_jobs(videos), None
-    except WrongLinesError as error:
-        if not dry_run:
-            raise
-        return error.jobs, error
-
-
-def apply_to_images(jobs: Sequence[Job], levels: str | None, fps: str | None) -> list[Job]:
+def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
     """Return the jobs, those of images with levels and frame rate unless they have their own."""
-    given = "--levels" if levels else "--fps"
-    if (levels or fps) and not any(job.has_images for job in jobs):
-        raise UsageError(f"{given}: none of the videos is a folder of images or a TIFF stack; leave it out")
+    if (levels or rate) and not any(job.has_images for job in jobs):
+        option_name = "--levels" if levels else "--fps"
+        raise UsageError(
+            f"{option_name}: none of the videos is a folder of images or a TIFF stack; leave it out"
+        )
     return [
-        replace(job, levels=job.levels or levels, rate=job.rate or fps) if job.has_images else job
+        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job
         for job in jobs
     ]
 

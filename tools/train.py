@@ -47,17 +47,17 @@ def run(config: Config, *, device: str, restart: bool, dry_run: bool) -> int:
             report = estimate_run(config, world)
             print(report if world.is_main else "", end="")
             return 0
-        typed = click.get_current_context().meta["command_line"]
-        trained = train(config, world, restart=restart, command=typed)
+        command_line = click.get_current_context().meta["command_line"]
+        result = train(config, world, restart=restart, command=command_line)
         if not world.is_main:
             return 0
-        print(f"trained weights: {trained.checkpoint}")
-        if trained.unreadable:
-            items = format_count(len(trained.unreadable), "item")
+        print(f"trained weights: {result.checkpoint}")
+        if result.unreadable:
+            items = format_count(len(result.unreadable), "item")
             print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
-        for message, times in sorted(trained.unreadable.items()):
+        for message, times in sorted(result.unreadable.items()):
             print(f"  {message} (drawn {times} times)", file=sys.stderr)
-        return 1 if trained.unreadable else 0
+        return 1 if result.unreadable else 0
 
 
 def train_command(program: str, recipe: str) -> Command:

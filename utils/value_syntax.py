@@ -13,7 +13,7 @@ ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE)
 CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 """name and password in an address"""
 CAMERA_NUMBER = re.compile("[0-9]{1,2}", re.ASCII)
-PLACE = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
+FRAME_AND_OBJECT = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
 
 
 def strip_credentials(text: str) -> str:
@@ -70,7 +70,7 @@ class FrameObjectValue(NamedTuple):
 def parse_frame_object(text: str) -> FrameObjectValue:
     """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object."""
     head, _, value = text.partition("=")
-    match = PLACE.fullmatch(head) if head and value else None
+    match = FRAME_AND_OBJECT.fullmatch(head) if head and value else None
     if match is None:
         return FrameObjectValue(None, None, text)
     frame, object_id = (int(match[name]) if match[name] else None for name in ("frame", "object_id"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
@@ -24,13 +24,12 @@ from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.outputs import finish_batch, require_inputs_outside
-from aotlab.video.plan import FINISHED, Action, PreviousRun, RerunOptions, plan_job, plan_list
+from aotlab.video.outputs import finish_batch
+from aotlab.video.plan import FINISHED, RESERVED_NAMES, Action, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
-    find_previous,
     is_filled,
     read_run,
     remove_results,
@@ -41,10 +40,6 @@ from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
-RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
-"""reserved file names"""
-LIST_RERUN = RerunOptions(in_list=True)
-"""the same for every job"""
 CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 
@@ -58,12 +53,22 @@ class JobList:
             `Output.finish_batch`.
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is always written.
+        force: replace the results of another run.
+        restart: run finished jobs again.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions
+        self,
+        jobs: Sequence[Job],
+        output: Path,
+        tracker: TrackerOptions,
+        options: JobOptions,
+        *,
+        force: bool = False,
+        restart: bool = False,
     ) -> None:
         self._jobs, self._output, self._tracker = jobs, output, tracker
+        self._rerun = RerunOptions(force, restart, in_list=True)
         self._requested = options
         review = {"review"} & list_plugins(OUTPUTS).keys()
         self._outputs = tuple(dict.fromkeys((*options.write, *review)))
@@ -75,14 +80,7 @@ class JobList:
         """Settings that the results of all jobs depend on."""
         return result_settings(self._tracker, self._requested)
 
-    def track(
-        self,
-        stop: StopFlag,
-        shard: Shard | None = None,
-        *,
-        force: bool = False,
-        restart: bool = False,
-    ) -> list[JobRecord]:
+    def track(self, stop: StopFlag, shard: Shard | None = None) -> list[JobRecord]:
         """Track all unfinished jobs, or those of one shard; return their records.
 
         Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
@@ -91,8 +89,6 @@ class JobList:
         Args:
             stop: flag that stops the run; the current job resumes next time.
             shard: part of the list; None: all jobs, while no other process may use the output folder.
-            force: replace the results of another run.
-            restart: run finished jobs again.
 
         Raises:
             InputError: the output cannot be written, is in use by another process, or holds another run's results; the
@@ -102,13 +98,13 @@ class JobList:
         if shard is None:
             with locked_output(self._output):
                 remove_leftovers(self._output)
-                self._start(self._jobs, "", force=force, restart=restart)
+                self._start(self._jobs, "")
                 records = list(self._run_until_stopped(self._jobs, stop))
                 write_summary(self._output, names, records, self._outputs)
                 return records
         jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
         with self._locked():
-            self._start(jobs, f" in shard {shard}", force=force, restart=restart)
+            self._start(jobs, f" in shard {shard}")
         records = list(self._run_until_stopped(jobs, stop))
         with self._locked():
             ended = self._read_ended()
@@ -116,7 +112,7 @@ class JobList:
                 write_summary(self._output, names, ended, self._outputs)
         return records
 
-    def _start(self, jobs: Sequence[Job], part: str, *, force: bool, restart: bool) -> None:
+    def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings, claim the locked output folder, and announce the jobs, which are a part of the list."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
@@ -124,10 +120,8 @@ class JobList:
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
             except InputError as error:
                 raise InputError(f"{job.name}: {error}") from error
-        claim_folder(self._output, self._jobs, self.inputs, force=force)
+        claim_folder(self._output, self._jobs, self.inputs, force=self._rerun.force)
         log.info("%s to track%s, into %s", format_count(len(jobs), "video"), part, self._output)
-        if restart:
-            _restart(jobs, self._output)
 
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""
@@ -153,7 +147,7 @@ class JobList:
             write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)
         return records
 
-    def check(self, *, force: bool = False) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
+    def check(self) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
         """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; write nothing.
 
         Everything is checked that `track` would refuse.
@@ -162,7 +156,7 @@ class JobList:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            _plan_list(self._jobs, self._output, self.inputs, force=force)
+            plan_list(self._output, self._jobs, self.inputs, force=self._rerun.force)
             for job in self._jobs:
                 try:
                     yield self._check(job)
@@ -201,18 +195,22 @@ class JobList:
         if action in ("reuse", "keep_corrections"):
             return action, None
         checked = check_job(job, self._options, strict=True)
-        action = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
+        action = check_run(checked, self._output / job.name, self._load_tracker, input_digest, self._rerun)
         return action, checked
 
     def _plan(self, job: Job) -> tuple[str, Action]:
         """Return the digest of the inputs, and what to do about the job; its video is not opened."""
         folder = self._output / job.name
-        # corrected results are kept whatever their inputs are, even if these are gone
-        input_digest = "" if _is_corrected(folder) else digest_inputs(job, self.inputs)
-        wanted = start_record(job, self._options, input_digest)
-        previous = find_previous(folder, wanted.outputs)
+        input_digest = ""
+        if not _is_corrected(folder):  # else they are kept whatever their inputs are, even if these are gone
+            if missing := job.list_missing_files():
+                raise InputError(
+                    f"{', '.join(missing)}: no such file or folder; paths are relative to the list"
+                )
+            input_digest = digest_inputs(job, self.inputs)
+        planned = start_record(job, self._options, input_digest)
         repeatable = job.is_repeatable(self._options)
-        action = plan_job(folder, wanted, self._options, previous, LIST_RERUN, repeatable=repeatable)
+        action = plan_job(folder, planned, self._options, self._rerun, repeatable=repeatable)
         if action == "keep_corrections":
             _warn_of_kept_classes(job, folder)
         return input_digest, action
@@ -226,7 +224,7 @@ class JobList:
         else:
             checked = check_job(job, self._options, strict=True)
             result = track_job(
-                checked, folder, self._load_tracker, input_digest, LIST_RERUN,
+                checked, folder, self._load_tracker, input_digest, self._rerun,
                 class_list=self._output / CLASSES, stop=stop,
             )  # fmt: skip
             if result.interrupted:
@@ -242,11 +240,11 @@ class JobList:
 def _warn_of_kept_classes(job: Job, folder: Path) -> None:
     """Warn of class names that corrected results keep although the list has others."""
     record = read_job_record(folder)
-    for object_id, wanted in job.classes.items():
-        kept = "object" if record is None else record.class_names.get(object_id, "object")
-        if kept != wanted:
+    for object_id, class_name in job.classes.items():
+        current = "object" if record is None else record.class_names.get(object_id, "object")
+        if current != class_name:
             message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
-            log.warning(message, job.name, object_id, kept, wanted)
+            log.warning(message, job.name, object_id, current, class_name)
 
 
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
@@ -267,14 +265,6 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     return record
 
 
-def _restart(jobs: Sequence[Job], output: Path) -> None:
-    """Change the records of jobs so that they run again, unless their masks were corrected."""
-    for job in jobs:
-        record = read_job_record(output / job.name)
-        if record is not None and not _is_corrected(output / job.name):
-            write_job_record(output / job.name, replace(record, input_digest="", error=UNFINISHED))
-
-
 def _is_corrected(folder: Path) -> bool:
     """Return whether a person's corrections have replaced the results of a job."""
     return (folder / CORRECTED_FILE).exists()
@@ -292,7 +282,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     names = sorted(job.name for job in jobs)
-    if _plan_list(jobs, output, inputs, force=force) == "track":
+    if plan_list(output, jobs, inputs, force=force) == "track":
         _remove_run(output)
     settings, _ = read_run(output)
     # earlier settings differ by more outputs only, which finished jobs keep
@@ -308,48 +298,18 @@ def _remove_run(output: Path) -> None:
     for name in {*names} - corrected:
         record = read_job_record(output / name)
         remove_results(output / name)
-        left = [] if record is None else [each for each in record.outputs if is_filled(output / name / each)]
-        if record is not None and left:  # folders of outputs with files of others, which the next run may use
-            record = replace(record, input_digest="", error=UNFINISHED, written=[], outputs=left)
+        foreign = (
+            [] if record is None else [file for file in record.outputs if is_filled(output / name / file)]
+        )
+        if (
+            record is not None and foreign
+        ):  # folders of outputs with files of others, which the next run may use
+            record = replace(record, input_digest="", error=UNFINISHED, written=[], outputs=foreign)
             write_job_record(output / name, record)
         with suppress(OSError):
             (output / name).rmdir()  # if it is empty
     for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected else set()):
         remove(output / name)
-
-
-def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, force: bool) -> Action:
-    """Return what to do about the results in a folder.
-
-    Raises:
-        InputError: they must not be replaced, outputs would overwrite inputs, or a job has the name of a file of the
-            run.
-    """
-    settings, earlier_names = read_run(output)
-    names = {job.name for job in jobs}
-    for name in sorted(names):
-        if name.lower() in RESERVED_NAMES:
-            raise InputError(f"job {name}: a file of the run has this name; give the job another")
-    files = {
-        f"{path} of job {job.name}": Path(path)
-        for job in jobs
-        for path in (job.video, *(mask.value for mask in job.masks))
-    }
-    require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
-    previous = PreviousRun(
-        settings,
-        earlier_names,
-        sorted(name for name in {*earlier_names} - names if (output / name / JOB_RECORD).exists()),
-        run_file=next((name for name in RESERVED_NAMES if is_filled(output / name)), None),
-        # hidden files are locks and temporary files, perhaps of another machine
-        other_files=any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()),
-    )
-    action = plan_list(output, previous, names, inputs, force=force)
-    for name in previous.removed:
-        has_results = any(path.name[0] != "." for path in (output / name).iterdir())
-        if has_results and (action == "resume" or _is_corrected(output / name)):
-            log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
-    return action
 
 
 def _video_bytes(job: Job) -> int:

@@ -46,19 +46,17 @@ def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
     Args:
         classes: names of the classes of each video.
     """
-    owners: dict[str, str] = {}
+    messages, spellings = dict[str, str](), dict[str, tuple[str, str]]()
     for video, names in classes.items():
         for name in names:
-            owners.setdefault(name, video)
-    messages, spellings = [], dict[str, str]()
-    for name, video in owners.items():
-        first = spellings.setdefault(name.casefold(), name)
-        if first != name:
-            messages.append(
-                f"classes {first!r} (of {owners[first]}) and {name!r} (of {video}) differ only in letter case; give "
-                "both the same name"
-            )
-    return messages
+            first, owner = spellings.setdefault(name.casefold(), (name, video))
+            if first != name:
+                messages.setdefault(
+                    name,
+                    f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case; give both "
+                    "the same name",
+                )
+    return [*messages.values()]
 
 
 def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:

@@ -57,7 +57,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     It covers the contents of mask files, and sizes and times of video files.
 
     Raises:
-        InputError: a mask cannot be read, a folder has no frames, or a prompt, levels or rate is invalid.
+        InputError: a mask cannot be read, a folder has no frames, or a prompt is invalid.
     """
     path = Path(strip_credentials(job.video))
     files = [path] if path.is_file() else []
@@ -99,10 +99,10 @@ def _digest_files(path: Path, sidecars: Sequence[str] = ()) -> list[tuple[str, s
         files = [file for file in path.rglob("*") if file.is_file()]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
     stem = glob.escape(path.stem)
-    beside = {
+    sidecar_files = {
         file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()
     }
-    return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(beside - {path}))]
+    return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(sidecar_files - {path}))]
 
 
 def _read_stamp(file: Path) -> tuple[str, int, int]:

@@ -165,10 +165,10 @@ def load_masks(
         file = Path(text)
         if object_id is None and is_black_and_white(file):
             if black_and_white is not None:
-                same, other = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
+                same_object, other_object = (FrameObjectValue(number, id_, str(file)) for id_ in (1, 2))
                 raise InputError(
-                    f"{subject}{suggest_object(number)}: black and white, as is {black_and_white}; give {same} for the "
-                    f"same object, or {other} for another"
+                    f"{subject}{suggest_object(number)}: black and white, as is {black_and_white}; give {same_object} "
+                    f"for the same object, or {other_object} for another"
                 )
             black_and_white = file
         annotations = _read_mask_value(value, video, frames, strict=strict)
@@ -194,11 +194,11 @@ def _read_mask_value(
     file = Path(text)
     index = frames.first if file.suffix.lower() == ".png" else None
     if number is None and index is not None and file.stem in (stems := video.stems or []):
-        named = stems.index(file.stem)
-        if named != index:
+        stem_index = stems.index(file.stem)
+        if stem_index != index:
             log.warning(
                 "%s: used for frame %s; for the frame of its name write %s", subject, stems[index],
-                FrameObjectValue(frames.number(named), object_id, str(file)),
+                FrameObjectValue(frames.number(stem_index), object_id, str(file)),
             )  # fmt: skip
     if number is not None:
         index = frames.index(number, subject if object_id else f"{subject}{suggest_object(number)}")
@@ -222,9 +222,9 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
     """
     covered = Counter[int]()
     for index, regions in added.frames.items():
-        below = merged.frames.setdefault(index, [])
-        covered.update(_count_covered(below, regions, merged.size))
-        below += regions
+        regions_below = merged.frames.setdefault(index, [])
+        covered.update(_count_covered(regions_below, regions, merged.size))
+        regions_below += regions
     for object_id, count in covered.items():
         log.warning("%s: covers %d pixels of object %d, which it loses", subject, count, object_id)
     for object_id, name in added.class_names.items():
@@ -265,8 +265,8 @@ def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annota
 
 def _count_covered(below: Sequence[Region], above: Sequence[Region], size: Size) -> dict[int, int]:
     """Return how many pixels of each object other regions take from it."""
-    taken = np.zeros(size, bool)
+    covering = np.zeros(size, bool)
     for region in above if below else ():
-        taken |= decode_rle(region.rle, size)
-    counts = {region.object_id: int((decode_rle(region.rle, size) & taken).sum()) for region in below}
+        covering |= decode_rle(region.rle, size)
+    counts = {region.object_id: int((decode_rle(region.rle, size) & covering).sum()) for region in below}
     return {object_id: count for object_id, count in counts.items() if count}

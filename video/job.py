@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.prompting.load import find_segmenter
-from aotlab.media.frames import FrameSource
-from aotlab.media.high_bit_depth import detect_image_kind
+from aotlab.media.frames import FrameSource, parse_rate
+from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.prompt import PlacedPrompt, Prompt, group_prompts, parse_placed
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -83,6 +83,8 @@ class Job:
         rate: str | None = None,
         list_line: str = "",
     ) -> None:
+        parse_levels(levels)
+        parse_rate(rate)
         vars(self).update(  # the class is frozen
             name=require_file_name(name, "name"),
             video=locate_video(video).text,
@@ -167,11 +169,11 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     Raises:
         InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
     """
-    shown = strip_credentials(job.video)
+    video_name = strip_credentials(job.video)
     if not (job.masks or job.has_prompts):
-        names = ", ".join(sibling_path(Path(shown), suffix).name for suffix in MASK_SUFFIXES)
+        names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
-            f"{shown}: no object to track; give a box, points or masks (in a folder of videos: {names} next to it)"
+            f"{video_name}: no object to track; give a box, points or masks (in a folder of videos: {names} next to it)"
         )
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     subject = job.title if job.list_line else source.name
@@ -181,7 +183,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         find_segmenter(job.segmenter)
     numbered = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if numbered and not job.is_stored:
-        raise InputError(f"{shown}: prompts need a video file or a folder; give a mask for a stream")
+        raise InputError(f"{video_name}: prompts need a video file or a folder; give a mask for a stream")
     prompts = {
         frames.index(
             number, f"box or point of frame {number}{suggest_object(number if 1 in by_object else None)}"
@@ -209,11 +211,11 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
         unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
         unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
-        meant = suggest_object(number) if number in unnamed else ""
-        early = f"frames {start} to {last} come" if start < last else f"frame {start} comes"
+        hint = suggest_object(number) if number in unnamed else ""
+        span = f"frames {start} to {last} come" if start < last else f"frame {start} comes"
         log.warning(
             "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d%s",
-            subject, early, number, meant,
+            subject, span, number, hint,
         )  # fmt: skip
     class_names = {**masks.annotations.class_names, **job.classes}
     return CheckedJob(job, options, source, frames, masks, prompts, class_names)

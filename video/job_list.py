@@ -5,30 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
-import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from aotlab.media.frames import parse_rate
-from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
-from aotlab.media.prompt import PlacedPrompt, group_prompts, parse_placed
+from aotlab.media.prompt import PlacedPrompt, parse_placed
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, prefix_errors, read_text, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated
 from aotlab.utils.value_syntax import locate_video, strip_credentials
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import MASK_SUFFIXES, Job, parse_class_names
-
-log = logging.getLogger(__name__)
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """suffixes of videos and TIFF stacks in a folder of videos"""
@@ -40,17 +33,15 @@ class WrongLinesError(InputError):
     """A list of jobs with wrong lines; the message explains the first problem and names the other lines.
 
     Args:
-        problems: number of the line and explanation of each problem.
+        problems: first problem of each wrong line, by its number.
         jobs: jobs of the other lines.
     """
 
-    def __init__(self, problems: Sequence[tuple[int, InputError]], jobs: list[Job]) -> None:
-        first, message = problems[0]
-        others = list(dict.fromkeys(number for number, _ in problems if number != first))
-        listed = join_truncated(others, MAX_LISTED)
+    def __init__(self, problems: Mapping[int, InputError], jobs: list[Job]) -> None:
+        (_, message), *others = problems.items()
+        listed = join_truncated([number for number, _ in others], MAX_LISTED)
         super().__init__(f"{message}; also to correct: line {listed}" if others else str(message))
-        self.problems, self.jobs = [problem for _, problem in problems], jobs
-        self.lines = [first, *others]
+        self.problems, self.jobs = problems, jobs
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -67,19 +58,19 @@ def read_jobs(path: Path) -> list[Job]:
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
-        jobs, problems = list[Job](), list[tuple[int, InputError]]()
+        jobs, problems = list[Job](), dict[int, InputError]()
         spellings = dict[str, tuple[str, int]]()
         for number, row in _read_rows(path):
-            list_line = f"{path}, line {number}"
-            job, wrong = _read_job(row, list_line, path.parent)
-            for name in () if job is None else job.classes.values():
-                first, line = spellings.setdefault(name.casefold(), (name, number))
-                if first != name:
-                    wrong.append(
-                        InputError(f"{list_line}: class {name}: line {line} has {first}; use one spelling")
-                    )
-            problems += [(number, problem) for problem in wrong]
-            jobs += [] if job is None else [job]
+            try:
+                with prefix_errors(f"{path}, line {number}"):
+                    job = _read_job(row, f"{path}, line {number}", path.parent)
+                    for name in job.classes.values():
+                        first, line = spellings.setdefault(name.casefold(), (name, number))
+                        if first != name:
+                            raise InputError(f"class {name}: line {line} has {first}; use one spelling")
+                jobs.append(job)
+            except InputError as error:
+                problems[number] = error
         if problems:
             raise WrongLinesError(problems, jobs)
     if not jobs:
@@ -105,11 +96,11 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """
     jobs = []
     for video in videos:
-        shown = strip_credentials(video)
-        path = Path(shown) if Path(shown).name not in ("", "..") else Path(shown).resolve()
-        beside = [sibling_path(path, ending) for ending in MASK_SUFFIXES]
-        masks = [str(file) for file in beside if file != path and file.exists()]
-        jobs.append(Job(require_file_name(base_name(path), shown), video, tuple(masks)))
+        location = strip_credentials(video)
+        path = Path(location) if Path(location).name not in ("", "..") else Path(location).resolve()
+        candidates = [sibling_path(path, ending) for ending in MASK_SUFFIXES]
+        masks = [str(file) for file in candidates if file != path and file.exists()]
+        jobs.append(Job(require_file_name(base_name(path), location), video, tuple(masks)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
@@ -170,60 +161,27 @@ def _make_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _read_job(row: Any, list_line: str, folder: Path) -> tuple[Job | None, list[InputError]]:
-    """Return the job of a row, or None and a problem of each wrong value."""
-    cells: dict[str, Any] = row if isinstance(row, dict) else {}
-    values, problems = dict[str, Any](), list[InputError]()
-    for column in (*(name for name in cells if name not in COLUMNS), *COLUMNS):
-        with _collecting(problems, list_line):
-            _require_column(column, "unknown field")
-            field, read = COLUMNS[column]
-            values[field] = read(cells.get(column))
-    prompts = [values[field] for field in PROMPT_COLUMNS.values() if field in values]
-    if len(prompts) == len(PROMPT_COLUMNS):
-        with _collecting(problems, list_line):
-            group_prompts(*prompts, first_frame=values.get("start") or 0)
-    if not problems:
-        with _collecting(problems, list_line):
-            return _make_job(values, list_line, folder), []
-    with suppress(InputError, KeyError):  # named above
-        named = {field: values[field] for field in ("video", "masks")}
-        files = _make_job({"name": "row", **named}, list_line, folder).list_missing_files()
-        problems += [InputError(f"{list_line}: {path}: no such file or folder") for path in files]
-    return None, problems
-
-
-@contextmanager
-def _collecting(problems: list[InputError], list_line: str) -> Iterator[None]:
-    """Add the error of the block, if there is one, to the problems."""
-    try:
-        with prefix_errors(list_line):
-            yield
-    except InputError as error:
-        problems.append(error)
-
-
-def _make_job(values: dict[str, Any], list_line: str, folder: Path) -> Job:
-    """Return the job of the fields in a row, with paths relative to the list's folder."""
-    video = values["video"]
-    if not (isinstance(video, str) and video):
-        raise InputError("expected a video")
-    location = locate_video(video, folder).text
-    name = values["name"] or (base_name(Path(strip_credentials(location))) if Path(video).name else "")
-    masks = [mask._replace(value=os.path.join(folder, mask.value)) for mask in values["masks"]]
-    return Job(**values | {"name": name, "video": location, "masks": masks, "list_line": list_line})
-
-
-def warn_of_missing_files(jobs: Sequence[Job]) -> None:
-    """Warn of videos and masks of a list that do not exist, as such a job fails later, without stopping others."""
-    for job in jobs:
-        for path in job.list_missing_files() if job.list_line else ():
-            log.warning("%s: %s: no such file or folder; paths are relative to the list", job.list_line, path)
+def _read_job(row: Any, list_line: str, folder: Path) -> Job:
+    """Return the job of a row, with paths relative to the list's folder."""
+    cells = row if isinstance(row, dict) else {}
+    for column in cells:
+        _require_column(column, "unknown field")
+    values = {field: read(cells.get(column)) for column, (field, read) in COLUMNS.items()}
+    video = locate_video(values["video"], folder).text
+    name = values["name"] or (base_name(Path(strip_credentials(video))) if Path(values["video"]).name else "")
+    masks = [mask._replace(value=str(folder / mask.value)) for mask in values["masks"]]
+    return Job(**values | {"name": name, "video": video, "masks": masks, "list_line": list_line})
 
 
 def _require_column(name: str, problem: str) -> None:
     """Raise `InputError` that begins with ``problem`` unless a list has columns of this name."""
     require_known(name, COLUMNS, f"{problem} {name!r}", f"expected {', '.join(COLUMNS)}")
+
+
+def _read_video(value: Any) -> str:
+    if not (isinstance(value, str) and value):
+        raise InputError("expected a video")
+    return value
 
 
 def _read_texts(column: str, value: Any) -> list[str]:
@@ -244,14 +202,10 @@ def _read_prompts(kind: Literal["box", "point", "not-point"], value: Any) -> tup
     return parse_placed(kind, value or ())
 
 
-def _read_levels(value: Any) -> str | None:
-    levels = ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
-    parse_levels(levels or None)
-    return levels or None
-
-
-def _read_rate(value: Any) -> str | None:
-    return None if value in (None, "") else str(parse_rate(value))
+def _read_number_text(value: Any) -> str | None:
+    """Return the text of a number, or of several in a list; None for an empty cell."""
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    return ",".join(map(str, values)) or None
 
 
 def _read_frame_number(column: str, value: Any) -> int | None:
@@ -264,7 +218,7 @@ def _read_frame_number(column: str, value: Any) -> int | None:
 PROMPT_COLUMNS = {"box": "boxes", "point": "points", "not_point": "not_points"}
 """columns of prompts, and the field of `Job` that each sets"""
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "video": ("video", lambda value: value),
+    "video": ("video", _read_video),
     "masks": ("masks", lambda value: [parse_mask(text) for text in _read_texts("masks", value)]),
     "box": ("boxes", partial(_read_prompts, "box")),
     "point": ("points", partial(_read_prompts, "point")),
@@ -272,8 +226,8 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "class": ("classes", lambda value: parse_class_names(_read_texts("class", value))),
     "overrides": ("overrides", partial(_read_texts, "overrides")),
     "name": ("name", lambda value: value and require_file_name(value, "name")),
-    "levels": ("levels", _read_levels),
-    "fps": ("rate", _read_rate),
+    "levels": ("levels", _read_number_text),
+    "fps": ("rate", _read_number_text),
     "start": ("start", partial(_read_frame_number, "start")),
     "end": ("end", partial(_read_frame_number, "end")),
 }

@@ -56,7 +56,9 @@ class StoredPrediction:
         """(1+n)×H×W, 0 or 1."""
         import torch
 
-        return torch.from_numpy(np.stack([self.labels == each for each in (0, *self.ids)]).astype(np.float32))
+        return torch.from_numpy(
+            np.stack([self.labels == object_id for object_id in (0, *self.ids)]).astype(np.float32)
+        )
 
 
 @dataclass(frozen=True)
@@ -229,8 +231,8 @@ class AnnotationFile(Output):
             self._annotations.class_names, self._annotations.classes = self.class_names, self.classes
             self._annotations.add_attributes(self.attributes)
             source = self.source
-            known = None if source.length_is_estimate else source.length
-            length = max(max(frames) + 1, known or 0)
+            stated_length = None if source.length_is_estimate else source.length
+            length = max(max(frames) + 1, stated_length or 0)
             info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
             self._writer.write(self.path, self._annotations, info)
 
@@ -289,26 +291,30 @@ class OutputKind:
     """whether ids and confidences suffice to write the frames of an interrupted run again"""
 
 
-def _frame_files(save: Callable[[Path, str, TrackedFrame], None]) -> Callable[[Path, FrameSource], Output]:
-    return partial(FrameFiles, save=save)
-
-
 _ALPHA_VIDEO = partial(VideoFile, draw=render_alpha)
 OUTPUTS = {
-    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", _frame_files(save_mask)),
+    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
     "objects": OutputKind(
         "objects",
         "one folder of black and white PNGs per object",
-        _frame_files(save_objects),
+        partial(FrameFiles, save=save_objects),
         per_object=True,
     ),
     "mattes": OutputKind(
-        "mattes", "one folder of gray PNGs per object, 8 bits", _frame_files(save_mattes), 0.2, True
+        "mattes",
+        "one folder of gray PNGs per object, 8 bits",
+        partial(FrameFiles, save=save_mattes),
+        0.2,
+        True,
     ),
     "mattes16": OutputKind(
-        "mattes16", "the same with 16 bits", _frame_files(partial(save_mattes, white=65535)), 1.5, True
+        "mattes16",
+        "the same with 16 bits",
+        partial(FrameFiles, save=partial(save_mattes, white=65535)),
+        1.5,
+        True,
     ),
-    "alpha": OutputKind("alpha", "RGBA PNGs", _frame_files(save_alpha), 2.0),
+    "alpha": OutputKind("alpha", "RGBA PNGs", partial(FrameFiles, save=save_alpha), 2.0),
     "prores": OutputKind("alpha.mov", "ProRes 4444 with alpha", _ALPHA_VIDEO, 2.0, resumable=False),
     "vp9": OutputKind("alpha.webm", "VP9 with alpha", _ALPHA_VIDEO, 0.1, resumable=False),
     "overlay": OutputKind(
@@ -349,12 +355,24 @@ def find_output(name: str) -> OutputKind:
 
 
 class Outputs:
-    """Several outputs of one source, written together; ``on_written`` is called after each frame."""
+    """Outputs of one source in a folder, written together.
+
+    Args:
+        kinds: outputs to open by name.
+        frame_number: user-facing number of a frame by index.
+        on_written: called after each frame.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
 
     def __init__(
         self,
-        outputs: Mapping[str, Output],
+        kinds: Mapping[str, OutputKind],
+        folder: Path,
         source: FrameSource,
+        classes: ObjectClasses,
+        frame_number: Callable[[int], int],
         on_written: Callable[[TrackedFrame], None] | None = None,
     ) -> None:
         self.written: dict[str, Path] = {}
@@ -367,7 +385,13 @@ class Outputs:
         """index in the source of the last written frame; -1 before the first"""
         self.cuts: list[int] = []
         """indices of written frames that follow a cut"""
-        self._outputs, self._source, self._on_written = outputs, source, on_written
+        self._source, self._on_written = source, on_written
+        self._outputs = {name: kind.open(folder / kind.file_name, source) for name, kind in kinds.items()}
+        for output in self._outputs.values():
+            output.class_names.update(classes.class_names)
+            output.classes.update(classes.class_ids)
+            output.attributes.update(classes.attributes)
+            output.frame_number = frame_number
 
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.
@@ -404,28 +428,6 @@ class Outputs:
         for output in self._outputs.values():
             with suppress(Exception):
                 output.drop()
-
-
-def open_outputs(
-    kinds: Mapping[str, OutputKind],
-    folder: Path,
-    source: FrameSource,
-    classes: ObjectClasses,
-    frame_number: Callable[[int], int],
-) -> dict[str, Output]:
-    """Create outputs in a folder, by name; raise `InputError` if it cannot be written.
-
-    Args:
-        frame_number: user-facing number of a frame by index.
-    """
-    outputs = {}
-    for name, kind in kinds.items():
-        output = outputs[name] = kind.open(folder / kind.file_name, source)
-        output.class_names.update(classes.class_names)
-        output.classes.update(classes.class_ids)
-        output.attributes.update(classes.attributes)
-        output.frame_number = frame_number
-    return outputs
 
 
 def finish_batch(names: Iterable[str], folder: Path, records: Sequence[Mapping[str, Any]]) -> None:

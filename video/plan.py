@@ -1,17 +1,31 @@
-"""Plan of a run: whether results in its folder are reused, resumed, replaced or refused, and why."""
+"""Plans of runs: whether results in a folder are reused, resumed, replaced or refused, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aotlab.media.job_record import JobRecord
+from aotlab.media.job_record import (
+    CORRECTED_FILE,
+    JOB_RECORD,
+    JobRecord,
+    has_all_masks,
+    read_job_record,
+)
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file_name
 from aotlab.utils.text import join_truncated
-from aotlab.video.resume import Progress
+from aotlab.video.classes import CLASSES
+from aotlab.video.job import Job
+from aotlab.video.outputs import require_inputs_outside
+from aotlab.video.results import RUN_FILE, is_filled, read_run
+from aotlab.video.resume import SOURCE_OUTPUT, STATE_FILE
 from aotlab.video.track import JobOptions
+
+log = logging.getLogger(__name__)
 
 COMPARED_FIELDS = {
     "video": "video",
@@ -21,11 +35,15 @@ COMPARED_FIELDS = {
     "levels": "levels",
 }
 """fields of `JobRecord` that a refusal names if they changed, to the option or argument of each"""
+RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
+"""files in the folder of a list, beside the folders of its jobs"""
 
 Action = Literal["track", "resume", "reuse", "keep_corrections"]
 """what a run does: replace what is there, resume, reuse finished results, keep corrected ones"""
 FINISHED = "already tracked with these inputs"
 """reason to reuse results"""
+FOREIGN = "which aotlab track did not write; choose another folder"
+FORCE_ADVICE = "choose another folder, or replace results with --force"
 
 
 @dataclass(frozen=True)
@@ -40,125 +58,108 @@ class RerunOptions:
     """the job is part of a list that already cleared the folder: results are replaced, corrections kept"""
 
 
-@dataclass(frozen=True)
-class PreviousResults:
-    """Results of an earlier run in a job's folder."""
-
-    record: JobRecord | None = None
-    """None: no record, or a damaged one"""
-    existing: frozenset[str] = frozenset()
-    """outputs of the earlier run or of this one that exist and are not empty"""
-    has_all_masks: bool = True
-    """whether a finished run's folder of masks, if it has one, has a PNG of each frame"""
-    has_progress: bool = False
-    """whether the progress of an interrupted run is stored"""
-    corrected: bool = False
-    """whether a person's corrections have replaced the results"""
-    list_folder: bool = False
-    """whether it is the folder of a list of jobs"""
-
-
-@dataclass(frozen=True)
-class PreviousRun:
-    """Results of an earlier run in the folder of a list of jobs."""
-
-    settings: Any = None
-    """`result_settings` of that run, from a file that may be damaged; None without a run"""
-    jobs: Sequence[str] = ()
-    """names of its jobs"""
-    removed: Sequence[str] = ()
-    """names of jobs with results that are not in the list any more"""
-    run_file: str | None = None
-    """a file with the name of one of a list's files"""
-    other_files: bool = False
-    """whether the folder holds anything else"""
-
-
 def plan_job(
-    folder: Path,
-    wanted: JobRecord,
-    options: JobOptions,
-    previous: PreviousResults,
-    rerun: RerunOptions,
-    *,
-    repeatable: bool,
+    folder: Path, planned: JobRecord, options: JobOptions, rerun: RerunOptions, *, repeatable: bool
 ) -> Action:
-    """Return what a run does about one video.
+    """Return what a run does about the results of one video.
 
     Args:
-        folder: output folder, for messages.
-        wanted: record of this run before its first frame.
+        folder: output folder.
+        planned: record of this run before its first frame.
         options: outputs and how to track.
-        previous: earlier results in the folder.
         rerun: what may be replaced.
         repeatable: `Job.is_repeatable`.
 
     Raises:
         InputError: the results must not be replaced.
     """
-    if previous.record is not None and previous.corrected and rerun.in_list:
+    record = read_job_record(folder)
+    corrected = record is not None and (folder / CORRECTED_FILE).exists()
+    if corrected and rerun.in_list:
         return "keep_corrections"
-    record = previous.record or JobRecord(wanted.name)
+    record = record or JobRecord(planned.name)
     # a list tracks a stream once, a single run each time
-    same = record.input_digest == wanted.input_digest and (repeatable or rerun.in_list)
-    ended, outputs = record.error is None, {*wanted.outputs}
+    same_inputs = record.input_digest == planned.input_digest and (repeatable or rerun.in_list)
+    ended, outputs, earlier_outputs = (
+        record.error is None,
+        {*planned.outputs},
+        {*filter(is_file_name, record.outputs)},
+    )
     complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
-    if same and not rerun.restart:
-        if ended and complete and outputs <= previous.existing and previous.has_all_masks:
+    filled = {name for name in outputs | earlier_outputs if is_filled(folder / name)}
+    if same_inputs and not rerun.restart:
+        if ended and complete and outputs <= filled and has_all_masks(folder, record):
             return "reuse"
         if not complete and not rerun.in_list:
             remedy = "choose another folder, or track all outputs again with --restart"
             raise _refusal(folder, f"other outputs from the same inputs; {remedy}")
-    if previous.record is not None and previous.corrected:
+    if corrected:
         remedy = "choose another folder, or delete this one to track it again"
         raise _refusal(folder, f"corrected masks; {remedy}")
-    if previous.list_folder:
+    if (folder / RUN_FILE).exists():
         raise _refusal(folder, "the results of a list of videos; choose another folder")
-    if foreign := (previous.existing & outputs) - {*record.outputs}:
+    if foreign := filled - earlier_outputs:
         raise _refusal(folder, f"{min(foreign)}, {FOREIGN}")
-    others = previous.existing & {*record.outputs}
-    if others and not (same or rerun.force or rerun.in_list):
+    if filled and not (same_inputs or rerun.force or rerun.in_list):
         fields = COMPARED_FIELDS.items()
-        changed = [name for key, name in fields if getattr(record, key) != getattr(wanted, key)]
+        changed = [name for key, name in fields if getattr(record, key) != getattr(planned, key)]
         causes = f"; changed: {', '.join(changed)}" if changed else ""
-        raise _refusal(folder, f"results from different inputs ({min(others)}{causes}); {FORCE_ADVICE}")
-    resumable = repeatable and Progress.supports(options.outputs, both_directions=options.both_directions)
-    resumes = same and complete and resumable and previous.has_progress and not rerun.restart
-    return "resume" if resumes else "track"
+        raise _refusal(folder, f"results from different inputs ({min(filled)}{causes}); {FORCE_ADVICE}")
+    resumable = repeatable and saves_progress(options) and (folder / STATE_FILE).is_file()
+    return "resume" if same_inputs and complete and resumable and not rerun.restart else "track"
 
 
-def plan_list(
-    folder: Path, previous: PreviousRun, names: Collection[str], settings: Mapping[str, Any], *, force: bool
-) -> Action:
+def saves_progress(options: JobOptions) -> bool:
+    """Return whether a run with these options saves its progress and can be resumed."""
+    resumable = all(kind.resumable for kind in options.outputs.values())
+    return not options.both_directions and SOURCE_OUTPUT in options.write and resumable
+
+
+def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool) -> Action:
     """Return what a list does about the folder of its results; `plan_job` decides about each job afterwards.
 
     Args:
-        folder: output folder, for messages.
-        previous: earlier results in the folder.
-        names: names of the jobs.
+        output: existing folder.
+        jobs: the whole list.
         settings: `result_settings` of this run.
         force: replace results of another run.
 
     Raises:
-        InputError: the results must not be replaced.
+        InputError: the results must not be replaced, outputs would overwrite inputs, or a job has the name of a file of
+            the run.
     """
-    if previous.settings is None:
-        if previous.run_file is not None:
-            raise _refusal(folder, f"{previous.run_file}, {FOREIGN}")
-        problem = "other files" if previous.other_files else None
-    elif previous.removed and not {*names} & {*previous.jobs}:
-        problem = f"results of other jobs ({join_truncated(previous.removed, 1)})"
-    elif _includes(previous.settings, settings):
-        return "resume"
-    else:
+    earlier_settings, earlier_names = read_run(output)
+    names = {job.name for job in jobs}
+    for name in sorted(names):
+        if name.lower() in RESERVED_NAMES:
+            raise InputError(f"job {name}: a file of the run has this name; give the job another")
+    files = {
+        f"{path} of job {job.name}": Path(path)
+        for job in jobs
+        for path in (job.video, *(mask.value for mask in job.masks))
+    }
+    require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
+    removed = sorted(name for name in {*earlier_names} - names if (output / name / JOB_RECORD).exists())
+    problem = None
+    if earlier_settings is None:
+        for name in RESERVED_NAMES:
+            if is_filled(output / name):
+                raise _refusal(output, f"{name}, {FOREIGN}")
+        # hidden files are locks and temporary files, perhaps of another machine
+        if any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()):
+            problem = "other files"
+    elif removed and names.isdisjoint(earlier_names):
+        problem = f"results of other jobs ({join_truncated(removed, 1)})"
+    elif not _includes(earlier_settings, settings):
         problem = "results of a run with different settings or outputs"
     if problem is not None and not force:
-        raise _refusal(folder, f"{problem}; {FORCE_ADVICE}")
-    return "track"
-
-
-FOREIGN = "which aotlab track did not write; choose another folder"
-FORCE_ADVICE = "choose another folder, or replace results with --force"
+        raise _refusal(output, f"{problem}; {FORCE_ADVICE}")
+    action: Action = "track" if problem is not None or earlier_settings is None else "resume"
+    for name in removed:
+        has_results = any(path.name[0] != "." for path in (output / name).iterdir())
+        if has_results and (action == "resume" or (output / name / CORRECTED_FILE).exists()):
+            log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
+    return action
 
 
 def _refusal(folder: Path, content: str) -> InputError:

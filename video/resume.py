@@ -14,7 +14,7 @@ from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import write_bytes
 from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
-from aotlab.video.outputs import OutputKind, StoredPrediction, TrackedFrame
+from aotlab.video.outputs import StoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
@@ -45,12 +45,6 @@ class Progress:
         self._cuts: list[int] = []
         self._state: tuple[int, dict[str, Any]] | None = None
         self._save_time = time.monotonic()
-
-    @staticmethod
-    def supports(outputs: Mapping[str, OutputKind], *, both_directions: bool) -> bool:
-        """Return whether a run with these outputs, by name, can be resumed."""
-        resumable = all(kind.resumable for kind in outputs.values())
-        return not both_directions and SOURCE_OUTPUT in outputs and resumable
 
     def load(self, tracker: Any) -> None:
         """Restore a `Tracker` and all frames up to the saved one, of a run with the same inputs.

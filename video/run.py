@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +14,12 @@ import numpy as np
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.media.job_record import JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
+from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file_name, remove
 from aotlab.utils.locks import locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
@@ -23,8 +28,10 @@ from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import load_masks
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.plan import Action, RerunOptions
-from aotlab.video.results import PROMPT_MASKS, JobResults
+from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs_outside
+from aotlab.video.plan import Action, RerunOptions, plan_job, saves_progress
+from aotlab.video.results import PROMPT_MASKS, UNFINISHED, remove_results, start_record
+from aotlab.video.resume import STATE_FILE, Progress
 from aotlab.video.track import JobOptions, TrackResult, track
 
 if TYPE_CHECKING:
@@ -99,10 +106,12 @@ def track_job(
     with locked_output(folder):
         results = JobResults(folder, checked, input_digest, rerun)
         if results.finished:
-            return results.load_result()
+            written = {name: folder / kind.file_name for name, kind in checked.options.outputs.items()}
+            earlier = results.earlier
+            return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
         tracker, segmenter = _load_models(checked, load_tracker)
         on_start()
-        results.remove_temporary_files()
+        remove_temporary_files(results.earlier_outputs, folder)
         prompt_masks = {} if segmenter is None else _segment_prompts(checked, segmenter)
         progress = results.open_progress(tracker)
         with results.record_run():
@@ -175,4 +184,103 @@ def _write_masks(
         path = folder / f"{index:05d}.png"
         write_mask(path, labels, max_id=max(checked.prompts[index]))
         masks.append(FrameObjectValue(checked.frames.number(index), None, str(path)))
+    return masks
+
+
+class JobResults:
+    """Results in the locked folder of a job: its record, and the results and progress of an earlier run.
+
+    Args:
+        folder: output folder.
+        input_digest: digest of all inputs, of `digest_inputs`.
+        rerun: what the run may do about earlier results.
+
+    Raises:
+        InputError: earlier results or inputs would be overwritten.
+    """
+
+    def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, rerun: RerunOptions) -> None:
+        self._checked, self._folder = checked, folder
+        self.record = _start_checked_record(checked, input_digest)
+        self.earlier = read_job_record(folder) or JobRecord(checked.job.name)
+        self._repeatable = checked.job.is_repeatable(checked.options)
+        self.action = plan_job(folder, self.record, checked.options, rerun, repeatable=self._repeatable)
+        self.earlier_outputs = {*filter(is_file_name, self.earlier.outputs)}
+        if not self.finished:
+            names = {*self.record.outputs, *self.earlier_outputs}
+            require_inputs_outside({checked.job.video: Path(checked.job.video)}, names, folder)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is to be tracked."""
+        return self.action in ("reuse", "keep_corrections")
+
+    def open_progress(self, tracker: Tracker) -> Progress | None:
+        """Return the progress to save, after restoring the tracker if the run resumes.
+
+        None: the outputs cannot be resumed.
+        """
+        options = self._checked.options
+        if not (self._repeatable and saves_progress(options)):
+            return None
+        confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
+        progress = Progress(self._folder, self._checked.source.stem, confidence=confidence)
+        if self.action == "resume":
+            progress.load(tracker)
+        return progress
+
+    @contextmanager
+    def record_run(self) -> Iterator[None]:
+        """Record the run of the block as unfinished, after removing earlier results unless they are resumed.
+
+        A block that raises `InputError` has written no frame; what it has written is removed.
+        """
+        kept_masks = {Path(mask.value).resolve() for mask in self._checked.job.masks}
+        resumed = self.action == "resume"
+        if self._checked.job.is_stored:
+            self.record.fingerprint = compute_fingerprint(Path(self._checked.job.video))
+        if not resumed:  # after all checks: masks may be among them
+            remove_results(self._folder, kept_masks)
+        write_job_record(self._folder, self.record)
+        try:
+            yield
+        except InputError:
+            if not resumed:
+                remove_results(self._folder, kept_masks)
+            raise
+
+    def save(self, result: TrackResult) -> None:
+        """Save the record of a run that has ended."""
+        record = self.record
+        record.frames, record.seconds = result.frames, round(result.seconds, 3)
+        record.error = UNFINISHED if result.interrupted else result.error
+        masks = {PROMPT_MASKS} & {*record.written}
+        record.written = sorted(masks.union(path.name for path in result.written.values()))
+        # on a full disk, the run's error tells more than the record's, which stays unfinished
+        with suppress(InputError) if result.error else nullcontext():
+            write_job_record(self._folder, record)
+        if record.error is None:
+            remove(self._folder / STATE_FILE)
+
+
+def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
+    """Return the record of a checked job that is not finished."""
+    record = start_record(checked.job, checked.options, input_digest)
+    record.rate = str(checked.source.rate)
+    record.first_frame, record.last_frame = checked.frames.first, checked.frames.last
+    if checked.source.named and checked.frames.last is not None:
+        record.stems = [*map(checked.source.stem, range(checked.frames.first, checked.frames.last + 1))]
+    record.masks, record.video_name = _locate_masks(checked), checked.source.name
+    record.class_names = dict(checked.class_names)
+    return record
+
+
+def _locate_masks(checked: CheckedJob) -> list[str]:
+    """Return the masks of a job with absolute paths, and frame indices for masks of one frame."""
+    masks, frames = [], checked.frames
+    for mask in checked.job.masks:
+        index = frames.first if frames.first and Path(mask.value).suffix.lower() == ".png" else None
+        if mask.frame is not None:
+            index = frames.index(mask.frame, f"mask {mask}")
+        masks.append(str(FrameObjectValue(index, mask.object_id, os.path.abspath(mask.value))))
     return masks

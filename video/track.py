@@ -30,7 +30,6 @@ from aotlab.video.outputs import (
     TrackedFrame,
     find_output,
     list_outputs,
-    open_outputs,
 )
 from aotlab.video.resume import Progress
 
@@ -170,8 +169,10 @@ def track(
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
-    opened = open_outputs(options.outputs, require_writable(folder), source, classes, frames.number)
-    outputs = Outputs(opened, source, None if progress is None else progress.add_frame)
+    outputs = Outputs(
+        options.outputs, require_writable(folder), source, classes, frames.number,
+        None if progress is None else progress.add_frame,
+    )  # fmt: skip
     if progress is None or progress.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
@@ -330,10 +331,10 @@ def unused_inputs_error(
     if not frames:
         return f"{source.name}: ended before the first frame to track; give an earlier start"
     for name, indices in (("mask", masks), ("removal", removals)):
-        late = [index for index in indices if index >= frames]
-        if late:
+        unused = [index for index in indices if index >= frames]
+        if unused:
             return (
-                f"{source.name}: the {name} of frame {min(late)} was not used, the video holds {frames} frames; "
+                f"{source.name}: the {name} of frame {min(unused)} was not used, the video holds {frames} frames; "
                 f"give a frame from 0 to {frames - 1}"
             )
     return None

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from lzma import LZMAError
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ DEPTH_BYTE = 24
 """offset of the bit depth in a PNG file"""
 DATE = (1980, 1, 1, 0, 0, 0)
 """time stamp of every entry"""
+ENTRY_ERRORS = (zipfile.BadZipFile, LZMAError, RuntimeError)
+"""further errors of reading an entry that is damaged, encrypted, or compressed in an unknown way"""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def _check_masks(
             missing.setdefault(item.name, []).append(name)
             continue
         try:
-            with reading(name, "save it again", kind="a readable PNG"):
+            with reading(name, "save it again", *ENTRY_ERRORS, kind="a readable PNG"):
                 require_valid_mask(read(name), item)
         except InputError as error:
             problems.append(str(error))

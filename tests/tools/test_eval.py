@@ -133,7 +133,7 @@ def test_full_disk_keeps_masks_and_the_printed_table(tmp_path, capsys, loaded):
     masks = results(output)
     capsys.readouterr()
     with limit_file_size(50):
-        assert tool.main([*given, "--output", str(output)]) == 1
+        assert tool.main([*given, "--output", str(output)]) == 2
     said = capsys.readouterr()
     assert "J&F" in said.out
     assert "scores.json: cannot be written (File too large)" in said.err

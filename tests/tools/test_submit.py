@@ -231,9 +231,9 @@ def test_objects_of_the_metadata_are_expected(tmp_path, capsys):
 @pytest.mark.parametrize(("line", "words"), [
     *((f"{name} --root . --check a.zip", "aotlab score") for name in ("davis2016", "visor", "longvideo", "folder")),
     ("davis2017", "missing: --results and --output"),
-    ("davis2017 --results r", "missing: --output"),
+    ("davis2017 --results .", "missing: --output"),
     ("davis2017 --output a.zip", "missing: --results"),
-    ("davis2017 --results r --output a.zip --check b.zip", "--check: reads an archive and writes nothing"),
+    ("davis2017 --results . --output a.zip --check b.zip", "--check: reads an archive and writes nothing"),
 ])  # fmt: skip
 def test_invalid_line_rejected(line, words, refuse):
     assert words in refuse(main, "--dataset", *line.split())

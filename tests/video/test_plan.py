@@ -1,49 +1,71 @@
 """Plans: what a run does with the results that an earlier run left."""
 
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from aotlab.media.job_record import JobRecord
+from aotlab.media.job_record import CORRECTED_FILE, JobRecord, write_job_record
 from aotlab.utils.errors import InputError
-from aotlab.video.plan import PreviousResults, PreviousRun, RerunOptions, plan_job, plan_list
+from aotlab.utils.versioned_files import write_versioned
+from aotlab.video.job import Job
+from aotlab.video.plan import RerunOptions, plan_job, plan_list
+from aotlab.video.results import RUN_FILE, RUN_KIND
+from aotlab.video.resume import STATE_FILE
 from aotlab.video.track import JobOptions
 
+
+@dataclass(frozen=True)
+class Earlier:
+    """What is in a folder: a record, and files by name."""
+
+    record: JobRecord | None = None
+    files: tuple[str, ...] = ()
+
+    def write(self, folder: Path) -> None:
+        """Write all of it."""
+        if self.record is not None:
+            write_job_record(folder, self.record)
+        for name in self.files:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text("x")
+
+
 MASKS, BOTH = ["masks"], ["masks", "coco.json"]
+MASK, FILES = "masks/00000.png", ("masks/00000.png", "coco.json")
 WANTED = JobRecord("a", "/a.mp4", "digest", error="not finished", written=BOTH, outputs=BOTH)
-DONE = PreviousResults(replace(WANTED, error=None), frozenset(BOTH))
-STOPPED = replace(DONE, record=WANTED, has_progress=True)
-FEWER = replace(DONE, record=replace(DONE.record, written=MASKS, outputs=MASKS), existing=frozenset(MASKS))
-OTHER = replace(DONE, record=replace(DONE.record, input_digest="other", video="/b.mp4"))
+DONE = Earlier(replace(WANTED, error=None, frames=1), FILES)
+STOPPED = Earlier(WANTED, (*FILES, STATE_FILE))
+FEWER = Earlier(replace(DONE.record, written=MASKS, outputs=MASKS), (MASK,))
+OTHER = Earlier(replace(DONE.record, input_digest="other", video="/b.mp4"), FILES)
+CORRECTED = replace(OTHER, files=(*FILES, CORRECTED_FILE))
 ONCE, FORCE, RESTART, LIST = (
     RerunOptions(), RerunOptions(force=True), RerunOptions(restart=True), RerunOptions(in_list=True)
 )  # fmt: skip
 
 
-def try_plan(plan):
+def try_plan(plan, *arguments, **options):
     """The planned action, or "refuse"."""
     try:
-        return plan()
+        return plan(*arguments, **options)
     except InputError:
         return "refuse"
 
 
 @pytest.mark.parametrize(("earlier", "rerun", "repeatable", "action"), [
-    (PreviousResults(), ONCE, True, "track"),
+    (Earlier(), ONCE, True, "track"),
     (DONE, ONCE, True, "reuse"),
     (DONE, LIST, True, "reuse"),
     (DONE, RESTART, True, "track"),
     (DONE, ONCE, False, "refuse"),  # a stream gives other frames each time
     (DONE, FORCE, False, "track"),
     (DONE, LIST, False, "reuse"),  # a list tracks a stream once
-    (replace(DONE, existing=frozenset(MASKS)), ONCE, True, "track"),
+    (replace(DONE, files=(MASK,)), ONCE, True, "track"),
     (STOPPED, ONCE, True, "resume"),
     (STOPPED, LIST, True, "resume"),
     (STOPPED, RESTART, True, "track"),
     (STOPPED, FORCE, False, "track"),
-    (replace(STOPPED, has_progress=False), ONCE, True, "track"),
+    (replace(STOPPED, files=FILES), ONCE, True, "track"),
     (FEWER, ONCE, True, "refuse"),
     (FEWER, FORCE, True, "refuse"),
     (FEWER, RESTART, True, "track"),
@@ -52,47 +74,54 @@ def try_plan(plan):
     (OTHER, RESTART, True, "refuse"),
     (OTHER, FORCE, True, "track"),
     (OTHER, LIST, True, "track"),
-    (PreviousResults(existing=frozenset(MASKS)), RerunOptions(True, True, True), True, "refuse"),
-    (PreviousResults(list_folder=True), FORCE, True, "refuse"),
-    (replace(DONE, corrected=True), ONCE, True, "reuse"),
-    (replace(OTHER, corrected=True), RerunOptions(force=True, restart=True), True, "refuse"),
-    (replace(OTHER, corrected=True), LIST, True, "keep_corrections"),
-    (PreviousResults(existing=frozenset(MASKS), corrected=True), LIST, True, "refuse"),
+    (Earlier(files=(MASK,)), RerunOptions(True, True, True), True, "refuse"),
+    (Earlier(files=(RUN_FILE,)), FORCE, True, "refuse"),
+    (replace(DONE, files=CORRECTED.files), ONCE, True, "reuse"),
+    (CORRECTED, RerunOptions(force=True, restart=True), True, "refuse"),
+    (CORRECTED, LIST, True, "keep_corrections"),
+    (replace(CORRECTED, record=None), LIST, True, "refuse"),
 ])  # fmt: skip
-def test_job_is_tracked_resumed_reused_or_refused(earlier, rerun, repeatable, action):
-    def plan():
-        options = JobOptions(("masks", "coco"))
-        return plan_job(Path("out"), WANTED, options, earlier, rerun, repeatable=repeatable)
-
-    assert try_plan(plan) == action
+def test_job_is_tracked_resumed_reused_or_refused(tmp_path, earlier, rerun, repeatable, action):
+    earlier.write(tmp_path)
+    options = JobOptions(("masks", "coco"))
+    assert try_plan(plan_job, tmp_path, WANTED, options, rerun, repeatable=repeatable) == action
 
 
-def test_refusal_names_the_changed_inputs():
+def test_missing_mask_is_tracked_again(tmp_path):
+    replace(DONE, record=replace(DONE.record, frames=2)).write(tmp_path)
+    assert plan_job(tmp_path, WANTED, JobOptions(("masks", "coco")), ONCE, repeatable=True) == "track"
+
+
+def test_refusal_names_the_changed_inputs(tmp_path):
+    OTHER.write(tmp_path)
     with pytest.raises(
         InputError,
-        match=r"output out: already contains results from different inputs \(coco.json; changed: video\)",
+        match=r"output .*: already contains results from different inputs \(coco.json; changed: video\)",
     ):
-        plan_job(Path("out"), WANTED, JobOptions(("masks", "coco")), OTHER, ONCE, repeatable=True)
+        plan_job(tmp_path, WANTED, JobOptions(("masks", "coco")), ONCE, repeatable=True)
 
 
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}
-EARLIER = PreviousRun(SETTINGS, ["a"], other_files=True)
+RUN = {"settings": SETTINGS, "jobs": ["a"]}
 
 
-@pytest.mark.parametrize(("earlier", "actions"), [
-    (PreviousRun(), ("track", "track")),
-    (PreviousRun(other_files=True), ("refuse", "track")),
-    (PreviousRun(other_files=True, run_file="summary.csv"), ("refuse", "refuse")),
-    (EARLIER, ("resume", "resume")),
-    (replace(EARLIER, run_file="summary.csv"), ("resume", "resume")),
-    (replace(EARLIER, settings={**SETTINGS, "write": ["coco", "masks", "x"]}), ("resume", "resume")),
-    (replace(EARLIER, settings={**SETTINGS, "write": ["masks"]}), ("refuse", "track")),
-    (replace(EARLIER, settings={**SETTINGS, "checkpoint": "y"}), ("refuse", "track")),
-    (replace(EARLIER, settings="damaged"), ("refuse", "track")),
-    (replace(EARLIER, jobs=["b"], removed=["b"]), ("refuse", "track")),
-    (replace(EARLIER, jobs=["a", "b"], removed=["b"]), ("resume", "resume")),
+@pytest.mark.parametrize(("run", "files", "actions"), [
+    (None, (), ("track", "track")),
+    (None, ("notes.txt",), ("refuse", "track")),
+    (None, (RUN_FILE,), ("refuse", "track")),
+    (None, ("summary.csv",), ("refuse", "refuse")),
+    (RUN, (), ("resume", "resume")),
+    (RUN, ("summary.csv",), ("resume", "resume")),
+    ({**RUN, "settings": {**SETTINGS, "write": ["coco", "masks", "x"]}}, (), ("resume", "resume")),
+    ({**RUN, "settings": {**SETTINGS, "write": ["masks"]}}, (), ("refuse", "track")),
+    ({**RUN, "settings": {**SETTINGS, "checkpoint": "y"}}, (), ("refuse", "track")),
+    ({**RUN, "settings": "damaged"}, (), ("refuse", "track")),
+    ({**RUN, "jobs": ["b"]}, ("b/.track.json",), ("refuse", "track")),
+    ({**RUN, "jobs": ["a", "b"]}, ("b/.track.json",), ("resume", "resume")),
 ])  # fmt: skip
-def test_list_is_started_resumed_or_refused(earlier, actions):
+def test_list_is_started_resumed_or_refused(tmp_path, run, files, actions):
+    Earlier(files=files).write(tmp_path)
+    if run is not None:
+        write_versioned(tmp_path / RUN_FILE, RUN_KIND, run)
     for force, action in zip((False, True), actions, strict=True):
-        plan = partial(plan_list, Path("out"), earlier, ["a"], SETTINGS, force=force)
-        assert try_plan(plan) == action
+        assert try_plan(plan_list, tmp_path, [Job("a", "a.mp4")], SETTINGS, force=force) == action

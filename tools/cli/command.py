@@ -7,8 +7,8 @@ import os
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from aotlab.tools.cli.stdio import (
     protect_stdout,
     signals_as_exceptions,
 )
-from aotlab.tools.cli.types import SettingOption, parse_existing
+from aotlab.tools.cli.types import SettingOption
 from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
 from aotlab.utils.errors import (
     DEBUG_VARIABLE,
@@ -51,11 +51,11 @@ MAX_MESSAGE = 1000
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def set_log_level(ctx: click.Context, option: click.Parameter, chosen: bool) -> None:
+def set_log_level(ctx: click.Context, option: click.Parameter, value: bool) -> None:
     """Show errors only after ``--quiet``, debug messages and tracebacks of internal errors after ``--verbose``."""
-    if chosen:
+    if value:
         logging.getLogger("aotlab").setLevel(logging.ERROR if option.name == "quiet" else logging.DEBUG)
-    if chosen and option.name == "verbose":
+    if value and option.name == "verbose":
         os.environ[DEBUG_VARIABLE] = "1"
 
 
@@ -109,8 +109,7 @@ class Command(Program):
         rest = super().parse_args(ctx, args)
         for option in self.params:
             if isinstance(option, SettingOption) and (value := ctx.params.pop(option.name, None)) is not None:
-                settings = (text.format(value) for text in option.settings)
-                ctx.params["overrides"] = (*ctx.params.get("overrides", ()), *settings)
+                ctx.params["overrides"] = (*ctx.params.get("overrides", ()), f"{option.key}={value}")
         return rest
 
 
@@ -218,13 +217,6 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
         return _print_error(f"error: {report_internal_error(error)}", INTERNAL_ERROR)
 
 
-def require_paths(*paths: str | Path | None) -> None:
-    """Raise `InputError` for the first path that does not exist; None: an option that was not given."""
-    for path in paths:
-        if path is not None:
-            parse_existing(str(path))
-
-
 def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
     """Check an output before long work starts: a file with one of these suffixes, or a folder if no suffixes are given.
 
@@ -244,15 +236,6 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
     if not force and path.exists() and (suffixes or any(path.iterdir())):
         raise InputError(f"{path}: exists; choose another name, or replace it with --force")
-
-
-@contextmanager
-def report_write_errors() -> Iterator[None]:
-    """Write files after printing; raise `RunStopped` if one cannot be written, as the long work is done."""
-    try:
-        yield
-    except InputError as error:
-        raise RunStopped(f"{error}; what was printed is complete") from error
 
 
 def report_failures(failures: Mapping[str, str]) -> int:

@@ -20,7 +20,6 @@ from aotlab.tools.cli.types import (
     Device,
     ExistingPath,
     Folder,
-    FunctionType,
     Integer,
     PositiveInt,
     SettingOption,
@@ -52,19 +51,11 @@ QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """names of ``--quality`` to `input.scale`"""
 
 
-def parse_levels(text: str) -> str:
-    """Return the text of levels as it is; raise `InputError` for another form."""
-    from aotlab.media import high_bit_depth
-
-    high_bit_depth.parse_levels(text)
-    return text
-
-
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 depth = option(
     "--depth",
     cls=SettingOption,
-    settings=["model.depth={}"],
+    key="model.depth",
     type=PositiveInt,
     help="blocks to use of an AOST model (default: all)",
 )
@@ -74,14 +65,13 @@ restart = flag("--restart", "start over instead of resuming")
 levels = option(
     "--levels",
     metavar="auto|LOW,HIGH",
-    type=FunctionType(parse_levels),
     help="intensity range shown as black to white in all frames of an image folder or TIFF stack; auto: percentiles of "
     "the video (default: 8-bit images unchanged, others auto)",
 )
 quality = option(
     "--quality",
     cls=SettingOption,
-    settings=["input.scale={}"],
+    key="input.scale",
     type=click.Choice(QUALITIES),
     callback=lambda ctx, param, name: QUALITIES.get(name),
     help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
@@ -99,8 +89,8 @@ def collect_options(name: str, kind: type[Any]) -> Decorator:
     def decorate(main: Any) -> Any:
         @wraps(main)
         def run(**values: Any) -> int:
-            own = {field.name: values.pop(field.name) for field in fields(kind)}
-            status: int = main(**values, **{name: kind(**own)})
+            field_values = {field.name: values.pop(field.name) for field in fields(kind)}
+            status: int = main(**values, **{name: kind(**field_values)})
             return status
 
         return run
@@ -113,7 +103,7 @@ def precision_option(key: str = "compute.precision") -> Decorator:
     return option(
         "--precision",
         cls=SettingOption,
-        settings=[f"{key}={{}}"],
+        key=key,
         type=click.Choice(PRECISIONS),
         help="sets the precision of the computation; auto: bfloat16 if the processor supports it (default: as in the "
         "settings)",
@@ -139,14 +129,14 @@ def checkpoint_option(*, several: str | None = None, untrained: bool = False) ->
         several: purpose of repeating the option; None: it is given once.
         untrained: whether ``--config`` without a checkpoint means random weights.
     """
-    repeated = f"; repeat it to {several}" if several else ""
+    repetition = f"; repeat it to {several}" if several else ""
     random = "; random weights if only --config is given" if untrained else ""
     return option(
         "--checkpoint",
         type=Checkpoint,
         multiple=several is not None,
         default=None if several or untrained else BUNDLED_CHECKPOINT,
-        help=f"weights: a file, or a name of `aotlab weights`{repeated} (default: the bundled model{random})",
+        help=f"weights: a file, or a name of `aotlab weights`{repetition} (default: the bundled model{random})",
     )
 
 
@@ -179,7 +169,7 @@ def memory_options(*, bounded: bool) -> Decorator:
         option(
             "--memory",
             cls=SettingOption,
-            settings=["memory.policy={}"],
+            key="memory.policy",
             metavar="POLICY",
             type=click.Choice(POLICIES),
             help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
@@ -187,7 +177,7 @@ def memory_options(*, bounded: bool) -> Decorator:
         option(
             "--memory-frames",
             cls=SettingOption,
-            settings=["memory.frames={}"],
+            key="memory.frames",
             type=Integer,
             help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in "
             "the settings)",
@@ -257,12 +247,20 @@ class BenchmarkOptions:
     """Videos of a benchmark, as ``--dataset`` and the options beside it choose them."""
 
     dataset: str
+    """empty without ``--dataset``"""
     root: Path | None
     """folder of the data set; None: `find_default_root`"""
     split: str
     sequence: tuple[str, ...] = ()
     """names of the videos to use; empty: all"""
     new_objects: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for the other options without ``--dataset``."""
+        for field in fields(self) if not self.dataset else ():
+            source = click.get_current_context().get_parameter_source(field.name)
+            if source is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{field.name.replace('_', '-')}: has no effect without --dataset")
 
     def open_videos(self, *, all_frames: bool = False) -> list[Video]:
         """Return the chosen videos; raise `InputError` as `open_dataset` and `select_videos` do."""
@@ -294,7 +292,7 @@ class BenchmarkOptions:
 def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
     """Return the group "benchmark": ``--dataset``, ``--root``, ``--split``, which sequences, and ``more``.
 
-    The function gets a `BenchmarkOptions` as ``benchmark``; None: no ``--dataset``.
+    The function gets a `BenchmarkOptions` as ``benchmark``.
     """
     options = group(
         "benchmark",
@@ -303,37 +301,20 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
         flag("--new-objects", "folder: later masks add objects"),
         *more,
     )
-
-    def decorate(main: Any) -> Any:
-        @wraps(main)
-        def run(
-            *,
-            dataset: str | None,
-            root: Path | None,
-            split: str,
-            sequence: tuple[str, ...],
-            new_objects: bool,
-            **others: Any,
-        ) -> int:
-            if not dataset:
-                for name in ("root", "split", "sequence", "new_objects"):
-                    source = click.get_current_context().get_parameter_source(name)
-                    if source is click.core.ParameterSource.COMMANDLINE:
-                        raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
-            chosen = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
-            status: int = main(benchmark=chosen, **others)
-            return status
-
-        return options(run)
-
-    return decorate
+    return lambda main: options(collect_options("benchmark", BenchmarkOptions)(main))
 
 
 def data_options(names: Sequence[str], *, required: bool, split: str | None) -> tuple[Decorator, ...]:
     """Return ``--dataset``, ``--root`` and ``--split``; ``split``: default, None: the one that the server scores."""
     server = "" if split else " (default: the one the server scores)"
     return (
-        option("--dataset", metavar="NAME", required=required, help=f"one of {', '.join(names)}"),
+        option(
+            "--dataset",
+            metavar="NAME",
+            required=required,
+            default=None if required else "",
+            help=f"one of {', '.join(names)}",
+        ),
         option(
             "--root",
             type=Folder,
@@ -347,11 +328,11 @@ def prompt_options(*, frames: bool = True) -> Decorator:
     """Return ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
     prefix = "[[FRAME][:ID]=]" if frames else "[:ID=]"
     prompts = [
-        option(name, metavar=f"{prefix}{values}", multiple=True, help=text)
-        for name, values, text in (
-            ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
-            ("--point", "X,Y", "point on an object, in pixels; several refine the mask"),
-            ("--not-point", "X,Y", "point that is not on the object"),
+        option(name, field, metavar=f"{prefix}{values}", multiple=True, help=text)
+        for name, field, values, text in (
+            ("--box", "boxes", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
+            ("--point", "points", "X,Y", "point on an object, in pixels; several refine the mask"),
+            ("--not-point", "not_points", "X,Y", "point that is not on the object"),
         )
     ]
     return group("prompts instead of masks" if frames else "prompts", *prompts, segmenter_options())

@@ -93,6 +93,14 @@ def parse_existing(text: str) -> Path:
     return Path(text)
 
 
+def parse_folder(text: str) -> Path:
+    """Return the path of a folder, which may be missing; raise `ValueError` for a file."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{text}: a file, but expected a folder")
+    return path
+
+
 def number(allowed: Range) -> FunctionType:
     """Return the type of numbers in a range."""
     return FunctionType(partial(parse_number, allowed=allowed), "N")
@@ -112,23 +120,23 @@ Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 CONFIG_TYPE = FileName(parse_config, "NAME")
 File = FileName(Path, "FILE")
-Folder = FileName(Path, "DIR")
+Folder = FileName(parse_folder, "DIR")
 ExistingPath = FileName(parse_existing, "PATH")
 
 
 class SettingOption(click.Option):
-    """Option that stands for settings, which are added to the parameter ``overrides``."""
+    """Option that stands for a setting, which is added to the parameter ``overrides``."""
 
-    def __init__(self, *args: Any, settings: Sequence[str], **attributes: Any) -> None:
-        """``settings``: texts such as ``memory.frames={}``, with the value in place of ``{}``."""
+    def __init__(self, *args: Any, key: str, **attributes: Any) -> None:
+        """``key``: name of the setting, such as ``memory.frames``."""
         super().__init__(*args, **attributes)
-        self.settings = settings
+        self.key = key
 
 
 def option(*names: str, help: str, **settings: Any) -> Callable[[Any], Any]:
     """Return `click.option`, with the default in the help."""
     default = settings.get("default")
-    if default is not None and "(default" not in help:
+    if default not in (None, "") and "(default" not in help:
         help = f"{help} (default: {default})"
     return click.option(*names, help=help, **settings)
 

@@ -618,3 +618,7 @@ def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelli
     assert digest_inputs(replace(job, **spelling), {}) == before
     for other in ({"masks": "1=first.png"}, {"boxes": "5,8,20,12"}, {"end": 3}, {"levels": "auto"}):
         assert digest_inputs(replace(job, **other), {}) != before
+
+
+def test_file_as_output_is_named(video, mask, refuse):
+    assert "first.png: a file, but expected a folder" in refuse(main, video, "--mask", mask, "--output", mask)
