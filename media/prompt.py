@@ -56,12 +56,12 @@ class Prompt:
 
     def __post_init__(self) -> None:
         points, scribble = (
-            _to_array(
+            _to_vectors(
                 values, 2, f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {values}"
             ).reshape(-1, 2)
             for values in (self.points, self.scribble)
         )
-        labels = np.ones(len(points), int) if self.labels is None else np.asarray(self.labels)
+        labels = np.ones(len(points), int) if self.labels is None else _as_array(self.labels)
         require(
             labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()),
             f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels}",
@@ -69,11 +69,11 @@ class Prompt:
         box = None
         if self.box is not None:
             message = f"box {self.box}: expected left, top, width and height in pixels, at least 2 each"
-            box = _to_array(self.box, 4, message)
+            box = _to_vectors(self.box, 4, message)
             require(box.shape == (4,) and min(box[2:]) >= 2, message)
-        mask = None if self.mask is None else np.asarray(self.mask)
+        mask = None if self.mask is None else _as_array(self.mask)
         require(
-            mask is None or bool(((mask >= 0) & (mask <= 1)).all()),
+            mask is None or (mask.dtype.kind in "biuf" and bool(((mask >= 0) & (mask <= 1)).all())),
             "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255",
         )
         require(
@@ -86,7 +86,7 @@ class Prompt:
             box=None if box is None else tuple(box.tolist()),
             scribble=tuple(map(tuple, scribble.tolist())),
             mask=mask,
-            exclude=None if self.exclude is None else np.asarray(self.exclude),
+            exclude=None if self.exclude is None else np.asarray(self.exclude, bool),
         )
 
     @property
@@ -208,12 +208,17 @@ def find_box(mask: np.ndarray) -> Box:
     return float(left), float(top), float(max(2, width)), float(max(2, height))
 
 
-def _to_array(values: object, length: int, message: str) -> np.ndarray:
-    """Return one or several vectors of finite numbers, or none; raise `InputError` with ``message`` for others."""
+def _as_array(values: object) -> np.ndarray:
+    """Return values as an array; lists of different lengths, which NumPy refuses, as an array of None."""
     try:
-        array = np.asarray(values)
-    except ValueError:  # vectors of different lengths
-        array = np.array(None)
+        return np.asarray(values)
+    except ValueError:
+        return np.array(None)
+
+
+def _to_vectors(values: object, length: int, message: str) -> np.ndarray:
+    """Return one or several vectors of finite numbers, or none; raise `InputError` with ``message`` for others."""
+    array = _as_array(values)
     shaped = array.shape[-1:] == (length,) and array.ndim <= 2
     numeric = array.dtype.kind in "iuf" and bool(np.isfinite(array).all())
     require(not array.size or (shaped and numeric), message)
@@ -232,7 +237,7 @@ def _parse_prompt(kind: str, given: Any) -> PlacedPrompt:
         message = (
             f"{name}: expected text or numbers as on the command line, or a list of them, got {given!r:.80}"
         )
-        array = _to_array(given, length, message)
+        array = _to_vectors(given, length, message)
         require(array.shape == (length,), message)
         values = tuple(array.tolist())
     if all(0 <= value <= 1 for value in values) and any(value % 1 for value in values):

@@ -140,7 +140,7 @@ class FrameSegmenter:
         pasted = logits.new_full(self.size, EXCLUDED)
         pasted[crop.top : crop.bottom, crop.left : crop.right] = logits
         if prompt.exclude is not None:
-            pasted[torch.from_numpy(prompt.exclude > 0).to(pasted.device)] = EXCLUDED
+            pasted[torch.from_numpy(prompt.exclude).to(pasted.device)] = EXCLUDED
         return pasted
 
     def _segment_crop(

@@ -52,7 +52,7 @@ class OnnxSegmenter(PromptSegmenter):
         for object_id, prompt in prompts.items():
             try:
                 mask = self._segment_object(frame, prompt)
-                mask = mask if prompt.exclude is None else mask & (prompt.exclude == 0)
+                mask = mask if prompt.exclude is None else mask & ~prompt.exclude
                 labels = np.where(mask, labels.dtype.type(object_id), labels)
             except Exception as error:  # onnxruntime's errors have no common class
                 raise InputError(

@@ -116,7 +116,7 @@ def test_absence_survives_formats_that_state_it(name, tmp_path):
     absent = {} if name in WITHOUT_ABSENCE else {"00001": False}
     assert shown == {"00000": True, **absent, "00003": True}
     page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text()
-    sentence = page.partition(" cannot state this")[0].splitlines()[-1]
+    sentence = page.partition(" cannot express this")[0].splitlines()[-1]
     assert (f"`{name}`" in sentence) == (name in WITHOUT_ABSENCE)
 
 

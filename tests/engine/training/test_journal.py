@@ -1,8 +1,10 @@
 """Log, TensorBoard and sample images of a training run, also of a resumed one."""
 
+import itertools
 import json
 import math
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -120,7 +122,9 @@ def test_tensorboard_counts_steps_over_phases(journal, tmp_path):
     assert scalars(tmp_path, "validation/J&F") == [(6, 62.5)]
 
 
-def test_tensorboard_of_a_resumed_run_replaces_later_steps(journal, tmp_path):
+def test_tensorboard_of_a_resumed_run_replaces_later_steps(journal, tmp_path, monkeypatch):
+    clock = SimpleNamespace(time=itertools.count(1e9).__next__)  # files are read in the order of their times
+    monkeypatch.setattr("tensorboard.summary.writer.event_file_writer.time", clock)
     for first, loss in ((1, 1.0), (5, 9.0)):
         writer = journal()
         train(writer, "main", first, 8, loss=loss)
