@@ -645,11 +645,12 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, m
 
     monkeypatch.setattr(Session, "set_status", set_status)
     tab = open_list(context, served)
-    for choice, shown in (("", "#status.error >> text=3 frames are outdated"), ("wait", "#status:empty")):
+    for choice in ("", "wait"):
         tab.select_option("[aria-label='Status of c']", "accepted")
         tab.wait_for_selector("dialog[open] p >> text=3 frames are outdated")
-        tab.click(f"dialog[open] button[value='{choice}']")
-        tab.wait_for_selector(shown, state="attached")
+        with tab.expect_response("**/clips"):
+            tab.click(f"dialog[open] button[value='{choice}']")
+        assert tab.inner_text("#status") == ""
     assert asked == ["ask", "ask", "wait"]
     tab.close()
 

@@ -416,6 +416,7 @@ def test_refused_export_says_so_in_its_dialog(page):
     page.tab.fill("#export-first", "99")
     page.tab.click("#export-start")
     page.tab.wait_for_selector("#export-missing:has-text('99')")
+    assert page.tab.inner_text("#status") == ""
     assert page.tab.is_visible("#export-dialog")
     assert page.tab.is_enabled("#export-start")
 

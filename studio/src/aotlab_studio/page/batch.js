@@ -121,16 +121,14 @@ class BatchPage {
    * Send a request, and ask what to do about outdated frames.
    * @param {string} address
    * @param {object | null} values
-   * @returns {Promise<Response | undefined>} undefined if it failed and the error is shown
+   * @returns {Promise<Response | undefined>} undefined if it was canceled, or failed and the error is shown
    */
   async post(address, values) {
     try {
       const answer = await request(address, { method: 'POST', body: JSON.stringify(values) }, OUTDATED);
       if (answer.ok) return answer;
-      const refusal = await answer.json();
-      const outdated = await askOutdated(refusal);
+      const outdated = await askOutdated(await answer.json());
       if (outdated) return await this.post(address, { ...values, outdated });
-      throw new Error(refusal.error);
     } catch (error) {
       showError(error);
     }

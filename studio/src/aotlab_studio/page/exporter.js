@@ -1,6 +1,6 @@
 /** Dialog that exports the masks. */
 
-import { createElement, element, formatCount, onSubmit, readNumber, showToast } from './dom.js';
+import { createElement, element, formatCount, onSubmit, readNumber, showMessage, showToast } from './dom.js';
 
 /** Outputs that are selected together. @type {Record<string, string[]>} */
 const PRESETS = {
@@ -51,6 +51,7 @@ export class Exporter {
     this.setRunning(false);
     if (answer.error) {
       element('export-missing').textContent = answer.error.message;
+      if (element('export-dialog').open) showMessage('');
       return;
     }
     const { archive, missing, unclassed } = answer.result;

@@ -157,7 +157,7 @@ export class App {
   }
 
   /**
-   * Send an action at once, and show its error.
+   * Send an action at once, and show its error; if the user cancels it, the error is empty.
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} message
@@ -173,8 +173,9 @@ export class App {
       if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
       return answer;
     } catch (error) {
-      const outdated = error instanceof Refusal && error.failure.choices.length ? await askOutdated(error.failure) : '';
+      const outdated = error instanceof Refusal && error.failure.choices.length ? await askOutdated(error.failure) : null;
       if (outdated) return this.request(action, { ...message, outdated });
+      if (outdated === '') return { error: new Error('') }; // canceled
       showError(error);
       return { error: /** @type {Error} */ (error) };
     } finally {
