@@ -162,7 +162,7 @@ const NAME_COOKIE = 'aotlab_person';
 export function connectUser(onChange) {
   const field = element('person');
   const stored = document.cookie.split('; ').find((cookie) => cookie.startsWith(`${NAME_COOKIE}=`));
-  field.value = decodeURIComponent(stored?.split('=')[1] || '');
+  field.value = new URLSearchParams(stored).get(NAME_COOKIE) || ''; // decodes any text
   field.onchange = () => {
     const name = encodeURIComponent(field.value.trim());
     document.cookie = `${NAME_COOKIE}=${name}; path=/; max-age=31536000; SameSite=Strict`;

@@ -106,12 +106,15 @@ export async function loadMasks(app) {
   await app.queue.lastEdit; // earlier drawings come first
   const { playback } = app;
   const address = `masks/${playback.frame}?page=${app.connection.pageId}&chosen=${app.selection.id || null}`;
-  let answer = await request(address, { method: 'POST', body: file }, UNMATCHED);
+  const send = (/** @type {string} */ targets) => request(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
+    throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
+  });
+  let answer = await send('');
   if (answer.status === UNMATCHED) {
     const targets = await matchObjects(await answer.json(), app.objects);
     showMessage('');
     if (!targets) return;
-    answer = await request(`${address}&targets=${encodeURIComponent(JSON.stringify(targets))}`, { method: 'POST', body: file });
+    answer = await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`);
   }
   /** @type {import('./protocol.js').LoadedMasks} */
   const result = await answer.json();

@@ -31,7 +31,7 @@ function keyName(event) {
   let key = KEY_NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
   // on a keyboard without Latin letters, the key's place names the letter
   if (/^Key[A-Z]$/.test(event.code) && !/^[ -~]$/.test(event.key) && event.key.length === 1) key = event.code[3];
-  if (!control && KEYS_BY_POSITION[event.code]) key = KEYS_BY_POSITION[event.code];
+  if (!control && event.key !== '+' && KEYS_BY_POSITION[event.code]) key = KEYS_BY_POSITION[event.code];
   // the letter displaced by W, A, S or D takes the name of that key
   else if (!control && 'WASD'.includes(key) && /^Key[A-Z]$/.test(event.code)) key = event.code[3];
   const shift = event.shiftKey && (key.length > 1 || /[A-Z←→↑↓]/.test(key)) ? 'Shift+' : '';

@@ -237,7 +237,7 @@ export class Toolbox {
     /** Frame and object at the last press. */
     this.pressTarget = { frame: 0, target: app.selection.target };
     this.isDown = false;
-    /** Whether the input since the last press removes. */
+    /** Whether the unfinished or last input removes. */
     this.isRemoving = false;
     /** Whether the last press is the second of a double click. */
     this.isSecondClick = false;
@@ -326,7 +326,7 @@ export class Toolbox {
       return;
     }
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
-    this.isRemoving = remove !== this.removeByDefault;
+    if (!this.points.length) this.isRemoving = remove !== this.removeByDefault; // the first corner of a polygon decides
     if (!this.tool.actsOnPress) {
       this.isDown = true;
       this.points = [point];
