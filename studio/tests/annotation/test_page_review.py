@@ -73,6 +73,18 @@ def test_running_job_can_be_stopped_without_scrolling(page, session):
     job.wait(20)
 
 
+def test_end_of_tracking_leaves_an_error(page, session):
+    draw(session, 0, 1)
+    tracker = hold(session, 4)
+    start_job(session, 0)
+    page.tab.wait_for_selector("#job:not([hidden])")
+    page.tab.set_input_files("#load", __file__)
+    page.status("not a readable")
+    tracker.allow()
+    page.tab.wait_for_selector(".toast >> text=Tracking done:")
+    page.status("not a readable")
+
+
 def test_stroke_while_following_is_kept(page, session):
     draw(session, 0, 1)
     tracker = hold(session, 4)
@@ -113,7 +125,7 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     assert not page.tab.is_visible("#export-cancel")
     page.tab.click("#export-start")
     page.tab.click("#export-cancel")
-    page.status("export: canceled")
+    page.tab.wait_for_selector("#export-missing >> text=export: canceled")
     assert not (session.document.folder / "export" / "clip.zip").exists()
 
 
@@ -259,13 +271,17 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     for choice in ("", "proceed"):
         page.tab.select_option("#clip-status", "accepted")
         answer(choice)
-        if not choice:
-            page.status("10 frames are outdated")
+        page.tab.wait_for_selector("#stage[aria-busy=false]")
+        assert not page.tab.is_visible("#status.error")
+        assert page.tab.input_value("#clip-status") == ("accepted" if choice else "in progress")
     page.until(lambda: session.document.log.status is not None)
     assert session.document.log.status.outdated == [(1, 3), (5, 11)]
     page.key("Shift+E")
-    page.tab.click("#export-start")
-    answer("proceed")
+    for choice in ("", "proceed"):
+        page.tab.click("#export-start:enabled")
+        answer(choice)
+        if not choice:
+            page.tab.wait_for_selector("#export-missing:empty", state="attached")
     page.tab.wait_for_selector("#download:not([hidden])")
     assert '"outdated"' in (session.archive.parent / "export.json").read_text()
 

@@ -79,7 +79,8 @@ export class Tracking {
       if (this.isFollowing && !this.app.toolbox.isDrawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       const lost = job.lost_pixels ? `; it took ${formatCount(job.lost_pixels, 'pixel')} from other objects` : '';
-      showMessage(job.problem || `Tracking ${job.status}: ${formatCount(job.done, 'frame')}${lost}`, Boolean(job.problem));
+      if (job.problem) showMessage(job.problem, true);
+      else showToast(`Tracking ${job.status}: ${formatCount(job.done, 'frame')}${lost}`);
       this.app.review.refresh();
     }
     this.job = isRunning ? job : null;
