@@ -406,7 +406,7 @@ def test_refused_choices_are_not_kept(page, session, monkeypatch):
 
     monkeypatch.setattr(session.document, "set_status", refuse)
     page.tab.evaluate("document.getElementById('clip').hidden = false")
-    page.tab.select_option("#clip-status", "rejected")
+    page.tab.select_option("#clip-status", "corrected")
     page.status("disk: full")
     page.tab.wait_for_function("() => document.getElementById('clip-status').value === 'open'")
 

@@ -47,13 +47,16 @@ export class ClipHeader {
     this.lastSend = Promise.resolve();
     this.note = new TextField(element('clip-note'), (_, text) => this.send(text));
     element('clip-status').append(...makeStatusOptions());
-    element('clip-status').onchange = () => {
-      const field = element('clip-note');
-      this.send(element('clip-status').value === 'rejected' ? field.value.trim() : '');
-      if (element('clip-status').value !== 'rejected' || field.value) return;
+    const [list, field] = elements('clip-status', 'clip-note');
+    list.onchange = () => {
+      if (list.value !== 'rejected' || field.value) {
+        this.send(list.value === 'rejected' ? field.value.trim() : '');
+        return;
+      }
       field.hidden = false;
-      field.focus();
+      field.focus(); // a rejection is stored with its reason, when the field is left
     };
+    field.addEventListener('blur', () => { if (list.value !== this.serverStatus.status && !field.value.trim()) this.send(''); });
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -67,9 +70,10 @@ export class ClipHeader {
   setStatus(status, note) {
     this.serverStatus = { status, note };
     const [list, field] = elements('clip-status', 'clip-note');
-    if (!this.pendingCount) list.value = status;
+    const isTyping = document.activeElement === field;
+    if (!this.pendingCount && !isTyping) list.value = status;
     this.note.show(0, note);
-    if (document.activeElement !== field) field.hidden = list.value !== 'rejected' && !field.value;
+    if (!isTyping) field.hidden = list.value !== 'rejected' && !field.value;
   }
 
   /** Store the chosen status with a note, after the previous one. @param {string} note */
