@@ -60,8 +60,8 @@ function makeTools({ toolbox }) {
 }
 
 /** Show which tool is selected, and the size of its brush. @param {import('./tools.js').Toolbox} toolbox */
-export function showTools({ tool, radius, removeByDefault }) {
-  element('subtract').ariaPressed = String(removeByDefault);
+export function showTools({ tool, radius, subtractByDefault }) {
+  element('subtract').ariaPressed = String(subtractByDefault);
   for (const button of document.querySelectorAll('#tools [data-tool]')) {
     button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
   }

@@ -52,9 +52,9 @@ export function watchPointers(viewer, toolbox) {
     hover.clear();
     placeRing(event); // a finger does not move before it presses
     const point = viewer.clientToFrame(event);
-    const remove = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
-    if (touch && toolbox.tool.actsOnPress) pendingPress = () => toolbox.press(point, remove);
-    else toolbox.press(point, remove);
+    const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
+    if (touch && toolbox.tool.actsOnPress) pendingPress = () => toolbox.press(point, subtract);
+    else toolbox.press(point, subtract);
   });
 
   canvas.addEventListener('pointermove', (event) => {
@@ -168,8 +168,8 @@ class Hover {
 
   /** Whether a click would make a mask; only then is there a preview. */
   get canPreview() {
-    const { tool, isDown, removeByDefault, app, viewer } = this.toolbox;
-    if (tool.name !== 'click' || isDown || removeByDefault || app.tracking.job || !app.playback.isReady) return false;
+    const { tool, isDown, subtractByDefault, app, viewer } = this.toolbox;
+    if (tool.name !== 'click' || isDown || subtractByDefault || app.tracking.job || !app.playback.isReady) return false;
     return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // last, because it may read every pixel
   }
 

@@ -112,7 +112,7 @@ export function createBindings(app) {
   return {
     Draw: [
       ...TOOLS.map(({ name, key }) => ({ keys: [key], text: name, run: () => toolbox.setTool(name) })),
-      { keys: ['U'], text: 'subtract: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving(), buttons: ['subtract'] },
+      { keys: ['U'], text: 'subtract: remove instead of adding, as Shift does', run: () => toolbox.toggleSubtract(), buttons: ['subtract'] },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), buttons: ['smaller', 'larger'] },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), changesFrame: true },
       { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape(), buttons: ['stop'], click: () => tracking.stop() },

@@ -74,7 +74,7 @@ export const TOOLS = [
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
-    help: 'Reassign: click on a part of another object to move it to the selected one.',
+    help: 'Reassign: click a part of another object to give it to the selected one.',
     actsOnPress: true,
     press: async ({ app, viewer }, point) => {
       const [other, target] = [findId(viewer.labels, point), app.selection.id];
@@ -106,7 +106,7 @@ async function releaseBox(toolbox, first, last) {
   const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
   if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.zoom)) {
     await releaseMark(toolbox, first);
-  } else if (toolbox.isRemoving) {
+  } else if (toolbox.isSubtracting) {
     toolbox.dropPoints();
     showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
   } else {
@@ -123,7 +123,7 @@ async function releaseScribble(toolbox, points) {
   const { width, height } = toolbox.viewer.size;
   const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
   if (line.length < 2) await releaseMark(toolbox, points[0]);
-  else if (!toolbox.isRemoving) await suggest(toolbox, { scribble: toPairs(line) });
+  else if (!toolbox.isSubtracting) await suggest(toolbox, { scribble: toPairs(line) });
   else await suggest(toolbox, { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
 }
 
@@ -134,7 +134,7 @@ async function releaseScribble(toolbox, points) {
  */
 async function releaseMark(toolbox, point) {
   const { app, viewer } = toolbox;
-  const positive = !toolbox.isRemoving;
+  const positive = !toolbox.isSubtracting;
   toolbox.points = [];
   if (toolbox.isSecondClick) return;
   const other = positive && findId(viewer.labels, point);
@@ -197,13 +197,13 @@ async function requestMask(toolbox, { frame, target }, prompts, mark) {
 
 /** @param {Toolbox} toolbox */
 function sendStroke(toolbox) {
-  const { radius, tool, isRemoving } = toolbox;
-  return toolbox.send('paint', { radius, erase: Boolean(tool.erases || isRemoving) });
+  const { radius, tool, isSubtracting } = toolbox;
+  return toolbox.send('paint', { radius, erase: Boolean(tool.erases || isSubtracting) });
 }
 
 /** @param {Toolbox} toolbox */
 function sendOutline(toolbox) {
-  return toolbox.send('outline', { erase: toolbox.isRemoving });
+  return toolbox.send('outline', { erase: toolbox.isSubtracting });
 }
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
@@ -214,7 +214,7 @@ function closesOutline({ points: [first, , ...others], viewer }, point) {
 export class Toolbox {
   /**
    * @param {import('./main.js').App} app
-   * @param {() => void} changed called when tool, size or `removeByDefault` changed
+   * @param {() => void} changed called when tool, size or `subtractByDefault` changed
    */
   constructor(app, changed) {
     this.app = app;
@@ -238,15 +238,15 @@ export class Toolbox {
     this.pressTarget = { frame: 0, target: app.selection.target };
     this.isDown = false;
     /** Whether the unfinished or last input removes. */
-    this.isRemoving = false;
+    this.isSubtracting = false;
     /** Whether the last press is the second of a double click. */
     this.isSecondClick = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
-    this.removeByDefault = false;
+    this.subtractByDefault = false;
   }
 
-  toggleRemoving() {
-    this.removeByDefault = !this.removeByDefault;
+  toggleSubtract() {
+    this.subtractByDefault = !this.subtractByDefault;
     this.changed();
   }
 
@@ -318,15 +318,15 @@ export class Toolbox {
     return true;
   }
 
-  /** @param {Point} point @param {boolean} remove whether Shift or the right button is held */
-  press(point, remove) {
+  /** @param {Point} point @param {boolean} subtract whether Shift or the right button is held */
+  press(point, subtract) {
     if (this.tool.name !== 'pan') this.app.playback.keepFrame();
     if (!this.app.playback.isReady) {
       showMessage(`Frame ${this.app.playback.target.frame} is still loading; nothing was drawn.`, true);
       return;
     }
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
-    if (!this.points.length) this.isRemoving = remove !== this.removeByDefault; // the first corner of a polygon decides
+    if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault; // the first corner of a polygon decides
     if (!this.tool.actsOnPress) {
       this.isDown = true;
       this.points = [point];
@@ -385,7 +385,7 @@ export class Toolbox {
 
   sketch() {
     const { drawingTool: tool, points } = this;
-    const erase = tool.erases || (this.isRemoving && tool.usesBrush);
+    const erase = tool.erases || (this.isSubtracting && tool.usesBrush);
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),
       width: tool.usesBrush ? 2 * this.radius : undefined,
