@@ -10,10 +10,23 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
+from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import COLORS
+from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, start_job, truth
+from studio.tests.annotation.clips import (
+    HEIGHT,
+    LENGTH,
+    WIDTH,
+    draw,
+    open_session,
+    png,
+    square,
+    start_job,
+    truth,
+)
 
 
 def test_stroke_is_a_round_brush_along_its_points(session):
@@ -94,6 +107,29 @@ def test_locked_object_survives_reset_delete_and_merge(session):
         with pytest.raises(InputError, match="is locked"):
             action()
     assert [*session.document.snapshot.objects] == [1, 2]
+
+
+def test_reset_frame_covers_no_locked_object(session):
+    document = session.document
+    draw(session, 0, 1, 2)
+    for object_id, width in ((1, 20), (2, 10)):  # the second over half of the first
+        layer_id = document.new_layer_id()
+        document.edit("tracking", Changes(layers={layer_id: Layer([object_id], 1, 9)}))
+        ids = np.zeros((HEIGHT, WIDTH), np.uint16)
+        ids[:10, :width] = object_id
+        score = Score(1.0, 10 * width, 0.0, 0.0)
+        document.add_result(layer_id, Result(5, {object_id: score}), ids)
+        document.finish_layer(layer_id)
+    editing.clear(document, 5, 2)
+    editing.change_object(document, 1, locked=True)
+    before = document.snapshot.labels(5)
+    assert (before == 1).sum() == 200
+    with pytest.raises(InputError, match="would cover a locked object"):
+        editing.remove_keyframe(document, 5)
+    assert (document.snapshot.labels(5) == before).all()
+    editing.change_object(document, 1, locked=False)
+    editing.remove_keyframe(document, 5)
+    assert (document.snapshot.labels(5) == 2).sum() == 100
 
 
 def test_box_that_finds_nothing_changes_nothing(folder):

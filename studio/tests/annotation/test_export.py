@@ -45,6 +45,14 @@ def track_part(session):
     return session.archive.parent
 
 
+def test_export_canceled_while_it_waits_for_tracking(session, monkeypatch):
+    track_part(session)
+    monkeypatch.setattr(session.runner, "wait", lambda seconds: session.cancel_export())
+    with pytest.raises(InputError, match="export: canceled"):
+        session.export(["masks"], outdated="wait")
+    assert not session.archive.is_file()
+
+
 def test_frames_without_result_left_out(session):
     folder = track_part(session)
     names = ["masks", "objects", "coco", "youtube_vis", "yolo", "label_studio", "cvat", "mots", "overlay"]

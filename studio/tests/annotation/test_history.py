@@ -305,7 +305,12 @@ class History(RuleBasedStateMachine):
                 if key[0] != frame or locked.get(key[1], False)
             }
 
+        before = self.model.show(frame)
         self.follow(change, lambda: editing.remove_keyframe(self.document, frame))
+        after = self.model.show(frame)
+        assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
+            "a locked object was covered"
+        )
 
     @precondition(lambda self: self.model.now.locked)
     @rule(data=st.data())

@@ -136,6 +136,23 @@ def test_later_start_uses_masks_given_before(folder):
     session.close()
 
 
+def test_job_that_cannot_start_changes_nothing(folder):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    head = session.document.log.head
+
+    def make_tracker():
+        raise InputError("checkpoint: missing")
+
+    session.runner.make_tracker = make_tracker
+    job = run(session, 0)
+    assert (job.status, job.problem) == ("failed", "checkpoint: missing")
+    assert session.document.log.head == head
+    assert session.document.snapshot.list_outdated() == []
+    session.close()
+
+
 def test_only_unlocked_objects_are_written(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, locked=True)

@@ -5,7 +5,9 @@ The page calls those in `actions.ACTIONS`; their parameters, in pixels of the fr
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -193,7 +195,11 @@ def clear(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def remove_keyframe(document: Document, frame: int) -> None:
-    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
+    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs.
+
+    Raises:
+        InputError: there is none, or a tracked mask would cover a locked object.
+    """
     with document.lock:
         snapshot, layers = document.snapshot, dict[int, Layer | None]()
         drawn = snapshot.keyframe(frame)
@@ -201,6 +207,13 @@ def remove_keyframe(document: Document, frame: int) -> None:
         if drawn == kept:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
+        keyframes, after, covered = {frame: kept or None}, copy.copy(snapshot), False
+        after.state = snapshot.state.apply(Changes(keyframes=keyframes))
+        with suppress(InputError):  # a damaged mask, which a reset removes
+            shown = snapshot.labels(frame)
+            covered = (np.isin(shown, snapshot.locked_ids) & (after.labels(frame) != shown)).any()
+        if covered:
+            raise InputError("reset frame: a tracked mask would cover a locked object; unlock it first")
         for object_id in drawn.keys() - kept:
             others = [index for index in snapshot.keyframes if snapshot.keyframe(index).get(object_id)]
             before = [index for index in others if index < frame]
@@ -208,7 +221,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
             if drawn[object_id] and nearest:
                 layer = plan_correction(snapshot, nearest[0], object_id, removed=frame)
                 layers |= {} if layer is None else {document.new_layer_id() + len(layers): layer}
-        document.edit("reset frame", Changes(keyframes={frame: kept or None}, layers=layers), frame)
+        document.edit("reset frame", Changes(keyframes=keyframes, layers=layers), frame)
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:

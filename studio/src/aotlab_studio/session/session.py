@@ -289,6 +289,7 @@ class Session:
         for index in (first, frames.count - 1 if last is None else last):
             require_frame(index, frames.count)
         first, last = max(first, clip[0]), clip[1] if last is None else min(last, clip[1])
+        self._export_canceled.clear()
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
@@ -296,7 +297,6 @@ class Session:
             snapshot, record = freeze_export(self.document, first, last)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
-        self._export_canceled.clear()
         folder = self.archive.parent
         try:
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:

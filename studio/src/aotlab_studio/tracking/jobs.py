@@ -110,6 +110,9 @@ class TrackingJob:
         except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
+        if status == "failed" and not self.layer.starts_by_itself:  # a correction is tried again
+            with suppress(Exception):  # the job's own error is the one to report
+                self._finish()
         self.status = status
         try:
             with suppress(InputError):  # a masks file that cannot be read
@@ -143,7 +146,7 @@ class TrackingJob:
                 self._set_status("running")
 
     def _finish(self) -> None:
-        """Mark the layer as complete; if it was requested, is empty and the last step, undo it."""
+        """Mark the layer as complete; undo the last step if it is a request that has tracked nothing."""
         document = self._document
         with document.lock:
             last_step = document.log.layer_entries[self.layer_id] == document.log.head
