@@ -57,18 +57,20 @@ class Prompt:
     def __post_init__(self) -> None:
         points, scribble = (
             _to_vectors(
-                values, 2, f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {values}"
+                values,
+                2,
+                f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {values!s:.60}",
             ).reshape(-1, 2)
             for values in (self.points, self.scribble)
         )
         labels = np.ones(len(points), int) if self.labels is None else _as_array(self.labels)
         require(
             labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()),
-            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels}",
+            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
         )
         box = None
         if self.box is not None:
-            message = f"box {self.box}: expected left, top, width and height in pixels, at least 2 each"
+            message = f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each"
             box = _to_vectors(self.box, 4, message)
             require(box.shape == (4,) and min(box[2:]) >= 2, message)
         mask = None if self.mask is None else _as_array(self.mask)

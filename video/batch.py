@@ -122,6 +122,10 @@ class JobList:
                 raise InputError(f"{job.name}: {error}") from error
         claim_folder(self._output, self._jobs, self.inputs, force=self._rerun.force)
         log.info("%s to track%s, into %s", format_count(len(jobs), "video"), part, self._output)
+        for job in jobs:  # known before hours of tracking other videos
+            for path in job.list_missing_files() if job.list_line else ():
+                problem = f"{path}: no such file or folder; paths are relative to the list"
+                log.warning("%s: %s", job.list_line, problem)
 
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""
@@ -298,12 +302,10 @@ def _remove_run(output: Path) -> None:
     for name in {*names} - corrected:
         record = read_job_record(output / name)
         remove_results(output / name)
-        foreign = (
-            [] if record is None else [file for file in record.outputs if is_filled(output / name / file)]
-        )
-        if (
-            record is not None and foreign
-        ):  # folders of outputs with files of others, which the next run may use
+        outputs = () if record is None else record.outputs
+        foreign = [file for file in outputs if is_filled(output / name / file)]
+        # folders of outputs with files of others, which the next run may use
+        if record is not None and foreign:
             record = replace(record, input_digest="", error=UNFINISHED, written=[], outputs=foreign)
             write_job_record(output / name, record)
         with suppress(OSError):

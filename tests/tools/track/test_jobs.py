@@ -234,6 +234,13 @@ def test_errors_of_a_clip_name_its_line(clips, capsys, more):
     assert f"error: b ({place}, line 3): start 9: not a frame to track" in capsys.readouterr().err
 
 
+def test_missing_files_are_warned_of_at_the_start(clips, tracker, caplog):
+    assert run(write_jobs(clips, "video,masks", "gone.mp4,gone.png", "a,a.png")) == 1
+    warnings = caplog.text.partition("a: 3 frames")[0].replace(f"{clips}/", "")
+    for name in ("gone.mp4", "gone.png"):
+        assert f"line 2: {name}: no such file or folder; paths are relative to the list" in warnings
+
+
 def test_dry_run_names_all_missing_files(clips, capsys):
     assert run(write_jobs(clips, "video,masks", "gone.mp4,gone.png;5=late.png"), "--dry-run") == 1
     (error,) = capsys.readouterr().err.replace(f"{clips}/", "").splitlines()

@@ -289,16 +289,16 @@ class Session:
         for index in (first, frames.count - 1 if last is None else last):
             require_frame(index, frames.count)
         first, last = max(first, clip[0]), clip[1] if last is None else min(last, clip[1])
-        self._export_canceled.clear()
-        if outdated == "wait":
-            self.runner.wait(MAX_WAIT)
-        with self.document.lock:
-            self.check_outdated("export", outdated, first, last)
-            snapshot, record = freeze_export(self.document, first, last)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         folder = self.archive.parent
         try:
+            self._export_canceled.clear()
+            if outdated == "wait":
+                self.runner.wait(MAX_WAIT)
+            with self.document.lock:
+                self.check_outdated("export", outdated, first, last)
+                snapshot, record = freeze_export(self.document, first, last)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
                 written = Path(made)
                 export_masks(
