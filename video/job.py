@@ -176,28 +176,11 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
             f"{video_name}: no object to track; give a box, points or masks (in a folder of videos: {names} next to it)"
         )
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
-    subject = job.title if job.list_line else source.name
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
     if isinstance(job.segmenter, str):  # also if no prompt needs it
         find_segmenter(job.segmenter)
-    numbered = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
-    if numbered and not job.is_stored:
-        raise InputError(f"{video_name}: prompts need a video file or a folder; give a mask for a stream")
-    prompts = {
-        frames.index(
-            number, f"box or point of frame {number}{suggest_object(number if 1 in by_object else None)}"
-        ): {
-            object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
-            for object_id, prompt in by_object.items()
-        }
-        for number, by_object in numbered.items()
-    }
-    for index in prompts:
-        if index in masks:
-            raise InputError(
-                f"prompt of frame {frames.number(index)}: the frame has a mask; draw its objects there, or leave it out"
-            )
+    prompts = _index_prompts(job, source, frames, masks)
     ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
     }
@@ -208,17 +191,48 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         )
     first = min((*masks, *prompts))
     if first > frames.first and not options.both_directions:
-        start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
-        unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
-        unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
-        hint = suggest_object(number) if number in unnamed else ""
-        span = f"frames {start} to {last} come" if start < last else f"frame {start} comes"
-        log.warning(
-            "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d%s",
-            subject, span, number, hint,
-        )  # fmt: skip
+        _warn_of_empty_masks(job, source, frames, first)
     class_names = {**masks.annotations.class_names, **job.classes}
     return CheckedJob(job, options, source, frames, masks, prompts, class_names)
+
+
+def _index_prompts(
+    job: Job, source: FrameSource, frames: FrameSelection, masks: VideoMasks
+) -> dict[int, dict[int, Prompt]]:
+    """Return the prompts by frame index and object id, cropped to the frame; none is on a frame with a mask."""
+    numbered = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
+    if numbered and not job.is_stored:
+        name = strip_credentials(job.video)
+        raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
+    subject = job.title if job.list_line else source.name
+    prompts = {}
+    for number, by_object in numbered.items():
+        hint = suggest_object(number if 1 in by_object else None)
+        index = frames.index(number, f"box or point of frame {number}{hint}")
+        prompts[index] = {
+            object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
+            for object_id, prompt in by_object.items()
+        }
+    for index in prompts:
+        if index in masks:
+            raise InputError(
+                f"prompt of frame {frames.number(index)}: the frame has a mask; draw its objects there, or leave it out"
+            )
+    return prompts
+
+
+def _warn_of_empty_masks(job: Job, source: FrameSource, frames: FrameSelection, first: int) -> None:
+    """Warn that the frames before the first mask or prompt, at index ``first``, get empty masks."""
+    start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
+    unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
+    unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
+    log.warning(
+        "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d%s",
+        job.title if job.list_line else source.name,
+        f"frames {start} to {last} come" if start < last else f"frame {start} comes",
+        number,
+        suggest_object(number) if number in unnamed else "",
+    )
 
 
 def list_items(values: Any) -> list[Any]:
