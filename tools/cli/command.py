@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -174,6 +175,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
     logging.getLogger("aotlab").setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's, of large but allowed images
     # OpenMP, malloc and MPS read these once, before the command imports PyTorch
     keep_freed_memory()
     limit_spin_waiting()

@@ -4,9 +4,12 @@ import logging
 import os
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies
+from PIL import Image
 
+from aotlab.media.images import read_image
 from aotlab.tools.cli.command import MAX_MESSAGE, clean_message, command
 from aotlab.tools.cli.options import config_option, video_argument
 from aotlab.tools.cli.types import Integer, Pixels, PositiveFloat, PositiveInt, flag, list_option, option
@@ -286,3 +289,15 @@ def test_missing_studio_is_named(name, refuse, monkeypatch):
     monkeypatch.setattr("aotlab.tools.main.list_plugins", lambda group: {})
     expected = f"error: aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout"
     assert refuse(main, name, "video.mp4") == expected
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_large_image_is_read_without_a_warning_of_pillow(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((10, 10), np.uint8)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 99)
+
+    @command("aotlab read", "Read an image.")
+    def read():
+        assert read_image(tmp_path / "large.png").shape == (10, 10, 3)
+
+    assert read([]) == 0
