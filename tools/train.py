@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import Command, command, group
+from aotlab.tools.cli.command import command, group
 from aotlab.tools.cli.options import (
     config_option,
     device,
@@ -28,6 +28,9 @@ from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
+
+RECIPE = "configs/recipes/mini.yaml"
+"""settings without ``--config``"""
 
 
 def run(config: Config, *, device: str, restart: bool, dry_run: bool) -> int:
@@ -60,48 +63,35 @@ def run(config: Config, *, device: str, restart: bool, dry_run: bool) -> int:
         return 1 if result.unreadable else 0
 
 
-def train_command(program: str, recipe: str) -> Command:
-    """Return the command that trains by a recipe.
+@command("aotlab train", "Train a model through the phases of a recipe.")
+@settings
+@flag(
+    "--dry-run",
+    "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file",
+)
+@restart
+@group("device and precision", device, precision_option("train.precision"))
+@group("model", config_option(unset=RECIPE), print_config)
+def main(
+    overrides: tuple[str, ...],
+    *,
+    dry_run: bool,
+    restart: bool,
+    device: str,
+    config: str | None,
+    print_config: bool,
+) -> int:
+    """Train; return the exit code."""
+    for text in overrides:
+        if text.endswith((".yaml", ".yml")) and "=" not in text:
+            raise UsageError(f"{text}: did you mean --config {text}?")
+    from aotlab.configs.load import load_config
 
-    Args:
-        program: how it is started, such as ``aotlab train``.
-        recipe: settings without ``--config``.
-    """
-
-    @command(program, "Train a model through the phases of a recipe.")
-    @settings
-    @flag(
-        "--dry-run",
-        "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file",
-    )
-    @restart
-    @group("device and precision", device, precision_option("train.precision"))
-    @group("model", config_option(unset=recipe), print_config)
-    def main(
-        overrides: tuple[str, ...],
-        *,
-        dry_run: bool,
-        restart: bool,
-        device: str,
-        config: str | None,
-        print_config: bool,
-    ) -> int:
-        """Train; return the exit code."""
-        for text in overrides:
-            if text.endswith((".yaml", ".yml")) and "=" not in text:
-                raise UsageError(f"{text}: did you mean --config {text}?")
-        from aotlab.configs.load import load_config
-
-        loaded = load_config(config or recipe, overrides)
-        if print_config:
-            print_settings(loaded)
-            return 0
-        return run(loaded, device=device, restart=restart, dry_run=dry_run)
-
-    return main
-
-
-main = train_command("aotlab train", "configs/recipes/mini.yaml")
+    loaded = load_config(config or RECIPE, overrides)
+    if print_config:
+        print_settings(loaded)
+        return 0
+    return run(loaded, device=device, restart=restart, dry_run=dry_run)
 
 
 if __name__ == "__main__":
