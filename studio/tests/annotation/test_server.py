@@ -674,7 +674,7 @@ def test_upload_takes_no_pixels_of_a_hidden_object(session):
 
 
 def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, monkeypatch):
-    page = (Path(__file__).resolve().parents[3] / "docs" / "annotate.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "http.md").read_text()
     (program,) = re.findall(r"```python\n(import json.*?)```", page, re.DOTALL)
     (tmp_path / "first.png").write_bytes(png(np.where(truth(0) == 1, 1, 0)))
     monkeypatch.chdir(tmp_path)
