@@ -206,7 +206,7 @@ def test_one_video_is_refused_by_several_ranks(
 
 
 DRY_REFUSED = [
-    (["--force", "--config", "swinb_aotl"], "does not fit swinb_aotl"),
+    (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
     (["--write", "masks"], "(masks; changed: video, mask, end); choose another folder, or replace results with"),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
