@@ -21,10 +21,8 @@ set_up "[test]"
 marks=(-m "not slow")
 if [ "${1:-}" = "--all" ]; then
     marks=(-m "not all_presets")
+    marks+=(-o "testpaths=tests studio/tests runtime/tests research/tests demo/tests integrations")
     shift
-    if [ $# -eq 0 ]; then
-        marks+=(tests studio/tests runtime/tests research/tests demo/tests integrations)
-    fi
 fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NOBODY = 65534
 
-# Properties draw the same examples every time, however busy the machine is, and fewer in the quick tests.
+# Properties draw the same examples every time, however busy the machine is, and fewer in a run without slow tests.
 for name, examples in (("quick", 30), ("thorough", 150)):
     settings.register_profile(
         name,
@@ -29,6 +29,7 @@ for name, examples in (("quick", 30), ("thorough", 150)):
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
+settings.load_profile("quick")
 
 # A suite started in the background of a shell inherits ignored signals, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -36,11 +37,9 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def pytest_configure(config):
-    settings.load_profile("quick" if config.option.markexpr == "not slow" else "thorough")
-
-
-def pytest_collection_finish():
+def pytest_collection_finish(session):
+    if any(item.get_closest_marker("slow") for item in session.items):
+        settings.load_profile("thorough")
     gc.freeze()  # what imports have left is not looked through again
     gc.set_threshold(50_000, 20, 50)
 

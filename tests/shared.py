@@ -22,6 +22,14 @@ from tests.golden import filler
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SHARED_GOLDEN = SHARED / "golden"
 SHIPPED_GOLDEN = Path(__file__).parent / "golden" / "data"
+SHIPPED_NAMES = {
+    *(f"keys/{name}.json" for name in ("aott", "aott.optim", "deaott", "deaott.optim")),
+    *(f"memory/policy_cases{name}" for name in (".json", ".npz", "_rmem.json", "_rmem.npz")),
+    *(f"metrics/{name}.json" for name in ("benchmarks", "real", "sequences")),
+    *(f"metrics/{name}.npz" for name in ("benchmarks", "pairs", "real_per_frame", "sequences", "statistics")),
+    *(f"models/{name}.npz" for name in ("aott", "data", "deaott", "eval_aott_davis2017", "loss", "train_aott")),
+    "models/schedule.json", "models/sizes.json",
+}  # fmt: skip
 
 METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
 
@@ -43,15 +51,14 @@ def one_of_each_method(presets: Iterable[str]) -> list[Any]:
 
 def has_golden(name: str) -> bool:
     """Whether a reference file, such as ``keys/aott.json``, is here."""
-    return any((folder / name).is_file() for folder in (SHIPPED_GOLDEN, SHARED_GOLDEN))
+    return name in SHIPPED_NAMES or (SHARED_GOLDEN / name).is_file()
 
 
 def golden_file(name: str) -> Path:
-    """A reference file: the one that ships with the tests, or the one beside the project; skips the test without."""
-    for folder in (SHIPPED_GOLDEN, SHARED_GOLDEN):
-        if (folder / name).is_file():
-            return folder / name
-    pytest.skip(f"the reference output {name} does not ship with the tests, and ../shared/golden is not here")
+    """A reference file: the one that ships with the tests, or the one beside the project; skips if that is missing."""
+    if not has_golden(name):
+        pytest.skip(f"the reference output {name} is not shipped, and ../shared/golden lacks it")
+    return (SHIPPED_GOLDEN if name in SHIPPED_NAMES else SHARED_GOLDEN) / name
 
 
 def golden_arrays(name: str) -> dict[str, np.ndarray]:

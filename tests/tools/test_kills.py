@@ -64,18 +64,11 @@ def clips(tmp_path):
     return tmp_path / "clips"
 
 
-WRITE = ["--write", "masks,overlay,objects,coco"]
-
-
-def test_killed_video_is_the_same(tmp_path, clips):
-    calm, killed = run_killed("track", tmp_path, clips / "a", "--mask", clips / "a.png", *WRITE)
-    assert len(calm) >= 18
-    assert killed == calm
-
-
-def test_killed_list_is_the_same(tmp_path, clips):
-    calm, killed = run_killed("track", tmp_path, "--jobs", clips, *WRITE)
-    assert len(calm) >= 55
+@pytest.mark.parametrize(("line", "count"), [("clips/a --mask clips/a.png", 18), ("--jobs clips", 55)])
+def test_killed_video_or_list_is_the_same(tmp_path, clips, line, count):
+    words = line.replace("clips", str(clips)).split()
+    calm, killed = run_killed("track", tmp_path, *words, "--write", "masks,overlay,objects,coco")
+    assert len(calm) >= count
     assert killed == calm
 
 

@@ -58,6 +58,7 @@ def try_plan(plan, *arguments, **options):
     (DONE, LIST, True, "reuse"),
     (DONE, RESTART, True, "track"),
     (DONE, ONCE, False, "refuse"),  # a stream gives other frames each time
+    (DONE, FORCE, True, "reuse"),
     (DONE, FORCE, False, "track"),
     (DONE, LIST, False, "reuse"),  # a list tracks a stream once
     (replace(DONE, files=(MASK,)), ONCE, True, "track"),

@@ -58,12 +58,6 @@ def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
     assert "clip05, clip15" in caplog.text
 
 
-def test_same_videos_are_held_back_in_every_phase(folder):
-    data = open_sources(root := folder(10), *[[SourceConfig(root.name)]] * 2)
-    assert [video.name for video in data.validation] == ["clip05"]
-    assert all("clip05" not in names and len(names) == 9 for names in trained_on(data))
-
-
 @pytest.mark.parametrize("kind", ["video", "static", "link"])
 def test_no_phase_trains_on_validation_videos(folder, kind):
     root = folder(20)

@@ -11,6 +11,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.benchmark.ensemble import Branch, Ensemble, build_branches
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
+from tests.drawn_clips import draw_box
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
 SCALES = (1.0, 1.5)
@@ -61,29 +62,28 @@ def test_ensemble_averages_views_with_separate_memory(model):
 @pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
 def test_branches_store_their_own_or_the_fused_masks(model, fused):
     """Against trackers that predict and commit each view by themselves, also when an object comes late."""
-    late = np.zeros((HEIGHT, WIDTH), np.int64)
-    late[:10, 5:20] = 3
+    late = draw_box((HEIGHT, WIDTH), (0, 10), (5, 20), 3, np.int64)
     masks, together = {0: stripes([1, 2]), 3: late}, ensemble(model, fused=fused)
     views = [(make_tracker(model, scale), flip) for scale, flip in VIEWS]
     for index, frame in enumerate(clip(6)):
         mask = masks.get(index)
         given = [None if mask is None else flip_array(mask, flip) for _, flip in views]
-        predicted = [
-            tracker.predict(flip_array(frame, flip), own, (HEIGHT, WIDTH))
-            for (tracker, flip), own in zip(views, given, strict=True)
+        predictions = [
+            tracker.predict(flip_array(frame, flip), view_mask, (HEIGHT, WIDTH))
+            for (tracker, flip), view_mask in zip(views, given, strict=True)
         ]
-        mean = torch.stack([
-            flip_maps(frame.logits.softmax(0), flip) for frame, (_, flip) in zip(predicted, views, strict=True)
-        ]).mean(0)  # fmt: skip
-        common = mean.max(0).indices
-        for (tracker, flip), frame_of_view, own in zip(views, predicted, given, strict=True):
-            indices = flip_maps(common, flip) if fused else frame_of_view.indices
-            tracker.commit(frame_of_view._replace(indices=indices), own)
-        expected = np.array([0, *range(1, len(mean))])[common.numpy()]
+        probabilities = [
+            flip_maps(prediction.logits.softmax(0), flip)
+            for prediction, (_, flip) in zip(predictions, views, strict=True)
+        ]
+        mean = torch.stack(probabilities).mean(0)
+        labels = mean.max(0).indices  # ids are 1, 2, 3, as the channels
+        for (tracker, flip), prediction, view_mask in zip(views, predictions, given, strict=True):
+            indices = flip_maps(labels, flip) if fused else prediction.indices
+            tracker.commit(prediction._replace(indices=indices), view_mask)
         step = together.step(frame, mask)
-        np.testing.assert_array_equal(
-            step.labels, expected if mask is None else np.where(mask, mask, expected)
-        )
+        expected = labels.numpy() if mask is None else np.where(mask, mask, labels)
+        np.testing.assert_array_equal(step.labels, expected)
     assert step.ids == (1, 2, 3)
 
 
@@ -106,6 +106,7 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
     steps = run(together, frames, {0: mask})
     parts = [run(Tracker(*one), frames, {0: mask})[-1].probabilities for one in (model, few)]
     expected = 0.75 * parts[0] + 0.25 * parts[1]
+    # the ensemble stores logarithms of the mean
     torch.testing.assert_close(steps[-1].probabilities, expected, atol=1e-6, rtol=0)
 
 

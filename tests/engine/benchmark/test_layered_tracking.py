@@ -13,6 +13,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from tests import miniatures
+from tests.drawn_clips import draw_box
 from tests.engine.benchmark.painting import PaintingTracker
 
 SIZE = (24, 32)
@@ -20,9 +21,7 @@ FRAME = np.zeros((*SIZE, 3), np.uint8)
 
 
 def box(top, left, bottom, right):
-    mask = np.zeros(SIZE, dtype=bool)
-    mask[top:bottom, left:right] = True
-    return mask
+    return draw_box(SIZE, (top, bottom), (left, right), dtype=bool)
 
 
 def test_overlapping_objects_keep_all_pixels():
@@ -82,18 +81,35 @@ def test_fresh_ensemble_is_independent(models):
         assert all(np.array_equal(labels[place], own) for labels, own in zip(mixed, alone, strict=True))
 
 
-def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
+@pytest.fixture
+def sav(tmp_path):
+    """The videos of a drawn SA-V and a function that evaluates them."""
     miniatures.make_sav(tmp_path / "SA-V")
-    videos, out = open_dataset("sav", tmp_path / "SA-V"), tmp_path / "out"
+    videos = open_dataset("sav", tmp_path / "SA-V")
     options = EvaluationOptions(progress=False, origin={"models": []}, stop=threading.Event())
-    report = evaluate(PaintingTracker(), videos, out, options)
-    assert report.finished == ["sav_000001", "sav_000002"]
+    return videos, lambda folder="out": evaluate(PaintingTracker(), videos, tmp_path / folder, options)
+
+
+def test_separate_objects_get_a_folder_each(sav, tmp_path):
+    videos, run = sav
+    assert run().finished == ["sav_000001", "sav_000002"]
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     for stem in videos[0].results:
-        assert np.array_equal(read_mask(out / "sav_000001" / "000" / f"{stem}.png"), whole)
-    assert not read_mask(out / "sav_000002" / "001" / "00004.png").any()  # not yet there
-    assert evaluate(PaintingTracker(), videos, out, options).resumed == ["sav_000001", "sav_000002"]
-    (out / "sav_000001" / "001" / "00008.png").unlink()
-    assert evaluate(PaintingTracker(), videos, out, options).resumed == ["sav_000002"]
+        assert np.array_equal(read_mask(tmp_path / "out" / "sav_000001" / "000" / f"{stem}.png"), whole)
+    late = read_mask(tmp_path / "out" / "sav_000002" / "001" / "00004.png")
+    assert not late.any()  # the object appears after this frame
+
+
+def test_video_without_all_separate_masks_is_tracked_again(sav, tmp_path):
+    _, run = sav
+    run()
+    assert run().resumed == ["sav_000001", "sav_000002"]
+    (tmp_path / "out" / "sav_000001" / "001" / "00008.png").unlink()
+    assert run().resumed == ["sav_000002"]
+    assert (tmp_path / "out" / "sav_000001" / "001" / "00008.png").is_file()
+
+
+def test_separate_masks_of_the_data_set_are_never_overwritten(sav):
+    _, run = sav
     with pytest.raises(InputError, match="part of the data set"):
-        evaluate(PaintingTracker(), videos, tmp_path / "SA-V" / "sav_val" / "Annotations_6fps", options)
+        run("SA-V/sav_val/Annotations_6fps")

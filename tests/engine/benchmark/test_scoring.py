@@ -16,6 +16,7 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.object_masks import ListedObject
+from aotlab.utils.processes import worker_pool
 from tests import miniatures
 from tests.mutations import change_json
 
@@ -29,7 +30,10 @@ def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkey
     alone = score_videos(davis, tmp_path / "results")
     monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
     monkeypatch.setattr(scoring, "CHUNK_FRAMES", 2)  # a sequence of three frames becomes two parts
+    started = []
+    monkeypatch.setattr(scoring, "worker_pool", lambda *args: started.append(args[0]) or worker_pool(*args))
     shared = score_videos(davis, tmp_path / "results", workers=2)
+    assert started == [2]
     assert list(alone.scores) == list(shared.scores)
     for name, scores in alone.scores.items():
         # to the last bit
@@ -109,10 +113,13 @@ def test_given_masks_are_not_ground_truth(davis):
     assert not has_annotations(
         Video("bear", bear.frames, reference_masks=given, annotations=bear.annotations)
     )
-    assert find_rules([]) is find_rules(davis)
-    least = find_rules(davis).min_frames
+    least = RULES["davis"].min_frames
     shorter = [replace(bear, annotations=bear.annotations[:count]) for count in (least - 1, least)]
     assert [has_annotations(video) for video in shorter] == [False, True]
+
+
+def test_rules_without_videos_are_those_of_davis(davis):
+    assert find_rules([]) is find_rules(davis) is RULES["davis"]
 
 
 def test_separate_objects_are_ground_truth_if_long_enough(tmp_path):

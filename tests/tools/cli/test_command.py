@@ -175,9 +175,9 @@ def test_bytes_are_shown_in_three_digits(count, text):
     assert format_bytes(count) == text
 
 
-@given(strategies.text(max_size=3 * MAX_MESSAGE))
-def test_messages_are_printable_and_bounded(text):
-    shown = clean_message(text)
+@given(strategies.text(max_size=60), strategies.integers(1, MAX_MESSAGE // 20))
+def test_messages_are_printable_and_bounded(text, times):
+    shown = clean_message(text * times)
     assert shown.isprintable()
     assert len(shown) <= MAX_MESSAGE + len(" ... ")
 

@@ -350,18 +350,6 @@ def test_results_of_other_settings_need_force(clips, out, read_error_line, more)
     assert (out / "a" / "notes.txt").read_text() == "mine"
 
 
-def test_list_with_fewer_or_more_outputs(clips, out, tracker, capsys):
-    assert run(clips) == run(clips, write="masks") == 0
-    assert tracker.steps == 9
-    assert run(clips, write="masks,coco,objects") == 2
-    assert (
-        "already contains results of a run with different settings or outputs; choose"
-        in capsys.readouterr().err
-    )
-    assert run(clips) == 0
-    assert tracker.steps == 9
-
-
 def test_outputs_of_a_job_added_with_fewer_are_completed(clips, out, tracker, capsys):
     (clips / "c.png").rename(clips / "later.png")
     assert run(clips) == 1
