@@ -81,18 +81,18 @@ def read_export(path: Path) -> ExportRecord:
     return read_json(path, ExportRecord, ExportRecord())
 
 
-def replace_written(source: Path, folder: Path, written: Collection[str]) -> None:
-    """Move all files and folders of ``source`` into another folder, in place of what was written there before.
+def replace_outputs(source: Path, folder: Path, old_files: Collection[str]) -> None:
+    """Move all files and folders of ``source`` into another folder, in place of older outputs.
 
     Args:
-        written: files, relative to ``folder``, that this program has written; others are kept.
+        old_files: files, relative to ``folder``, that this program has written; others are kept.
 
     Raises:
         InputError: another file is where something is replaced, or as `move_entries`.
     """
     present, new_roots = set(list_files(folder)), {*os.listdir(source)}
-    old_roots = {PurePosixPath(each).parts[0] for each in present.intersection(written)}
-    for each in sorted(present.difference(written)):
+    old_roots = {PurePosixPath(each).parts[0] for each in present.intersection(old_files)}
+    for each in sorted(present.difference(old_files)):
         if PurePosixPath(each).parts[0] in old_roots | new_roots:
             raise InputError(f"{folder / each}: not written by an export; move it away")
     move_entries(source, folder, removed=old_roots)

@@ -234,7 +234,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     found = batch.enter("a", "Ann", page=True)
-    draw(found.session.act_as(Actor("Ann")), 0, 1)
+    draw(found.session.with_actor(Actor("Ann")), 0, 1)
     batch.leave("a", found, page=True)
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
     assert (clip.status, clip.sentences) == ("in progress", [])
@@ -266,7 +266,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     ]
     for name in ("one", "two"):
         found = batch.enter(name, "Ann", page=True)
-        session = found.session.act_as(Actor("Ann"))
+        session = found.session.with_actor(Actor("Ann"))
         draw(session, 3, 1)
         editing.change_object(session.document, 1, class_name=f"class {name}")
         batch.leave(name, found, page=True)
@@ -412,6 +412,15 @@ def test_removed_row_is_not_exported(results, batch):
     assert batch.export_all([]).names == ["b"]
 
 
+def test_export_problem_names_no_folder_of_the_server(results, batch):
+    set_status(batch, "a", "Ann", "accepted")
+    (results / "a" / "coco.json").unlink(missing_ok=True)
+    (results / "a" / "coco.json").mkdir()
+    (results / "a" / "coco.json" / "own.txt").touch()
+    (problem,) = batch.export_all(["coco"]).problems
+    assert problem == "a: a/coco.json/own.txt: not written by an export; move it away"
+
+
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     batch.leave("a", batch.enter("a", "Ann", page=True), page=True)
 
@@ -441,13 +450,13 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     enter = batch.enter
     for name in ("one", "two"):
         found = enter(name, "Ann", page=True)
-        draw(found.session.act_as(Actor("Ann")), 3, 1)
+        draw(found.session.with_actor(Actor("Ann")), 3, 1)
         batch.leave(name, found, page=True)
 
     def enter_late(name, person, *, page):
         found = enter(name, person, page=page)
         if name == "one" and failure == "undone":
-            found.session.act_as(Actor("Ann")).undo()
+            found.session.with_actor(Actor("Ann")).undo()
         elif name == "one":
             monkeypatch.setattr(found.session.runner, "start", lambda *_: 1 / 0)
         return found
@@ -491,7 +500,7 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
 )
 def test_edit_while_a_status_waits_refuses_it(batch, served, edit):
     session = batch.enter("a", "Ann", page=False).session
-    session.runner.wait = lambda seconds: edit(session.act_as(Actor("Bob")))
+    session.runner.wait = lambda seconds: edit(session.with_actor(Actor("Bob")))
     (digest,) = [clip.digest for clip in batch.list_clips() if clip.name == "a"]
     answer = served.get(
         "/clips/a", method="POST", cookie=False, Cookie=f"{served.cookie}; aotlab_person=Ann",
@@ -859,4 +868,20 @@ def test_list_keeps_a_note_that_is_typed(context, served, batch):
     tab.wait_for_selector("#clips .accepted")
     assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Note on c"
     wait_until(lambda: {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark")
+    tab.close()
+
+
+@needs_browser
+def test_list_stores_a_rejection_once_with_its_reason(context, served, batch):
+    tab = open_list(context, served)
+    tab.select_option("[aria-label='Status of c']", "rejected")
+    tab.keyboard.type("dark")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#clips .rejected")
+    with batch.use("c", "Ann") as session:
+        assert [version.title for version in session.document.list_versions()] == ["rejected: dark"]
+    tab.select_option("[aria-label='Status of a']", "rejected")
+    with tab.expect_response("**/clips/a"):
+        tab.focus("#filter")  # without a reason
+    assert statuses(batch)["a"] == "rejected"
     tab.close()

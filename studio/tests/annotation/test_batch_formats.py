@@ -53,7 +53,7 @@ def corrected(request, tmp_path):
     batch = Batch(folder, open_clip)
     batch.enter("a", "Ann", page=False)
     batch.close()  # what the input states is stored
-    session = batch.enter("a", "Ann", page=False).session.act_as(Actor("Ann"))
+    session = batch.enter("a", "Ann", page=False).session.with_actor(Actor("Ann"))
     editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
     session.export(["cvat", "cvat_polygons", "coco"], outdated="proceed")
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]

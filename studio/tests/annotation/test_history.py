@@ -24,7 +24,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import list_stored_ids, plan_request
+from aotlab_studio.document.planning import include_merged_ids, plan_request
 from aotlab_studio.document.scores import Score
 
 COUNT, SIZE = 7, (2, 3)
@@ -393,7 +393,7 @@ class History(RuleBasedStateMachine):
             own = [raw for raw in covered if then.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(
-                list_stored_ids(then, {raw for raw in covered if then.resolve(raw) == raw})
+                include_merged_ids(then, {raw for raw in covered if then.resolve(raw) == raw})
             ) - {*own}
             self.store(key, frame, own, ids, absent, provisional=provisional)
 

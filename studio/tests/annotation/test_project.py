@@ -427,7 +427,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     before = [first.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(first, stroke)
-    wait_until(lambda: first.job.layer.starts_by_itself and not first.job.alive)
+    wait_until(lambda: first.job.layer.is_automatic and not first.job.alive)
     assert first.job.done
     first.close()
     session = open_session(folder)
@@ -440,7 +440,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     with pytest.raises(InputError, match="no object to keep"):
         session.document.save_version()
     draw(session, 0, 1, 2)
-    session.document.act_as(Actor("Ann")).save_version("both")
+    session.document.with_actor(Actor("Ann")).save_version("both")
     editing.delete_object(session.document, 2)
     editing.clear(session.document, 4, 1)
     session.document.restore_version(1)
@@ -604,7 +604,7 @@ def test_mask_of_a_refused_edit_is_not_stored(session):
     session.document.shared = True
     with pytest.raises(InputError, match="type your name first"):
         draw(session, 3, 1)
-    editing.set_note(session.document.act_as(Actor("Ann")), 3, "look")
+    editing.set_note(session.document.with_actor(Actor("Ann")), 3, "look")
     assert session.document.database.query("SELECT count(*) FROM masks") == [(1,)]
 
 

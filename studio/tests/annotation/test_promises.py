@@ -150,7 +150,7 @@ def test_acceptance_belongs_to_the_masks(session, short_pause):
     start_job(session, 0).wait()
     run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Ann"))
     assert (session.describe().status, session.document.status.author) == ("accepted", "Ann")
-    editing.set_note(session.document.act_as(Actor("Dan")), 1, "later")
+    editing.set_note(session.document.with_actor(Actor("Dan")), 1, "later")
     assert session.document.status.author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
     start_job(session, 0).wait()

@@ -714,3 +714,10 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
         refused = again.get("/edits", "POST", Origin=again.address, content=content)
         assert (refused.status_code, "type your name first" in refused.text) == (422, True)
         again.close()
+
+
+@pytest.mark.parametrize("action", ["timeline", "list_versions", "toggle_checked"])
+def test_closing_page_sends_edits_only(served, action):
+    content = json.dumps([{"id": 2**40, "do": action}]).encode()
+    answer = served.get("/edits", "POST", Origin=served.address, content=content)
+    assert (answer.status_code, answer.text[:16]) == (422, "edits: expected ")

@@ -519,7 +519,7 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     run(session, 0)
     tracker.pause = 0.2
     run_action(session, stroke(2, 30, 20))
-    wait_until(lambda: session.job.layer.starts_by_itself and session.job.done)
+    wait_until(lambda: session.job.layer.is_automatic and session.job.done)
     first = session.job
     run_action(session, stroke(2, 33, 20))
     assert len(session.document.snapshot.pending) == 1
@@ -529,7 +529,7 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     tracker.pause = 0
     job = run(session, 2)
     assert job.status == "done"
-    assert not job.layer.starts_by_itself
+    assert not job.layer.is_automatic
     session.close()
 
 

@@ -110,14 +110,14 @@ class Document:
                 problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
-            self.layers.keep_only(self.log.list_reachable_layers())
+            self.layers.delete_other_layers(self.log.list_reachable_layers())
 
     @classmethod
     def read(cls, folder: Path) -> Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
         return cls(Database(folder))
 
-    def act_as(self, actor: Actor) -> Document:
+    def with_actor(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""
         view = copy.copy(self)
         view.actor = actor

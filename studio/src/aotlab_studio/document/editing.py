@@ -20,7 +20,7 @@ from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Count, Layer
 from aotlab_studio.document.objects import MAX_OBJECTS, Attributes, ObjectInfo, check_object, make_object
-from aotlab_studio.document.planning import list_stored_ids, plan_correction
+from aotlab_studio.document.planning import include_merged_ids, plan_correction
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -316,7 +316,7 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> int
         snapshot = document.snapshot
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
-        removed = list_stored_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
+        removed = include_merged_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
         layers = [each[frame : last + 1] for key, each in snapshot.newest_layer_ids.items() if key in removed]
         count = int(np.any(np.array(layers) > 0, axis=0).sum()) if layers else 0
         if count:

@@ -54,7 +54,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """last result that counts, if a version was kept while it grew; None: all count"""
 
     @property
-    def starts_by_itself(self) -> bool:
+    def is_automatic(self) -> bool:
         """Whether its job needs no person to start, and to start again after an interruption."""
         return self.kind == "correction" and self.last_row is None
 

@@ -184,7 +184,7 @@ class LayerStore:
             problem = f"the mask of frame {frame} is damaged ({error}); track it again"
             raise InputError(f"{self._database.path}: {problem}") from error
 
-    def keep_only(self, layer_ids: Collection[int]) -> None:
+    def delete_other_layers(self, layer_ids: Collection[int]) -> None:
         """Remove the results of all other layers."""
         with self._database.transaction() as connection:
             stored = {layer_id for (layer_id,) in connection.execute("SELECT DISTINCT layer FROM results")}

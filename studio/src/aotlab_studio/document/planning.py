@@ -69,7 +69,7 @@ def plan_request(
         raise InputError(f"frame {start}: no mask to track; draw an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(list_stored_ids(snapshot, chosen), first, last, references[0], direction)
+    return Layer(include_merged_ids(snapshot, chosen), first, last, references[0], direction)
 
 
 def plan_correction(
@@ -84,7 +84,7 @@ def plan_correction(
         frame: of the keyframe.
         removed: frame of a keyframe that is being removed.
     """
-    own_ids = set(list_stored_ids(snapshot, {object_id}))
+    own_ids = set(include_merged_ids(snapshot, {object_id}))
     has_result, has_own_result = np.zeros((2, snapshot.count), bool)
     for stored_id, newest in snapshot.newest_layer_ids.items():
         has_result |= newest > 0
@@ -110,7 +110,7 @@ def plan_correction(
     return Layer(sorted(own_ids), first, last, frame, "correction", before if between else None)
 
 
-def list_stored_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
+def include_merged_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
     """Return the ids under which layers store objects: their own, and those of objects merged into them."""
     merged = (each for each in snapshot.state.merged if snapshot.resolve(each) in object_ids)
     return sorted({*object_ids, *merged})

@@ -65,6 +65,7 @@ class BatchPage {
     /** @type {Clip | undefined} */
     let shownClip;
     let isSending = false;
+    let lacksReason = false;
     const image = createElement('img', { alt: '', loading: 'lazy' });
     const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.requireName(event) },
       image, createElement('span', { textContent: name }));
@@ -72,7 +73,8 @@ class BatchPage {
     const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
     const field = createElement('input', { type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}` });
     const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
-    list.onchange = field.onchange = async () => {
+    const send = async () => {
+      lacksReason = false;
       const note = list.value === 'rejected' ? field.value.trim() : '';
       field.defaultValue = field.value; // nothing is being typed
       isSending = true;
@@ -81,9 +83,17 @@ class BatchPage {
       isSending = false;
       await this.refresh();
     };
+    list.onchange = () => {
+      lacksReason = list.value === 'rejected' && !field.value;
+      if (!lacksReason) return send();
+      field.hidden = false;
+      return field.focus(); // a rejection is stored with its reason, when the field is left
+    };
+    field.onchange = send;
+    field.onblur = () => lacksReason && send();
     const show = (/** @type {Clip} */ clip) => {
       const isChoosing = list === document.activeElement && list.value === shownClip?.status;
-      if (isSending || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
+      if (isSending || lacksReason || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
       shownClip = clip;
       const source = `thumbnail/${address}?digest=${clip.digest}`;
       if (image.getAttribute('src') !== source) image.src = source;

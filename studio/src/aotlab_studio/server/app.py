@@ -35,7 +35,7 @@ from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.session.actions import DOCUMENT_ACTIONS, run_action
+from aotlab_studio.session.actions import EDITS, run_action
 from aotlab_studio.session.session import OutdatedError, Session
 from aotlab_studio.session.uploads import UnclearObjectsError, load_upload
 from aotlab_studio.video import encode_jpeg, require_frame
@@ -48,11 +48,11 @@ MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
-EDITS = (*(action.__name__ for action in DOCUMENT_ACTIONS), "set_status")
+CLOSING_ACTIONS = (*(action.__name__ for action in EDITS), "set_status")
 """actions that a page may send when it closes"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
-MAX_BESIDE = 40
+MAX_BACKGROUND_MESSAGES = 40
 """messages of one page that are handled at once beside others"""
 MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
@@ -93,7 +93,7 @@ def build_app(session: Session) -> Starlette:
         `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as of its WebSocket.
         """
         query, index = request.query_params, parse_index(request)
-        document = session.document.act_as(Actor(read_person(request), query.get("page")))
+        document = session.document.with_actor(Actor(read_person(request), query.get("page")))
         require_frame(index, document.frames.count)
         body = await read_body(request)
         try:
@@ -121,8 +121,8 @@ def build_app(session: Session) -> Starlette:
             return PlainTextResponse(f"edits: {error}", 422)
         actor, object_id, errors = Actor(read_person(request)), None, list[str]()
         for message in messages:
-            if message.get("do") not in EDITS:
-                return PlainTextResponse(f"edits: expected {', '.join(EDITS)}", 422)
+            if message.get("do") not in CLOSING_ACTIONS:
+                return PlainTextResponse(f"edits: expected {', '.join(CLOSING_ACTIONS)}", 422)
             lacks_object = message.get("object_id", 0) is None
             if lacks_object:
                 message["object_id"] = object_id
@@ -189,7 +189,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         """messages handled beside later ones; a loop keeps no references to its tasks"""
-        self._threads = CapacityLimiter(MAX_BESIDE)
+        self._threads = CapacityLimiter(MAX_BACKGROUND_MESSAGES)
         """of these messages, as they may take the threads that answer requests for an hour"""
 
     async def run(self) -> None:

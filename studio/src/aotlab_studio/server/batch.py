@@ -139,7 +139,7 @@ class Batch:
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
         try:
-            yield found.session.act_as(Actor(person))
+            yield found.session.with_actor(Actor(person))
         finally:
             self.leave(name, found, page=False)
             self.release(name)

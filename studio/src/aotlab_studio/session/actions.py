@@ -24,7 +24,7 @@ NOBODY = Actor()
 
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY) -> Any:
-    """Carry out the action ``do`` of a message, once for each `Actor.message`, and return its result.
+    """Carry out the action ``do`` of a message, an edit once for each `Actor.message`, and return its result.
 
     An unknown action or field, or a value of another type, raises `InputError`.
     """
@@ -39,22 +39,20 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
-    view, before = session.act_as(actor), document.log.head
+    view, before = session.with_actor(actor), document.log.head
     if action in (*MASK_ACTIONS, Session.suggest):  # drawing interrupts the tracking of corrections
         session.runner.delay_corrections()
-    of_document = action in DOCUMENT_ACTIONS
-    repeatable = of_document and actor.message is not None
-    with document.lock if repeatable else nullcontext():  # its message may arrive twice at once
-        if actor.message in document.log.messages:
+    with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
+        if action in EDITS and actor.message in document.log.messages:
             return _repeat(action, document.log.messages[actor.message], values)
-        result = action(view.document if of_document else view, **values)
+        result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
     if document.log.head != before:
         session.runner.schedule()
     return result
 
 
 def _repeat(action: Callable[..., Any], record: Entry | StatusRecord, values: Mapping[str, Any]) -> Any:
-    """Return the result of an action that a record has stored before; of a drawing, without losses."""
+    """Return the result of an edit that a record has stored before; of a drawing, without losses."""
     objects = record.values.objects if isinstance(record, Entry) else {}
     object_id = next(iter(objects), 0) or values.get("object_id", 0)
     kind = get_type_hints(action)["return"]
@@ -75,10 +73,14 @@ MASK_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
     editing.reassign,
 )  # fmt: skip
-DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
+EDITS: Sequence[Callable[..., Any]] = (
     *MASK_ACTIONS, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
-    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, Document.timeline,
-    Document.list_versions, Document.save_version, Document.restore_version,
+    editing.set_note, editing.set_range,
+)  # fmt: skip
+"""actions whose messages may arrive again"""
+DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
+    *EDITS, editing.drop_results, editing.toggle_checked, Document.timeline, Document.list_versions,
+    Document.save_version, Document.restore_version,
 )  # fmt: skip
 """actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (

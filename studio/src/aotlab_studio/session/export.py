@@ -37,7 +37,7 @@ from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, utc_now
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, read_export, replace_written, write_json
+from aotlab_studio.files import list_files, read_export, replace_outputs, write_json
 from aotlab_studio.lock import LOCK
 from aotlab_studio.opening import open_document
 from aotlab_studio.protocol import ExportedClips
@@ -211,7 +211,7 @@ def export_clips(
                 _export_clip(results, job, outputs, document, shared)
             written.append(name)
         except InputError as error:
-            problems.append(f"{name}: {error}")
+            problems.append(_format_problem(folder, name, error))
         except OSError as error:
             problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
             problems.append(f"{name}: {problem}")
@@ -245,9 +245,15 @@ def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[
                 else:
                     left_out.append(f"{name} ({stored.status.value})")
         except InputError as error:
-            problems.append(f"{name}: {error}")
+            problems.append(_format_problem(folder, name, error))
     left_out += [f"{name} (open)" for name in sorted(tracked - projects.keys())]
     return names, classes, problems, left_out
+
+
+def _format_problem(folder: Path, name: str, error: InputError) -> str:
+    """Return the error message of a clip, with paths relative to the folder."""
+    text = str(error).replace(f"{folder}{os.sep}", "")
+    return text if text.startswith(f"{name}: ") else f"{name}: {text}"
 
 
 def _export_clip(
@@ -286,7 +292,7 @@ def _export_clip(
                     exported.add(file)
         exported.update({*os.listdir(made)}.difference(files.values()))  # scores and thumbnail of a review
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            replace_written(made, results, exported)
+            replace_outputs(made, results, exported)
             if job is not None:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))

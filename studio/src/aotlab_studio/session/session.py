@@ -25,7 +25,7 @@ from aotlab_studio.document.log import EXPORTED_STATUSES, Direction, Entry, Fram
 from aotlab_studio.document.painting import find_outlines, is_far_from
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, read_export, replace_written, write_json
+from aotlab_studio.files import list_files, read_export, replace_outputs, write_json
 from aotlab_studio.protocol import (
     Description,
     ExportEvent,
@@ -80,10 +80,10 @@ class Session:
         self._export = threading.Lock()
         self._export_canceled = threading.Event()
 
-    def act_as(self, actor: Actor) -> Session:
-        """Return a view of this session whose edits an actor makes, as `Document.act_as`."""
+    def with_actor(self, actor: Actor) -> Session:
+        """Return a view of this session whose edits an actor makes, as `Document.with_actor`."""
         view = copy.copy(self)
-        view.document = self.document.act_as(actor)
+        view.document = self.document.with_actor(actor)
         return view
 
     def describe(self) -> Description:
@@ -308,7 +308,7 @@ class Session:
                 write_json(written / EXPORT_RECORD, record)
                 write_archive(written, written / self.archive.name)
                 folder.mkdir(exist_ok=True)
-                replace_written(written, folder, read_export(folder / EXPORT_RECORD).files)
+                replace_outputs(written, folder, read_export(folder / EXPORT_RECORD).files)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]

@@ -16,7 +16,7 @@ from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import Span, list_stored_ids, plan_spans
+from aotlab_studio.document.planning import Span, include_merged_ids, plan_spans
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.document.snapshot import Snapshot
@@ -89,7 +89,7 @@ class TrackingJob:
         speed = (len(times) - 1) / (times[-1] - times[0]) if times and times[-1] > times[0] else 0.0
         remaining = round((self.total - self.done) / speed, 1) if speed else None
         return JobProgress(
-            self.layer.starts_by_itself, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
+            self.layer.is_automatic, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
             self.lost_pixels, self.problem,
         )  # fmt: skip
 
@@ -110,7 +110,7 @@ class TrackingJob:
         except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
-        if status == "failed" and not self.layer.starts_by_itself:  # a correction is tried again
+        if status == "failed" and not self.layer.is_automatic:  # a correction is tried again
             with suppress(Exception):  # the job's own error is the one to report
                 self._finish()
         self.status = status
@@ -150,7 +150,7 @@ class TrackingJob:
         document = self._document
         with document.lock:
             last_step = document.log.layer_entries[self.layer_id] == document.log.head
-            if last_step and not self.done and not self.layer.starts_by_itself:
+            if last_step and not self.done and not self.layer.is_automatic:
                 document.undo()
             else:
                 document.finish_layer(self.layer_id)
@@ -162,7 +162,7 @@ class TrackingJob:
         ids = np.where(np.isin(result.labels, list(wanted)), result.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked)
         scores = measure_scores(ids, tracked, result.confidence, result.disagreement, signals)
-        covered = list_stored_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
+        covered = include_merged_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
         absent = [each for each in covered if each not in scores]
         stored = Result(index, scores, absent, provisional=result.provisional)
         lost_pixels = document.add_result(self.layer_id, stored, ids)
@@ -201,7 +201,7 @@ class JobRunner:
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
         """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as ``plan``."""
         with self._lock:
-            if self.job is not None and self.busy and not self.job.layer.starts_by_itself:
+            if self.job is not None and self.busy and not self.job.layer.is_automatic:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.new_layer_id()
@@ -216,7 +216,7 @@ class JobRunner:
     def delay_corrections(self) -> None:
         """Pause corrections until nobody has drawn for `PROPAGATION_DELAY` seconds."""
         with self._lock:
-            if self.job is not None and self.job.layer.starts_by_itself:
+            if self.job is not None and self.job.layer.is_automatic:
                 self.job.stop(complete=False)
             if self._due is not None:
                 self._due = time.monotonic() + PROPAGATION_DELAY
@@ -225,9 +225,9 @@ class JobRunner:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._lock:
             if self.job is not None:
-                if self.job.layer.starts_by_itself:
+                if self.job.layer.is_automatic:
                     self._due = None
-                self.job.stop(complete=not self.job.layer.starts_by_itself)
+                self.job.stop(complete=not self.job.layer.is_automatic)
 
     def schedule(self) -> None:
         """Propagate all corrections after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history."""
@@ -243,7 +243,7 @@ class JobRunner:
         return [
             each
             for each in snapshot.pending
-            if snapshot.state.layers[each].starts_by_itself and each not in self._failed
+            if snapshot.state.layers[each].is_automatic and each not in self._failed
         ]
 
     def wait(self, seconds: float) -> bool:
@@ -269,7 +269,7 @@ class JobRunner:
         while (job := self._take_next()) is not None:
             job.run(self.make_tracker)
             with self._lock:
-                if job.status == "failed" and job.layer.starts_by_itself:
+                if job.status == "failed" and job.layer.is_automatic:
                     self._failed.add(job.layer_id)
                 if self._due is not None:
                     self._due = time.monotonic() + PROPAGATION_DELAY
