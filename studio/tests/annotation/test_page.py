@@ -732,6 +732,7 @@ def test_letters_follow_their_place_without_latin_letters(idle_page):
 
 
 def test_keys_zoom_at_the_cursor_and_pan(idle_page):
+    assert idle_page.tab.get_attribute("#place", "aria-live") == "off"  # not read out with each move
     idle_page.tab.focus("#view")
     idle_page.key("w", "a")
     idle_page.until(lambda: idle_page.place()[:2] == [22, 12])
@@ -925,6 +926,16 @@ def test_second_delete_removes_no_other_object(page, session):
     assert page.tab.is_disabled("#delete")
     page.key_done("n")
     assert [*session.document.snapshot.objects] == [2, 3]
+
+
+def test_undo_of_a_deletion_selects_the_object(page, session):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.key("2")
+    page.key_done("Delete")
+    page.key_done("Control+z")
+    page.objects(2)
+    page.selected("object 2")
 
 
 def test_prompt_message_names_who_lost_pixels(page, session):

@@ -149,6 +149,16 @@ def test_timeline_zooms_scrolls_and_has_thumbnails(idle_page):
     idle_page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 0 to 11 in view']")
 
 
+def test_page_keys_move_the_focused_timeline(idle_page):
+    before = idle_page.place()
+    idle_page.tab.focus("#strips")
+    idle_page.key("PageUp")
+    idle_page.wait_frame(10)
+    idle_page.key("PageDown")
+    idle_page.wait_frame(0)
+    assert idle_page.place() == before
+
+
 def test_stroke_during_playback_stops_it_and_is_kept(new_page, session):
     session.document.frames.rate = Fraction(2)
     new_page.open()

@@ -53,9 +53,9 @@ export class EditHistory {
   async undo(step) {
     const { queue, selection } = this.app;
     await queue.lastEdit; // may select the object
-    const { id } = selection;
+    const { app: { objects }, id } = selection;
     const answer = await queue.after('undo', { step });
-    if (!answer.error) selection.selectPredecessor(id);
+    if (!answer.error) selection.selectPredecessor(id, objects);
     this.reportStep(answer.result, 'undone');
     return answer;
   }

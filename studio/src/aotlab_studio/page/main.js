@@ -173,9 +173,10 @@ export class App {
       if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
       return answer;
     } catch (error) {
-      const outdated = error instanceof Refusal && error.failure.choices.length ? await askOutdated(error.failure) : null;
-      if (outdated) return this.request(action, { ...message, outdated });
-      if (outdated === '') return { error: new Error('') }; // canceled
+      if (error instanceof Refusal && error.failure.choices.length) {
+        const outdated = await askOutdated(error.failure);
+        return outdated ? this.request(action, { ...message, outdated }) : { error: new Error('') };
+      }
       showError(error);
       return { error: /** @type {Error} */ (error) };
     } finally {

@@ -88,15 +88,12 @@ export class Playback {
     const { frames, viewer } = this.app;
     const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
     let hasArrived = false;
-    answer.finally(() => { hasArrived = true; }).catch(() => {});
-    if (this.isAwaited || !viewer.image) {
-      setTimeout(() => {
-        if (!hasArrived) frames.nearImage(frame).then((near) => {
-          if (!hasArrived) viewer.showPlaceholder(near);
-        }, () => {});
-      }, NEAR_IMAGE_DELAY);
-    }
-    const [image, labels] = await answer;
+    const showNear = async () => {
+      const near = hasArrived ? null : await frames.nearImage(frame).catch(() => null);
+      if (near && !hasArrived) viewer.showPlaceholder(near);
+    };
+    if (this.isAwaited || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
+    const [image, labels] = await answer.finally(() => { hasArrived = true; });
     if (signal.aborted) return;
     this.frame = frame;
     this.revision = revision;

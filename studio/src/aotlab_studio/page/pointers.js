@@ -21,8 +21,9 @@ export function watchPointers(viewer, toolbox) {
   /** Press of a finger, done when it is lifted, unless a second finger joins. @type {(() => void) | null} */
   let pendingPress = null;
 
-  const measureFingers = () => {
-    const [a, b = a] = [...fingers.values()];
+  /** Return the place that pans: of the fingers, or of another pointer. @param {PointerEvent} event */
+  const measurePan = ({ clientX, clientY }) => {
+    const [a, b = a] = fingers.size ? [...fingers.values()] : [{ x: clientX, y: clientY }];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
   };
 
@@ -37,14 +38,10 @@ export function watchPointers(viewer, toolbox) {
     activeId = event.pointerId;
     pendingPress = null;
     if (touch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    if (fingers.size >= 2) {
+    const isPan = fingers.size >= 2 || event.button === 1 || toolbox.tool.name === 'pan';
+    lastPan = isPan ? measurePan(event) : null;
+    if (isPan) {
       if (toolbox.isDown) toolbox.cancel();
-      lastPan = measureFingers();
-      return;
-    }
-    lastPan = null;
-    if (event.button === 1 || toolbox.tool.name === 'pan') {
-      lastPan = { x: event.clientX, y: event.clientY, spread: 0 };
       event.preventDefault();
       return;
     }
@@ -61,9 +58,10 @@ export function watchPointers(viewer, toolbox) {
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isActive = event.pointerId === activeId;
     if (lastPan && (isActive || fingers.has(event.pointerId))) {
-      const now = fingers.size ? measureFingers() : { x: event.clientX, y: event.clientY, spread: 0 };
+      const now = measurePan(event);
       viewer.pan(now.x - lastPan.x, now.y - lastPan.y);
-      if (now.spread && lastPan.spread) viewer.zoomBy(now.spread / lastPan.spread, viewer.clientToView({ clientX: now.x, clientY: now.y }));
+      const center = viewer.clientToView({ clientX: now.x, clientY: now.y });
+      if (now.spread && lastPan.spread) viewer.zoomBy(now.spread / lastPan.spread, center);
       lastPan = now;
       return;
     }
@@ -86,7 +84,7 @@ export function watchPointers(viewer, toolbox) {
   const endPress = (/** @type {PointerEvent} */ event) => {
     if (!fingers.delete(event.pointerId) && event.pointerId !== activeId) return;
     if (lastPan && fingers.size) {
-      lastPan = measureFingers();
+      lastPan = measurePan(event);
       return;
     }
     activeId = null;

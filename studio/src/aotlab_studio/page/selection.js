@@ -49,10 +49,15 @@ export class Selection {
     if (this.id === previousId) this.set(id);
   }
 
-  /** Select the previous object if an undo removed this one. @param {number} id */
-  selectPredecessor(id) {
-    let existingId = id;
-    while (existingId && !this.app.objects.some((item) => item.id === existingId)) existingId = this.predecessors.get(existingId) ?? 0;
+  /**
+   * If an undo left no object selected, select the one that it restored, or the one before the one that it removed.
+   * @param {number} id selected before
+   * @param {{id: number}[]} objects before
+   */
+  selectPredecessor(id, objects) {
+    const ids = this.app.objects.map((item) => item.id);
+    let existingId = id || ids.find((restoredId) => !objects.some((item) => item.id === restoredId)) || 0;
+    while (existingId && !ids.includes(existingId)) existingId = this.predecessors.get(existingId) ?? 0;
     if (existingId !== id && !this.id) this.set(existingId);
   }
 

@@ -11,10 +11,10 @@ import { TOOLS } from './tools.js';
  * @typedef {object} Binding
  * @property {string[]} keys
  * @property {string} text
- * @property {(key: string) => void} run
+ * @property {(key: string) => unknown} run
  * @property {boolean} [changesFrame] whether it changes the frame that is shown, and waits for it
- * @property {(keyof import('./protocol.js').Elements)[]} [buttons]
- * @property {() => void} [click] what the buttons do, if not `run`
+ * @property {string} [buttons] ids, separated by spaces: one for each key, or one for all
+ * @property {() => unknown} [click] what the buttons do, if not `run`
  */
 
 /** @type {Record<string, string>} */
@@ -22,20 +22,23 @@ const KEY_NAMES = {
   ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', Backspace: 'Delete', '=': '+',
 };
 
-/** Keys identified by their position, whatever the layout. @type {Record<string, string>} */
-const KEYS_BY_POSITION = { KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' };
+/** Keys identified by their position, whatever the layout, besides W, A, S and D. @type {Record<string, string>} */
+const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
+
+/** Keys that move the timeline's slider, by the keys that do the same elsewhere. @type {Record<string, string>} */
+const SLIDER_KEYS = { PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event */
-function keyName(event) {
-  const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
-  let key = KEY_NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
-  // on a keyboard without Latin letters, the key's place names the letter
-  if (/^Key[A-Z]$/.test(event.code) && !/^[ -~]$/.test(event.key) && event.key.length === 1) key = event.code[3];
-  if (!control && event.key !== '+' && KEYS_BY_POSITION[event.code]) key = KEYS_BY_POSITION[event.code];
-  // the letter displaced by W, A, S or D takes the name of that key
-  else if (!control && 'WASD'.includes(key) && /^Key[A-Z]$/.test(event.code)) key = event.code[3];
-  const shift = event.shiftKey && (key.length > 1 || /[A-Z←→↑↓]/.test(key)) ? 'Shift+' : '';
-  return control + shift + key;
+function keyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
+  const control = ctrlKey || metaKey;
+  const letter = /^Key([A-Z])$/.exec(code)?.[1];
+  let key = KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
+  // a keyboard without Latin letters; or W, A, S or D, or the letter that one of them displaces
+  const isNamedByPosition = /^[^ -~]$/.test(typed) || (!control && /[WASD]/.test(`${letter}${key[1] ? '' : key}`));
+  if (letter && isNamedByPosition) key = letter;
+  else if (!control && typed !== '+') key = KEYS_BY_POSITION[code] || key;
+  const shift = shiftKey && (key.length > 1 || /[A-Z←→↑↓]/.test(key));
+  return (control ? 'Ctrl+' : '') + (shift ? 'Shift+' : '') + key;
 }
 
 export class Shortcuts {
@@ -47,18 +50,14 @@ export class Shortcuts {
     this.bindings = new Map();
     for (const binding of Object.values(groups).flat()) {
       for (const key of binding.keys) this.bindings.set(key, binding);
-      binding.buttons?.forEach((id, index) => this.connectButton(element(id), binding, binding.keys[index] ?? binding.keys[0]));
+      binding.buttons?.split(' ').forEach((id, index) => this.connectButton(id, binding, binding.keys[index]));
     }
     document.addEventListener('keydown', (event) => this.press(event));
   }
 
-  /**
-   * Let a button do what a key does, or `click`, and name the key in its title.
-   * @param {HTMLElement} button
-   * @param {Binding} binding
-   * @param {string} key
-   */
-  connectButton(button, { run, click = () => run(key), changesFrame }, key) {
+  /** Let a button do what a key does, or `click`. @param {string} id @param {Binding} binding @param {string} key */
+  connectButton(id, { run, click = () => run(key), changesFrame }, key) {
+    const button = element(/** @type {keyof import('./protocol.js').Elements} */ (id));
     button.onclick = () => this.inputs.add(click, Boolean(changesFrame));
     showKey(button, key);
   }
@@ -67,7 +66,8 @@ export class Shortcuts {
   press(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
-    const name = keyName(event);
+    const pressed = keyName(event);
+    const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
     if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete)$/.test(name)) return;
     if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
       if (name === 'Escape') target.blur();
@@ -106,62 +106,72 @@ const PAN_STEP = 80;
 /** @type {Record<string, [number, number]>} */
 const PAN_KEYS = { 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] };
 
+/**
+ * Return a binding of keys separated by spaces; `bindChange`: of one that changes the frame.
+ * @type {(keys: string, text: string, run: Binding['run'], buttons?: string, click?: Binding['click']) => Binding}
+ */
+const bind = (keys, text, run, buttons, click) => ({ keys: keys.split(' '), text, run, buttons, click });
+/** @type {typeof bind} */
+const bindChange = (...values) => ({ ...bind(...values), changesFrame: true });
+
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 export function createBindings(app) {
   const { toolbox, viewer, playback, tracking, selection } = app;
   return {
     Draw: [
-      ...TOOLS.map(({ name, key }) => ({ keys: [key], text: name, run: () => toolbox.setTool(name) })),
-      { keys: ['U'], text: 'subtract: remove instead of adding, as Shift does', run: () => toolbox.toggleSubtract(), buttons: ['subtract'] },
-      { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), buttons: ['smaller', 'larger'] },
-      { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), changesFrame: true },
-      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape(), buttons: ['stop'], click: () => tracking.stop() },
-      { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undoKey(), buttons: ['undo'] },
-      { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.history.redo(), buttons: ['redo'] },
+      ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
+      bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
+      bind('[ ]', 'smaller, larger brush', (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
+      bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
+      bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
+      bind('Ctrl+Z', 'undo', () => app.history.undoKey(), 'undo'),
+      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => app.history.redo(), 'redo'),
     ],
     'Draw without a mouse': [
-      { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor', run: (key) => moveCursor(app, key) },
-      { keys: ['Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor by one pixel', run: (key) => moveCursor(app, key) },
-      { keys: ['Enter'], text: 'use the tool at the cursor, or close the polygon', run: () => pressCursor(app, false), changesFrame: true },
-      { keys: ['Shift+Enter'], text: 'use the tool at the cursor to remove', run: () => pressCursor(app, true), changesFrame: true },
+      bind('W A S D', 'move the cursor', (key) => moveCursor(app, key)),
+      bind('Shift+W Shift+A Shift+S Shift+D', 'move the cursor by one pixel', (key) => moveCursor(app, key)),
+      bindChange('Enter', 'use the tool at the cursor, or close the polygon', () => pressCursor(app, false)),
+      bindChange('Shift+Enter', 'use the tool at the cursor to remove', () => pressCursor(app, true)),
     ],
     Objects: [
-      { keys: ['N'], text: 'new object', run: () => app.addObject(), changesFrame: true, buttons: ['add'] },
-      { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => selection.selectNext(key === '↑' ? -1 : 1) },
-      { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'select an object', run: (key) => selection.selectIndex(Number(key) - 1) },
-      { keys: ['Delete'], text: 'delete the object, last corner or click', run: () => app.history.deleteKey(), changesFrame: true, buttons: ['delete'], click: () => app.deleteObject() },
-      { keys: ['F2'], text: 'rename the object', run: focusName },
-      { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
-      { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
+      bindChange('N', 'new object', () => app.addObject(), 'add'),
+      bind('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
+      bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
+      bindChange('Delete', 'delete the object, last corner or click',
+        () => app.history.deleteKey(), 'delete', () => app.deleteObject()),
+      bind('F2', 'rename the object', focusName),
+      bind('I', 'hide or show the object', () => app.toggle('hidden')),
+      bind('J', 'lock or unlock the object', () => app.toggle('locked')),
     ],
     'Masks of this frame': [
-      { keys: ['F'], text: 'fill holes', run: async () => app.history.reportLosses(await app.editMask('fill_holes')), changesFrame: true, buttons: ['holes'] },
-      { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.editMask('clear'), changesFrame: true, buttons: ['absent'] },
-      { keys: ['R'], text: 'remove the drawn masks of this frame', run: () => app.history.resetFrame(), changesFrame: true, buttons: ['reset-frame'] },
+      bindChange('F', 'fill holes', async () => app.history.reportLosses(await app.editMask('fill_holes')), 'holes'),
+      bindChange('M', 'mark the object as absent on this frame', () => app.editMask('clear'), 'absent'),
+      bindChange('R', 'remove the drawn masks of this frame', () => app.history.resetFrame(), 'reset-frame'),
     ],
     'Frames and view': [
-      { keys: ['←', '→'], text: 'previous, next frame', run: (key) => playback.step(key === '←' ? -1 : 1), buttons: ['previous', 'next-frame'] },
-      { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back or forward', run: (key) => playback.step(key === 'Shift+←' ? -10 : 10) },
-      { keys: ['Home', 'End'], text: 'first, last frame', run: (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1) },
-      { keys: ['Space'], text: 'play or stop', run: () => playback.toggle(), buttons: ['play'] },
-      { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined) },
-      { keys: Object.keys(PAN_KEYS), text: 'pan', run: (key) => viewer.pan(...PAN_KEYS[key]) },
-      { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
-      { keys: ['V'], text: 'show or hide the fill', run: () => element('fill').click() },
+      bind('← →', 'previous, next frame', (key) => playback.step(key === '←' ? -1 : 1), 'previous next-frame'),
+      bind('Shift+← Shift+→', 'ten frames back or forward', (key) => playback.step(key === 'Shift+←' ? -10 : 10)),
+      bind('Home End', 'first, last frame', (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1)),
+      bind('Space', 'play or stop', () => playback.toggle(), 'play'),
+      bind('+ - PageUp PageDown', 'zoom at the pointer',
+        (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
+      bind(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
+      bind('0', 'show the whole frame', () => viewer.fit()),
+      bind('V', 'show or hide the fill', () => element('fill').click()),
     ],
     Track: [
-      { keys: ['T'], text: 'track forward', run: () => tracking.track('forward'), changesFrame: true, buttons: ['track'] },
-      { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward'), changesFrame: true, buttons: ['backward'] },
-      { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), changesFrame: true, buttons: ['both'] },
-      { keys: ['K'], text: 'pause or resume tracking', run: () => tracking.pause(), buttons: ['pause'] },
-      { keys: ['Shift+Delete'], text: 'clear tracking from this frame on', run: () => tracking.clear(), changesFrame: true, buttons: ['clear-tracking'] },
+      bindChange('T', 'track forward', () => tracking.track('forward'), 'track'),
+      bindChange('Shift+T', 'track backward', () => tracking.track('backward'), 'backward'),
+      bindChange('Y', 'track in both directions', () => tracking.track('both'), 'both'),
+      bind('K', 'pause or resume tracking', () => tracking.pause(), 'pause'),
+      bindChange('Shift+Delete', 'clear tracking from this frame on', () => tracking.clear(), 'clear-tracking'),
     ],
     'Review and export': [
-      { keys: ['.'], text: 'next frame to check', run: () => app.review.next(), buttons: ['next-check'] },
-      { keys: ['Q'], text: 'mark this frame as checked until its masks change', run: () => app.review.toggleChecked(), changesFrame: true, buttons: ['checked'] },
-      { keys: ['>'], text: 'next clip of the batch', run: () => app.clip.next(), buttons: ['next-clip'] },
-      { keys: ['Shift+E'], text: 'export', run: () => app.exporter.open(), buttons: ['export'] },
-      { keys: ['?'], text: 'keyboard shortcuts', run: () => element('help-dialog').showModal(), buttons: ['help'] },
+      bind('.', 'next frame to check', () => app.review.next(), 'next-check'),
+      bindChange('Q', 'mark this frame as checked until its masks change', () => app.review.toggleChecked(), 'checked'),
+      bind('>', 'next clip of the batch', () => app.clip.next(), 'next-clip'),
+      bind('Shift+E', 'export', () => app.exporter.open(), 'export'),
+      bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),
     ],
   };
 }

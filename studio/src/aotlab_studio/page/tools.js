@@ -39,7 +39,7 @@ export const TOOLS = [
     help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
     makesPrompts: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
-    release: (toolbox) => releaseBox(toolbox, toolbox.points[0], toolbox.points[toolbox.points.length - 1]),
+    release: (toolbox) => toolbox.sendBox(),
     shape: ({ points: [a, b] }) => ({
       points: a && b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : [], closed: true, corners: false,
     }),
@@ -48,28 +48,34 @@ export const TOOLS = [
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
     makesPrompts: true, actsOnPress: true,
-    press: (toolbox, point) => releaseMark(toolbox, point),
+    press: (toolbox, point) => toolbox.click(point),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
     makesPrompts: true,
-    release: (toolbox) => releaseScribble(toolbox, toolbox.points),
+    release: (toolbox) => toolbox.sendScribble(),
   },
-  { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.', usesBrush: true, release: sendStroke },
-  { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', usesBrush: true, erases: true, release: sendStroke },
+  {
+    name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
+    usesBrush: true, release: (toolbox) => toolbox.sendStroke(),
+  },
+  {
+    name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.',
+    usesBrush: true, erases: true, release: (toolbox) => toolbox.sendStroke(),
+  },
   {
     name: 'lasso', key: 'L', icon: 'lasso',
     help: 'Lasso: drag around the object; Shift to remove.',
-    release: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : toolbox.dropPoints()),
+    release: (toolbox) => (toolbox.points.length > 2 ? toolbox.sendOutline() : toolbox.dropPoints()),
     shape: ({ points }) => ({ points, closed: true, corners: false }),
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
     actsOnPress: true,
-    press: (toolbox, point) => (closesOutline(toolbox, point) ? sendOutline(toolbox) : toolbox.points.push(point)),
-    close: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : undefined),
+    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.sendOutline() : toolbox.points.push(point)),
+    close: (toolbox) => (toolbox.points.length > 2 ? toolbox.sendOutline() : undefined),
     shape: ({ points }) => ({ points, closed: false, corners: true }),
   },
   {
@@ -91,125 +97,14 @@ export const TOOLS = [
       if (!answer.error) selection.selectNew(answer.result.object_id, id);
     },
   },
-  { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the frame. With other tools, drag it with the middle button.', actsOnPress: true },
+  {
+    name: 'pan', key: 'H', icon: 'hand', actsOnPress: true,
+    help: 'Pan: drag the frame. With other tools, drag it with the middle button.',
+  },
 ];
 const PAN = TOOLS[TOOLS.length - 1];
 
-/**
- * Handle a box: make a mask of it; a small one is a click.
- * @param {Toolbox} toolbox
- * @param {Point} first
- * @param {Point} last
- */
-async function releaseBox(toolbox, first, last) {
-  /** @type {[number, number, number, number]} */
-  const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-  if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.zoom)) {
-    await releaseMark(toolbox, first);
-  } else if (toolbox.isSubtracting) {
-    toolbox.dropPoints();
-    showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
-  } else {
-    await suggest(toolbox, { box: area });
-  }
-}
-
-/**
- * Handle a scribble: correct the selected object's mask along it, or make a mask; a short one is a click.
- * @param {Toolbox} toolbox
- * @param {Point[]} points
- */
-async function releaseScribble(toolbox, points) {
-  const { width, height } = toolbox.viewer.size;
-  const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
-  if (line.length < 2) await releaseMark(toolbox, points[0]);
-  else if (!toolbox.isSubtracting) await suggest(toolbox, { scribble: toPairs(line) });
-  else await suggest(toolbox, { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
-}
-
-/**
- * Handle a click: correct the selected object's mask, select another object, or make a mask.
- * @param {Toolbox} toolbox
- * @param {Point} point
- */
-async function releaseMark(toolbox, point) {
-  const { app, viewer } = toolbox;
-  const positive = !toolbox.isSubtracting;
-  toolbox.points = [];
-  if (toolbox.isSecondClick) return;
-  const other = positive && findId(viewer.labels, point);
-  if (other) {
-    app.selection.select(other);
-    showMessage(`${app.getName(other)} is selected.`);
-    return;
-  }
-  await suggest(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
-}
-
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
-
-/**
- * Request a mask, and show the input until it is there.
- * @param {Toolbox} toolbox
- * @param {Prompts} prompts
- * @param {ClickMark} [mark]
- */
-function suggest(toolbox, prompts, mark) {
-  const { app, pressTarget } = toolbox;
-  return toolbox.showUntil(app.queue.run(() => requestMask(toolbox, pressTarget, { ...prompts, separate: true }, mark)), mark);
-}
-
-/**
- * Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one.
- * @param {Toolbox} toolbox
- * @param {Toolbox['pressTarget']} target
- * @param {Prompts} prompts
- * @param {ClickMark} [mark] of a click
- */
-async function requestMask(toolbox, { frame, target }, prompts, mark) {
-  const { app } = toolbox;
-  const previousId = target.id;
-  const marks = toolbox.findMarks(frame, previousId);
-  const answer = await app.request('suggest', { ...prompts, frame, object_id: previousId || null });
-  if (answer.error) return answer;
-  const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-  if (mark) toolbox.clicks.set(step, { frame, id, marks: id === previousId ? [...marks, mark] : [mark] });
-  if (!previousId) target.id = id;
-  if (previousId && id !== previousId) app.selection.selectNew(id, previousId);
-  else app.renderObjects();
-  app.history.reportLosses(answer);
-  const repeat = async (/** @type {Prompts} */ changes) => {
-    if ((await app.history.undo(step)).error) return;
-    const { selection } = app;
-    const repeatTarget = { frame, target: selection.id === previousId ? selection.target : { id: previousId } };
-    await app.queue.run(() => requestMask(toolbox, repeatTarget, { ...prompts, ...changes }, mark));
-    toolbox.show();
-  };
-  if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
-    'Take them': () => repeat({ overwrite: true }),
-  }, step);
-  if (previousId && id !== previousId) showToast(`Created ${app.getName(id)}`, {
-    [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
-    Undo: () => app.history.undo(step),
-  }, step);
-  return answer;
-}
-
-/** @param {Toolbox} toolbox */
-function sendStroke(toolbox) {
-  const { radius, tool, isSubtracting } = toolbox;
-  return toolbox.send('paint', { radius, erase: Boolean(tool.erases || isSubtracting) });
-}
-
-/** @param {Toolbox} toolbox */
-function sendOutline(toolbox) {
-  return toolbox.send('outline', { erase: toolbox.isSubtracting });
-}
-
-/** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
-function closesOutline({ points: [first, , ...others], viewer }, point) {
-  return others.length && Math.hypot(point.x - first.x, point.y - first.y) < CLOSE_DISTANCE / viewer.zoom;
-}
 
 export class Toolbox {
   /**
@@ -356,11 +251,104 @@ export class Toolbox {
     return this.tool.close?.(this);
   }
 
+  /** Return whether a corner closes the polygon. @param {Point} point */
+  isClosedBy({ x, y }) {
+    const [first, , ...others] = this.points;
+    return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE / this.viewer.zoom;
+  }
+
+  sendOutline() {
+    return this.send('outline', { erase: this.isSubtracting });
+  }
+
+  sendStroke() {
+    return this.send('paint', { radius: this.radius, erase: Boolean(this.tool.erases || this.isSubtracting) });
+  }
+
   /** Send the drawn points. @param {'paint' | 'outline'} action @param {object} values further fields of the message */
   async send(action, values) {
     const { app: { queue, history }, pressTarget: { frame, target } } = this;
     const message = /** @type {any} */ ({ frame, object_id: null, points: toPairs(this.points), ...values });
     history.reportLosses(await this.showUntil(queue.push(action, message, target)));
+  }
+
+  /** Request a mask of the drawn box; a small one is a click. */
+  async sendBox() {
+    const [first, last] = [this.points[0], this.points[this.points.length - 1]];
+    const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
+    if (Math.min(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.viewer.zoom)) {
+      await this.click(first);
+    } else if (this.isSubtracting) {
+      this.dropPoints();
+      showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
+    } else {
+      await this.suggest({ box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
+    }
+  }
+
+  /** Request a mask of the drawn scribble, or correct one along it; a short one is a click. */
+  async sendScribble() {
+    const { points, viewer: { size: { width, height } } } = this;
+    const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
+    if (line.length < 2) await this.click(points[0]);
+    else if (!this.isSubtracting) await this.suggest({ scribble: toPairs(line) });
+    else await this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
+  }
+
+  /** Request or correct a mask, or select the object under the point. @param {Point} point */
+  async click(point) {
+    const { app, viewer } = this;
+    const positive = !this.isSubtracting;
+    this.points = [];
+    if (this.isSecondClick) return;
+    const other = positive && findId(viewer.labels, point);
+    if (other) {
+      app.selection.select(other);
+      showMessage(`${app.getName(other)} is selected.`);
+    } else {
+      await this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
+    }
+  }
+
+  /** Request a mask; show the input until then. @param {Prompts} prompts @param {ClickMark} [mark] of a click */
+  suggest(prompts, mark) {
+    const { app: { queue }, pressTarget } = this;
+    return this.showUntil(queue.run(() => this.requestMask(pressTarget, { ...prompts, separate: true }, mark)), mark);
+  }
+
+  /**
+   * Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one.
+   * @param {Toolbox['pressTarget']} pressTarget
+   * @param {Prompts} prompts
+   * @param {ClickMark} [mark] of a click
+   */
+  async requestMask({ frame, target }, prompts, mark) {
+    const { app, app: { history, selection } } = this;
+    const previousId = target.id;
+    const marks = this.findMarks(frame, previousId);
+    const answer = await app.request('suggest', { ...prompts, frame, object_id: previousId || null });
+    if (answer.error) return answer;
+    const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
+    if (mark) this.clicks.set(step, { frame, id, marks: id === previousId ? [...marks, mark] : [mark] });
+    const isSeparate = previousId > 0 && id !== previousId;
+    target.id ||= id;
+    if (isSeparate) selection.selectNew(id, previousId);
+    else app.renderObjects();
+    history.reportLosses(answer);
+    const repeat = async (/** @type {Prompts} */ changes) => {
+      if ((await history.undo(step)).error) return;
+      const repeatTarget = { frame, target: selection.id === previousId ? selection.target : { id: previousId } };
+      await app.queue.run(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, mark));
+      this.show();
+    };
+    if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
+      'Take them': () => repeat({ overwrite: true }),
+    }, step);
+    if (isSeparate) showToast(`Created ${app.getName(id)}`, {
+      [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
+      Undo: () => history.undo(step),
+    }, step);
+    return answer;
   }
 
   /**

@@ -33,8 +33,8 @@ export class Viewer {
     this.isFitted = true;
     this.look = { fill: true, outline: true, opacity: 0.45 };
     /**
-     * Names and colors, red in the lowest byte, of the visible objects by id.
-     * @type {Map<number, {name: string, color: number}>}
+     * Names and colors, red in the lowest byte, of the visible objects by id; `halo` surrounds the outline.
+     * @type {Map<number, {name: string, color: number, halo: number}>}
      */
     this.objects = new Map();
     /** Unfinished input, and input that was sent and is not answered. @type {Sketch[]} */
@@ -61,8 +61,9 @@ export class Viewer {
   setObjects(objects) {
     const previousObjects = JSON.stringify([...this.objects]);
     this.objects = new Map(objects.map(({ id, name, color }) => {
-      const value = parseInt(color.slice(1), 16);
-      return [id, { name, color: (value >> 16) | (value & 0xff00) | ((value & 255) << 16) }];
+      const [red, green, blue] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
+      const halo = 0.3 * red + 0.59 * green + 0.11 * blue > 90 ? DARK : LIGHT;
+      return [id, { name, color: red | (green << 8) | (blue << 16), halo }];
     }));
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
@@ -163,10 +164,10 @@ export class Viewer {
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
-    /** Ids of the objects on the frame. @type {Set<number>} */
+    /** Ids of the visible objects on the frame. @type {Set<number>} */
     const visibleIds = new Set();
-    let [index, last, fillColor, edgeColor, haloColor] = [0, 0, 0, 0, 0];
-    /** @type {{name: string, color: number} | undefined} */
+    let [index, last] = [0, 0];
+    /** @type {{color: number, halo: number} | undefined} */
     let object;
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1, index += 1) {
@@ -175,13 +176,7 @@ export class Viewer {
         if (id !== last) {
           last = id;
           object = this.objects.get(id);
-          if (object) {
-            const { color } = object;
-            visibleIds.add(id);
-            edgeColor = (color | (255 << 24)) >>> 0;
-            fillColor = (color | (alpha << 24)) >>> 0;
-            haloColor = 0.3 * (color & 255) + 0.59 * ((color >> 8) & 255) + 0.11 * (color >> 16) > 90 ? DARK : LIGHT;
-          }
+          if (object) visibleIds.add(id);
         }
         if (!object) continue;
         const left = x ? index - 1 : index;
@@ -189,9 +184,9 @@ export class Viewer {
         const above = y ? index - width : index;
         const below = y < height - 1 ? index + width : index;
         const isEdge = this.look.outline && (ids[left] !== id || ids[right] !== id || ids[above] !== id || ids[below] !== id);
-        pixels[index] = isEdge ? edgeColor : fillColor;
+        pixels[index] = object.color | ((isEdge ? 255 : alpha) << 24);
         // keeps the outline visible on a background of its color
-        if (isEdge) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = haloColor;
+        if (isEdge) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
       }
     }
     context.putImageData(image, 0, 0);
