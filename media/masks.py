@@ -60,20 +60,24 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     """
     path = Path(path)
     with open_image(path, "mask", MASK_ADVICE) as image:
-        mode, kind, lossless = image.mode, image.format, is_lossless(image)
-        labels = np.array(image) if lossless else np.empty((0, 0))
+        mode, kind = image.mode, image.format
+        if not is_lossless(image):
+            raise InputError(
+                f"{path}: a {kind} file, whose compression changes object ids; {MASK_ADVICE}, not converted from {kind}"
+            )
+        labels = np.array(image)
         if (count := getattr(image, "n_frames", 1)) > 1:
             log.warning("%s: contains %d images; the first one is used", path, count)
         if kind == "PNG" and mode == "L" and (bits := _read_png_depth(path)) < 8:
             log.warning("%s: its gray values of %d bits are object ids", path, bits)
             labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
-    if not lossless:
-        raise InputError(
-            f"{path}: a {kind} file, whose compression changes object ids; {MASK_ADVICE}, not converted from {kind}"
-        )
     if mode == "1":
         labels = labels.astype(np.uint8)
-    elif mode in ("I;16", "I;16B", "I") and labels.min() >= 0 and labels.max() <= MAX_ID:
+    elif mode in ("I;16", "I;16B", "I"):
+        if labels.min() < 0 or labels.max() > MAX_ID:
+            raise InputError(
+                f"{path}: object ids from {labels.min()} to {labels.max()}; renumber them from 0 to {MAX_ID}"
+            )
         labels = labels.astype(np.uint16)
     elif mode not in ("P", "L"):
         raise InputError(
@@ -102,6 +106,7 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
     """Write H×W object ids as a palette PNG, or as a 16-bit gray PNG if an id is above 255.
 
     Args:
+        labels: in uint16, 255 is an object, as in `read_mask`; in other types it is void.
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
@@ -119,7 +124,7 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
             f"{path}: expected object ids H×W, whole numbers from 0 to {MAX_ID}, got {labels.dtype} of shape "
             f"{labels.shape}; threshold probabilities, or renumber the objects"
         )
-    if ids.max() > VOID or max_id >= VOID:
+    if ids.max() > VOID or max_id >= VOID or (ids.max() == VOID and labels.dtype == np.uint16):
         image = Image.fromarray(ids)
     else:
         image = Image.fromarray(ids.astype(np.uint8), mode="P")

@@ -186,7 +186,7 @@ def parse_rle(counts: object, size: Size) -> np.ndarray:
 
     Raises `InputError` if they do not fill the image.
     """
-    rle = decompress_rle(counts, max_count=size[0] * size[1] + 2) if isinstance(counts, str) else counts
+    rle = decompress_rle(counts) if isinstance(counts, str) else counts
     if (
         not isinstance(rle, list)
         or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in rle)
@@ -199,23 +199,26 @@ def parse_rle(counts: object, size: Size) -> np.ndarray:
     return result if result[1:].all() else encode_rle(decode_rle(result, size))  # without empty runs
 
 
-def decompress_rle(text: str, *, max_count: int) -> list[int]:
-    """Return the counts of COCO's compressed run lengths, or [-1] if the text is damaged or has too many.
+def decompress_rle(text: str) -> list[int] | None:
+    """Return the counts of COCO's compressed run lengths; None if the text is damaged.
 
-    A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the third
+    A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the fourth
     count on, the difference to the last but one is stored. pycocotools reads past the end of damaged text.
     """
-    codes = np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero(codes & 32 == 0)
-    letters = np.diff(ends, prepend=-1)
-    whole = len(codes) > 0 and codes.min() >= 0 and codes.max() < 64 and codes[-1] & 32 == 0
-    if not whole or letters.max() > 12 or len(ends) > max_count:
-        return [-1]
-    starts = ends + 1 - letters
-    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, letters))
-    counts = np.add.reduceat((codes & 31) << shifts, starts) - ((codes[ends] >> 4) << 5 * letters)
-    counts[1::2], counts[2::2] = counts[1::2].cumsum(), counts[2::2].cumsum()
-    return counts.tolist()
+    counts: list[int] = []
+    count = shift = 0
+    for letter in text:
+        code = ord(letter) - 48
+        if not 0 <= code < 64 or shift == 60:  # at most 12 letters
+            return None
+        count |= (code & 31) << shift
+        shift += 5
+        if code & 32 == 0:
+            if code & 16:  # negative
+                count -= 1 << shift
+            counts.append(count + counts[-2] if len(counts) > 2 else count)
+            count = shift = 0
+    return counts if shift == 0 else None
 
 
 def compress_rle(rle: np.ndarray) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, wait
+from contextlib import closing
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -67,11 +68,14 @@ class StreamFrames(FrameSource):
         if self._first is None:
             raise InputError(f"{self.title}: can be read only once; save the stream to a file")
         first, self._first = self._first, None
-        for index, (image, time) in enumerate(chain([first], self._frames)):
-            self._times.append(next_time(self._times, time, self.rate))
-            yield require_image_size(image, self.size, f"{self.title}, frame {index}", "the first frame")
+        with closing(self._frames):
+            for index, (image, time) in enumerate(chain([first], self._frames)):
+                self._times.append(next_time(self._times, time, self.rate))
+                yield require_image_size(image, self.size, f"{self.title}, frame {index}", "the first frame")
 
-    def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+    def _decode(
+        self, container: av.container.InputContainer
+    ) -> Generator[tuple[np.ndarray, Fraction | None], None, None]:
         """Yield frames and their seconds."""
         import av
 

@@ -37,7 +37,7 @@ def detect_lost_ranks(advice: str = "") -> Iterator[None]:
 
 def _format_error(error: Exception) -> str:
     """Return the message of a PyTorch communication error without source file and advice."""
-    first = re.sub(r"^\[[^\]]*\.cc:[0-9]+\]\s*", "", str(error).splitlines()[0] if str(error) else "")
+    first = re.sub(r"^\[[^\]]*\.cc:[0-9]+\]\s*", "", str(error).partition("\n")[0])
     return re.split(r"\. (?=[A-Z])", first)[0].strip() or type(error).__name__
 
 
@@ -99,7 +99,8 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         timeout: time after which waiting for other ranks fails; None: PyTorch's default.
 
     Raises:
-        RankError: the device is not usable, torchrun's variables are incomplete, or the processes cannot join.
+        RankError: the device is not usable, torchrun's variables are incomplete, or the processes cannot join; or the
+            block raised `InputError`, which the other ranks may not see.
     """
     ranks = 1
     try:

@@ -93,13 +93,13 @@ class ReadAhead(Generic[Item]):
         self.stop = stop
         self.dropped = 0
         """number of late items that were dropped"""
-        self._items, self._timeout, self._must_keep = items, timeout, must_keep
+        self._timeout, self._must_keep = timeout, must_keep
         self._waiting: deque[Item] = deque()
         self._changed = threading.Condition()
         self._ended = self._closed = False
         self._error: BaseException | None = None
         # a daemon, as a reader stuck in a system call must not keep the program alive
-        self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._thread = threading.Thread(target=self._read, args=(items,), name="reader", daemon=True)
 
     def __iter__(self) -> Generator[Item, None, None]:
         """Yield the items in order; raise an error of reading in place of its item."""
@@ -118,10 +118,10 @@ class ReadAhead(Generic[Item]):
                 self._changed.notify_all()
             self._thread.join(1.0)
 
-    def _read(self) -> None:
+    def _read(self, items: Iterable[Item]) -> None:
         lower_priority()
         try:
-            for item in self._items:
+            for item in items:
                 self._add(item)
                 if self._closed:
                     break

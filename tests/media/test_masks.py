@@ -67,6 +67,20 @@ def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
         read_mask(tmp_path / name)
 
 
+def test_255_of_16_bits_is_written_as_an_object(tmp_path):
+    write_mask(tmp_path / "mask.png", np.array([[0, 255]], np.uint16))
+    assert list_ids(read_mask(tmp_path / "mask.png")) == {255}
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"), [([[0, -1]], "from -1 to 0"), ([[0, 70000]], "from 0 to 70000")]
+)
+def test_ids_of_more_than_16_bits_rejected(tmp_path, labels, words):
+    Image.fromarray(np.array(labels, np.int32)).save(tmp_path / "mask.tif")
+    with pytest.raises(InputError, match=rf"mask\.tif: object ids {words}; renumber them"):
+        read_mask(tmp_path / "mask.tif")
+
+
 def test_mask_of_another_size_rejected(tmp_path):
     write_mask(tmp_path / "mask.png", np.zeros((4, 6)))
     with pytest.raises(InputError, match=r"6×4.*8×4"):

@@ -25,7 +25,7 @@ def test_run_lengths_equal_those_of_pycocotools(density):
     mask = np.random.default_rng(3).random((37, 53)) < density
     text = coco.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
     assert compress_rle(encode_rle(mask)) == text
-    assert decompress_rle(text, max_count=10**6) == encode_rle(mask).tolist()
+    assert decompress_rle(text) == encode_rle(mask).tolist()
     assert (decode_rle(parse_rle(text, mask.shape), mask.shape) == mask).all()
 
 

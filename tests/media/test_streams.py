@@ -118,7 +118,7 @@ class Recorder:
     """Stands for FFmpeg's readers of cameras: opens a clip, whose packets come after some delay."""
 
     def __init__(self, clip):
-        self.clip, self.calls, self.delays, self.open = clip, [], 2, av.open
+        self.clip, self.calls, self.delays, self.open, self.closed = clip, [], 2, av.open, False
 
     def __call__(self, file, format=None, options=None, **_):
         self.calls.append((file, format, options))
@@ -136,6 +136,7 @@ class Recorder:
 
     def __exit__(self, *_):
         self.container.close()
+        self.closed = True
 
     @property
     def streams(self):
@@ -161,6 +162,18 @@ def test_camera_is_opened_by_its_number(tmp_path, monkeypatch, system, call):
     if system == "win32":
         with pytest.raises(InputError, match="camera 8: this system has 8; the first is 0"):
             open_frames("8")
+
+
+def test_camera_is_closed_before_its_end(tmp_path, monkeypatch):
+    recorder = Recorder(write_gray(tmp_path / "clip.mkv"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(av, "open", recorder)
+    source = open_frames("7")
+    frames = iter(source)
+    next(frames)
+    frames.close()
+    assert recorder.closed
 
 
 def test_file_with_a_number_as_its_name_is_no_camera(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from aotlab.utils.distributed import assign_by_cost, join_process_group
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, RankError
 from aotlab.utils.shards import SHARD_VARIABLES, Shard
 from tests.processes import find_free_port, run_python
 
@@ -54,6 +54,11 @@ def test_taken_port_rejected(monkeypatch):
 def test_single_process_needs_no_environment(monkeypatch):
     join(monkeypatch, {})
     join(monkeypatch, {"WORLD_SIZE": "1"})
+
+
+def test_bad_input_of_one_rank_is_an_error_of_that_rank():
+    with pytest.raises(RankError, match=r"^a\.png: damaged$"), join_process_group("cpu"):
+        raise InputError("a.png: damaged")
 
 
 RANKS = """

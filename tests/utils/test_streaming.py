@@ -90,6 +90,22 @@ def test_closed_stream_drops_queue_and_ends_threads():
     assert set(threading.enumerate()) <= before
 
 
+def test_items_left_unread_are_closed():
+    closed = threading.Event()
+
+    def items():
+        try:
+            yield from range(1000)
+        finally:
+            closed.set()
+
+    reader = ReadAhead(items())
+    results = iter(reader)
+    next(results)
+    results.close()
+    assert closed.wait(5)
+
+
 @pytest.mark.parametrize(("kept", "left"), [([], [4]), ([1], [1]), ([1, 3], [1, 3])])
 def test_late_items_are_dropped_unless_they_must_be_kept(kept, left):
     taken, read = threading.Event(), threading.Event()
