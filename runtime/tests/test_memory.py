@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
@@ -20,6 +21,7 @@ from aotlab_runtime.memory import Memory
     [
         {"policy": "bounded_fifo", "frames": 4, "every": 2},
         {"policy": "bounded_fifo", "frames": 3, "newest": 0},
+        {"policy": "first_frame", "frames": 5},
         {"policy": "bounded_fifo", "frames": 5, "every": 1, "newest": 2, "short_term_skip": 3},
         {"policy": "restricted", "frames": 4, "every": 2},
         {"policy": "restricted", "frames": 3, "every": 1, "score_early": True},
@@ -28,7 +30,7 @@ from aotlab_runtime.memory import Memory
 )
 def test_stored_frames_equal_framework(settings):
     config, random = MemoryConfig(**settings), np.random.default_rng(0)
-    memory, bank = Memory(asdict(config), 60), build_bank(config, length=60)
+    memory, bank = Memory(asdict(bound_memory(config)), 60), build_bank(config, length=60)
     for index in range(40):
         value = torch.full((1, 2, 3), float(index))
         stored = [BlockMemory(KeyValue(value, value), KeyValue(value, value))]

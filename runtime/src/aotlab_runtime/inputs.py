@@ -1,4 +1,7 @@
-"""Prompts, and checks of frames, masks, prompts and sizes."""
+"""Prompts, and checks of frames, masks, prompts and sizes.
+
+Messages write sizes as width×height, like video players, and shapes as (height, width), like NumPy.
+"""
 
 from __future__ import annotations
 
@@ -122,23 +125,22 @@ def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
 
 
 def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
-    """Return the object ids H×W of a frame's mask, which is bool or of integers."""
+    """Return the object ids H×W int64 of a frame's mask, which is bool or of integers."""
     array = to_array(mask)
     require(
         array.dtype.kind in "biu" and array.shape == frame.shape[:2],
         f"mask: expected integer object ids of shape {frame.shape[:2]}, got {array.dtype} of shape {array.shape}",
     )
-    array = array.astype(np.uint8) if array.dtype == bool else array
     low, high = array.min(), array.max()
     require(low >= 0 and high <= MAX_ID, f"mask: object ids must be 0 to {MAX_ID}, got {low} to {high}")
-    return array
+    return array.astype(np.int64)
 
 
 def check_size(size: Any) -> ImageSize:
     """Return the (height, width) of a prediction."""
-    sides = to_array(size, float)
+    sides = to_array(size)
     require(
-        sides.shape == (2,) and ((sides == sides.round()) & (sides >= 1) & (sides <= MAX_SIDE)).all(),
+        sides.shape == (2,) and sides.dtype.kind in "iu" and sides.min() >= 1 and sides.max() <= MAX_SIDE,
         f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size!s:.60}",
     )
     return int(sides[0]), int(sides[1])

@@ -51,7 +51,7 @@ def segment_crop(
     crop, edge = find_crop(graphs.prompting, frame.shape, prompt, mask)
     image, stride = frame[crop], graphs.stride
     extra = int(graphs.align_corners)  # sides are then multiples of the stride, plus 1
-    scale = edge / max(image.shape)
+    scale = edge / max(image.shape[:2])
     tokens = (max(2, round((side * scale - extra) / stride)) for side in image.shape[:2])
     height, width = (stride * count + extra for count in tokens)
     planes = draw_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -142,13 +142,13 @@ class Tracker:
         """
         frame = inputs.check_frame(frame, self._frame_shape)
         size = inputs.check_size(frame.shape[:2] if size is None else size)
-        mask = self._draw_mask(frame, mask, prompts)
+        mask = self._merge_prompts(frame, mask, prompts)
         if mask is None and not self.groups:
             self._frame_shape = frame.shape
             return Prediction((), np.zeros((1, *size), np.float32))
         height, width, _ = frame.shape
         stored_size = size if size[0] >= height and size[1] >= width else (height, width)
-        groups = [replace(group, memory=copy(group.memory)) for group in self.groups]  # a step may fail
+        groups = [Group([*group.objects], copy(group.memory)) for group in self.groups]  # a step may fail
         features = self.graphs.run("encode", {"frame": frame})
         readouts = [self._read(group, features) for group in groups]
         prediction = Prediction(self.ids, self._merge(readouts, stored_size), self._temperature)
@@ -157,17 +157,18 @@ class Tracker:
                 self._store_tracked(group, readout, prediction.labels)
         else:
             labels = override_labels(prediction.labels, mask) if groups else mask
-            self._add_objects(groups, mask)
+            new = sorted({*np.unique(mask).tolist()} - {0, *self.ids})
+            self._add_objects(groups, new)
             for group in groups:
                 self._store_reference(group, features, labels)
+            ids = (*self.ids, *new)
+            masks = resize_nearest(labels, stored_size) == np.array([0, *ids])[:, None, None]
+            prediction = Prediction(ids, np.where(masks, np.float32(0), NO_OBJECT), self._temperature)
+        if stored_size != size:
+            logits = resize(prediction.logits, size, align_corners=self.graphs.align_corners)
+            prediction = replace(prediction, logits=logits)
         self.groups, self._frame_shape = groups, frame.shape
-        if mask is not None:
-            masks = resize_nearest(labels, stored_size) == np.array([0, *self.ids])[:, None, None]
-            prediction = Prediction(self.ids, np.where(masks, np.float32(0), NO_OBJECT), self._temperature)
-        if stored_size == size:
-            return prediction
-        logits = resize(prediction.logits, size, align_corners=self.graphs.align_corners)
-        return replace(prediction, logits=logits)
+        return prediction
 
     def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt | Point]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
@@ -212,40 +213,40 @@ class Tracker:
         """
         try:
             header = json.loads(str(state["header"]))
-            if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
-                raise ValueError("saved with another export or version")
-            length, shape = header["length"], header["frame_shape"]
-            groups = []
-            for index, group in enumerate(header["groups"]):
+            same = (header["version"], header["export"]) == (STATE_VERSION, self.graphs.digest)
+            length, shape, groups = header["length"], header["frame_shape"], []
+            for index, group in enumerate(header["groups"] if same else ()):
                 arrays = {name: np.asarray(state[f"{index}.{name}"]) for name in group["arrays"]}
                 if describe_arrays(arrays) != group["arrays"]:
                     raise ValueError("changed or damaged")
                 memory = Memory(self.graphs.config["memory"], length)
                 memory.load_state_dict(arrays)
                 groups.append(Group(group["objects"], memory))
-            length, shape = length and int(length), shape and tuple(shape)
+            shape = shape and tuple(shape)
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
+        require(same, "tracker state: saved with another export or version; load the export that saved it")
         self._length, self._frame_shape, self.groups = length, shape, groups
 
-    def _draw_mask(
+    def _merge_prompts(
         self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt | Point] | None
     ) -> np.ndarray | None:
-        """Return a given mask H×W with the objects of prompts drawn into it; None without objects."""
+        """Return the object ids H×W of a mask and of prompts; None without objects."""
+        if mask is None and not prompts:
+            return None
         labels = np.zeros(frame.shape[:2], np.int64) if mask is None else inputs.check_mask(mask, frame)
         if prompts:
             checked = inputs.check_prompts(prompts, frame.shape[:2])
-            others = np.where(np.isin(labels, list(checked)), 0, labels).astype(np.int64)
+            others = np.where(np.isin(labels, list(checked)), 0, labels)
             free = [prompt._replace(exclude=prompt.exclude | (others > 0)) for prompt in checked.values()]
             drawn = np.array([0, *checked])[segment_prompts(self.graphs, frame, free).argmax(0)]
             for object_id in checked:
-                found = (drawn == object_id).any()
-                require(found, f"object {object_id}: no pixel found there; give another box or point")
+                require(
+                    object_id in drawn, f"object {object_id}: no pixel found there; give another box or point"
+                )
             labels = np.where(others > 0, others, drawn)
-        if labels.any():
-            return labels
-        require(self.groups or mask is None, "mask is empty: give ids above 0 where the objects are")
-        return None
+        require(labels.any() or self.groups, "mask is empty: give ids above 0 where the objects are")
+        return labels if labels.any() else None
 
     def _read(self, group: Group, features: Tensors) -> Tensors:
         """Propagate a group's memory to a frame and decode."""
@@ -266,12 +267,12 @@ class Tracker:
         readout = self.graphs.run("reference", features | identities)
         group.memory.add_reference(self.graphs.run("memorize", readout | identities))
 
-    def _add_objects(self, groups: list[Group], mask: np.ndarray) -> None:
-        """Give new objects of a mask the next free identities: of the last group, then of new groups."""
-        for object_id in sorted({*np.unique(mask).tolist()} - {0, *self.ids}):
+    def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
+        """Give new objects the next free identities: of the last group, then of new groups."""
+        for object_id in ids:
             if not groups or len(groups[-1].objects) == self.graphs.max_objects:
                 groups.append(Group([], Memory(self.graphs.config["memory"], self._length)))
-            groups[-1].objects = [*groups[-1].objects, object_id]
+            groups[-1].objects.append(object_id)
 
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
