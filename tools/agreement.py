@@ -90,7 +90,7 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
     worst_lines = [
         f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}" for score, frame, pair in worst
     ]
-    table = ["  ".join(row) for row in align_columns(rows, right=0)]
+    table = ["  ".join(row).rstrip() for row in align_columns(rows, right=0)]
     return [*table, *["differ most:"] * bool(worst_lines), *worst_lines]
 
 

@@ -65,10 +65,10 @@ def main(
     from aotlab.media.prompt import parse_prompts
     from aotlab.media.video import open_frames
 
-    by_frame = parse_prompts(boxes, points, not_points)
-    if [*by_frame] != [0]:
+    by_frame = parse_prompts(boxes, points, not_points, first_frame=frame or 0)
+    if [*by_frame] != [frame or 0]:
         raise InputError(f"{source}: boxes and points name a frame; leave it out, or choose it with --frame")
-    prompts = by_frame[0]
+    prompts = by_frame[frame or 0]
     if not frame and source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir():
         image = ImageFrames(source).read(0)
     else:

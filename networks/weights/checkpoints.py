@@ -192,7 +192,8 @@ def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
     train = tree.get("train")
     if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
         tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}
-    return build_config(tree, str(path), overrides=overrides)
+    config = build_config(tree, str(path))
+    return build_config(tree, f"settings over those of {path}", overrides=overrides) if overrides else config
 
 
 def find_non_finite(state: Mapping[str, Tensor]) -> list[str]:

@@ -41,6 +41,7 @@ def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
         ["2", "3", "0.667", "0.000", "1"],
         ["all", "3", "0.750"],
     ]
+    assert lines == [line.rstrip() for line in lines]
     assert lines[4:] == [
         "differ most:",
         "  frame 1: object 2, J 0.000",

@@ -42,10 +42,11 @@ def test_resumed_run_equals_whole_run_exactly(bounded, tmp_path, policy):
         assert_resumes(*bounded[policy], clip(9), LATE, split, tmp_path)
 
 
-def test_length_of_numpy_is_stored(bounded, tmp_path):
+def test_length_of_the_video_is_stored(bounded, tmp_path):
     tracker = Tracker(*bounded["every_nth"])
-    tracker.reset(np.int64(8))
-    resumed(*bounded["every_nth"], stored(tracker, tmp_path / "state.pt"))
+    tracker.reset(np.int64(3000))
+    other = resumed(*bounded["every_nth"], stored(tracker, tmp_path / "state.pt"))
+    assert other.video.length == 3000
 
 
 def test_pickled_tracker_continues_equally(bounded):
