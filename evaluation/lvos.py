@@ -14,9 +14,8 @@ import numpy as np
 
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
-from aotlab.media.labeled_video import Video
+from aotlab.media.labeled_video import ListedObject, Video
 from aotlab.media.matching import order_names
-from aotlab.media.object_masks import ListedObject
 from aotlab.utils.files import require_all_exist
 
 COLUMNS = ("J&F", "J", "F", "V")

@@ -7,12 +7,43 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER
-from aotlab.media.object_masks import ListedObject, ObjectMasks
 
 
 def find_masks(path: Path) -> Path:
     """Return the folder of masks of a folder of results, where others are masks of prompts; else the path itself."""
     return path / MASKS_FOLDER if (path / JOB_RECORD).is_file() else path
+
+
+@dataclass(frozen=True)
+class ObjectMasks:
+    """Separate masks of the objects on one frame."""
+
+    source: Path
+    """source folder or file, for messages"""
+    stem: str
+    """stem of the frame"""
+    files: Mapping[int, Path] = field(default_factory=dict)
+    """binary PNGs by object"""
+    rle: Mapping[int, str] = field(default_factory=dict)
+    """COCO's compressed run lengths by object, for an image of `size`"""
+    size: tuple[int, int] = (0, 0)
+    """(height, width) in pixels"""
+
+    def __str__(self) -> str:
+        return f"{self.source}: frame {self.stem}"
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object listed in a data set's metadata."""
+
+    object_id: int
+    frames: tuple[str, ...]
+    """stems of its frames in temporal order; the mask of the first is given"""
+    length: int
+    """number of frames according to the metadata"""
+    seen: bool | None = None
+    """whether its category occurs in the training set; None: unknown"""
 
 
 @dataclass(frozen=True)

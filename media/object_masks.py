@@ -1,55 +1,22 @@
-"""Objects with separate masks: as listed in metadata, and on one frame as a PNG per object or run lengths."""
+"""Reading and merging of objects with separate masks: a PNG per object, or run lengths."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from aotlab.media.images import require_image_size
+from aotlab.media.labeled_video import ObjectMasks
+from aotlab.media.masks import read_mask
+from aotlab.media.regions import decode_rle, parse_rle
 from aotlab.utils.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-
-@dataclass(frozen=True)
-class ObjectMasks:
-    """Separate masks of the objects on one frame."""
-
-    source: Path
-    """source folder or file, for messages"""
-    stem: str
-    """stem of the frame"""
-    files: Mapping[int, Path] = field(default_factory=dict)
-    """binary PNGs by object"""
-    rle: Mapping[int, str] = field(default_factory=dict)
-    """COCO's compressed run lengths by object, for an image of `size`"""
-    size: tuple[int, int] = (0, 0)
-    """(height, width) in pixels"""
-
-    def __str__(self) -> str:
-        return f"{self.source}: frame {self.stem}"
-
-
-@dataclass(frozen=True)
-class ListedObject:
-    """An object listed in a data set's metadata."""
-
-    object_id: int
-    frames: tuple[str, ...]
-    """stems of its frames in temporal order; the mask of the first is given"""
-    length: int
-    """number of frames according to the metadata"""
-    seen: bool | None = None
-    """whether its category occurs in the training set; None: unknown"""
+from aotlab.utils.files import reading
 
 
 def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read H×W ids of a given mask of (height, width); smaller objects lie on top of larger ones."""
-    # loads NumPy, which the help of a command with data sets does without
-    from aotlab.media.masks import read_mask
-
     if isinstance(mask, Path):
         return read_mask(mask, size=size)
     return merge_object_masks(read_object_masks(mask, size=size))
@@ -57,11 +24,6 @@ def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None
 
 def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
     """Read an H×W bool mask of (height, width) per object."""
-    from aotlab.media.images import require_image_size
-    from aotlab.media.masks import read_mask
-    from aotlab.media.regions import decode_rle, parse_rle
-    from aotlab.utils.files import reading
-
     masks = {object_id: read_mask(path, size=size) > 0 for object_id, path in mask.files.items()}
     for object_id, text in mask.rle.items():
         with reading(f"{mask}, object {object_id}"):
@@ -75,8 +37,6 @@ def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None)
 
 def merge_object_masks(masks: Mapping[int, np.ndarray]) -> np.ndarray:
     """Merge H×W bool masks into H×W ids; smaller objects lie on top."""
-    import numpy as np
-
     labels = np.zeros(
         next(iter(masks.values())).shape, dtype=np.min_scalar_type(max(masks) + 1)
     )  # 255 needs 16 bits

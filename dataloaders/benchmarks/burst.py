@@ -6,9 +6,8 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
 from aotlab.media.burst import BurstSequence, find_annotation_file, read_sequences
-from aotlab.media.labeled_video import Video
+from aotlab.media.labeled_video import ListedObject, ObjectMasks, Video
 from aotlab.media.matching import order_names
-from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.files import require_all_exist
 
 

@@ -18,8 +18,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_optional_list,
     read_videos,
 )
-from aotlab.media.labeled_video import Video
-from aotlab.media.object_masks import ListedObject
+from aotlab.media.labeled_video import ListedObject, Video
 
 MAX_FRAME = 10**7
 """largest frame number in the metadata"""

@@ -15,8 +15,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_readable,
 )
-from aotlab.media.labeled_video import Video
-from aotlab.media.object_masks import ListedObject
+from aotlab.media.labeled_video import ListedObject, Video
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_folder,
 )
-from aotlab.media.labeled_video import Video
-from aotlab.media.object_masks import ListedObject, ObjectMasks
+from aotlab.media.labeled_video import ListedObject, ObjectMasks, Video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_all_exist
 

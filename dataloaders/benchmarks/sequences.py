@@ -9,9 +9,8 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.labeled_video import Video
+from aotlab.media.labeled_video import ListedObject, Video
 from aotlab.media.matching import image_stem, list_image_files, match_frames
-from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError, require, require_known
 from aotlab.utils.files import (
     read_json,

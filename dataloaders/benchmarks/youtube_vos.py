@@ -17,9 +17,8 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_folder,
 )
-from aotlab.media.labeled_video import Video
+from aotlab.media.labeled_video import ListedObject, Video
 from aotlab.media.matching import order_names
-from aotlab.media.object_masks import ListedObject
 from aotlab.utils.files import require_all_exist, require_file_name
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.labeled_video import Video
+from aotlab.media.labeled_video import ObjectMasks, Video
 from aotlab.media.masks import read_mask
-from aotlab.media.object_masks import ObjectMasks, list_mask_files
+from aotlab.media.object_masks import list_mask_files
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
 from aotlab.utils.files import digest_samples, make_folder, remove, sha256
 from aotlab.utils.locks import remove_leftovers

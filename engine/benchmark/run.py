@@ -17,9 +17,9 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
-from aotlab.media.labeled_video import Video
+from aotlab.media.labeled_video import ObjectMasks, Video
 from aotlab.media.masks import resize_labels, write_mask
-from aotlab.media.object_masks import ObjectMasks, read_labels, read_object_masks
+from aotlab.media.object_masks import read_labels, read_object_masks
 from aotlab.utils.errors import InputError
 from aotlab.utils.streaming import ReadAhead, stream
 

@@ -7,8 +7,7 @@ import pytest
 
 from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
-from aotlab.media.labeled_video import Video
-from aotlab.media.object_masks import ListedObject
+from aotlab.media.labeled_video import ListedObject, Video
 from tests.drawn_clips import write_masks
 from tests.evaluation.scoring import disc, plain_f, score_sequence
 

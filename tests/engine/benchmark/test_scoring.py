@@ -13,9 +13,8 @@ from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_v
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labeled_video import Video
+from aotlab.media.labeled_video import ListedObject, Video
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.object_masks import ListedObject
 from aotlab.utils.processes import worker_pool
 from tests import miniatures
 from tests.mutations import change_json
