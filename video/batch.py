@@ -121,7 +121,7 @@ class JobList:
             except InputError as error:
                 raise InputError(f"{job.name}: {error}") from error
         claim_folder(self._output, self._jobs, self.inputs, force=self._rerun.force)
-        log.info("%s to track%s, into %s", format_count(len(jobs), "video"), part, self._output)
+        log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
             for path in job.list_missing_files() if job.list_line else ():
                 problem = f"{path}: no such file or folder; paths are relative to the list"
