@@ -483,7 +483,8 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
         return paint(*args, **values)
 
     monkeypatch.setitem(actions.ACTIONS, "paint", slow)
-    monkeypatch.setattr(actions, "DOCUMENT_ACTIONS", [*actions.DOCUMENT_ACTIONS, slow])
+    for name in ("EDITS", "DOCUMENT_ACTIONS"):
+        monkeypatch.setattr(actions, name, [*getattr(actions, name), slow])
     page = Page(context, served.url)
     page.key("b")
     for column in range(8, 56, 8):
