@@ -7,7 +7,9 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
 import sys
+import textwrap
 import time
 from functools import partial
 from pathlib import Path
@@ -610,6 +612,18 @@ def test_runtime_imports_numpy_and_onnxruntime_only():
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             packages = {name.partition(".")[0] for name in names}
             assert packages <= {"aotlab_runtime", "numpy", "onnxruntime", *sys.stdlib_module_names}, path
+
+
+def test_runtime_tracks_where_pytorch_cannot_be_imported(exported):
+    script = f"""
+        import sys
+        sys.modules |= dict.fromkeys(("aotlab", "cv2", "PIL", "torch"))  # importing them raises ImportError
+        import numpy as np
+        from aotlab_runtime import Tracker
+        tracker, frame = Tracker.from_export({str(exported[0])!r}), np.zeros((33, 49, 3), np.uint8)
+        tracker.step(frame, np.eye(33, 49, dtype=int))
+        assert tracker.step(frame).ids == (1,)"""
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=120)
 
 
 @pytest.mark.slow
