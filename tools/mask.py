@@ -24,7 +24,7 @@ from aotlab.utils.files import atomic_path, sibling_path
 @click.argument(
     "source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames"
 )
-@option("--frame", type=NonNegativeInt, help="frame of a video (default: 0)")
+@option("--frame", type=NonNegativeInt, default=0, help="frame of a video")
 @prompt_options(frames=False)
 @option(
     "--output",
@@ -35,7 +35,7 @@ from aotlab.utils.files import atomic_path, sibling_path
 def main(
     source: Path,
     *,
-    frame: int | None,
+    frame: int,
     boxes: tuple[str, ...],
     points: tuple[str, ...],
     not_points: tuple[str, ...],
@@ -65,15 +65,15 @@ def main(
     from aotlab.media.prompt import parse_prompts
     from aotlab.media.video import open_frames
 
-    by_frame = parse_prompts(boxes, points, not_points, first_frame=frame or 0)
-    if [*by_frame] != [frame or 0]:
+    by_frame = parse_prompts(boxes, points, not_points, first_frame=frame)
+    if [*by_frame] != [frame]:
         raise InputError(f"{source}: boxes and points name a frame; leave it out, or choose it with --frame")
-    prompts = by_frame[frame or 0]
+    prompts = by_frame[frame]
     if not frame and source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir():
         image = ImageFrames(source).read(0)
     else:
         require_extra("video")
-        image = open_frames(source).read(frame or 0)
+        image = open_frames(source).read(frame)
     labels = load_segmenter(segmenter, plugin=segmenter_plugin)(image, prompts)
     require_pixels(labels, prompts)
     write_mask(output, labels, max_id=max(prompts))

@@ -214,7 +214,8 @@ class Tracker:
         try:
             header = json.loads(str(state["header"]))
             same = (header["version"], header["export"]) == (STATE_VERSION, self.graphs.digest)
-            length, shape, groups = header["length"], header["frame_shape"], []
+            shape, groups = header["frame_shape"], []
+            length = None if header["length"] is None else int(header["length"])
             for index, group in enumerate(header["groups"] if same else ()):
                 arrays = {name: np.asarray(state[f"{index}.{name}"]) for name in group["arrays"]}
                 if describe_arrays(arrays) != group["arrays"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import httpx
@@ -25,7 +26,7 @@ class Served:
     """A session behind a running server."""
 
     def __init__(self, session, app=None):
-        self.session = session
+        self.session, self.sockets = session, ExitStack()
         self.server = web.Server(app or web.build_app(session), web.bind_socket("127.0.0.1", 0), token=TOKEN)
         self.address = self.server.address
         self.host = self.address.removeprefix("http://")
@@ -46,14 +47,20 @@ class Served:
         own = {"Cookie": self.cookie, "Origin": self.address} | headers
         extra = {key: value for key, value in own.items() if value and key != "Origin"}
         return PageSocket(
-            connect(
-                f"ws://{self.host}/{path}", origin=own["Origin"] or None, additional_headers=extra, proxy=None
+            self.sockets.enter_context(
+                connect(
+                    f"ws://{self.host}/{path}",
+                    origin=own["Origin"] or None,
+                    additional_headers=extra,
+                    proxy=None,
+                )
             )
         )
 
     def close(self):
         self.server.should_exit = True
         self.thread.join(10)
+        self.sockets.close()
         self.session.close()
 
 

@@ -55,7 +55,7 @@ export class EditHistory {
     await queue.lastEdit; // may select the object
     const { app: { objects }, id } = selection;
     const answer = await queue.after('undo', { step });
-    if (!answer.error) selection.selectPredecessor(id, objects);
+    if (!answer.error) selection.selectAfterUndo(id, objects);
     this.reportStep(answer.result, 'undone');
     return answer;
   }

@@ -54,7 +54,7 @@ export class Selection {
    * @param {number} id selected before
    * @param {{id: number}[]} objects before
    */
-  selectPredecessor(id, objects) {
+  selectAfterUndo(id, objects) {
     const ids = this.app.objects.map((item) => item.id);
     let existingId = id || ids.find((restoredId) => !objects.some((item) => item.id === restoredId)) || 0;
     while (existingId && !ids.includes(existingId)) existingId = this.predecessors.get(existingId) ?? 0;
