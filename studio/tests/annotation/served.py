@@ -25,13 +25,15 @@ uvicorn.server.asyncio = SimpleNamespace(
 class Served:
     """A session behind a running server."""
 
-    def __init__(self, session, app=None):
+    def __init__(self, session, app=None, *, port=0, token=TOKEN):
         self.session, self.sockets = session, ExitStack()
-        self.server = web.Server(app or web.build_app(session), web.bind_socket("127.0.0.1", 0), token=TOKEN)
+        self.server = web.Server(
+            app or web.build_app(session), web.bind_socket("127.0.0.1", port), token=token
+        )
         self.address = self.server.address
         self.host = self.address.removeprefix("http://")
         self.url = self.server.url
-        self.cookie = f"aotlab_{self.host.split(':')[1]}={TOKEN}"
+        self.cookie = f"aotlab_{self.host.split(':')[1]}={token}"
         self.thread = threading.Thread(target=self.server.run_on_socket, daemon=True)
         self.thread.start()
         while not self.server.started:

@@ -11,7 +11,6 @@ from PIL import Image
 
 from aotlab_studio.document import editing
 from aotlab_studio.opening import open_document
-from aotlab_studio.server import app as web
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, find_violations, iou, needs_browser
@@ -786,16 +785,8 @@ def test_reload_keeps_frame_tool_brush_and_look(page):
 
 def serve_other_session(served, session, token):
     """Serve another session at the same address."""
-    served.server.should_exit = True
-    served.thread.join(10)
-    served.session.close()
-    other = Served.__new__(Served)
-    other.session = session()
-    port = int(served.host.split(":")[1])
-    other.server = web.Server(web.build_app(other.session), web.bind_socket("127.0.0.1", port), token=token)
-    other.thread = threading.Thread(target=other.server.run_on_socket, daemon=True)
-    other.thread.start()
-    return other
+    served.close()
+    return Served(session(), port=int(served.host.split(":")[1]), token=token)
 
 
 def test_page_of_earlier_run_shows_message(page, served, folder):
