@@ -176,7 +176,7 @@ def extract_tiles(x: Tensor, size: MapSize, heads: int, margin: int) -> Tensor:
     """
     height, width = size
     if torch.compiler.is_exporting():  # one Gather instead of copies by Pad, Gather and Transpose
-        tokens = index_tiles(size, margin)
+        tokens = index_tiles(size, margin, x.device)
         x = split_heads(x, heads).unflatten(2, (-1, height * width))  # B×heads×n×L×c
         tiles = x.index_select(3, tokens.flatten()).unflatten(3, tokens.shape)
         return tiles.permute(0, 1, 3, 4, 2, 5, 6, 7)
@@ -186,10 +186,13 @@ def extract_tiles(x: Tensor, size: MapSize, heads: int, margin: int) -> Tensor:
     return tiles.permute(0, 4, 2, 3, 1, 6, 7, 5)  # from B×n×rows×columns×heads×c×side×side
 
 
-def index_tiles(size: MapSize, margin: int) -> Tensor:
+def index_tiles(size: MapSize, margin: int, device: torch.device) -> Tensor:
     """Return the tokens of the tiles of `extract_tiles`, rows×columns×side×side; outside the map the nearest ones."""
     y, x = (
-        (torch.arange(0, length, TILE)[:, None] + torch.arange(-margin, TILE + margin)).clamp(0, length - 1)
+        (
+            torch.arange(0, length, TILE, device=device)[:, None]
+            + torch.arange(-margin, TILE + margin, device=device)
+        ).clamp(0, length - 1)
         for length in size
     )
     return y[:, None, :, None] * size[1] + x[None, :, None, :]

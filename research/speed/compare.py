@@ -82,13 +82,14 @@ class Worker:
     """A process that times one setting; a context manager that ends it."""
 
     def __init__(self, setting: dict[str, Any]) -> None:
+        """Start the process, which prepares the setting until `wait` returns."""
         self._title = setting["title"]
         source = Path(setting["checkout"]) / "src"
         environment = {**os.environ, "PYTHONPATH": str(source.resolve())}
         self._process = subprocess.Popen(
             [sys.executable, str(WORKER)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self.request(json.dumps(setting))
+        self._send(json.dumps(setting))
 
     def __enter__(self) -> Worker:
         return self
@@ -97,12 +98,19 @@ class Worker:
         self._process.kill()
         self._process.communicate()
 
-    def request(self, line: str) -> str:
-        """Send a line and return the answer; raises InputError if the process has ended."""
+    def time_call(self) -> str:
+        """Time one more frame or step; return the answer as `wait` does."""
+        self._send("")
+        return self.wait()
+
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
+
+    def wait(self) -> str:
+        """Return the process's next line; raises InputError if it has ended."""
+        assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         if not answer:
             raise InputError(f"{self._title}: failed; its error is above")
@@ -114,9 +122,11 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
     seconds, peaks = np.empty((len(settings), rounds)), [0.0] * len(settings)
     with ExitStack() as stack, progress_bar(rounds, unit="round") as bar:
         workers = [stack.enter_context(Worker(setting)) for setting in settings]
+        for worker in workers:
+            worker.wait()
         for number in range(rounds):
             for index in range(len(workers))[:: 1 if number % 2 == 0 else -1]:
-                seconds[index, number], peaks[index] = map(float, workers[index].request("").split())
+                seconds[index, number], peaks[index] = map(float, workers[index].time_call().split())
             bar.update()
     return seconds, peaks
 

@@ -1,0 +1,102 @@
+"""Masks and training on a CUDA device beside the CPU's; `test_cuda` checks devices and shapes without one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.configs.files import ROOT
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.engine.tracking.host_copy import LabelPipeline
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training.clip import ClipModule, ClipOptions
+from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
+from aotlab.utils.devices import autocast
+from tests.engine.small_model import build, clip, clip_batch, run, stripes
+from tests.shared import METHOD_PRESETS
+
+CUDA = torch.device("cuda", 0)
+FRAMES = 8
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """Convolutions in full float32; by default cuDNN rounds their inputs to TF32."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+def track_pond(*overrides, device="cpu"):
+    """Labels T×H×W of the bundled clip."""
+    (pond,) = open_dataset("davis2017", ROOT / "datasets" / "sample")
+    tracker = Tracker.from_pretrained(device=device, overrides=overrides)
+    frames, mask = [read_image(path) for path in pond.frames[:FRAMES]], read_mask(pond.annotations[0])
+    labels, predictions = LabelPipeline(tracker.device), []
+    for index, frame in enumerate(frames):
+        predictions.append(tracker.step(frame, None if index else mask))
+        labels.wait(predictions[-1])
+    return np.stack([prediction.labels for prediction in predictions])
+
+
+@pytest.mark.parametrize(("overrides", "least"), [
+    (["compute.precision=float32"], 0.999),
+    (["compute.precision=bfloat16"], 0.995),
+    pytest.param(["compute.precision=float32", "compute.compile=true"], 0.999, marks=pytest.mark.slow),
+])  # fmt: skip
+def test_masks_of_the_bundled_model_equal_the_cpus(overrides, least):
+    found, expected = track_pond(*overrides, device="cuda"), track_pond("compute.precision=float32")
+    agreement = [np.mean(ours == theirs) for ours, theirs in zip(found, expected, strict=True)]
+    print("agreement", overrides, min(agreement))
+    assert min(agreement) > least
+
+
+@pytest.mark.parametrize("preset", METHOD_PRESETS)
+def test_logits_of_each_method_equal_the_cpus(preset, exact):
+    model, config = build(preset, "memory.every=1", "compute.precision=float32")
+    frames, masks = clip(4), {0: stripes([1, 2]), 2: stripes([0, 0, 3])}
+    found, expected = (run(Tracker(model, config, device=device), frames, masks) for device in (CUDA, "cpu"))
+    for ours, theirs in zip(found, expected, strict=True):
+        print("logits", preset, (ours.logits.cpu() - theirs.logits).abs().max(), theirs.logits.abs().max())
+        torch.testing.assert_close(ours.logits.cpu(), theirs.logits, atol=1e-2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("preset", METHOD_PRESETS)
+@pytest.mark.parametrize(("precision", "loss_error", "gradient_error"), [
+    ("float32", 1e-4, 1e-3),
+    ("bfloat16", 2e-2, 0.1),
+])  # fmt: skip
+def test_training_step_equals_the_cpus(preset, precision, loss_error, gradient_error, exact):
+    frames, masks = clip(3, 65, 65), [stripes([1, 2], 65, 65)] * 3
+    found = []
+    for device, used in ((CUDA, precision), (torch.device("cpu"), "float32")):
+        model, config = build(preset, "model.stages.0.drop_path=0")
+        model = model.to(device).eval()
+        batch = clip_batch(frames, masks, 2)
+        batch = replace(batch, images=batch.images.to(device), labels=batch.labels.to(device))
+        permutation = torch.arange(config.model.max_objects + 1, device=device)[None]
+        with autocast(device, used):
+            loss, _ = ClipModule(model, config.memory)(
+                batch, ClipOptions(permutation, 65 * 65, feed_predictions=True)
+            )
+        loss.backward()
+        norm = torch.stack(
+            [weight.grad.norm() for weight in model.parameters() if weight.grad is not None]
+        ).norm()
+        found.append((loss.item(), norm.item()))
+    print("training", preset, precision, found)
+    assert found[0][0] == pytest.approx(found[1][0], rel=loss_error)
+    assert found[0][1] == pytest.approx(found[1][1], rel=gradient_error)
+
+
+def test_state_of_a_gpu_continues_on_a_cpu(exact):
+    model, config = build("aott", "memory.every=1", "compute.precision=float32")
+    frames = clip(4)
+    first, second = Tracker(model, config, device=CUDA), Tracker(model, config)
+    whole = run(first, frames[:2], {0: stripes([1, 2])})
+    second.load_state_dict(first.state_dict())
+    for frame in frames[2:]:
+        expected, found = first.step(frame), second.step(frame)
+        torch.testing.assert_close(found.logits, expected.logits.cpu(), atol=1e-2, rtol=1e-3)
+    assert whole[0].ids == second.ids
