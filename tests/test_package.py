@@ -273,7 +273,7 @@ NEEDED_EXTRAS = {
     "track clip --mask mask.png --output out": "video",
     "score --dataset davis2017 --root . --results .": "score",
     "ensemble . . --output out": "score",
-    "check_data .": "train",
+    "check_data .": "score",
     "export --config aott --size 49x33 --output out": "export",
     "vot": "vot",
 }

@@ -55,7 +55,7 @@ def main(
         raise UsageError("--kind: has no effect with --dataset; leave it out")
     if dataset is None and split is not None:
         raise UsageError("--split: has no effect without --dataset; leave it out")
-    require_extra("train")
+    require_extra("score")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
 
     kind = kind or "video"

@@ -73,7 +73,8 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
     Args:
         annotations: the folder of a split's JSON files.
         images: holds ``<video>/<frame>.jpg``, or that in a folder for each kitchen.
-        output: receives JPEGImages, Annotations, ImageSets and the names of objects, as ``VISOR_2022``.
+        output: receives JPEGImages, Annotations, ImageSets and the names of objects, as ``VISOR_2022``; sequences of
+            earlier conversions stay in the lists.
         split: "val" keeps only objects of the first frame.
 
     Raises:
@@ -183,12 +184,14 @@ def _find_image(images: Path, frame: Frame) -> Path:
 
 
 def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, str]]) -> None:
-    """Write the lists of sequences and the names of their objects."""
-    lists: dict[str, list[str]] = {split: sorted(names)}
+    """Add sequences to the lists of a split and to the names of their objects."""
+    mapping = output / f"{split}_data_mapping.json"
+    earlier = read_json(mapping) if mapping.is_file() else {}
+    with reading(mapping):
+        names = dict(sorted({**earlier, **names}.items()))
+    lists = {split: list(names)}
     if split == "val":
-        lists["val_unseen"] = [
-            name for name in sorted(names) if "_".join(name.split("_")[:2]) in UNSEEN_KITCHENS
-        ]
+        lists["val_unseen"] = [name for name in names if "_".join(name.split("_")[:2]) in UNSEEN_KITCHENS]
     for title, listed in lists.items():
         write_text(output / "ImageSets" / "2022" / f"{title}.txt", "".join(f"{name}\n" for name in listed))
-    write_text(output / f"{split}_data_mapping.json", json.dumps(names, indent=1) + "\n")
+    write_text(mapping, json.dumps(names, indent=1) + "\n")
