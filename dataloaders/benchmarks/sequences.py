@@ -24,8 +24,8 @@ from aotlab.utils.files import (
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
-    """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
+def read_folder(root: Path, split: str = "", *, new_objects: bool = False) -> list[Video]:
+    """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``; there are no splits.
 
     A frame and its mask have the same stem. The first mask is given to the tracker; all masks are ground truth. If the
     first one has only 0 and 255, all ids of the video are one object.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig, SourceConfig
-from aotlab.dataloaders.benchmarks.davis import read_davis, read_vost
+from aotlab.dataloaders.benchmarks.davis import read_davis
 from aotlab.dataloaders.benchmarks.sequences import (
     FRAME_SUFFIXES,
     find_list_file,
@@ -27,6 +27,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_names,
     require_readable,
 )
+from aotlab.dataloaders.benchmarks.vost import read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.training.augment import (
     MAX_DROPPED_PIXELS,
@@ -405,7 +406,7 @@ def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
 def _read_davis(root: Path, split: str | None) -> list[Video]:
     """Read DAVIS 2017 (default split: train); with a split 2016/... all ids of a video are one object."""
     year, _, name = (split or "train").rpartition("/")
-    return read_davis(root, year or 2017, name)
+    return read_davis(root, name, year=year or 2017)
 
 
 def _read_youtube_vos(root: Path, split: str | None) -> list[Video]:

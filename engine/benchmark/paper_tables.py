@@ -36,9 +36,9 @@ class Benchmark:
         return Path(self.root) if self.root else find_default_root(find_dataset(self.dataset)[0])
 
     @property
-    def server(self) -> str | None:
-        """Scoring server, if annotations are not public."""
-        return find_dataset(self.dataset)[1].server.get(self.split)
+    def has_server(self) -> bool:
+        """Whether a server scores the split, whose annotations are not public."""
+        return self.split in find_dataset(self.dataset)[1].server_splits
 
 
 @dataclass(frozen=True)

@@ -281,11 +281,11 @@ class BenchmarkOptions:
         options = f"--dataset {name}{root} --split {self.split} --results {results}"
         if dataset.hota:
             return f"{name} is scored by HOTA; score with: aotlab score {options}"
-        if self.split not in dataset.server:
+        if self.split not in dataset.server_splits:
             return None
         return (
             f"the annotations of {name} {self.split} are not public, its scores come from "
-            f"{dataset.server[self.split]}; write the archive with: aotlab submit {options} --output {results}.zip"
+            f"{dataset.server}; write the archive with: aotlab submit {options} --output {results}.zip"
         )
 
 
