@@ -246,21 +246,14 @@ def print_settings(settings: Settings) -> None:
 class BenchmarkOptions:
     """Videos of a benchmark, as ``--dataset`` and the options beside it choose them."""
 
-    dataset: str
+    dataset: str = ""
     """empty without ``--dataset``"""
-    root: Path | None
+    root: Path | None = None
     """folder of the data set; None: `find_default_root`"""
-    split: str
+    split: str = "val"
     sequence: tuple[str, ...] = ()
     """names of the videos to use; empty: all"""
     new_objects: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise `UsageError` for the other options without ``--dataset``."""
-        for field in fields(self) if not self.dataset else ():
-            source = click.get_current_context().get_parameter_source(field.name)
-            if source is click.core.ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{field.name.replace('_', '-')}: has no effect without --dataset")
 
     def open_videos(self, *, all_frames: bool = False) -> list[Video]:
         """Return the chosen videos; raise `InputError` as `open_dataset` and `select_videos` do."""
@@ -296,7 +289,7 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
     """
     options = group(
         "benchmark",
-        *data_options(names, required=False, split="val"),
+        *data_options(names, required=False, split=BenchmarkOptions.split),
         list_option("--sequence", "use these sequences only, comma-separated"),
         flag("--new-objects", "folder: later masks add objects"),
         *more,
