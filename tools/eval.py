@@ -98,7 +98,7 @@ class ModelSet:
         checkpoints, configs = self.checkpoint or [BUNDLED_CHECKPOINT], self.config or [None]
         weights = self.weights or [1.0] * len(checkpoints)
         return [
-            (path, configs[number % len(configs)], weights[number]) for number, path in enumerate(checkpoints)
+            (path, configs[index % len(configs)], weights[index]) for index, path in enumerate(checkpoints)
         ]
 
     def read_settings(self) -> Config:
