@@ -160,11 +160,7 @@ def list_frames(images: Path) -> tuple[Path, ...]:
     """Return the images of a folder in natural order."""
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
-    if not frames:
-        folder = next(
-            (f", but the folder {path.name}" for path in sorted(images.iterdir()) if path.is_dir()), ""
-        )
-        raise InputError(f"{images}: no frame{folder}; expected 00000.jpg, 00001.jpg and so on")
+    require(bool(frames), f"{images}: no frames; expected 00000.jpg, 00001.jpg and so on")
     return frames
 
 

@@ -81,30 +81,30 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
         InputError: no JSON file, or nothing in them can be converted.
     """
     files = sorted(annotations.glob("[!.]*.json"))
-    done = Conversion()
+    conversion = Conversion()
     for file in files:
         try:
             sequences = read_polygons(file)
         except InputError as error:
-            done.failures[file.name] = str(error)
+            conversion.failures[file.name] = str(error)
             continue
         for name, frames in sequences.items():
             try:
                 ids = number_objects(frames, first_only=split == "val")
                 count = _write_sequence(name, frames, ids, images, output, MIN_FRAMES[split])
             except InputError as error:
-                done.failures[name] = str(error)
+                conversion.failures[name] = str(error)
                 continue
             if count:
-                done.masks += count
-                done.names[name] = {str(object_id): text for text, object_id in ids.items()}
+                conversion.masks += count
+                conversion.names[name] = {str(object_id): text for text, object_id in ids.items()}
             else:
-                done.too_short += 1
-    if not done.names:
+                conversion.too_short += 1
+    if not conversion.names:
         problem = f"{annotations}: no sequence of enough frames in {len(files)} JSON files; expected P01_01.json, ..."
-        raise InputError(next(iter(done.failures.values()), problem))
-    _write_lists(output, split, done.names)
-    return done
+        raise InputError(next(iter(conversion.failures.values()), problem))
+    _write_lists(output, split, conversion.names)
+    return conversion
 
 
 def read_polygons(path: Path) -> dict[str, list[Frame]]:
