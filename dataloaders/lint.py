@@ -48,12 +48,12 @@ class Finding:
     file: Path
     message: str
     """problem; remedy"""
-    others: int = 0
+    repeats: int = 0
     """number of further files in the folder with the same message"""
 
     def __str__(self) -> str:
         """Return one line: ``LEVEL file: problem; remedy``."""
-        more = f" ({self.others} more in this folder)" if self.others else ""
+        more = f" ({self.repeats} more in this folder)" if self.repeats else ""
         return f"{self.level} {self.file}: {self.message}{more}"
 
 
@@ -233,7 +233,7 @@ def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:
     for finding in findings:
         key = finding.message, finding.file if finding.level == "error" else finding.file.parent
         first = groups.get(key)
-        groups[key] = finding if first is None else replace(first, others=first.others + 1)
+        groups[key] = finding if first is None else replace(first, repeats=first.repeats + 1)
     return list(groups.values())
 
 

@@ -165,8 +165,8 @@ class ImageSet:
         """Return the set without the images of some videos; ``paths`` as `resolve_paths` gives."""
         parents = {image.image.parent for image in self.images}
         dropped = {parent for parent in parents if parent.resolve() in paths}
-        kept = (image for image in self.images if image.image.parent not in dropped)
-        return replace(self, images=tuple(image for image in kept if image.image.resolve() not in paths))
+        images = (image for image in self.images if image.image.parent not in dropped)
+        return replace(self, images=tuple(image for image in images if image.image.resolve() not in paths))
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
         """Make a clip of an image."""
@@ -199,8 +199,8 @@ class VideoSet:
 
     def exclude(self, paths: AbstractSet[Path]) -> VideoSet:
         """Return the set without some videos; ``paths`` as `resolve_paths` gives."""
-        kept = tuple(video for video in self.videos if paths.isdisjoint(resolve_paths(video)))
-        return replace(self, videos=kept)
+        videos = tuple(video for video in self.videos if paths.isdisjoint(resolve_paths(video)))
+        return replace(self, videos=videos)
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
         """Make a clip of a video as `sample_clip` does."""
