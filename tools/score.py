@@ -108,7 +108,7 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
     from aotlab.evaluation.submit.burst import write_run_lengths, write_selection
     from aotlab.media.burst import find_annotation_file
 
-    root = benchmark.root or find_default_root(find_dataset(benchmark.dataset)[0])
+    root = benchmark.root or find_default_root(benchmark.dataset)
     videos = benchmark.open_videos()
     require_readable(videos)
     require_results(videos, results)
@@ -136,9 +136,9 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
         return scorable
     if remedy is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
-    name, dataset = find_dataset(benchmark.dataset)
+    dataset = find_dataset(benchmark.dataset)
     raise InputError(
-        f"--dataset {name} --split {benchmark.split}: only the first-frame masks are public; "
+        f"--dataset {dataset.name} --split {benchmark.split}: only the first-frame masks are public; "
         f"expected annotations of more frames in {dataset.layout}"
     )
 
@@ -242,7 +242,7 @@ def main(
     if annotations is not None:
         video, folder = read_single(folder, annotations)
         videos = [video]
-    elif find_dataset(benchmark.dataset)[1].hota:
+    elif find_dataset(benchmark.dataset).hota:
         if worst or len(results) > 1:
             raise UsageError(
                 f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst"

@@ -110,7 +110,8 @@ def main(
         raise UsageError(f"missing: {' and '.join(missing)}, or an archive as --check")
     if check is not None and len(missing) < 2:
         raise UsageError("--check: reads an archive and writes nothing; remove --results and --output")
-    name, data = find_dataset(dataset)
+    data = find_dataset(dataset)
+    name = data.name
     kind, suffixes = OTHER_FORMATS.get(name, (None, (".zip",)))
     require_new_output(output, *suffixes, force=force or not suffixes)  # a folder is never replaced
     if kind is not None and check is not None:

@@ -28,6 +28,7 @@ Reader = Callable[..., list[Video]]
 class DataSet:
     """A data set with its reader and download information."""
 
+    name: str
     read: Reader
     layout: str
     """layout of its folder"""
@@ -53,14 +54,16 @@ DAVIS_LAYOUT = (
 )
 VALID_LAYOUT = "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png"
 
-DATASETS: dict[str, DataSet] = {
-    "davis2016": DataSet(
+_DATASETS = [
+    DataSet(
+        name="davis2016",
         read=partial(read_davis, year=2016),
         layout=DAVIS_LAYOUT,
         folder="DAVIS",
         source="https://davischallenge.org",
     ),
-    "davis2017": DataSet(
+    DataSet(
+        name="davis2017",
         read=read_davis,
         layout=DAVIS_LAYOUT,
         folder="DAVIS",
@@ -69,8 +72,9 @@ DATASETS: dict[str, DataSet] = {
         server_splits=("test", "test-dev", "test-challenge"),
         archive_root="",
     ),
-    **{
-        f"youtubevos{year}": DataSet(
+    *(
+        DataSet(
+            name=f"youtubevos{year}",
             read=read_youtube_vos,
             layout=f"{VALID_LAYOUT}, valid/meta.json",
             folder=f"YouTubeVOS/{year}",
@@ -81,8 +85,9 @@ DATASETS: dict[str, DataSet] = {
             archive_root="Annotations",
         )
         for year in (2018, 2019)
-    },
-    "vost": DataSet(
+    ),
+    DataSet(
+        name="vost",
         read=read_vost,
         layout="JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
         folder="VOST",
@@ -92,13 +97,15 @@ DATASETS: dict[str, DataSet] = {
         server_splits=("test",),
         archive_root="",
     ),
-    "visor": DataSet(
+    DataSet(
+        name="visor",
         read=read_visor,
         layout="JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
         folder="VISOR_2022",
         source="https://epic-kitchens.github.io/VISOR (converted by its script to the layout of DAVIS)",
     ),
-    "mose": DataSet(
+    DataSet(
+        name="mose",
         read=read_mose,
         layout=VALID_LAYOUT,
         folder="MOSE",
@@ -107,7 +114,8 @@ DATASETS: dict[str, DataSet] = {
         server_splits=("val", "valid", "test"),
         archive_root="",
     ),
-    "mosev2": DataSet(
+    DataSet(
+        name="mosev2",
         read=read_mosev2,
         layout=f"{VALID_LAYOUT}, valid/meta.json if there is one",
         folder="MOSEv2",
@@ -116,8 +124,9 @@ DATASETS: dict[str, DataSet] = {
         server_splits=("val", "valid", "test"),
         archive_root="",
     ),
-    **{
-        f"lvosv{version}": DataSet(
+    *(
+        DataSet(
+            name=f"lvosv{version}",
             read=read_lvos,
             layout="valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, "
             "valid/valid_meta.json",
@@ -128,21 +137,24 @@ DATASETS: dict[str, DataSet] = {
             archive_root="Annotations",
         )
         for version in (1, 2)
-    },
-    "longvideo": DataSet(
+    ),
+    DataSet(
+        name="longvideo",
         read=read_long_video,
         layout="JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labeled frames",
         folder="LongVideo",
         source="the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
     ),
-    "sav": DataSet(
+    DataSet(
+        name="sav",
         read=read_sav,
         layout="sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
         "sav_val/sav_val.txt, the same in sav_test",
         folder="SA-V",
         source="https://ai.meta.com/datasets/segment-anything-video-downloads",
     ),
-    "burst": DataSet(
+    DataSet(
+        name="burst",
         read=read_burst,
         layout="frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
         folder="BURST",
@@ -150,12 +162,14 @@ DATASETS: dict[str, DataSet] = {
         options=("all_frames",),
         hota=True,
     ),
-    "folder": DataSet(
+    DataSet(
+        name="folder",
         read=read_folder,
         layout="JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
         options=("new_objects",),
     ),
-}
+]
+DATASETS = {dataset.name: dataset for dataset in _DATASETS}
 
 DATA_VARIABLE = "AOTLAB_DATA"
 """environment variable: folder of all data sets (default: ``datasets/`` in the working directory)"""
@@ -182,22 +196,24 @@ def open_dataset(
         InputError: an unknown name, no root, an option that the data set does not have, or what the reader
             finds wrong.
     """
-    key, dataset = find_dataset(name)
+    dataset = find_dataset(name)
     options = {"all_frames": all_frames, "new_objects": new_objects}
     enabled = {option: True for option, value in options.items() if value}
     for option in enabled.keys() - {*dataset.options}:
-        supported = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
-        raise InputError(f"--{option.replace('_', '-')}: not for {key}; only for {supported}")
+        supported = ", ".join(other.name for other in _DATASETS if option in other.options)
+        raise InputError(f"--{option.replace('_', '-')}: not for {dataset.name}; only for {supported}")
     source = f"; get it from {dataset.source}" if dataset.source else ""
-    folder = root if root is not None else find_default_root(key)
-    return dataset.read(require_folder(folder, f"{key} as {dataset.layout}{source}"), split, **enabled)
+    folder = root if root is not None else find_default_root(name)
+    return dataset.read(
+        require_folder(folder, f"{dataset.name} as {dataset.layout}{source}"), split, **enabled
+    )
 
 
-def find_dataset(name: str) -> tuple[str, DataSet]:
-    """Return key and data set of a case-insensitive name."""
+def find_dataset(name: str) -> DataSet:
+    """Return the data set of a case-insensitive name."""
     key = name.lower()
     require_known(key, DATASETS, f"dataset {name}: unknown data set", f"known are {', '.join(DATASETS)}")
-    return key, DATASETS[key]
+    return DATASETS[key]
 
 
 def find_default_root(name: str) -> Path:
@@ -206,10 +222,9 @@ def find_default_root(name: str) -> Path:
     The variable AOTLAB_<NAME> comes first, then the data set's folder in AOTLAB_DATA, then in ``datasets/`` of the
     working directory.
     """
-    variable = f"AOTLAB_{name.upper()}"
+    variable, folder = f"AOTLAB_{name.upper()}", find_dataset(name).folder
     if os.environ.get(variable):
         return Path(os.environ[variable])
-    folder = DATASETS[name].folder
     if folder is None:
         raise InputError(f"dataset {name}: no root; give one or set {variable}")
     return Path(os.environ.get(DATA_VARIABLE) or "datasets") / folder

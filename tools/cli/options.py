@@ -269,15 +269,15 @@ class BenchmarkOptions:
         """Return how to have results scored that ``eval`` does not score; None: it does."""
         from aotlab.dataloaders.benchmarks.datasets import find_dataset
 
-        name, dataset = find_dataset(self.dataset)
+        dataset = find_dataset(self.dataset)
         root = f" --root {self.root}" if self.root is not None else ""
-        options = f"--dataset {name}{root} --split {self.split} --results {results}"
+        options = f"--dataset {dataset.name}{root} --split {self.split} --results {results}"
         if dataset.hota:
-            return f"{name} is scored by HOTA; score with: aotlab score {options}"
+            return f"{dataset.name} is scored by HOTA; score with: aotlab score {options}"
         if self.split not in dataset.server_splits:
             return None
         return (
-            f"the annotations of {name} {self.split} are not public, its scores come from "
+            f"the annotations of {dataset.name} {self.split} are not public, its scores come from "
             f"{dataset.server}; write the archive with: aotlab submit {options} --output {results}.zip"
         )
 
