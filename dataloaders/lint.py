@@ -48,12 +48,12 @@ class Finding:
     file: Path
     message: str
     """problem; remedy"""
-    others: int = 0
+    repeats: int = 0
     """number of further files in the folder with the same message"""
 
     def __str__(self) -> str:
         """Return one line: ``LEVEL file: problem; remedy``."""
-        more = f" ({self.others} more in this folder)" if self.others else ""
+        more = f" ({self.repeats} more in this folder)" if self.repeats else ""
         return f"{self.level} {self.file}: {self.message}{more}"
 
 
@@ -65,8 +65,8 @@ def to_finding(path: Path, error: InputError) -> Finding:
     return make_error(path, str(error).removeprefix(f"{path}: "))
 
 
-class FileFacts(NamedTuple):
-    """Facts read from a frame or mask."""
+class FileInfo(NamedTuple):
+    """Size and ids of a frame or mask."""
 
     size: tuple[int, int] | None = None
     """(height, width); None: unreadable"""
@@ -75,7 +75,7 @@ class FileFacts(NamedTuple):
     finding: Finding | None = None
 
 
-Facts = Mapping[Path, FileFacts]
+FileInfos = Mapping[Path, FileInfo]
 
 
 @dataclass
@@ -170,13 +170,15 @@ def lint_videos(
     return replace(result, findings=_sort_findings(result.findings))
 
 
-def _add_video(result: LintResult, video: Video, frames: Facts, masks: Facts, kind: DataKind | None) -> None:
+def _add_video(
+    result: LintResult, video: Video, frames: FileInfos, masks: FileInfos, kind: DataKind | None
+) -> None:
     """Add the findings and counts of a video to a result."""
     findings = [] if video.load_error is None else [make_error(Path(video.name), video.load_error)]
     findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
     stems = {path.stem for path in masks} | {video.frames[index].stem for index in video.reference_masks}
     labeled = len(stems & {path.stem for path in frames})
-    ids_by_file = {path: facts.ids for path, facts in masks.items() if facts.ids is not None}
+    ids_by_file = {path: info.ids for path, info in masks.items() if info.ids is not None}
     ids = set().union(*ids_by_file.values())
     num_objects = len(video.objects) or (int(bool(ids)) if video.merge_ids else len(ids - {VOID}))
     if kind == "static":
@@ -190,41 +192,39 @@ def _add_video(result: LintResult, video: Video, frames: Facts, masks: Facts, ki
     result.num_videos += 1
     result.frames += len(frames)
     result.labeled += labeled
-    result.sizes.update(facts.size for facts in frames.values() if facts.size)
+    result.sizes.update(info.size for info in frames.values() if info.size)
     if result.objects is not None:
         result.objects += num_objects
 
 
-def check_frame(path: Path, *, decode: bool) -> FileFacts:
+def check_frame(path: Path, *, decode: bool) -> FileInfo:
     """Return the size of a frame from its header; ``decode`` decodes the whole file."""
     try:
         with open_image(path, "image", "download or save it again, or remove it") as image:
             if decode:
                 require_jpeg_end(path, image)
                 image.load()
-            return FileFacts((image.height, image.width))
+            return FileInfo((image.height, image.width))
     except InputError as error:
-        return FileFacts(finding=to_finding(path, error))
+        return FileInfo(finding=to_finding(path, error))
 
 
-def check_mask(path: Path, *, decode: bool) -> FileFacts:
+def check_mask(path: Path, *, decode: bool) -> FileInfo:
     """Return the size of a mask, and its ids if ``decode``."""
     if not decode:
         return check_frame(path, decode=False)
     try:
         labels = read_mask(path)
     except InputError as error:
-        return FileFacts(finding=to_finding(path, error))
+        return FileInfo(finding=to_finding(path, error))
     ids, size = tuple(np.unique(labels[labels > 0]).tolist()), (labels.shape[0], labels.shape[1])
     if ids and ids[-1] > VOID:
-        return FileFacts(
-            size, None, make_error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
-        )
+        return FileInfo(size, None, make_error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254"))
     if len(ids) > MAX_VALUES:
         advice = "save ids without smoothing, resizing or JPEG"
         finding = make_warning(path, f"more than {MAX_VALUES} values, like a blurred mask; {advice}")
-        return FileFacts(size, None, finding)
-    return FileFacts(size, ids)
+        return FileInfo(size, None, finding)
+    return FileInfo(size, ids)
 
 
 def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:
@@ -233,7 +233,7 @@ def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:
     for finding in findings:
         key = finding.message, finding.file if finding.level == "error" else finding.file.parent
         first = groups.get(key)
-        groups[key] = finding if first is None else replace(first, others=first.others + 1)
+        groups[key] = finding if first is None else replace(first, repeats=first.repeats + 1)
     return list(groups.values())
 
 
@@ -242,19 +242,19 @@ def _sort_findings(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: finding.level)
 
 
-def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
+def _check_files(frames: FileInfos, masks: FileInfos) -> Iterator[Finding]:
     """Yield unreadable files, masks of another size than their frame, and masks without a frame."""
-    for facts in (*frames.values(), *masks.values()):
-        if facts.finding is not None:
-            yield facts.finding
-    by_stem = {path.stem: (path, facts.size) for path, facts in frames.items()}
+    for info in (*frames.values(), *masks.values()):
+        if info.finding is not None:
+            yield info.finding
+    by_stem = {path.stem: (path, info.size) for path, info in frames.items()}
     labeled = {path.stem for path in masks}
     unlabeled = {_normalize_stem(stem): path for stem, (path, _) in by_stem.items() if stem not in labeled}
-    for path, facts in masks.items():
+    for path, info in masks.items():
         if path.stem in by_stem:
             size = by_stem[path.stem][1]
-            if size and facts.size and size != facts.size:
-                sizes = f"{_format_size(facts.size)}, but its frame is {_format_size(size)}"
+            if size and info.size and size != info.size:
+                sizes = f"{_format_size(info.size)}, but its frame is {_format_size(size)}"
                 yield make_error(path, f"{sizes}; give a mask of the frame's size")
         elif frame := unlabeled.get(_normalize_stem(path.stem)):
             yield make_error(
@@ -264,7 +264,7 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
             yield make_warning(path, "no frame of this name, not used; add the frame or remove the mask")
 
 
-def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
+def _check_object_masks(video: Video, frames: FileInfos) -> Iterator[Finding]:
     """Yield given masks of separate objects that cannot be read."""
     for index, mask in video.reference_masks.items():
         size = frames[video.frames[index]].size
@@ -283,13 +283,13 @@ def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[
             yield make_warning(path, f"not read; convert it to {formats}, or remove it")
 
 
-def _check_same_size(frames: Facts) -> Iterator[Finding]:
+def _check_same_size(frames: FileInfos) -> Iterator[Finding]:
     """Yield the frames of another size than most frames of their video."""
-    counts = Counter(facts.size for facts in frames.values() if facts.size)
-    for path, facts in frames.items():
+    counts = Counter(info.size for info in frames.values() if info.size)
+    for path, info in frames.items():
         usual = counts.most_common(1)[0][0] if counts else None
-        if facts.size not in (None, usual):
-            sizes = f"{_format_size(facts.size)}, but most frames of its video {_format_size(usual)}"
+        if info.size not in (None, usual):
+            sizes = f"{_format_size(info.size)}, but most frames of its video {_format_size(usual)}"
             yield make_error(path, f"{sizes}; give frames of one size, or use kind static for single images")
 
 

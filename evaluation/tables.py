@@ -17,8 +17,8 @@ COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 
 def nanmean(values: np.ndarray) -> float:
     """Return `numpy.nanmean` of (N,) values; NaN, without a warning, if there are none besides NaN."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")
 
 
 def recall(values: np.ndarray) -> float:
@@ -90,8 +90,8 @@ def column_mean(
 
 def mean_or_none(values: Collection[float | None]) -> float | None:
     """Return the mean of some values; None if any of them is None."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if len(known) == len(values) else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if len(numbers) == len(values) else None
 
 
 def summarize_means(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:

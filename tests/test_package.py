@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import aotlab.sdk
+import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.utils.errors import EXTRAS, describe_missing_module, require_extra
 
@@ -273,7 +274,7 @@ NEEDED_EXTRAS = {
     "track clip --mask mask.png --output out": "video",
     "score --dataset davis2017 --root . --results .": "score",
     "ensemble . . --output out": "score",
-    "check_data .": "train",
+    "check_data .": "score",
     "export --config aott --size 49x33 --output out": "export",
     "vot": "vot",
 }
@@ -299,14 +300,19 @@ def test_prompt_without_opencv_names_the_extra(tmp_path):
     assert done.stderr.endswith("InputError: cv2 must be installed for this; pip install 'aotlab[video]'\n")
 
 
-def test_extras_have_the_modules_of_the_package():
+def test_dependencies_have_the_modules_of_the_package():
     project = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
     own = extras.keys() - {"all", "docs", "test"}
     assert EXTRAS.keys() == own
-    modules = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
+    modules = {"opencv-python-headless": "cv2", "vot-trax": "trax", "Pillow": "PIL", "PyYAML": "yaml"}
+
+    def list_modules(requirements):
+        return [modules.get(name, name) for name in re.findall(r"'([\w.-]+)[>\[]", str(requirements))]
+
+    assert hubconf.dependencies == list_modules(project["project"]["dependencies"])
     for extra in own:
-        names = [modules.get(name, name) for name in re.findall(r"'([\w.-]+)[>\[]", str(extras[extra]))]
+        names = list_modules(extras[extra])
         score = EXTRAS["score"] if "aotlab" in names else ()
         assert EXTRAS[extra] == (*score, *(name for name in names if name != "aotlab"))
 

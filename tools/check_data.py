@@ -52,10 +52,10 @@ def main(
 ) -> int:
     """Print findings and counts; return 1 if there are errors."""
     if dataset is not None and kind is not None:
-        raise UsageError("--kind: has no effect with --dataset; leave it out")
+        raise UsageError("--kind: has no effect with --dataset; remove it")
     if dataset is None and split is not None:
-        raise UsageError("--split: has no effect without --dataset; leave it out")
-    require_extra("train")
+        raise UsageError("--split: has no effect without --dataset; remove it")
+    require_extra("score")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
 
     kind = kind or "video"

@@ -32,7 +32,7 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
     """Write frames, masks and lists; returns 0, or 1 if something was skipped as broken."""
     require_extra("score")
     require_writable(output)
-    from aotlab.dataloaders.benchmarks.visor import convert_visor
+    from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor
 
     converted = convert_visor(annotations, images, output, split)
     print(f"{output}: {len(converted.names)} sequences, {converted.masks} masks")

@@ -98,7 +98,7 @@ class ModelSet:
         checkpoints, configs = self.checkpoint or [BUNDLED_CHECKPOINT], self.config or [None]
         weights = self.weights or [1.0] * len(checkpoints)
         return [
-            (path, configs[number % len(configs)], weights[number]) for number, path in enumerate(checkpoints)
+            (path, configs[index % len(configs)], weights[index]) for index, path in enumerate(checkpoints)
         ]
 
     def read_settings(self) -> Config:
@@ -116,15 +116,15 @@ class ModelSet:
 
         branches, origin, scales = [], [], self.scales or (1.0,)
         for checkpoint, config, weight in self.models:
-            single = Tracker.from_pretrained(
+            tracker = Tracker.from_pretrained(
                 checkpoint, config=config, overrides=self.overrides, device=device, protocol="published"
             )
-            settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
+            settings = hashlib.sha256(repr(tracker.config).encode()).hexdigest()
             origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
             if self.is_single:
-                return single, {"models": origin}
+                return tracker, {"models": origin}
             branches += build_branches(
-                single.model, single.config, scales=scales, flip=self.flip, weight=weight, device=device
+                tracker.model, tracker.config, scales=scales, flip=self.flip, weight=weight, device=device
             )
         views = {"flip": self.flip, "scales": list(scales), "feedback": self.feedback}
         return Ensemble(branches, fused_feedback=self.feedback == "fused"), {"models": origin, **views}

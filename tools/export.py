@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click import UsageError
@@ -18,84 +17,8 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.command import command, group
 from aotlab.tools.cli.options import memory_options, model_options, overwrite, print_settings, settings
 from aotlab.tools.cli.types import ExistingPath, Folder, Size, flag, number, option
-from aotlab.utils.errors import RunStopped, require, require_extra, require_module
+from aotlab.utils.errors import require_extra, require_module
 from aotlab.utils.numbers import MAX_COUNT, Range
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from aotlab.configs.schema import Config
-    from aotlab.engine.export.quantize import Clip
-    from aotlab.networks.model import VOSModel
-
-MIN_EQUAL_HALF = 0.99
-"""smallest accepted share of equal labels with weights in float16"""
-
-
-def check_export(
-    model: VOSModel,
-    config: Config,
-    output: Path,
-    *,
-    clip: Clip,
-    provider: str,
-    half: bool,
-    max_loss: float | None,
-) -> None:
-    """Verify and print one line; raise `RunStopped` if graphs and model differ.
-
-    ``max_loss``: accepted loss of J in points; None: logits or labels are compared.
-    """
-    import torch
-
-    from aotlab.engine.export.verify import TOLERANCE, verify_export
-
-    agreement = verify_export(model, config, output, clip=clip, provider=provider)
-    exported, pytorch = 100 * agreement.exported_region, 100 * agreement.pytorch_region
-    print(
-        f"largest difference of logits {agreement.difference:.1e} of their spread, "
-        f"{agreement.equal:.4%} of the labels equal; J {exported:.1f}, PyTorch {pytorch:.1f}; "
-        f"{agreement.exported_seconds:.3f} s per frame, PyTorch {agreement.pytorch_seconds:.3f} "
-        f"({torch.get_num_threads()} threads)"
-    )
-    if max_loss is not None:
-        if not pytorch - exported <= max_loss:
-            raise RunStopped(
-                f"{output}: J is {pytorch - exported:.1f} points below PyTorch's, expected at most {max_loss:g}; "
-                "calibrate with a clip like your videos, or export with --precision float32"
-            )
-    elif half and agreement.equal < MIN_EQUAL_HALF:
-        raise RunStopped(
-            f"{output}: {agreement.equal:.2%} of the labels equal PyTorch's, expected at least "
-            f"{MIN_EQUAL_HALF:.0%}; export without --half"
-        )
-    elif not half and not agreement.difference <= TOLERANCE:
-        raise RunStopped(
-            f"{output}: logits differ from PyTorch's by {agreement.difference:.1e} of their spread, "
-            f"expected at most {TOLERANCE}; do not use these graphs"
-        )
-
-
-def read_clip(images: Path, masks: Path, length: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Read the first frames of a folder that have masks of the same name, at least 2.
-
-    Raises:
-        InputError: fewer frames with masks, unreadable files, or a first mask without objects.
-    """
-    from aotlab.dataloaders.benchmarks.sequences import match_masks, read_video
-    from aotlab.media.images import read_image
-    from aotlab.media.masks import read_mask
-
-    video = read_video("calibration", images, masks)
-    clip = []
-    for index, path in sorted(match_masks(video.frames, video.annotations).items())[:length]:
-        frame = read_image(video.frames[index])
-        clip.append((frame, read_mask(path, size=frame.shape[:2])))
-    require(len(clip) > 1, f"--calibrate {masks}: expected masks for at least 2 frames of {images}")
-    require(
-        bool(clip[0][1].any()), f"--calibrate {masks}: the first mask has no objects; start with one that has"
-    )
-    return clip
 
 
 @command("aotlab export", "Write a model as ONNX files.")
@@ -167,7 +90,7 @@ def main(
 ) -> int:
     """Export, and verify if asked to; returns the exit code."""
     from aotlab.engine.export.graphs import EXPORT_PACKAGES, export_model, resolve_export_config
-    from aotlab.engine.export.quantize import CALIBRATION_FRAMES
+    from aotlab.engine.export.quantize import CALIBRATION_FRAMES, read_clip
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
@@ -200,13 +123,20 @@ def main(
         f"up to {description.config.memory.frames} frames in long-term memory"
     )
     if verify:
+        import torch
+
+        from aotlab.engine.export.verify import require_agreement, verify_export
         from aotlab.media.synthetic_clip import draw_clip
 
         clip = clip[:verify_frames] or list(zip(*draw_clip(verify_frames, *size[::-1], seed=0), strict=True))
-        check_export(
-            model, description.config, output, clip=clip, provider=provider, half=half,
-            max_loss=max_loss if calibrate else None,
-        )  # fmt: skip
+        agreement = verify_export(model, description.config, output, clip=clip, provider=provider)
+        print(
+            f"largest difference of logits {agreement.difference:.1e} of their spread, {agreement.equal:.4%} of the "
+            f"labels equal; J {100 * agreement.exported_region:.1f}, PyTorch {100 * agreement.pytorch_region:.1f}; "
+            f"{agreement.exported_seconds:.3f} s per frame, PyTorch {agreement.pytorch_seconds:.3f} "
+            f"({torch.get_num_threads()} threads)"
+        )
+        require_agreement(agreement, output, half=half, max_loss=max_loss if calibrate else None)
     return 0
 
 

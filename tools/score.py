@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_v
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, overwrite
+from aotlab.tools.cli.options import BenchmarkOptions, dataset_options, overwrite
 from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
@@ -36,41 +36,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ScoreOptions:
-    """Results to score, what they are scored against, and what is written."""
-
-    folders: tuple[Path, ...]
-    results: tuple[Path, ...]
-    annotations: Path | None
-    benchmark: BenchmarkOptions
-    json_file: Path | None
-    workers: int
-    worst: int
-    draw_folder: Path | None
-
-    def __post_init__(self) -> None:
-        """Raise `UsageError` for options that exclude or need each other."""
-        object.__setattr__(self, "results", self.results + self.folders)
-        if self.annotations is None and not self.benchmark.dataset:
-            raise UsageError(
-                "missing: the benchmark as --dataset, or the masks of one video as --annotations"
-            )
-        if self.annotations is not None and (self.benchmark.dataset or len(self.results) != 1):
-            raise UsageError(
-                "--annotations: scores one video; give its results as RESULTS, without --dataset"
-            )
-        if not self.results:
-            raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
-        if len(self.results) > 1 and self.worst:
-            raise UsageError("--worst: lists objects of one folder; give a single one")
-        if self.draw_folder is not None and self.worst == 0:
-            raise UsageError("--draw-worst needs --worst N: how many objects to draw")
-
-    def write_json(self, content: dict[str, Any]) -> None:
-        """Write scores to the file of ``--json``, if it is given."""
-        if self.json_file is not None:
-            write_text(self.json_file, json.dumps(content, indent=2, allow_nan=False) + "\n")
+def write_json(path: Path | None, content: dict[str, Any]) -> None:
+    """Write scores to the file of ``--json``, if it is given."""
+    if path is not None:
+        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
@@ -103,64 +72,43 @@ def select_tracked(video: Video, masks: Path) -> Video:
     return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
 
 
-def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> int:
-    """Score, write and print; return the exit code."""
-    from aotlab.engine.benchmark.scoring import find_rules, score_videos
-    from aotlab.evaluation.tables import format_table, make_scores_table
+def compare_results(
+    videos: list[Video], folders: Sequence[Path], workers: int
+) -> tuple[dict[str, Any], bool]:
+    """Score folders of results on their common sequences, and print a row of each.
 
-    require_results(videos, results)
-    report = score_videos(videos, results, workers=options.workers)
-    layout = find_rules(videos).table
-    table = make_scores_table(report.scores, layout) if report.scores else {}
-    if table:
-        print(format_table(table, layout))
-    # the same content as an evaluation run writes
-    options.write_json({**table, "fps": None, "failures": report.failures})
-    if table:
-        report_worst(table, layout.columns[0], videos, results, report, options)
-    return 1 if report.failures else 0  # each was logged
-
-
-def compare_results(videos: list[Video], options: ScoreOptions) -> int:
-    """Score several folders of results on their common sequences and print a row of each; return the exit code."""
+    Returns:
+        The table of each folder, and whether a sequence could not be scored.
+    """
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
-    for results in options.results:
-        require_results(videos, results)
+    for folder in folders:
+        require_results(videos, folder)
     layout = find_rules(videos).table
-    reports = {
-        str(results): score_videos(videos, results, workers=options.workers) for results in options.results
-    }
+    reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in folders}
     common = set.intersection(*(set(report.scores) for report in reports.values()))
     if not common:
-        raise InputError(
-            f"--results: no sequence is scored in all {len(options.results)} folders; complete them"
-        )
+        raise InputError(f"--results: no sequence is scored in all {len(folders)} folders; complete them")
     tables, rows = {}, {}
-    for folder, report in reports.items():
-        scores = {name: scores for name, scores in report.scores.items() if name in common}
+    for name, report in reports.items():
+        scores = {sequence: report.scores[sequence] for sequence in report.scores if sequence in common}
         note = f" ({len(report.scores)} of {len(videos)} sequences)" if report.failures else ""
-        tables[folder] = rows[folder + note] = make_scores_table(scores, layout)
+        tables[name] = rows[name + note] = make_scores_table(scores, layout)
     print(compare_tables(rows))
     if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
-    options.write_json(tables)
-    return 1 if any(report.failures for report in reports.values()) else 0  # each was logged
+    return tables, any(report.failures for report in reports.values())
 
 
-def score_hota(options: ScoreOptions) -> int:
-    """Score by TrackEval's HOTA, write and print; return the exit code."""
-    benchmark = options.benchmark
-    if options.worst or len(options.results) > 1:
-        raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
-    (results,) = options.results
+def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | None]:
+    """Score by TrackEval's HOTA, and print; return the values by column."""
     require_extra("hota")
     from aotlab.evaluation.hota import score_burst_hota
     from aotlab.evaluation.submit.burst import write_run_lengths, write_selection
     from aotlab.media.burst import find_annotation_file
 
-    root = benchmark.root or find_default_root(find_dataset(benchmark.dataset)[0])
+    root = benchmark.root or find_default_root(benchmark.dataset)
     videos = benchmark.open_videos()
     require_readable(videos)
     require_results(videos, results)
@@ -171,13 +119,12 @@ def score_hota(options: ScoreOptions) -> int:
         table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
-    options.write_json(table)
-    return 0
+    return table
 
 
-def select_scorable(benchmark: BenchmarkOptions, results: Sequence[Path]) -> list[Video]:
-    """Return the videos with annotations; raise `InputError` if no video has any, or without these results."""
-    remedy = benchmark.describe_submission(results[0])
+def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
+    """Return the videos with annotations; raise `InputError` if no video has any."""
+    remedy = benchmark.describe_submission(results)
     from aotlab.engine.benchmark.scoring import has_annotations
 
     videos = benchmark.open_videos()
@@ -189,9 +136,9 @@ def select_scorable(benchmark: BenchmarkOptions, results: Sequence[Path]) -> lis
         return scorable
     if remedy is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
-    name, dataset = find_dataset(benchmark.dataset)
+    dataset = find_dataset(benchmark.dataset)
     raise InputError(
-        f"--dataset {name} --split {benchmark.split}: only the first-frame masks are public; "
+        f"--dataset {dataset.name} --split {benchmark.split}: only the first-frame masks are public; "
         f"expected annotations of more frames in {dataset.layout}"
     )
 
@@ -211,20 +158,21 @@ def report_worst(
     videos: Sequence[Video],
     results: Path,
     report: ScoringResult,
-    options: ScoreOptions,
+    count: int,
+    draw_folder: Path | None,
 ) -> None:
-    """Print the worst objects, and draw them into the folder of ``--draw-worst``, if it is given."""
+    """Print the ``count`` worst objects, and draw them into a folder, if it is given."""
     from aotlab.engine.benchmark.object_strips import write_strip
     from aotlab.evaluation.tables import worst_objects
 
     by_name = {video.name: video for video in videos}
-    worst = worst_objects(table, options.worst, column)
+    worst = worst_objects(table, count, column)
     if worst:
         print(f"\nworst {column}:")
     for rank, (name, item, value) in enumerate(worst, start=1):
         note = ""
-        if options.draw_folder is not None:
-            path, scores = options.draw_folder / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
+        if draw_folder is not None:
+            path, scores = draw_folder / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
             object_id = next(scored.object_id for scored in scores.objects if scored.name == item)
             drawn = write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
             note = f"  {path}" if drawn else "  no frame to draw"
@@ -261,22 +209,66 @@ def report_worst(
 @option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
 @overwrite
-@collect_options("options", ScoreOptions)
-def main(*, options: ScoreOptions, force: bool) -> int:
+def main(
+    folders: tuple[Path, ...],
+    *,
+    annotations: Path | None,
+    benchmark: BenchmarkOptions,
+    results: tuple[Path, ...],
+    json_file: Path | None,
+    workers: int,
+    worst: int,
+    draw_folder: Path | None,
+    force: bool,
+) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
+    results += folders
+    if annotations is None and not benchmark.dataset:
+        raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
+    if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
+        raise UsageError(
+            "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
+        )
+    if not results:
+        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
+    if len(results) > 1 and worst:
+        raise UsageError("--worst: lists objects of one folder; give a single one")
+    if draw_folder is not None and worst == 0:
+        raise UsageError("--draw-worst needs --worst N: how many objects to draw")
     require_extra("score")
-    require_new_output(options.json_file, ".json", force=force)
-    require_new_output(options.draw_folder, force=force)
-    results = options.results[0]
-    if options.annotations is not None:
-        video, results = read_single(results, options.annotations)
-        return score_masks([video], results, options)
-    if find_dataset(options.benchmark.dataset)[1].hota:
-        return score_hota(options)
-    videos = select_scorable(options.benchmark, options.results)
-    if len(options.results) > 1:
-        return compare_results(videos, options)
-    return score_masks(videos, results, options)
+    require_new_output(json_file, ".json", force=force)
+    require_new_output(draw_folder, force=force)
+    folder = results[0]
+    if annotations is not None:
+        video, folder = read_single(folder, annotations)
+        videos = [video]
+    elif find_dataset(benchmark.dataset).hota:
+        if worst or len(results) > 1:
+            raise UsageError(
+                f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst"
+            )
+        write_json(json_file, score_hota(benchmark, folder))
+        return 0
+    else:
+        videos = select_scorable(benchmark, folder)
+    from aotlab.engine.benchmark.scoring import find_rules, score_videos
+    from aotlab.evaluation.tables import format_table, make_scores_table
+
+    if len(results) > 1:
+        tables, failed = compare_results(videos, results, workers)
+        write_json(json_file, tables)
+        return int(failed)
+    require_results(videos, folder)
+    report = score_videos(videos, folder, workers=workers)
+    layout = find_rules(videos).table
+    table = make_scores_table(report.scores, layout) if report.scores else {}
+    if table:
+        print(format_table(table, layout))
+    # the same content as an evaluation run writes
+    write_json(json_file, {**table, "fps": None, "failures": report.failures})
+    if table:
+        report_worst(table, layout.columns[0], videos, folder, report, worst, draw_folder)
+    return int(bool(report.failures))  # each was logged
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from aotlab.tools.cli.command import command, group, require_new_output
 from aotlab.tools.cli.options import data_options, overwrite
 from aotlab.tools.cli.types import ExistingPath, File, option
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import require_output
 from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
@@ -37,9 +36,9 @@ OTHER_FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def find_writer(name: str, root: Path, split: str) -> Writer:
-    """Return the writer of one of `OTHER_FORMATS` for the data set at ``root``."""
+    """Return the writer of submissions of the data set at ``root``."""
     if name == "sav":
-        from aotlab.evaluation.sav import write_object_folders
+        from aotlab.evaluation.submit.sav import write_object_folders
 
         return write_object_folders
     if name == "burst":
@@ -47,42 +46,40 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
         from aotlab.media.burst import find_annotation_file
 
         return partial(write_run_lengths, annotations=find_annotation_file(root, split))
-    from aotlab.evaluation.submit.visor import write_polygons
+    if name == "visor":
+        from aotlab.evaluation.submit.visor import write_polygons
 
-    names = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-    return partial(write_polygons, names=names, split=split)
+        names = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
+        return partial(write_polygons, names=names, split=split)
+    return partial(pack_archive, folder=DATASETS[name].archive_root or "")
 
 
-def pack_archive(videos: Sequence[Video], folder: str, archive: Path, results: Path | None) -> int:
-    """Write an archive of results and check it; return the number of masks.
-
-    Args:
-        folder: folder around the sequences in the archive.
-        results: folder with the masks; None: only check the archive.
-    """
-    from aotlab.evaluation.submit.archive import (
-        check_archive,
-        check_results,
-        expect_sequence,
-        write_archive,
-    )
+def pack_archive(videos: Sequence[Video], results: Path, archive: Path, *, folder: str) -> int:
+    """Check results and write them as an archive, below ``folder``; return the number of masks."""
+    from aotlab.evaluation.submit.archive import check_results, expect_sequence, write_archive
 
     expected = [expect_sequence(video) for video in videos]
-    if results is not None:
-        require_output(archive)
-        require_valid(check_results(results, expected), results)
-        write_archive(expected, results, archive, folder)
+    require_valid(check_results(results, expected), results)
+    write_archive(expected, results, archive, folder)
+    return sum(len(item.frames) for item in expected)
+
+
+def check_submission(videos: Sequence[Video], archive: Path, *, folder: str) -> int:
+    """Check an archive with the sequences below ``folder``; return the number of masks."""
+    from aotlab.evaluation.submit.archive import check_archive, expect_sequence
+
+    expected = [expect_sequence(video) for video in videos]
     require_valid(check_archive(archive, expected, folder), archive)
     return sum(len(item.frames) for item in expected)
 
 
-def require_valid(problems: Sequence[str], archive: Path) -> None:
+def require_valid(problems: Sequence[str], source: Path) -> None:
     """Raise `InputError` with the first problem and their number if there are any; ``--verbose`` prints all."""
     for problem in problems:
         log.debug("%s", problem)
     if problems:
         count = format_count(len(problems), "problem")
-        raise InputError(f"{archive}: {count}, which --verbose lists; the first: {problems[0]}")
+        raise InputError(f"{source}: {count}, which --verbose lists; the first: {problems[0]}")
 
 
 SERVER_BENCHMARKS = [
@@ -112,32 +109,27 @@ def main(
     if check is None and missing:
         raise UsageError(f"missing: {' and '.join(missing)}, or an archive as --check")
     if check is not None and len(missing) < 2:
-        raise UsageError("--check: reads an archive and writes nothing; leave out --results and --output")
-    name, data = find_dataset(dataset)
+        raise UsageError("--check: reads an archive and writes nothing; remove --results and --output")
+    data = find_dataset(dataset)
+    name = data.name
     kind, suffixes = OTHER_FORMATS.get(name, (None, (".zip",)))
     require_new_output(output, *suffixes, force=force or not suffixes)  # a folder is never replaced
     if kind is not None and check is not None:
         raise UsageError(f"--check: {name} takes {kind}; score the results with aotlab score")
-    if kind is None and data.archive_root is None:
+    if name not in SERVER_BENCHMARKS:
         raise UsageError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
     require_extra("score")
-    split = split or ("val" if data.archive_root is None else next(iter(data.server)))
+    split = split or (*data.server_splits, "val")[0]
     videos = open_dataset(name, root, split)
     require_readable(videos)  # a server takes all sequences or none
-    subject = f"sequences of {name} {split}"
-    archive = check or output
-    assert archive is not None
-    if kind is not None:
-        assert results is not None
-        if suffixes:
-            require_output(archive)
-        masks = find_writer(name, root or find_default_root(name), split)(videos, results, archive)
-        print(f"{archive}: {masks} masks of {len(videos)} {subject}")
-        return 0
-    masks = pack_archive(videos, data.archive_root or "", archive, results)
-    print(f"{archive}: {masks} masks of {len(videos)} {subject}, all valid")
-    if split in data.server:
-        print(f"scored by {data.server[split]}")
+    if results is not None and output is not None:
+        masks = find_writer(name, root or find_default_root(name), split)(videos, results, output)
+    elif check is not None:
+        masks = check_submission(videos, check, folder=data.archive_root or "")
+    valid = "" if kind else ", all valid"
+    print(f"{check or output}: {masks} masks of {len(videos)} sequences of {name} {split}{valid}")
+    if split in data.server_splits:
+        print(f"scored by {data.server}")
     return 0
 
 

@@ -76,7 +76,7 @@ class TableRunner:
         benchmark = self.table.benchmarks[row.benchmark]
         try:
             results = self.results(row.model, row.benchmark)
-            if benchmark.server is not None:
+            if benchmark.has_server:
                 archive = results.with_name(f"{results.name}.zip")
                 files = ("--results", str(results), "--output", str(archive))
                 self.call("submit", *list_benchmark_options(benchmark), *files, "--force")
@@ -95,7 +95,7 @@ class TableRunner:
             parts = [str(self.results(member, benchmark_name)) for member in model.vote]
             weights = ["--weights", ",".join(model.weights)] if model.weights else []
             self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
-            if benchmark.server is None:
+            if not benchmark.has_server:
                 new_objects = [option for option in benchmark.options if option == "--new-objects"]
                 files = ("--results", str(output), "--json", str(output / "scores.json"))
                 self.call("score", *list_benchmark_options(benchmark), *new_objects, *files, "--force")

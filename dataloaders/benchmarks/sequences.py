@@ -9,7 +9,7 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.labeled_video import ListedObject, Video
+from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import image_stem, list_image_files, match_frames
 from aotlab.utils.errors import InputError, require, require_known
 from aotlab.utils.files import (
@@ -24,8 +24,8 @@ from aotlab.utils.files import (
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
-    """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
+def read_folder(root: Path, split: str = "", *, new_objects: bool = False) -> list[Video]:
+    """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``; there are no splits.
 
     A frame and its mask have the same stem. The first mask is given to the tracker; all masks are ground truth. If the
     first one has only 0 and 255, all ids of the video are one object.
@@ -123,7 +123,7 @@ def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int
 
 
 def find_first_masks(
-    frames: Sequence[Path], annotations: Sequence[Path], objects: Sequence[ListedObject], folder: Path
+    frames: Sequence[Path], annotations: Sequence[Path], objects: Sequence[ObjectInfo], folder: Path
 ) -> dict[int, Path]:
     """Return the masks of frames on which a listed object begins, by frame index."""
     firsts = {item.frames[0] for item in objects}
@@ -160,11 +160,7 @@ def list_frames(images: Path) -> tuple[Path, ...]:
     """Return the images of a folder in natural order."""
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
-    if not frames:
-        folder = next(
-            (f", but the folder {path.name}" for path in sorted(images.iterdir()) if path.is_dir()), ""
-        )
-        raise InputError(f"{images}: no frame{folder}; expected 00000.jpg, 00001.jpg and so on")
+    require(bool(frames), f"{images}: no frames; expected 00000.jpg, 00001.jpg and so on")
     return frames
 
 
@@ -254,8 +250,8 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
 
 
 def read_objects(
-    path: Path, name: str, objects: Mapping[Any, Any], read: Callable[[int, Any], ListedObject]
-) -> tuple[ListedObject, ...]:
+    path: Path, name: str, objects: Mapping[Any, Any], read: Callable[[int, Any], ObjectInfo]
+) -> tuple[ObjectInfo, ...]:
     """Read the objects that a metadata file lists for a video; those without frames are skipped.
 
     ``read`` turns id and entry into an object; an error of parsing means that the entry is not readable.

@@ -60,7 +60,7 @@ def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
 
 def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
     """Return the images with at least one object, in the order of the JSON; missing files are skipped."""
-    names, found = set(os.listdir(images)), []
+    names, labeled_images = set(os.listdir(images)), []
     with reading(instances):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
@@ -73,5 +73,5 @@ def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
             size = require_size(image["height"], image["width"])
             if path.name in names and not all(item["iscrowd"] for item in items):
                 reader = partial(draw_annotations, size, json.dumps(items).encode())
-                found.append(LabeledImage(path, instances, reader))
-    return found
+                labeled_images.append(LabeledImage(path, instances, reader))
+    return labeled_images

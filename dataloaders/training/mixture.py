@@ -74,15 +74,15 @@ class Mixture:
 
     def _clip(self, rng: Generator) -> Clip:
         """Make a clip of one item, usually with the objects of another pasted over it."""
-        item = self._draw(rng)
+        item = self._draw_item(rng)
         clip = self._sample(item, rng)
         if clip.objects and rng.random() >= self.phase.merge:
             return clip
-        other = self._draw(rng)
+        other = self._draw_item(rng)
         for _ in range(READ_TRIES):  # another item, if the source has others
             if other != item:
                 break
-            other = self._draw(rng)
+            other = self._draw_item(rng)
         moving = self.phase.compose and rng.random() < self.phase.compose
         pasted = self._sample(other, rng)
         if not moving:
@@ -90,7 +90,7 @@ class Mixture:
         entering = bool(self.phase.entering) and rng.random() < self.phase.entering
         return compose_clips(clip, pasted, rng, max_objects=self.max_objects, entering=entering)
 
-    def _draw(self, rng: Generator) -> tuple[int, int]:
+    def _draw_item(self, rng: Generator) -> tuple[int, int]:
         number = int(rng.choice(len(self.sources), p=self.weights))
         return number, self.sources[number].sample_index(rng)
 

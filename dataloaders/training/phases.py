@@ -149,11 +149,11 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         names,
     )
     excluded = set[Path]().union(*map(resolve_paths, validation))
-    kept = {
+    remaining = {
         index: replace(mixture, sources=tuple(_exclude_paths(source, excluded) for source in mixture.sources))
         for index, mixture in mixtures.items()
     }
-    return TrainingData(kept, validation)
+    return TrainingData(remaining, validation)
 
 
 def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:

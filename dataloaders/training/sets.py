@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig, SourceConfig
-from aotlab.dataloaders.benchmarks.davis import read_davis, read_vost
+from aotlab.dataloaders.benchmarks.davis import read_davis
 from aotlab.dataloaders.benchmarks.sequences import (
     FRAME_SUFFIXES,
     find_list_file,
@@ -27,6 +27,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_names,
     require_readable,
 )
+from aotlab.dataloaders.benchmarks.vost import read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.training.augment import (
     MAX_DROPPED_PIXELS,
@@ -164,8 +165,8 @@ class ImageSet:
         """Return the set without the images of some videos; ``paths`` as `resolve_paths` gives."""
         parents = {image.image.parent for image in self.images}
         dropped = {parent for parent in parents if parent.resolve() in paths}
-        kept = (image for image in self.images if image.image.parent not in dropped)
-        return replace(self, images=tuple(image for image in kept if image.image.resolve() not in paths))
+        images = (image for image in self.images if image.image.parent not in dropped)
+        return replace(self, images=tuple(image for image in images if image.image.resolve() not in paths))
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
         """Make a clip of an image."""
@@ -198,8 +199,8 @@ class VideoSet:
 
     def exclude(self, paths: AbstractSet[Path]) -> VideoSet:
         """Return the set without some videos; ``paths`` as `resolve_paths` gives."""
-        kept = tuple(video for video in self.videos if paths.isdisjoint(resolve_paths(video)))
-        return replace(self, videos=kept)
+        videos = tuple(video for video in self.videos if paths.isdisjoint(resolve_paths(video)))
+        return replace(self, videos=videos)
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
         """Make a clip of a video as `sample_clip` does."""
@@ -405,7 +406,7 @@ def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
 def _read_davis(root: Path, split: str | None) -> list[Video]:
     """Read DAVIS 2017 (default split: train); with a split 2016/... all ids of a video are one object."""
     year, _, name = (split or "train").rpartition("/")
-    return read_davis(root, year or 2017, name)
+    return read_davis(root, name, year=year or 2017)
 
 
 def _read_youtube_vos(root: Path, split: str | None) -> list[Video]:

@@ -33,12 +33,12 @@ class Benchmark:
     @property
     def folder(self) -> Path:
         """Folder of the data set."""
-        return Path(self.root) if self.root else find_default_root(find_dataset(self.dataset)[0])
+        return Path(self.root) if self.root else find_default_root(self.dataset)
 
     @property
-    def server(self) -> str | None:
-        """Scoring server, if annotations are not public."""
-        return find_dataset(self.dataset)[1].server.get(self.split)
+    def has_server(self) -> bool:
+        """Whether a server scores the split, whose annotations are not public."""
+        return self.split in find_dataset(self.dataset).server_splits
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     """Return a sentence per missing requirement of a row."""
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not benchmark.folder.is_dir():
-        dataset = find_dataset(benchmark.dataset)[1]
+        dataset = find_dataset(benchmark.dataset)
         source = benchmark.get or f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
     return sentences + _list_missing_files(table, table.models[row.model])

@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.sequences import match_masks, read_video
+from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
+from aotlab.utils.errors import require
+
 if TYPE_CHECKING:
     import onnx
 
@@ -24,6 +29,24 @@ MIN_WEIGHTS = 50_000
 """weights of the smallest operator in int8; smaller ones are as fast in float32"""
 CALIBRATION_FRAMES = 16
 """number of frames whose tensors give the ranges"""
+
+
+def read_clip(images: Path, masks: Path, length: int) -> Clip:
+    """Read the first frames of a folder that have masks of the same name, at least 2.
+
+    Raises:
+        InputError: fewer frames with masks, unreadable files, or a first mask without objects.
+    """
+    video = read_video("calibration", images, masks)
+    clip = []
+    for index, path in sorted(match_masks(video.frames, video.annotations).items())[:length]:
+        frame = read_image(video.frames[index])
+        clip.append((frame, read_mask(path, size=frame.shape[:2])))
+    require(len(clip) > 1, f"--calibrate {masks}: expected masks for at least 2 frames of {images}")
+    require(
+        bool(clip[0][1].any()), f"--calibrate {masks}: the first mask has no objects; start with one that has"
+    )
+    return clip
 
 
 def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:

@@ -16,10 +16,12 @@ from aotlab.engine.export.quantize import Clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.networks.model import VOSModel
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, RunStopped
 
 TOLERANCE = 1e-3
 """largest accepted difference of logits, relative to their standard deviation"""
+MIN_EQUAL_HALF = 0.99
+"""smallest accepted share of equal labels with weights in float16"""
 
 
 class Agreement(NamedTuple):
@@ -86,3 +88,29 @@ def verify_export(
         regions.extend([region_similarity(mask == i, found == i) for found in labels] for i in ids)
     medians = [statistics.median(times) for times in zip(*seconds, strict=True)]
     return Agreement(max(differences), statistics.mean(equal), *np.mean(regions, axis=0).tolist(), *medians)
+
+
+def require_agreement(agreement: Agreement, folder: Path, *, half: bool, max_loss: float | None) -> None:
+    """Raise `RunStopped` if the graphs in a folder and their model differ.
+
+    Args:
+        half: the weights are in float16: labels are compared instead of logits.
+        max_loss: accepted loss of J in points, instead of equal logits or labels.
+    """
+    loss = 100 * (agreement.pytorch_region - agreement.exported_region)
+    if max_loss is not None:
+        if not loss <= max_loss:
+            raise RunStopped(
+                f"{folder}: J is {loss:.1f} points below PyTorch's, expected at most {max_loss:g}; "
+                "calibrate with a clip like your videos, or export with --precision float32"
+            )
+    elif half and agreement.equal < MIN_EQUAL_HALF:
+        raise RunStopped(
+            f"{folder}: {agreement.equal:.2%} of the labels equal PyTorch's, expected at least "
+            f"{MIN_EQUAL_HALF:.0%}; export without --half"
+        )
+    elif not half and not agreement.difference <= TOLERANCE:
+        raise RunStopped(
+            f"{folder}: logits differ from PyTorch's by {agreement.difference:.1e} of their spread, "
+            f"expected at most {TOLERANCE}; do not use these graphs"
+        )

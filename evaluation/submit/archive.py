@@ -161,8 +161,8 @@ def require_valid_mask(content: bytes, item: ExpectedSequence) -> None:
         # A small file can decode to a huge image, so the size is compared first.
         require((height, width) == item.size, f"{width}×{height}; expected {item.size[1]}×{item.size[0]}")
         unknown = find_unknown_ids(np.array(image), sorted(item.ids))
-    ids, known = (", ".join(map(str, sorted(found))) for found in (unknown, item.ids))
-    require(not unknown, f"unknown ids {ids}; the objects are {known}")
+    unknown_text, ids_text = (", ".join(map(str, sorted(ids))) for ids in (unknown, item.ids))
+    require(not unknown, f"unknown ids {unknown_text}; the objects are {ids_text}")
 
 
 def set_standard_palette(content: bytes) -> bytes:

@@ -36,10 +36,10 @@ def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, name
         names: ``<split>_data_mapping.json`` of the conversion, with the names of objects.
         split: train, val or val_unseen.
     """
-    known = read_object_names(names)
+    names_by_sequence = read_object_names(names)
     entries = []
     for video in videos:
-        objects, size = known.get(video.name, {}), expect_sequence(video).size
+        objects, size = names_by_sequence.get(video.name, {}), expect_sequence(video).size
         for stem in video.results:
             path = results / video.name / f"{stem}.png"
             entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))

@@ -40,7 +40,7 @@ def loop_davis(
     """
     require_new_output(output, force=False)
     lengths, links = {}, {}
-    videos = read_davis(root, year, split)
+    videos = read_davis(root, split, year=year)
     require_readable(videos)
     for video in videos:
         length, labels = len(video.frames), {path.stem: path for path in video.annotations}

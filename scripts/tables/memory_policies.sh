@@ -9,4 +9,4 @@ looped=results/davis2017_looped
 if [ -d "$davis" ] && [ ! -e "$looped" ]; then
     .venv/bin/python -m research.speed.loop_davis "$davis" "$looped" --times 3
 fi
-exec bash "scripts/tables/run.sh" memory_policies "$@"
+exec .venv/bin/aotlab table memory_policies "$@"

@@ -103,6 +103,17 @@ def test_train_split_keeps_all_objects(source):
     ]
 
 
+def test_second_conversion_extends_the_lists(source):
+    source.convert()
+    (source.annotations / "P07_110.json").unlink()
+    source.add("P09_02", [entry("P09_02_seq_00001", n, {"cup": [box(0, 0, 900, 600)]}) for n in (1, 2)])
+    assert source.convert() == 0
+    names = ["P01_107_seq_00001", "P07_110_seq_00009", "P09_02_seq_00001"]
+    assert [video.name for video in open_dataset("visor", source.output)] == names
+    assert [video.name for video in open_dataset("visor", source.output, "val_unseen")] == names[1:]
+    assert list(json.loads((source.output / "val_data_mapping.json").read_text())) == names
+
+
 def test_broken_files_are_named_and_skipped(source, capsys):
     next((source.images / "P01_107").glob("*140.jpg")).unlink()
     (source.annotations / "P99_01.json").write_text('{"video_annotations": [{"image": 3}]}')

@@ -39,7 +39,7 @@ class Run:
     def __init__(self, name, folder):
         self.root, self.results, self.archive = folder / "root", folder / "results", folder / "out" / "a.zip"
         self.options = ["--dataset", name, "--root", str(self.root)]
-        self.videos = miniatures.make_with_results(name, folder, next(iter(DATASETS[name].server), "val"))
+        self.videos = miniatures.make_with_results(name, folder, (*DATASETS[name].server_splits, "val")[0])
 
     def write(self):
         return main([*self.options, "--results", str(self.results), "--output", str(self.archive)])

@@ -41,7 +41,7 @@ INTERNAL_ERROR = 70
 """exit code of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
 EXIT_CODES = {
     "0": "done",
-    "1": "partial failure",
+    "1": "not all done, or a check failed",
     "2": "bad input",
     "70": "internal error in aotlab",
     "128 + n": "stopped by signal n",

@@ -246,21 +246,14 @@ def print_settings(settings: Settings) -> None:
 class BenchmarkOptions:
     """Videos of a benchmark, as ``--dataset`` and the options beside it choose them."""
 
-    dataset: str
+    dataset: str = ""
     """empty without ``--dataset``"""
-    root: Path | None
+    root: Path | None = None
     """folder of the data set; None: `find_default_root`"""
-    split: str
+    split: str = "val"
     sequence: tuple[str, ...] = ()
     """names of the videos to use; empty: all"""
     new_objects: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise `UsageError` for the other options without ``--dataset``."""
-        for field in fields(self) if not self.dataset else ():
-            source = click.get_current_context().get_parameter_source(field.name)
-            if source is click.core.ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{field.name.replace('_', '-')}: has no effect without --dataset")
 
     def open_videos(self, *, all_frames: bool = False) -> list[Video]:
         """Return the chosen videos; raise `InputError` as `open_dataset` and `select_videos` do."""
@@ -276,16 +269,16 @@ class BenchmarkOptions:
         """Return how to have results scored that ``eval`` does not score; None: it does."""
         from aotlab.dataloaders.benchmarks.datasets import find_dataset
 
-        name, dataset = find_dataset(self.dataset)
+        dataset = find_dataset(self.dataset)
         root = f" --root {self.root}" if self.root is not None else ""
-        options = f"--dataset {name}{root} --split {self.split} --results {results}"
+        options = f"--dataset {dataset.name}{root} --split {self.split} --results {results}"
         if dataset.hota:
-            return f"{name} is scored by HOTA; score with: aotlab score {options}"
-        if self.split not in dataset.server:
+            return f"{dataset.name} is scored by HOTA; score with: aotlab score {options}"
+        if self.split not in dataset.server_splits:
             return None
         return (
-            f"the annotations of {name} {self.split} are not public, its scores come from "
-            f"{dataset.server[self.split]}; write the archive with: aotlab submit {options} --output {results}.zip"
+            f"the annotations of {dataset.name} {self.split} are not public, its scores come from "
+            f"{dataset.server}; write the archive with: aotlab submit {options} --output {results}.zip"
         )
 
 
@@ -296,7 +289,7 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
     """
     options = group(
         "benchmark",
-        *data_options(names, required=False, split="val"),
+        *data_options(names, required=False, split=BenchmarkOptions.split),
         list_option("--sequence", "use these sequences only, comma-separated"),
         flag("--new-objects", "folder: later masks add objects"),
         *more,

@@ -47,8 +47,8 @@ def protect_stdout() -> Iterator[None]:
         if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename is not None:
             raise
         # the interpreter flushes once more when it ends
-        with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), sys.stdout.fileno())
         raise StdoutError("" if isinstance(error, BrokenPipeError) else error.strerror) from error
 
 
@@ -62,47 +62,47 @@ def signals_as_exceptions() -> Iterator[None]:
     """
     default = (signal.SIG_DFL, signal.default_int_handler)
     is_main = threading.current_thread() is threading.main_thread()
-    replaced = {
+    handlers = {
         number: handler
         for number in STOP_SIGNALS
         if is_main and (handler := signal.getsignal(number)) in default
     }
-    raised: list[BaseException] = []
-    received = 0
-    report_lost = sys.unraisablehook
+    exceptions: list[BaseException] = []
+    last_signal = 0
+    default_hook = sys.unraisablehook
     ignore_until = 0.0
 
     def end(number: int, _: FrameType | None) -> None:
-        nonlocal ignore_until, received
+        nonlocal ignore_until, last_signal
         interrupted = number == signal.SIGINT
         if interrupted or time.monotonic() >= ignore_until:
-            received, ignore_until = number, time.monotonic() + GRACE_SECONDS
-            raised.append(KeyboardInterrupt() if interrupted else SystemExit(SIGNAL_EXIT_BASE + number))
-            raise raised[-1]
+            last_signal, ignore_until = number, time.monotonic() + GRACE_SECONDS
+            exceptions.append(KeyboardInterrupt() if interrupted else SystemExit(SIGNAL_EXIT_BASE + number))
+            raise exceptions[-1]
 
-    def repeat(lost: sys.UnraisableHookArgs) -> None:
+    def repeat(unraisable: sys.UnraisableHookArgs) -> None:
         nonlocal ignore_until
-        if lost.exc_value not in raised:
-            report_lost(lost)
+        if unraisable.exc_value not in exceptions:
+            default_hook(unraisable)
             return
         ignore_until = 0.0
         timer = threading.Timer(
-            REPEAT_SECONDS, signal.pthread_kill, (threading.main_thread().ident, received)
+            REPEAT_SECONDS, signal.pthread_kill, (threading.main_thread().ident, last_signal)
         )
         timer.daemon = True
         timer.start()
 
     try:
-        for number in replaced:
+        for number in handlers:
             signal.signal(number, end)
-        if replaced and hasattr(signal, "pthread_kill"):  # not on Windows
+        if handlers and hasattr(signal, "pthread_kill"):  # not on Windows
             sys.unraisablehook = repeat
         yield
     except Exception as error:
-        if not raised:
+        if not exceptions:
             raise
-        raise raised[-1] from error
+        raise exceptions[-1] from error
     finally:
-        sys.unraisablehook = report_lost
-        for number, handler in replaced.items():
+        sys.unraisablehook = default_hook
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -53,7 +53,7 @@ PAIRS = "".join(
 def test_both_list_forms_give_sorted_sequences_once(root, text):
     for year in (2016, 2017):
         write_list(root, f"{year}/val.txt", text)
-        found = [(video.name, video.merge_ids) for video in read_davis(root, year)]
+        found = [(video.name, video.merge_ids) for video in read_davis(root, year=year)]
         assert found == [("bear", year == 2016), ("camel", year == 2016)]
 
 
@@ -66,7 +66,7 @@ def test_both_list_forms_give_sorted_sequences_once(root, text):
 def test_missing_files_name_what_is_expected(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):
-        read_davis(root, 2017)
+        read_davis(root)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_masks_for_the_server_are_480_high(height, width, expected):
 
 def test_only_videos_without_ground_truth_are_480_high(root):
     write_list(root, "2017/val.txt", "bear")
-    assert read_davis(root, 2017)[0].output_height is None
+    assert read_davis(root)[0].output_height is None
     for path in sorted((root / "Annotations/480p/bear").glob("*.png"))[1:]:
         path.unlink()
-    assert read_davis(root, 2017)[0].output_height == 480
+    assert read_davis(root)[0].output_height == 480

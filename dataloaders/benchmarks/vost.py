@@ -1,0 +1,63 @@
+"""Readers of VOST and Long-Time Video, whose videos start at the first frame with a mask.
+
+Layouts as distributed (vostdataset.org, github.com/xmlyqing00/AFB-URR).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import dropwhile
+from pathlib import Path
+
+from aotlab.dataloaders.benchmarks.sequences import (
+    drop_earlier_masks,
+    find_list_file,
+    list_frames,
+    list_masks,
+    list_video_names,
+    match_masks,
+    read_names,
+    read_videos,
+)
+from aotlab.media.labeled_video import Video
+
+
+def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+    """Read the videos of a split (train, val or test), in the order of its list.
+
+    The first labeled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
+    With ``all_frames``, the 10 frames per second of JPEGImages_10fps are tracked; results are for the 5 per second.
+    """
+    root = root / "VOST" if (root / "VOST").is_dir() else root
+
+    def read(name: str) -> Video:
+        labeled = list_frames(root / "JPEGImages" / name)
+        frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labeled
+        video = _make_video(name, frames, root / "Annotations" / name)
+        written = frozenset(path.stem for path in (*labeled, *video.annotations)) if all_frames else None
+        return replace(video, result_stems=written, rules="vost")
+
+    path = find_list_file(split, root / "ImageSets")
+    return read_videos(path, read_names(path), read)
+
+
+def read_long_video(root: Path, split: str = "") -> list[Video]:
+    """Read all videos, sorted by name; there are no splits.
+
+    The first labeled frame is given, the others are scored as one object.
+    """
+
+    def read(name: str) -> Video:
+        frames = list_frames(root / "JPEGImages" / name)
+        return replace(_make_video(name, frames, root / "Annotations" / name), merge_ids=True)
+
+    return read_videos(root, list_video_names(root), read)
+
+
+def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
+    """Return a video that starts at the first frame with a mask, which is given to the tracker."""
+    annotations = list_masks(masks)
+    stems = {path.stem for path in annotations}
+    frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
+    annotations = drop_earlier_masks(annotations, frames)
+    return Video(name, frames, reference_masks=match_masks(frames[:1], annotations), annotations=annotations)
