@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
-from aotlab.media.labeled_video import ListedObject, Video
+from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import require_all_exist
 
@@ -71,7 +71,7 @@ def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
 TABLE = TableLayout(COLUMNS, object_row, summary)
 
 
-def _list_counted_frames(item: ListedObject) -> frozenset[str]:
+def _list_counted_frames(item: ObjectInfo) -> frozenset[str]:
     """Return the stems of the frames that count for an object."""
     listed = item.frames[: item.length]
     return frozenset(stem for index, stem in enumerate(listed) if index not in (0, item.length - 1))

@@ -34,7 +34,7 @@ class ObjectMasks:
 
 
 @dataclass(frozen=True)
-class ListedObject:
+class ObjectInfo:
     """An object listed in a data set's metadata."""
 
     object_id: int
@@ -63,7 +63,7 @@ class Video:
     """height of results in pixels, with the frame's aspect ratio; None: the frame's size"""
     result_stems: frozenset[str] | None = None
     """stems of frames with results; None: all"""
-    objects: tuple[ListedObject, ...] = ()
+    objects: tuple[ObjectInfo, ...] = ()
     """objects listed in the metadata; empty: the ids in the masks"""
     object_folders: Mapping[int, Path] = field(default_factory=dict)
     """ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``"""

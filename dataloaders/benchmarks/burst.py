@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
 from aotlab.media.burst import BurstSequence, find_annotation_file, read_sequences
-from aotlab.media.labeled_video import ListedObject, ObjectMasks, Video
+from aotlab.media.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import require_all_exist
 
@@ -35,7 +35,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     for object_id, track in enumerate(entry.tracks, start=1):
         stems = tuple(Path(name).stem for name in annotated if track in entry.rle[name])
         if stems:
-            objects.append(ListedObject(object_id, stems, len(stems)))
+            objects.append(ObjectInfo(object_id, stems, len(stems)))
     for name in annotated:
         stem, rle = Path(name).stem, entry.rle[name]
         first = [item.object_id for item in objects if item.frames[0] == stem]

@@ -18,7 +18,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_optional_list,
     read_videos,
 )
-from aotlab.media.labeled_video import ListedObject, Video
+from aotlab.media.labeled_video import ObjectInfo, Video
 
 MAX_FRAME = 10**7
 """largest frame number in the metadata"""
@@ -43,7 +43,7 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
     def read(name: str) -> Video:
         frames, masks = list_frames(folder / "JPEGImages" / name), folder / "Annotations" / name
         annotations = list_masks(masks)
-        objects: tuple[ListedObject, ...] = ()
+        objects: tuple[ObjectInfo, ...] = ()
         masks_by_frame = match_masks(frames, annotations)
         if meta is not None:
             objects = read_objects(path, name, meta.get(name, {}), _read_object)
@@ -62,9 +62,9 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
     return read_videos(folder, names, read)
 
 
-def _read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
+def _read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
     """Read the metadata of an object."""
     start, end, length = (int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums"))
     if not (0 <= start <= end <= MAX_FRAME and 0 <= length <= MAX_FRAME):
         raise ValueError(f"a range of 0 to {MAX_FRAME} is expected")
-    return ListedObject(object_id, tuple(f"{number:08d}" for number in range(start, end, FRAME_STEP)), length)
+    return ObjectInfo(object_id, tuple(f"{number:08d}" for number in range(start, end, FRAME_STEP)), length)

@@ -15,7 +15,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_readable,
 )
-from aotlab.media.labeled_video import ListedObject, Video
+from aotlab.media.labeled_video import ObjectInfo, Video
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ def read_mosev2(root: Path, split: str = "val") -> list[Video]:
             return video
         stems = tuple(frame.stem for frame in video.frames)
 
-        def read_object(object_id: int, _: object) -> ListedObject:
-            return ListedObject(object_id, stems, len(stems))  # all have a mask on the first frame
+        def read_object(object_id: int, _: object) -> ObjectInfo:
+            return ObjectInfo(object_id, stems, len(stems))  # all have a mask on the first frame
 
         objects = read_objects(path, name, listed.get(name, {}), read_object)
         return replace(video, objects=tuple(sorted(objects, key=lambda item: item.object_id)))

@@ -14,7 +14,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_folder,
 )
-from aotlab.media.labeled_video import ListedObject, ObjectMasks, Video
+from aotlab.media.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_all_exist
 
@@ -41,7 +41,7 @@ def _read(folder: Path, name: str) -> Video:
     folders = {_parse_object_id(source / item): source / item for item in list_subfolders(source)}
     masks = {object_id: list_masks(folders[object_id]) for object_id in sorted(folders)}
     objects = tuple(
-        ListedObject(object_id, stems, len(stems))
+        ObjectInfo(object_id, stems, len(stems))
         for object_id, paths in masks.items()
         if (stems := _list_stems(paths))
     )
@@ -73,7 +73,7 @@ def _list_stems(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _find_first_masks(
-    source: Path, frames: tuple[Path, ...], objects: tuple[ListedObject, ...], folders: Mapping[int, Path]
+    source: Path, frames: tuple[Path, ...], objects: tuple[ObjectInfo, ...], folders: Mapping[int, Path]
 ) -> dict[int, ObjectMasks]:
     """Return the first masks of all objects by frame index."""
     files: dict[str, dict[int, Path]] = {}

@@ -9,7 +9,7 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.labeled_video import ListedObject, Video
+from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import image_stem, list_image_files, match_frames
 from aotlab.utils.errors import InputError, require, require_known
 from aotlab.utils.files import (
@@ -123,7 +123,7 @@ def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int
 
 
 def find_first_masks(
-    frames: Sequence[Path], annotations: Sequence[Path], objects: Sequence[ListedObject], folder: Path
+    frames: Sequence[Path], annotations: Sequence[Path], objects: Sequence[ObjectInfo], folder: Path
 ) -> dict[int, Path]:
     """Return the masks of frames on which a listed object begins, by frame index."""
     firsts = {item.frames[0] for item in objects}
@@ -254,8 +254,8 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
 
 
 def read_objects(
-    path: Path, name: str, objects: Mapping[Any, Any], read: Callable[[int, Any], ListedObject]
-) -> tuple[ListedObject, ...]:
+    path: Path, name: str, objects: Mapping[Any, Any], read: Callable[[int, Any], ObjectInfo]
+) -> tuple[ObjectInfo, ...]:
     """Read the objects that a metadata file lists for a video; those without frames are skipped.
 
     ``read`` turns id and entry into an object; an error of parsing means that the entry is not readable.

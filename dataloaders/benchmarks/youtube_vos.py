@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_folder,
 )
-from aotlab.media.labeled_video import ListedObject, Video
+from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import require_all_exist, require_file_name
 
@@ -35,10 +35,10 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
     seen = read_seen_categories(root)
     meta = read_metadata(folder / "meta.json")
 
-    def read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
+    def read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
         stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
         is_seen = None if seen is None or "category" not in entry else str(entry["category"]) in seen
-        return ListedObject(object_id, stems, len(stems), seen=is_seen)
+        return ObjectInfo(object_id, stems, len(stems), seen=is_seen)
 
     def read(name: str) -> Video:
         objects = read_objects(folder / "meta.json", name, meta[name], read_object)

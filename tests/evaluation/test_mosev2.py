@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
-from aotlab.media.labeled_video import ListedObject, Video
+from aotlab.media.labeled_video import ObjectInfo, Video
 from tests.drawn_clips import write_masks
 from tests.evaluation.scoring import disc, plain_f, score_sequence
 
@@ -73,7 +73,7 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     truth = tuple(sorted(write_masks(tmp_path / "truth", labels).iterdir()))
     write_masks(tmp_path / "results", labels)
     stems = tuple(path.stem for path in truth)
-    video = Video("a", (), annotations=truth, objects=(ListedObject(3, stems, 6), ListedObject(7, stems, 6)))
+    video = Video("a", (), annotations=truth, objects=(ObjectInfo(3, stems, 6), ObjectInfo(7, stems, 6)))
     scores = score_sequence(plan_sequence(video), tmp_path / "results")
     assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
     assert scores.values.shape == (4, 2, 4)

@@ -13,7 +13,7 @@ from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_v
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labeled_video import ListedObject, Video
+from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.processes import worker_pool
 from tests import miniatures
@@ -124,7 +124,7 @@ def test_rules_without_videos_are_those_of_davis(davis):
 def test_separate_objects_are_ground_truth_if_long_enough(tmp_path):
     least = RULES["sav"].min_frames
     videos = [
-        Video("a", (), rules="sav", object_folders={1: tmp_path}, objects=(ListedObject(1, (), length),))
+        Video("a", (), rules="sav", object_folders={1: tmp_path}, objects=(ObjectInfo(1, (), length),))
         for length in (least - 1, least)
     ]
     assert [has_annotations(video) for video in videos] == [False, True]
