@@ -1,1 +1,1 @@
-"""Media: video files, streams, image sequences, sound and video writing."""
+"""Frames of videos, streams and images; masks and their files; overlays and video writing."""

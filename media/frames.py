@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from aotlab.media.high_bit_depth import (
 )
 from aotlab.media.images import list_images, require_image_size, warn_of_mixed_images
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, reading
 
 IMAGE_RATE = Fraction(24)
 """default frame rate of image sequences, as in DAVIS and most films"""
@@ -204,7 +203,9 @@ def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) 
         try:
             os.link(file.resolve(), temporary)
         except OSError:  # another disk, or no links here
-            shutil.copyfile(file, temporary)
+            with reading(file, "restore it"):
+                content = file.read_bytes()
+            temporary.write_bytes(content)
     return path
 
 

@@ -169,7 +169,7 @@ class VideoFrames(FrameSource):
         return self._reader.read(index)
 
 
-class DecodedFrame:
+class VideoFrame:
     """A frame of a video in its decoder's format, about half the size of the image. Thread-safe."""
 
     def __init__(self, frame: av.VideoFrame, index: int, source: VideoFrames) -> None:
@@ -203,7 +203,7 @@ class VideoReader:
         self._gap = 0  # largest number of frames missing after a sought key frame
         self._exact = True  # whether decoding began at the start of the file
 
-    def read(self, index: int, keep: Callable[[int, DecodedFrame], None] | None = None) -> np.ndarray:
+    def read(self, index: int, keep: Callable[[int, VideoFrame], None] | None = None) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB.
 
         Args:
@@ -230,7 +230,7 @@ class VideoReader:
                 self._container.close()
             self._container, self._frames, self._next = None, iter(()), 0
 
-    def _find(self, index: int, keep: Callable[[int, DecodedFrame], None] | None) -> DecodedFrame | None:
+    def _find(self, index: int, keep: Callable[[int, VideoFrame], None] | None) -> VideoFrame | None:
         """Return a frame, decoded from here or from ever earlier key frames; None if it is not found."""
         file, back = self._source.index, self._gap
         self._target = max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
@@ -258,9 +258,7 @@ class VideoReader:
         self._next, self._key, self._exact = key, key or None, not key
         self._frames = self._decode(self._container)
 
-    def _decode_until(
-        self, index: int, keep: Callable[[int, DecodedFrame], None] | None
-    ) -> DecodedFrame | None:
+    def _decode_until(self, index: int, keep: Callable[[int, VideoFrame], None] | None) -> VideoFrame | None:
         """Return a frame; None if it does not come before a later one."""
         file = self._source.index
         for frame in self._frames:
@@ -270,7 +268,7 @@ class VideoReader:
             if self._key is not None:
                 self._gap, self._key = max(self._gap, number - self._key), None
             self._next = number + 1
-            decoded = DecodedFrame(frame, number, self._source)
+            decoded = VideoFrame(frame, number, self._source)
             if keep and number >= self._target:
                 keep(number, decoded)
             if number >= index:

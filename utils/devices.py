@@ -14,15 +14,15 @@ from aotlab.utils.errors import InputError
 log = logging.getLogger(__name__)
 
 AUTOCAST_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-"""dtype by name of a precision other than float32"""
+"""dtypes of the reduced precisions"""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def reserve_cores(helpers: int) -> None:
-    """Reduce PyTorch's threads to leave cores for threads that read, write and prepare clips.
+    """Reduce the number of PyTorch's threads to leave cores for ``helpers`` threads that read, write and prepare clips.
 
-    ``helpers`` is their number. At most a quarter of PyTorch's threads goes, and none if the user has set their number.
+    The number falls by at most a quarter; it stays if the user has set it.
     """
     if any(name in os.environ for name in THREAD_VARIABLES):
         return
@@ -42,14 +42,12 @@ def pick_device(name: str) -> torch.device:
     available = f"this machine has {', '.join(list_devices())}"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-        if device.type == "meta":
-            raise RuntimeError("has no values")
+        torch.zeros(1, device=device).item()  # fails on the meta device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = f" ({str(error).splitlines()[0]})" if name.startswith("cuda") else ""
         raise InputError(f"device {name}: not usable here{reason}; {available}") from error
     if device.type == "mps":
-        # PyTorch warns of each of them
+        # PyTorch warns about each one
         warnings.filterwarnings("ignore", message=".*not currently supported on the MPS backend")
         log.warning("device mps: operations that it lacks run on the CPU")
     return device

@@ -1,4 +1,4 @@
-"""Settings of OpenMP, malloc and MPS before PyTorch is imported, and messages of torch.compile."""
+"""Settings of OpenMP, malloc and MPS before PyTorch is imported; variables of torchrun; messages of torch.compile."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ctypes
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
 
 from aotlab.utils.errors import InputError
 
@@ -23,22 +22,22 @@ MALLOC_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
 log = logging.getLogger(__name__)
 
 
-def limit_spin_waiting(environ: MutableMapping[str, str] = os.environ) -> None:
+def limit_spin_waiting() -> None:
     """Shorten the spin-waiting of OpenMP threads, unless set by the user; call before importing torch.
 
     PyTorch's threads meet after every operation, and waiting threads spin for milliseconds by default. On a busy
     machine they take the core that the last thread needs.
     """
-    if not any(name in environ for name in SPIN_VARIABLES):
-        environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
+    if not any(name in os.environ for name in SPIN_VARIABLES):
+        os.environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
 
 
-def enable_mps_fallback(environ: MutableMapping[str, str] = os.environ) -> None:
+def enable_mps_fallback() -> None:
     """Let the CPU compute what MPS cannot, unless set by the user; call before importing torch."""
-    environ.setdefault(MPS_FALLBACK, "1")
+    os.environ.setdefault(MPS_FALLBACK, "1")
 
 
-def keep_freed_memory() -> bool:
+def tune_malloc() -> bool:
     """Make malloc keep freed memory for reuse; return whether that worked.
 
     By default glibc returns large freed blocks to the system and gets zeroed pages for the next allocation, which costs

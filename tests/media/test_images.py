@@ -10,6 +10,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from aotlab.evaluation.submit.archive import require_valid_mask
+from aotlab.media.frames import store_frame
 from aotlab.media.high_bit_depth import Levels, TiffStack, parse_levels, read_raw_image
 from aotlab.media.images import list_images, read_image
 from aotlab.media.masks import write_mask
@@ -290,3 +291,11 @@ def test_truncated_jpeg_rejected(tmp_path, progressive, damage):
     path.write_bytes(cut[damage])
     with pytest.raises(InputError, match=r"cut\.jpg: not a readable image"):
         read_image(path)
+
+
+def test_unreadable_frame_is_named_when_stored(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    source = open_frames(tmp_path)
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(InputError, match=r"0\.png: not readable"):
+        store_frame(source, 0, np.zeros((8, 8, 3), np.uint8), tmp_path / "copy")

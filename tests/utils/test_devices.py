@@ -1,5 +1,6 @@
 """Devices by name, and threads left to helpers."""
 
+import os
 import warnings
 
 import pytest
@@ -47,11 +48,11 @@ def test_unusable_device_names_the_usable_ones(name):
 
 
 def test_mps_falls_back_with_one_warning(monkeypatch, caplog):
-    environ: dict[str, str] = {}
-    enable_mps_fallback(environ)
-    assert environ[MPS_FALLBACK] == "1"
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *size, device: empty(*size))
+    monkeypatch.setattr(os, "environ", {})
+    enable_mps_fallback()
+    assert os.environ[MPS_FALLBACK] == "1"
+    zeros = torch.zeros
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: zeros(*size))
     with warnings.catch_warnings(record=True) as caught:
         assert devices.pick_device("mps").type == "mps"
         for operation in ("aten::a", "aten::b"):

@@ -1,6 +1,7 @@
 """Environment variables, malloc, and messages of torch.compile."""
 
 import logging
+import os
 
 import pytest
 
@@ -8,8 +9,8 @@ from aotlab.utils.environment import (
     SPIN_COUNT,
     SPIN_VARIABLES,
     announce_compilation,
-    keep_freed_memory,
     limit_spin_waiting,
+    tune_malloc,
 )
 from tests.processes import run_python
 
@@ -18,7 +19,7 @@ HUGE_PAGES = 4 * 64 // 2
 SCRIPT = """
 import resource
 import numpy as np
-from aotlab.utils.environment import keep_freed_memory
+from aotlab.utils.environment import tune_malloc
 
 def faults(size):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -27,25 +28,25 @@ def faults(size):
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 usual = faults(64)
-keep_freed_memory()
+tune_malloc()
 faults(64)  # the heap grows once
 kept = faults(64)
 print(usual, kept)
 """
 
 
-def test_spin_count_is_set_unless_the_user_did():
-    environ = {"PATH": "/bin"}
-    limit_spin_waiting(environ)
-    assert environ == {"PATH": "/bin", "GOMP_SPINCOUNT": str(SPIN_COUNT)}
-    for name in SPIN_VARIABLES:
-        environ = {name: "something"}
-        limit_spin_waiting(environ)
-        assert environ == {name: "something"}
+@pytest.mark.parametrize("name", SPIN_VARIABLES)
+def test_spin_count_is_set_unless_the_user_did(name, monkeypatch):
+    monkeypatch.setattr(os, "environ", {})
+    limit_spin_waiting()
+    assert os.environ == {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
+    monkeypatch.setattr(os, "environ", {name: "something"})
+    limit_spin_waiting()
+    assert os.environ == {name: "something"}
 
 
 def test_freed_memory_is_reused():
-    if not keep_freed_memory():
+    if not tune_malloc():
         pytest.skip("the C library is not glibc")
     run = run_python("-c", SCRIPT, check=True)
     usual, kept = map(int, run.stdout.split())

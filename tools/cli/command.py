@@ -24,7 +24,7 @@ from aotlab.tools.cli.stdio import (
     signals_as_exceptions,
 )
 from aotlab.tools.cli.types import SettingOption
-from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
+from aotlab.utils.environment import enable_mps_fallback, limit_spin_waiting, tune_malloc
 from aotlab.utils.errors import (
     DEBUG_VARIABLE,
     MEMORY_ADVICE,
@@ -177,7 +177,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     logging.getLogger("aotlab").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's, of large but allowed images
     # OpenMP, malloc and MPS read these once, before the command imports PyTorch
-    keep_freed_memory()
+    tune_malloc()
     limit_spin_waiting()
     enable_mps_fallback()
     try:
