@@ -220,7 +220,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("fields", "words"), [
-    ({"boxes": (10, 2, None, 40)}, "box: expected text or numbers .*, got \\(10, 2, None"),
+    ({"boxes": (10, 2, None, 40)}, "box: expected text or numbers .*, got .10, 2, None"),
     ({"points": [(1, float("nan"))]}, "point: expected text or numbers"),
     ({"name": "a/b"}, "name: 'a/b' is not a plain name; give one without slashes"),
     ({"name": ""}, "name: '' is not a plain name"),
@@ -236,6 +236,11 @@ def test_job_names_an_invalid_field(fields, words):
 def test_job_takes_prompts_of_any_numbers(box):
     ((frame, object_id, values),) = Job("a", "a.mp4", boxes=box).boxes
     assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))
+
+
+def test_job_takes_prompts_of_an_iterator():
+    job = Job("a", "a.mp4", boxes=(box for box in ("1,2,30,40", ":2=5,6,30,40")))
+    assert [prompt.object_id for prompt in job.boxes] == [1, 2]
 
 
 def test_job_takes_class_names_by_object_id():
