@@ -132,7 +132,7 @@ def track_video(
     from aotlab.video.digest import digest_inputs, result_settings
     from aotlab.video.job import check_job
     from aotlab.video.plan import FINISHED
-    from aotlab.video.run import check_run, track_job
+    from aotlab.video.run import preview_run, track_job
 
     if count_ranks() > 1:
         raise InputError(
@@ -146,7 +146,7 @@ def track_video(
 
     digest = digest_inputs(checked.job, result_settings(tracker, options))
     if dry_run:
-        reused = check_run(checked, folder, tracker.load, digest, rerun) == "reuse"
+        reused = preview_run(checked, folder, tracker.load, digest, rerun) == "reuse"
         if not reused:
             print_header()
             require_space(folder, checked.estimate_bytes())
@@ -247,7 +247,7 @@ def track_list(jobs: Sequence[Job], videos: JobList, folder: Path, shard: Shard 
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
 
 
-def check_list(
+def preview_list(
     jobs: Sequence[Job], videos: JobList, folder: Path, wrong_lines: Mapping[int, InputError]
 ) -> int:
     """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
@@ -264,7 +264,7 @@ def check_list(
     counts, needed = Counter(failed=len(wrong_lines)), 0
     class_names: dict[str, Mapping[int, str]] = {}
     without_class = list[str]()
-    for job, plan in zip(jobs, videos.check(), strict=True):
+    for job, plan in zip(jobs, videos.preview(), strict=True):
         status, checked = ("failed", None) if isinstance(plan, InputError) else plan
         cells = ("",) * 4
         if isinstance(plan, InputError):
@@ -465,7 +465,7 @@ def main(
             raise UsageError(f"{option_name}: applies to several videos; give --jobs")
         if dry_run or (shard and summarize):
             excluded = "--dry-run" if dry_run else "--summarize"
-            raise UsageError(f"{option_name}: cannot go with {excluded}; leave one out")
+            raise UsageError(f"{option_name}: cannot be combined with {excluded}; give only one")
     for field, option_name in SINGLE_VIDEO_OPTIONS.items():
         if several and single[field] not in ((), None):
             remedy = (
@@ -473,7 +473,7 @@ def main(
             )
             raise UsageError(f"{option_name}: applies to a single video; {remedy}")
     if several and realtime:
-        raise UsageError("--realtime: applies to a single video; leave it out")
+        raise UsageError("--realtime: applies to a single video; remove it")
     from aotlab.video.job import Job
     from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions
@@ -511,7 +511,7 @@ def main(
             tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
     videos = JobList(listed, folder, tracker, options, force=force, restart=restart)
     if dry_run:
-        return check_list(listed, videos, folder, wrong_lines)
+        return preview_list(listed, videos, folder, wrong_lines)
     if summarize:
         records = videos.summarize()
         return max(report_jobs(records, listed, folder), int(len(records) < len(listed)))
@@ -523,7 +523,7 @@ def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -
     if (levels or rate) and not any(job.has_images for job in jobs):
         option_name = "--levels" if levels else "--fps"
         raise UsageError(
-            f"{option_name}: none of the videos is a folder of images or a TIFF stack; leave it out"
+            f"{option_name}: none of the videos is a folder of images or a TIFF stack; remove it"
         )
     return [
         replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job

@@ -198,7 +198,7 @@ def _index_prompts(
     for index in prompts:
         if index in masks:
             raise InputError(
-                f"prompt of frame {frames.number(index)}: the frame has a mask; draw its objects there, or leave it out"
+                f"prompt of frame {frames.number(index)}: it has a mask; draw the objects there, or remove it"
             )
     return prompts
 

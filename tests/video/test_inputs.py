@@ -112,9 +112,9 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
 
 @pytest.mark.parametrize(("values", "within", "words"), [
     (["several", "3=late.png"], (), "frame 3 already has several"),
-    (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): not a frame to track; give one from 0 to 4"),
-    (["9:1=late.png"], (), "mask 9:1=late.png: not a frame to track"),
-    (["0=late.png"], (1,), "mask 0=late.png: not a frame to track"),
+    (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): out of range; the frames to track are 0 to 4"),
+    (["9:1=late.png"], (), "mask 9:1=late.png: out of range"),
+    (["0=late.png"], (1,), "mask 0=late.png: out of range"),
     (["several"], (4,), "no mask for the frames to track"),
     (["none.png"], (), "none.png"),
     (["cat.png", "dog.png"], (), "as is cat.png; give :1=dog.png for the same object, or"),
@@ -123,7 +123,7 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
     (["first.png", "0=late.png"], (), "one for each object, for example 0:2=late.png"),
     ([":4=cat.png", ":4=dog.png"], (), "frame 0 already has cat.png"),
     ([":0=cat.png"], (), "object ids are 1 to 65535"),
-    (["both.png", "1:2=both.png"], (), "mask 1:2=both.png: shows objects 1, 2; leave out :2"),
+    (["both.png", "1:2=both.png"], (), "mask 1:2=both.png: shows objects 1, 2; remove :2"),
 ])  # fmt: skip
 def test_invalid_masks_rejected(video, masks, tmp_path, values, within, words):
     write_mask(tmp_path / "both.png", labels(1) + np.roll(labels(2), 10, axis=0))
@@ -148,9 +148,9 @@ def test_file_names_number_frames(source, start, end, expected):
 
 
 @pytest.mark.parametrize(("start", "end", "by_name", "words"), [
-    (9, None, False, "start 9: not a frame to track; give one from 0 to 4"),
-    (None, 5, False, "end 5: not a frame to track"),
-    (3, 2, False, "end 2: not a frame to track; give one from 3 to 4"),
+    (9, None, False, "start 9: out of range; the frames to track are 0 to 4"),
+    (None, 5, False, "end 5: out of range"),
+    (3, 2, False, "end 2: out of range; the frames to track are 3 to 4"),
     (3, None, True, "start 3: no frame is numbered 3; its file names have 10 to 14"),
 ])  # fmt: skip
 def test_invalid_ranges_rejected(source, start, end, by_name, words):
@@ -257,7 +257,7 @@ def test_header_with_too_few_frames_hides_none(tmp_path):
     frames.require(7, "mask")
     assert (frames.count, 7 in frames, 10 in frames) == (5, True, False)
     assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
-    with pytest.raises(InputError, match="end 12: not a frame to track; give one from 0 to 9"):
+    with pytest.raises(InputError, match="end 12: out of range; the frames to track are 0 to 9"):
         FrameSelection(video, end=12)
 
 
