@@ -63,7 +63,7 @@ class Prompt:
             ).reshape(-1, 2)
             for values in (self.points, self.scribble)
         )
-        labels = np.ones(len(points), int) if self.labels is None else _as_array(self.labels)
+        labels = np.ones(len(points), int) if self.labels is None else np.asarray(self.labels)
         require(
             labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()),
             f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
@@ -73,7 +73,7 @@ class Prompt:
             message = f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each"
             box = _to_vectors(self.box, 4, message)
             require(box.shape == (4,) and min(box[2:]) >= 2, message)
-        mask = None if self.mask is None else _as_array(self.mask)
+        mask = None if self.mask is None else np.asarray(self.mask)
         require(
             mask is None or (mask.dtype.kind in "biuf" and bool(((mask >= 0) & (mask <= 1)).all())),
             "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255",
@@ -82,14 +82,16 @@ class Prompt:
             bool(labels.any()) or len(scribble) > 0 or box is not None or mask is not None,
             "prompt: give a box, a mask, or a point on the object",
         )
-        vars(self).update(  # the class is frozen
-            points=tuple(map(tuple, points.tolist())),
-            labels=tuple(labels.tolist()),
-            box=None if box is None else tuple(box.tolist()),
-            scribble=tuple(map(tuple, scribble.tolist())),
-            mask=mask,
-            exclude=None if self.exclude is None else np.asarray(self.exclude, bool),
-        )
+        values = {
+            "points": tuple(map(tuple, points.tolist())),
+            "labels": tuple(labels.tolist()),
+            "box": None if box is None else tuple(box.tolist()),
+            "scribble": tuple(map(tuple, scribble.tolist())),
+            "mask": mask,
+            "exclude": None if self.exclude is None else np.asarray(self.exclude, bool),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def positive(self) -> list[Point]:
@@ -155,10 +157,12 @@ class PlacedPrompt(NamedTuple):
 
 def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tuple[PlacedPrompt, ...]:
     """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several."""
-    several = np.iterable(given) and not isinstance(given, str | PlacedPrompt)
-    if several and isinstance(next(iter(given), None), Real):  # numbers of one prompt
-        several = False
-    return tuple(_parse_prompt(kind, value) for value in (given if several else [given]))
+    if isinstance(given, str | PlacedPrompt) or not np.iterable(given):
+        return (_parse_prompt(kind, given),)
+    values = list(given)
+    if values and isinstance(values[0], Real):  # numbers of one prompt
+        values = [values]
+    return tuple(_parse_prompt(kind, value) for value in values)
 
 
 def group_prompts(
@@ -210,50 +214,33 @@ def find_box(mask: np.ndarray) -> Box:
     return float(left), float(top), float(max(2, width)), float(max(2, height))
 
 
-def _as_array(values: object) -> np.ndarray:
-    """Return values as an array; lists of different lengths, which NumPy refuses, as an array of None."""
-    try:
-        return np.asarray(values)
-    except ValueError:
-        return np.array(None)
-
-
 def _to_vectors(values: object, length: int, message: str) -> np.ndarray:
     """Return one or several vectors of finite numbers, or none; raise `InputError` with ``message`` for others."""
-    array = _as_array(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # lists of different lengths
+        raise InputError(message) from error
+    if not array.size:
+        return np.empty((0, length))
     shaped = array.shape[-1:] == (length,) and array.ndim <= 2
-    numeric = array.dtype.kind in "iuf" and bool(np.isfinite(array).all())
-    require(not array.size or (shaped and numeric), message)
-    return array.astype(float) if array.size else np.empty((0, length))
+    require(shaped and array.dtype.kind in "iuf" and bool(np.isfinite(array).all()), message)
+    return array.astype(float)
 
 
 def _parse_prompt(kind: str, given: Any) -> PlacedPrompt:
     """Return a box or point from text or numbers."""
     if isinstance(given, PlacedPrompt):
         return given
-    frame, object_id, corners = None, 1, False
     if isinstance(given, str):
-        frame, object_id, values, corners = _parse_text(kind, given)
-    else:
-        length, name = 4 if kind == "box" else 2, kind.replace("-", "_")
-        message = (
-            f"{name}: expected text or numbers as on the command line, or a list of them, got {given!r:.80}"
-        )
-        array = _to_vectors(given, length, message)
-        require(array.shape == (length,), message)
-        values = tuple(array.tolist())
-    if all(0 <= value <= 1 for value in values) and any(value % 1 for value in values):
-        raise InputError(
-            f"{kind} {given}: not in pixels; multiply fractions of the image by its width and height"
-        )
-    if corners:
-        left, top, right, bottom = values
-        values = (left, top, right - left, bottom - top)
-    return PlacedPrompt(frame, object_id, values)
+        return _parse_text(kind, given)
+    length, name = 4 if kind == "box" else 2, kind.replace("-", "_")
+    message = f"{name}: expected text or numbers as on the command line, or a list of them, got {given!r:.80}"
+    array = _to_vectors(given, length, message)
+    require(array.shape == (length,), message)
+    return PlacedPrompt(None, 1, tuple(array.tolist()))
 
 
-def _parse_text(kind: str, text: str) -> tuple[int | None, int, tuple[float, ...], bool]:
-    """Return frame, object id, the numbers, and whether they are two corners."""
+def _parse_text(kind: str, text: str) -> PlacedPrompt:
     frame, object_id, value = parse_frame_object("".join(text.split()))
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
@@ -264,4 +251,8 @@ def _parse_text(kind: str, text: str) -> tuple[int | None, int, tuple[float, ...
             f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {syntax}, for example {example} or "
             f"40:2={example}"
         )
-    return frame, object_id, tuple(map(float, match.groups())), corners is not None
+    values = tuple(map(float, match.groups()))
+    if corners:
+        left, top, right, bottom = values
+        values = (left, top, right - left, bottom - top)
+    return PlacedPrompt(frame, object_id, values)

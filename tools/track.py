@@ -7,9 +7,9 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click import UsageError
@@ -17,6 +17,7 @@ from click import UsageError
 from aotlab.tools.cli.command import command, group, is_quiet
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
+    collect_options,
     force,
     levels,
     prompt_options,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from aotlab.utils.shards import Shard
     from aotlab.video.batch import JobList
     from aotlab.video.job import CheckedJob, Job
-    from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions, TrackResult
 
 RESULTS_SUFFIX = ".tracked"
@@ -73,6 +73,49 @@ SINGLE_VIDEO_OPTIONS = {
 """options of a single video, by the field of `Job` that each sets"""
 
 
+@dataclass(frozen=True)
+class TrackOptions:
+    """Options of the command without those of the tracker."""
+
+    masks: tuple[str, ...]
+    boxes: tuple[str, ...]
+    points: tuple[str, ...]
+    not_points: tuple[str, ...]
+    classes: tuple[str, ...]
+    start: int | None
+    end: int | None
+    segmenter: tuple[Path, Path] | None
+    segmenter_plugin: str | None
+    levels: str | None
+    rate: str | None
+    output: Path | None
+    write: tuple[str, ...]
+    no_overlay: bool
+    review: bool
+    force: bool
+    restart: bool
+    both_directions: bool
+    remove: tuple[tuple[int, int], ...]
+    frame_numbers: str
+    realtime: bool
+    timeout: float
+    jobs: Path | None
+    shard: Shard | None
+    summarize: bool
+    dry_run: bool
+
+    def make_job_options(self) -> JobOptions:
+        """Return the options of every job."""
+        from aotlab.video.track import JobOptions
+
+        outputs = dict.fromkeys([*(self.write or JobOptions.write), *(["review"] if self.review else [])])
+        return JobOptions(
+            write=tuple(name for name in outputs if name != "overlay" or not self.no_overlay),
+            both_directions=self.both_directions, realtime=self.realtime, timeout=self.timeout,
+            removals=self.remove, by_name=self.frame_numbers == "file",
+        )  # fmt: skip
+
+
 def parse_removal(text: str) -> tuple[int, int]:
     """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
     match = FRAME_AND_OBJECT.fullmatch(text)
@@ -88,17 +131,11 @@ def parse_shard(text: str) -> Shard:
     return Shard.parse(text)
 
 
-def require_videos(sources: Sequence[str], *, several: bool) -> None:
-    """Raise an error for the first file that does not exist, and among several for an image or mask file."""
-    for source in sources:
-        location = locate_video(source)
-        if location.kind == "stored":
-            advice = "put a path with spaces in quotes"
-            if several:
-                advice += ", and separate the values of an option by commas"
-            require_existing(Path(location.text), advice)
-        if several and Path(source).suffix.lower() in NON_VIDEO_SUFFIXES:
-            raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
+def require_video(source: str, advice: str = "put a path with spaces in quotes") -> None:
+    """Raise `InputError` if a file or folder does not exist."""
+    location = locate_video(source)
+    if location.kind == "stored":
+        require_existing(Path(location.text), advice)
 
 
 def default_output(sources: Sequence[str]) -> Path:
@@ -119,43 +156,48 @@ def default_output(sources: Sequence[str]) -> Path:
     )
 
 
-def track_video(
-    job: Job,
-    folder: Path,
-    tracker: TrackerOptions,
-    options: JobOptions,
-    rerun: RerunOptions,
-    *,
-    dry_run: bool,
-) -> int:
+def track_video(video: str, options: TrackOptions, tracker: TrackerOptions) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.video.digest import digest_inputs, result_settings
-    from aotlab.video.job import check_job
-    from aotlab.video.plan import FINISHED
-    from aotlab.video.run import check_run, track_job
-
+    require_video(video)
+    if options.shard or options.summarize:
+        raise UsageError(
+            f"{'--shard' if options.shard else '--summarize'}: applies to several videos; give --jobs"
+        )
     if count_ranks() > 1:
         raise InputError(
-            f"{strip_credentials(job.video)}: torchrun distributes several videos only; start one without torchrun"
+            f"{strip_credentials(video)}: torchrun distributes several videos only; start one without torchrun"
         )
-    checked = check_job(job, options)
+    require_extra("video")
+    from aotlab.video.digest import digest_inputs, result_settings
+    from aotlab.video.job import Job, check_job
+    from aotlab.video.plan import FINISHED, RerunOptions
+    from aotlab.video.run import preview_run, track_job
+
+    job_options, rerun = options.make_job_options(), RerunOptions(options.force, options.restart)
+    folder = options.output or default_output([video])
+    job = Job(
+        folder.name if is_file_name(folder.name) else "video", video, levels=options.levels, rate=options.rate,
+        segmenter=options.segmenter_plugin or options.segmenter,
+        **{field: getattr(options, field) for field in SINGLE_VIDEO_OPTIONS},
+    )  # fmt: skip
+    checked = check_job(job, job_options)
 
     def print_header() -> None:
-        if dry_run or not is_quiet():
+        if options.dry_run or not is_quiet():
             print(f"{describe(checked)}, into {folder}", flush=True)
 
-    digest = digest_inputs(checked.job, result_settings(tracker, options))
-    if dry_run:
-        reused = check_run(checked, folder, tracker.load, digest, rerun) == "reuse"
-        if not reused:
+    digest = digest_inputs(job, result_settings(tracker, job_options))
+    if options.dry_run:
+        if preview_run(checked, folder, tracker.load, digest, rerun) != "reuse":
             print_header()
             require_space(folder, checked.estimate_bytes())
+            return 0
     else:
         result = track_job(checked, folder, tracker.load, digest, rerun, on_start=print_header)
-        reused = result.reused
-    if reused:
-        print(f"{folder}: {FINISHED}; --restart tracks it again")
-    return 0 if reused or dry_run else report_result(result, realtime=options.realtime)
+        if not result.reused:
+            return report_result(result, realtime=options.realtime)
+    print(f"{folder}: {FINISHED}; --restart tracks it again")
+    return 0
 
 
 def describe(checked: CheckedJob) -> str:
@@ -227,16 +269,62 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     return 0
 
 
-def track_list(jobs: Sequence[Job], videos: JobList, folder: Path, shard: Shard | None) -> int:
-    """Track all jobs, or those of a shard; return the exit code.
+def require_list_options(videos: Sequence[str], options: TrackOptions) -> None:
+    """Raise an error for options that do not fit a list of videos, and for arguments that are no videos."""
+    if options.jobs and videos:
+        raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
+    if not (options.jobs or videos):
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    for video in videos:
+        require_video(
+            video, "put a path with spaces in quotes, and separate the values of an option by commas"
+        )
+        if Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
+            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
+    modes = {"--shard": options.shard, "--summarize": options.summarize, "--dry-run": options.dry_run}
+    first, *others = [*(name for name, value in modes.items() if value), ""]
+    if len(others) > 1:
+        raise UsageError(f"{first}: cannot be combined with {others[-2]}; give only one")
+    for field, name in SINGLE_VIDEO_OPTIONS.items():
+        if getattr(options, field) not in ((), None):
+            # a shell splits 1, 2
+            remedy = "use a column of --jobs, or separate values by commas without spaces"
+            raise UsageError(f"{name}: applies to a single video; {remedy}")
+    if options.realtime:
+        raise UsageError("--realtime: applies to a single video; remove it")
 
-    Raises:
-        InputError: an output folder that cannot be written or holds results of another run.
-    """
+
+def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOptions) -> int:
+    """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
+    from aotlab.video.batch import JobList
+    from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
 
+    require_list_options(videos, options)
+    job_options = options.make_job_options()
+    wrong_lines: Mapping[int, InputError] = {}
+    try:
+        jobs = read_jobs(options.jobs) if options.jobs else list_video_jobs(videos)
+    except WrongLinesError as error:
+        if not options.dry_run:
+            raise
+        jobs, wrong_lines = error.jobs, error.problems
+    jobs = [replace(job, segmenter=options.segmenter_plugin or options.segmenter) for job in jobs]
+    jobs = apply_to_images(jobs, options.levels, options.rate)
+    shard = options.shard
+    if count_ranks() > 1 and not (options.dry_run or options.summarize):
+        shard = shard or parse_shard(f"{read_rank_variable('RANK')}/{count_ranks()}")
+        if tracker.device == "cuda":
+            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
+    folder = options.output or default_output([str(options.jobs)] if options.jobs else videos)
+    job_list = JobList(jobs, folder, tracker, job_options, force=options.force, restart=options.restart)
+    if options.dry_run:
+        return preview_list(jobs, job_list, folder, wrong_lines)
+    if options.summarize:
+        records = job_list.summarize()
+        return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
     with stop_flag() as stop:
-        records = videos.track(stop, shard)
+        records = job_list.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
     if stop.is_set():
         ended = {record.name for record in records}
@@ -247,7 +335,7 @@ def track_list(jobs: Sequence[Job], videos: JobList, folder: Path, shard: Shard 
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
 
 
-def check_list(
+def preview_list(
     jobs: Sequence[Job], videos: JobList, folder: Path, wrong_lines: Mapping[int, InputError]
 ) -> int:
     """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
@@ -264,7 +352,7 @@ def check_list(
     counts, needed = Counter(failed=len(wrong_lines)), 0
     class_names: dict[str, Mapping[int, str]] = {}
     without_class = list[str]()
-    for job, plan in zip(jobs, videos.check(), strict=True):
+    for job, plan in zip(jobs, videos.preview(), strict=True):
         status, checked = ("failed", None) if isinstance(plan, InputError) else plan
         cells = ("",) * 4
         if isinstance(plan, InputError):
@@ -420,102 +508,19 @@ def report_jobs(
 @tracker_options()
 @quality
 @flag("--dry-run", "check all inputs and write nothing")
-def main(
-    video: tuple[str, ...],
-    *,
-    output: Path | None,
-    write: tuple[str, ...],
-    no_overlay: bool,
-    review: bool,
-    force: bool,
-    restart: bool,
-    segmenter: tuple[Path, Path] | None,
-    segmenter_plugin: str | None,
-    both_directions: bool,
-    remove: tuple[tuple[int, int], ...],
-    frame_numbers: str,
-    levels: str | None,
-    rate: str | None,
-    realtime: bool,
-    timeout: float,
-    jobs: Path | None,
-    shard: Shard | None,
-    summarize: bool,
-    dry_run: bool,
-    tracker: TrackerOptions,
-    **single: Any,
-) -> int:
-    """Track one or several videos; return 1 if one ended early. ``single``: `SINGLE_VIDEO_OPTIONS`."""
-    if "help" in write:
+@collect_options("options", TrackOptions)
+def main(video: tuple[str, ...], *, options: TrackOptions, tracker: TrackerOptions) -> int:
+    """Track one or several videos; return 1 if one ended early."""
+    if "help" in options.write:
         from aotlab.video.outputs import find_output, list_outputs
 
         names = list_outputs()
         for name in names:
             print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
         return 0
-    several = jobs is not None or len(video) > 1
-    require_videos(video, several=several)
-    if jobs and video:
-        raise UsageError(f"{strip_credentials(video[0])}: give a VIDEO or --jobs, not both")
-    if not (several or video):
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    if shard or summarize:
-        option_name = "--shard" if shard else "--summarize"
-        if not several:
-            raise UsageError(f"{option_name}: applies to several videos; give --jobs")
-        if dry_run or (shard and summarize):
-            excluded = "--dry-run" if dry_run else "--summarize"
-            raise UsageError(f"{option_name}: cannot go with {excluded}; leave one out")
-    for field, option_name in SINGLE_VIDEO_OPTIONS.items():
-        if several and single[field] not in ((), None):
-            remedy = (
-                "use a column of --jobs, or separate values by commas without spaces"  # a shell splits 1, 2
-            )
-            raise UsageError(f"{option_name}: applies to a single video; {remedy}")
-    if several and realtime:
-        raise UsageError("--realtime: applies to a single video; leave it out")
-    from aotlab.video.job import Job
-    from aotlab.video.plan import RerunOptions
-    from aotlab.video.track import JobOptions
-
-    outputs = dict.fromkeys([*(write or JobOptions.write), *(["review"] if review else [])])
-    options = JobOptions(
-        write=tuple(name for name in outputs if name != "overlay" or not no_overlay),
-        both_directions=both_directions, realtime=realtime, timeout=timeout, removals=remove,
-        by_name=frame_numbers == "file",
-    )  # fmt: skip
-    folder = output or default_output([str(jobs)] if jobs else video)
-    if not several:
-        require_extra("video")
-        name, segmenters = (
-            folder.name if is_file_name(folder.name) else "video",
-            segmenter_plugin or segmenter,
-        )
-        job = Job(name, video[0], segmenter=segmenters, levels=levels, rate=rate, **single)
-        return track_video(job, folder, tracker, options, RerunOptions(force, restart), dry_run=dry_run)
-    from aotlab.video.batch import JobList
-    from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
-
-    wrong_lines: Mapping[int, InputError] = {}
-    try:
-        listed = read_jobs(jobs) if jobs else list_video_jobs(video)
-    except WrongLinesError as error:
-        if not dry_run:
-            raise
-        listed, wrong_lines = error.jobs, error.problems
-    listed = [replace(job, segmenter=segmenter_plugin or segmenter) for job in listed]
-    listed = apply_to_images(listed, levels, rate)
-    if count_ranks() > 1 and not (dry_run or summarize):
-        shard = shard or parse_shard(f"{read_rank_variable('RANK')}/{count_ranks()}")
-        if tracker.device == "cuda":
-            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
-    videos = JobList(listed, folder, tracker, options, force=force, restart=restart)
-    if dry_run:
-        return check_list(listed, videos, folder, wrong_lines)
-    if summarize:
-        records = videos.summarize()
-        return max(report_jobs(records, listed, folder), int(len(records) < len(listed)))
-    return track_list(listed, videos, folder, shard)
+    if len(video) == 1 and options.jobs is None:
+        return track_video(video[0], options, tracker)
+    return track_list(video, options, tracker)
 
 
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
@@ -523,7 +528,7 @@ def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -
     if (levels or rate) and not any(job.has_images for job in jobs):
         option_name = "--levels" if levels else "--fps"
         raise UsageError(
-            f"{option_name}: none of the videos is a folder of images or a TIFF stack; leave it out"
+            f"{option_name}: none of the videos is a folder of images or a TIFF stack; remove it"
         )
     return [
         replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job

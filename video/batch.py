@@ -35,7 +35,7 @@ from aotlab.video.results import (
     remove_results,
     start_record,
 )
-from aotlab.video.run import check_run, track_job
+from aotlab.video.run import preview_run, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class JobList:
             write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)
         return records
 
-    def check(self) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
+    def preview(self) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
         """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; write nothing.
 
         Everything is checked that `track` would refuse.
@@ -163,7 +163,7 @@ class JobList:
             plan_list(self._output, self._jobs, self.inputs, force=self._rerun.force)
             for job in self._jobs:
                 try:
-                    yield self._check(job)
+                    yield self._preview(job)
                 except (InputError, OSError) as error:
                     yield InputError(str(error))
 
@@ -193,13 +193,13 @@ class JobList:
         log.info("%s: failed", job.name)
         return record
 
-    def _check(self, job: Job) -> tuple[Action, CheckedJob | None]:
+    def _preview(self, job: Job) -> tuple[Action, CheckedJob | None]:
         """Return the plan of a job, with the job unless its results stay; raise `InputError` if it would fail."""
         input_digest, action = self._plan(job)
         if action in ("reuse", "keep_corrections"):
             return action, None
         checked = check_job(job, self._options, strict=True)
-        action = check_run(checked, self._output / job.name, self._load_tracker, input_digest, self._rerun)
+        action = preview_run(checked, self._output / job.name, self._load_tracker, input_digest, self._rerun)
         return action, checked
 
     def _plan(self, job: Job) -> tuple[str, Action]:

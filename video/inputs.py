@@ -90,7 +90,7 @@ class FrameSelection:
             last = self._find_last(index)
             end = "the end" if last is None else self.number(last)
             raise InputError(
-                f"{subject}: not a frame to track; give one from {self.number(self.first)} to {end}"
+                f"{subject}: out of range; the frames to track are {self.number(self.first)} to {end}"
             )
 
     def number(self, index: int) -> int:
@@ -254,7 +254,7 @@ def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annota
     """Return the only object of annotations under another id; raise `InputError` if there are several."""
     ids = annotations.objects()
     if len(ids) != 1:
-        raise InputError(f"{subject}: shows objects {', '.join(map(str, ids))}; leave out :{object_id}")
+        raise InputError(f"{subject}: shows objects {', '.join(map(str, ids))}; remove :{object_id}")
     frames = {
         frame: [replace(region, object_id=object_id) for region in regions]
         for frame, regions in annotations.frames.items()

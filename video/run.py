@@ -32,7 +32,7 @@ from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs
 from aotlab.video.plan import Action, RerunOptions, plan_job, saves_progress
 from aotlab.video.results import PROMPT_MASKS, UNFINISHED, remove_results, start_record
 from aotlab.video.resume import STATE_FILE, Progress
-from aotlab.video.track import JobOptions, TrackResult, track
+from aotlab.video.track import JobOptions, TrackResult, track_frames
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
@@ -121,15 +121,22 @@ def track_job(
                 masks = load_masks(values, VideoInfo.from_source(checked.source), checked.frames)
             masks.annotations.class_names = dict(checked.class_names)
             classes = ObjectClasses.from_annotations(masks.annotations, class_list)
-            result = track(
-                tracker, checked.source, masks, folder, checked.options, frames=checked.frames, classes=classes,
-                progress=progress, recorded=True, _stop=stop,
-            )  # fmt: skip
+            result = track_frames(
+                tracker,
+                checked.source,
+                masks,
+                folder,
+                checked.options,
+                checked.frames,
+                classes,
+                progress,
+                stop,
+            )
         results.save(result)
         return result
 
 
-def check_run(
+def preview_run(
     checked: CheckedJob, folder: Path, load_tracker: LoadTracker, input_digest: str, rerun: RerunOptions
 ) -> Action:
     """Return what `track_job` would do, or raise what it would raise before the first frame; nothing is written."""

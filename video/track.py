@@ -71,7 +71,7 @@ class JobOptions:
         require_range(self.timeout, POSITIVE, "timeout")
         require(
             not (self.both_directions and self.realtime),
-            "both directions: cannot go with realtime, as later frames are needed; give one of them",
+            "both directions: cannot be combined with realtime, as later frames are needed; give one of them",
         )
 
     @cached_property
@@ -134,8 +134,6 @@ def track(
     frames: FrameSelection | None = None,
     classes: ObjectClasses | Mapping[int, str] | None = None,
     progress: Progress | None = None,
-    recorded: bool = False,
-    _stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
@@ -149,26 +147,42 @@ def track(
         frames: frames to track; None: all.
         classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
         progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
-        recorded: the caller, such as `run_job`, has checked and recorded the results in the folder.
 
     Raises:
         InputError: no masks, the output folder is not writable or holds results of `run_job` or corrected masks, a
             removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
-    from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
-
     options = options or JobOptions()
     require(bool(masks), "masks: expected masks by frame index, with at least one; pass {0: mask}")
-    folder, frames = Path(output), frames or FrameSelection(source, by_name=options.by_name)
-    if not recorded:
-        _require_no_record(folder)
+    frames = frames or FrameSelection(source, by_name=options.by_name)
+    _require_no_record(Path(output))
+    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
+    return track_frames(tracker, source, masks, Path(output), options, frames, classes, progress)
+
+
+def track_frames(
+    tracker: Tracker,
+    source: FrameSource,
+    masks: Mapping[int, np.ndarray],
+    folder: Path,
+    options: JobOptions,
+    frames: FrameSelection,
+    classes: ObjectClasses,
+    progress: Progress | None,
+    stop: StopFlag | None = None,
+) -> TrackResult:
+    """Track a video as `track` does, whatever results the folder holds.
+
+    ``stop``: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
+    """
+    from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
+
     for index in masks:
         frames.require(index, f"mask of frame {index}")
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
     outputs = Outputs(
         options.outputs, require_writable(folder), source, classes, frames.number,
         None if progress is None else progress.add_frame,
@@ -176,7 +190,7 @@ def track(
     if progress is None or progress.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
-    with nullcontext(_stop) if _stop else stop_flag() as stop:
+    with nullcontext(stop) if stop else stop_flag() as stop:
 
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
             predictions: Generator[FramePrediction, None, None]
@@ -207,7 +221,7 @@ def track(
         progress.save_stopped(outputs.last, tracker)
     message = _describe_problem(problem, options, outputs)
     if message is None and not stop.is_set():
-        message = unused_inputs_error(source, masks, removals, outputs.last + 1)
+        message = describe_unused_inputs(source, masks, removals, outputs.last + 1)
     return TrackResult(
         outputs.frames,
         timed.seconds,
@@ -324,7 +338,7 @@ def _describe_problem(problem: BaseException | None, options: JobOptions, output
     return f"{problem} (not completed: {left_out})" if left_out else str(problem)
 
 
-def unused_inputs_error(
+def describe_unused_inputs(
     source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int
 ) -> str | None:
     """Return the message about masks and removals on missing frames, or None."""

@@ -112,9 +112,9 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
 
 @pytest.mark.parametrize(("values", "within", "words"), [
     (["several", "3=late.png"], (), "frame 3 already has several"),
-    (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): not a frame to track; give one from 0 to 4"),
-    (["9:1=late.png"], (), "mask 9:1=late.png: not a frame to track"),
-    (["0=late.png"], (1,), "mask 0=late.png: not a frame to track"),
+    (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): out of range; the frames to track are 0 to 4"),
+    (["9:1=late.png"], (), "mask 9:1=late.png: out of range"),
+    (["0=late.png"], (1,), "mask 0=late.png: out of range"),
     (["several"], (4,), "no mask for the frames to track"),
     (["none.png"], (), "none.png"),
     (["cat.png", "dog.png"], (), "as is cat.png; give :1=dog.png for the same object, or"),
@@ -123,7 +123,7 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
     (["first.png", "0=late.png"], (), "one for each object, for example 0:2=late.png"),
     ([":4=cat.png", ":4=dog.png"], (), "frame 0 already has cat.png"),
     ([":0=cat.png"], (), "object ids are 1 to 65535"),
-    (["both.png", "1:2=both.png"], (), "mask 1:2=both.png: shows objects 1, 2; leave out :2"),
+    (["both.png", "1:2=both.png"], (), "mask 1:2=both.png: shows objects 1, 2; remove :2"),
 ])  # fmt: skip
 def test_invalid_masks_rejected(video, masks, tmp_path, values, within, words):
     write_mask(tmp_path / "both.png", labels(1) + np.roll(labels(2), 10, axis=0))
@@ -148,9 +148,9 @@ def test_file_names_number_frames(source, start, end, expected):
 
 
 @pytest.mark.parametrize(("start", "end", "by_name", "words"), [
-    (9, None, False, "start 9: not a frame to track; give one from 0 to 4"),
-    (None, 5, False, "end 5: not a frame to track"),
-    (3, 2, False, "end 2: not a frame to track; give one from 3 to 4"),
+    (9, None, False, "start 9: out of range; the frames to track are 0 to 4"),
+    (None, 5, False, "end 5: out of range"),
+    (3, 2, False, "end 2: out of range; the frames to track are 3 to 4"),
     (3, None, True, "start 3: no frame is numbered 3; its file names have 10 to 14"),
 ])  # fmt: skip
 def test_invalid_ranges_rejected(source, start, end, by_name, words):
@@ -220,7 +220,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("fields", "words"), [
-    ({"boxes": (10, 2, None, 40)}, "box: expected text or numbers .*, got \\(10, 2, None"),
+    ({"boxes": (10, 2, None, 40)}, "box: expected text or numbers .*, got .10, 2, None"),
     ({"points": [(1, float("nan"))]}, "point: expected text or numbers"),
     ({"name": "a/b"}, "name: 'a/b' is not a plain name; give one without slashes"),
     ({"name": ""}, "name: '' is not a plain name"),
@@ -238,6 +238,11 @@ def test_job_takes_prompts_of_any_numbers(box):
     assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))
 
 
+def test_job_takes_prompts_of_an_iterator():
+    job = Job("a", "a.mp4", boxes=(box for box in ("1,2,30,40", ":2=5,6,30,40")))
+    assert [prompt.object_id for prompt in job.boxes] == [1, 2]
+
+
 def test_job_takes_class_names_by_object_id():
     assert Job("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == {1: "cat", 7: "dog"}
 
@@ -252,7 +257,7 @@ def test_header_with_too_few_frames_hides_none(tmp_path):
     frames.require(7, "mask")
     assert (frames.count, 7 in frames, 10 in frames) == (5, True, False)
     assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
-    with pytest.raises(InputError, match="end 12: not a frame to track; give one from 0 to 9"):
+    with pytest.raises(InputError, match="end 12: out of range; the frames to track are 0 to 9"):
         FrameSelection(video, end=12)
 
 

@@ -231,7 +231,7 @@ def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, m
 def test_errors_of_a_clip_name_its_line(clips, capsys, more):
     place = write_jobs(clips, "video,masks,start", "a,a.png,", "b,b.png,9")
     assert run(place, *more) == 1
-    assert f"error: b ({place}, line 3): start 9: not a frame to track" in capsys.readouterr().err
+    assert f"error: b ({place}, line 3): start 9: out of range" in capsys.readouterr().err
 
 
 def test_missing_files_are_warned_of_at_the_start(clips, tracker, caplog):
@@ -513,7 +513,9 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
     "more", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
 )
 def test_options_that_exclude_each_other_refused(clips, tracker, read_error_line, more):
-    assert f"error: {more[0]}: cannot go with {more[-1]}; leave one out" in read_error_line(run(clips, *more))
+    assert f"error: {more[0]}: cannot be combined with {more[-1]}; give only one" in read_error_line(
+        run(clips, *more)
+    )
 
 
 def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_error_line):
