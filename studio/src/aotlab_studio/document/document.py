@@ -315,7 +315,7 @@ class Document:
             ids = np.where(np.isin(before, snapshot.locked_ids), 0, ids)
             self.layers.put(layer_id, result, ids)
             self._emit_frame(result.frame)
-            others = (before > 0) & ~np.isin(before, [snapshot.resolve(each) for each in layer.objects])
+            others = (before > 0) & ~np.isin(before, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (self.snapshot.labels(result.frame) != before)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from aotlab import InputError
-from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
+from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record, reading
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.log import Count, digest_values
 from aotlab_studio.lock import LEASE, LOCK
@@ -51,13 +51,10 @@ class Header(Struct):
 def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
-    try:
+    with reading(f"{database.path}: the header", DAMAGED_REMEDY, kind="intact"):
         version = msgspec.json.decode(content)["version"]
         if version == FORMAT_VERSION:
             return msgspec.json.decode(content, type=Header)
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        problem = f"the header is damaged ({str(error)[:200]}); {DAMAGED_REMEDY}"
-        raise InputError(f"{database.path}: {problem}") from error
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
     raise InputError(f"{database.path}: {problem}; move its folder away")
 

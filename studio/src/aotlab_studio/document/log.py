@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from aotlab import InputError
+from aotlab.sdk import reading
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo
 from aotlab_studio.video import LRUCache
@@ -275,13 +275,10 @@ class Log:
 
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
-            try:
+            with reading(f"{self._database.path}: record {self.size + 1}", DAMAGED_REMEDY, kind="intact"):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))
-            except (ValueError, LookupError, RecursionError) as error:
-                problem = f"record {self.size + 1} is damaged ({str(error)[:100]}); {DAMAGED_REMEDY}"
-                raise InputError(f"{self._database.path}: {problem}") from error
 
     def _apply(self, record: Record) -> None:
         """Apply a record; raise `LookupError` for an unknown entry."""

@@ -6,7 +6,7 @@ Every other object shows the newest layer of the history that has a result for i
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -87,10 +87,6 @@ class Snapshot:
                 attributes[item.id] = {index: {**stored.get(index, {}), **own} for index in frames}
         return {item.id: item.class_name for item in self.objects.values() if item.class_name}, attributes
 
-    def resolve(self, object_id: int) -> int:
-        """Return the object that an id in a layer means, as `State.resolve`."""
-        return self.state.resolve(object_id)
-
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
         last_row = self.state.layers[layer_id].last_row
@@ -120,7 +116,9 @@ class Snapshot:
             for object_id, covered in presence.items():
                 newest = found.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
-        return {object_id: newest for object_id, newest in sorted(found.items()) if self.resolve(object_id)}
+        return {
+            object_id: newest for object_id, newest in sorted(found.items()) if self.state.resolve(object_id)
+        }
 
     @cached_property
     def tracked_frames(self) -> list[int]:
@@ -140,7 +138,7 @@ class Snapshot:
         drawn_masks, found = self.keyframe(index), dict[int, list[int]]()
         for object_id, newest in self.newest_layer_ids.items():
             layer_id = int(newest[index])
-            if layer_id > 0 and self.resolve(object_id) not in drawn_masks:
+            if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
                 found.setdefault(layer_id, []).append(object_id)
         return dict(sorted(found.items()))
 
@@ -151,7 +149,7 @@ class Snapshot:
         for layer_id, object_ids in self.find_layers(index).items():
             ids = self.layers.read(self.open_layer(layer_id), index)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
-            table[object_ids] = [self.resolve(object_id) for object_id in object_ids]
+            table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
             tracked = table[ids]
             shown = np.where(tracked > 0, tracked, shown)
         drawn = self.keyframe_labels(index)
@@ -177,7 +175,7 @@ class Snapshot:
         for layer_id, object_ids in layers.items():
             scores = self.open_layer(layer_id).frames[index].scores
             tracked |= {each: scores[each] for each in object_ids if each in scores}
-        found = merge_scores(tracked, self.resolve)
+        found = merge_scores(tracked, self.state.resolve)
         if not drawn_masks and len(layers) < 2:
             return found
         content = self._describe_frame(index), *found.items()
@@ -228,7 +226,7 @@ class Snapshot:
         layers = [
             (
                 self.open_layer(layer_id).frames[index].digest,
-                [(each, self.resolve(each)) for each in object_ids],
+                [(each, self.state.resolve(each)) for each in object_ids],
             )
             for layer_id, object_ids in self.find_layers(index).items()
         ]
@@ -249,7 +247,7 @@ class Snapshot:
 
         def replaces(newer: Layer, layer: Layer) -> bool:
             covers = newer.first <= layer.tracked_range[0] and newer.last >= layer.tracked_range[1]
-            return covers and {*newer.objects} >= {each for each in layer.objects if self.resolve(each)}
+            return covers and {*newer.objects} >= {each for each in layer.objects if self.state.resolve(each)}
 
         return [
             key
@@ -266,7 +264,7 @@ class Snapshot:
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for object_id, newest in self.newest_layer_ids.items():
-            target = outdated[self.resolve(object_id)]
+            target = outdated[self.state.resolve(object_id)]
             for layer_id in set(newest[newest > 0].tolist()):
                 shown = np.flatnonzero(newest == layer_id)
                 changed = self._find_changed(layer_id, object_id, int(shown[0]), int(shown[-1]))
@@ -278,7 +276,7 @@ class Snapshot:
                 for index in range(layer.first, layer.last + 1)
                 if index not in results or results[index].provisional
             ]
-            for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
+            for each in {self.state.resolve(object_id) for object_id in layer.objects} - {0}:
                 outdated[each][wanted] = True
         for index in self.keyframes:
             for object_id in self.keyframe(index):
@@ -301,19 +299,12 @@ class Snapshot:
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
         states = self.state, self._log.state(entry)
         now_drawn, then_drawn = (state.find_drawn(state.resolve(object_id)) for state in states)
-        drawn_frames: set[int] = set()  # on frames of the range, and nearest to it
-        for frames in ([*now_drawn], [*then_drawn]):
-            drawn_frames.update(
-                frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1]
-            )
-        edges, index = [-1, *sorted(drawn_frames), self.count], np.arange(first, last + 1)
+        frames, index = sorted({*now_drawn, *then_drawn}), np.arange(first, last + 1)
+        changed = np.array([False, *(now_drawn.get(each) != then_drawn.get(each) for each in frames), False])
         from_before, from_after = layer.find_directions(index)
-        changed = np.zeros(len(index), bool)
-        for before, frame, after in zip(edges, edges[1:], edges[2:], strict=False):
-            if now_drawn.get(frame) != then_drawn.get(frame):
-                changed |= from_before & (index >= frame) & (index < after)
-                changed |= from_after & (index <= frame) & (index > before)
-        return changed
+        before = changed[np.searchsorted(frames, index, "right")]
+        after = changed[np.searchsorted(frames, index, "left") + 1]
+        return (from_before & before) | (from_after & after)
 
     # Timeline
 

@@ -21,6 +21,7 @@ from aotlab.sdk import (
     match_regions,
     order_names,
     read_annotations,
+    reading,
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes
@@ -228,17 +229,16 @@ def _write(content: bytes, folder: Path) -> Path:
 
 def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several."""
-    try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            entries = [each for each in archive.infolist() if _may_be_mask(each)]
-            if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
-                limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
-                raise InputError(f"masks: an archive of more than {limits}; split it")
-            paths = [Path(archive.extract(entry, folder)) for entry in entries]  # extract keeps names inside
-    except InputError:
-        raise
-    except Exception as error:  # each compression method has its own errors
-        raise InputError(f"masks: not a readable ZIP archive ({error}); pack it again") from error
+    # each compression method has its own errors
+    with (
+        reading("masks", "pack it again", Exception, kind="a readable ZIP archive"),
+        zipfile.ZipFile(BytesIO(content)) as archive,
+    ):
+        entries = [each for each in archive.infolist() if _may_be_mask(each)]
+        if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+            limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
+            raise InputError(f"masks: an archive of more than {limits}; split it")
+        paths = [Path(archive.extract(entry, folder)) for entry in entries]  # extract keeps names inside
     if not paths:
         raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
     if (folder / EXPORT_RECORD) in paths:  # an archive of the page
