@@ -254,7 +254,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def add(self) -> None:
-        object_id = editing.add_object(self.document)
+        object_id = editing.add_object(self.document).object_id
         assert object_id not in self.used, "an id is used again"
         self.used.add(object_id)
         snapshot = self.model.now.copy()

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
@@ -39,12 +40,12 @@ Correction = tuple[Points, bool]
 
 
 class EditResult(Struct, frozen=True):
-    """The result of an edit of a mask."""
+    """The result of an edit of a mask, or of a new object."""
 
     object_id: int
-    losses: dict[int, int]
+    losses: dict[int, int] = {}
     """pixels that other objects lost to it, by object id"""
-    protected_pixels: int
+    protected_pixels: int = 0
     """pixels of the prompt's mask that were left to drawn, locked or hidden objects"""
 
 
@@ -66,7 +67,6 @@ def edit_mask(
     title: str,
     *,
     require_change: bool = False,
-    protected_pixels: int = 0,
 ) -> EditResult:
     """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked or hidden.
 
@@ -74,7 +74,6 @@ def edit_mask(
         object_id: the object; None: a new object, added in the same entry.
         edit: returns the new mask.
         require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a drawn one.
-        protected_pixels: pixels that ``edit`` leaves to other objects.
 
     Raises:
         InputError: no such frame, as `require_editable`, a new object without a pixel, or no change.
@@ -92,7 +91,7 @@ def edit_mask(
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in keyframe:
-                return EditResult(object_id, {}, protected_pixels)
+                return EditResult(object_id)
         objects, layers, new_pngs = dict[int, ObjectInfo](), dict[int, Layer](), dict[str, bytes]()
         if object_id is None:
             item = _make_object(document)
@@ -106,7 +105,7 @@ def edit_mask(
         document.edit(title, Changes(objects, {frame: masks}, layers), frame, new_pngs)
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
-        return EditResult(object_id, losses, protected_pixels)
+        return EditResult(object_id, losses)
 
 
 def paint(
@@ -185,8 +184,8 @@ def apply_suggestion(
                 raise InputError(f"{problem}. Use the brush or the eraser")
             return after
 
-        protected_pixels = int(protected.sum())
-        return edit_mask(document, frame, object_id, edit, "prompt", protected_pixels=protected_pixels)
+        result = edit_mask(document, frame, object_id, edit, "prompt")
+        return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
 
 def clear(document: Document, frame: int, object_id: int) -> EditResult:
@@ -246,12 +245,12 @@ def reassign(document: Document, frame: int, object_id: int, point: Point) -> Ed
         return edit_mask(document, frame, object_id, lambda mask: mask | piece, "reassign part")
 
 
-def add_object(document: Document) -> int:
-    """Add an object and return its id; raise `InputError` if there are too many."""
+def add_object(document: Document) -> EditResult:
+    """Add an object; raise `InputError` if there are too many."""
     with document.lock:
         item = _make_object(document)
         document.edit("new object", Changes(objects={item.id: item}))
-        return item.id
+        return EditResult(item.id)
 
 
 def change_object(

@@ -29,7 +29,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
 from aotlab_studio.document.document import Actor
-from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.events import Event
 from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
@@ -130,8 +129,7 @@ def build_app(session: Session) -> Starlette:
             if isinstance(answer, Failure):
                 errors.append(answer.error)
             elif lacks_object or message["do"] == "add_object":
-                made = answer.result
-                object_id = made.object_id if isinstance(made, EditResult) else made
+                object_id = answer.result.object_id
         return PlainTextResponse("\n".join(errors), 422) if errors else Response(status_code=204)
 
     def get_archive(request: Request) -> Response:

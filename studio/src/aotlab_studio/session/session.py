@@ -30,11 +30,11 @@ from aotlab_studio.protocol import (
     Description,
     ExportEvent,
     ExportResult,
+    HistoryStep,
     JobProgress,
     ModelEvent,
     OutdatedPolicy,
     ReviewEntry,
-    UndoneStep,
 )
 from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.session.export import (
@@ -238,7 +238,7 @@ class Session:
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
 
-    def undo(self, step: int | None = None) -> UndoneStep | None:
+    def undo(self, step: int | None = None) -> HistoryStep | None:
         """Undo the last entry; raises `InputError` unless it is ``step``."""
         with self.document.lock:
             if step is not None and self.document.log.head != step:
@@ -246,7 +246,7 @@ class Session:
             entry = self.document.undo()
         return self._report_move(entry)  # without the lock: the end of a job takes it after the runner's
 
-    def redo(self) -> UndoneStep | None:
+    def redo(self) -> HistoryStep | None:
         """Repeat the entry undone last."""
         return self._report_move(self.document.redo())
 
@@ -331,9 +331,9 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _report_move(self, entry: Entry | None) -> UndoneStep | None:
+    def _report_move(self, entry: Entry | None) -> HistoryStep | None:
         self.runner.schedule()
-        return None if entry is None else UndoneStep(entry.title, entry.frame)
+        return None if entry is None else HistoryStep(entry.title, entry.frame)
 
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
