@@ -107,26 +107,24 @@ class Snapshot:
     @cached_property
     def newest_layer_ids(self) -> dict[int, np.ndarray]:
         """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
-        found: dict[int, np.ndarray] = {}
+        layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in sorted(self.state.layers.items()):
             frames = slice(layer.first, layer.last + 1)
             presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
                 presence = dict(self.open_layer(layer_id).presence)
             for object_id, covered in presence.items():
-                newest = found.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
+                newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
-        return {
-            object_id: newest for object_id, newest in sorted(found.items()) if self.state.resolve(object_id)
-        }
+        return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     @cached_property
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
-        tracked = np.any(
+        has_result = np.any(
             [np.zeros(self.count, bool), *(each > 0 for each in self.newest_layer_ids.values())], axis=0
         )
-        return np.flatnonzero(tracked).tolist()
+        return np.flatnonzero(has_result).tolist()
 
     @cached_property
     def annotated_frames(self) -> list[int]:
@@ -135,35 +133,35 @@ class Snapshot:
 
     def find_layers(self, index: int) -> dict[int, list[int]]:
         """Return the ids in layers whose tracked masks show on a frame by layer, oldest first."""
-        drawn_masks, found = self.keyframe(index), dict[int, list[int]]()
+        drawn_masks, layers = self.keyframe(index), dict[int, list[int]]()
         for object_id, newest in self.newest_layer_ids.items():
             layer_id = int(newest[index])
             if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
-                found.setdefault(layer_id, []).append(object_id)
-        return dict(sorted(found.items()))
+                layers.setdefault(layer_id, []).append(object_id)
+        return dict(sorted(layers.items()))
 
     def labels(self, index: int) -> np.ndarray:
         """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
         require_frame(index, self.count)
-        shown = np.zeros(self.size, np.uint16)
+        labels = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.find_layers(index).items():
             ids = self.layers.read(self.open_layer(layer_id), index)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
-            tracked = table[ids]
-            shown = np.where(tracked > 0, tracked, shown)
-        drawn = self.keyframe_labels(index)
-        return np.where(drawn > 0, drawn, shown)
+            layer_labels = table[ids]
+            labels = np.where(layer_labels > 0, layer_labels, labels)
+        drawn_labels = self.keyframe_labels(index)
+        return np.where(drawn_labels > 0, drawn_labels, labels)
 
     def keyframe_labels(self, index: int) -> np.ndarray:
         """Return the drawn masks of a frame, H×W uint16 ids; raise `InputError` for a damaged one."""
-        drawn = np.zeros(self.size, np.uint16)
+        labels = np.zeros(self.size, np.uint16)
         try:
             for object_id, digest in self.keyframe(index).items():
-                drawn[self._masks.read(digest)] = object_id
+                labels[self._masks.read(digest)] = object_id
         except InputError as error:
             raise InputError(f"frame {index}: {error}") from error
-        return drawn
+        return labels
 
     def scores(self, index: int) -> dict[int, Score]:
         """Return the scores of the masks that a frame shows, by object; a drawn mask has confidence 1, an empty one 0.
@@ -266,18 +264,18 @@ class Snapshot:
         for object_id, newest in self.newest_layer_ids.items():
             target = outdated[self.state.resolve(object_id)]
             for layer_id in set(newest[newest > 0].tolist()):
-                shown = np.flatnonzero(newest == layer_id)
-                changed = self._find_changed(layer_id, object_id, int(shown[0]), int(shown[-1]))
-                target[shown] |= changed[shown - shown[0]]
+                frames = np.flatnonzero(newest == layer_id)
+                changed = self._find_changed(layer_id, object_id, int(frames[0]), int(frames[-1]))
+                target[frames] |= changed[frames - frames[0]]
         for layer_id in self.pending:
             layer, results = self.state.layers[layer_id], self.open_layer(layer_id).frames
-            wanted = [
+            missing = [
                 index
                 for index in range(layer.first, layer.last + 1)
                 if index not in results or results[index].provisional
             ]
             for each in {self.state.resolve(object_id) for object_id in layer.objects} - {0}:
-                outdated[each][wanted] = True
+                outdated[each][missing] = True
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False

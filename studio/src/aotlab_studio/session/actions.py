@@ -48,7 +48,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
             if not isinstance(record, Entry) or get_type_hints(action)["return"] is not EditResult:
                 return None
             # losses are not stored
-            return EditResult(next(iter(record.values.objects), values.get("object_id")))
+            return EditResult(next(iter(record.values.objects), values.get("object_id", 0)))
         result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
     if document.log.head != before:
         session.runner.schedule()
