@@ -117,7 +117,7 @@ def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callab
     rng = np.random.default_rng(0)
     height, width = session.document.frames.size
     frames = [int(index) for index in rng.integers(0, session.document.frames.count, REPEATS)]
-    number = call("add_object")
+    number = call("add_object")["object_id"]
     points = np.cumsum(rng.normal(0, 3, (60, 2)), 0) + np.array([width, height]) / 2
 
     def seek(index: int) -> Any:
@@ -184,7 +184,7 @@ def add_first_mask(session: Session) -> None:
     """Paint an object in the middle of the first frame, unless it has masks."""
     if not session.document.snapshot.labels(0).any():
         height, width = session.document.frames.size
-        number = editing.add_object(session.document)
+        number = editing.add_object(session.document).object_id
         editing.paint(session.document, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
 
 

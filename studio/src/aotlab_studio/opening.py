@@ -99,39 +99,36 @@ def _import_results(document: Document, job: JobRecord) -> None:
 
     Tracked frames without masks show no object.
     """
-    folder, video, count = (
-        document.results_folder,
-        VideoInfo.from_source(document.frames),
-        document.frames.count,
-    )
+    folder, count = document.results_folder, document.frames.count
+    video = VideoInfo.from_source(document.frames)
     require_same_video(folder, job, document.frames.path)
-    tracked, given = read_annotations(folder, video), load_job_masks(job, video)
+    results, inputs = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
-    object_ids = sorted({*tracked.objects(), *given.objects()})
+    object_ids = sorted({*results.objects(), *inputs.objects()})
     first, last = job.first_frame, count - 1 if job.last_frame is None else job.last_frame
     job_range = None if (first, last) == (0, count - 1) else (first, last)
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str]]()
     new_pngs = dict[str, bytes]()
-    for index in sorted({*range(first, min(first + job.frames, count)), *tracked.frames}):
-        ids = tracked.mask(index)
+    for index in sorted({*range(first, min(first + job.frames, count)), *results.frames}):
+        ids = results.mask(index)
         result = Result(index, scores.get(index) or measure_scores(ids, object_ids))
         document.layers.put(layer_id, result, ids)
     document.layers.finish(layer_id)
-    for index in given.frames:
-        ids = given.mask(index)
+    for index in inputs.frames:
+        ids = inputs.mask(index)
         masks[index] = {
             each: document.masks.encode(ids == each, new_pngs) for each in np.setdiff1d(ids, 0).tolist()
         }
     values = State(
         objects={
-            each: make_object(each, class_name=tracked.class_names.get(each, "")) for each in object_ids
+            each: make_object(each, class_name=results.class_names.get(each, "")) for each in object_ids
         },
         keyframes=masks,
         layers={
             layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest_results(folder))
         },
         ranges={} if job_range is None else {"job": job_range, "track": job_range},
-        classes=add_class_ids(tracked.classes, given.classes),
-        attributes=tracked.attribute_table() | given.attribute_table(),
+        classes=add_class_ids(results.classes, inputs.classes),
+        attributes=results.attribute_table() | inputs.attribute_table(),
     )
     document.edit("results of a job", values.changes_from(document.snapshot.state), new_pngs=new_pngs)

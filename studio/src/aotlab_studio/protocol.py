@@ -18,8 +18,8 @@ OutdatedPolicy = Literal["ask", "wait", "proceed"]
 """what to do if frames are outdated: refuse, wait for the corrections, or use them as they are"""
 
 
-class UndoneStep(Struct, frozen=True):
-    """A step that was undone or repeated."""
+class HistoryStep(Struct, frozen=True):
+    """An entry that was undone or redone."""
 
     title: str
     frame: int | None

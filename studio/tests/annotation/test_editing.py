@@ -307,7 +307,7 @@ def test_split_part_becomes_a_new_object(session):
 def test_deleted_object_id_is_never_reused(session):
     draw(session, 0, 1, 2)
     editing.delete_object(session.document, 2)
-    assert editing.add_object(session.document) == 3
+    assert editing.add_object(session.document).object_id == 3
     labels = np.zeros_like(truth(0))
     labels[0:3, 0:3] = 2
     load_upload(session.document, 4, png(labels))

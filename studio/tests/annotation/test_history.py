@@ -254,7 +254,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def add(self) -> None:
-        object_id = editing.add_object(self.document)
+        object_id = editing.add_object(self.document).object_id
         assert object_id not in self.used, "an id is used again"
         self.used.add(object_id)
         snapshot = self.model.now.copy()
@@ -390,10 +390,10 @@ class History(RuleBasedStateMachine):
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")
             covered = data.draw(st.sets(st.sampled_from(sorted(layer.objects)))) if layer.objects else set()
-            own = [raw for raw in covered if then.resolve(raw) == raw and data.draw(st.integers(0, 3))]
+            own = [raw for raw in covered if then.state.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(
-                include_merged_ids(then, {raw for raw in covered if then.resolve(raw) == raw})
+                include_merged_ids(then, {raw for raw in covered if then.state.resolve(raw) == raw})
             ) - {*own}
             self.store(key, frame, own, ids, absent, provisional=provisional)
 

@@ -245,7 +245,7 @@ def test_invalid_header_rejected(video, project, content):
     change_rows(project, "UPDATE header SET content = ?", content)
     for path in (video, project):
         with pytest.raises(
-            InputError, match=r"the header is damaged \(.*\); replace it by project.sqlite.bak"
+            InputError, match=r"the header: not intact \(.*\); replace it by project.sqlite.bak"
         ):
             open_document(path)
 
@@ -277,7 +277,7 @@ def test_damaged_record_is_named(video, project, content):
         change_rows(project, "DELETE FROM records WHERE id = 1")
     else:
         change_rows(project, "UPDATE records SET content = ? WHERE id = 1", content)
-    with pytest.raises(InputError, match=r"record 1 is damaged \(.*\); replace it by project.sqlite.bak"):
+    with pytest.raises(InputError, match=r"record 1: not intact \(.*\); replace it by project.sqlite.bak"):
         open_document(video)
 
 
@@ -374,7 +374,7 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, content):
         document = again.document
         assert run_action(again, {"do": "describe"}).timeline[1][4] == "G"
         assert (document.snapshot.labels(5) == truth(5)).all()
-        sentence = "frame 4: a drawn mask is missing or damaged; reset the frame, then draw it again"
+        sentence = r"frame 4: a drawn mask: not intact \(.*\); reset the frame, then draw it again"
         for use in (
             lambda: document.snapshot.labels(4),
             lambda: again.export(["masks"]),
@@ -390,6 +390,20 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, content):
         again.undo()
         again.undo()
         assert (document.snapshot.labels(4) == truth(4)).all()
+
+
+def test_unreadable_database_is_not_called_a_damaged_mask(session, monkeypatch):
+    draw(session, 0, 1)
+    document = Document.read(session.document.folder)
+
+    def fail(*_):
+        raise InputError(
+            "project.sqlite: cannot be read (database is locked); close the program that uses it"
+        )
+
+    monkeypatch.setattr(document.database, "read_content", fail)
+    with pytest.raises(InputError, match=r"^frame 0: project\.sqlite: cannot be read"):
+        document.snapshot.labels(0)
 
 
 @pytest.mark.parametrize("name", [".lock", PROJECT_FILE, JOURNAL_FILE, "export"])

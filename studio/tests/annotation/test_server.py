@@ -112,7 +112,7 @@ def test_request_paths_stay_out_of_the_file_system(served, path):
 def test_painting_tracking_and_undo_over_the_socket(served):
     talk = served.open()
     assert talk.do("describe")["result"]["frames"] == LENGTH
-    assert talk.do("add_object")["result"] == 1
+    assert talk.do("add_object")["result"]["object_id"] == 1
     talk.do("outline", frame=0, object_id=1, points=square(5, 5, 10))
     assert "error" not in talk.do("track", frame=0, direction="forward")
     talk.until(lambda event: event["event"] == "job" and event["job"]["status"] == "done")
@@ -699,7 +699,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
         for _ in range(2):
             first, second, third, fourth = (talk.raw(json.dumps(message))["result"] for message in messages)
             assert first == {"object_id": 1, "losses": {}, "protected_pixels": 0}
-            assert (second, third["object_id"], fourth) == (2, 3, None)
+            assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
         assert talk.do("describe")["result"]["history"][0] == "note"
         served.close()
     with closing(open_session(folder)) as session:

@@ -259,9 +259,9 @@ class Document:
                 return Status("in progress" if self.edited else "open", "", editor)
             still_valid = (record.digest, record.objects_digest, record.tracking_digest) == self._digests
             if record.status in EXPORTED_STATUSES:
-                known = {index for first, last in record.outdated for index in range(first, last + 1)}
+                indices = {index for first, last in record.outdated for index in range(first, last + 1)}
                 outdated = snapshot.list_outdated()
-                still_valid &= all(known.issuperset(range(first, last + 1)) for first, last in outdated)
+                still_valid &= all(indices.issuperset(range(first, last + 1)) for first, last in outdated)
             if still_valid:
                 return Status(record.status, record.note, record.author)
             return Status("in progress", record.note, editor)
@@ -291,14 +291,14 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
-            kept = self.snapshot_at(version.entry, version.last_row)
-            limited = {
+            snapshot = self.snapshot_at(version.entry, version.last_row)
+            limited_layers = {
                 key: msgspec.structs.replace(layer, last_row=version.last_row)
-                for key in kept.unfinished
-                if (layer := kept.state.layers[key]).last_row is None
+                for key in snapshot.unfinished
+                if (layer := snapshot.state.layers[key]).last_row is None
             }
-            wanted = kept.state.apply(Changes(layers=limited))
-            self.edit(f"restore version {number}", wanted.changes_from(self.snapshot.state))
+            state = snapshot.state.apply(Changes(layers=limited_layers))
+            self.edit(f"restore version {number}", state.changes_from(self.snapshot.state))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
@@ -311,12 +311,12 @@ class Document:
             layer = snapshot.state.layers.get(layer_id)
             if layer is None or layer.last_row is not None:
                 return None
-            before = snapshot.labels(result.frame)
-            ids = np.where(np.isin(before, snapshot.locked_ids), 0, ids)
+            labels = snapshot.labels(result.frame)
+            ids = np.where(np.isin(labels, snapshot.locked_ids), 0, ids)
             self.layers.put(layer_id, result, ids)
             self._emit_frame(result.frame)
-            others = (before > 0) & ~np.isin(before, [snapshot.resolve(each) for each in layer.objects])
-            return int((others & (self.snapshot.labels(result.frame) != before)).sum()) if others.any() else 0
+            others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
+            return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as complete; a stopped run counts as finished."""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
@@ -39,12 +40,12 @@ Correction = tuple[Points, bool]
 
 
 class EditResult(Struct, frozen=True):
-    """The result of an edit of a mask."""
+    """The result of an edit of a mask, or of a new object."""
 
     object_id: int
-    losses: dict[int, int]
+    losses: dict[int, int] = {}
     """pixels that other objects lost to it, by object id"""
-    protected_pixels: int
+    protected_pixels: int = 0
     """pixels of the prompt's mask that were left to drawn, locked or hidden objects"""
 
 
@@ -66,7 +67,6 @@ def edit_mask(
     title: str,
     *,
     require_change: bool = False,
-    protected_pixels: int = 0,
 ) -> EditResult:
     """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked or hidden.
 
@@ -74,7 +74,6 @@ def edit_mask(
         object_id: the object; None: a new object, added in the same entry.
         edit: returns the new mask.
         require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a drawn one.
-        protected_pixels: pixels that ``edit`` leaves to other objects.
 
     Raises:
         InputError: no such frame, as `require_editable`, a new object without a pixel, or no change.
@@ -83,30 +82,30 @@ def edit_mask(
         if object_id is not None:
             require_editable(document, object_id)
         snapshot = document.snapshot
-        shown, keyframe = snapshot.labels(frame), snapshot.keyframe(frame)
-        before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
-        after = edit(before) & ~np.isin(shown, snapshot.protected_ids)
+        labels, keyframe = snapshot.labels(frame), snapshot.keyframe(frame)
+        before = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
+        after = edit(before) & ~np.isin(labels, snapshot.protected_ids)
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in keyframe:
-                return EditResult(object_id, {}, protected_pixels)
+                return EditResult(object_id)
         objects, layers, new_pngs = dict[int, ObjectInfo](), dict[int, Layer](), dict[str, bytes]()
         if object_id is None:
             item = _make_object(document)
             object_id = item.id
             objects[object_id] = item
-        others = keyframe.keys() - {object_id}  # what was only tracked of them stays so
-        masks = {each: document.masks.subtract(keyframe[each], after, new_pngs) for each in others}
+        other_ids = keyframe.keys() - {object_id}  # what was only tracked of them stays so
+        masks = {each: document.masks.subtract(keyframe[each], after, new_pngs) for each in other_ids}
         masks[object_id] = document.masks.encode(after, new_pngs)
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
             layers[document.new_layer_id()] = layer
         document.edit(title, Changes(objects, {frame: masks}, layers), frame, new_pngs)
-        ids, counts = np.unique(shown[after & ~before], return_counts=True)
+        ids, counts = np.unique(labels[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
-        return EditResult(object_id, losses, protected_pixels)
+        return EditResult(object_id, losses)
 
 
 def paint(
@@ -141,8 +140,8 @@ def find_protected_pixels(
     """
     with document.lock:
         snapshot = document.snapshot
-        drawn = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
-        return np.isin(snapshot.labels(frame), [*drawn, *snapshot.protected_ids])
+        drawn_ids = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
+        return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
 
 
 def apply_suggestion(
@@ -185,8 +184,8 @@ def apply_suggestion(
                 raise InputError(f"{problem}. Use the brush or the eraser")
             return after
 
-        protected_pixels = int(protected.sum())
-        return edit_mask(document, frame, object_id, edit, "prompt", protected_pixels=protected_pixels)
+        result = edit_mask(document, frame, object_id, edit, "prompt")
+        return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
 
 def clear(document: Document, frame: int, object_id: int) -> EditResult:
@@ -202,23 +201,23 @@ def remove_keyframe(document: Document, frame: int) -> None:
     """
     with document.lock:
         snapshot, layers = document.snapshot, dict[int, Layer | None]()
-        drawn = snapshot.keyframe(frame)
-        kept = {each: drawn[each] for each in snapshot.protected_ids if each in drawn}
-        if drawn == kept:
+        masks = snapshot.keyframe(frame)
+        protected = {each: masks[each] for each in snapshot.protected_ids if each in masks}
+        if masks == protected:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
-        keyframes, after, covered = {frame: kept or None}, copy.copy(snapshot), False
+        keyframes, after, covers_locked = {frame: protected or None}, copy.copy(snapshot), False
         after.state = snapshot.state.apply(Changes(keyframes=keyframes))
         with suppress(InputError):  # a damaged mask, which a reset removes
-            shown = snapshot.labels(frame)
-            covered = (np.isin(shown, snapshot.locked_ids) & (after.labels(frame) != shown)).any()
-        if covered:
+            labels = snapshot.labels(frame)
+            covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()
+        if covers_locked:
             raise InputError("reset frame: a tracked mask would cover a locked object; unlock it first")
-        for object_id in drawn.keys() - kept:
-            others = [index for index in snapshot.keyframes if snapshot.keyframe(index).get(object_id)]
-            before = [index for index in others if index < frame]
-            nearest = before[-1:] or [index for index in others if index > frame]
-            if drawn[object_id] and nearest:
+        for object_id in masks.keys() - protected:
+            frames = [index for index in snapshot.keyframes if snapshot.keyframe(index).get(object_id)]
+            earlier = [index for index in frames if index < frame]
+            nearest = earlier[-1:] or [index for index in frames if index > frame]
+            if masks[object_id] and nearest:
                 layer = plan_correction(snapshot, nearest[0], object_id, removed=frame)
                 layers |= {} if layer is None else {document.new_layer_id() + len(layers): layer}
         document.edit("reset frame", Changes(keyframes=keyframes, layers=layers), frame)
@@ -238,20 +237,20 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
 def reassign(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
     """Give the part of another object's mask under a point to this object; as `edit_mask`."""
     with document.lock:
-        item, shown = require_editable(document, object_id), document.snapshot.labels(frame)
-        piece = painting.find_part(np.where(shown == object_id, 0, shown), point)
+        item, labels = require_editable(document, object_id), document.snapshot.labels(frame)
+        piece = painting.find_part(np.where(labels == object_id, 0, labels), point)
         if piece is None:
             raise InputError(f"reassign: click on a part of another object, which becomes {item.name}'s")
-        require_editable(document, int(shown[piece][0]))
+        require_editable(document, int(labels[piece][0]))
         return edit_mask(document, frame, object_id, lambda mask: mask | piece, "reassign part")
 
 
-def add_object(document: Document) -> int:
-    """Add an object and return its id; raise `InputError` if there are too many."""
+def add_object(document: Document) -> EditResult:
+    """Add an object; raise `InputError` if there are too many."""
     with document.lock:
         item = _make_object(document)
         document.edit("new object", Changes(objects={item.id: item}))
-        return item.id
+        return EditResult(item.id)
 
 
 def change_object(
@@ -267,16 +266,16 @@ def change_object(
 ) -> None:
     """Set fields of an object; None: as before. Raises `InputError` for an unusable text."""
     with document.lock:
-        before, known = document.snapshot.find_object(object_id), document.snapshot.state.classes
+        before, known_classes = document.snapshot.find_object(object_id), document.snapshot.state.classes
         changes: dict[str, Any] = {
             "name": name, "color": color, "hidden": hidden, "locked": locked, "class_name": class_name,
             "attributes": attributes,
         }  # fmt: skip
-        given = {key: value for key, value in changes.items() if value is not None}
-        item = check_object(replace(before, **given))
+        new_values = {key: value for key, value in changes.items() if value is not None}
+        item = check_object(replace(before, **new_values))
         if before.name == item.name == before.class_name:  # called by its class
             item = replace(item, name=item.class_name or f"object {item.id}")
-        classes = add_class_ids(known, {item.class_name: None} if item.class_name else {})
+        classes = add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
         document.edit("change object", Changes(objects={object_id: item}, classes=classes))
 
 
@@ -316,11 +315,11 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> int
         snapshot = document.snapshot
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
-        removed = include_merged_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
-        layers = [each[frame : last + 1] for key, each in snapshot.newest_layer_ids.items() if key in removed]
+        ids = include_merged_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
+        layers = [each[frame : last + 1] for key, each in snapshot.newest_layer_ids.items() if key in ids]
         count = int(np.any(np.array(layers) > 0, axis=0).sum()) if layers else 0
         if count:
-            layer = Layer(removed, frame, last, frame, "empty")
+            layer = Layer(ids, frame, last, frame, "empty")
             document.edit("clear tracking", Changes(layers={document.new_layer_id(): layer}), frame)
         return count
 
@@ -343,14 +342,13 @@ def toggle_checked(document: Document, frame: int) -> bool:
 def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:
     """Set the range to track, ``last`` included; None: from the start, to the end."""
     start, end = document.snapshot.editable_range
-    chosen = (start if first is None else first, end if last is None else last)
-    if not start <= chosen[0] <= chosen[1] <= end:
-        problem = (
-            "From must not be after To" if chosen[0] > chosen[1] else f"frames to track are {start} to {end}"
-        )
-        raise InputError(f"range {chosen[0]} to {chosen[1]}: {problem}")
-    whole = chosen == (0, document.snapshot.count - 1)
-    document.edit("range", Changes(ranges={"track": None if whole else chosen}))
+    first, last = start if first is None else first, end if last is None else last
+    if first > last:
+        raise InputError(f"range {first} to {last}: From must not be after To")
+    if first < start or last > end:
+        raise InputError(f"range {first} to {last}: frames to track are {start} to {end}")
+    whole = (first, last) == (0, document.snapshot.count - 1)
+    document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
 
 
 def _edit_area(

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from aotlab import InputError
-from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
+from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record, reading
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.log import Count, digest_values
 from aotlab_studio.lock import LEASE, LOCK
@@ -51,13 +51,10 @@ class Header(Struct):
 def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
-    try:
+    with reading(f"{database.path}: the header", DAMAGED_REMEDY, kind="intact"):
         version = msgspec.json.decode(content)["version"]
         if version == FORMAT_VERSION:
             return msgspec.json.decode(content, type=Header)
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        problem = f"the header is damaged ({str(error)[:200]}); {DAMAGED_REMEDY}"
-        raise InputError(f"{database.path}: {problem}") from error
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
     raise InputError(f"{database.path}: {problem}; move its folder away")
 
@@ -76,12 +73,12 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     real = Path(os.path.realpath(path))
     if not (path / PROJECT_FILE).is_file():
         return path, project or real.with_name(real.name + PROJECT_SUFFIX)
-    stored = read_video(path).path
-    for video in (path / stored, real.parent / Path(stored).name):
+    stored_path = read_video(path).path
+    for video in (path / stored_path, real.parent / Path(stored_path).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
     remedy = f"put it next to the project, or open it with project {path}"
-    raise InputError(f"{path}: its video {Path(stored).name} is missing; {remedy}")
+    raise InputError(f"{path}: its video {Path(stored_path).name} is missing; {remedy}")
 
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
@@ -119,11 +116,11 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
     if frames.levels is not None and not frames.levels.estimated:
         video.levels = (frames.levels.low, frames.levels.high)
-    stored = read_header(database) if database.read_content("header", 1) else None
-    if stored is not None:
-        _require_same_video(folder, stored.video, video, same_content=not same_video)
-    header = Header(FORMAT_VERSION, stored.id if stored else secrets.token_hex(8), video)
-    if header != stored:
+    old = read_header(database) if database.read_content("header", 1) else None
+    if old is not None:
+        _require_same_video(folder, old.video, video, same_content=not same_video)
+    header = Header(FORMAT_VERSION, old.id if old else secrets.token_hex(8), video)
+    if header != old:
         with database.transaction() as connection:
             row = 1, msgspec.json.encode(header)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from aotlab import InputError
+from aotlab.sdk import reading
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo
 from aotlab_studio.video import LRUCache
@@ -105,11 +105,11 @@ class Changes(Struct, frozen=True, omit_defaults=True):
 
     def drop_unchanged(self, state: State) -> Changes:
         """Return the values that a state does not have yet."""
-        found = {}
+        values = {}
         for name in self.__struct_fields__:
             old, new = getattr(state, name), getattr(self, name)
-            found[name] = {key: value for key, value in new.items() if old.get(key) != value}
-        return Changes(**found)
+            values[name] = {key: value for key, value in new.items() if old.get(key) != value}
+        return Changes(**values)
 
 
 class State(Changes, frozen=True):
@@ -138,12 +138,12 @@ class State(Changes, frozen=True):
 
     def apply(self, changes: Changes) -> State:
         """Return the state after an edit."""
-        changed = {}
+        fields = {}
         for name in self.__struct_fields__:
             if update := getattr(changes, name):
-                merged = {**getattr(self, name), **update}
-                changed[name] = {key: value for key, value in merged.items() if value is not None}
-        return msgspec.structs.replace(self, **changed)
+                values = {**getattr(self, name), **update}
+                fields[name] = {key: value for key, value in values.items() if value is not None}
+        return msgspec.structs.replace(self, **fields)
 
     def changes_from(self, before: State) -> Changes:
         """Return the edit that makes this state of another one."""
@@ -254,8 +254,8 @@ class Log:
         """Return the state after an entry; 0: the empty one."""
         path, state = [], State()
         while number:
-            if (found := self._states.get(number)) is not None:
-                state = found
+            if (cached := self._states.get(number)) is not None:
+                state = cached
                 break
             path.append(number)
             number = self.parents[number]
@@ -275,13 +275,10 @@ class Log:
 
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
-            try:
+            with reading(f"{self._database.path}: record {self.size + 1}", DAMAGED_REMEDY, kind="intact"):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))
-            except (ValueError, LookupError, RecursionError) as error:
-                problem = f"record {self.size + 1} is damaged ({str(error)[:100]}); {DAMAGED_REMEDY}"
-                raise InputError(f"{self._database.path}: {problem}") from error
 
     def _apply(self, record: Record) -> None:
         """Apply a record; raise `LookupError` for an unknown entry."""

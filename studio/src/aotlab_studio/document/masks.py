@@ -13,8 +13,7 @@ import numpy as np
 from msgspec import Struct
 from PIL import Image
 
-from aotlab import InputError
-from aotlab.sdk import decode_image
+from aotlab.sdk import decode_image, reading
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
 from aotlab_studio.video import LRUCache
@@ -66,13 +65,11 @@ class MaskStore:
     def _load(self, digest: str) -> np.ndarray:
         if not digest:
             return np.zeros(self.size, bool)
-        try:
-            mask = decode_png(self._database.read_content("masks", digest)) > 0
-            stored = mask.shape == self.size and _digest_mask(mask) == digest
-        except Exception:  # decoders raise all kinds of errors
-            stored = False
-        if not stored:
-            raise InputError("a drawn mask is missing or damaged; reset the frame, then draw it again")
+        content = self._database.read_content("masks", digest)
+        with reading("a drawn mask", "reset the frame, then draw it again", kind="intact"):
+            mask = decode_png(content) > 0
+            if _digest_mask(mask) != digest:
+                raise ValueError("another mask than was drawn")
         return mask
 
 
@@ -178,11 +175,7 @@ class LayerStore:
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
         row_id, digest = layer.masks[frame]
-        try:
-            return self._cache.get_or_compute(row_id, lambda: self._load(row_id, digest))
-        except ValueError as error:
-            problem = f"the mask of frame {frame} is damaged ({error}); track it again"
-            raise InputError(f"{self._database.path}: {problem}") from error
+        return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
 
     def delete_other_layers(self, layer_ids: Collection[int]) -> None:
         """Remove the results of all other layers."""
@@ -191,12 +184,12 @@ class LayerStore:
             removed = [(layer_id,) for layer_id in stored.difference(layer_ids)]
             connection.executemany("DELETE FROM results WHERE layer = ?", removed)
 
-    def _load(self, row_id: int, digest: str) -> np.ndarray:
-        """Return the ids of a row; raise `ValueError` if it is damaged."""
+    def _load(self, frame: int, row_id: int, digest: str) -> np.ndarray:
         content = self._database.read_content("results", row_id)
-        if hashlib.sha256(content).hexdigest()[:16] != digest:
-            raise ValueError("another content than was stored")
-        return decode_png(content).reshape(self._size)
+        with reading(f"{self._database.path}: the mask of frame {frame}", "track it again", kind="intact"):
+            if hashlib.sha256(content).hexdigest()[:16] != digest:
+                raise ValueError("another content than was stored")
+            return decode_png(content).reshape(self._size)
 
     def _append(self, layer_id: int, result: Result, content: bytes) -> None:
         """Append a result to a layer, in place of what follows a damaged one."""

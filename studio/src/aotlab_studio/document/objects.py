@@ -32,14 +32,14 @@ class ObjectInfo:
 
     id: ObjectId
     """object id in masks"""
-    name: Annotated[str, Meta(max_length=NAME_LENGTH)]
+    name: Text
     color: Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
     """#rrggbb"""
     hidden: bool = False
     """not drawn in the page"""
     locked: bool = False
     """changed neither by painting nor by tracking"""
-    class_name: Annotated[str, Meta(max_length=NAME_LENGTH)] = ""
+    class_name: Text = ""
     """empty: none"""
     attributes: Attributes = field(default_factory=dict)
     """on all frames"""

@@ -57,7 +57,7 @@ def plan_request(
     first = max(first, snapshot.editable_range[0])
     if not first <= start <= last:
         raise InputError(f"range {first} to {last}: does not contain frame {start}, where tracking starts")
-    chosen = {*snapshot.objects}.difference(snapshot.locked_ids)
+    object_ids = {*snapshot.objects}.difference(snapshot.locked_ids)
     references = _list_references(snapshot, first, last, start)
     if direction == "forward":
         references = [index for index in references if index >= start]
@@ -69,7 +69,7 @@ def plan_request(
         raise InputError(f"frame {start}: no mask to track; draw an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(include_merged_ids(snapshot, chosen), first, last, references[0], direction)
+    return Layer(include_merged_ids(snapshot, object_ids), first, last, references[0], direction)
 
 
 def plan_correction(
@@ -96,24 +96,24 @@ def plan_correction(
     passable = has_result.copy()
     passable[snapshot.keyframes] = True
     masks = {index: snapshot.keyframe(index) for index in snapshot.keyframes if index not in (frame, removed)}
-    drawn = [index for index, by_object in masks.items() if object_id in by_object]
-    after = min((index for index in drawn if index > frame), default=snapshot.count)
-    before = max((index for index in drawn if index < frame), default=-1)
-    reached = takewhile(passable.__getitem__, range(frame + 1, after))
-    last = max((index for index in reached if has_result[index]), default=frame)
-    gap = slice(before + 1, frame)
-    between = before >= 0 and masks[before][object_id] and passable[gap].all() and has_result[gap].any()
-    reached_back = takewhile(has_own_result.__getitem__, range(frame - 1, before, -1))
-    first = before + 1 if between else min(reached_back, default=frame)
+    own_frames = [index for index, by_object in masks.items() if object_id in by_object]
+    next_keyframe = min((index for index in own_frames if index > frame), default=snapshot.count)
+    previous = max((index for index in own_frames if index < frame), default=-1)
+    reachable = takewhile(passable.__getitem__, range(frame + 1, next_keyframe))
+    last = max((index for index in reachable if has_result[index]), default=frame)
+    gap = slice(previous + 1, frame)
+    fills_gap = previous >= 0 and masks[previous][object_id] and passable[gap].all() and has_result[gap].any()
+    reachable_back = takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1))
+    first = previous + 1 if fills_gap else min(reachable_back, default=frame)
     if first == last == frame:
         return None
-    return Layer(sorted(own_ids), first, last, frame, "correction", before if between else None)
+    return Layer(sorted(own_ids), first, last, frame, "correction", previous if fills_gap else None)
 
 
 def include_merged_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
     """Return the ids under which layers store objects: their own, and those of objects merged into them."""
-    merged = (each for each in snapshot.state.merged if snapshot.resolve(each) in object_ids)
-    return sorted({*object_ids, *merged})
+    merged_ids = (each for each in snapshot.state.merged if snapshot.state.resolve(each) in object_ids)
+    return sorted({*object_ids, *merged_ids})
 
 
 def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
@@ -121,12 +121,12 @@ def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
 
     The snapshot is the document's at the layer's entry.
     """
-    first, last, start, before = layer.first, layer.last, layer.reference_frame, layer.previous_keyframe
+    first, last, start, prior = layer.first, layer.last, layer.reference_frame, layer.previous_keyframe
     forward, backward = Span(start, None, start, last), Span(None, start, first, start)
     if layer.kind in ("forward", "backward"):
         spans = [forward if layer.kind == "forward" else backward]
     elif layer.kind == "correction":
-        spans = [forward, backward if before is None else Span(before, start, before, start, (before, start))]
+        spans = [forward, backward if prior is None else Span(prior, start, prior, start, (prior, start))]
     else:
         spans, references = [forward, backward], _list_references(snapshot, first, last, start)
         if len(references) > 1:

@@ -6,7 +6,7 @@ Every other object shows the newest layer of the history that has a result for i
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -87,10 +87,6 @@ class Snapshot:
                 attributes[item.id] = {index: {**stored.get(index, {}), **own} for index in frames}
         return {item.id: item.class_name for item in self.objects.values() if item.class_name}, attributes
 
-    def resolve(self, object_id: int) -> int:
-        """Return the object that an id in a layer means, as `State.resolve`."""
-        return self.state.resolve(object_id)
-
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
         last_row = self.state.layers[layer_id].last_row
@@ -111,24 +107,24 @@ class Snapshot:
     @cached_property
     def newest_layer_ids(self) -> dict[int, np.ndarray]:
         """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
-        found: dict[int, np.ndarray] = {}
+        layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in sorted(self.state.layers.items()):
             frames = slice(layer.first, layer.last + 1)
             presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
                 presence = dict(self.open_layer(layer_id).presence)
             for object_id, covered in presence.items():
-                newest = found.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
+                newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
-        return {object_id: newest for object_id, newest in sorted(found.items()) if self.resolve(object_id)}
+        return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     @cached_property
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
-        tracked = np.any(
+        has_result = np.any(
             [np.zeros(self.count, bool), *(each > 0 for each in self.newest_layer_ids.values())], axis=0
         )
-        return np.flatnonzero(tracked).tolist()
+        return np.flatnonzero(has_result).tolist()
 
     @cached_property
     def annotated_frames(self) -> list[int]:
@@ -137,35 +133,35 @@ class Snapshot:
 
     def find_layers(self, index: int) -> dict[int, list[int]]:
         """Return the ids in layers whose tracked masks show on a frame by layer, oldest first."""
-        drawn_masks, found = self.keyframe(index), dict[int, list[int]]()
+        drawn_masks, layers = self.keyframe(index), dict[int, list[int]]()
         for object_id, newest in self.newest_layer_ids.items():
             layer_id = int(newest[index])
-            if layer_id > 0 and self.resolve(object_id) not in drawn_masks:
-                found.setdefault(layer_id, []).append(object_id)
-        return dict(sorted(found.items()))
+            if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
+                layers.setdefault(layer_id, []).append(object_id)
+        return dict(sorted(layers.items()))
 
     def labels(self, index: int) -> np.ndarray:
         """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
         require_frame(index, self.count)
-        shown = np.zeros(self.size, np.uint16)
+        labels = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.find_layers(index).items():
             ids = self.layers.read(self.open_layer(layer_id), index)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
-            table[object_ids] = [self.resolve(object_id) for object_id in object_ids]
-            tracked = table[ids]
-            shown = np.where(tracked > 0, tracked, shown)
-        drawn = self.keyframe_labels(index)
-        return np.where(drawn > 0, drawn, shown)
+            table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
+            layer_labels = table[ids]
+            labels = np.where(layer_labels > 0, layer_labels, labels)
+        drawn_labels = self.keyframe_labels(index)
+        return np.where(drawn_labels > 0, drawn_labels, labels)
 
     def keyframe_labels(self, index: int) -> np.ndarray:
         """Return the drawn masks of a frame, H×W uint16 ids; raise `InputError` for a damaged one."""
-        drawn = np.zeros(self.size, np.uint16)
+        labels = np.zeros(self.size, np.uint16)
         try:
             for object_id, digest in self.keyframe(index).items():
-                drawn[self._masks.read(digest)] = object_id
+                labels[self._masks.read(digest)] = object_id
         except InputError as error:
             raise InputError(f"frame {index}: {error}") from error
-        return drawn
+        return labels
 
     def scores(self, index: int) -> dict[int, Score]:
         """Return the scores of the masks that a frame shows, by object; a drawn mask has confidence 1, an empty one 0.
@@ -177,7 +173,7 @@ class Snapshot:
         for layer_id, object_ids in layers.items():
             scores = self.open_layer(layer_id).frames[index].scores
             tracked |= {each: scores[each] for each in object_ids if each in scores}
-        found = merge_scores(tracked, self.resolve)
+        found = merge_scores(tracked, self.state.resolve)
         if not drawn_masks and len(layers) < 2:
             return found
         content = self._describe_frame(index), *found.items()
@@ -228,7 +224,7 @@ class Snapshot:
         layers = [
             (
                 self.open_layer(layer_id).frames[index].digest,
-                [(each, self.resolve(each)) for each in object_ids],
+                [(each, self.state.resolve(each)) for each in object_ids],
             )
             for layer_id, object_ids in self.find_layers(index).items()
         ]
@@ -249,7 +245,7 @@ class Snapshot:
 
         def replaces(newer: Layer, layer: Layer) -> bool:
             covers = newer.first <= layer.tracked_range[0] and newer.last >= layer.tracked_range[1]
-            return covers and {*newer.objects} >= {each for each in layer.objects if self.resolve(each)}
+            return covers and {*newer.objects} >= {each for each in layer.objects if self.state.resolve(each)}
 
         return [
             key
@@ -266,20 +262,20 @@ class Snapshot:
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for object_id, newest in self.newest_layer_ids.items():
-            target = outdated[self.resolve(object_id)]
+            target = outdated[self.state.resolve(object_id)]
             for layer_id in set(newest[newest > 0].tolist()):
-                shown = np.flatnonzero(newest == layer_id)
-                changed = self._find_changed(layer_id, object_id, int(shown[0]), int(shown[-1]))
-                target[shown] |= changed[shown - shown[0]]
+                frames = np.flatnonzero(newest == layer_id)
+                changed = self._find_changed(layer_id, object_id, int(frames[0]), int(frames[-1]))
+                target[frames] |= changed[frames - frames[0]]
         for layer_id in self.pending:
             layer, results = self.state.layers[layer_id], self.open_layer(layer_id).frames
-            wanted = [
+            missing = [
                 index
                 for index in range(layer.first, layer.last + 1)
                 if index not in results or results[index].provisional
             ]
-            for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
-                outdated[each][wanted] = True
+            for each in {self.state.resolve(object_id) for object_id in layer.objects} - {0}:
+                outdated[each][missing] = True
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
@@ -301,19 +297,12 @@ class Snapshot:
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
         states = self.state, self._log.state(entry)
         now_drawn, then_drawn = (state.find_drawn(state.resolve(object_id)) for state in states)
-        drawn_frames: set[int] = set()  # on frames of the range, and nearest to it
-        for frames in ([*now_drawn], [*then_drawn]):
-            drawn_frames.update(
-                frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1]
-            )
-        edges, index = [-1, *sorted(drawn_frames), self.count], np.arange(first, last + 1)
+        frames, index = sorted({*now_drawn, *then_drawn}), np.arange(first, last + 1)
+        changed = np.array([False, *(now_drawn.get(each) != then_drawn.get(each) for each in frames), False])
         from_before, from_after = layer.find_directions(index)
-        changed = np.zeros(len(index), bool)
-        for before, frame, after in zip(edges, edges[1:], edges[2:], strict=False):
-            if now_drawn.get(frame) != then_drawn.get(frame):
-                changed |= from_before & (index >= frame) & (index < after)
-                changed |= from_after & (index <= frame) & (index > before)
-        return changed
+        before = changed[np.searchsorted(frames, index, "right")]
+        after = changed[np.searchsorted(frames, index, "left") + 1]
+        return (from_before & before) | (from_after & after)
 
     # Timeline
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import ParsedRegion, decode_image, encode_rle, require_size
+from aotlab.sdk import ParsedRegion, decode_image, encode_rle, reading, require_size
 from aotlab_studio.formats.geometry import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
@@ -41,10 +41,8 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
             f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
             'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
         )
-    try:
+    with reading(legend.name, "expected colors and class names"):
         objects, class_names = read_legend(legend)
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{legend.name}: {error}; expected colors and class names") from error
     codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
     regions = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):

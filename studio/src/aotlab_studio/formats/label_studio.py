@@ -118,10 +118,10 @@ def _find_image(data: dict[str, Any]) -> str:
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Return the masks of the first annotation or prediction that has results; None if the task has neither."""
     versions = [*(task.get("annotations") or ()), *(task.get("predictions") or ())]
-    given = [version.get("result") or [] for version in versions if not version.get("was_cancelled")]
-    results: list[dict[str, Any]] = next(filter(None, given), [])
+    result_lists = [version.get("result") or [] for version in versions if not version.get("was_cancelled")]
+    results: list[dict[str, Any]] = next(filter(None, result_lists), [])
     masks = [result for result in results if result.get("type") in RESULT_TYPES]
-    return masks if masks or (given and not results) else None
+    return masks if masks or (result_lists and not results) else None
 
 
 def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:

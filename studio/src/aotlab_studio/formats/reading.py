@@ -41,9 +41,9 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
         parsed = _parse(path, video)
     if parsed is None:
         return None
-    found = match_regions(parsed.regions, video)
-    found.classes, found.video = parsed.classes, parsed.video
-    return found
+    annotations = match_regions(parsed.regions, video)
+    annotations.classes, annotations.video = parsed.classes, parsed.video
+    return annotations
 
 
 def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:

@@ -55,10 +55,8 @@ def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, 
         records = [tracks[object_id].get(frame, ({"area": 0}, None))[0] for frame in frames]
         return [record[field] if record["area"] else None for record in records]
 
-    names, size = (
-        [image["file_name"] for image in coco["images"]],
-        {key: stored[key] for key in ("height", "width")},
-    )
+    names = [image["file_name"] for image in coco["images"]]
+    size = {key: stored[key] for key in ("height", "width")}
     tracked = [
         {
             "id": object_id, "video_id": 1, "track_id": object_id, "iscrowd": 0,

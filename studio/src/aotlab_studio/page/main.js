@@ -214,7 +214,7 @@ export class App {
     selection.select(0);
     const { target } = selection;
     const answer = await this.queue.push('add_object', {}, target);
-    if (!answer.error) selection.predecessors.set(answer.result, previousId);
+    if (!answer.error) selection.predecessors.set(answer.result.object_id, previousId);
     else if (target === selection.target) selection.set(previousId);
   }
 

@@ -71,8 +71,7 @@ export class EditQueue {
       const answer = await this.app.request(action, fullMessage, id);
       this.messages.delete(id);
       if (!answer.error && target && !fullMessage.object_id) {
-        const { result } = answer;
-        target.id = typeof result === 'object' && result ? result.object_id : Number(result);
+        target.id = answer.result?.object_id ?? 0;
         this.app.renderObjects();
       }
       return answer;

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from aotlab import InputError
-from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos
+from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos, reading
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.files import read_json, write_bytes
@@ -81,11 +80,8 @@ def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> No
 
 def update_review(folder: Path) -> None:
     """Write the review of a batch again from its videos' reviews; do nothing without a review."""
-    try:
-        entries = msgspec.convert(json.loads((folder / REVIEW_FILE).read_bytes()), list[ClipEntry])
-    except (OSError, ValueError, RecursionError):
-        return
-    write_batch_review(folder, [msgspec.structs.asdict(entry) for entry in entries])
+    if (entries := _read_review(folder)) is not None:
+        write_batch_review(folder, [msgspec.structs.asdict(entry) for entry in entries])
 
 
 def _make_entry(folder: Path, record: Mapping[str, Any]) -> ClipEntry:
@@ -104,16 +100,19 @@ def read_entries(folder: Path) -> list[ClipEntry] | None:
     Raises:
         InputError: the reviews are damaged or cannot be read.
     """
-    path = folder / REVIEW_FILE
-    try:
-        reviews = json.loads(path.read_bytes()) if path.exists() else None
-        if isinstance(reviews, list):  # the review of a single video is an object
-            entries = msgspec.convert(reviews, list[ClipEntry])
-            return rank_entries([entry for entry in entries if entry.status != "waiting"])
-    except (OSError, ValueError, RecursionError) as error:
-        remedy = "write it again with aotlab track --summarize"
-        raise InputError(f"{path}: not the reviews of a list ({error}); {remedy}") from error
+    if (entries := _read_review(folder)) is not None:
+        return rank_entries([entry for entry in entries if entry.status != "waiting"])
     return [ClipEntry(path.name, "done", str(path)) for path in _list_videos(folder)] or None
+
+
+def _read_review(folder: Path) -> list[ClipEntry] | None:
+    path = folder / REVIEW_FILE
+    if not path.exists():
+        return None
+    with reading(path, "write it again with aotlab track --summarize", kind="the reviews of a list"):
+        reviews = json.loads(path.read_bytes())
+        # the review of a single video is an object
+        return msgspec.convert(reviews, list[ClipEntry]) if isinstance(reviews, list) else None
 
 
 def rank_entries(entries: Sequence[ClipEntry]) -> list[ClipEntry]:

@@ -134,12 +134,12 @@ def review_object(
     object_id: int, scores: Mapping[int, Mapping[int, Score]], class_name: str | None = None
 ) -> ReviewedObject:
     """Return counts and lost ranges of one object; scores are by frame and object id."""
-    own = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
-    lost = find_lost({index: score.visible for index, score in own.items()})
-    visible = [score.confidence for score in own.values() if score.area]
-    differ = [score.disagreement for score in own.values() if score.disagreement is not None]
+    own_scores = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
+    lost = find_lost({index: score.visible for index, score in own_scores.items()})
+    visible = [score.confidence for score in own_scores.values() if score.area]
+    disagreements = [score.disagreement for score in own_scores.values() if score.disagreement is not None]
     return ReviewedObject(
-        object_id, [(run[0], run[-1]) for run in lost], class_name, len(visible), len(own) - len(visible),
+        object_id, [(run[0], run[-1]) for run in lost], class_name, len(visible), len(own_scores) - len(visible),
         sum(map(len, lost)), round(sum(visible) / len(visible), 4) if visible else 0.0,
-        round(sum(differ) / len(differ), 4) if differ else None,
+        round(sum(disagreements) / len(disagreements), 4) if disagreements else None,
     )  # fmt: skip

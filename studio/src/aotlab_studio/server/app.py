@@ -29,7 +29,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
 from aotlab_studio.document.document import Actor
-from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.events import Event
 from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
@@ -53,7 +52,7 @@ CLOSING_ACTIONS = (*(action.__name__ for action in EDITS), "set_status")
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
 MAX_BACKGROUND_MESSAGES = 40
-"""messages of one page that are handled at once beside others"""
+"""largest number of messages of a page that are handled in the background"""
 MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
@@ -130,8 +129,7 @@ def build_app(session: Session) -> Starlette:
             if isinstance(answer, Failure):
                 errors.append(answer.error)
             elif lacks_object or message["do"] == "add_object":
-                made = answer.result
-                object_id = made.object_id if isinstance(made, EditResult) else made
+                object_id = answer.result.object_id
         return PlainTextResponse("\n".join(errors), 422) if errors else Response(status_code=204)
 
     def get_archive(request: Request) -> Response:
@@ -188,9 +186,9 @@ class Connection:
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        """messages handled beside later ones; a loop keeps no references to its tasks"""
+        """messages handled in the background; the event loop keeps only weak references to tasks"""
         self._threads = CapacityLimiter(MAX_BACKGROUND_MESSAGES)
-        """of these messages, as they may take the threads that answer requests for an hour"""
+        """threads of these messages, which may wait for an hour; requests have other ones"""
 
     async def run(self) -> None:
         """Serve until the page disconnects."""
@@ -211,7 +209,7 @@ class Connection:
             document.connections[self._actor.page] -= 1
 
     async def _receive(self, text: str) -> None:
-        """Handle messages in order; exports and statuses may wait, beside later ones."""
+        """Handle messages in order, exports and statuses, which may wait, in the background."""
         try:
             message = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):

@@ -96,33 +96,33 @@ class Batch:
         While a ``page`` shows the clip, its request goes on, and other persons cannot open it.
         """
         with self._lock(name):
-            found = self._open.get(name)
-            if found is not None and found.pages and person and found.person not in ("", person):
-                raise InputError(f"{name}: {found.person} has it open; choose another clip, or wait")
-            found = found or self._open_session(name)
-            folder_lock = found.session.document.database.folder_lock
-            if person and person != found.person and folder_lock is not None:
-                found.person = person
+            clip = self._open.get(name)
+            if clip is not None and clip.pages and person and clip.person not in ("", person):
+                raise InputError(f"{name}: {clip.person} has it open; choose another clip, or wait")
+            clip = clip or self._open_session(name)
+            folder_lock = clip.session.document.database.folder_lock
+            if person and person != clip.person and folder_lock is not None:
+                clip.person = person
                 folder_lock.name_person(person)
-            found.requests += 1
-            found.pages += page
+            clip.requests += 1
+            clip.pages += page
             if page:
-                found.session.runner.schedule()
-            return found
+                clip.session.runner.schedule()
+            return clip
 
-    def leave(self, name: str, found: OpenClip, *, page: bool) -> None:
+    def leave(self, name: str, clip: OpenClip, *, page: bool) -> None:
         """End a request."""
         with self._lock(name):
-            found.requests -= 1
-            found.pages -= page
+            clip.requests -= 1
+            clip.pages -= page
 
     def release(self, name: str) -> None:
         """Close a clip unless a request uses it or it is being tracked."""
         with self._lock(name):
-            found = self._open.get(name)
-            if found is not None and not found.requests and not found.session.runner.busy:
+            clip = self._open.get(name)
+            if clip is not None and not clip.requests and not clip.session.runner.busy:
                 del self._open[name]
-                found.session.close()
+                clip.session.close()
 
     def close(self) -> None:
         """Close all clips."""
@@ -137,11 +137,11 @@ class Batch:
     def use(self, name: str, person: str) -> Iterator[Session]:
         """Yield the session of a clip, for a person who need not be the one that has it open."""
         with self._lock(name):
-            found = self.enter(name, "" if name in self._open else person, page=False)
+            clip = self.enter(name, "" if name in self._open else person, page=False)
         try:
-            yield found.session.with_actor(Actor(person))
+            yield clip.session.with_actor(Actor(person))
         finally:
-            self.leave(name, found, page=False)
+            self.leave(name, clip, page=False)
             self.release(name)
 
     def _lock(self, name: str) -> threading.RLock:
@@ -223,13 +223,13 @@ class Batch:
 
     def _describe_project(self, name: str, project: Path) -> Clip:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
-        if (found := self._open.get(name)) is not None:
-            return describe_clip(name, found.session.document)
+        if (clip := self._open.get(name)) is not None:
+            return describe_clip(name, clip.session.document)
         stamps = [_read_stamp(path) for path in (self.folder / name / JOB_RECORD, project / PROJECT_FILE)]
-        stored = self._described.get(name)
-        if stored is None or stored[0] != stamps:
-            stored = self._described[name] = stamps, describe_clip(name, Document.read(project))
-        return stored[1]
+        cached = self._described.get(name)
+        if cached is None or cached[0] != stamps:
+            cached = self._described[name] = stamps, describe_clip(name, Document.read(project))
+        return cached[1]
 
     def draw_thumbnail(self, name: str) -> bytes:
         """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
@@ -242,25 +242,25 @@ class Batch:
         if path.is_file() and not has_project:
             return path.read_bytes()
         frames = FrameStore(locate_video(self.folder, entry), levels=read_levels(project))
-        found, shown = self._open.get(name), {0: np.zeros(frames.size, np.uint16)}
+        clip, masks = self._open.get(name), {0: np.zeros(frames.size, np.uint16)}
         if has_project:
-            snapshot = (found.session.document if found else Document.read(project)).snapshot
+            snapshot = (clip.session.document if clip else Document.read(project)).snapshot
             confidence = {
                 index: min((score.confidence for score in snapshot.scores(index).values()), default=1.0)
                 for index in snapshot.annotated_frames
             }
             if confidence:
                 worst = min(confidence, key=confidence.__getitem__)
-                shown = {each: snapshot.labels(each) for each in (min(confidence), worst, max(confidence))}
-        images = [draw_thumbnail(frames.read(each), labels) for each, labels in shown.items()]
+                masks = {each: snapshot.labels(each) for each in (min(confidence), worst, max(confidence))}
+        images = [draw_thumbnail(frames.read(each), labels) for each, labels in masks.items()]
         return encode_jpeg(concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of the tracking of a clip, or why it failed; empty for any other clip."""
-        run, found = self._runs.get(name), self._open.get(name)
+        run, clip = self._runs.get(name), self._open.get(name)
         if run is None or run.done():
             return [run.result()] if run is not None and run.result() else []
-        job = found.session.job if found else None
+        job = clip.session.job if clip else None
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
 
 
@@ -323,24 +323,24 @@ def build_batch_app(batch: Batch) -> Starlette:
         name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
         page = scope["type"] == "websocket"
         try:
-            found = await run_in_threadpool(batch.enter, name, person, page=page)
+            clip = await run_in_threadpool(batch.enter, name, person, page=page)
         except InputError:
             if not page:
                 raise
             await WebSocket(scope, receive, send).close(1008)  # the page then asks why
             return
         try:
-            await found.app(scope, receive, send)
+            await clip.app(scope, receive, send)
         finally:
-            await run_in_threadpool(batch.leave, name, found, page=page)
+            await run_in_threadpool(batch.leave, name, clip, page=page)
             if name in timers:
                 timers[name].cancel()
-            timers[name] = asyncio.create_task(release(name, found))
+            timers[name] = asyncio.create_task(release(name, clip))
 
-    async def release(name: str, found: OpenClip) -> None:
+    async def release(name: str, clip: OpenClip) -> None:
         """Release a clip after a while without a request, and after its tracking."""
         await asyncio.sleep(RELEASE_SECONDS)
-        while found.session.runner.busy:
+        while clip.session.runner.busy:
             await asyncio.sleep(RELEASE_SECONDS)
         await run_in_threadpool(batch.release, name)
 

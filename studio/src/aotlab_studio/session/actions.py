@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from inspect import Parameter, signature
 from typing import Any, get_type_hints
@@ -16,7 +16,7 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EditResult
-from aotlab_studio.document.log import Entry, StatusRecord
+from aotlab_studio.document.log import Entry
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
@@ -44,19 +44,15 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
         session.runner.delay_corrections()
     with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
         if action in EDITS and actor.message in document.log.messages:
-            return _repeat(action, document.log.messages[actor.message], values)
+            record = document.log.messages[actor.message]
+            if not isinstance(record, Entry) or get_type_hints(action)["return"] is not EditResult:
+                return None
+            # losses are not stored
+            return EditResult(next(iter(record.values.objects), values.get("object_id", 0)))
         result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
     if document.log.head != before:
         session.runner.schedule()
     return result
-
-
-def _repeat(action: Callable[..., Any], record: Entry | StatusRecord, values: Mapping[str, Any]) -> Any:
-    """Return the result of an edit that a record has stored before; of a drawing, without losses."""
-    objects = record.values.objects if isinstance(record, Entry) else {}
-    object_id = next(iter(objects), 0) or values.get("object_id", 0)
-    kind = get_type_hints(action)["return"]
-    return EditResult(object_id, {}, 0) if kind is EditResult else object_id if kind is int else None
 
 
 def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:

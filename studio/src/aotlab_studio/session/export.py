@@ -50,8 +50,8 @@ def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {each: scores[each].confidence for each in snapshot.objects if each in scores}
-    differ = {each: score.disagreement for each, score in scores.items() if score.disagreement is not None}
-    return StoredPrediction(snapshot.labels(index), confidence, differ)
+    disagreement = {key: each.disagreement for key, each in scores.items() if each.disagreement is not None}
+    return StoredPrediction(snapshot.labels(index), confidence, disagreement)
 
 
 EXPORT_RECORD = "export.json"
@@ -95,7 +95,7 @@ def export_masks(
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
-    wanted = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
+    indices = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     try:
@@ -112,14 +112,14 @@ def export_masks(
             outputs[name].classes.update(snapshot.state.classes if classes is None else classes)
             outputs[name].attributes.update(attributes)
         max_id = max(snapshot.objects, default=0)
-        for done, index in enumerate(wanted, start=1):
+        for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
-            drawn = frozenset(snapshot.keyframe(index))
-            tracked = TrackedFrame(index, image, prediction, frames.time(index), max_id, drawn)
+            drawn_ids = frozenset(snapshot.keyframe(index))
+            tracked = TrackedFrame(index, image, prediction, frames.time(index), max_id, drawn_ids)
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
                     output.write(frames.stem(index), tracked)
-            on_frame(done, len(wanted))
+            on_frame(done, len(indices))
         for output in outputs.values():
             output.finish()
     except BaseException:
@@ -227,23 +227,24 @@ def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[
         raise InputError(
             f"{folder}: no clip is accepted; accept one, or give the --output folder of track --jobs"
         )
-    if (listed := read_entries(folder)) is not None:  # without the rows that were removed
-        tracked &= {entry.name for entry in listed}
-        projects = {entry.name: projects[entry.name] for entry in listed if entry.name in projects}
+    if (entries := read_entries(folder)) is not None:  # without the rows that were removed
+        tracked &= {entry.name for entry in entries}
+        projects = {entry.name: projects[entry.name] for entry in entries if entry.name in projects}
     names, problems, left_out, classes = [], [], [], dict[str, int | None]()
     for name, project in sorted(projects.items()):
         try:
             if (project / PROJECT_FILE).is_file():
-                stored = Document.read(project)
-                status = stored.log.status.status if stored.log.status else "open"
-                if stored.status.value in EXPORTED_STATUSES:
+                document = Document.read(project)
+                status = document.log.status.status if document.log.status else "open"
+                if document.status.value in EXPORTED_STATUSES:
                     names.append(name)
-                    named = {item.class_name or NO_CLASS: None for item in stored.snapshot.objects.values()}
-                    classes |= {**named, **stored.snapshot.state.classes}
-                elif stored.has_new_results and status in EXPORTED_STATUSES:
+                    objects = document.snapshot.objects.values()
+                    classes |= {item.class_name or NO_CLASS: None for item in objects}
+                    classes |= document.snapshot.state.classes
+                elif document.has_new_results and status in EXPORTED_STATUSES:
                     problems.append(f"{name}: tracked again since it was {status}; set its status again")
                 else:
-                    left_out.append(f"{name} ({stored.status.value})")
+                    left_out.append(f"{name} ({document.status.value})")
         except InputError as error:
             problems.append(_format_problem(folder, name, error))
     left_out += [f"{name} (open)" for name in sorted(tracked - projects.keys())]
@@ -277,22 +278,22 @@ def _export_clip(
         raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)
     exported = read_export(results / CORRECTED_FILE).files
-    own = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in exported)}
+    own_names = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in exported)}
     files = {name: find_output(name).file_name for name in list_outputs()}
-    names = [name for name, file in files.items() if name in outputs or file in own]
+    names = [name for name, file in files.items() if name in outputs or file in own_names]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
-        made = Path(temporary)
-        export_masks(document.frames, snapshot, made, names, classes=classes)
-        record |= {"files": sorted(list_files(made)), "objects": snapshot.objects_digest}
+        folder = Path(temporary)
+        export_masks(document.frames, snapshot, folder, names, classes=classes)
+        record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
         if not exported:  # files of the job's outputs that are named like frames or like files of the export
             stems = {document.frames.stem(index) for index in range(snapshot.count)}
             for file in list_files(results):
                 path = PurePosixPath(file)
-                if path.parts[0] in own and (path.stem in stems or file in record["files"]):
+                if path.parts[0] in own_names and (path.stem in stems or file in record["files"]):
                     exported.add(file)
-        exported.update({*os.listdir(made)}.difference(files.values()))  # scores and thumbnail of a review
+        exported.update({*os.listdir(folder)}.difference(files.values()))  # scores and thumbnail of a review
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            replace_outputs(made, results, exported)
+            replace_outputs(folder, results, exported)
             if job is not None:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))

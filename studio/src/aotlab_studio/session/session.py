@@ -30,11 +30,11 @@ from aotlab_studio.protocol import (
     Description,
     ExportEvent,
     ExportResult,
+    HistoryStep,
     JobProgress,
     ModelEvent,
     OutdatedPolicy,
     ReviewEntry,
-    UndoneStep,
 )
 from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.session.export import (
@@ -149,8 +149,8 @@ class Session:
                 raise InputError(f"{name}: changed while waiting; {remedy}")
             if document.actor.message in document.log.messages:
                 return  # sent again while this one waited
-            known = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
-            document.set_status(status, note, known)
+            known_outdated = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
+            document.set_status(status, note, known_outdated)
             if status in (*EXPORTED_STATUSES, "rejected") and document.snapshot.objects:
                 document.save_version(f"{status}: {note}" if note else status)
 
@@ -193,28 +193,28 @@ class Session:
             separate: prompts away from the object's mask make a new object; clicks or a scribble on it, all of one
                 kind, change it near them only.
         """
-        on, beside, stroke = positive or [], negative or [], scribble or []
+        on_points, off_points, stroke = positive or [], negative or [], scribble or []
         labels = self.document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
         correction = None
         if separate:
-            if box is None and not (on or stroke or mask.any()):
+            if box is None and not (on_points or stroke or mask.any()):
                 raise InputError("remove: the object has no mask on this frame; click on the object first")
-            if is_far_from(mask, box, [*on, *stroke[:1], *stroke[-1:]]):
+            if is_far_from(mask, box, [*on_points, *stroke[:1], *stroke[-1:]]):
                 object_id = None
             elif box is None and mask.any():
-                if bool(on or stroke) == bool(beside):
+                if bool(on_points or stroke) == bool(off_points):
                     raise InputError("suggest: give either positive or negative points to change a mask")
-                correction = [*on, *stroke] or beside, not beside
+                correction = [*on_points, *stroke] or off_points, not off_points
         if object_id is not None:
             editing.require_editable(self.document, object_id)
         protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
-        known, signs = mask if correction else None, [1] * len(on) + [0] * len(beside)
-        found = self._segment(
-            frame, Prompt([*on, *beside], signs, box, stroke, mask=known, exclude=protected)
+        old_mask, signs = mask if correction else None, [1] * len(on_points) + [0] * len(off_points)
+        area = self._segment(
+            frame, Prompt([*on_points, *off_points], signs, box, stroke, mask=old_mask, exclude=protected)
         )
         return editing.apply_suggestion(
-            self.document, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
+            self.document, frame, object_id, area, extend=extend, correction=correction, overwrite=overwrite
         )
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
@@ -238,7 +238,7 @@ class Session:
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
 
-    def undo(self, step: int | None = None) -> UndoneStep | None:
+    def undo(self, step: int | None = None) -> HistoryStep | None:
         """Undo the last entry; raises `InputError` unless it is ``step``."""
         with self.document.lock:
             if step is not None and self.document.log.head != step:
@@ -246,7 +246,7 @@ class Session:
             entry = self.document.undo()
         return self._report_move(entry)  # without the lock: the end of a job takes it after the runner's
 
-    def redo(self) -> UndoneStep | None:
+    def redo(self) -> HistoryStep | None:
         """Repeat the entry undone last."""
         return self._report_move(self.document.redo())
 
@@ -331,9 +331,9 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _report_move(self, entry: Entry | None) -> UndoneStep | None:
+    def _report_move(self, entry: Entry | None) -> HistoryStep | None:
         self.runner.schedule()
-        return None if entry is None else UndoneStep(entry.title, entry.frame)
+        return None if entry is None else HistoryStep(entry.title, entry.frame)
 
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
@@ -344,10 +344,10 @@ class Session:
 def list_checks(snapshot: Snapshot) -> list[Check]:
     """Return the frames to check, the worst first; none that is marked as checked."""
     scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
-    drawn = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
+    drawn_ids = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
     checked = snapshot.state.checked
     skip = {index for index, digest in checked.items() if snapshot.digest_frame(index) == digest}
-    return [check for check in find_checks(scores, drawn) if check.frame not in skip]
+    return [check for check in find_checks(scores, drawn_ids) if check.frame not in skip]
 
 
 class OutdatedError(InputError):
@@ -358,12 +358,12 @@ class OutdatedError(InputError):
     """
 
     def __init__(self, action: str, ranges: list[FrameRange], *, waits: bool) -> None:
-        named = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
-        named += ", …" if len(ranges) > 5 else ""
+        texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
+        texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
         why = "they are older than a correction, or tracking was cut off; track them again"
         why = "a correction is being tracked; wait" if waits else why
         verb = "frame is" if count == 1 else "frames are"
-        super().__init__(f"{action}: {count} {verb} outdated ({named}): {why}, or proceed with what is there")
+        super().__init__(f"{action}: {count} {verb} outdated ({texts}): {why}, or proceed with what is there")
         self.choices: list[Literal["wait", "proceed"]] = ["wait", "proceed"] if waits else ["proceed"]
         """values of ``outdated`` with which the action can be repeated"""

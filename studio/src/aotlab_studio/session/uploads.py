@@ -21,6 +21,7 @@ from aotlab.sdk import (
     match_regions,
     order_names,
     read_annotations,
+    reading,
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes
@@ -74,82 +75,83 @@ def load_upload(
         UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
         InputError: a file that cannot be read, no object, no such target, or too many objects.
     """
-    found = read_upload(content, VideoInfo.from_source(document.frames), index)
-    for frame in found.frames:
+    annotations = read_upload(content, VideoInfo.from_source(document.frames), index)
+    for frame in annotations.frames:
         require_frame(frame, document.frames.count)
-    if not found.objects():
+    if not annotations.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
-        snapshot, names = document.snapshot, _list_names(found)
+        snapshot, names = document.snapshot, _list_names(annotations)
         if targets is None:
-            targets = _match_objects(snapshot, found, names, chosen if chosen in snapshot.objects else None)
-        ids, added = _find_objects(document, found, targets, names)
+            chosen = chosen if chosen in snapshot.objects else None
+            targets = _match_objects(snapshot, annotations, names, chosen)
+        ids, added = _find_objects(document, annotations, targets, names)
         if len({*snapshot.objects, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
-        new = {item.class_name: None for item in added.values()} | found.classes
+        new = {item.class_name: None for item in added.values()} | annotations.classes
         new = {name: class_id for name, class_id in new.items() if name not in ("", NO_CLASS)}
         classes = add_class_ids(snapshot.state.classes, new)
         attributes = {each: {**by_frame} for each, by_frame in snapshot.state.attributes.items()}
-        for each, by_frame in found.attribute_table().items():
+        for each, by_frame in annotations.attribute_table().items():
             for frame, values in by_frame.items():
                 own = {key: value for key, value in values.items() if key != "name"}
                 attributes.setdefault(ids[each], {})[frame] = own
         losses, new_pngs, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str]]()
-        for each in found.frames:
-            masks[each] = _encode_labels(document, each, found.mask(each), ids, losses, new_pngs)
+        for each in annotations.frames:
+            masks[each] = _encode_labels(document, each, annotations.mask(each), ids, losses, new_pngs)
         edit = Changes(objects=added, keyframes=masks, classes=classes, attributes=attributes)
-        document.edit("load masks", edit, min(found.frames), new_pngs)
-        return LoadedMasks(sorted(found.frames), dict(losses), document.log.head)
+        document.edit("load masks", edit, min(annotations.frames), new_pngs)
+        return LoadedMasks(sorted(annotations.frames), dict(losses), document.log.head)
 
 
-def _list_names(found: Annotations) -> dict[int, str]:
+def _list_names(annotations: Annotations) -> dict[int, str]:
     """Return the name of each object in a file, or its class; empty if neither is stated."""
-    names = {each: name for each, name in found.class_names.items() if name != NO_CLASS}
-    for each, by_frame in found.attribute_table().items():
+    names = {each: name for each, name in annotations.class_names.items() if name != NO_CLASS}
+    for each, by_frame in annotations.attribute_table().items():
         own = [str(values["name"]) for values in by_frame.values() if values.get("name")]
         names |= {each: own[0]} if own else {}
     return names
 
 
 def _match_objects(
-    snapshot: Snapshot, found: Annotations, names: Mapping[int, str], chosen: int | None
+    snapshot: Snapshot, annotations: Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
     """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
-    objects, ids = snapshot.objects, found.objects()
-    by_id = {each for each in ids if each in objects and each not in found.assigned_ids}
+    objects, ids = snapshot.objects, annotations.objects()
+    by_id = {each for each in ids if each in objects and each not in annotations.assigned_ids}
     by_name = {item.name: item.id for item in objects.values() if item.id not in by_id}
     counts = Counter(item.name for item in objects.values()) + Counter(names.values())
-    targets, certain = dict[int, int | None](), True
+    targets, is_certain = dict[int, int | None](), True
     for each in ids:
         name = names.get(each, "")
         if ids == [BINARY_ID]:
             targets[each] = chosen
-            certain &= chosen is not None
+            is_certain &= chosen is not None
         elif each in by_id:
             targets[each], item = each, objects[each]
-            certain &= name in ("", item.name, item.class_name)
+            is_certain &= name in ("", item.name, item.class_name)
         elif counts[name] == 2:  # once here, and once in the file
             targets[each] = by_name.get(name)
         else:
             targets[each] = None
-            certain &= name not in by_name
-    if objects and not (certain and chosen in (None, *targets.values())):
+            is_certain &= name not in by_name
+    if objects and not (is_certain and chosen in (None, *targets.values())):
         raise UnclearObjectsError([FileObject(each, names.get(each, ""), targets[each]) for each in ids])
     return targets
 
 
 def _find_objects(
-    document: Document, found: Annotations, targets: Mapping[int, int | None], names: Mapping[int, str]
+    document: Document, annotations: Annotations, targets: Mapping[int, int | None], names: Mapping[int, str]
 ) -> tuple[dict[int, int], dict[int, ObjectInfo]]:
     """Return the object of each id in a file, and those that are new or get a class."""
     ids, changed = dict[int, int](), dict[int, ObjectInfo]()
-    for each in found.objects():
-        class_name, target = clean_name(found.class_names.get(each, "")), targets.get(each)
+    for each in annotations.objects():
+        class_name, target = clean_name(annotations.class_names.get(each, "")), targets.get(each)
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
-            free, used = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
-            free = max(used) + 1 if free in used else free
-            changed[free] = item = make_object(free, clean_name(names.get(each, "")), class_name)
+            free_id, used_ids = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
+            free_id = max(used_ids) + 1 if free_id in used_ids else free_id
+            changed[free_id] = item = make_object(free_id, clean_name(names.get(each, "")), class_name)
         else:
             item = document.snapshot.find_object(target)
             if class_name and not item.class_name:
@@ -172,18 +174,17 @@ def _encode_labels(
     objects lose that are not in the map are added to ``losses``, new masks to ``new_pngs``.
     """
     snapshot = document.snapshot
-    shown, masks = snapshot.labels(index), snapshot.keyframe(index)
-    for target in {targets[each] for each in np.setdiff1d(labels, 0).tolist()}.difference(
-        snapshot.locked_ids
-    ):
+    labels_before, masks = snapshot.labels(index), snapshot.keyframe(index)
+    present = {targets[each] for each in np.setdiff1d(labels, 0).tolist()}
+    for target in present.difference(snapshot.locked_ids):
         mask = np.isin(labels, [each for each in targets if targets[each] == target])
-        mask &= ~np.isin(shown, [each for each in snapshot.protected_ids if each != target])
+        mask &= ~np.isin(labels_before, [each for each in snapshot.protected_ids if each != target])
         if mask.any():
             masks = {
                 other: document.masks.subtract(digest, mask, new_pngs) for other, digest in masks.items()
             }
             masks[target] = document.masks.encode(mask, new_pngs)
-            losses.update(shown[mask & ~np.isin(shown, [0, *targets.values()])].tolist())
+            losses.update(labels_before[mask & ~np.isin(labels_before, [0, *targets.values()])].tolist())
     return masks
 
 
@@ -203,18 +204,18 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
             if path.is_dir() and any((path / legend).is_file() for legend in LEGENDS):
                 return _read_colors(path, video)
             image = path.suffix.lower() == ".png"
-            found = read_annotations(path, video, frame=index if image else None)
+            annotations = read_annotations(path, video, frame=index if image else None)
             pixels = decode_png(path.read_bytes()) if image else np.zeros(0)
             binary = image and pixels.ndim == 2 and set(np.unique(pixels)) <= {0, BINARY_ID}
         except InputError as error:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
             raise InputError(text) from error
-    found.frames = {
+    annotations.frames = {
         frame: [replace(each, object_id=BINARY_ID) for each in regions] if binary else regions
-        for frame, regions in found.frames.items()
+        for frame, regions in annotations.frames.items()
         if regions
     }
-    return found
+    return annotations
 
 
 def _write(content: bytes, folder: Path) -> Path:
@@ -228,17 +229,16 @@ def _write(content: bytes, folder: Path) -> Path:
 
 def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several."""
-    try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            entries = [each for each in archive.infolist() if _may_be_mask(each)]
-            if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
-                limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
-                raise InputError(f"masks: an archive of more than {limits}; split it")
-            paths = [Path(archive.extract(entry, folder)) for entry in entries]  # extract keeps names inside
-    except InputError:
-        raise
-    except Exception as error:  # each compression method has its own errors
-        raise InputError(f"masks: not a readable ZIP archive ({error}); pack it again") from error
+    # each compression method has its own errors
+    with (
+        reading("masks", "pack it again", Exception, kind="a readable ZIP archive"),
+        zipfile.ZipFile(BytesIO(content)) as archive,
+    ):
+        entries = [each for each in archive.infolist() if _may_be_mask(each)]
+        if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+            limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
+            raise InputError(f"masks: an archive of more than {limits}; split it")
+        paths = [Path(archive.extract(entry, folder)) for entry in entries]  # extract keeps names inside
     if not paths:
         raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
     if (folder / EXPORT_RECORD) in paths:  # an archive of the page

@@ -157,15 +157,15 @@ class TrackingJob:
 
     def _store(self, result: SpanFrame) -> bool:
         """Store the layer's objects of a result; return whether it still is in the history."""
-        document, index, wanted = self._document, result.index, {*self.layer.objects}
-        tracked = sorted(wanted & result.confidence.keys())
-        ids = np.where(np.isin(result.labels, list(wanted)), result.labels, 0).astype(np.uint16)
-        signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked)
-        scores = measure_scores(ids, tracked, result.confidence, result.disagreement, signals)
-        covered = include_merged_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
-        absent = [each for each in covered if each not in scores]
-        stored = Result(index, scores, absent, provisional=result.provisional)
-        lost_pixels = document.add_result(self.layer_id, stored, ids)
+        document, index, object_ids = self._document, result.index, {*self.layer.objects}
+        tracked_ids = sorted(object_ids & result.confidence.keys())
+        ids = np.where(np.isin(result.labels, list(object_ids)), result.labels, 0).astype(np.uint16)
+        signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
+        scores = measure_scores(ids, tracked_ids, result.confidence, result.disagreement, signals)
+        covered_ids = include_merged_ids(self._start_snapshot, {*scores, *(object_ids & result.absent_ids)})
+        absent = [each for each in covered_ids if each not in scores]
+        stored_result = Result(index, scores, absent, provisional=result.provisional)
+        lost_pixels = document.add_result(self.layer_id, stored_result, ids)
         self.lost_pixels += lost_pixels or 0
         return lost_pixels is not None
 

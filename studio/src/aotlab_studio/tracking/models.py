@@ -49,12 +49,12 @@ class TrackerLoader:
     def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:
         self._options = options
         self._own = list(dict.fromkeys((options.resolve_checkpoint(), *checkpoints)))
-        known, self._models = list_models(), dict[str, Path]()
-        names = {path: name for name, path in known.items()}
+        known_models, self._models = list_models(), dict[str, Path]()
+        names = {path: name for name, path in known_models.items()}
         for path in self._own:
             name = names.get(path, path.stem)
             self._models[name if name not in self._models else str(path)] = path
-        for name, path in known.items():
+        for name, path in known_models.items():
             self._models.setdefault(name, path)
         self.choice = ModelChoice(list(self._models), next(iter(self._models)))
         self._lock = threading.Lock()

@@ -68,9 +68,9 @@ def _step_frames(
 ) -> Iterator[Step]:
     """Track away from a reference; keyframes on the way are further references."""
     tracker.reset(frames.length)
-    known = [index for index in snapshot.keyframes if (index - start) * indices.step < 0]
+    earlier = [index for index in snapshot.keyframes if (index - start) * indices.step < 0]
     # nearest last, as short-term memory is of the frame before
-    nearest = sorted(known, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
+    nearest = sorted(earlier, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
     present = np.setdiff1d(snapshot.labels(start), 0)
     for index in (*nearest, start):
         labels = snapshot.labels(index)
@@ -79,11 +79,11 @@ def _step_frames(
             tracker.step(frames.read(index, "track"), mask)
     absent_ids = frozenset(snapshot.keyframe(start)) - set(tracker.ids)
     for index in indices:
-        described, drawn = frozenset(snapshot.keyframe(index)), snapshot.keyframe_labels(index)
-        for object_id in described & set(tracker.ids) - set(np.unique(drawn).tolist()):
+        described_ids, drawn_labels = frozenset(snapshot.keyframe(index)), snapshot.keyframe_labels(index)
+        for object_id in described_ids & set(tracker.ids) - set(np.unique(drawn_labels).tolist()):
             tracker.forget(object_id)
-        prediction = tracker.step(frames.read(index, "track"), drawn if drawn.any() else None)
-        absent_ids = (absent_ids | described) - set(tracker.ids)
+        prediction = tracker.step(frames.read(index, "track"), drawn_labels if drawn_labels.any() else None)
+        absent_ids = (absent_ids | described_ids) - set(tracker.ids)
         yield index, prediction, absent_ids
 
 
@@ -149,8 +149,8 @@ def _weigh_backward(
 
 def _list_objects(snapshot: Snapshot, index: int) -> frozenset[int]:
     """Return the objects that a reference describes; without a drawn mask, those it shows."""
-    shown = np.unique(snapshot.labels(index)).tolist()
-    return frozenset(snapshot.keyframe(index)) or frozenset(shown) - {0}
+    visible_ids = np.unique(snapshot.labels(index)).tolist()
+    return frozenset(snapshot.keyframe(index)) or frozenset(visible_ids) - {0}
 
 
 def merge_frame(
