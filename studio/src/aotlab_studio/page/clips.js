@@ -1,7 +1,7 @@
 /** Clips of a batch: list from the server, status, next clip. */
 
 import { request } from './connection.js';
-import { createElement, element, elements, showError, showMessage } from './dom.js';
+import { createElement, element, elements, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -93,12 +93,8 @@ export class ClipHeader {
   /** Open the next clip that needs work. */
   async next() {
     if (element('clips').hidden) return;
-    try {
-      const clip = findNext(await fetchClips('../../'), this.app.name);
-      if (clip) location.assign(`../${encodeURIComponent(clip.name)}/`);
-      else showMessage('No other clip needs work.');
-    } catch (error) {
-      showError(error);
-    }
+    const clip = findNext(await fetchClips('../../'), this.app.name);
+    if (clip) location.assign(`../${encodeURIComponent(clip.name)}/`);
+    else showMessage('No other clip needs work.');
   }
 }

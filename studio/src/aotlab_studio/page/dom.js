@@ -1,5 +1,7 @@
 /** Elements of the page, messages on the frame, drawing once per screen refresh. */
 
+import { ServerError } from './connection.js';
+
 /** @typedef {import('./protocol.js').Elements} Elements */
 
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
@@ -153,8 +155,14 @@ export function showMessage(text, isError = false) {
   element('status').className = isError ? 'error' : '';
 }
 
-/** @param {unknown} error */
-export const showError = (error) => showMessage(error instanceof Error ? error.message : String(error), true);
+/** @param {any} error */
+export const showError = ({ message }) => showMessage(message, true);
+
+/** Show errors that no caller handles; those of the server are no bugs of the page. */
+addEventListener('unhandledrejection', (event) => {
+  showError(event.reason);
+  if (event.reason instanceof ServerError) event.preventDefault();
+});
 
 const NAME_COOKIE = 'aotlab_person';
 
@@ -216,6 +224,7 @@ export async function ask(title, content, ...values) {
 
 /**
  * Ask what to do about outdated frames; return the choice, empty if canceled.
- * @param {import('./protocol.js').Failure} refusal
+ * @param {string} text
+ * @param {import('./protocol.js').Failure['choices']} choices
  */
-export const askOutdated = ({ error, choices }) => ask('Outdated frames', createElement('p', { textContent: error }), ...choices);
+export const askOutdated = (text, choices) => ask('Outdated frames', createElement('p', {}, text), ...choices);

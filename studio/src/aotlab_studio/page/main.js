@@ -1,7 +1,7 @@
 /** Main application: sends input to the server and shows its events. */
 
 import { ClipHeader } from './clips.js';
-import { Connection, Refusal } from './connection.js';
+import { Connection, ServerError } from './connection.js';
 import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showError, showMessage } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
@@ -68,7 +68,7 @@ export class App {
       if (connected) await this.showSession((await this.connection.call('describe', {})).result);
       else await this.connection.explainDisconnect(this.name);
     } catch (error) {
-      if (connected === this.connection.isOpen) showError(error);
+      if (connected === this.connection.isOpen) throw error;
     }
   }
 
@@ -173,8 +173,8 @@ export class App {
       if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
       return answer;
     } catch (error) {
-      if (error instanceof Refusal && error.failure.choices.length) {
-        const outdated = await askOutdated(error.failure);
+      if (error instanceof ServerError && error.choices.length) {
+        const outdated = await askOutdated(error.message, error.choices);
         return outdated ? this.request(action, { ...message, outdated }) : { error: new Error('') };
       }
       showError(error);

@@ -1,6 +1,6 @@
 /** Buttons and fields of the page with their actions; the toolbar. */
 
-import { connectUser, createElement, drawIcon, element, elements, focusView, showError } from './dom.js';
+import { connectUser, createElement, drawIcon, element, elements, focusView } from './dom.js';
 import { loadMasks, openMerge } from './objects.js';
 import { watchPointers } from './pointers.js';
 import { showKey } from './shortcuts.js';
@@ -22,7 +22,7 @@ export function connectControls(app) {
   };
   element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
   element('zoom-out').onclick = () => timeline.zoomBy(2);
-  element('load').onchange = () => loadMasks(app).catch(showError);
+  element('load').onchange = () => loadMasks(app);
   for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
   connectUser(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });

@@ -1,6 +1,6 @@
 /** Review: frames to check, ranked; notes on frames. */
 
-import { createElement, element, RowList, setLabel, showError, showMessage } from './dom.js';
+import { createElement, element, RowList, setLabel, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 import { isDrawn } from './timeline.js';
 
@@ -64,10 +64,9 @@ export class Review {
   async fetchChanged() {
     try {
       while (this.needsFetch.checks) await this.fetch();
-    } catch (error) {
-      showError(error);
+    } finally {
+      this.pendingRefresh = null;
     }
-    this.pendingRefresh = null;
   }
 
   async fetch() {
