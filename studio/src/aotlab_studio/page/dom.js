@@ -1,7 +1,5 @@
 /** Elements of the page, messages on the frame, drawing once per screen refresh. */
 
-import { ServerError } from './connection.js';
-
 /** @typedef {import('./protocol.js').Elements} Elements */
 
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
@@ -157,12 +155,6 @@ export function showMessage(text, isError = false) {
 
 /** @param {any} error */
 export const showError = ({ message }) => showMessage(message, true);
-
-/** Show errors that no caller handles; those of the server are no bugs of the page. */
-addEventListener('unhandledrejection', (event) => {
-  showError(event.reason);
-  if (event.reason instanceof ServerError) event.preventDefault();
-});
 
 const NAME_COOKIE = 'aotlab_person';
 

@@ -1,6 +1,6 @@
 /** Buttons and fields of the page with their actions; the toolbar. */
 
-import { connectUser, createElement, drawIcon, element, elements, focusView } from './dom.js';
+import { connectUser, createElement, drawIcon, element, elements, focusView, showError } from './dom.js';
 import { loadMasks, openMerge } from './objects.js';
 import { watchPointers } from './pointers.js';
 import { showKey } from './shortcuts.js';
@@ -22,7 +22,7 @@ export function connectControls(app) {
   };
   element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
   element('zoom-out').onclick = () => timeline.zoomBy(2);
-  element('load').onchange = () => loadMasks(app);
+  element('load').onchange = () => loadMasks(app).catch(showError);
   for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
   connectUser(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
@@ -56,15 +56,5 @@ function makeTools({ toolbox }) {
     showKey(button, key);
     return button;
   }));
-  showTools(toolbox);
-}
-
-/** Show which tool is selected, and the size of its brush. @param {import('./tools.js').Toolbox} toolbox */
-export function showTools({ tool, radius, subtractByDefault }) {
-  element('subtract').ariaPressed = String(subtractByDefault);
-  for (const button of document.querySelectorAll('#tools [data-tool]')) {
-    button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
-  }
-  element('sizes').hidden = !tool.usesBrush;
-  element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
+  toolbox.showButtons();
 }

@@ -50,7 +50,7 @@ export function watchPointers(viewer, toolbox) {
     placeRing(event); // a finger does not move before it presses
     const point = viewer.clientToFrame(event);
     const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
-    if (touch && toolbox.tool.actsOnPress) pendingPress = () => toolbox.press(point, subtract);
+    if (touch && !toolbox.tool.release) pendingPress = () => toolbox.press(point, subtract);
     else toolbox.press(point, subtract);
   });
 
