@@ -137,7 +137,8 @@ class BatchPage {
     try {
       const answer = await request(address, { method: 'POST', body: JSON.stringify(values) }, OUTDATED);
       if (answer.ok) return answer;
-      const outdated = await askOutdated(await answer.json());
+      const { error, choices } = await answer.json();
+      const outdated = await askOutdated(error, choices);
       if (outdated) return await this.post(address, { ...values, outdated });
     } catch (error) {
       showError(error);

@@ -35,8 +35,6 @@ export class ClipHeader {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
-    this.serverStatus = { status: 'open', note: '' };
     /** Number of unanswered statuses; the list shows the last one. */
     this.pendingCount = 0;
     /**
@@ -56,7 +54,7 @@ export class ClipHeader {
       field.hidden = false;
       field.focus(); // a rejection is stored with its reason, when the field is left
     };
-    field.addEventListener('blur', () => { if (list.value !== this.serverStatus.status && !field.value.trim()) this.send(''); });
+    field.addEventListener('blur', () => { if (list.value !== app.document.status && !field.value.trim()) this.send(''); });
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -66,9 +64,9 @@ export class ClipHeader {
     element('name-field').hidden = listed || !shared;
   }
 
-  /** @param {ClipStatus} status @param {string} note */
-  setStatus(status, note) {
-    this.serverStatus = { status, note };
+  /** Show status and note, unless they are being changed. */
+  showStatus() {
+    const { status, note } = this.app.document;
     const [list, field] = elements('clip-status', 'clip-note');
     const isTyping = document.activeElement === field;
     if (!this.pendingCount && !isTyping) list.value = status;
@@ -86,7 +84,7 @@ export class ClipHeader {
     this.lastSend = answer;
     const result = await answer;
     this.pendingCount -= 1;
-    this.setStatus(this.serverStatus.status, this.serverStatus.note);
+    this.showStatus();
     return result;
   }
 

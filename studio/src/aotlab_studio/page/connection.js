@@ -20,17 +20,17 @@ const NO_CONNECTION = 'No connection to the program. Is it still running? Reconn
  * @param {number} [expected] HTTP status that is no error
  */
 export async function request(address, options, expected) {
-  const answer = await fetch(address, options).catch(() => { throw new Error(NO_CONNECTION); });
-  if (!answer.ok && answer.status !== expected) throw new Error(await answer.text());
+  const answer = await fetch(address, options).catch(() => { throw new ServerError(NO_CONNECTION); });
+  if (!answer.ok && answer.status !== expected) throw new ServerError(await answer.text());
   return answer;
 }
 
-/** Error of an action. */
-export class Refusal extends Error {
-  /** @param {Failure} failure */
-  constructor(failure) {
-    super(failure.error);
-    this.failure = failure;
+/** Refusal of the server, or no connection to it. */
+export class ServerError extends Error {
+  /** @param {string} text @param {Failure['choices']} [choices] what the request can say instead */
+  constructor(text, choices = []) {
+    super(text);
+    this.choices = choices;
   }
 }
 
@@ -60,7 +60,7 @@ export class Connection {
     this.socket.onclose = () => {
       for (const [id, { reject, message }] of this.pendingCalls) {
         if (message) continue;
-        reject(new Error(NO_CONNECTION));
+        reject(new ServerError(NO_CONNECTION));
         this.pendingCalls.delete(id);
       }
       this.onChange(false);
@@ -76,7 +76,7 @@ export class Connection {
   /** Throw the reason why there is no connection. @param {string} name of the video */
   async explainDisconnect(name) {
     const { status } = await request('page/main.js', { cache: 'no-store' }, 403);
-    throw new Error(status === 403
+    throw new ServerError(status === 403
       ? `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.` : NO_CONNECTION);
   }
 
@@ -88,7 +88,7 @@ export class Connection {
     }
     const call = this.pendingCalls.get(answer.id ?? 0);
     this.pendingCalls.delete(answer.id ?? 0);
-    if ('error' in answer) call?.reject(new Refusal(answer));
+    if ('error' in answer) call?.reject(new ServerError(answer.error, answer.choices));
     else call?.resolve(answer);
   }
 
@@ -104,7 +104,7 @@ export class Connection {
     const message = JSON.stringify({ ...values, id: key, do: action });
     return new Promise((resolve, reject) => {
       if (!id && !this.isOpen) {
-        reject(new Error(NO_CONNECTION));
+        reject(new ServerError(NO_CONNECTION));
         return;
       }
       this.pendingCalls.set(key, { resolve, reject, message: id ? message : '' });

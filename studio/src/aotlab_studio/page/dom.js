@@ -153,8 +153,8 @@ export function showMessage(text, isError = false) {
   element('status').className = isError ? 'error' : '';
 }
 
-/** @param {unknown} error */
-export const showError = (error) => showMessage(error instanceof Error ? error.message : String(error), true);
+/** @param {any} error */
+export const showError = ({ message }) => showMessage(message, true);
 
 const NAME_COOKIE = 'aotlab_person';
 
@@ -216,6 +216,7 @@ export async function ask(title, content, ...values) {
 
 /**
  * Ask what to do about outdated frames; return the choice, empty if canceled.
- * @param {import('./protocol.js').Failure} refusal
+ * @param {string} text
+ * @param {import('./protocol.js').Failure['choices']} choices
  */
-export const askOutdated = ({ error, choices }) => ask('Outdated frames', createElement('p', { textContent: error }), ...choices);
+export const askOutdated = (text, choices) => ask('Outdated frames', createElement('p', {}, text), ...choices);

@@ -8,13 +8,11 @@ export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Last step of the history; 0: none. */
-    this.step = 0;
   }
 
-  /** @param {import('./protocol.js').DocumentState} state with the titles of the steps that undo and redo would take */
-  show({ history: titles, step }) {
-    this.step = step;
+  /** @param {[string | null, string | null]} titles of the steps that undo and redo would take */
+  show(titles) {
+    const { step } = this.app.document;
     for (const box of element('toasts').querySelectorAll(`[data-step]:not([data-step='${step}'])`)) box.remove();
     this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {

@@ -1,13 +1,13 @@
 /** Main application: sends input to the server and shows its events. */
 
 import { ClipHeader } from './clips.js';
-import { Connection, Refusal } from './connection.js';
+import { Connection, ServerError } from './connection.js';
 import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showError, showMessage } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
 import { createObjectRow, ObjectFields } from './objects.js';
-import { connectControls, showTools } from './panels.js';
+import { connectControls } from './panels.js';
 import { Playback } from './playback.js';
 import { EditQueue, Inputs } from './queue.js';
 import { Review } from './review.js';
@@ -30,8 +30,10 @@ export class App {
     this.project = '';
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
-    /** @type {ObjectInfo[]} */
-    this.objects = [];
+    /** Latest state from the server. @type {Omit<DocumentState, 'revision' | 'classes' | 'history'>} */
+    this.document = {
+      objects: [], status: 'open', note: '', notes: {}, step: 0, range: null, editable_range: [0, Infinity], outdated: [],
+    };
     /** Object to which list and timeline have scrolled. */
     this.scrolledId = 0;
     this.selection = new Selection(this);
@@ -41,7 +43,7 @@ export class App {
     this.timeline = new Timeline(this);
     this.playback = new Playback(this);
     this.inputs = new Inputs(() => this.playback.isReady);
-    this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
+    this.toolbox = new Toolbox(this);
     this.tracking = new Tracking(this);
     this.review = new Review(this);
     this.history = new EditHistory(this);
@@ -99,21 +101,21 @@ export class App {
 
   /** Show what was edited or tracked, without the masks. @param {DocumentState} state */
   showDocument(state) {
-    this.tracking.showRange(state.range);
-    this.timeline.set({ editableRange: state.editable_range, outdatedRanges: state.outdated });
-    this.clip.setStatus(state.status, state.note);
-    this.history.show(state);
-    this.review.setNotes(state.notes);
+    const wasEmpty = !this.objects.length;
+    this.document = state;
+    const last = this.objects[this.objects.length - 1];
+    if (wasEmpty && last && !this.selection.item) this.selection.target = { id: last.id };
+    this.tracking.showRange();
+    this.clip.showStatus();
+    this.history.show(state.history);
+    this.review.showNote();
+    this.review.show();
     this.fields.classes.show(state.classes);
-    this.setObjects(state.objects);
+    this.renderObjects();
   }
 
-  /** @param {ObjectInfo[]} objects */
-  setObjects(objects) {
-    const wasEmpty = !this.objects.length;
-    this.objects = objects;
-    if (wasEmpty && objects.length && !this.selection.item) this.selection.target = { id: objects[objects.length - 1].id };
-    this.renderObjects();
+  get objects() {
+    return this.document.objects;
   }
 
   /** Show objects and selection after one of them changed. */
@@ -173,8 +175,8 @@ export class App {
       if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
       return answer;
     } catch (error) {
-      if (error instanceof Refusal && error.failure.choices.length) {
-        const outdated = await askOutdated(error.failure);
+      if (error instanceof ServerError && error.choices.length) {
+        const outdated = await askOutdated(error.message, error.choices);
         return outdated ? this.request(action, { ...message, outdated }) : { error: new Error('') };
       }
       showError(error);

@@ -56,15 +56,5 @@ function makeTools({ toolbox }) {
     showKey(button, key);
     return button;
   }));
-  showTools(toolbox);
-}
-
-/** Show which tool is selected, and the size of its brush. @param {import('./tools.js').Toolbox} toolbox */
-export function showTools({ tool, radius, subtractByDefault }) {
-  element('subtract').ariaPressed = String(subtractByDefault);
-  for (const button of document.querySelectorAll('#tools [data-tool]')) {
-    button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
-  }
-  element('sizes').hidden = !tool.usesBrush;
-  element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
+  toolbox.showButtons();
 }

@@ -105,7 +105,7 @@ export class Playback {
   showPosition() {
     if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
     const seconds = this.frame / this.rate;
-    const [first, last] = this.app.timeline.editableRange;
+    const [first, last] = this.app.document.editable_range;
     const outside = this.frame < first || this.frame > last ? ` · outside the tracked part (frames ${first} to ${last})` : '';
     element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}${outside}`;
     this.app.timeline.showFrame();

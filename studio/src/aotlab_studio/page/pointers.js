@@ -50,7 +50,7 @@ export function watchPointers(viewer, toolbox) {
     placeRing(event); // a finger does not move before it presses
     const point = viewer.clientToFrame(event);
     const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
-    if (touch && toolbox.tool.actsOnPress) pendingPress = () => toolbox.press(point, subtract);
+    if (touch && !toolbox.tool.release) pendingPress = () => toolbox.press(point, subtract);
     else toolbox.press(point, subtract);
   });
 
@@ -141,7 +141,9 @@ export function moveCursor(app, name) {
   viewer.canvas.classList.remove('pointed');
   toolbox.move(point);
   viewer.draw();
-  showMessage(`Cursor at ${Math.round(point.x)}, ${Math.round(point.y)}`);
+  const id = findId(viewer.labels, point);
+  const place = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.getName(id)}` : ''}`;
+  showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${place}`);
 }
 
 /** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */

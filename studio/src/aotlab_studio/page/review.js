@@ -24,8 +24,6 @@ export class Review {
     this.pendingRefresh = null;
     /** Whether checks, and marks of the timeline, changed since the last request. */
     this.needsFetch = { checks: false, marks: false };
-    /** Notes by frame. @type {Record<number, string>} */
-    this.notes = {};
     /** @type {RowList<ReviewEntry>} */
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
     /** @type {RowList<[string, string]>} */
@@ -36,17 +34,10 @@ export class Review {
     this.note = new TextField(element('note'), (frame, text) => app.queue.push('set_note', { frame, text }));
   }
 
-  /** @param {Record<number, string>} notes by frame */
-  setNotes(notes) {
-    this.notes = notes;
-    this.showNote();
-    this.show();
-  }
-
   /** Show the note on the frame. */
   showNote() {
-    const { frame } = this.app.playback;
-    this.note.show(frame, this.notes[frame] ?? '');
+    const { document, playback: { frame } } = this.app;
+    this.note.show(frame, document.notes[frame] ?? '');
   }
 
   /** Refresh the checks while a job runs, but not too often; events of frames bring the marks. */
@@ -85,12 +76,11 @@ export class Review {
   }
 
   show() {
-    const { openEntries } = this;
-    this.app.timeline.set({ checks: openEntries.slice(0, MAX_MARKED).map(({ frame }) => frame) });
+    this.app.timeline.redraw();
     element('review-empty').hidden = this.entries.length > 0;
     this.list.show(this.entries.slice(0, MAX_MARKED));
-    this.noteList.show(Object.entries(this.notes));
-    setLabel(element('next-check'), `Next frame to check (${openEntries.length})`);
+    this.noteList.show(Object.entries(this.app.document.notes));
+    setLabel(element('next-check'), `Next frame to check (${this.openEntries.length})`);
   }
 
   /** @param {ReviewEntry} entry @returns {{line: HTMLElement, show: (entry: ReviewEntry) => void}} */
@@ -109,6 +99,11 @@ export class Review {
       if (image.getAttribute('src') !== address) image.src = address;
     };
     return { line: createElement('li', {}, button), show };
+  }
+
+  /** Frames marked on the timeline. */
+  get markedFrames() {
+    return this.openEntries.slice(0, MAX_MARKED).map(({ frame }) => frame);
   }
 
   /** Entries that are not corrected. */

@@ -55,12 +55,6 @@ export class Timeline {
     this.maxSpan = Infinity;
     /** Marks of frames by object id. @type {Map<number, string[]>} */
     this.marks = new Map();
-    /** Frames to check. @type {number[]} */
-    this.checks = [];
-    /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
-    this.outdatedRanges = [];
-    /** First and last frame that can be changed; the others are dimmed. @type {[number, number]} */
-    this.editableRange = [0, Infinity];
     this.backdrop = document.createElement('canvas');
     this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
@@ -101,12 +95,6 @@ export class Timeline {
   /** Return the left edge of a frame in CSS pixels. @param {number} frame */
   frameToX(frame) {
     return NAMES_WIDTH + (frame - this.first) * this.columnWidth;
-  }
-
-  /** @param {Partial<Pick<Timeline, 'outdatedRanges' | 'editableRange' | 'checks'>>} values */
-  set(values) {
-    Object.assign(this, values);
-    this.redraw();
   }
 
   /** @param {Record<string, string>} marks by object id, a letter per frame */
@@ -279,7 +267,7 @@ export class Timeline {
     const [from, to] = this.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
     this.canvas.ariaValueText = `Frame ${frame}; ${inView}${limits}`;
-    const outdated = this.outdatedRanges.map(([start, end]) => `${start} to ${end}`).join(', ');
+    const outdated = this.app.document.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
     this.canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }
 
@@ -297,15 +285,16 @@ export class Timeline {
     context.clip();
     this.drawTicks(context);
     this.app.objects.forEach((object, index) => this.drawRow(context, object, RULER_HEIGHT + index * ROW_HEIGHT));
-    for (const [start, end] of this.outdatedRanges) this.hatch(context, this.frameToX(start), this.frameToX(end + 1));
-    const end = this.frameToX(Math.min(this.count, this.editableRange[1] + 1));
+    const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.document;
+    for (const [start, end] of outdated) this.hatch(context, this.frameToX(start), this.frameToX(end + 1));
+    const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
     context.fillStyle = colors.empty;
     context.globalAlpha = 0.75;
-    context.fillRect(NAMES_WIDTH, 0, this.frameToX(this.editableRange[0]) - NAMES_WIDTH, this.backdrop.height);
+    context.fillRect(NAMES_WIDTH, 0, this.frameToX(firstEditable) - NAMES_WIDTH, this.backdrop.height);
     context.fillRect(end, 0, this.frameToX(this.count) - end, this.backdrop.height);
     context.globalAlpha = 1;
     context.fillStyle = colors.ink;
-    for (const frame of this.checks) {
+    for (const frame of this.app.review.markedFrames) {
       context.beginPath();
       const x = this.frameToX(frame + 0.5);
       context.moveTo(x - 4, 12);

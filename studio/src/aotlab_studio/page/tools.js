@@ -1,7 +1,7 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
-import { formatCount, showMessage, showToast } from './dom.js';
+import { element, formatCount, showMessage, showToast } from './dom.js';
 import { findId } from './frames.js';
 
 /** @import { Actions } from './protocol.js' */
@@ -14,13 +14,12 @@ import { findId } from './frames.js';
  * @property {string} key
  * @property {string} icon
  * @property {string} help
- * @property {boolean} [actsOnPress] whether a press is used at once, and no drag follows
  * @property {boolean} [usesBrush] whether it draws with the round brush
  * @property {boolean} [erases]
  * @property {boolean} [makesPrompts] whether its input is a prompt, and a double click isolates an object
  * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
- * @property {(toolbox: Toolbox) => unknown} [release]
+ * @property {(toolbox: Toolbox) => unknown} [release] ends a drag; without it, the tool acts at once when pressed
  * @property {(toolbox: Toolbox) => unknown} [close]
  * @property {(toolbox: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of input
  */
@@ -47,7 +46,7 @@ export const TOOLS = [
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
-    makesPrompts: true, actsOnPress: true,
+    makesPrompts: true,
     press: (toolbox, point) => toolbox.click(point),
   },
   {
@@ -73,7 +72,6 @@ export const TOOLS = [
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
-    actsOnPress: true,
     press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.sendOutline() : toolbox.points.push(point)),
     close: (toolbox) => (toolbox.points.length > 2 ? toolbox.sendOutline() : undefined),
     shape: ({ points }) => ({ points, closed: false, corners: true }),
@@ -81,7 +79,6 @@ export const TOOLS = [
   {
     name: 'reassign', key: 'O', icon: 'replace',
     help: 'Reassign: click a part of another object to give it to the selected one.',
-    actsOnPress: true,
     press: async ({ app, viewer }, point) => {
       const [other, target] = [findId(viewer.labels, point), app.selection.id];
       const answer = await app.editMask('reassign', { point: toPairs([point])[0] });
@@ -91,14 +88,13 @@ export const TOOLS = [
   {
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new one.',
-    actsOnPress: true,
     press: async ({ app, app: { selection, selection: { id } } }, point) => {
       const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
       if (!answer.error) selection.selectNew(answer.result.object_id, id);
     },
   },
   {
-    name: 'pan', key: 'H', icon: 'hand', actsOnPress: true,
+    name: 'pan', key: 'H', icon: 'hand',
     help: 'Pan: drag the frame. With other tools, drag it with the middle button.',
   },
 ];
@@ -107,14 +103,10 @@ const PAN = TOOLS[TOOLS.length - 1];
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
 
 export class Toolbox {
-  /**
-   * @param {import('./main.js').App} app
-   * @param {() => void} changed called when tool, size or `subtractByDefault` changed
-   */
-  constructor(app, changed) {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
     this.app = app;
     this.viewer = app.viewer;
-    this.changed = changed;
     /** @type {Tool} */
     this.tool = TOOLS[0];
     /** Last tool other than pan, which keeps the points of this one. */
@@ -142,7 +134,7 @@ export class Toolbox {
 
   toggleSubtract() {
     this.subtractByDefault = !this.subtractByDefault;
-    this.changed();
+    this.showButtons();
   }
 
   /** @param {string} name */
@@ -153,7 +145,7 @@ export class Toolbox {
     if (tool !== PAN) this.drawingTool = tool;
     this.show();
     showMessage(tool.help);
-    this.changed();
+    this.showButtons();
   }
 
   /** @param {number} factor */
@@ -165,7 +157,7 @@ export class Toolbox {
   setRadius(radius) {
     this.radius = Math.min(300, Math.max(0.5, radius));
     if (this.viewer.cursor) this.viewer.cursor.radius = this.cursorRadius();
-    this.changed();
+    this.showButtons();
     this.viewer.draw();
   }
 
@@ -200,7 +192,7 @@ export class Toolbox {
 
   /** @param {number} frame @param {number} id */
   findMarks(frame, id) {
-    const last = this.clicks.get(this.app.history.step);
+    const last = this.clicks.get(this.app.document.step);
     return last?.frame === frame && last.id === id ? last.marks : [];
   }
 
@@ -222,7 +214,7 @@ export class Toolbox {
     }
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault; // the first corner of a polygon decides
-    if (!this.tool.actsOnPress) {
+    if (this.tool.release) {
       this.isDown = true;
       this.points = [point];
     }
@@ -366,7 +358,7 @@ export class Toolbox {
     const result = await answer.catch((error) => /** @type {import('./connection.js').Failed} */ ({ error })); // shown by the queue
     const canceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (result.error && !canceled && tool.actsOnPress && !this.points.length) this.points = points;
+    if (result.error && !canceled && !tool.release && !this.points.length) this.points = points;
     this.show();
     return result;
   }
@@ -380,6 +372,17 @@ export class Toolbox {
       color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
       marks: this.marks,
     };
+  }
+
+  /** Show which tool is selected, and the size of its brush. */
+  showButtons() {
+    const { tool, radius } = this;
+    element('subtract').ariaPressed = String(this.subtractByDefault);
+    for (const button of document.querySelectorAll('#tools [data-tool]')) {
+      button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
+    }
+    element('sizes').hidden = !tool.usesBrush;
+    element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
   }
 
   /** Draw unfinished input. */

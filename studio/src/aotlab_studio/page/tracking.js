@@ -12,8 +12,6 @@ export class Tracking {
     this.job = null;
     /** Whether the frames of the run show as they are tracked, until the user goes to another one. */
     this.isFollowing = true;
-    /** Stored range to track; null: all. @type {[number, number] | null} */
-    this.range = null;
     /** Name of the selected model. */
     this.model = '';
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
@@ -28,10 +26,10 @@ export class Tracking {
     this.app.timeline.draw();
   }
 
-  /** Show the stored range. @param {[number, number] | null} range null: all */
-  showRange(range) {
-    this.range = range;
-    if (this.app.timeline.handleIndex < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
+  /** Show the stored range. */
+  showRange() {
+    const { document: { range }, timeline } = this.app;
+    if (timeline.handleIndex < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
   }
 
   /** Return the range of the fields; undefined if it is impossible, which the header says. */
@@ -46,7 +44,7 @@ export class Tracking {
   /** Store the range of the fields; if it is refused, show the stored one. */
   async sendRange() {
     const range = this.readRange();
-    if (range && (await this.app.queue.push('set_range', range)).error) this.showRange(this.range);
+    if (range && (await this.app.queue.push('set_range', range)).error) this.showRange();
   }
 
   /** @param {string[]} names @param {string} model */
