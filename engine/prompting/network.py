@@ -115,7 +115,8 @@ class FrameSegmenter:
         for index, prompt in enumerate(prompts):
             logits[index] = self._refine(prompt, others[index], masks[index])
         for object_logits, prompt in zip(logits, prompts, strict=True):
-            far = find_far_from_prompt((object_logits > 0).cpu().numpy(), prompt)
+            find_far = find_far_from_points if prompt.box is None else find_far_from_box
+            far = find_far((object_logits > 0).cpu().numpy(), prompt)
             object_logits[torch.from_numpy(far).to(logits.device)] = EXCLUDED
         return logits
 
@@ -178,10 +179,9 @@ def suppress_overlaps(logits: Tensor) -> Tensor:
     return logits.sigmoid().masked_fill((logits < strongest) & (strongest > 0), 0)
 
 
-def find_far_from_prompt(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
-    """Return the pixels of a mask H×W bool far outside the prompt's box, or in parts far from its points."""
-    if prompt.box is None:
-        return mask & ~find_prompted_parts(mask, prompt)
+def find_far_from_box(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
+    """Return the pixels of a mask H×W bool far outside the prompt's box; none if the prompt has a mask."""
+    assert prompt.box is not None
     if prompt.mask is not None:
         return np.zeros_like(mask)
     x, y, across, down = prompt.box
@@ -195,16 +195,16 @@ def find_far_from_prompt(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     return mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
 
 
-def find_prompted_parts(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
-    """Return the connected parts of a mask H×W bool that hold a point of the prompt, or are near one that does.
+def find_far_from_points(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
+    """Return the pixels of a mask H×W bool in connected parts far from those with a point of the prompt.
 
-    Parts that overlap the prompt's mask count as holding a point; if no part does, the largest one counts.
+    Parts that overlap the prompt's mask count as having a point; if no part does, the largest one counts.
     """
     import cv2
 
     count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     if count <= 2:
-        return mask
+        return np.zeros_like(mask)
     points = np.array([*prompt.positive, *prompt.scribble], float).reshape(-1, 2)
     columns, rows = np.clip(np.rint(points), 0, (mask.shape[1] - 1, mask.shape[0] - 1)).astype(int).T
     prompted = parts[rows, columns]
@@ -216,4 +216,4 @@ def find_prompted_parts(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     prompted_mask = mask & np.isin(parts, prompted)
     distance: Any = cv2.distanceTransform((~prompted_mask).astype(np.uint8), cv2.DIST_L2, 3)
     limit = MAX_PART_DISTANCE * float(np.sqrt(prompted_mask.sum()))
-    return mask & np.isin(parts, parts[mask & (distance <= limit)])
+    return mask & ~np.isin(parts, parts[mask & (distance <= limit)])

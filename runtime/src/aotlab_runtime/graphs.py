@@ -52,7 +52,7 @@ class Graphs:
         Raises:
             InputError: a changed, damaged or missing file, or a provider that is not available.
         """
-        providers = list(dict.fromkeys((find_provider(provider), find_provider("cpu"))))
+        provider_name = find_provider(provider)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
@@ -61,7 +61,7 @@ class Graphs:
         try:
             description = read_description(folder)
             self._sessions = {
-                path.stem: onnxruntime.InferenceSession(path, options, providers=providers)
+                path.stem: onnxruntime.InferenceSession(path, options, providers=[provider_name])
                 for path in map(folder.joinpath, description["sha256"])
                 if path.suffix == ".onnx"
             }
@@ -71,7 +71,7 @@ class Graphs:
         self.providers: list[str] = self._sessions["encode"].get_providers()
         """onnxruntime's execution providers, preferred first"""
         require(
-            providers[0] in self.providers,
+            provider_name in self.providers,
             f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
         )
         self.digest: str = description["digest"]

@@ -25,10 +25,10 @@ def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndar
 @lru_cache(maxsize=8)  # a video needs two; four if predictions have another size
 def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.ndarray:
     """Return the weights of ``source`` pixels in ``target`` pixels, target×source."""
-    index = np.arange(target)
-    centers: np.ndarray = ((index + 0.5) * source / target - 0.5).clip(0, source - 1)
     if align_corners:
-        centers = index * ((source - 1) / max(1, target - 1))
+        centers = np.arange(target) * ((source - 1) / max(1, target - 1))
+    else:
+        centers = ((np.arange(target) + 0.5) * source / target - 0.5).clip(0, source - 1)
     return np.maximum(0, 1 - np.abs(np.arange(source) - centers[:, None])).astype(np.float32)
 
 
@@ -70,7 +70,10 @@ def label_components(mask: np.ndarray) -> np.ndarray:
 
 
 def measure_distance(mask: np.ndarray) -> np.ndarray:
-    """Return the distance H×W in pixels of each pixel to a mask H×W bool, which is not empty."""
+    """Return the distance H×W in pixels of each pixel to a mask H×W bool, which is not empty.
+
+    Of the shortest paths from the mask, one goes along a row first, then only up or only down, straight or diagonally.
+    """
     distance = np.where(mask, np.float32(0), np.float32(np.inf))
     ramp = STEP * np.arange(mask.shape[1], dtype=np.float32)
     for rows in (distance, distance[:, ::-1]):

@@ -61,13 +61,13 @@ class Prompt:
     def check(self, size: ImageSize) -> CheckedPrompt:
         """Return the prompt with the corners of its box, cropped to a frame of (height, width)."""
         height, width = size
-        points = to_array(self.points, float)
+        points = np.asarray(self.points, float)
         points = points.reshape(-1, 2) if points.shape == (2,) or not points.size else points
         require(
             points.ndim == 2 and points.shape[1] == 2 and np.isfinite(points).all(),
             f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}",
         )
-        labels = np.ones(len(points)) if self.labels is None else to_array(self.labels, float)
+        labels = np.ones(len(points)) if self.labels is None else np.asarray(self.labels, float)
         require(
             labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
             f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
@@ -78,7 +78,7 @@ class Prompt:
             require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
         corners = None
         if self.box is not None:
-            box = to_array(self.box, float)
+            box = np.asarray(self.box, float)
             if box.shape == (4,) and np.isfinite(box).all():
                 corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             require(
@@ -86,7 +86,7 @@ class Prompt:
                 f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each inside the "
                 f"image of {width}×{height}",
             )
-        exclude = to_array(self.exclude, bool)
+        exclude = np.asarray(self.exclude, bool)
         require(
             self.exclude is None or exclude.shape == size,
             f"prompt: exclude of shape {exclude.shape} does not match the frame's {size}; resize it",
@@ -100,17 +100,9 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
-def to_array(value: Any, dtype: type | None = None) -> np.ndarray:
-    """Convert a value to an array; one that NumPy refuses, such as rows of different lengths, as None."""
-    try:
-        return np.asarray(value, dtype)
-    except (ValueError, TypeError):
-        return np.array(None, dtype)
-
-
 def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame H×W×3 uint8 RGB, of the shape ``expected`` if it is given."""
-    array = to_array(frame)
+    array = np.asarray(frame)
     require(
         array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
         f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})",
@@ -126,7 +118,7 @@ def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
 
 def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
     """Return the object ids H×W int64 of a frame's mask, which is bool or of integers."""
-    array = to_array(mask)
+    array = np.asarray(mask)
     require(
         array.dtype.kind in "biu" and array.shape == frame.shape[:2],
         f"mask: expected integer object ids of shape {frame.shape[:2]}, got {array.dtype} of shape {array.shape}",
@@ -138,7 +130,7 @@ def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
 
 def check_size(size: Any) -> ImageSize:
     """Return the (height, width) of a prediction."""
-    sides = to_array(size)
+    sides = np.asarray(size)
     require(
         sides.shape == (2,) and sides.dtype.kind in "iu" and sides.min() >= 1 and sides.max() <= MAX_SIDE,
         f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size!s:.60}",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 import numpy as np
 
 from aotlab_runtime.graphs import Graphs
 from aotlab_runtime.images import ImageSize, label_components, measure_distance
-from aotlab_runtime.inputs import CheckedPrompt, require
+from aotlab_runtime.inputs import CheckedPrompt, Point, require
 
 Crop = tuple[slice, slice]
 """rows and columns of a frame"""
@@ -27,17 +26,20 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Sequence[Checked
     require(
         graphs.prompting, "this export takes no prompts; export a model with a prompt network, or give a mask"
     )
-    points = [prompt.positive for prompt in prompts]
-    exclusive = [  # points on other objects are points off this one
-        prompt._replace(negative=[*prompt.negative, *chain(*points[:index], *points[index + 1 :])])
-        for index, prompt in enumerate(prompts)
-    ]
+    exclusive = []
+    for prompt in prompts:  # points on other objects are points off this one
+        others = [point for other in prompts if other is not prompt for point in other.positive]
+        exclusive.append(prompt._replace(negative=prompt.negative + others))
     logits = np.stack([segment_crop(graphs, frame, prompt) for prompt in exclusive])
     strongest = logits.max(0)
     coarse_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
-    for index, (prompt, mask) in enumerate(zip(exclusive, coarse_masks, strict=True)):
-        logits[index] = segment_crop(graphs, frame, prompt, mask)
-        logits[index, find_far_from_prompt(logits[index] > 0, prompt)] = EXCLUDED
+    for index, prompt in enumerate(exclusive):
+        logits[index] = segment_crop(graphs, frame, prompt, coarse_masks[index])
+        if prompt.box is None:
+            far = find_far_from_points(logits[index] > 0, prompt.positive)
+        else:
+            far = find_far_from_box(logits[index] > 0, prompt.box, prompt.positive)
+        logits[index, far] = EXCLUDED
     return np.concatenate([-logits.max(0, keepdims=True), logits])
 
 
@@ -67,7 +69,7 @@ def find_crop(
 ) -> tuple[Crop, float]:
     """Return the crop around an object, square where the frame allows, and its longer edge in the network.
 
-    An object without a box is in the middle of its points and coarse mask; the coarse pass takes the whole frame.
+    Without a box, the coarse pass takes the whole frame, and the refining pass a crop around points and coarse mask.
     """
     height, width = shape[:2]
     corners = [*prompt.positive]
@@ -93,7 +95,7 @@ def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: floa
     origin = np.array([crop[1].start, crop[0].start])
     scale = np.array([size[1] / (crop[1].stop - origin[0]), size[0] / (crop[0].stop - origin[1])])
     rows, columns = np.ogrid[: size[0], : size[1]]
-    for plane, points in zip(planes, (prompt.positive, prompt.negative), strict=False):
+    for plane, points in zip(planes[:2], (prompt.positive, prompt.negative), strict=True):
         for x, y in (np.reshape(points, (-1, 2)) - origin + 0.5) * scale - 0.5:
             plane[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 1
     if prompt.box is not None:
@@ -103,20 +105,20 @@ def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: floa
     return planes
 
 
-def find_far_from_prompt(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
-    """Return the pixels of a mask H×W bool far outside its box, or in components far from those with a point.
+def find_far_from_box(mask: np.ndarray, box: np.ndarray, points: Sequence[Point]) -> np.ndarray:
+    """Return the pixels of a mask H×W bool outside a box 2×2 with its margin, extended to points on the object."""
+    margin = BOX_MARGIN * (box[1] - box[0])
+    corners = [box[0] - margin, box[1] + margin, *points]
+    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
 
-    If no component has a point, the largest one counts.
-    """
+
+def find_far_from_points(mask: np.ndarray, points: Sequence[Point]) -> np.ndarray:
+    """Return the pixels of a mask H×W bool in components far from those with a point, or else from the largest one."""
     height, width = mask.shape
-    if prompt.box is not None:
-        margin = BOX_MARGIN * (prompt.box[1] - prompt.box[0])
-        corners = [prompt.box[0] - margin, prompt.box[1] + margin, *prompt.positive]
-        (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
-        y, x = np.ogrid[:height, :width]
-        return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
     components = label_components(mask)
-    x, y = np.rint(prompt.positive).clip(0, (width - 1, height - 1)).astype(int).T
+    x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
     prompted = mask & np.isin(components, components[y, x])
     if not prompted.any():
         prompted = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
