@@ -228,11 +228,18 @@ def _to_vectors(values: object, length: int, message: str) -> np.ndarray:
 
 
 def _parse_prompt(kind: str, given: Any) -> PlacedPrompt:
-    """Return a box or point from text or numbers."""
+    """Return a box or point from text or numbers; raise `InputError` for others and for fractions of the image."""
     if isinstance(given, PlacedPrompt):
         return given
-    if isinstance(given, str):
-        return _parse_text(kind, given)
+    placed = _parse_text(kind, given) if isinstance(given, str) else _read_numbers(kind, given)
+    require(
+        not all(0 <= value <= 1 for value in placed.values) or not any(value % 1 for value in placed.values),
+        f"{kind} {given}: not in pixels; multiply fractions of the image by its width and height",
+    )
+    return placed
+
+
+def _read_numbers(kind: str, given: Any) -> PlacedPrompt:
     length, name = 4 if kind == "box" else 2, kind.replace("-", "_")
     message = f"{name}: expected text or numbers as on the command line, or a list of them, got {given!r:.80}"
     array = _to_vectors(given, length, message)

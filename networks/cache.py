@@ -14,14 +14,14 @@ Build = TypeVar("Build", bound=Callable[..., Any])
 def cache_table(build: Build) -> Build:
     """Cache the constant tensors that a function returns, as `lru_cache` does; callers must not modify them.
 
-    Graphs compute them when they are loaded: the files are a tenth smaller, and no tensor of a tracer is cached.
+    Exported and compiled graphs compute them: the files are a tenth smaller, and no tensor of a tracer is cached.
     """
     # without inference mode, or tensors cached in tracking could not be used in training
     cached = lru_cache(maxsize=64)(torch.inference_mode(False)(build))
 
     @wraps(build)
     def table(*args: Any) -> Any:
-        return (build if torch.compiler.is_exporting() else cached)(*args)
+        return (build if torch.compiler.is_compiling() else cached)(*args)
 
     table.cache_clear = cached.cache_clear  # type: ignore[attr-defined]
     return cast(Build, table)

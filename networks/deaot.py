@@ -140,7 +140,7 @@ class GPMBlock(Block):
         self_output = self.self_attention(self.norm2(visual), self.id_norm2(id_tokens), size)
         added_visual, added_id = self_output.chunk(2, 2)
         output = visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)
-        return output, state._replace(gate=None)
+        return output, GPMState(state.key, state.value, state.id_tokens, gate=None)
 
     def memorize(self, state: GPMState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: its key, and its visual value with an identity value B×L×2C."""

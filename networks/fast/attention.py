@@ -8,7 +8,6 @@ On small maps all queries are compared with the whole map, which is less work.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -157,7 +156,6 @@ class TiledLocalAttention(DenseLocalAttention):
         return output
 
 
-@lru_cache(maxsize=64)
 def dense_is_cheaper(size: MapSize, window: int, heads: int) -> bool:
     """Return whether a map has fewer pairs of tokens than its tiles with their neighborhoods.
 

@@ -48,7 +48,6 @@ def track_pond(*overrides, device="cpu"):
 def test_masks_of_the_bundled_model_equal_the_cpus(overrides, least):
     found, expected = track_pond(*overrides, device="cuda"), track_pond("compute.precision=float32")
     agreement = [np.mean(ours == theirs) for ours, theirs in zip(found, expected, strict=True)]
-    print("agreement", overrides, min(agreement))
     assert min(agreement) > least
 
 
@@ -58,7 +57,6 @@ def test_logits_of_each_method_equal_the_cpus(preset, exact):
     frames, masks = clip(4), {0: stripes([1, 2]), 2: stripes([0, 0, 3])}
     found, expected = (run(Tracker(model, config, device=device), frames, masks) for device in (CUDA, "cpu"))
     for ours, theirs in zip(found, expected, strict=True):
-        print("logits", preset, (ours.logits.cpu() - theirs.logits).abs().max(), theirs.logits.abs().max())
         torch.testing.assert_close(ours.logits.cpu(), theirs.logits, atol=1e-2, rtol=1e-3)
 
 
@@ -85,7 +83,6 @@ def test_training_step_equals_the_cpus(preset, precision, loss_error, gradient_e
             [weight.grad.norm() for weight in model.parameters() if weight.grad is not None]
         ).norm()
         found.append((loss.item(), norm.item()))
-    print("training", preset, precision, found)
     assert found[0][0] == pytest.approx(found[1][0], rel=loss_error)
     assert found[0][1] == pytest.approx(found[1][1], rel=gradient_error)
 

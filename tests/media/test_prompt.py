@@ -27,7 +27,6 @@ def test_clicks_are_split_by_their_labels():
     ({"points": [(1, 2), (3, [4])]}, "pairs"),
     ({"points": (1, 2), "scribble": 5}, "pairs"),
     ({"points": (1, 2), "labels": 1}, "a label of 0 or 1"),
-    ({"points": (1, 2), "labels": [[1], [0, 1]]}, "a label of 0 or 1"),
     ({"points": (1, 2), "labels": ["on"]}, "a label of 0 or 1"),
     ({"box": [[1, 2], 3]}, "in pixels, at least 2 each"),
     ({"box": "10,20,30,40"}, "in pixels, at least 2 each"),
@@ -55,7 +54,14 @@ def test_prompts_with_different_masks_differ():
 def test_points_of_the_first_pixels_are_points():
     for point in ((0.4, 60), (0, 0), (1, 1), (0.5, 0.5)):
         assert Prompt(points=[point]).positive == [point]
-        assert parse_prompts((), [f"{point[0]},{point[1]}"])[0][1].positive == [point]
+    assert parse_prompts((), ["1,1", "0.5,1.5"])[0][1].positive == [(1, 1), (0.5, 1.5)]
+
+
+def test_fractions_of_the_image_are_refused():
+    remedy = "not in pixels; multiply fractions of the image by its width and height"
+    for boxes, points in (((), ["0.5,0.5"]), (["0.1,0.1,0.5,0.5"], ()), (["0.1:0.1-0.5:0.5"], ())):
+        with pytest.raises(InputError, match=remedy):
+            parse_prompts(boxes, points)
 
 
 @pytest.mark.parametrize(("options", "words"), [
@@ -90,7 +96,6 @@ def test_prompts_are_parsed_by_frame_and_object():
     ([], [":0=3,3"], [], "point :0=3,3"),
     ([], ["x=3,3"], [], "point x=3,3"),
     (["3,3,0,9"], [], [], "object 1 on frame 0: box .*at least 2 each"),
-    (["0.1,0.1,0.5,0.5"], [], [], "object 1 on frame 0: box .*in pixels, at least 2 each"),
     (["2=9:9-3:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
     (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=X,Y,W,H"),
     (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: give a box, a mask, or a point on the object"),

@@ -1,0 +1,26 @@
+"""torch.compile traces the blocks of every method, and the traced model gives the same logits."""
+
+from functools import partialmethod
+
+import pytest
+import torch
+from torch import nn
+
+from aotlab.engine.tracking.tracker import Tracker
+from tests.engine.small_model import build, clip, run, stripes
+from tests.shared import METHOD_PRESETS, slow
+
+
+@pytest.mark.parametrize("preset", ["aott", "deaott", *slow(*METHOD_PRESETS[1:2], *METHOD_PRESETS[3:])])
+def test_traced_model_gives_the_logits_of_the_plain_one(preset, monkeypatch):
+    # without code generation, which takes a minute
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
+    torch._dynamo.reset()  # other tests use up its limit of compilations
+    settings, frames = ["memory.every=1", "compute.precision=float32"], clip(4, 96, 128)
+    masks = {0: stripes([1, 2], 96, 128)}
+    traced, plain = (
+        run(Tracker(*build(preset, *settings, *more)), frames, masks)
+        for more in (["compute.compile=true"], [])
+    )
+    for found, expected in zip(traced, plain, strict=True):
+        torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=1e-4)
