@@ -12,16 +12,16 @@ if [ "${1:-}" = "--lowest" ]; then
     uv venv --allow-existing --python 3.10 .venv-lowest
     uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio,aotlab-runtime \
         --editable ".[test]" --editable "studio[test]" --editable runtime
-    OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile -m "not slow" "$@"
+    OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile "$@"
     exit
 fi
 source scripts/setup.sh
 set_up "[test]"
 
-marks=(-m "not slow")
+# One process per core, one thread each.
+options=(--numprocesses auto --dist loadfile)
 if [ "${1:-}" = "--all" ]; then
-    marks=(-m "not all_presets")
-    marks+=(-o "testpaths=tests studio/tests runtime/tests research/tests demo/tests integrations")
+    options+=(-m "not all_presets" -o "testpaths=tests studio/tests runtime/tests research/tests demo/tests integrations")
     shift
 fi
 .venv/bin/ruff check .
@@ -40,5 +40,4 @@ command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev
 if [ "${1:-}" = "--lint" ]; then
     exit
 fi
-# One process per core, one thread each.
-OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "${marks[@]}" "$@"
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest "${options[@]}" "$@"

@@ -40,8 +40,9 @@ needs_data = pytest.mark.skipif(
 
 
 def slow(*values: Any) -> list[Any]:
-    """Return parameters of a test that run with ``scripts/test.sh --all`` only."""
-    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+    """Return parameters of a test, each a value or a tuple of values, that run with ``scripts/test.sh --all`` only."""
+    rows = (value if isinstance(value, tuple) else (value,) for value in values)
+    return [pytest.param(*row, marks=pytest.mark.slow) for row in rows]
 
 
 def one_of_each_method(presets: Iterable[str]) -> list[Any]:

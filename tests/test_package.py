@@ -224,10 +224,6 @@ def test_public_names_are_those_type_checkers_see(module):
         assert getattr(module, name) is getattr(importlib.import_module(home), name)
 
 
-def test_public_names_stand_once():
-    assert not {*aotlab.__all__} & {*aotlab.sdk.__all__}
-
-
 @pytest.mark.parametrize("name", aotlab.__all__)
 def test_parameters_of_public_functions_have_public_types(name):
     function, public = getattr(aotlab, name), {*aotlab.__all__, *aotlab.sdk.__all__}

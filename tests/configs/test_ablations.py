@@ -13,6 +13,7 @@ from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run
+from tests.shared import slow
 
 FOLDER = ROOT / "configs" / "ablations"
 ROWS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -21,7 +22,6 @@ KEYS = {
     "no": ["sine_position", "relative_position"],
 }  # fmt: skip
 """begin of a row's name to the settings that it may change"""
-QUICK = ("window_0",)
 
 
 def load(name, overrides=()):
@@ -58,9 +58,7 @@ def test_row_differs_from_aot_small_in_one_setting(name):
     assert row[changed] == (False if kind == "no" else int(value))
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
-)
+@pytest.mark.parametrize("name", ["window_0", *slow(*(name for name in ROWS if name != "window_0"))])
 def test_row_trains_and_tracks(name, tmp_path, data):
     settings = {
         "base": str(FOLDER / f"{name}.yaml"),

@@ -19,7 +19,8 @@ from tests.shared import METHOD_PRESETS
 
 CUDA = torch.device("cuda", 0)
 FRAMES = 8
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+if not torch.cuda.is_available():
+    pytest.skip("no CUDA device", allow_module_level=True)
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@
 
 import pytest
 
+from tests.shared import slow
 
-@pytest.fixture(
-    params=[pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="fast")]
-)
+
+@pytest.fixture(params=[*slow(False), True], ids=["plain", "fast"])
 def fast(request: pytest.FixtureRequest) -> bool:
     """Whether the model is the optimized copy."""
     return bool(request.param)

@@ -31,7 +31,7 @@ DEPTHS = [
 """variant of AOST and its depth"""
 
 
-def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
+def assert_near_reference(ours: torch.Tensor, reference: np.ndarray) -> None:
     difference = np.abs(ours.numpy() - reference)
     assert difference.max() < 1e-3
     assert difference.mean() < 1e-4
@@ -52,10 +52,10 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     features = model.encode(images[:1])
     for name, ours in zip(("enc_4x", "enc_8x", "enc_16x", "enc_proj"), features, strict=True):
         step = 4 if name == "enc_proj" else max(1, ours.shape[1] // 32)
-        assert_close(ours[0, ::step], arrays[name])
+        assert_near_reference(ours[0, ::step], arrays[name])
     size = (features.projected.shape[2], features.projected.shape[3])
-    assert_close(sine_position(size, torch.empty(1, 1, 256))[0, :, ::4], arrays["pos_emb"])
-    assert_close(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
+    assert_near_reference(sine_position(size, torch.empty(1, 1, 256))[0, :, ::4], arrays["pos_emb"])
+    assert_near_reference(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
     propagated = begin(model, bank, features, planes(masks[0]))
     blocks = int(depth or model.config.stages[0].depth)
     assert len(propagated.states) == blocks  # deeper blocks are not computed
@@ -63,21 +63,21 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     embeddings = [] if suffix else propagated.embeddings[-blocks:]
     for layer, embedding in enumerate(embeddings, start=blocks - len(embeddings)):
         step = embedding.shape[1] // 32
-        assert_close(embedding[0].flatten(1).T[:, ::step], arrays[f"lstt_f0_l{layer}"])
+        assert_near_reference(embedding[0].flatten(1).T[:, ::step], arrays[f"lstt_f0_l{layer}"])
     memory = bank.read()[0].long
-    assert_close(memory.key[0, :, :: memory.key.shape[2] // 32], arrays["mem_k_l0"])
+    assert_near_reference(memory.key[0, :, :: memory.key.shape[2] // 32], arrays["mem_k_l0"])
     if variant in DEAOT:  # visual and identity values side by side
-        assert_close(memory.value[0, :, :512:16], arrays["mem_v_l0"])
-        assert_close(memory.value[0, :, 512::16], arrays["mem_idv_l0"])
+        assert_near_reference(memory.value[0, :, :512:16], arrays["mem_v_l0"])
+        assert_near_reference(memory.value[0, :, 512::16], arrays["mem_idv_l0"])
     else:
-        assert_close(memory.value[0, :, ::8], arrays["mem_v_l0"])
-    assert_close(model.decode(propagated, features), arrays[f"logits{suffix}"][0])
+        assert_near_reference(memory.value[0, :, ::8], arrays["mem_v_l0"])
+    assert_near_reference(model.decode(propagated, features), arrays[f"logits{suffix}"][0])
 
     for index in range(1, len(frames)):
         # The reference's own mask is fed back, so that one flipped pixel does not move all later frames.
         features = model.encode(images[index : index + 1])
         logits = advance(model, bank, features, planes(arrays[f"pred{suffix}"][index]))
-        assert_close(logits, arrays[f"logits{suffix}"][index])
+        assert_near_reference(logits, arrays[f"logits{suffix}"][index])
     assert bank.frames == [0, 2, 4]
     assert bank.read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
 
@@ -177,14 +177,14 @@ def test_14_objects_are_two_groups(fast: bool) -> None:
     features = model.encode(images[:1])
     for place, (group, shown) in enumerate(zip(groups, split(masks[0]), strict=True)):
         logits = model.decode(begin(model, group.memory, features, shown), features)
-        assert_close(logits, arrays["logits"][0][place : place + 1])
+        assert_near_reference(logits, arrays["logits"][0][place : place + 1])
     for index in range(1, len(frames)):
         features = model.encode(images[index : index + 1])
         by_group = [
             advance(model, group.memory, features, shown)
             for group, shown in zip(groups, split(masks[index]), strict=True)
         ]
-        assert_close(torch.cat(by_group), arrays["logits"][index])
+        assert_near_reference(torch.cat(by_group), arrays["logits"][index])
     merged = merge_logits(groups, by_group, frames.shape[1:3], align_corners=True)
     # Probabilities near 0 and 1 are clamped before their logit, which stretches rounding errors there.
     assert np.abs(merged[:, ::4, ::4].numpy() - arrays["merged_logits"][: len(merged)]).max() < 1e-2

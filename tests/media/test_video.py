@@ -27,6 +27,7 @@ from tests.media.video_files import (
 )
 from tests.numbered_videos import cut_end
 from tests.processes import run_python
+from tests.shared import slow
 
 RABBIT = ROOT / "datasets" / "sample" / "rabbit.mp4"
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]
@@ -283,7 +284,7 @@ with ThreadPoolExecutor(4) as pool:
 """
 
 
-@pytest.mark.parametrize("opens", [3, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("opens", [3, *slow(40)])
 def test_threads_read_one_source(opens):
     result = run_python("-c", STRESS, RABBIT, opens, timeout=1200)
     assert result.returncode == 0, result.stderr

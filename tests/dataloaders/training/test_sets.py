@@ -11,17 +11,46 @@ from aotlab.dataloaders.training.phases import READERS, open_set
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, list_frame_pairs
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
-from tests.dataloaders.training.drawn_sets import (
-    IDS,
-    SIZE,
-    add_gray,
-    add_image,
-    add_video,
-    grades,
-    opened,
-    values,
-)
 from tests.drawn_clips import write_list
+
+SIZE = 24, 32
+IDS = np.zeros(SIZE, np.uint8)
+IDS[2:8, 2:8], IDS[10:20, 4:20], IDS[0, :] = 1, 3, 255
+
+
+def add_image(path, *, size=SIZE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+def add_gray(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(values, np.uint8)).save(path)
+
+
+def add_video(root, name, *, frames=3, step=1, prefix="", mask=IDS, images="JPEGImages", masks="Annotations"):
+    for index in range(0, frames * step, step):
+        stem = f"{prefix}{index:05d}"
+        add_image(root / images / name / f"{stem}.jpg")
+        write_mask(root / masks / name / f"{stem}.png", mask)
+
+
+def grades():
+    """Gray levels 0, 100, 128 and 255 in four columns."""
+    return np.repeat(np.array([0, 100, 128, 255], np.uint8), 8)[None].repeat(SIZE[0], axis=0)
+
+
+def opened(root, kind, split=None):
+    return open_set(root.parent, SourceConfig(root.name, kind, split))
+
+
+def values(item):
+    """The ids of an item, read together with its image."""
+    image, mask = item.read()
+    assert (image.shape[:2], image.dtype, mask.dtype) == (mask.shape, np.uint8, np.uint8)
+    assert np.array_equal(mask, item.read_mask())
+    return set(np.unique(mask).tolist())
 
 
 def test_static_sets_are_folders_or_loose_images(tmp_path):
@@ -75,22 +104,24 @@ def test_videos_may_be_sparsely_labeled(tmp_path):
     assert values(list_frame_pairs(found.videos[1])[0]) == {0, 1, 3, 255}
 
 
-def test_video_split_selects_and_orders(tmp_path):
+@pytest.mark.parametrize("kind", ["video", "vost", "youtube_vos"])
+def test_video_split_selects_and_orders(tmp_path, kind):
     for name in ("a", "b", "c"):
         add_video(tmp_path, name)
+    youtube_vos(tmp_path, {name: {"1": {"frames": ["00000", "00001"]}} for name in ("a", "b", "c")})
     write_list(tmp_path / "ImageSets/2022/train.txt", ["c", "", "a ", "c"])
-    found = opened(tmp_path, "video", "2022/train")
+    found = opened(tmp_path, kind, "2022/train")
     assert [video.name for video in found.videos] == ["c", "a"]
 
 
 @pytest.mark.parametrize("base", ["", "DAVIS"])
 @pytest.mark.parametrize("resolution", ["480p", "Full-Resolution"])
 def test_davis_2017_is_read_at_any_resolution(tmp_path, base, resolution):
-    for name in ("bear", "camel"):
+    for name in ("bear", "camel", "deer"):
         add_video(tmp_path / base, f"{resolution}/{name}")
-    write_list(tmp_path / base / "ImageSets/2017/train.txt", ["bear"])
-    (video,) = opened(tmp_path, "davis").videos
-    assert video.name == "bear"
+    write_list(tmp_path / base / "ImageSets/2017/train.txt", ["camel", "bear"])
+    video, other = opened(tmp_path, "davis").videos
+    assert (video.name, other.name) == ("bear", "camel")
     assert values(list_frame_pairs(video)[0]) == {0, 1, 3, 255}
 
 

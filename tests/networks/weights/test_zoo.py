@@ -26,6 +26,7 @@ from aotlab.tools.weights import main
 from aotlab.utils.errors import InputError
 from tests.limits import limit_file_size
 from tests.published import to_published
+from tests.shared import slow
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -282,8 +283,9 @@ def test_unusable_home_rejected(value, monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize(("name", "parts"), [
     ("bundled", ["aott_mini: aot, encoder mobilenet_v2, blocks 1, memory", "weights after"]),
-    pytest.param("msdeaott", ["mobilenet_v2, blocks 1 + 1 + 0"], marks=pytest.mark.slow),
-    pytest.param("r50_aotl", ["resnet50, blocks 3, memory every_nth", "14."], marks=pytest.mark.slow),
+    *slow(
+        ("msdeaott", ["mobilenet_v2, blocks 1 + 1 + 0"]), ("r50_aotl", ["resnet50, blocks 3, memory every_nth", "14."])
+    ),
 ])  # fmt: skip
 def test_show_prints_parameters_and_flops(name, parts, capsys):
     assert main(["show", name]) == 0
