@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import json
 import os
 import re
@@ -224,11 +225,12 @@ def test_public_names_are_those_type_checkers_see(module):
         assert getattr(module, name) is getattr(importlib.import_module(home), name)
 
 
-@pytest.mark.parametrize("name", aotlab.__all__)
+# a Tracker takes what `load_model` returns; an exception has no signature
+@pytest.mark.parametrize("name", sorted({*aotlab.__all__} - {"InputError", "Tracker"}))
 def test_parameters_of_public_functions_have_public_types(name):
     function, public = getattr(aotlab, name), {*aotlab.__all__, *aotlab.sdk.__all__}
-    annotations = getattr(function, "__annotations__", {}).items()
-    taken = [text for parameter, text in annotations if parameter != "return" and parameter[0] != "_"]
+    parameters = inspect.signature(function).parameters.values() if callable(function) else ()
+    taken = [parameter.annotation for parameter in parameters if parameter.name[0] != "_"]
     for word in re.findall(r"\b[A-Z]\w+", str(taken)):
         home = getattr(getattr(sys.modules[function.__module__], word, None), "__module__", "")
         assert word in public or not home.startswith("aotlab"), word

@@ -129,7 +129,7 @@ def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
     make_pipe(tmp_path / "pipe.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
-        with pytest.raises((InputError, OSError)):
+        with pytest.raises((InputError, OSError), match=mask):
             digest_inputs(Job("a", str(tmp_path / "frames"), (str(tmp_path / mask),)), INPUTS)
 
 
