@@ -288,5 +288,5 @@ def _require_unset(title: str, **options: object) -> None:
     for name, value in options.items():
         if value is not None:
             raise InputError(
-                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; leave it out"
+                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; remove it"
             )

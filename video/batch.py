@@ -16,7 +16,7 @@ from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, 
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
-from aotlab.utils.plugins import OUTPUTS, list_plugins
+from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count
@@ -70,7 +70,7 @@ class JobList:
         self._jobs, self._output, self._tracker = jobs, output, tracker
         self._rerun = RerunOptions(force, restart, in_list=True)
         self._requested = options
-        review = {"review"} & list_plugins(OUTPUTS).keys()
+        review = {"review"} & list_plugins(OUTPUT_PLUGINS).keys()
         self._outputs = tuple(dict.fromkeys((*options.write, *review)))
         self._options = replace(options, write=self._outputs, progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)

@@ -89,7 +89,7 @@ def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
 
 
 def test_installed_studio_is_not_suggested(tmp_path, monkeypatch):
-    found = {plugins.MASK_WRITERS: [EntryPoint("any", "any:any", plugins.MASK_WRITERS)]}
+    found = {plugins.MASK_WRITER_PLUGINS: [EntryPoint("any", "any:any", plugins.MASK_WRITER_PLUGINS)]}
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: found.get(group, []))
     (tmp_path / "masks.json").write_text('{"a": 1}')
     with pytest.raises(InputError, match=r"COCO JSON$"):

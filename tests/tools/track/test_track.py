@@ -20,7 +20,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main, report_result
-from aotlab.utils.plugins import OUTPUTS, list_plugins
+from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.versioned_files import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
@@ -311,7 +311,7 @@ def read_all(folder):
 
 @pytest.mark.parametrize(("line", "works"), [
     ("--mask first.png", True),
-    ("--mask first.png --write masks,coco" + ",review" * ("review" in list_plugins(OUTPUTS)), True),
+    ("--mask first.png --write masks,coco" + ",review" * ("review" in list_plugins(OUTPUT_PLUGINS)), True),
     ("--mask first.png --dry-run", True),
     ("--mask first.png memory.every=x", False),
     ("--box 1,1,9,9", False),
