@@ -28,9 +28,10 @@ from aotlab.media.decoding import (
 )
 from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
+from aotlab.media.location import ADDRESS, CAMERA_NUMBER, VideoLocation
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, VideoLocation, strip_credentials
+from aotlab.utils.text import strip_credentials
 
 if TYPE_CHECKING:
     import av

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 from click import UsageError
 
+from aotlab.media.location import locate_video
 from aotlab.tools.cli.command import command, group, is_quiet
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
@@ -42,8 +43,8 @@ from aotlab.utils.environment import count_ranks, read_rank_variable
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
 from aotlab.utils.numbers import format_bytes
-from aotlab.utils.text import align_columns, format_count, join_truncated
-from aotlab.utils.value_syntax import FRAME_AND_OBJECT, locate_video, strip_credentials
+from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
+from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions

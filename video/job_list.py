@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aotlab.media.job_record import JOB_RECORD
+from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.media.prompt import PlacedPrompt, parse_placed
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, prefix_errors, read_text, require_file_name, sibling_path
-from aotlab.utils.text import join_truncated
-from aotlab.utils.value_syntax import locate_video, strip_credentials
+from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import MASK_SUFFIXES, Job, parse_class_names
 

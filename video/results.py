@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
+from aotlab.media.location import locate_video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import is_file_name, remove
-from aotlab.utils.value_syntax import locate_video, strip_credentials
+from aotlab.utils.text import strip_credentials
 from aotlab.utils.versioned_files import FileKind, read_versioned
 from aotlab.video.job import Job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS
