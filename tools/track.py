@@ -15,7 +15,7 @@ import click
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.tools.cli.command import command, group, is_quiet
+from aotlab.tools.cli.command import command, group, is_quiet, report_failures
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
     collect_options,
@@ -393,15 +393,13 @@ def report_jobs(
     records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
 ) -> int:
     """Print how many videos were tracked, of all or of a shard, and errors; return 1 if one failed, else 0."""
-    failed = [record for record in records if record.error is not None]
     titles = {job.name: job.title for job in jobs}
+    failures = {titles[record.name]: record.error for record in records if record.error is not None}
     count = format_count(len(records if shard else jobs), "video")
     results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
-    print(f"{len(records) - len(failed)} of {count} tracked{results}")
-    for record in failed:
-        print(f"error: {titles[record.name]}: {record.error}", file=sys.stderr)
+    print(f"{len(records) - len(failures)} of {count} tracked{results}")
     print_class_variants({record.name: record.class_names.values() for record in records})
-    return 1 if failed else 0
+    return report_failures(failures)
 
 
 @command(
