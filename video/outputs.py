@@ -429,14 +429,6 @@ class Outputs:
                 output.drop()
 
 
-def finish_batch(names: Iterable[str], folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Let the plug-ins among these outputs write their files of a list of videos, see `Output.finish_batch`."""
-    plugins = list_plugins(OUTPUT_PLUGINS)
-    for name in names:
-        if name in plugins:
-            load_plugin(plugins[name]).finish_batch(folder, records)
-
-
 def remove_temporary_files(files: Iterable[str], folder: Path) -> None:
     """Remove temporary files that a killed run left in a folder and in its outputs, whose names are given."""
     remove_leftovers(folder)
