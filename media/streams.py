@@ -17,6 +17,7 @@ import numpy as np
 
 from aotlab.media.decoding import (
     DEFAULT_RATE,
+    NO_FRAMES,
     demux,
     drop_messages,
     next_time,
@@ -57,7 +58,7 @@ class StreamFrames(FrameSource):
         self._frames = self._decode(container)
         first = next(self._frames, None)
         if first is None:
-            raise InputError(f"{title}: ended before the first frame; give a source with at least one")
+            raise InputError(f"{title}: {NO_FRAMES}")
         self._first: tuple[np.ndarray, Fraction | None] | None = first
         self.size = (first[0].shape[0], first[0].shape[1])
 

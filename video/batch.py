@@ -14,7 +14,7 @@ from typing import Any
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, remove
+from aotlab.utils.files import atomic_path, make_folder, remove, require_existing
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
 from aotlab.utils.processes import StopFlag
@@ -141,10 +141,7 @@ class JobList:
         Raises:
             InputError: no such folder, or it is in use.
         """
-        if not self._output.is_dir():
-            raise InputError(
-                f"output {self._output}: no such folder; give the one that the jobs were tracked into"
-            )
+        require_existing(self._output, "give the folder that the jobs were tracked into")
         with self._locked():
             records = self._read_ended()
             write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)

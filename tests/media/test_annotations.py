@@ -101,13 +101,6 @@ def test_unknown_format_names_the_most_similar():
         find_mask_writer("coko")
 
 
-def test_two_folders_of_one_object_rejected(tmp_path):
-    for name in ("1", "01"):
-        save_binary(tmp_path / name / "00000.png", labels(0) == 3)
-    with pytest.raises(InputError, match="two of the folders 01, 1 are for one object"):
-        read_annotations(tmp_path, VIDEO)
-
-
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg"])
 def test_photo_is_not_a_mask(tmp_path, name):
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)

@@ -226,8 +226,8 @@ def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
 
 @pytest.mark.parametrize(("masks", "frames", "words"), [
     ({}, None, "masks: expected masks by frame index, with at least one"),
-    ({-1: MASK}, None, "mask of frame -1: out of range; the frames to track are 0 to the end"),
-    ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: out of range; the frames to track are 0 to 5"),
+    ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
+    ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
 ])  # fmt: skip
 def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):
     tracker = Echo()
