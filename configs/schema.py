@@ -158,7 +158,7 @@ class ModelConfig:
         _check_method(self.method, self.stages)
         trained = self.stages[0].depth
         if self.depth is not None:
-            require(self.scalable, f"model.depth: {self.method} has no such setting; leave it out")
+            require(self.scalable, f"model.depth: {self.method} has no such setting; remove it")
             require(
                 self.depth in range(1, trained + 1), f"model.depth must be 1 to {trained}, got {self.depth}"
             )
@@ -193,7 +193,7 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
         for setting in fields(stage):
             require(
                 setting.name not in optional or getattr(stage, setting.name) == setting.default,
-                f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it out",
+                f"model.stages.{number}.{setting.name}: {name} has no such setting; remove it",
             )
         allowed = "odd or 0" if method.window_optional else "odd"
         require(

@@ -25,7 +25,6 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_void, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
-from aotlab.utils.text import format_count
 
 
 def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:
@@ -50,9 +49,9 @@ def plan_sequence(sequence: Video, *, drop_last: bool = True) -> ScoringPlan:
         drop_last: skip the last annotated frame as well.
     """
     ordered = order_names(sequence.annotations)
-    require_frames(len(ordered), sequence.name, drop_last=drop_last)
-    ids, merge = find_first_objects(read_mask(ordered[0]), str(ordered[0]), merge_ids=sequence.merge_ids)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
+    _require_frames(scored, sequence.name)
+    ids, merge = find_first_objects(read_mask(ordered[0]), str(ordered[0]), merge_ids=sequence.merge_ids)
     objects = tuple(ScoredObject(object_id, sequence.seen) for object_id in ids)
     return ScoringPlan(sequence.name, scored, objects, merge=merge)
 
@@ -100,25 +99,19 @@ def score_labels(
     Raises:
         InputError: fewer than three frames, no object, different sizes, or a predicted id that is not scored.
     """
-    require_frames(len(annotations), "the sequence")
+    middle = range(1, len(annotations) - 1)
+    _require_frames(middle, "the sequence")
     first_ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
     plan = ScoringPlan("", (), tuple(map(ScoredObject, first_ids if ids is None else ids)), merge=merge)
-    middle = range(1, len(annotations) - 1)
     frames = [
         score_pair(plan, f"frame {index}", annotations[index], prediction[index])[0] for index in middle
     ]
     return join_scores(plan, [FrameScores(np.stack(frames, axis=2), frozenset())])
 
 
-def require_frames(count: int, name: str, *, drop_last: bool = True) -> None:
-    """Check that at least one frame is left to score; raises `InputError` for too few annotated frames."""
-    min_frames = 3 if drop_last else 2
-    if count < min_frames:
-        unscored = "first and last are" if drop_last else "first is"
-        raise InputError(
-            f"{name}: {format_count(count, 'annotated frame')}, but the {unscored} not scored; at least {min_frames} "
-            "are needed"
-        )
+def _require_frames(scored: Sequence[object], name: str) -> None:
+    if not scored:
+        raise InputError(f"{name}: no annotated frame between the first and the last, which are not scored")
 
 
 def find_first_objects(

@@ -28,8 +28,8 @@ from aotlab.media.regions import (
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (
-    MASK_READERS,
-    MASK_WRITERS,
+    MASK_READER_PLUGINS,
+    MASK_WRITER_PLUGINS,
     list_mask_formats,
     list_plugins,
     load_plugin,
@@ -113,7 +113,7 @@ def find_mask_writer(name: str) -> MaskWriter:
     """
     if name == "coco":
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
-    plugins = list_plugins(MASK_WRITERS)
+    plugins = list_plugins(MASK_WRITER_PLUGINS)
     known = list_mask_formats()
     remedy = f"give one of {', '.join(known)}{suggest_studio()}"
     require_known(name, known, f"format {name}: unknown", remedy)
@@ -123,7 +123,7 @@ def find_mask_writer(name: str) -> MaskWriter:
 
 def suggest_studio() -> str:
     """Return the remedy for an unknown format, to follow a message; empty if aotlab-studio is installed."""
-    if list_plugins(MASK_WRITERS):
+    if list_plugins(MASK_WRITER_PLUGINS):
         return ""
     return "; the package aotlab-studio has more: pip install ./studio in a checkout"
 
@@ -151,7 +151,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         annotations = match_regions(regions, video)
         annotations.classes, annotations.video = classes, name
         return annotations
-    for point in list_plugins(MASK_READERS).values():
+    for point in list_plugins(MASK_READER_PLUGINS).values():
         read: MaskReader = load_plugin(point)
         if (found := read(path, video)) is not None:
             return found
@@ -235,9 +235,6 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
 def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
     """Return an object for each folder, named by its id or class; if a folder is 0, as in SA-V, ids are one higher."""
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
-    if len(set(ids.values())) < len(ids):
-        names = ", ".join(sorted(folder.name for folder in ids))
-        raise InputError(f"two of the folders {names} are for one object; merge or rename them")
     first = 1 if 0 in ids.values() else 0
     regions = []
     # SA-V and SAM 2 write palette images of 0 and 1 into folders named by id. In other folders, a palette image holds

@@ -17,6 +17,7 @@ import numpy as np
 
 from aotlab.media.decoding import (
     DEFAULT_RATE,
+    NO_FRAMES,
     demux,
     drop_messages,
     next_time,
@@ -28,9 +29,10 @@ from aotlab.media.decoding import (
 )
 from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
+from aotlab.media.location import ADDRESS, CAMERA_NUMBER, VideoLocation
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, VideoLocation, strip_credentials
+from aotlab.utils.text import strip_credentials
 
 if TYPE_CHECKING:
     import av
@@ -56,7 +58,7 @@ class StreamFrames(FrameSource):
         self._frames = self._decode(container)
         first = next(self._frames, None)
         if first is None:
-            raise InputError(f"{title}: ended before the first frame; give a source with at least one")
+            raise InputError(f"{title}: {NO_FRAMES}")
         self._first: tuple[np.ndarray, Fraction | None] | None = first
         self.size = (first[0].shape[0], first[0].shape[1])
 

@@ -26,12 +26,12 @@ from aotlab.media.decoding import (
 from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
 from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
 from aotlab.media.images import list_images, require_image_size
+from aotlab.media.location import locate_video
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError, require, require_range
 from aotlab.utils.files import digest_samples, reading, require_existing
 from aotlab.utils.numbers import POSITIVE
-from aotlab.utils.value_syntax import locate_video
 
 if TYPE_CHECKING:
     import av
@@ -288,5 +288,5 @@ def _require_unset(title: str, **options: object) -> None:
     for name, value in options.items():
         if value is not None:
             raise InputError(
-                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; leave it out"
+                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; remove it"
             )

@@ -14,8 +14,7 @@ from click.shell_completion import CompletionItem, shell_complete
 from aotlab import __version__
 from aotlab.tools.cli.command import EXIT_CODES, HELP_SETTINGS, CommandGroup
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.plugins import COMMANDS as PLUGIN_GROUP
-from aotlab.utils.plugins import list_plugins, load_plugin
+from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins, load_plugin
 
 COMMON_COMMANDS = {
     "track": "track objects in a video",
@@ -56,7 +55,7 @@ class AotlabGroup(CommandGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return [*COMMANDS, *self.commands, *sorted(list_plugins(PLUGIN_GROUP))]
+        return [*COMMANDS, *self.commands, *sorted(list_plugins(COMMAND_PLUGINS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Return a command; raise `InputError` if it is unknown."""
@@ -72,7 +71,7 @@ class AotlabGroup(CommandGroup):
         plugins = {
             name: STUDIO_COMMANDS.get(name)
             or f"of the package {point.dist.name if point.dist else point.value}"
-            for name, point in sorted(list_plugins(PLUGIN_GROUP).items())
+            for name, point in sorted(list_plugins(COMMAND_PLUGINS).items())
         }
         sections = {
             "commands": COMMON_COMMANDS,
@@ -116,7 +115,7 @@ def find_command(name: str) -> click.Command:
         return command
     if command_name in main.commands:
         return main.commands[command_name]
-    plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(PLUGIN_GROUP).items()}
+    plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(COMMAND_PLUGINS).items()}
     if command_name in plugins:
         command = load_plugin(plugins[command_name])
         return command

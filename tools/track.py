@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import command, group, is_quiet
+from aotlab.media.location import locate_video
+from aotlab.tools.cli.command import command, group, is_quiet, report_failures
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
     collect_options,
@@ -42,8 +43,8 @@ from aotlab.utils.environment import count_ranks, read_rank_variable
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
 from aotlab.utils.numbers import format_bytes
-from aotlab.utils.text import align_columns, format_count, join_truncated
-from aotlab.utils.value_syntax import FRAME_AND_OBJECT, locate_video, strip_credentials
+from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
+from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -392,15 +393,13 @@ def report_jobs(
     records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
 ) -> int:
     """Print how many videos were tracked, of all or of a shard, and errors; return 1 if one failed, else 0."""
-    failed = [record for record in records if record.error is not None]
     titles = {job.name: job.title for job in jobs}
+    failures = {titles[record.name]: record.error for record in records if record.error is not None}
     count = format_count(len(records if shard else jobs), "video")
     results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
-    print(f"{len(records) - len(failed)} of {count} tracked{results}")
-    for record in failed:
-        print(f"error: {titles[record.name]}: {record.error}", file=sys.stderr)
+    print(f"{len(records) - len(failures)} of {count} tracked{results}")
     print_class_variants({record.name: record.class_names.values() for record in records})
-    return 1 if failed else 0
+    return report_failures(failures)
 
 
 @command(

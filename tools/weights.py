@@ -7,14 +7,14 @@ import sys
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import HELP_SETTINGS, CommandGroup
+from aotlab.tools.cli.command import HELP_SETTINGS, CommandGroup, report_failures
 from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns
 
 FRAME_SIZE = (480, 854)
 """(height, width) of the frame whose FLOPs are counted"""
-NOT_STORED = "{0}: not downloaded yet; run aotlab weights get {0}"
+NOT_STORED = "not downloaded yet; run aotlab weights get {}"
 SCORE_TITLES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
 
@@ -130,7 +130,7 @@ def print_paths(names: tuple[str, ...]) -> int:
     for name in names:
         path = find_weights(name)
         if path is None:
-            raise InputError(NOT_STORED.format(name))
+            raise InputError(f"{name}: {NOT_STORED.format(name)}")
         print(path)
     return 0
 
@@ -146,19 +146,18 @@ def verify(names: tuple[str, ...]) -> int:
         weights_folder,
     )
 
-    status = 0
+    failures = {}
     for name in names or list_published_weights():
         try:
             if verify_weights(name) is not None:
                 print(f"{name}: OK")
             elif names:
-                raise InputError(NOT_STORED.format(name))
+                failures[name] = NOT_STORED.format(name)
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            status = 1
+            failures[name] = str(error).removeprefix(f"{name}: ")
     if not names and not any(map(find_weights, list_published_weights())):
         print(f"nothing is stored in {weights_folder()}")
-    return status
+    return report_failures(failures)
 
 
 @main.command("show", help="show the training, parameters and FLOPs of checkpoints")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from aotlab.utils.value_syntax import strip_credentials
+from aotlab.utils.text import strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.utils.numbers import Range

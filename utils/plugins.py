@@ -9,12 +9,12 @@ from typing import Any
 
 from aotlab.utils.errors import InputError
 
-COMMANDS = "aotlab.commands"
+COMMAND_PLUGINS = "aotlab.commands"
 """group of click commands, as `aotlab.sdk.command` makes them; the entry point's name is the command's"""
-MASK_READERS = "aotlab.mask_readers"
-MASK_WRITERS = "aotlab.mask_writers"
-OUTPUTS = "aotlab.outputs"
-SEGMENTERS = "aotlab.segmenters"
+MASK_READER_PLUGINS = "aotlab.mask_readers"
+MASK_WRITER_PLUGINS = "aotlab.mask_writers"
+OUTPUT_PLUGINS = "aotlab.outputs"
+SEGMENTER_PLUGINS = "aotlab.segmenters"
 """group of functions that return an `aotlab.sdk.PromptSegmenter`"""
 
 
@@ -31,7 +31,7 @@ def _read_entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
 
 def list_mask_formats() -> list[str]:
     """Return the names of the formats that masks can be written in: COCO, and formats of plug-ins."""
-    return ["coco", *list_plugins(MASK_WRITERS)]
+    return ["coco", *list_plugins(MASK_WRITER_PLUGINS)]
 
 
 def load_plugin(point: EntryPoint) -> Any:

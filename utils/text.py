@@ -1,8 +1,12 @@
-"""Lists, counts and tables as text."""
+"""Lists, counts and tables as text; addresses without passwords."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
+"""name and password in an address"""
 
 
 def join_truncated(values: Sequence[object], limit: int) -> str:
@@ -26,3 +30,8 @@ def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) ->
         ]
         for row in rows
     ]
+
+
+def strip_credentials(text: str) -> str:
+    """Return a text, such as the name of a video, whose addresses are without names and passwords."""
+    return CREDENTIALS.sub("", text)

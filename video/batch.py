@@ -14,9 +14,9 @@ from typing import Any
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, remove
+from aotlab.utils.files import atomic_path, make_folder, remove, require_existing
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
-from aotlab.utils.plugins import OUTPUTS, list_plugins
+from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count
@@ -24,7 +24,6 @@ from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.outputs import finish_batch
 from aotlab.video.plan import FINISHED, RESERVED_NAMES, Action, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
     RUN_FILE,
@@ -70,7 +69,7 @@ class JobList:
         self._jobs, self._output, self._tracker = jobs, output, tracker
         self._rerun = RerunOptions(force, restart, in_list=True)
         self._requested = options
-        review = {"review"} & list_plugins(OUTPUTS).keys()
+        review = {"review"} & list_plugins(OUTPUT_PLUGINS).keys()
         self._outputs = tuple(dict.fromkeys((*options.write, *review)))
         self._options = replace(options, write=self._outputs, progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
@@ -142,10 +141,7 @@ class JobList:
         Raises:
             InputError: no such folder, or it is in use.
         """
-        if not self._output.is_dir():
-            raise InputError(
-                f"output {self._output}: no such folder; give the one that the jobs were tracked into"
-            )
+        require_existing(self._output, "give the folder that the jobs were tracked into")
         with self._locked():
             records = self._read_ended()
             write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)
@@ -162,8 +158,15 @@ class JobList:
         with locked_output(self._output):
             plan_list(self._output, self._jobs, self.inputs, force=self._rerun.force)
             for job in self._jobs:
+                checked = None
                 try:
-                    yield self._preview(job)
+                    input_digest, action = self._plan(job)
+                    if action not in ("reuse", "keep_corrections"):
+                        checked = check_job(job, self._options, strict=True)
+                        action = preview_run(
+                            checked, self._output / job.name, self._load_tracker, input_digest, self._rerun
+                        )
+                    yield action, checked
                 except (InputError, OSError) as error:
                     yield InputError(str(error))
 
@@ -193,20 +196,11 @@ class JobList:
         log.info("%s: failed", job.name)
         return record
 
-    def _preview(self, job: Job) -> tuple[Action, CheckedJob | None]:
-        """Return the plan of a job, with the job unless its results stay; raise `InputError` if it would fail."""
-        input_digest, action = self._plan(job)
-        if action in ("reuse", "keep_corrections"):
-            return action, None
-        checked = check_job(job, self._options, strict=True)
-        action = preview_run(checked, self._output / job.name, self._load_tracker, input_digest, self._rerun)
-        return action, checked
-
     def _plan(self, job: Job) -> tuple[str, Action]:
         """Return the digest of the inputs, and what to do about the job; its video is not opened."""
         folder = self._output / job.name
         input_digest = ""
-        if not _is_corrected(folder):  # else they are kept whatever their inputs are, even if these are gone
+        if not (folder / CORRECTED_FILE).exists():  # else they are kept, even if the inputs are gone
             if missing := job.list_missing_files():
                 raise InputError(
                     f"{', '.join(missing)}: no such file or folder; paths are relative to the list"
@@ -269,11 +263,6 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     return record
 
 
-def _is_corrected(folder: Path) -> bool:
-    """Return whether a person's corrections have replaced the results of a job."""
-    return (folder / CORRECTED_FILE).exists()
-
-
 def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, force: bool) -> None:
     """Start or resume a run in a folder.
 
@@ -298,7 +287,7 @@ def _remove_run(output: Path) -> None:
     settings, names = read_run(output)
     if settings is None:
         return
-    corrected = {name for name in names if _is_corrected(output / name)}
+    corrected = {name for name in names if (output / name / CORRECTED_FILE).exists()}
     for name in {*names} - corrected:
         record = read_job_record(output / name)
         remove_results(output / name)
@@ -326,7 +315,7 @@ def _video_bytes(job: Job) -> int:
 def write_summary(
     output: Path, names: Sequence[str], records: Sequence[JobRecord], outputs: Sequence[str]
 ) -> None:
-    """Write ``summary.csv`` for these jobs, some of which may have no record, and the lists of the outputs."""
+    """Write ``summary.csv`` for these jobs, some of which may have no record, and the files of plug-ins."""
     by_name = {record.name: record for record in records}
     rows: list[dict[str, Any]] = [
         {**asdict(by_name[name]), "status": "failed" if by_name[name].error else "done"}
@@ -342,4 +331,7 @@ def write_summary(
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    finish_batch(outputs, output, rows)
+    plugins = list_plugins(OUTPUT_PLUGINS)
+    for name in outputs:
+        if name in plugins:
+            load_plugin(plugins[name]).finish_batch(output, rows)

@@ -15,7 +15,7 @@ from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.images import list_images
 from aotlab.media.prompt import group_prompts
 from aotlab.utils.files import sha256
-from aotlab.utils.value_syntax import strip_credentials
+from aotlab.utils.text import strip_credentials
 from aotlab.video.job import Job
 from aotlab.video.track import JobOptions
 

@@ -75,12 +75,9 @@ class FrameSelection:
 
     def index(self, number: int, subject: str) -> int:
         """Return the index of a frame; raise `InputError` about ``subject`` if it is not one of these."""
-        if self._numbers is not None and number not in self._numbers:
-            raise InputError(
-                f"{subject}: no frame is numbered {number}; its file names have {self._numbers[0]} to "
-                f"{self._numbers[-1]}"
-            )
-        index = number if self._numbers is None else self._numbers.index(number)
+        index = number
+        if self._numbers is not None:
+            index = self._numbers.index(number) if number in self._numbers else -1
         self.require(index, subject)
         return index
 
@@ -89,9 +86,8 @@ class FrameSelection:
         if index not in self:
             last = self._find_last(index)
             end = "the end" if last is None else self.number(last)
-            raise InputError(
-                f"{subject}: out of range; the frames to track are {self.number(self.first)} to {end}"
-            )
+            first = self.number(self.first)
+            raise InputError(f"{subject}: not among the frames to track, {first} to {end}")
 
     def number(self, index: int) -> int:
         """Return the number of the frame with this index."""

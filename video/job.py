@@ -11,12 +11,14 @@ from typing import Any
 from aotlab.engine.prompting.load import find_segmenter
 from aotlab.media.frames import FrameSource, parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
+from aotlab.media.location import locate_video
 from aotlab.media.prompt import PlacedPrompt, Prompt, group_prompts, parse_placed
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_file_name, sibling_path
-from aotlab.utils.value_syntax import FrameObjectValue, locate_video, parse_frame_object, strip_credentials
+from aotlab.utils.text import strip_credentials
+from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, parse_mask, suggest_object
 from aotlab.video.outputs import estimate_bytes
 from aotlab.video.track import JobOptions, group_removals

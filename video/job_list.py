@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from aotlab.media.job_record import JOB_RECORD
+from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
-from aotlab.media.prompt import PlacedPrompt, parse_placed
+from aotlab.media.prompt import parse_placed
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, prefix_errors, read_text, require_file_name, sibling_path
-from aotlab.utils.text import join_truncated
-from aotlab.utils.value_syntax import locate_video, strip_credentials
+from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import MASK_SUFFIXES, Job, parse_class_names
 
@@ -194,14 +194,6 @@ def _read_texts(column: str, value: Any) -> list[str]:
     return texts
 
 
-def _read_prompts(kind: Literal["box", "point", "not-point"], value: Any) -> tuple[PlacedPrompt, ...]:
-    """Return the boxes or points of a cell."""
-    texts = value if isinstance(value, list) else [value]
-    if any(isinstance(text, str) and ";" in text for text in texts):  # values of a CSV are split already
-        raise InputError(f"{kind.replace('-', '_')}: ; separates values in a CSV only; expected a list")
-    return parse_placed(kind, value or ())
-
-
 def _read_number_text(value: Any) -> str | None:
     """Return the text of a number, or of several in a list; None for an empty cell."""
     values = value if isinstance(value, list) else [] if value is None else [value]
@@ -220,9 +212,9 @@ PROMPT_COLUMNS = {"box": "boxes", "point": "points", "not_point": "not_points"}
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "video": ("video", _read_video),
     "masks": ("masks", lambda value: [parse_mask(text) for text in _read_texts("masks", value)]),
-    "box": ("boxes", partial(_read_prompts, "box")),
-    "point": ("points", partial(_read_prompts, "point")),
-    "not_point": ("not_points", partial(_read_prompts, "not-point")),
+    "box": ("boxes", lambda value: parse_placed("box", value or ())),
+    "point": ("points", lambda value: parse_placed("point", value or ())),
+    "not_point": ("not_points", lambda value: parse_placed("not-point", value or ())),
     "class": ("classes", lambda value: parse_class_names(_read_texts("class", value))),
     "overrides": ("overrides", partial(_read_texts, "overrides")),
     "name": ("name", lambda value: value and require_file_name(value, "name")),
@@ -240,9 +232,5 @@ def _require_different_names(jobs: list[Job], subject: str, remedy: str) -> list
     """Check that names differ, ignoring case, as some file systems do; return the jobs."""
     for folded, count in Counter(job.name.lower() for job in jobs).most_common(1):
         if count > 1:
-            names = dict.fromkeys(job.name for job in jobs if job.name.lower() == folded)
-            problem = f"{count} jobs are called {folded}"
-            if len(names) > 1:
-                problem = f"jobs {' and '.join(names)} differ only in letter case"
-            raise InputError(f"{subject}: {problem}; {remedy}")
+            raise InputError(f"{subject}: {count} jobs are called {folded}, in any letter case; {remedy}")
     return jobs

@@ -24,8 +24,7 @@ from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, require_known, require_module
 from aotlab.utils.files import atomic_path, remove
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
-from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin
+from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.video.classes import ObjectClasses
 
 if TYPE_CHECKING:
@@ -292,7 +291,7 @@ class OutputKind:
 
 
 _ALPHA_VIDEO = partial(VideoFile, draw=render_alpha)
-OUTPUTS = {
+BUILT_IN_OUTPUTS = {
     "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
     "objects": OutputKind(
         "objects",
@@ -332,7 +331,7 @@ def estimate_bytes(names: Iterable[str], pixels: int, objects: int) -> int:
 
 def list_outputs() -> list[str]:
     """Return the names of all outputs; no plug-in is imported."""
-    return [*OUTPUTS, *list_mask_formats(), *list_plugins(OUTPUT_PLUGINS)]
+    return [*BUILT_IN_OUTPUTS, *list_mask_formats(), *list_plugins(OUTPUT_PLUGINS)]
 
 
 def find_output(name: str) -> OutputKind:
@@ -344,8 +343,8 @@ def find_output(name: str) -> OutputKind:
     names = list_outputs()
     remedy = f"give some of {', '.join(names)}{suggest_studio()}"
     require_known(name, names, f"write {name}: unknown output", remedy)
-    if name in OUTPUTS:
-        return OUTPUTS[name]
+    if name in BUILT_IN_OUTPUTS:
+        return BUILT_IN_OUTPUTS[name]
     plugins = list_plugins(OUTPUT_PLUGINS)
     if name in plugins:
         plugin: type[Output] = load_plugin(plugins[name])
@@ -428,14 +427,6 @@ class Outputs:
         for output in self._outputs.values():
             with suppress(Exception):
                 output.drop()
-
-
-def finish_batch(names: Iterable[str], folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Let the plug-ins among these outputs write their files of a list of videos, see `Output.finish_batch`."""
-    plugins = list_plugins(OUTPUT_PLUGINS)
-    for name in names:
-        if name in plugins:
-            load_plugin(plugins[name]).finish_batch(folder, records)
 
 
 def remove_temporary_files(files: Iterable[str], folder: Path) -> None:

@@ -44,6 +44,7 @@ FINISHED = "already tracked with these inputs"
 """reason to reuse results"""
 FOREIGN = "which aotlab track did not write; choose another folder"
 FORCE_ADVICE = "choose another folder, or replace results with --force"
+RESTART_ADVICE = "choose another folder, or track all outputs again with --restart"
 
 
 @dataclass(frozen=True)
@@ -78,35 +79,32 @@ def plan_job(
     if corrected and rerun.in_list:
         return "keep_corrections"
     record = record or JobRecord(planned.name)
+    outputs, earlier_outputs = {*planned.outputs}, {*filter(is_file_name, record.outputs)}
+    filled = {name for name in outputs | earlier_outputs if is_filled(folder / name)}
+    ended = record.error is None
+    complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
     # a list tracks a stream once, a single run each time
     same_inputs = record.input_digest == planned.input_digest and (repeatable or rerun.in_list)
-    ended, outputs, earlier_outputs = (
-        record.error is None,
-        {*planned.outputs},
-        {*filter(is_file_name, record.outputs)},
-    )
-    complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
-    filled = {name for name in outputs | earlier_outputs if is_filled(folder / name)}
-    if same_inputs and not rerun.restart:
-        if ended and complete and outputs <= filled and has_all_masks(folder, record):
-            return "reuse"
-        if not complete and not rerun.in_list:
-            remedy = "choose another folder, or track all outputs again with --restart"
-            raise _refusal(folder, f"other outputs from the same inputs; {remedy}")
-    if corrected:
-        remedy = "choose another folder, or delete this one to track it again"
-        raise _refusal(folder, f"corrected masks; {remedy}")
-    if (folder / RUN_FILE).exists():
-        raise _refusal(folder, "the results of a list of videos; choose another folder")
-    if foreign := filled - earlier_outputs:
-        raise _refusal(folder, f"{min(foreign)}, {FOREIGN}")
-    if filled and not (same_inputs or rerun.force or rerun.in_list):
-        fields = COMPARED_FIELDS.items()
-        changed = [name for key, name in fields if getattr(record, key) != getattr(planned, key)]
-        causes = f"; changed: {', '.join(changed)}" if changed else ""
-        raise _refusal(folder, f"results from different inputs ({min(filled)}{causes}); {FORCE_ADVICE}")
+    repeated = same_inputs and not rerun.restart
+    if repeated and ended and complete and outputs <= filled and has_all_masks(folder, record):
+        return "reuse"
+    foreign = filled - earlier_outputs
+    different = filled and not (same_inputs or rerun.force or rerun.in_list)
+    fields = COMPARED_FIELDS.items()
+    changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
+    causes = f"; changed: {changed}" if changed else ""
+    refusals = {
+        f"other outputs from the same inputs; {RESTART_ADVICE}": repeated and not (complete or rerun.in_list),
+        "corrected masks; choose another folder, or delete this one to track it again": corrected,
+        "the results of a list of videos; choose another folder": (folder / RUN_FILE).exists(),
+        f"{min(foreign, default='')}, {FOREIGN}": foreign,
+        f"results from different inputs ({min(filled, default='')}{causes}); {FORCE_ADVICE}": different,
+    }
+    for content, applies in refusals.items():
+        if applies:
+            raise _refusal(folder, content)
     resumable = repeatable and saves_progress(options) and (folder / STATE_FILE).is_file()
-    return "resume" if same_inputs and complete and resumable and not rerun.restart else "track"
+    return "resume" if repeated and complete and resumable else "track"
 
 
 def saves_progress(options: JobOptions) -> bool:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
+from aotlab.media.location import locate_video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import is_file_name, remove
-from aotlab.utils.value_syntax import locate_video, strip_credentials
+from aotlab.utils.text import strip_credentials
 from aotlab.utils.versioned_files import FileKind, read_versioned
 from aotlab.video.job import Job
-from aotlab.video.outputs import OUTPUTS
+from aotlab.video.outputs import BUILT_IN_OUTPUTS
 from aotlab.video.resume import STATE_FILE
 from aotlab.video.track import JobOptions
 
@@ -92,7 +93,7 @@ def _list_frame_files(path: Path, record: JobRecord) -> list[Path]:
     """Return the files of frames that a run has written to the folder of an output."""
     if path.name == PROMPT_MASKS:  # its files have frame numbers
         record = replace(record, stems=[])
-    kinds = {kind.file_name: kind.per_object for kind in OUTPUTS.values()} | {PROMPT_MASKS: False}
+    kinds = {kind.file_name: kind.per_object for kind in BUILT_IN_OUTPUTS.values()} | {PROMPT_MASKS: False}
     patterns = ["*", "*/*"]  # of a format or plug-in
     if path.name in kinds:
         patterns = ["[0-9]*/*.png" if kinds[path.name] else "*.png"]

@@ -28,7 +28,7 @@ from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import load_masks
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs_outside
+from aotlab.video.outputs import BUILT_IN_OUTPUTS, remove_temporary_files, require_inputs_outside
 from aotlab.video.plan import Action, RerunOptions, plan_job, saves_progress
 from aotlab.video.results import PROMPT_MASKS, UNFINISHED, remove_results, start_record
 from aotlab.video.resume import STATE_FILE, Progress
@@ -230,7 +230,7 @@ class JobResults:
         options = self._checked.options
         if not (self._repeatable and saves_progress(options)):
             return None
-        confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
+        confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # annotation files and plug-ins may store it
         progress = Progress(self._folder, self._checked.source.stem, confidence=confidence)
         if self.action == "resume":
             progress.load(tracker)

@@ -156,7 +156,11 @@ def track(
     options = options or JobOptions()
     require(bool(masks), "masks: expected masks by frame index, with at least one; pass {0: mask}")
     frames = frames or FrameSelection(source, by_name=options.by_name)
-    _require_no_record(Path(output))
+    for name, results in ((CORRECTED_FILE, "corrected masks"), (JOB_RECORD, "results of run_job")):
+        if Path(output, name).exists():
+            raise InputError(
+                f"output {output}: already contains {results}; choose another folder, or delete this one"
+            )
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
     return track_frames(tracker, source, masks, Path(output), options, frames, classes, progress)
 
@@ -219,8 +223,13 @@ def track_frames(
         raise problem
     if progress is not None and (stop.is_set() or problem is not None):
         progress.save_stopped(outputs.last, tracker)
-    message = _describe_problem(problem, options, outputs)
-    if message is None and not stop.is_set():
+    message = None
+    if problem is not None:
+        missing = sorted(
+            kind.file_name for name, kind in options.outputs.items() if name not in outputs.written
+        )
+        message = f"{problem} (not completed: {', '.join(missing)})" if missing else str(problem)
+    elif not stop.is_set():
         message = describe_unused_inputs(source, masks, removals, outputs.last + 1)
     return TrackResult(
         outputs.frames,
@@ -256,15 +265,6 @@ def _write_frames(
         outputs.drop()
         raise
     return problem or unfinished
-
-
-def _require_no_record(folder: Path) -> None:
-    """Raise `InputError` if a folder has results of `run_job`, or masks that a person has corrected."""
-    for name, results in ((CORRECTED_FILE, "corrected masks"), (JOB_RECORD, "results of run_job")):
-        if (folder / name).exists():
-            raise InputError(
-                f"output {folder}: already contains {results}; choose another folder, or delete this one"
-            )
 
 
 def track_forward(
@@ -327,15 +327,6 @@ def pace_frames(
             start = time.monotonic() - due if start is None else start
             time.sleep(max(0.0, start + due - time.monotonic()))
         yield index, frame
-
-
-def _describe_problem(problem: BaseException | None, options: JobOptions, outputs: Outputs) -> str | None:
-    """Describe what went wrong, if anything, and which outputs are incomplete."""
-    if problem is None:
-        return None
-    missing = {kind.file_name for name, kind in options.outputs.items() if name not in outputs.written}
-    left_out = ", ".join(sorted(missing))
-    return f"{problem} (not completed: {left_out})" if left_out else str(problem)
 
 
 def describe_unused_inputs(

@@ -13,7 +13,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.plugins import SEGMENTERS, list_plugins, load_plugin
+from aotlab.utils.plugins import SEGMENTER_PLUGINS, list_plugins, load_plugin
 
 
 def load_segmenter(
@@ -46,7 +46,7 @@ def load_segmenter(
 
 def find_segmenter(plugin: str) -> EntryPoint:
     """Return the entry point of an installed segmenter; raise `InputError` for any other name."""
-    installed = list_plugins(SEGMENTERS)
+    installed = list_plugins(SEGMENTER_PLUGINS)
     if plugin not in installed:
         names = ", ".join(sorted(installed)) or "none"
         remedy = suggest(plugin, installed, f"installed segmenters: {names}")

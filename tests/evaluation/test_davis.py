@@ -64,7 +64,11 @@ def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
 
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [(one_square(1), "at least 3"), (one_square(2), "at least 3"), (one_square(4) * 0, "no object")],
+    [
+        (one_square(1), "no annotated frame"),
+        (one_square(2), "no annotated frame"),
+        (one_square(4) * 0, "no object"),
+    ],
     ids=["1 frame", "2 frames", "no object"],
 )
 def test_labels_that_cannot_be_scored_rejected(labels, words):

@@ -89,7 +89,7 @@ def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
 
 
 def test_installed_studio_is_not_suggested(tmp_path, monkeypatch):
-    found = {plugins.MASK_WRITERS: [EntryPoint("any", "any:any", plugins.MASK_WRITERS)]}
+    found = {plugins.MASK_WRITER_PLUGINS: [EntryPoint("any", "any:any", plugins.MASK_WRITER_PLUGINS)]}
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: found.get(group, []))
     (tmp_path / "masks.json").write_text('{"a": 1}')
     with pytest.raises(InputError, match=r"COCO JSON$"):
@@ -99,13 +99,6 @@ def test_installed_studio_is_not_suggested(tmp_path, monkeypatch):
 def test_unknown_format_names_the_most_similar():
     with pytest.raises(InputError, match=r"format coko: unknown; did you mean coco\?"):
         find_mask_writer("coko")
-
-
-def test_two_folders_of_one_object_rejected(tmp_path):
-    for name in ("1", "01"):
-        save_binary(tmp_path / name / "00000.png", labels(0) == 3)
-    with pytest.raises(InputError, match="two of the folders 01, 1 are for one object"):
-        read_annotations(tmp_path, VIDEO)
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg"])

@@ -51,7 +51,7 @@ def test_weights_decide_exactly(folders, tmp_path, weights, winner):
 def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
     (tmp_path / "1" / "a" / "00001.png").unlink()
     assert main([*folders, "--output", str(tmp_path / "out")]) == 1
-    assert "failed: a: " in capsys.readouterr().err
+    assert "error: a: " in capsys.readouterr().err
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
 
 

@@ -248,7 +248,7 @@ def test_single_annotation_rejected(davis, tmp_path, refuse):
     for path in sorted(truth.iterdir())[1:]:
         path.unlink()
     line = refuse(main, tmp_path / "results" / truth.name, "--annotations", truth)
-    assert f"{truth.name}: 1 annotated frame, but the first and last are not scored" in line
+    assert f"{truth.name}: no annotated frame between the first and the last" in line
     assert line.count(truth.name) == 1
 
 

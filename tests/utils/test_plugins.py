@@ -68,7 +68,7 @@ def test_broken_plugin_without_a_package_is_named():
     with pytest.raises(
         aotlab.InputError, match=r"box: nowhere:read does not load \(No module named 'nowhere'\)"
     ):
-        plugins.load_plugin(EntryPoint("box", "nowhere:read", plugins.MASK_READERS))
+        plugins.load_plugin(EntryPoint("box", "nowhere:read", plugins.MASK_READER_PLUGINS))
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,9 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
 
 @pytest.mark.parametrize(("values", "within", "words"), [
     (["several", "3=late.png"], (), "frame 3 already has several"),
-    (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): out of range; the frames to track are 0 to 4"),
-    (["9:1=late.png"], (), "mask 9:1=late.png: out of range"),
-    (["0=late.png"], (1,), "mask 0=late.png: out of range"),
+    (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): not among the frames to track, 0 to 4"),
+    (["9:1=late.png"], (), "mask 9:1=late.png: not among the frames"),
+    (["0=late.png"], (1,), "mask 0=late.png: not among the frames"),
     (["several"], (4,), "no mask for the frames to track"),
     (["none.png"], (), "none.png"),
     (["cat.png", "dog.png"], (), "as is cat.png; give :1=dog.png for the same object, or"),
@@ -148,10 +148,10 @@ def test_file_names_number_frames(source, start, end, expected):
 
 
 @pytest.mark.parametrize(("start", "end", "by_name", "words"), [
-    (9, None, False, "start 9: out of range; the frames to track are 0 to 4"),
-    (None, 5, False, "end 5: out of range"),
-    (3, 2, False, "end 2: out of range; the frames to track are 3 to 4"),
-    (3, None, True, "start 3: no frame is numbered 3; its file names have 10 to 14"),
+    (9, None, False, "start 9: not among the frames to track, 0 to 4"),
+    (None, 5, False, "end 5: not among the frames"),
+    (3, 2, False, "end 2: not among the frames to track, 3 to 4"),
+    (3, None, True, "start 3: not among the frames to track, 10 to 14"),
 ])  # fmt: skip
 def test_invalid_ranges_rejected(source, start, end, by_name, words):
     with pytest.raises(InputError, match=words):
@@ -257,7 +257,7 @@ def test_header_with_too_few_frames_hides_none(tmp_path):
     frames.require(7, "mask")
     assert (frames.count, 7 in frames, 10 in frames) == (5, True, False)
     assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
-    with pytest.raises(InputError, match="end 12: out of range; the frames to track are 0 to 9"):
+    with pytest.raises(InputError, match="end 12: not among the frames to track, 0 to 9"):
         FrameSelection(video, end=12)
 
 

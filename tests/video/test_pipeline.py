@@ -21,7 +21,7 @@ from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
-from aotlab.video.outputs import OUTPUTS, find_output, require_inputs_outside
+from aotlab.video.outputs import BUILT_IN_OUTPUTS, find_output, require_inputs_outside
 from aotlab.video.track import JobOptions, group_removals, track
 from tests.drawn_clips import write_images
 from tests.engine.small_model import clip, stripes
@@ -190,7 +190,7 @@ def outputs_folder(tmp_path):
     ("out/alpha/deep/er", "out", ["masks", "alpha"], True), ("out/overlay.mp4", "out", ["masks", "overlay"], True),
     ("links", "out", ["objects"], True), ("links", "other name", ["objects"], True),
     ("links", "links/../out", ["objects"], True), ("out/overlay.mp4", "out", ["masks"], False),
-    ("frames", ".", OUTPUTS, False), ("frames", "frames", OUTPUTS, False),
+    ("frames", ".", BUILT_IN_OUTPUTS, False), ("frames", "frames", BUILT_IN_OUTPUTS, False),
 ])  # fmt: skip
 def test_results_never_overwrite_the_video(outputs_folder, source, output, names, refused):
     with pytest.raises(InputError, match="the results would overwrite") if refused else nullcontext():
@@ -226,8 +226,8 @@ def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
 
 @pytest.mark.parametrize(("masks", "frames", "words"), [
     ({}, None, "masks: expected masks by frame index, with at least one"),
-    ({-1: MASK}, None, "mask of frame -1: out of range; the frames to track are 0 to the end"),
-    ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: out of range; the frames to track are 0 to 5"),
+    ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
+    ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
 ])  # fmt: skip
 def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):
     tracker = Echo()

@@ -243,7 +243,7 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
 def report_failures(failures: Mapping[str, str]) -> int:
     """Print the message of each item that failed; return the exit code."""
     for name, message in failures.items():
-        print(f"failed: {name}: {message}", file=sys.stderr)
+        print(f"error: {name}: {message}", file=sys.stderr)
     return 1 if failures else 0
 
 

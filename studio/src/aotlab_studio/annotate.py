@@ -157,7 +157,7 @@ def main(
             app = build_app(session)
         elif project is not None:
             problem = "a batch has a project next to each of its results"
-            raise InputError(f"--project {project}: {problem}; leave it out")
+            raise InputError(f"--project {project}: {problem}; remove it")
         else:
             batch = Batch(Path(video[0]), opener)
             cleanup.callback(batch.close)

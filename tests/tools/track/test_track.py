@@ -20,7 +20,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main, report_result
-from aotlab.utils.plugins import OUTPUTS, list_plugins
+from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.versioned_files import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
@@ -124,7 +124,7 @@ def test_frames_are_numbered_as_in_file_names(numbered, mask, tmp_path, capsys, 
     assert values(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
     assert tracker.length == 3
     assert run(numbered, tmp_path, f"3={late}", more=[*more, "--force"]) == 2
-    assert "no frame is numbered 3; its file names have 1001 to 1004" in capsys.readouterr().err
+    assert "not among the frames to track, 1001 to 1004" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("more", "expected"), [
@@ -153,8 +153,8 @@ REFUSED = [
     (["video", "--mask", "none.png"], "none.png: no such file"),
     (["none.mp4", "--mask", "first.png"], "none.mp4: no such file or folder; put a path with spaces in quotes"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
-    (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: out of range"),
-    (["video", "--mask", "first.png", "--start", "9"], "start 9: out of range"),
+    (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: not among the frames"),
+    (["video", "--mask", "first.png", "--start", "9"], "start 9: not among the frames"),
     (["video", "--mask", "first.png", "--write", "masks,coc"], "write coc: unknown output; did you mean coco?"),
     (["video", "--mask", "first.png", "--frame-numbers", "x"], "'x' is not one of 'index', 'file'; see aotlab track"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "cannot be combined with realtime"),
@@ -311,7 +311,7 @@ def read_all(folder):
 
 @pytest.mark.parametrize(("line", "works"), [
     ("--mask first.png", True),
-    ("--mask first.png --write masks,coco" + ",review" * ("review" in list_plugins(OUTPUTS)), True),
+    ("--mask first.png --write masks,coco" + ",review" * ("review" in list_plugins(OUTPUT_PLUGINS)), True),
     ("--mask first.png --dry-run", True),
     ("--mask first.png memory.every=x", False),
     ("--box 1,1,9,9", False),
