@@ -73,7 +73,7 @@ class JobRecord:
         if self.stems or not re.fullmatch("[0-9]{5,9}", stem):
             return stem in self._known_stems
         # see `FrameSource.length_is_estimate`
-        last = self.last_frame and max(self.last_frame, self.first_frame + self.frames - 1)
+        last = None if self.last_frame is None else max(self.last_frame, self.first_frame + self.frames - 1)
         return int(stem) >= self.first_frame and (last is None or int(stem) <= last)
 
 

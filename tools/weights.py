@@ -140,12 +140,15 @@ def print_paths(names: tuple[str, ...]) -> int:
 def verify(names: tuple[str, ...]) -> int:
     """Verify stored weights; return 1 if one was changed or is missing."""
     from aotlab.networks.weights.zoo import (
+        find_published_weights,
         find_weights,
         list_published_weights,
         verify_weights,
         weights_folder,
     )
 
+    for name in names:
+        find_published_weights(name)  # an unknown name is bad input, not a failed check
     failures = {}
     for name in names or list_published_weights():
         try:

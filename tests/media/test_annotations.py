@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -108,6 +109,15 @@ def test_photo_is_not_a_mask(tmp_path, name):
     for read in (lambda path: read_annotations(path, VIDEO), read_mask):
         with pytest.raises(InputError, match=f"{name}: .*one object id per pixel"):
             read(tmp_path / name)
+
+
+def test_frames_after_an_understated_length_are_of_the_video():
+    """As of an AVI file whose header states one frame and that holds eight."""
+    assert JobRecord("clip", last_frame=0, frames=8).names_frame("00007")
+    source = SimpleNamespace(
+        name="clip", size=SIZE, length=1, length_is_estimate=True, rate=24, named=False, file=None
+    )
+    assert VideoInfo.from_source(source).length is None
 
 
 def test_broken_json_and_coco_with_replaced_parts(tmp_path):
