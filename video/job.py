@@ -28,63 +28,84 @@ log = logging.getLogger(__name__)
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 
+MaskValue = str | Path | FrameObjectValue
+PromptValue = str | Sequence[float] | PlacedPrompt
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class Job:
     """One video to track.
 
-    Texts are as on the command line, and one of them needs no list: a field whose type ends in ``Any`` parses them.
+    Texts are as on the command line, and one of them needs no list.
     """
 
     name: str
     """name in records and lists; in the results of a list, also the folder's name"""
-    video: str | Any
+    video: str
     """source, as in `open_frames`"""
-    masks: tuple[FrameObjectValue, ...] | Any = ()
+    masks: tuple[FrameObjectValue, ...]
     """mask files, ``[FRAME][:ID]=FILE`` or FILE each"""
-    overrides: tuple[str, ...] | Any = ()
+    overrides: tuple[str, ...]
     """``key=value`` settings of this job only"""
-    levels: str | None = None
+    levels: str | None
     """levels, as in `open_frames`"""
-    start: int | None = None
+    start: int | None
     """number of the first frame to track; None: the first of the video"""
-    end: int | None = None
+    end: int | None
     """number of the last frame to track; None: the last of the video"""
-    boxes: tuple[PlacedPrompt, ...] | Any = ()
+    boxes: tuple[PlacedPrompt, ...]
     """boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1"""
-    points: tuple[PlacedPrompt, ...] | Any = ()
+    points: tuple[PlacedPrompt, ...]
     """points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1"""
-    not_points: tuple[PlacedPrompt, ...] | Any = ()
+    not_points: tuple[PlacedPrompt, ...]
     """points that are not on the objects"""
-    segmenter: str | tuple[Path, Path] | Any = None
+    segmenter: str | tuple[Path, Path] | None
     """segmenter of the prompts: two ONNX files, or the name of a plug-in; None: the checkpoint's own"""
-    classes: Mapping[int, str] | Any = field(default=(), hash=False)
+    classes: Mapping[int, str] = field(hash=False)
     """class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files"""
-    rate: str | None = None
+    rate: str | None
     """frames per second of an image folder or TIFF stack, as in `open_frames`"""
-    list_line: str = field(default="", compare=False)
+    list_line: str = field(compare=False)
     """line of the list that the job is from, for messages"""
 
-    def __post_init__(self) -> None:
-        parse_levels(self.levels)
-        parse_rate(self.rate)
-        segmenter = self.segmenter
+    def __init__(
+        self,
+        name: str,
+        video: str | Path,
+        masks: MaskValue | Sequence[MaskValue] = (),
+        overrides: str | Sequence[str] = (),
+        levels: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        boxes: PromptValue | Sequence[PromptValue] = (),
+        points: PromptValue | Sequence[PromptValue] = (),
+        not_points: PromptValue | Sequence[PromptValue] = (),
+        segmenter: str | Sequence[str | Path] | None = None,
+        classes: str | Sequence[str] | Mapping[int, str] = (),
+        rate: str | None = None,
+        list_line: str = "",
+    ) -> None:
+        parse_levels(levels)
+        parse_rate(rate)
         if segmenter is not None and not isinstance(segmenter, str):
             encoder, decoder = map(Path, segmenter)
             segmenter = encoder, decoder
-        parsed = {
-            "name": require_file_name(self.name, "name"),
-            "video": locate_video(self.video).text,
-            "masks": tuple(map(parse_mask, list_items(self.masks))),
-            "overrides": tuple(list_items(self.overrides)),
-            "boxes": parse_placed("box", self.boxes),
-            "points": parse_placed("point", self.points),
-            "not_points": parse_placed("not-point", self.not_points),
-            "segmenter": segmenter,
-            "classes": parse_class_names(self.classes),
-        }
-        for name, value in parsed.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(  # the class is frozen
+            name=require_file_name(name, "name"),
+            video=locate_video(video).text,
+            masks=tuple(map(parse_mask, list_items(masks))),
+            overrides=tuple(list_items(overrides)),
+            levels=levels,
+            start=start,
+            end=end,
+            boxes=parse_placed("box", boxes),
+            points=parse_placed("point", points),
+            not_points=parse_placed("not-point", not_points),
+            segmenter=segmenter,
+            classes=parse_class_names(classes),
+            rate=rate,
+            list_line=list_line,
+        )
 
     @property
     def title(self) -> str:
