@@ -43,13 +43,13 @@ from aotlab.utils.environment import count_ranks, read_rank_variable
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
 from aotlab.utils.numbers import format_bytes
+from aotlab.utils.shards import Shard
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.job_record import JobRecord
-    from aotlab.utils.shards import Shard
     from aotlab.video.batch import JobList
     from aotlab.video.job import CheckedJob, Job
     from aotlab.video.track import JobOptions, TrackResult
@@ -123,13 +123,6 @@ def parse_removal(text: str) -> tuple[int, int]:
     if match is None or not match["frame"] or not int(match["object_id"] or 0):
         raise InputError(f"{text[:40]}: expected FRAME:ID, for example 30:2")
     return int(match["frame"]), int(match["object_id"])
-
-
-def parse_shard(text: str) -> Shard:
-    """Return the shard of ``I/N`` or ``auto``; errors as `Shard.parse`."""
-    from aotlab.utils.shards import Shard
-
-    return Shard.parse(text)
 
 
 def require_video(source: str, advice: str = "put a path with spaces in quotes") -> None:
@@ -314,7 +307,7 @@ def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOpt
     jobs = apply_to_images(jobs, options.levels, options.rate)
     shard = options.shard
     if count_ranks() > 1 and not (options.dry_run or options.summarize):
-        shard = shard or parse_shard(f"{read_rank_variable('RANK')}/{count_ranks()}")
+        shard = shard or Shard(read_rank_variable("RANK"), count_ranks())
         if tracker.device == "cuda":
             tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
     folder = options.output or default_output([str(options.jobs)] if options.jobs else videos)
@@ -498,7 +491,7 @@ def report_jobs(
     option(
         "--shard",
         metavar="I/N",
-        type=FunctionType(parse_shard),
+        type=FunctionType(Shard.parse),
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
         "Slurm, torchrun or Kubernetes",
     ),

@@ -93,14 +93,6 @@ def parse_existing(text: str) -> Path:
     return Path(text)
 
 
-def parse_folder(text: str) -> Path:
-    """Return the path of a folder, which may be missing; raise `ValueError` for a file."""
-    path = Path(text)
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{text}: a file, but expected a folder")
-    return path
-
-
 def number(allowed: Range) -> FunctionType:
     """Return the type of numbers in a range."""
     return FunctionType(partial(parse_number, allowed=allowed), "N")
@@ -120,7 +112,7 @@ Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 CONFIG_TYPE = FileName(parse_config, "NAME")
 File = FileName(Path, "FILE")
-Folder = FileName(parse_folder, "DIR")
+Folder = FileName(Path, "DIR")
 ExistingPath = FileName(parse_existing, "PATH")
 
 
