@@ -22,7 +22,7 @@ from aotlab.media.high_bit_depth import (
     parse_levels,
     read_raw_image,
 )
-from aotlab.media.images import list_images, require_image_size, warn_of_mixed_images
+from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, reading
 
@@ -125,7 +125,7 @@ class ImageFrames(FrameSource):
             self._paths = [path]
             if path.is_dir():
                 self._paths = list_images(path)
-                warn_of_mixed_images(path, self._paths)
+                warn_about_mixed_images(path, self._paths)
             self._read_values = lambda index: read_raw_image(self._paths[index])
             self.name, self.length = path.resolve().name, len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"

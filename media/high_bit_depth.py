@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.images import RESAVE_ADVICE, open_image, read_image, warn_of_orientation
+from aotlab.media.images import RESAVE_ADVICE, open_image, read_image, warn_about_orientation
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, reading
 
@@ -69,7 +69,7 @@ def _read_png(path: Path) -> np.ndarray:
 
     with open_image(path, "image", RESAVE_ADVICE) as image:
         image.load()
-        warn_of_orientation(image, path.parent)
+        warn_about_orientation(image, path.parent)
         gray = image.mode.startswith("I")
         flags = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
         flags |= cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR

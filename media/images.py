@@ -71,11 +71,11 @@ def read_image(path: Path) -> np.ndarray:
             raise InputError(
                 f"{path}: has more than 8 bits a channel; convert it with one range for all images"
             )
-        warn_of_orientation(image, path.parent)
+        warn_about_orientation(image, path.parent)
         return np.array(image.convert("RGB"))
 
 
-def warn_of_orientation(image: Image.Image, folder: Path) -> None:
+def warn_about_orientation(image: Image.Image, folder: Path) -> None:
     """Log, once for a folder, that its images have an EXIF orientation, if this one has."""
     if image.getexif().get(ORIENTATION, 1) != 1:
         _warn_once_of_orientation(folder)
@@ -125,7 +125,7 @@ def list_images(folder: Path) -> list[Path]:
     return frames
 
 
-def warn_of_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
+def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
     """Log that a folder holds masks beside the frames that `list_images` returns, or frames in several formats."""
     kept = set(frames)
     mask = next((path for path in list_image_files(folder) if path not in kept), None)

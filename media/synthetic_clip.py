@@ -1,4 +1,4 @@
-"""Drawn clip with ground truth, for benchmarks and checks."""
+"""Synthetic clip with ground truth, for benchmarks and checks."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ from aotlab.utils.numbers import MAX_COUNT, Range
 @flag("--no-prompts", "leave out the prompt network")
 @flag(
     "--verify",
-    "track a drawn clip, or that of --calibrate, with PyTorch and the graphs; exit code 1 if they differ",
+    "track a synthetic clip, or that of --calibrate, with PyTorch and the graphs; exit code 1 if they differ",
 )
 @option(
     "--verify-frames",

@@ -67,7 +67,7 @@ def main(
 
     by_frame = parse_prompts(boxes, points, not_points, first_frame=frame)
     if [*by_frame] != [frame]:
-        raise InputError(f"{source}: boxes and points name a frame; remove it, or choose it with --frame")
+        raise InputError(f"{source}: boxes and points name a frame; remove the prefix, and use --frame")
     prompts = by_frame[frame]
     if not frame and source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir():
         image = ImageFrames(source).read(0)

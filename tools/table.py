@@ -1,7 +1,7 @@
 """Run those rows of a paper's table whose data and models are available, and compare with the published figures.
 
 aotlab table aot_davis2017 --device cuda
-aotlab table aot_davis2017 --smoke     (the bundled model on a drawn clip)
+aotlab table aot_davis2017 --smoke     (the bundled model on a synthetic clip)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import atomic_path, require_writable, write_text
 
 SMOKE_NOTE = (
-    "smoke test: every row is the bundled model on a drawn clip, which no published figure compares with"
+    "smoke test: every row is the bundled model on a synthetic clip, which no published figure compares with"
 )
 
 
@@ -141,7 +141,7 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
 @click.argument("name", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
-@flag("--smoke", "run every row with the bundled model on a drawn clip")
+@flag("--smoke", "run every row with the bundled model on a synthetic clip")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> int:
     """Run and print a table; returns 0, or 1 if a command failed or every row is missing."""

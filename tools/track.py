@@ -238,7 +238,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     speed = f" at {result.frames_per_second:.1f} frames per second"
     if result.restored_frames:
         finished = result.restored_frames == result.frames
-        speed = ", finished already" if finished else f", {result.restored_frames} resumed; the others{speed}"
+        speed = ", finished already" if finished else f", {result.restored_frames} restored; the rest{speed}"
     print(f"{frames}{speed}{skipped}: {results}")
     for summary in result.summaries:
         print(summary)
@@ -292,14 +292,14 @@ def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOpt
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
     from aotlab.video.batch import JobList
-    from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
+    from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
 
     require_list_options(videos, options)
     job_options = options.make_job_options()
     wrong_lines: Mapping[int, InputError] = {}
     try:
         jobs = read_jobs(options.jobs) if options.jobs else list_video_jobs(videos)
-    except WrongLinesError as error:
+    except InvalidRowsError as error:
         if not options.dry_run:
             raise
         jobs, wrong_lines = error.jobs, error.problems
@@ -416,7 +416,7 @@ def report_jobs(
         type=FileName(str),
         help="PNG with one object id per pixel (0: background); 2=FILE is for frame 2, :2=FILE for object 2 (default: "
         "the first frame, ids of the file); or annotations of several frames: COCO, a folder of masks, or a format of "
-        "an installed package; repeat it for several",
+        "an installed package; may be repeated",
     ),
     option(
         "--output",

@@ -243,8 +243,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(
-            f"{path}: cannot be written in a format of this name; "
-            f"give one that ends in {' or '.join(filter(None, suffixes))}"
+            f"{path}: unsupported extension; give one that ends in {' or '.join(filter(None, suffixes))}"
         )
     require_regular_file(path)
     require_writable(path.parent)

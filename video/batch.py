@@ -29,7 +29,7 @@ from aotlab.video.results import (
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
-    is_filled,
+    has_content,
     read_run,
     remove_results,
     start_record,
@@ -210,7 +210,7 @@ class JobList:
         repeatable = job.is_repeatable(self._options)
         action = plan_job(folder, planned, self._options, self._rerun, repeatable=repeatable)
         if action == "keep_corrections":
-            _warn_of_kept_classes(job, folder)
+            _warn_about_kept_classes(job, folder)
         return input_digest, action
 
     def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
@@ -235,7 +235,7 @@ class JobList:
         return read_job_record(folder)
 
 
-def _warn_of_kept_classes(job: Job, folder: Path) -> None:
+def _warn_about_kept_classes(job: Job, folder: Path) -> None:
     """Warn of class names that corrected results keep although the list has others."""
     record = read_job_record(folder)
     for object_id, class_name in job.classes.items():
@@ -292,7 +292,7 @@ def _remove_run(output: Path) -> None:
         record = read_job_record(output / name)
         remove_results(output / name)
         outputs = () if record is None else record.outputs
-        foreign = [file for file in outputs if is_filled(output / name / file)]
+        foreign = [file for file in outputs if has_content(output / name / file)]
         # folders of outputs with files of others, which the next run may use
         if record is not None and foreign:
             record = replace(record, input_digest="", error=UNFINISHED, written=[], outputs=foreign)

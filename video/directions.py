@@ -193,7 +193,7 @@ def _track_gap(
 def fuse_directions(
     forward: Prediction | None, backward: ObjectProbabilities, weight: float, removed: Collection[int] = ()
 ) -> Prediction:
-    """Return the weighted mean of the probabilities of both directions; objects of one direction are as it has them.
+    """Return the weighted mean of the probabilities of both directions; objects of one direction only are copied.
 
     Args:
         forward: prediction from the annotated frame before; None: use only ``backward``.

@@ -196,7 +196,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         )
     first = min((*masks, *prompts))
     if first > frames.first and not options.both_directions:
-        _warn_of_empty_masks(job, source, frames, first)
+        _warn_about_empty_masks(job, source, frames, first)
     class_names = {**masks.annotations.class_names, **job.classes}
     return CheckedJob(job, options, source, frames, masks, prompts, class_names)
 
@@ -226,7 +226,7 @@ def _index_prompts(
     return prompts
 
 
-def _warn_of_empty_masks(job: Job, source: FrameSource, frames: FrameSelection, first: int) -> None:
+def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelection, first: int) -> None:
     """Warn that the frames before the first mask or prompt, at index ``first``, get empty masks."""
     start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
     unnamed = {mask.frame for mask in job.masks if mask.object_id is None}

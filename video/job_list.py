@@ -29,7 +29,7 @@ MAX_LISTED = 10
 """largest number of further wrong lines that are named"""
 
 
-class WrongLinesError(InputError):
+class InvalidRowsError(InputError):
     """A list of jobs with wrong lines; the message explains the first problem and names the other lines.
 
     Args:
@@ -53,7 +53,7 @@ def read_jobs(path: Path) -> list[Job]:
     of numbers. Paths are relative to the list. In a folder, masks lie beside each video, see `list_video_jobs`.
 
     Raises:
-        InputError: not readable, or a duplicate name; `WrongLinesError` for missing, unknown and invalid values.
+        InputError: not readable, or a duplicate name; `InvalidRowsError` for missing, unknown and invalid values.
     """
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
@@ -72,7 +72,7 @@ def read_jobs(path: Path) -> list[Job]:
             except InputError as error:
                 problems[number] = error
         if problems:
-            raise WrongLinesError(problems, jobs)
+            raise InvalidRowsError(problems, jobs)
     if not jobs:
         raise InputError(
             f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "

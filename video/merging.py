@@ -1,4 +1,4 @@
-"""Merging of both directions between annotated frames; predictions of the first one wait on disk."""
+"""Merging of both directions between annotated frames; those of the first pass are kept on disk."""
 
 from __future__ import annotations
 

@@ -341,7 +341,7 @@ def find_output(name: str) -> OutputKind:
         InputError: an unknown name, or its package is not installed.
     """
     names = list_outputs()
-    remedy = f"give some of {', '.join(names)}{suggest_studio()}"
+    remedy = f"choose from {', '.join(names)}{suggest_studio()}"
     require_known(name, names, f"write {name}: unknown output", remedy)
     if name in BUILT_IN_OUTPUTS:
         return BUILT_IN_OUTPUTS[name]

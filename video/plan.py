@@ -21,7 +21,7 @@ from aotlab.utils.text import join_truncated
 from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
 from aotlab.video.outputs import require_inputs_outside
-from aotlab.video.results import RUN_FILE, is_filled, read_run
+from aotlab.video.results import RUN_FILE, has_content, read_run
 from aotlab.video.resume import SOURCE_OUTPUT, STATE_FILE
 from aotlab.video.track import JobOptions
 
@@ -49,7 +49,7 @@ RESTART_ADVICE = "choose another folder, or track all outputs again with --resta
 
 @dataclass(frozen=True)
 class RerunOptions:
-    """Permissions of a run in a folder with results."""
+    """What a run may replace in a folder with results."""
 
     force: bool = False
     """replace results of other inputs"""
@@ -80,7 +80,7 @@ def plan_job(
         return "keep_corrections"
     record = record or JobRecord(planned.name)
     outputs, earlier_outputs = {*planned.outputs}, {*filter(is_file_name, record.outputs)}
-    filled = {name for name in outputs | earlier_outputs if is_filled(folder / name)}
+    filled = {name for name in outputs | earlier_outputs if has_content(folder / name)}
     ended = record.error is None
     complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
     # a list tracks a stream once, a single run each time
@@ -141,7 +141,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
     problem = None
     if earlier_settings is None:
         for name in RESERVED_NAMES:
-            if is_filled(output / name):
+            if has_content(output / name):
                 raise _refusal(output, f"{name}, {FOREIGN}")
         # hidden files are locks and temporary files, perhaps of another machine
         if any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()):

@@ -50,7 +50,7 @@ def start_record(job: Job, options: JobOptions | None = None, input_digest: str 
     )  # fmt: skip
 
 
-def is_filled(path: Path) -> bool:
+def has_content(path: Path) -> bool:
     """Return whether a file exists, or a folder that is not empty."""
     return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 

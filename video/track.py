@@ -65,7 +65,7 @@ class JobOptions:
     def __post_init__(self) -> None:
         names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
         object.__setattr__(self, "write", names)
-        require(bool(self.write), f"write: no output; give some of {', '.join(list_outputs())}")
+        require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
         object.__setattr__(self, "removals", tuple(map(tuple, self.removals)))
         require_range(self.timeout, POSITIVE, "timeout")

@@ -181,7 +181,7 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
     multiple=True,
     default=("first_frame", "bounded_fifo", "restricted", "relevance_redundancy"),
     metavar="POLICY[,key=value...]",
-    help=f"{', '.join(POLICIES)}; repeat it for several (default: all but every_nth)",
+    help=f"{', '.join(POLICIES)}; may be repeated (default: all but every_nth)",
 )
 @checkpoint_option()
 @device

@@ -1,7 +1,7 @@
 """Names for plug-ins, integrations and programs on top of aotlab, beyond `aotlab` itself, and as stable.
 
 ``sdk.pyi`` lists them; they are imported when first asked for: a command that parses its options loads no NumPy, and
-a plug-in needs the libraries of the names that it uses only. None of them loads PyTorch.
+a plug-in needs only the libraries that it uses. None of them loads PyTorch.
 """
 
 import lazy_loader

@@ -172,7 +172,7 @@ def test_output_without_suffix_is_warned_of(video, tmp_path, capsys):
         assert main(line) == code
     said = capsys.readouterr().err
     assert said.count("has no suffix; other programs expect out.json") == 1
-    assert said.count("cannot be written in a format of this name; give one that ends in .json") == 2
+    assert said.count("unsupported extension; give one that ends in .json") == 2
     assert not (tmp_path / "out.txt").exists()
 
 

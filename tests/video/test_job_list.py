@@ -9,7 +9,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import Job
-from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
+from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
 from tests.tools.track.runs import save
@@ -155,7 +155,7 @@ def test_all_wrong_lines_are_named(tmp_path):
     with pytest.raises(InputError, match=r"line 2: start x: .*; also to correct: line 4, 5$"):
         read_jobs(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("video,masks,start,end,fps\na,m,x,y,z\nb,m,1,,\n")
-    with pytest.raises(WrongLinesError, match=r"line 2: start x: [^;]*$") as raised:
+    with pytest.raises(InvalidRowsError, match=r"line 2: start x: [^;]*$") as raised:
         read_jobs(tmp_path / "a.csv")
     assert [*raised.value.problems] == [2]
     assert [job.name for job in raised.value.jobs] == ["b"]

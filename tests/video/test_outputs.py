@@ -147,7 +147,7 @@ def test_detections_name_the_missing_package(monkeypatch):
 
 @pytest.mark.parametrize("write", [("masks", "gif"), ()])
 def test_unknown_output_rejected(write):
-    with pytest.raises(InputError, match="give some of masks, objects, mattes"):
+    with pytest.raises(InputError, match="choose from masks, objects, mattes"):
         JobOptions(write=write)
 
 

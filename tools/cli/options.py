@@ -179,8 +179,8 @@ def memory_options(*, bounded: bool) -> Decorator:
             cls=SettingOption,
             key="memory.frames",
             type=Integer,
-            help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in "
-            "the settings)",
+            help="sets memory.frames: maximum number of frames in long-term memory, including the reference frame "
+            "(default: as in the settings)",
         ),
     )
 

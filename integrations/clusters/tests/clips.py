@@ -15,7 +15,7 @@ OPTIONS = JobOptions(write=("masks", "coco"))
 
 
 def write_clip(folder: Path, name: str, seed: int, frames: int = 6) -> Job:
-    """Write a drawn clip and its first mask; return its job."""
+    """Write a synthetic clip and its first mask; return its job."""
     images, masks = draw_clip(frames, 64, 96, seed=seed)
     (folder / name).mkdir(parents=True)
     for index, image in enumerate(images):

@@ -31,7 +31,7 @@ def nodes():
 
 @pytest.fixture(scope="module")
 def clip():
-    """IMAGE B×H×W×3 in 0 to 1, and id masks B×H×W, of a drawn clip."""
+    """IMAGE B×H×W×3 in 0 to 1, and id masks B×H×W, of a synthetic clip."""
     frames, masks = draw_clip(24, 96, 128, seed=3)
     return torch.from_numpy(frames).float() / 255, masks
 

@@ -42,7 +42,7 @@ def open_agent(name, frames, **parameters):
 
 @pytest.fixture(scope="module")
 def clip():
-    """Frames T×H×W×3 of a drawn clip, and its first mask."""
+    """Frames T×H×W×3 of a synthetic clip, and its first mask."""
     frames, masks = draw_clip(FRAMES, 96, 128, seed=3)
     return frames, masks[0]
 

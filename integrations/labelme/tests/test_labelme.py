@@ -1,4 +1,4 @@
-"""Label files of labelme, read and written by its package; tracked masks are those of a drawn clip."""
+"""Label files of labelme, read and written by its package; tracked masks are those of a synthetic clip."""
 
 from __future__ import annotations
 

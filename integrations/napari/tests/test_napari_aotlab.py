@@ -34,7 +34,7 @@ def _needs_opengl():
 
 @pytest.fixture(scope="module")
 def clip():
-    """Frames T×H×W×3 and masks of a drawn clip."""
+    """Frames T×H×W×3 and masks of a synthetic clip."""
     return draw_clip(FRAMES, 96, 128, seed=3)
 
 

@@ -409,7 +409,7 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_pat
     steps = tracker.steps
     assert run(video, tmp_path, mask, more=[*WRITE, *more]) == 0
     assert tracker.steps - steps == 1
-    assert "4 frames, 3 resumed; the others at " in capsys.readouterr().out
+    assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
     assert run(video, tmp_path / "calm", mask, more=WRITE) == 0
     assert files(interrupted) == files(tmp_path / "calm" / "out")
     assert not (interrupted / resume.STATE_FILE).exists()
@@ -426,7 +426,7 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
     capsys.readouterr()
     assert run(video, tmp_path, mask, more=more) == 0
     out = capsys.readouterr().out
-    assert "3 frames, 2 resumed; " in out
+    assert "3 frames, 2 restored; " in out
     assert "1 cut, before frame 2\n" in out
 
 
@@ -474,7 +474,7 @@ def test_interrupted_run_resumes_with_its_outputs_only(interrupted, video, mask,
     assert run(video, tmp_path, mask, more=["--write", write]) == 2
     assert "already contains other outputs from the same inputs" in capsys.readouterr().err
     assert run(video, tmp_path, mask, more=WRITE) == 0
-    assert "3 resumed; " in capsys.readouterr().out
+    assert "3 restored; " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("object_id", [255, 300])
