@@ -122,7 +122,7 @@ export class App {
   renderObjects() {
     const { objects, selection } = this;
     selection.update();
-    this.timeline.redraw();
+    this.timeline.draw();
     const { id: selectedId, isolatedId } = selection;
     this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isolatedId || id === isolatedId)));
     this.objectList.show(objects);

@@ -44,7 +44,7 @@ export class Playback {
     this.rate = rate;
     this.target.revision = revision;
     this.revision = -1; // of an earlier run of the program, perhaps
-    this.app.timeline.redraw();
+    this.app.timeline.draw();
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
 

@@ -76,7 +76,7 @@ export class Review {
   }
 
   show() {
-    this.app.timeline.redraw();
+    this.app.timeline.draw();
     element('review-empty').hidden = this.entries.length > 0;
     this.list.show(this.entries.slice(0, MAX_MARKED));
     this.noteList.show(Object.entries(this.app.document.notes));
