@@ -68,7 +68,7 @@ class BatchPage {
     let lacksReason = false;
     const image = createElement('img', { alt: '', loading: 'lazy' });
     const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.requireName(event) },
-      image, createElement('span', { textContent: name }));
+      image, createElement('span', {}, name));
     const checks = createElement('ul', {});
     const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
     const field = createElement('input', { type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}` });
@@ -97,7 +97,7 @@ class BatchPage {
       shownClip = clip;
       const source = `thumbnail/${address}?digest=${clip.digest}`;
       if (image.getAttribute('src') !== source) image.src = source;
-      checks.replaceChildren(...(clip.error ? [clip.error] : clip.sentences).map((textContent) => createElement('li', { textContent })));
+      checks.replaceChildren(...(clip.error ? [clip.error] : clip.sentences).map((text) => createElement('li', {}, text)));
       list.value = clip.status;
       field.defaultValue = field.value = clip.note;
       field.hidden = clip.status !== 'rejected' && !clip.note;

@@ -1,7 +1,7 @@
 /** Clips of a batch: list from the server, status, next clip. */
 
 import { request } from './connection.js';
-import { createElement, element, elements, showError, showMessage } from './dom.js';
+import { element, elements, showError, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -26,10 +26,8 @@ export function findNext(clips, name) {
     clip.name !== name && !clip.holder && ['open', 'in progress', 'rejected'].includes(clip.status)));
 }
 
-/** Return the options of a list of statuses. @param {ClipStatus} [chosen] */
-export function makeStatusOptions(chosen) {
-  return STATUSES.map((value) => createElement('option', { value, textContent: value, selected: value === chosen }));
-}
+/** Return the options of a list of statuses. */
+export const makeStatusOptions = () => STATUSES.map((status) => new Option(status));
 
 export class ClipHeader {
   /** @param {import('./main.js').App} app */

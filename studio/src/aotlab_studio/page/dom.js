@@ -90,6 +90,12 @@ export function addIcons() {
   for (const target of document.querySelectorAll('[data-icon]')) target.prepend(drawIcon(target.getAttribute('data-icon') || ''));
 }
 
+/** Name a key in the title of a button. @param {HTMLElement} button @param {string} key */
+export function showKey(button, key) {
+  button.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
+  button.title = `${button.title || button.getAttribute('aria-label') || button.textContent || ''} (${key})`;
+}
+
 /** Change the icon of an element. @param {Element} target @param {string} name */
 export function setIcon(target, name) {
   target.querySelector('use')?.setAttribute('href', `#icon-${name}`);
@@ -185,8 +191,9 @@ const MAX_TOASTS = 3;
  */
 export function showToast(text, buttons = {}, step) {
   const close = () => box.remove();
-  const actions = Object.entries(buttons).map(([textContent, run]) => createElement('button', { textContent, onclick: () => { close(); run(); } }));
-  const box = createElement('div', { className: 'toast' }, createElement('span', { textContent: text }), ...actions, createCloseButton(close));
+  const actions = Object.entries(buttons).map(([label, run]) => (
+    createElement('button', { onclick: () => { close(); run(); } }, label)));
+  const box = createElement('div', { className: 'toast' }, createElement('span', {}, text), ...actions, createCloseButton(close));
   if (step) box.dataset.step = String(step);
   element('toasts').append(box);
   while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
@@ -203,9 +210,10 @@ export function showToast(text, buttons = {}, step) {
  * @returns {Promise<T | ''>}
  */
 export async function ask(title, content, ...values) {
-  const buttons = values.map((value, index) => createElement('button', { value, textContent: value[0].toUpperCase() + value.slice(1), className: index ? '' : 'main' }));
-  const form = createElement('form', { method: 'dialog' }, createElement('h2', { textContent: title }), content,
-    createElement('div', { className: 'row' }, createElement('button', { value: '', textContent: 'Cancel' }), ...buttons));
+  const buttons = values.map((value, index) => (
+    createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
+  const form = createElement('form', { method: 'dialog' }, createElement('h2', {}, title), content,
+    createElement('div', { className: 'row' }, createElement('button', { value: '' }, 'Cancel'), ...buttons));
   const dialog = createElement('dialog', { ariaLabel: title }, form);
   document.body.append(dialog);
   dialog.showModal();

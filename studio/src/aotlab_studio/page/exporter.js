@@ -12,9 +12,10 @@ export class Exporter {
   constructor(app) {
     this.app = app;
     onSubmit(element('export-start'), () => this.start());
-    element('presets').append(...Object.entries(PRESETS).map(([textContent, outputs]) => (
-      createElement('button', { type: 'button', textContent, onclick: () => this.checkboxes.forEach((checkbox) => { checkbox.checked = outputs.includes(checkbox.name); }) })
-    )));
+    element('presets').append(...Object.entries(PRESETS).map(([preset, outputs]) => {
+      const onclick = () => { for (const box of this.checkboxes) box.checked = outputs.includes(box.name); };
+      return createElement('button', { type: 'button', onclick }, preset);
+    }));
     element('export-annotated').onclick = () => {
       const [first, last] = app.timeline.findAnnotatedRange() || ['', ''];
       element('export-first').value = String(first);

@@ -1,18 +1,13 @@
-/** Buttons and fields of the page with their actions; the toolbar. */
+/** Buttons and fields of the page with their actions. */
 
-import { connectUser, createElement, drawIcon, element, elements, focusView, showError } from './dom.js';
+import { connectUser, element, elements, focusView, showError } from './dom.js';
 import { loadMasks, openMerge } from './objects.js';
 import { watchPointers } from './pointers.js';
-import { showKey } from './shortcuts.js';
-import { TOOLS } from './tools.js';
 import { connectVersions } from './versions.js';
 
-/** @typedef {import('./main.js').App} App */
-
-/** @param {App} app */
+/** @param {import('./main.js').App} app */
 export function connectControls(app) {
   returnFocus();
-  makeTools(app);
   const { viewer, timeline } = app;
   element('merge').onclick = () => app.inputs.add(() => openMerge(app), true);
   connectVersions(app);
@@ -45,16 +40,4 @@ function returnFocus() {
   };
   document.addEventListener('click', back, true);
   document.addEventListener('change', back);
-}
-
-/** @param {App} app */
-function makeTools({ toolbox }) {
-  element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
-    const values = { title: help, onclick: () => toolbox.setTool(name) };
-    const button = createElement('button', values, drawIcon(icon), createElement('span', { textContent: name }));
-    button.dataset.tool = name;
-    showKey(button, key);
-    return button;
-  }));
-  toolbox.showButtons();
 }

@@ -1,6 +1,6 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
-import { createElement, element, focusView } from './dom.js';
+import { createElement, element, focusView, showKey } from './dom.js';
 import { focusName } from './objects.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -84,21 +84,14 @@ export class Shortcuts {
   }
 }
 
-/** Name a key in the title of a button. @param {HTMLElement} button @param {string} key */
-export function showKey(button, key) {
-  button.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
-  button.title = `${button.title || button.getAttribute('aria-label') || button.textContent || ''} (${key})`;
-}
-
 /** Fill the dialog of keys. @param {Shortcuts} shortcuts */
 export function showKeys({ groups }) {
   element('single-keys').checked = loadSettings().singleKeys !== false;
   element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
   element('keys').replaceChildren(...Object.entries(groups).map(([task, table]) => {
     const lines = table.map(({ keys, text }) => createElement('li', {},
-      createElement('span', {}, ...keys.map((key) => createElement('kbd', { textContent: key }))),
-      createElement('span', { textContent: text })));
-    return createElement('section', {}, createElement('h3', { textContent: task }), createElement('ul', {}, ...lines));
+      createElement('span', {}, ...keys.map((key) => createElement('kbd', {}, key))), createElement('span', {}, text)));
+    return createElement('section', {}, createElement('h3', {}, task), createElement('ul', {}, ...lines));
   }));
 }
 

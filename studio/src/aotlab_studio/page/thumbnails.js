@@ -39,7 +39,7 @@ export class Thumbnails {
       this.shownFrames = frames.join();
       this.strip.replaceChildren(...frames.map((frame) => createElement('span', {
         className: 'thumbnail', title: `frame ${frame}`, onclick: () => app.playback.seek(frame),
-      }, createElement('img', { alt: '' }), createElement('span', { textContent: String(frame) }))));
+      }, createElement('img', { alt: '' }), createElement('span', {}, String(frame)))));
     }
     for (const [index, image] of this.strip.querySelectorAll('img').entries()) {
       const address = app.frames.thumbnail(frames[index]);

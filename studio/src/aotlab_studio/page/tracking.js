@@ -1,6 +1,6 @@
 /** Tracking: buttons, range, progress, model. */
 
-import { createElement, element, elements, formatCount, readNumber, setIcon, setLabel, showMessage, showToast } from './dom.js';
+import { element, elements, formatCount, readNumber, setIcon, setLabel, showMessage, showToast } from './dom.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -50,8 +50,7 @@ export class Tracking {
   /** @param {string[]} names @param {string} model */
   setModels(names, model) {
     const list = element('model');
-    const text = (/** @type {string} */ name) => (name === 'bundled' ? 'the bundled model' : name);
-    list.replaceChildren(...names.map((value) => createElement('option', { value, textContent: text(value) })));
+    list.replaceChildren(...names.map((name) => new Option(name === 'bundled' ? 'the bundled model' : name, name)));
     list.onchange = async () => {
       if ((await this.app.queue.after('set_model', { name: list.value })).error) this.setModel(this.model);
     };

@@ -25,9 +25,9 @@ async function showVersions(app) {
   if (!versions) return;
   element('versions').replaceChildren(...versions.map(({ number, title, author, date }) => {
     const text = [`${number}: ${title || 'untitled'}`, author, date].filter(Boolean).join(' · ');
-    return createElement('li', {}, createElement('span', { textContent: text }), createElement('button', {
-      type: 'button', textContent: 'Restore', ariaLabel: `Restore version ${number}`, onclick: () => restore(app, number),
-    }));
+    return createElement('li', {}, createElement('span', {}, text), createElement('button', {
+      type: 'button', ariaLabel: `Restore version ${number}`, onclick: () => restore(app, number),
+    }, 'Restore'));
   }));
   element('versions-empty').hidden = versions.length > 0;
 }

@@ -5,7 +5,7 @@ import { drawOncePerRefresh, watchSize } from './dom.js';
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} ClickMark */
 /**
- * @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string, marks: ClickMark[]}}
+ * @typedef {{points: Point[], closed?: boolean, corners?: boolean, width?: number, color: string, marks: ClickMark[]}}
  * Sketch
  */
 
