@@ -90,8 +90,7 @@ export class App {
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
     if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
-    this.tracking.setJob(state.job?.background ? null : state.job);
-    this.tracking.setCorrection(state.job?.background ? state.job : null);
+    this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     showMessage(state.problems.join(' · '), state.problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
@@ -261,8 +260,7 @@ export class App {
         review.refresh();
         break;
       case 'job':
-        if (event.job.background) tracking.setCorrection(event.job);
-        else tracking.setJob(event.job);
+        tracking.showJob(event.job);
         break;
       case 'model':
         tracking.setModel(event.model);
