@@ -48,7 +48,7 @@ export class Exporter {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = this.checkboxes.filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.name);
     this.setRunning(true);
-    const answer = await this.app.queue.after('export', { names, first, last });
+    const answer = await this.app.queue.request('export', { names, first, last });
     this.setRunning(false);
     if (answer.error) {
       element('export-missing').textContent = answer.error.message;

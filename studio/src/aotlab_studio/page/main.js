@@ -9,7 +9,7 @@ import { EditHistory } from './history.js';
 import { createObjectRow, ObjectFields } from './objects.js';
 import { connectControls } from './panels.js';
 import { Playback } from './playback.js';
-import { EditQueue, Inputs } from './queue.js';
+import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
@@ -42,7 +42,6 @@ export class App {
     this.viewer = new Viewer(element('view'), element('place'));
     this.timeline = new Timeline(this);
     this.playback = new Playback(this);
-    this.inputs = new Inputs(() => this.playback.isReady);
     this.toolbox = new Toolbox(this);
     this.tracking = new Tracking(this);
     this.review = new Review(this);
@@ -54,7 +53,7 @@ export class App {
     this.clip = new ClipHeader(this);
     addIcons();
     connectControls(this);
-    showKeys(new Shortcuts(createBindings(this), this.inputs));
+    showKeys(new Shortcuts(createBindings(this), this.playback));
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
@@ -236,7 +235,7 @@ export class App {
   }
 
   escape() {
-    this.inputs.clear();
+    this.playback.inputs = [];
     if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
     else this.tracking.stop();
   }

@@ -9,7 +9,7 @@ import { connectVersions } from './versions.js';
 export function connectControls(app) {
   returnFocus();
   const { viewer, timeline } = app;
-  element('merge').onclick = () => app.inputs.add(() => openMerge(app), true);
+  element('merge').onclick = () => app.playback.addInput(() => openMerge(app), true);
   connectVersions(app);
   element('panels').onclick = () => { // in a narrow window
     element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));

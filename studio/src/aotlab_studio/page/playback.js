@@ -25,6 +25,8 @@ export class Playback {
     this.currentRun = null;
     /** Resolves when the masks of the last refresh show. @type {Promise<void>} */
     this.lastRefresh = Promise.resolve();
+    /** Waiting key presses and buttons, in order. @type {{run: () => void, changesFrame: boolean}[]} */
+    this.inputs = [];
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;
@@ -36,6 +38,21 @@ export class Playback {
   /** Whether the current frame can be changed. */
   get isReady() {
     return Boolean(this.currentRun) || (!this.isAwaited && !this.app.viewer.placeholder);
+  }
+
+  /**
+   * Run an input after the earlier ones.
+   * @param {() => void} run
+   * @param {boolean} changesFrame whether it changes the frame that is requested, and waits until it shows
+   */
+  addInput(run, changesFrame) {
+    this.inputs.push({ run, changesFrame });
+    this.runInputs();
+  }
+
+  /** Run the inputs up to the first one that waits for its frame. */
+  runInputs() {
+    while (this.inputs.length && (!this.inputs[0].changesFrame || this.isReady)) this.inputs.shift()?.run();
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -70,13 +87,13 @@ export class Playback {
       target.frame = this.frame;
       this.stop();
       app.viewer.showPlaceholder(null);
-      app.inputs.clear();
+      this.inputs = [];
       showError(error);
     }
     this.isAwaited = false;
     this.loading = null;
     this.refresh(target.revision); // does nothing, except after an error
-    app.inputs.drain();
+    this.runInputs();
   }
 
   /**

@@ -42,10 +42,10 @@ function keyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
 }
 
 export class Shortcuts {
-  /** @param {Record<string, Binding[]>} groups bindings by task @param {import('./queue.js').Inputs} inputs */
-  constructor(groups, inputs) {
+  /** @param {Record<string, Binding[]>} groups bindings by task @param {import('./playback.js').Playback} playback */
+  constructor(groups, playback) {
     this.groups = groups;
-    this.inputs = inputs;
+    this.playback = playback;
     /** @type {Map<string, Binding>} */
     this.bindings = new Map();
     for (const binding of Object.values(groups).flat()) {
@@ -58,7 +58,7 @@ export class Shortcuts {
   /** Let a button do what a key does, or `click`. @param {string} id @param {Binding} binding @param {string} key */
   connectButton(id, { run, click = () => run(key), changesFrame }, key) {
     const button = element(/** @type {keyof import('./protocol.js').Elements} */ (id));
-    button.onclick = () => this.inputs.add(click, Boolean(changesFrame));
+    button.onclick = () => this.playback.addInput(click, Boolean(changesFrame));
     showKey(button, key);
   }
 
@@ -80,7 +80,7 @@ export class Shortcuts {
     if (!binding) return;
     event.preventDefault();
     if (name === 'Escape') binding.run(name); // drops the queued inputs
-    else this.inputs.add(() => binding.run(name), Boolean(binding.changesFrame));
+    else this.playback.addInput(() => binding.run(name), Boolean(binding.changesFrame));
   }
 }
 

@@ -52,7 +52,7 @@ export class Tracking {
     const list = element('model');
     list.replaceChildren(...names.map((name) => new Option(name === 'bundled' ? 'the bundled model' : name, name)));
     list.onchange = async () => {
-      if ((await this.app.queue.after('set_model', { name: list.value })).error) this.setModel(this.model);
+      if ((await this.app.queue.request('set_model', { name: list.value })).error) this.setModel(this.model);
     };
     element('settings').hidden = !names.length;
     this.setModel(model);
@@ -111,7 +111,7 @@ export class Tracking {
     playback.stop();
     this.app.toolbox.cancel();
     const message = { frame: playback.frame, direction, ...range };
-    if (!(await this.app.queue.after('track', message)).error) showMessage('');
+    if (!(await this.app.queue.request('track', message)).error) showMessage('');
   }
 
   /** Remove the tracked masks from this frame on. */
@@ -119,7 +119,7 @@ export class Tracking {
     const { playback: { frame }, history, queue } = this.app;
     const range = this.readRange();
     if (!range) return;
-    const answer = await queue.after('drop_results', { frame, last: range.last });
+    const answer = await queue.request('drop_results', { frame, last: range.last });
     if (answer.error) return;
     if (answer.result) history.offerUndo(answer, `Tracking cleared on ${formatCount(answer.result, 'frame')}`);
     else showMessage('No tracked masks from this frame on.');
@@ -131,7 +131,7 @@ export class Tracking {
   }
 
   pause() {
-    if (this.job) this.app.queue.after(this.job.status === 'paused' ? 'resume' : 'pause', {});
+    if (this.job) this.app.queue.request(this.job.status === 'paused' ? 'resume' : 'pause', {});
   }
 }
 
