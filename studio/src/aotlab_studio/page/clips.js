@@ -15,11 +15,7 @@ export async function fetchClips(base) {
   return (await request(`${base}clips`)).json();
 }
 
-/**
- * Return the next clip that needs work and that nobody has open.
- * @param {Clip[]} clips
- * @param {string} [name] clip to start after
- */
+/** Return the next clip to work on that nobody has open. @param {Clip[]} clips @param {string} [name] the last one */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
   return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => (

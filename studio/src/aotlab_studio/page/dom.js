@@ -64,11 +64,23 @@ export class RowList {
 /** Return the focus to the frame, so that keys act on it. */
 export const focusView = () => element('view').focus({ preventScroll: true });
 
-/**
- * Handle a form's main button, and Enter in its fields, if these are valid.
- * @param {HTMLButtonElement} button
- * @param {() => void} run
- */
+/** Return the focus to the frame after a button, box or list was used with the pointer. */
+export function returnFocus() {
+  const back = (/** @type {Event} */ event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    const { activeElement } = document;
+    const controls = 'button, input[type=checkbox], input[type=range], input[type=color], select, a';
+    if (!target.closest(controls) || target.closest('dialog')) return;
+    if (event instanceof MouseEvent ? event.detail === 0 : target.matches(':focus-visible')) return; // from the keyboard
+    if (event.type === 'click' && target.closest('select, input[type=color]')) return;
+    if (event.type === 'change' && activeElement?.matches('input') && activeElement !== target) return; // the next field
+    focusView();
+  };
+  document.addEventListener('click', back, true);
+  document.addEventListener('change', back);
+}
+
+/** Handle a form's main button and Enter, if all is valid. @param {HTMLButtonElement} button @param {() => void} run */
 export function onSubmit(button, run) {
   button.onclick = (event) => {
     event.preventDefault();
@@ -106,10 +118,7 @@ export function setLabel(target, text) {
   if (target.lastElementChild) target.lastElementChild.textContent = text;
 }
 
-/**
- * Return a function that draws once at the next screen refresh, however often it is called until then.
- * @param {() => void} draw
- */
+/** Return a function that draws once at the next screen refresh for all its calls. @param {() => void} draw */
 export function drawOncePerRefresh(draw) {
   let scheduled = false;
   return () => {
@@ -122,12 +131,7 @@ export function drawOncePerRefresh(draw) {
   };
 }
 
-/**
- * Scroll a list, but nothing around it, until a part of it is in view.
- * @param {HTMLElement} list
- * @param {number} top
- * @param {number} bottom
- */
+/** Scroll only a list to show a part of it. @param {HTMLElement} list @param {number} top @param {number} bottom */
 export function scrollTo(list, top, bottom) {
   list.scrollTop = Math.min(top, Math.max(list.scrollTop, bottom - list.clientHeight));
 }

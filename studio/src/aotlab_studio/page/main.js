@@ -2,13 +2,15 @@
 
 import { ClipHeader } from './clips.js';
 import { Connection, ServerError } from './connection.js';
-import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showError, showMessage } from './dom.js';
+import {
+  addIcons, askOutdated, connectUser, createElement, element, elements, returnFocus, RowList, scrollTo, showError, showMessage,
+} from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { createObjectRow, ObjectFields } from './objects.js';
-import { connectControls } from './panels.js';
+import { createObjectRow, loadMasks, ObjectFields, openMerge } from './objects.js';
 import { Playback } from './playback.js';
+import { watchPointers } from './pointers.js';
 import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
@@ -17,6 +19,7 @@ import { createBindings, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
+import { connectVersions } from './versions.js';
 import { Viewer } from './viewer.js';
 
 /** @import { Actions, Description, DocumentState, Event, ObjectInfo } from './protocol.js' */
@@ -52,15 +55,34 @@ export class App {
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
     addIcons();
-    connectControls(this);
+    returnFocus();
+    this.connectControls();
+    connectVersions(this);
+    watchPointers(this.viewer, this.toolbox);
     showKeys(new Shortcuts(createBindings(this), this.playback));
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
-      if (this.hasUnsent) event.preventDefault(); // the browser asks
+      if (this.name && (this.pendingCount > 0 || this.queue.hasUnsent)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush());
     this.connection = new Connection((event) => this.handle(event), (connected) => this.connected(connected));
+  }
+
+  /** Connect buttons and fields that have no key. */
+  connectControls() {
+    const { playback, timeline, viewer } = this;
+    element('merge').onclick = () => playback.addInput(() => openMerge(this), true);
+    element('panels').onclick = () => { // in a narrow window
+      element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
+      this.scrollToSelected();
+    };
+    element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
+    element('zoom-out').onclick = () => timeline.zoomBy(2);
+    element('load').onchange = () => loadMasks(this).catch(showError);
+    for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
+    element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
+    connectUser(() => this.connection.socket?.close()); // the next connection has the name
   }
 
   /** @param {boolean} connected */
@@ -189,11 +211,6 @@ export class App {
     const field = document.activeElement;
     if (field instanceof HTMLInputElement && field.type === 'text') field.blur();
     this.queue.flush();
-  }
-
-  /** Whether an edit is not acknowledged by the server. */
-  get hasUnsent() {
-    return Boolean(this.name) && (this.pendingCount > 0 || this.queue.hasUnsent);
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */

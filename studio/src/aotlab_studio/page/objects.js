@@ -72,11 +72,7 @@ export class ObjectFields {
   }
 }
 
-/**
- * Return attributes as typed; a name without a value is true.
- * @param {string} text
- * @returns {Record<string, string>}
- */
+/** Return typed attributes; one without a value is true. @param {string} text @returns {Record<string, string>} */
 function readAttributes(text) {
   const pairs = text.split(',').map((pair) => pair.split('='));
   return Object.fromEntries(pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']).filter(([name]) => name));

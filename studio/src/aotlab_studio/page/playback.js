@@ -86,7 +86,8 @@ export class Playback {
     } catch (error) {
       target.frame = this.frame;
       this.stop();
-      app.viewer.showPlaceholder(null);
+      app.viewer.placeholder = null;
+      app.viewer.draw();
       this.inputs = [];
       showError(error);
     }
@@ -96,18 +97,15 @@ export class Playback {
     this.runInputs();
   }
 
-  /**
-   * Load a frame and its masks, and show them.
-   * @param {{frame: number, revision: number}} target
-   * @param {AbortSignal} signal
-   */
+  /** Load and show a frame with masks. @param {{frame: number, revision: number}} target @param {AbortSignal} signal */
   async load({ frame, revision }, signal) {
     const { frames, viewer } = this.app;
     const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
     let hasArrived = false;
     const showNear = async () => {
       const near = hasArrived ? null : await frames.nearImage(frame).catch(() => null);
-      if (near && !hasArrived) viewer.showPlaceholder(near);
+      if (near && !hasArrived) viewer.placeholder = near;
+      viewer.draw();
     };
     if (this.isAwaited || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
     const [image, labels] = await answer.finally(() => { hasArrived = true; });

@@ -25,16 +25,10 @@ export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /**
-     * Resolves with the answer to the last edit, which may create the object of the next one.
-     * @type {Promise<unknown>}
-     */
+    /** Resolves with the answer to the last edit, which may create the next one's object. @type {Promise<unknown>} */
     this.lastEdit = Promise.resolve();
     this.runningCount = 0;
-    /**
-     * Messages that are not acknowledged, by id.
-     * @type {Map<number, {action: Repeatable, message: object, target?: Target}>}
-     */
+    /** Unacknowledged messages by id. @type {Map<number, {action: Repeatable, message: object, target?: Target}>} */
     this.messages = new Map();
   }
 

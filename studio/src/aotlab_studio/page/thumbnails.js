@@ -20,10 +20,7 @@ export class Thumbnails {
     this.timer = 0;
   }
 
-  /**
-   * Show thumbnails of the frames in view, soon.
-   * @param {{left: number, width: number, first: number, span: number}} view
-   */
+  /** Show thumbnails of the view, soon. @param {{left: number, width: number, first: number, span: number}} view */
   show({ left, width, first, span }) {
     if (!this.strip.offsetParent) return;
     this.strip.style.marginLeft = `${left}px`;
