@@ -1011,8 +1011,8 @@ def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
 
 
 def test_preview_of_a_click_goes_with_its_object(page):
-    page.key("c", "n")
-    page.objects(1)
+    page.key("c")
+    page.key_done("n")  # masks that arrive later would drop the preview
     page.tab.mouse.move(*page.at(10, 10))
     page.until(lambda: page.pixel(10, 10)[1] > 100)
     page.key_done("Control+z")

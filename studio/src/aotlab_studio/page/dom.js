@@ -1,6 +1,6 @@
 /** Elements of the page, messages on the frame, drawing once per screen refresh. */
 
-/** @typedef {import('./protocol.js').Elements} Elements */
+/** @import { Elements, Failure } from './protocol.js' */
 
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
 export const element = (id) => /** @type {any} */ (document.getElementById(id));
@@ -8,9 +8,7 @@ export const element = (id) => /** @type {any} */ (document.getElementById(id));
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
-/** @typedef {'first' | 'last' | 'export-first' | 'export-last'} NumberField */
-
-/** Return the number in a field; undefined if it is empty. @param {NumberField} id @returns {number | undefined} */
+/** Return the number in a field; undefined: empty. @param {'first' | 'last' | 'export-first' | 'export-last'} id */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
 
 /**
@@ -139,11 +137,7 @@ export function scrollTo(list, top, bottom) {
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
-/**
- * Call a function whenever elements change their size, or the window moves to a screen of another density.
- * @param {() => void} run
- * @param {Element[]} targets
- */
+/** Run whenever elements change size, or the screen its density. @param {() => void} run @param {Element[]} targets */
 export function watchSize(run, ...targets) {
   const observer = new ResizeObserver(run);
   for (const target of targets) observer.observe(target);
@@ -226,9 +220,5 @@ export async function ask(title, content, ...values) {
   return /** @type {T | ''} */ (dialog.returnValue);
 }
 
-/**
- * Ask what to do about outdated frames; return the choice, empty if canceled.
- * @param {string} text
- * @param {import('./protocol.js').Failure['choices']} choices
- */
+/** Ask what to do about outdated frames; empty: canceled. @param {string} text @param {Failure['choices']} choices */
 export const askOutdated = (text, choices) => ask('Outdated frames', createElement('p', {}, text), ...choices);

@@ -15,7 +15,7 @@ import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { createBindings, showKeys, Shortcuts } from './shortcuts.js';
+import { Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
@@ -59,7 +59,7 @@ export class App {
     this.connectControls();
     connectVersions(this);
     watchPointers(this.viewer, this.toolbox);
-    showKeys(new Shortcuts(createBindings(this), this.playback));
+    new Shortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();

@@ -17,6 +17,9 @@ import { showError } from './dom.js';
  *   | 'set_note' | 'set_range' | 'set_status'} Repeatable
  */
 
+/** Largest body in bytes that a browser sends after the page has closed. */
+const MAX_KEEPALIVE = 60000;
+
 /** Return a message with its object. @param {object & {object_id?: number | null}} message @param {Target} [target] */
 const withObject = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
@@ -96,7 +99,9 @@ export class EditQueue {
 
   /** Send all unacknowledged messages when the page closes. */
   flush() {
-    const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...withObject(message, target), id, do: action }));
-    if (messages.length) this.app.connection.sendEdits(messages);
+    if (!this.messages.size) return;
+    const entries = [...this.messages];
+    const body = JSON.stringify(entries.map(([id, { action, message, target }]) => ({ ...withObject(message, target), id, do: action })));
+    fetch('edits', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }
 }

@@ -32,10 +32,9 @@ export const isDrawn = (mark) => mark === MARK.drawn || mark === MARK.drawnEmpty
 /** Return the description of an object's marks for screen readers. @param {string[] | undefined} marks */
 export function describeMarks(marks) {
   if (!marks) return 'no masks yet';
-  const count = (/** @type {(mark: string) => boolean} */ matches) => marks.filter(matches).length;
-  const [absent, lost] = [MARK.absent, MARK.lost].map((mark) => count((other) => other === mark));
-  const tracked = count((mark) => /\d/.test(mark));
-  return `drawn on ${formatCount(count(isDrawn), 'frame')}, tracked on ${tracked}, absent on ${absent}, lost on ${lost}`;
+  const count = (/** @type {string} */ letters) => marks.filter((mark) => letters.includes(mark)).length;
+  const drawn = formatCount(count(MARK.drawn + MARK.drawnEmpty), 'frame');
+  return `drawn on ${drawn}, tracked on ${count('0123456789')}, absent on ${count(MARK.absent)}, lost on ${count(MARK.lost)}`;
 }
 
 export class Timeline {
@@ -69,13 +68,9 @@ export class Timeline {
 
   /** Return the first and the last annotated frame; null without any. @returns {[number, number] | null} */
   findAnnotatedRange() {
-    let [first, last] = [this.count, -1];
-    for (const { id } of this.app.objects) {
-      this.marks.get(id)?.forEach((mark, frame) => {
-        if (mark !== MARK.none) [first, last] = [Math.min(first, frame), Math.max(last, frame)];
-      });
-    }
-    return last < 0 ? null : [first, last];
+    const rows = this.app.objects.map(({ id }) => this.marks.get(id) ?? []);
+    const frames = [...Array(this.count).keys()].filter((frame) => rows.some((row) => (row[frame] ?? MARK.none) !== MARK.none));
+    return frames.length ? [frames[0], frames[frames.length - 1]] : null;
   }
 
   /** Number of frames in view. */
