@@ -71,9 +71,9 @@ export class EditHistory {
 
   /** Remove the last corner or click; without one, the object. */
   deleteKey() {
-    const { hasUnfinishedInput, marks } = this.app.toolbox;
-    if (hasUnfinishedInput || marks.length) this.undoKey();
-    else this.app.deleteObject();
+    const { app, app: { toolbox } } = this;
+    if (toolbox.hasUnfinishedInput || toolbox.findMarks().length) this.undoKey();
+    else app.deleteObject();
   }
 
   async resetFrame() {

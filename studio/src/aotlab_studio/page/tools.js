@@ -191,13 +191,8 @@ export class Toolbox {
     return this.isDown || this.points.length > 0;
   }
 
-  /** Clicks of the last step on the selected object and this frame. */
-  get marks() {
-    return this.findMarks(this.app.playback.frame, this.app.selection.id);
-  }
-
-  /** @param {number} frame @param {number} id */
-  findMarks(frame, id) {
+  /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
+  findMarks(frame = this.app.playback.frame, id = this.app.selection.id) {
     const last = this.clicks.get(this.app.document.step);
     return last?.frame === frame && last.id === id ? last.marks : [];
   }
@@ -371,7 +366,7 @@ export class Toolbox {
       corners: tool.corners,
       width: tool.usesBrush ? 2 * this.radius : undefined,
       color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
-      marks: this.marks,
+      marks: this.findMarks(),
     };
   }
 
