@@ -136,7 +136,7 @@ export class Tracking {
 }
 
 /** Format a duration. @param {number} seconds */
-function formatDuration(seconds) {
+export function formatDuration(seconds) {
   const whole = Math.ceil(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
