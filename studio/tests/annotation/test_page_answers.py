@@ -432,8 +432,7 @@ def test_message_about_a_loss_ends_with_the_reconnection(new_page):
     wire, held = Wire(new_page), []
     new_page.answer(re.compile("page/main.js$"), lambda route: held.append(route))
     wire.socket.close()
-    new_page.until(lambda: wire.list_sent("describe")[1:] and held)
-    new_page.settle()
+    new_page.until(lambda: held and not new_page.tab.inner_text("#status"))  # connected again
     held[0].fulfill(body="")
     new_page.settle()
     assert new_page.tab.inner_text("#status") == ""
