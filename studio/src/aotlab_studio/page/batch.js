@@ -1,6 +1,6 @@
 /** List of the clips of a batch, the most urgent first. */
 
-import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
+import { askReason, fetchClips, findNext, makeStatusOptions, readReason, STATUSES } from './clips.js';
 import { request } from './connection.js';
 import { addIcons, askOutdated, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showMessage } from './dom.js';
 
@@ -65,46 +65,44 @@ class BatchPage {
     /** @type {Clip | undefined} */
     let shownClip;
     let isSending = false;
-    let lacksReason = false;
+    let isWaiting = false; // for a reason
     const image = createElement('img', { alt: '', loading: 'lazy' });
     const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.requireName(event) },
-      image, createElement('span', { textContent: name }));
+      image, createElement('span', {}, name));
     const checks = createElement('ul', {});
     const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
     const field = createElement('input', { type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}` });
     const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
     const send = async () => {
-      lacksReason = false;
-      const note = list.value === 'rejected' ? field.value.trim() : '';
+      isWaiting = false;
+      const message = { status: list.value, note: readReason(list, field), digest: shownClip?.digest }; // of the shown masks
       field.defaultValue = field.value; // nothing is being typed
       isSending = true;
-      const message = { status: list.value, note, digest: shownClip?.digest }; // of the masks that the row shows
       if (this.requireName() && await this.post(`clips/${address}`, message)) showMessage('');
       isSending = false;
       await this.refresh();
     };
     list.onchange = () => {
-      lacksReason = list.value === 'rejected' && !field.value;
-      if (!lacksReason) return send();
-      field.hidden = false;
-      return field.focus(); // a rejection is stored with its reason, when the field is left
+      isWaiting = askReason(list, field);
+      if (!isWaiting) send();
     };
     field.onchange = send;
-    field.onblur = () => lacksReason && send();
+    field.onblur = () => isWaiting && send();
     const show = (/** @type {Clip} */ clip) => {
       const isChoosing = list === document.activeElement && list.value === shownClip?.status;
-      if (isSending || lacksReason || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
+      if (isSending || isWaiting || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
       shownClip = clip;
       const source = `thumbnail/${address}?digest=${clip.digest}`;
       if (image.getAttribute('src') !== source) image.src = source;
-      checks.replaceChildren(...(clip.error ? [clip.error] : clip.sentences).map((textContent) => createElement('li', { textContent })));
+      checks.replaceChildren(...(clip.error ? [clip.error] : clip.sentences).map((text) => createElement('li', {}, text)));
       list.value = clip.status;
       field.defaultValue = field.value = clip.note;
       field.hidden = clip.status !== 'rejected' && !clip.note;
       statusCell.className = clip.status.replace(' ', '-');
       personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
     };
-    return { line: createElement('tr', {}, createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), statusCell, personCell), show };
+    const cells = [createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), statusCell, personCell];
+    return { line: createElement('tr', {}, ...cells), show };
   }
 
   /** Track all clips with drawn masks. */

@@ -1,7 +1,7 @@
 /** Clips of a batch: list from the server, status, next clip. */
 
 import { request } from './connection.js';
-import { createElement, element, elements, showError, showMessage } from './dom.js';
+import { element, elements, showError, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -15,21 +15,30 @@ export async function fetchClips(base) {
   return (await request(`${base}clips`)).json();
 }
 
-/**
- * Return the next clip that needs work and that nobody has open.
- * @param {Clip[]} clips
- * @param {string} [name] clip to start after
- */
+/** Return the next clip to work on that nobody has open. @param {Clip[]} clips @param {string} [name] the last one */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
   return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => (
     clip.name !== name && !clip.holder && ['open', 'in progress', 'rejected'].includes(clip.status)));
 }
 
-/** Return the options of a list of statuses. @param {ClipStatus} [chosen] */
-export function makeStatusOptions(chosen) {
-  return STATUSES.map((value) => createElement('option', { value, textContent: value, selected: value === chosen }));
+/** Return the options of a list of statuses. */
+export const makeStatusOptions = () => STATUSES.map((status) => new Option(status));
+
+/**
+ * Ask for the reason of a rejection without one, which is stored when the field is left; return whether it was asked.
+ * @param {{value: string}} list statuses
+ * @param {HTMLElement & {value: string}} field
+ */
+export function askReason(list, field) {
+  if (list.value !== 'rejected' || field.value) return false;
+  field.hidden = false;
+  field.focus();
+  return true;
 }
+
+/** Return the note to store with a status. @param {{value: string}} list @param {{value: string}} field */
+export const readReason = (list, field) => (list.value === 'rejected' ? field.value.trim() : '');
 
 export class ClipHeader {
   /** @param {import('./main.js').App} app */
@@ -46,14 +55,7 @@ export class ClipHeader {
     this.note = new TextField(element('clip-note'), (_, text) => this.send(text));
     element('clip-status').append(...makeStatusOptions());
     const [list, field] = elements('clip-status', 'clip-note');
-    list.onchange = () => {
-      if (list.value !== 'rejected' || field.value) {
-        this.send(list.value === 'rejected' ? field.value.trim() : '');
-        return;
-      }
-      field.hidden = false;
-      field.focus(); // a rejection is stored with its reason, when the field is left
-    };
+    list.onchange = () => askReason(list, field) || this.send(readReason(list, field));
     field.addEventListener('blur', () => { if (list.value !== app.document.status && !field.value.trim()) this.send(''); });
   }
 
@@ -78,7 +80,7 @@ export class ClipHeader {
   async send(note) {
     const status = /** @type {ClipStatus} */ (element('clip-status').value);
     const { queue } = this.app;
-    const send = queue.keep('set_status', { status, note });
+    const send = queue.store('set_status', { status, note });
     this.pendingCount += 1;
     const answer = this.lastSend.then(() => queue.lastEdit).then(send);
     this.lastSend = answer;

@@ -9,8 +9,6 @@
 
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, message: string}} Call */
 
-/** Largest body in bytes that a browser sends after the page has closed. */
-const MAX_KEEPALIVE = 60000;
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
 /**
@@ -80,16 +78,12 @@ export class Connection {
       ? `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.` : NO_CONNECTION);
   }
 
-  /** @param {Event | Answer | Failure} answer */
-  receive(answer) {
-    if ('event' in answer) {
-      this.onEvent(answer);
-      return;
-    }
-    const call = this.pendingCalls.get(answer.id ?? 0);
-    this.pendingCalls.delete(answer.id ?? 0);
-    if ('error' in answer) call?.reject(new ServerError(answer.error, answer.choices));
-    else call?.resolve(answer);
+  /** @param {Event | Answer | Failure} message */
+  receive(message) {
+    if ('event' in message) return this.onEvent(message);
+    const call = this.pendingCalls.get(message.id ?? 0);
+    this.pendingCalls.delete(message.id ?? 0);
+    return 'error' in message ? call?.reject(new ServerError(message.error, message.choices)) : call?.resolve(message);
   }
 
   /**
@@ -115,12 +109,6 @@ export class Connection {
   makeId() {
     this.lastId += 1;
     return this.lastId;
-  }
-
-  /** Send edits that are not acknowledged; the server stores each id once. @param {object[]} messages */
-  sendEdits(messages) {
-    const body = JSON.stringify(messages);
-    fetch('edits', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }
 }
 

@@ -1,6 +1,6 @@
 /** Elements of the page, messages on the frame, drawing once per screen refresh. */
 
-/** @typedef {import('./protocol.js').Elements} Elements */
+/** @import { Elements, Failure } from './protocol.js' */
 
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
 export const element = (id) => /** @type {any} */ (document.getElementById(id));
@@ -8,9 +8,7 @@ export const element = (id) => /** @type {any} */ (document.getElementById(id));
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
-/** @typedef {'first' | 'last' | 'export-first' | 'export-last'} NumberField */
-
-/** Return the number in a field; undefined if it is empty. @param {NumberField} id @returns {number | undefined} */
+/** Return the number in a field; undefined: empty. @param {'first' | 'last' | 'export-first' | 'export-last'} id */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
 
 /**
@@ -64,11 +62,23 @@ export class RowList {
 /** Return the focus to the frame, so that keys act on it. */
 export const focusView = () => element('view').focus({ preventScroll: true });
 
-/**
- * Handle a form's main button, and Enter in its fields, if these are valid.
- * @param {HTMLButtonElement} button
- * @param {() => void} run
- */
+/** Return the focus to the frame after a button, box or list was used with the pointer. */
+export function returnFocus() {
+  const back = (/** @type {Event} */ event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    const { activeElement } = document;
+    const controls = 'button, input[type=checkbox], input[type=range], input[type=color], select, a';
+    if (!target.closest(controls) || target.closest('dialog')) return;
+    if (event instanceof MouseEvent ? event.detail === 0 : target.matches(':focus-visible')) return; // from the keyboard
+    if (event.type === 'click' && target.closest('select, input[type=color]')) return;
+    if (event.type === 'change' && activeElement?.matches('input') && activeElement !== target) return; // the next field
+    focusView();
+  };
+  document.addEventListener('click', back, true);
+  document.addEventListener('change', back);
+}
+
+/** Handle a form's main button and Enter, if all is valid. @param {HTMLButtonElement} button @param {() => void} run */
 export function onSubmit(button, run) {
   button.onclick = (event) => {
     event.preventDefault();
@@ -90,6 +100,12 @@ export function addIcons() {
   for (const target of document.querySelectorAll('[data-icon]')) target.prepend(drawIcon(target.getAttribute('data-icon') || ''));
 }
 
+/** Name a key in the title of a button. @param {HTMLElement} button @param {string} key */
+export function showKey(button, key) {
+  button.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
+  button.title = `${button.title || button.getAttribute('aria-label') || button.textContent || ''} (${key})`;
+}
+
 /** Change the icon of an element. @param {Element} target @param {string} name */
 export function setIcon(target, name) {
   target.querySelector('use')?.setAttribute('href', `#icon-${name}`);
@@ -100,10 +116,7 @@ export function setLabel(target, text) {
   if (target.lastElementChild) target.lastElementChild.textContent = text;
 }
 
-/**
- * Return a function that draws once at the next screen refresh, however often it is called until then.
- * @param {() => void} draw
- */
+/** Return a function that draws once at the next screen refresh for all its calls. @param {() => void} draw */
 export function drawOncePerRefresh(draw) {
   let scheduled = false;
   return () => {
@@ -116,12 +129,7 @@ export function drawOncePerRefresh(draw) {
   };
 }
 
-/**
- * Scroll a list, but nothing around it, until a part of it is in view.
- * @param {HTMLElement} list
- * @param {number} top
- * @param {number} bottom
- */
+/** Scroll only a list to show a part of it. @param {HTMLElement} list @param {number} top @param {number} bottom */
 export function scrollTo(list, top, bottom) {
   list.scrollTop = Math.min(top, Math.max(list.scrollTop, bottom - list.clientHeight));
 }
@@ -129,11 +137,7 @@ export function scrollTo(list, top, bottom) {
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
-/**
- * Call a function whenever elements change their size, or the window moves to a screen of another density.
- * @param {() => void} run
- * @param {Element[]} targets
- */
+/** Run whenever elements change size, or the screen its density. @param {() => void} run @param {Element[]} targets */
 export function watchSize(run, ...targets) {
   const observer = new ResizeObserver(run);
   for (const target of targets) observer.observe(target);
@@ -185,8 +189,9 @@ const MAX_TOASTS = 3;
  */
 export function showToast(text, buttons = {}, step) {
   const close = () => box.remove();
-  const actions = Object.entries(buttons).map(([textContent, run]) => createElement('button', { textContent, onclick: () => { close(); run(); } }));
-  const box = createElement('div', { className: 'toast' }, createElement('span', { textContent: text }), ...actions, createCloseButton(close));
+  const actions = Object.entries(buttons).map(([label, run]) => (
+    createElement('button', { onclick: () => { close(); run(); } }, label)));
+  const box = createElement('div', { className: 'toast' }, createElement('span', {}, text), ...actions, createCloseButton(close));
   if (step) box.dataset.step = String(step);
   element('toasts').append(box);
   while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
@@ -203,9 +208,10 @@ export function showToast(text, buttons = {}, step) {
  * @returns {Promise<T | ''>}
  */
 export async function ask(title, content, ...values) {
-  const buttons = values.map((value, index) => createElement('button', { value, textContent: value[0].toUpperCase() + value.slice(1), className: index ? '' : 'main' }));
-  const form = createElement('form', { method: 'dialog' }, createElement('h2', { textContent: title }), content,
-    createElement('div', { className: 'row' }, createElement('button', { value: '', textContent: 'Cancel' }), ...buttons));
+  const buttons = values.map((value, index) => (
+    createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
+  const form = createElement('form', { method: 'dialog' }, createElement('h2', {}, title), content,
+    createElement('div', { className: 'row' }, createElement('button', { value: '' }, 'Cancel'), ...buttons));
   const dialog = createElement('dialog', { ariaLabel: title }, form);
   document.body.append(dialog);
   dialog.showModal();
@@ -214,9 +220,5 @@ export async function ask(title, content, ...values) {
   return /** @type {T | ''} */ (dialog.returnValue);
 }
 
-/**
- * Ask what to do about outdated frames; return the choice, empty if canceled.
- * @param {string} text
- * @param {import('./protocol.js').Failure['choices']} choices
- */
+/** Ask what to do about outdated frames; empty: canceled. @param {string} text @param {Failure['choices']} choices */
 export const askOutdated = (text, choices) => ask('Outdated frames', createElement('p', {}, text), ...choices);

@@ -12,9 +12,10 @@ export class Exporter {
   constructor(app) {
     this.app = app;
     onSubmit(element('export-start'), () => this.start());
-    element('presets').append(...Object.entries(PRESETS).map(([textContent, outputs]) => (
-      createElement('button', { type: 'button', textContent, onclick: () => this.checkboxes.forEach((checkbox) => { checkbox.checked = outputs.includes(checkbox.name); }) })
-    )));
+    element('presets').append(...Object.entries(PRESETS).map(([preset, outputs]) => {
+      const onclick = () => { for (const box of this.checkboxes) box.checked = outputs.includes(box.name); };
+      return createElement('button', { type: 'button', onclick }, preset);
+    }));
     element('export-annotated').onclick = () => {
       const [first, last] = app.timeline.findAnnotatedRange() || ['', ''];
       element('export-first').value = String(first);
@@ -47,7 +48,7 @@ export class Exporter {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = this.checkboxes.filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.name);
     this.setRunning(true);
-    const answer = await this.app.queue.after('export', { names, first, last });
+    const answer = await this.app.queue.request('export', { names, first, last });
     this.setRunning(false);
     if (answer.error) {
       element('export-missing').textContent = answer.error.message;

@@ -20,11 +20,7 @@ export class TextField {
     input.onkeydown = (event) => { if (event.key === 'Escape') input.value = this.shownValue.text; };
   }
 
-  /**
-   * Show the text of a frame or object, unless somebody types.
-   * @param {number} subject
-   * @param {string} text as stored
-   */
+  /** Show the stored text of a frame or object, unless somebody types. @param {number} subject @param {string} text */
   show(subject, text) {
     this.storedValue = { subject, text };
     if (document.activeElement === this.input) return;

@@ -98,9 +98,7 @@ async function fetchImage(address) {
   return createImageBitmap(await (await request(address)).blob());
 }
 
-/** @typedef {import('./viewer.js').Point} Point */
-
-/** Return the object id at a point, 0 for background. @param {Labels | null} labels @param {Point} point */
+/** Return the object id at a point, or 0. @param {Labels | null} labels @param {import('./viewer.js').Point} point */
 export function findId(labels, { x, y }) {
   if (!labels || x < 0 || y < 0 || x >= labels.width || y >= labels.height) return 0;
   return labels.ids[Math.floor(y) * labels.width + Math.floor(x)];

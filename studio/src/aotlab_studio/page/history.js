@@ -52,14 +52,14 @@ export class EditHistory {
     const { queue, selection } = this.app;
     await queue.lastEdit; // may select the object
     const { app: { objects }, id } = selection;
-    const answer = await queue.after('undo', { step });
+    const answer = await queue.request('undo', { step });
     if (!answer.error) selection.selectAfterUndo(id, objects);
     this.reportStep(answer.result, 'undone');
     return answer;
   }
 
   async redo() {
-    this.reportStep((await this.app.queue.after('redo', {})).result, 'redone');
+    this.reportStep((await this.app.queue.request('redo', {})).result, 'redone');
   }
 
   /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} outcome */
@@ -71,9 +71,9 @@ export class EditHistory {
 
   /** Remove the last corner or click; without one, the object. */
   deleteKey() {
-    const { hasUnfinishedInput, marks } = this.app.toolbox;
-    if (hasUnfinishedInput || marks.length) this.undoKey();
-    else this.app.deleteObject();
+    const { app, app: { toolbox } } = this;
+    if (toolbox.hasUnfinishedInput || toolbox.findMarks().length) this.undoKey();
+    else app.deleteObject();
   }
 
   async resetFrame() {

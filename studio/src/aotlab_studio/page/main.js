@@ -2,21 +2,24 @@
 
 import { ClipHeader } from './clips.js';
 import { Connection, ServerError } from './connection.js';
-import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showError, showMessage } from './dom.js';
+import {
+  addIcons, askOutdated, connectUser, createElement, element, elements, returnFocus, RowList, scrollTo, showError, showMessage,
+} from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { createObjectRow, ObjectFields } from './objects.js';
-import { connectControls } from './panels.js';
+import { createObjectRow, loadMasks, ObjectFields, openMerge } from './objects.js';
 import { Playback } from './playback.js';
-import { EditQueue, Inputs } from './queue.js';
+import { watchPointers } from './pointers.js';
+import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { createBindings, showKeys, Shortcuts } from './shortcuts.js';
+import { Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
+import { connectVersions } from './versions.js';
 import { Viewer } from './viewer.js';
 
 /** @import { Actions, Description, DocumentState, Event, ObjectInfo } from './protocol.js' */
@@ -42,7 +45,6 @@ export class App {
     this.viewer = new Viewer(element('view'), element('place'));
     this.timeline = new Timeline(this);
     this.playback = new Playback(this);
-    this.inputs = new Inputs(() => this.playback.isReady);
     this.toolbox = new Toolbox(this);
     this.tracking = new Tracking(this);
     this.review = new Review(this);
@@ -53,15 +55,34 @@ export class App {
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
     addIcons();
-    connectControls(this);
-    showKeys(new Shortcuts(createBindings(this), this.inputs));
+    returnFocus();
+    this.connectControls();
+    connectVersions(this);
+    watchPointers(this.viewer, this.toolbox);
+    new Shortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
-      if (this.hasUnsent) event.preventDefault(); // the browser asks
+      if (this.name && (this.pendingCount > 0 || this.queue.hasUnsent)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush());
     this.connection = new Connection((event) => this.handle(event), (connected) => this.connected(connected));
+  }
+
+  /** Connect buttons and fields that have no key. */
+  connectControls() {
+    const { playback, timeline, viewer } = this;
+    element('merge').onclick = () => playback.addInput(() => openMerge(this), true);
+    element('panels').onclick = () => { // in a narrow window
+      element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
+      this.scrollToSelected();
+    };
+    element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
+    element('zoom-out').onclick = () => timeline.zoomBy(2);
+    element('load').onchange = () => loadMasks(this).catch(showError);
+    for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
+    element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
+    connectUser(() => this.connection.socket?.close()); // the next connection has the name
   }
 
   /** @param {boolean} connected */
@@ -90,9 +111,8 @@ export class App {
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
     if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
-    this.tracking.setJob(state.job?.background ? null : state.job);
-    this.tracking.setCorrection(state.job?.background ? state.job : null);
-    element('problems').replaceChildren(...state.problems.map((textContent) => createElement('li', { textContent })));
+    this.tracking.showJob(state.job);
+    element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     showMessage(state.problems.join(' · '), state.problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
@@ -122,7 +142,7 @@ export class App {
   renderObjects() {
     const { objects, selection } = this;
     selection.update();
-    this.timeline.redraw();
+    this.timeline.draw();
     const { id: selectedId, isolatedId } = selection;
     this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isolatedId || id === isolatedId)));
     this.objectList.show(objects);
@@ -193,11 +213,6 @@ export class App {
     this.queue.flush();
   }
 
-  /** Whether an edit is not acknowledged by the server. */
-  get hasUnsent() {
-    return Boolean(this.name) && (this.pendingCount > 0 || this.queue.hasUnsent);
-  }
-
   /** Count pending answers; the page is busy while there are any. @param {number} by */
   countPending(by) {
     const wasBusy = this.pendingCount > 0;
@@ -237,7 +252,7 @@ export class App {
   }
 
   escape() {
-    this.inputs.clear();
+    this.playback.inputs = [];
     if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
     else this.tracking.stop();
   }
@@ -261,8 +276,7 @@ export class App {
         review.refresh();
         break;
       case 'job':
-        if (event.job.background) tracking.setCorrection(event.job);
-        else tracking.setJob(event.job);
+        tracking.showJob(event.job);
         break;
       case 'model':
         tracking.setModel(event.model);

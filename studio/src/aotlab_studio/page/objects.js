@@ -72,11 +72,7 @@ export class ObjectFields {
   }
 }
 
-/**
- * Return attributes as typed; a name without a value is true.
- * @param {string} text
- * @returns {Record<string, string>}
- */
+/** Return typed attributes; one without a value is true. @param {string} text @returns {Record<string, string>} */
 function readAttributes(text) {
   const pairs = text.split(',').map((pair) => pair.split('='));
   return Object.fromEntries(pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']).filter(([name]) => name));
@@ -87,9 +83,9 @@ export async function openMerge(app) {
   const from = app.selection.item;
   const others = app.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
-  const options = others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name }));
+  const options = others.map(({ id, name }) => new Option(name, String(id)));
   const list = createElement('select', { ariaLabel: 'Object' }, ...options);
-  const text = createElement('p', {}, 'Move all pixels of ', createElement('b', { textContent: from.name }), ' to ', list);
+  const text = createElement('p', {}, 'Move all pixels of ', createElement('b', {}, from.name), ' to ', list);
   if (!(await ask('Merge', text, 'merge'))) return;
   const into = Number(list.value);
   const answer = await app.queue.push('merge_objects', { object_id: from.id, into });
@@ -134,8 +130,8 @@ export async function loadMasks(app) {
  */
 async function matchObjects(objects, items) {
   const lists = objects.map(({ target }) => {
-    const options = items.map(({ id, name }) => createElement('option', { value: String(id), textContent: `${id}: ${name}` }));
-    const list = createElement('select', {}, createElement('option', { value: '', textContent: 'a new object' }), ...options);
+    const options = items.map(({ id, name }) => new Option(`${id}: ${name}`, String(id)));
+    const list = createElement('select', {}, new Option('a new object', ''), ...options);
     list.value = target ? String(target) : '';
     return list;
   });

@@ -25,6 +25,8 @@ export class Playback {
     this.currentRun = null;
     /** Resolves when the masks of the last refresh show. @type {Promise<void>} */
     this.lastRefresh = Promise.resolve();
+    /** Waiting key presses and buttons, in order. @type {{run: () => void, changesFrame: boolean}[]} */
+    this.inputs = [];
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;
@@ -38,13 +40,28 @@ export class Playback {
     return Boolean(this.currentRun) || (!this.isAwaited && !this.app.viewer.placeholder);
   }
 
+  /**
+   * Run an input after the earlier ones.
+   * @param {() => void} run
+   * @param {boolean} changesFrame whether it changes the frame that is requested, and waits until it shows
+   */
+  addInput(run, changesFrame) {
+    this.inputs.push({ run, changesFrame });
+    this.runInputs();
+  }
+
+  /** Run the inputs up to the first one that waits for its frame. */
+  runInputs() {
+    while (this.inputs.length && (!this.inputs[0].changesFrame || this.isReady)) this.inputs.shift()?.run();
+  }
+
   /** @param {import('./protocol.js').Description} description */
   setVideo({ frames, rate, revision }) {
     this.count = frames;
     this.rate = rate;
     this.target.revision = revision;
     this.revision = -1; // of an earlier run of the program, perhaps
-    this.app.timeline.redraw();
+    this.app.timeline.draw();
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
 
@@ -69,28 +86,26 @@ export class Playback {
     } catch (error) {
       target.frame = this.frame;
       this.stop();
-      app.viewer.showPlaceholder(null);
-      app.inputs.clear();
+      app.viewer.placeholder = null;
+      app.viewer.draw();
+      this.inputs = [];
       showError(error);
     }
     this.isAwaited = false;
     this.loading = null;
     this.refresh(target.revision); // does nothing, except after an error
-    app.inputs.drain();
+    this.runInputs();
   }
 
-  /**
-   * Load a frame and its masks, and show them.
-   * @param {{frame: number, revision: number}} target
-   * @param {AbortSignal} signal
-   */
+  /** Load and show a frame with masks. @param {{frame: number, revision: number}} target @param {AbortSignal} signal */
   async load({ frame, revision }, signal) {
     const { frames, viewer } = this.app;
     const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
     let hasArrived = false;
     const showNear = async () => {
       const near = hasArrived ? null : await frames.nearImage(frame).catch(() => null);
-      if (near && !hasArrived) viewer.showPlaceholder(near);
+      if (near && !hasArrived) viewer.placeholder = near;
+      viewer.draw();
     };
     if (this.isAwaited || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
     const [image, labels] = await answer.finally(() => { hasArrived = true; });

@@ -125,11 +125,7 @@ const CURSOR_STEP = 8;
 /** @type {Record<string, [number, number]>} */
 const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
 
-/**
- * Move the keyboard's cursor.
- * @param {import('./main.js').App} app
- * @param {string} name the key: W, A, S or D, with or without Shift
- */
+/** Move the keyboard's cursor. @param {import('./main.js').App} app @param {string} name W, A, S, D, or with Shift */
 export function moveCursor(app, name) {
   const { viewer, viewer: { size: { width, height } }, toolbox } = app;
   const { x, y } = viewer.cursor?.point ?? { x: width / 2, y: height / 2 };

@@ -1,6 +1,6 @@
-/** Edits on their way to the server, and key presses that wait for their frame.
+/** Edits on their way to the server.
 
- `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.after` sends any
+ `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.request` sends any
  other action after the earlier edits; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
 
 import { showError } from './dom.js';
@@ -17,6 +17,9 @@ import { showError } from './dom.js';
  *   | 'set_note' | 'set_range' | 'set_status'} Repeatable
  */
 
+/** Largest body in bytes that a browser sends after the page has closed. */
+const MAX_KEEPALIVE = 60000;
+
 /** Return a message with its object. @param {object & {object_id?: number | null}} message @param {Target} [target] */
 const withObject = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
@@ -25,16 +28,10 @@ export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /**
-     * Resolves with the answer to the last edit, which may create the object of the next one.
-     * @type {Promise<unknown>}
-     */
+    /** Resolves with the answer to the last edit, which may create the next one's object. @type {Promise<unknown>} */
     this.lastEdit = Promise.resolve();
     this.runningCount = 0;
-    /**
-     * Messages that are not acknowledged, by id.
-     * @type {Map<number, {action: Repeatable, message: object, target?: Target}>}
-     */
+    /** Unacknowledged messages by id. @type {Map<number, {action: Repeatable, message: object, target?: Target}>} */
     this.messages = new Map();
   }
 
@@ -46,7 +43,7 @@ export class EditQueue {
   /**
    * Run after the answers to the earlier edits.
    * @template T
-   * @param {() => Promise<T>} task uses `App.request`, as `after` would wait for it
+   * @param {() => Promise<T>} task uses `App.request`, as `request` would wait for it
    * @returns {Promise<T>}
    */
   run(task) {
@@ -57,13 +54,13 @@ export class EditQueue {
   }
 
   /**
-   * Keep a message, so that it is sent if the page closes; return the function that sends it now.
+   * Store a message, so that it is sent if the page closes; return the function that sends it now.
    * @template {Repeatable} A
    * @param {A} action
    * @param {Actions[A]['message']} message
    * @param {Target} [target] object of a message without one, which the server may create
    */
-  keep(action, message, target) {
+  store(action, message, target) {
     const id = this.app.connection.makeId();
     this.messages.set(id, { action, message, target });
     return async () => {
@@ -86,7 +83,7 @@ export class EditQueue {
    * @param {Target} [target]
    */
   push(action, message, target) {
-    return this.run(this.keep(action, message, target));
+    return this.run(this.store(action, message, target));
   }
 
   /**
@@ -95,44 +92,16 @@ export class EditQueue {
    * @param {A} action
    * @param {Actions[A]['message']} message
    */
-  async after(action, message) {
+  async request(action, message) {
     await this.lastEdit;
     return this.app.request(action, message);
   }
 
   /** Send all unacknowledged messages when the page closes. */
   flush() {
-    const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...withObject(message, target), id, do: action }));
-    if (messages.length) this.app.connection.sendEdits(messages);
-  }
-}
-
-/** Key presses and buttons, in order; those that change a frame wait until it shows. */
-export class Inputs {
-  /** @param {() => boolean} isReady whether the requested frame is shown */
-  constructor(isReady) {
-    this.isReady = isReady;
-    /** @type {{run: () => void, changesFrame: boolean}[]} */
-    this.queue = [];
-  }
-
-  /**
-   * Run now, or after the queued inputs.
-   * @param {() => void} run
-   * @param {boolean} changesFrame whether it changes the frame that is shown
-   */
-  add(run, changesFrame) {
-    this.queue.push({ run, changesFrame });
-    this.drain();
-  }
-
-  /** Run the queue up to the first input that waits for its frame. */
-  drain() {
-    while (this.queue.length && (!this.queue[0].changesFrame || this.isReady())) this.queue.shift()?.run();
-  }
-
-  /** Clear the queue. */
-  clear() {
-    this.queue = [];
+    if (!this.messages.size) return;
+    const entries = [...this.messages];
+    const body = JSON.stringify(entries.map(([id, { action, message, target }]) => ({ ...withObject(message, target), id, do: action })));
+    fetch('edits', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }
 }

@@ -76,7 +76,7 @@ export class Review {
   }
 
   show() {
-    this.app.timeline.redraw();
+    this.app.timeline.draw();
     element('review-empty').hidden = this.entries.length > 0;
     this.list.show(this.entries.slice(0, MAX_MARKED));
     this.noteList.show(Object.entries(this.app.document.notes));
@@ -142,7 +142,7 @@ export class Review {
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
   async toggleChecked() {
     const { frame } = this.app.playback;
-    const answer = await this.app.queue.after('toggle_checked', { frame });
+    const answer = await this.app.queue.request('toggle_checked', { frame });
     if (answer.error) return;
     await this.refresh();
     this.app.history.offerUndo(answer, `Frame ${frame} ${answer.result ? 'marked as checked' : 'no longer marked as checked'}`);

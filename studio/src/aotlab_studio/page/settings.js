@@ -24,10 +24,7 @@ export function saveSettings(changes) {
   }
 }
 
-/**
- * Restore the settings of the last visit, and store them when the page is left.
- * @param {import('./main.js').App} app
- */
+/** Restore the settings of the last visit, and store them on leaving. @param {import('./main.js').App} app */
 export function restoreSettings(app) {
   const { tool, radius, look } = loadSettings();
   if (typeof tool === 'string') app.toolbox.setTool(tool);

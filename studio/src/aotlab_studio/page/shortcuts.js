@@ -1,6 +1,6 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
-import { createElement, element, focusView } from './dom.js';
+import { createElement, element, elements, focusView, showKey } from './dom.js';
 import { focusName } from './objects.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -12,8 +12,8 @@ import { TOOLS } from './tools.js';
  * @property {string[]} keys
  * @property {string} text
  * @property {(key: string) => unknown} run
- * @property {boolean} [changesFrame] whether it changes the frame that is shown, and waits for it
- * @property {string} [buttons] ids, separated by spaces: one for each key, or one for all
+ * @property {boolean} changesFrame whether it changes the frame that is shown, and waits for it
+ * @property {(keyof import('./protocol.js').Elements)[]} [buttons] one for each key, or one for all
  * @property {() => unknown} [click] what the buttons do, if not `run`
  */
 
@@ -42,24 +42,22 @@ function keyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
 }
 
 export class Shortcuts {
-  /** @param {Record<string, Binding[]>} groups bindings by task @param {import('./queue.js').Inputs} inputs */
-  constructor(groups, inputs) {
-    this.groups = groups;
-    this.inputs = inputs;
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.playback = app.playback;
     /** @type {Map<string, Binding>} */
     this.bindings = new Map();
+    const groups = createBindings(app);
     for (const binding of Object.values(groups).flat()) {
-      for (const key of binding.keys) this.bindings.set(key, binding);
-      binding.buttons?.split(' ').forEach((id, index) => this.connectButton(id, binding, binding.keys[index]));
+      const { keys, run, click, changesFrame, buttons = [] } = binding;
+      for (const key of keys) this.bindings.set(key, binding);
+      for (const [index, button] of elements(...buttons).entries()) {
+        button.onclick = () => this.playback.addInput(click ?? (() => run(keys[index])), changesFrame);
+        showKey(button, keys[index]);
+      }
     }
     document.addEventListener('keydown', (event) => this.press(event));
-  }
-
-  /** Let a button do what a key does, or `click`. @param {string} id @param {Binding} binding @param {string} key */
-  connectButton(id, { run, click = () => run(key), changesFrame }, key) {
-    const button = element(/** @type {keyof import('./protocol.js').Elements} */ (id));
-    button.onclick = () => this.inputs.add(click, Boolean(changesFrame));
-    showKey(button, key);
+    showKeys(groups);
   }
 
   /** Run the binding of a key, unless a dialog is open or text is being typed. @param {KeyboardEvent} event */
@@ -80,25 +78,18 @@ export class Shortcuts {
     if (!binding) return;
     event.preventDefault();
     if (name === 'Escape') binding.run(name); // drops the queued inputs
-    else this.inputs.add(() => binding.run(name), Boolean(binding.changesFrame));
+    else this.playback.addInput(() => binding.run(name), binding.changesFrame);
   }
 }
 
-/** Name a key in the title of a button. @param {HTMLElement} button @param {string} key */
-export function showKey(button, key) {
-  button.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
-  button.title = `${button.title || button.getAttribute('aria-label') || button.textContent || ''} (${key})`;
-}
-
-/** Fill the dialog of keys. @param {Shortcuts} shortcuts */
-export function showKeys({ groups }) {
+/** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */
+function showKeys(groups) {
   element('single-keys').checked = loadSettings().singleKeys !== false;
   element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
   element('keys').replaceChildren(...Object.entries(groups).map(([task, table]) => {
     const lines = table.map(({ keys, text }) => createElement('li', {},
-      createElement('span', {}, ...keys.map((key) => createElement('kbd', { textContent: key }))),
-      createElement('span', { textContent: text })));
-    return createElement('section', {}, createElement('h3', { textContent: task }), createElement('ul', {}, ...lines));
+      createElement('span', {}, ...keys.map((key) => createElement('kbd', {}, key))), createElement('span', {}, text)));
+    return createElement('section', {}, createElement('h3', {}, task), createElement('ul', {}, ...lines));
   }));
 }
 
@@ -110,12 +101,13 @@ const PAN_KEYS = { 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+
  * Return a binding of keys separated by spaces; `bindChange`: of one that changes the frame.
  * @type {(keys: string, text: string, run: Binding['run'], buttons?: string, click?: Binding['click']) => Binding}
  */
-const bind = (keys, text, run, buttons, click) => ({ keys: keys.split(' '), text, run, buttons, click });
+const bind = (keys, text, run, buttons, click) => (
+  { keys: keys.split(' '), text, run, buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ')), click, changesFrame: false });
 /** @type {typeof bind} */
 const bindChange = (...values) => ({ ...bind(...values), changesFrame: true });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
-export function createBindings(app) {
+function createBindings(app) {
   const { toolbox, viewer, playback, tracking, selection } = app;
   return {
     Draw: [

@@ -20,10 +20,7 @@ export class Thumbnails {
     this.timer = 0;
   }
 
-  /**
-   * Show thumbnails of the frames in view, soon.
-   * @param {{left: number, width: number, first: number, span: number}} view
-   */
+  /** Show thumbnails of the view, soon. @param {{left: number, width: number, first: number, span: number}} view */
   show({ left, width, first, span }) {
     if (!this.strip.offsetParent) return;
     this.strip.style.marginLeft = `${left}px`;
@@ -39,7 +36,7 @@ export class Thumbnails {
       this.shownFrames = frames.join();
       this.strip.replaceChildren(...frames.map((frame) => createElement('span', {
         className: 'thumbnail', title: `frame ${frame}`, onclick: () => app.playback.seek(frame),
-      }, createElement('img', { alt: '' }), createElement('span', { textContent: String(frame) }))));
+      }, createElement('img', { alt: '' }), createElement('span', {}, String(frame)))));
     }
     for (const [index, image] of this.strip.querySelectorAll('img').entries()) {
       const address = app.frames.thumbnail(frames[index]);

@@ -32,18 +32,16 @@ export const isDrawn = (mark) => mark === MARK.drawn || mark === MARK.drawnEmpty
 /** Return the description of an object's marks for screen readers. @param {string[] | undefined} marks */
 export function describeMarks(marks) {
   if (!marks) return 'no masks yet';
-  const count = (/** @type {(mark: string) => boolean} */ matches) => marks.filter(matches).length;
-  const [absent, lost] = [MARK.absent, MARK.lost].map((mark) => count((other) => other === mark));
-  const tracked = count((mark) => /\d/.test(mark));
-  return `drawn on ${formatCount(count(isDrawn), 'frame')}, tracked on ${tracked}, absent on ${absent}, lost on ${lost}`;
+  const count = (/** @type {string} */ letters) => marks.filter((mark) => letters.includes(mark)).length;
+  const drawn = formatCount(count(MARK.drawn + MARK.drawnEmpty), 'frame');
+  return `drawn on ${drawn}, tracked on ${count('0123456789')}, absent on ${count(MARK.absent)}, lost on ${count(MARK.lost)}`;
 }
 
 export class Timeline {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    const canvas = element('strips');
-    this.canvas = canvas;
+    const canvas = this.canvas = element('strips');
     /** Index of the pressed handle of the range to track, or -1. */
     this.handleIndex = -1;
     /** Frame and place of the last press in CSS pixels, and whether the pointer has moved from there. */
@@ -55,12 +53,9 @@ export class Timeline {
     this.maxSpan = Infinity;
     /** Marks of frames by object id. @type {Map<number, string[]>} */
     this.marks = new Map();
-    this.backdrop = document.createElement('canvas');
-    this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    watchSize(() => this.redraw(), ...elements('strips', 'thumbnails'));
-    this.colors = readColors();
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
+    watchSize(() => this.draw(), ...elements('strips', 'thumbnails'));
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
     canvas.addEventListener('lostpointercapture', () => {
@@ -73,13 +68,9 @@ export class Timeline {
 
   /** Return the first and the last annotated frame; null without any. @returns {[number, number] | null} */
   findAnnotatedRange() {
-    let [first, last] = [this.count, -1];
-    for (const { id } of this.app.objects) {
-      this.marks.get(id)?.forEach((mark, frame) => {
-        if (mark !== MARK.none) [first, last] = [Math.min(first, frame), Math.max(last, frame)];
-      });
-    }
-    return last < 0 ? null : [first, last];
+    const rows = this.app.objects.map(({ id }) => this.marks.get(id) ?? []);
+    const frames = [...Array(this.count).keys()].filter((frame) => rows.some((row) => (row[frame] ?? MARK.none) !== MARK.none));
+    return frames.length ? [frames[0], frames[frames.length - 1]] : null;
   }
 
   /** Number of frames in view. */
@@ -100,11 +91,18 @@ export class Timeline {
   /** @param {Record<string, string>} marks by object id, a letter per frame */
   setMarks(marks) {
     this.marks = new Map(Object.entries(marks).map(([id, letters]) => [Number(id), [...letters]]));
-    this.redraw();
+    this.draw();
   }
 
   get count() {
     return this.app.playback.count;
+  }
+
+  /** Colors of the style sheet. */
+  get colors() {
+    const style = getComputedStyle(this.canvas);
+    const read = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`);
+    return { ink: read('text'), accent: read('accent'), empty: read('empty'), lost: read('lost'), outdated: read('outdated') };
   }
 
   /** First and last frame to track. */
@@ -136,7 +134,7 @@ export class Timeline {
   showFrame() {
     const { frame } = this.app.playback;
     if (frame < this.first || frame >= this.first + this.span) this.show(frame - this.span / 2);
-    this.draw();
+    this.markFrame();
   }
 
   /** @param {number} frame @param {Record<string, string>} marks by object id */
@@ -146,13 +144,13 @@ export class Timeline {
       row[frame] = mark;
       this.marks.set(Number(id), row);
     }
-    this.redraw();
+    this.draw();
   }
 
   /** Scroll to a first frame. @param {number} first */
   show(first) {
     this.first = Math.max(0, Math.min(this.count - this.span, first));
-    this.redraw();
+    this.draw();
   }
 
   /**
@@ -229,23 +227,47 @@ export class Timeline {
     scrollTo(element('rows'), index && top, top + ROW_HEIGHT);
   }
 
-  /** Redraw everything; `draw` only moves the mark of the current frame. */
-  redraw() {
-    this.needsRedraw = true;
-    this.draw();
+  drawNow() {
+    const height = this.fitHeight();
+    const { context, first, span, canvas, canvas: { clientWidth: width } } = this;
+    canvas.width = Math.round(width * devicePixelRatio);
+    canvas.height = Math.round(height * devicePixelRatio);
+    context.scale(devicePixelRatio, devicePixelRatio);
+    const tops = this.app.objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT);
+    context.textBaseline = 'middle';
+    this.app.objects.forEach((object, index) => this.drawName(object, tops[index] + ROW_HEIGHT / 2 - 1));
+    context.save();
+    context.beginPath();
+    context.rect(NAMES_WIDTH, 0, width, height);
+    context.clip();
+    this.drawTicks();
+    this.app.objects.forEach((object, index) => this.drawRow(object, tops[index]));
+    const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.document;
+    for (const [start, end] of outdated) this.hatch(this.frameToX(start), this.frameToX(end + 1));
+    const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
+    context.fillStyle = this.colors.empty;
+    context.globalAlpha = 0.75;
+    context.fillRect(NAMES_WIDTH, 0, this.frameToX(firstEditable) - NAMES_WIDTH, height);
+    context.fillRect(end, 0, this.frameToX(this.count) - end, height);
+    context.globalAlpha = 1;
+    context.fillStyle = this.colors.ink;
+    for (const frame of this.app.review.markedFrames) {
+      context.beginPath();
+      const x = this.frameToX(frame + 0.5);
+      context.moveTo(x - 4, 12);
+      context.lineTo(x + 4, 12);
+      context.lineTo(x, 20);
+      context.fill();
+    }
+    context.restore();
+    this.drawHandles(height);
+    this.markFrame();
+    this.thumbnails.show({ left: NAMES_WIDTH, width: width - NAMES_WIDTH, first, span });
   }
 
-  drawNow() {
-    const ratio = window.devicePixelRatio || 1;
-    const height = this.fitHeight();
-    const { context, canvas: { clientWidth: width }, app: { playback: { frame } } } = this;
-    for (const canvas of this.needsRedraw ? [this.canvas, this.backdrop] : [this.canvas]) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-    }
-    if (this.needsRedraw) this.drawBackdrop(ratio);
-    if (this.backdrop.width) context.drawImage(this.backdrop, 0, 0);
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  /** Draw the handles of the range to track. @param {number} height */
+  drawHandles(height) {
+    const { context, canvas: { clientWidth: width } } = this;
     context.fillStyle = this.colors.accent;
     this.handlePositions.forEach((place, index) => {
       if (place < NAMES_WIDTH - 1 || place > width + 1) return;
@@ -255,58 +277,25 @@ export class Timeline {
       context.roundRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, index ? [4, 0, 0, 4] : [0, 4, 4, 0]);
       context.fill();
     });
-    const x = this.frameToX(frame);
-    context.fillStyle = this.colors.ink;
-    context.fillRect(x + this.columnWidth / 2 - 1, 0, 2, height);
-    context.globalAlpha = 0.18;
-    context.fillRect(x, 0, Math.max(2, this.columnWidth), height);
-    context.globalAlpha = 1;
+  }
+
+  /** Move the mark of the current frame, and describe the view. */
+  markFrame() {
+    const { canvas, app: { playback: { frame } } } = this;
+    Object.assign(element('frame-mark').style, { left: `${this.frameToX(frame)}px`, width: `${this.columnWidth}px` });
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
-    this.canvas.ariaValueMax = String(this.count - 1);
-    this.canvas.ariaValueNow = String(frame);
+    canvas.ariaValueMax = String(this.count - 1);
+    canvas.ariaValueNow = String(frame);
     const [from, to] = this.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
-    this.canvas.ariaValueText = `Frame ${frame}; ${inView}${limits}`;
+    canvas.ariaValueText = `Frame ${frame}; ${inView}${limits}`;
     const outdated = this.app.document.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
-    this.canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
+    canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }
 
-  /** Draw everything but the mark of the current frame. @param {number} ratio */
-  drawBackdrop(ratio) {
-    this.needsRedraw = false;
-    this.colors = readColors();
-    const { first, span, colors } = this;
-    const context = /** @type {CanvasRenderingContext2D} */ (this.backdrop.getContext('2d'));
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.textBaseline = 'middle';
-    this.app.objects.forEach((object, index) => this.drawName(context, object, RULER_HEIGHT + index * ROW_HEIGHT + ROW_HEIGHT / 2 - 1));
-    context.beginPath();
-    context.rect(NAMES_WIDTH, 0, this.canvas.clientWidth, this.backdrop.height);
-    context.clip();
-    this.drawTicks(context);
-    this.app.objects.forEach((object, index) => this.drawRow(context, object, RULER_HEIGHT + index * ROW_HEIGHT));
-    const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.document;
-    for (const [start, end] of outdated) this.hatch(context, this.frameToX(start), this.frameToX(end + 1));
-    const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
-    context.fillStyle = colors.empty;
-    context.globalAlpha = 0.75;
-    context.fillRect(NAMES_WIDTH, 0, this.frameToX(firstEditable) - NAMES_WIDTH, this.backdrop.height);
-    context.fillRect(end, 0, this.frameToX(this.count) - end, this.backdrop.height);
-    context.globalAlpha = 1;
-    context.fillStyle = colors.ink;
-    for (const frame of this.app.review.markedFrames) {
-      context.beginPath();
-      const x = this.frameToX(frame + 0.5);
-      context.moveTo(x - 4, 12);
-      context.lineTo(x + 4, 12);
-      context.lineTo(x, 20);
-      context.fill();
-    }
-    this.thumbnails.show({ left: NAMES_WIDTH, width: this.canvas.clientWidth - NAMES_WIDTH, first, span });
-  }
-
-  /** @param {CanvasRenderingContext2D} context @param {Item} object @param {number} y center of its row */
-  drawName(context, { id, name, color }, y) {
+  /** @param {Item} object @param {number} y center of its row */
+  drawName({ id, name, color }, y) {
+    const { context } = this;
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
     context.fillStyle = this.colors.ink;
@@ -316,9 +305,9 @@ export class Timeline {
     context.fillText(text, 14, y);
   }
 
-  /** Draw frame numbers above the rows. @param {CanvasRenderingContext2D} context */
-  drawTicks(context) {
-    const { first, span, columnWidth } = this;
+  /** Draw frame numbers above the rows. */
+  drawTicks() {
+    const { context, first, span, columnWidth } = this;
     const step = TICK_STEPS.find((frames) => frames * columnWidth >= MIN_TICK_DISTANCE) || 1e6;
     context.fillStyle = this.colors.ink;
     context.font = '10px system-ui, sans-serif';
@@ -331,9 +320,9 @@ export class Timeline {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} context @param {Item} object @param {number} y top of its row */
-  drawRow(context, { id, color }, y) {
-    const { columnWidth, colors } = this;
+  /** @param {Item} object @param {number} y top of its row */
+  drawRow({ id, color }, y) {
+    const { context, columnWidth, colors } = this;
     const [from, to] = [Math.floor(this.first), Math.ceil(this.first + this.span)];
     const gap = columnWidth > 4 ? 1 : 0; // if columns are wide, each frame has its own box
     const row = this.marks.get(id) || [];
@@ -366,13 +355,9 @@ export class Timeline {
     }
   }
 
-  /**
-   * Hatch frames whose tracked masks are older than a correction.
-   * @param {CanvasRenderingContext2D} context
-   * @param {number} left
-   * @param {number} right
-   */
-  hatch(context, left, right) {
+  /** Hatch frames whose tracked masks are older than a correction. @param {number} left @param {number} right */
+  hatch(left, right) {
+    const { context } = this;
     const height = this.app.objects.length * ROW_HEIGHT;
     context.save();
     context.beginPath();
@@ -389,11 +374,4 @@ export class Timeline {
     context.fillRect(left, RULER_HEIGHT - 4, right - left, 3);
     context.restore();
   }
-}
-
-/** Return colors of the style sheet. */
-function readColors() {
-  const style = getComputedStyle(document.documentElement);
-  const read = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`);
-  return { ink: read('text'), accent: read('accent'), empty: read('empty'), lost: read('lost'), outdated: read('outdated') };
 }

@@ -1,7 +1,7 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
-import { element, formatCount, showMessage, showToast } from './dom.js';
+import { createElement, drawIcon, element, formatCount, showKey, showMessage, showToast } from './dom.js';
 import { findId } from './frames.js';
 
 /** @import { Actions } from './protocol.js' */
@@ -21,7 +21,9 @@ import { findId } from './frames.js';
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
  * @property {(toolbox: Toolbox) => unknown} [release] ends a drag; without it, the tool acts at once when pressed
  * @property {(toolbox: Toolbox) => unknown} [close]
- * @property {(toolbox: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of input
+ * @property {boolean} [closed] whether the outline of its input is drawn closed
+ * @property {boolean} [corners] whether the corners of its input are drawn
+ * @property {(points: Point[]) => Point[]} [shape] outline of its input
  */
 
 /** Smallest edge of a box in pixels of the frame (the server's) and in CSS pixels; a smaller drag is a click. */
@@ -36,12 +38,10 @@ export const TOOLS = [
   {
     name: 'box', key: 'X', icon: 'square-dashed',
     help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
-    makesPrompts: true,
+    makesPrompts: true, closed: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
     release: (toolbox) => toolbox.sendBox(),
-    shape: ({ points: [a, b] }) => ({
-      points: a && b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : [], closed: true, corners: false,
-    }),
+    shape: ([a, b]) => (b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : []),
   },
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
@@ -57,24 +57,22 @@ export const TOOLS = [
   },
   {
     name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
-    usesBrush: true, release: (toolbox) => toolbox.sendStroke(),
+    usesBrush: true, release: (toolbox) => toolbox.send('paint'),
   },
   {
     name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.',
-    usesBrush: true, erases: true, release: (toolbox) => toolbox.sendStroke(),
+    usesBrush: true, erases: true, release: (toolbox) => toolbox.send('paint'),
   },
   {
-    name: 'lasso', key: 'L', icon: 'lasso',
-    help: 'Lasso: drag around the object; Shift to remove.',
-    release: (toolbox) => (toolbox.points.length > 2 ? toolbox.sendOutline() : toolbox.dropPoints()),
-    shape: ({ points }) => ({ points, closed: true, corners: false }),
+    name: 'lasso', key: 'L', icon: 'lasso', help: 'Lasso: drag around the object; Shift to remove.',
+    closed: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send('outline') : toolbox.dropPoints()),
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
-    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.sendOutline() : toolbox.points.push(point)),
-    close: (toolbox) => (toolbox.points.length > 2 ? toolbox.sendOutline() : undefined),
-    shape: ({ points }) => ({ points, closed: false, corners: true }),
+    corners: true,
+    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send('outline') : toolbox.points.push(point)),
+    close: (toolbox) => (toolbox.points.length > 2 ? toolbox.send('outline') : undefined),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -130,6 +128,14 @@ export class Toolbox {
     this.isSecondClick = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
     this.subtractByDefault = false;
+    element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
+      const values = { title: help, onclick: () => this.setTool(name) };
+      const button = createElement('button', values, drawIcon(icon), createElement('span', {}, name));
+      button.dataset.tool = name;
+      showKey(button, key);
+      return button;
+    }));
+    this.showButtons();
   }
 
   toggleSubtract() {
@@ -185,13 +191,8 @@ export class Toolbox {
     return this.isDown || this.points.length > 0;
   }
 
-  /** Clicks of the last step on the selected object and this frame. */
-  get marks() {
-    return this.findMarks(this.app.playback.frame, this.app.selection.id);
-  }
-
-  /** @param {number} frame @param {number} id */
-  findMarks(frame, id) {
+  /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
+  findMarks(frame = this.app.playback.frame, id = this.app.selection.id) {
     const last = this.clicks.get(this.app.document.step);
     return last?.frame === frame && last.id === id ? last.marks : [];
   }
@@ -249,19 +250,12 @@ export class Toolbox {
     return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE / this.viewer.zoom;
   }
 
-  sendOutline() {
-    return this.send('outline', { erase: this.isSubtracting });
-  }
-
-  sendStroke() {
-    return this.send('paint', { radius: this.radius, erase: Boolean(this.tool.erases || this.isSubtracting) });
-  }
-
-  /** Send the drawn points. @param {'paint' | 'outline'} action @param {object} values further fields of the message */
-  async send(action, values) {
-    const { app: { queue, history }, pressTarget: { frame, target } } = this;
-    const message = /** @type {any} */ ({ frame, object_id: null, points: toPairs(this.points), ...values });
-    history.reportLosses(await this.showUntil(queue.push(action, message, target)));
+  /** Send the drawn points. @param {'paint' | 'outline'} action */
+  async send(action) {
+    const { app: { queue, history }, pressTarget: { frame, target }, points, radius, isSubtracting, tool } = this;
+    const message = { frame, object_id: null, points: toPairs(points), erase: Boolean(tool.erases || isSubtracting) };
+    const answer = action === 'paint' ? queue.push(action, { ...message, radius }, target) : queue.push(action, message, target);
+    history.reportLosses(await this.showUntil(answer));
   }
 
   /** Request a mask of the drawn box; a small one is a click. */
@@ -367,10 +361,12 @@ export class Toolbox {
     const { drawingTool: tool, points } = this;
     const erase = tool.erases || (this.isSubtracting && tool.usesBrush);
     return {
-      ...(tool.shape?.(this) || { points, closed: false, corners: false }),
+      points: tool.shape?.(points) || points,
+      closed: tool.closed,
+      corners: tool.corners,
       width: tool.usesBrush ? 2 * this.radius : undefined,
       color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
-      marks: this.marks,
+      marks: this.findMarks(),
     };
   }
 

@@ -1,6 +1,6 @@
 /** Tracking: buttons, range, progress, model. */
 
-import { createElement, element, elements, formatCount, readNumber, setIcon, setLabel, showMessage, showToast } from './dom.js';
+import { element, elements, formatCount, readNumber, setIcon, setLabel, showMessage, showToast } from './dom.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -50,10 +50,9 @@ export class Tracking {
   /** @param {string[]} names @param {string} model */
   setModels(names, model) {
     const list = element('model');
-    const text = (/** @type {string} */ name) => (name === 'bundled' ? 'the bundled model' : name);
-    list.replaceChildren(...names.map((value) => createElement('option', { value, textContent: text(value) })));
+    list.replaceChildren(...names.map((name) => new Option(name === 'bundled' ? 'the bundled model' : name, name)));
     list.onchange = async () => {
-      if ((await this.app.queue.after('set_model', { name: list.value })).error) this.setModel(this.model);
+      if ((await this.app.queue.request('set_model', { name: list.value })).error) this.setModel(this.model);
     };
     element('settings').hidden = !names.length;
     this.setModel(model);
@@ -65,34 +64,30 @@ export class Tracking {
     element('model').value = name;
   }
 
-  /** @param {JobProgress | null} job null: none runs */
-  setJob(job) {
-    const isRunning = Boolean(job && ['starting', 'running', 'paused'].includes(job.status));
-    element('job').hidden = !isRunning;
-    for (const button of elements('track', 'backward', 'both')) button.disabled = isRunning;
-    if (job && isRunning) {
-      if (!this.job) this.isFollowing = true;
-      this.showProgress(job);
-      if (job.done) this.app.review.refreshLive();
-      if (this.isFollowing && !this.app.toolbox.isDrawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
-    } else if (this.job && job) {
-      const lost = job.lost_pixels ? `; it took ${formatCount(job.lost_pixels, 'pixel')} from other objects` : '';
-      if (job.problem) showMessage(job.problem, true);
-      else showToast(`Tracking ${job.status}: ${formatCount(job.done, 'frame')}${lost}`);
-      this.app.review.refresh();
-    }
-    this.job = isRunning ? job : null;
+  /** Show the job that runs or has ended; a correction disables nothing. @param {JobProgress | null} job null: none */
+  showJob(job) {
+    const { app: { playback, review, toolbox }, job: previousJob } = this;
+    const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
+    this.job = running?.background ? null : running;
+    element('job').hidden = !this.job;
+    for (const button of elements('track', 'backward', 'both')) button.disabled = Boolean(this.job);
+    const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
+    element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
+    if (this.job) {
+      if (!previousJob) this.isFollowing = true;
+      this.showProgress(this.job);
+      if (this.job.done) review.refreshLive();
+      if (this.isFollowing && !toolbox.isDrawing && this.job.status === 'running' && this.job.done) playback.goTo(this.job.frame);
+    } else if (job && !running) this.showEnd(job);
   }
 
-  /** Show the tracking of a correction, which disables nothing. @param {JobProgress | null} job null: none runs */
-  setCorrection(job) {
-    const isRunning = Boolean(job && ['starting', 'running'].includes(job.status));
-    let text = '';
-    if (job && isRunning) text = job.status === 'starting' ? 'loading the model…' : `${job.done} of ${job.total} frames`;
-    element('correction').textContent = text && `Correction: ${text}`;
-    if (job?.problem) showMessage(job.problem, true);
-    if (!isRunning && job?.done) this.app.review.refresh();
-    if (job?.status === 'done' && job.lost_pixels) showToast(`The correction took ${formatCount(job.lost_pixels, 'pixel')} from other objects`);
+  /** @param {JobProgress} job */
+  showEnd({ background, done, lost_pixels: lostPixels, problem, status }) {
+    const losses = lostPixels ? `took ${formatCount(lostPixels, 'pixel')} from other objects` : '';
+    if (problem) showMessage(problem, true);
+    else if (!background) showToast(`Tracking ${status}: ${formatCount(done, 'frame')}${losses && `; it ${losses}`}`);
+    else if (losses && status === 'done') showToast(`The correction ${losses}`);
+    if (done) this.app.review.refresh();
   }
 
   /** @param {JobProgress} job */
@@ -116,7 +111,7 @@ export class Tracking {
     playback.stop();
     this.app.toolbox.cancel();
     const message = { frame: playback.frame, direction, ...range };
-    if (!(await this.app.queue.after('track', message)).error) showMessage('');
+    if (!(await this.app.queue.request('track', message)).error) showMessage('');
   }
 
   /** Remove the tracked masks from this frame on. */
@@ -124,7 +119,7 @@ export class Tracking {
     const { playback: { frame }, history, queue } = this.app;
     const range = this.readRange();
     if (!range) return;
-    const answer = await queue.after('drop_results', { frame, last: range.last });
+    const answer = await queue.request('drop_results', { frame, last: range.last });
     if (answer.error) return;
     if (answer.result) history.offerUndo(answer, `Tracking cleared on ${formatCount(answer.result, 'frame')}`);
     else showMessage('No tracked masks from this frame on.');
@@ -136,7 +131,7 @@ export class Tracking {
   }
 
   pause() {
-    if (this.job) this.app.queue.after(this.job.status === 'paused' ? 'resume' : 'pause', {});
+    if (this.job) this.app.queue.request(this.job.status === 'paused' ? 'resume' : 'pause', {});
   }
 }
 

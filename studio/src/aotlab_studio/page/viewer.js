@@ -5,7 +5,7 @@ import { drawOncePerRefresh, watchSize } from './dom.js';
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} ClickMark */
 /**
- * @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string, marks: ClickMark[]}}
+ * @typedef {{points: Point[], closed?: boolean, corners?: boolean, width?: number, color: string, marks: ClickMark[]}}
  * Sketch
  */
 
@@ -21,7 +21,7 @@ export class Viewer {
     this.mask = document.createElement('canvas');
     /** @type {ImageBitmap | null} */
     this.image = null;
-    /** Nearby frame, shown until the requested one is decoded. @type {ImageBitmap | null} */
+    /** Nearby frame, shown dimmed and without masks until the requested one is decoded. @type {ImageBitmap | null} */
     this.placeholder = null;
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
@@ -85,15 +85,6 @@ export class Viewer {
     this.paintMask();
   }
 
-  /**
-   * Show a nearby frame while the requested one is decoded: dimmed, without masks.
-   * @param {ImageBitmap | null} image null: the frame before it
-   */
-  showPlaceholder(image) {
-    this.placeholder = image;
-    this.draw();
-  }
-
   resize() {
     this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * devicePixelRatio));
     this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * devicePixelRatio));
@@ -130,11 +121,7 @@ export class Viewer {
     this.draw();
   }
 
-  /**
-   * Return the place of a point of the page in CSS pixels of the canvas.
-   * @param {{clientX: number, clientY: number}} event
-   * @returns {Point}
-   */
+  /** Return the place of a point of the page on the canvas. @param {{clientX: number, clientY: number}} event */
   clientToView({ clientX, clientY }) {
     const { left, top } = this.canvas.getBoundingClientRect();
     return { x: clientX - left, y: clientY - top };
