@@ -81,7 +81,7 @@ def exported(tmp_path_factory):
 
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
     runtime, plain = pair
-    for index, frame in enumerate(clip(length)):
+    for index, frame in enumerate(clip(length, *masks[0].shape)):
         found, expected = runtime.step(frame, masks.get(index)), plain.step(frame, masks.get(index))
         assert found.ids == expected.ids
         assert (found.labels == expected.labels).mean() >= min_equal
@@ -104,26 +104,12 @@ def tracker(request, exported):
         MASKS,
         {0: stripes(range(1, 13)), 2: stripes(range(1, 25))},
         {0: stripes([1, 2]), 2: stripes([3]), 3: stripes([1]), 4: stripes([2])},
+        {0: stripes([1, 2], 32, 48), 3: stripes([0, 3], 32, 48)},  # resized to 33×49 in the network
     ],
 )
 def test_masks_equal_pytorch(exported, masks):
     pair = [tracker.fresh() for tracker in exported[1:]]
     assert_equal_masks(pair, masks)
-
-
-@pytest.mark.parametrize("size", [(60, 90), (16, 24), (16, 90)])
-def test_predictions_of_other_sizes_equal_pytorch(exported, size):
-    runtime, plain = (tracker.fresh() for tracker in exported[1:])
-    frames = clip(6, 32, 48)  # of the same size in the network
-    for index, frame in enumerate(frames):
-        mask = {0: stripes([1, 2], 32, 48), 3: stripes([0, 3], 32, 48)}.get(index)
-        found, expected = (tracker.step(frame, mask, size=size) for tracker in (runtime, plain))
-        assert found.indices.shape == size
-        assert (found.labels == expected.labels).mean() > 0.999
-        if mask is None:
-            np.testing.assert_allclose(
-                found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
-            )
 
 
 def test_background_before_the_first_mask(tracker):
@@ -236,25 +222,6 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
         assert np.array_equal(found.logits, expected.logits)
 
 
-@pytest.mark.parametrize("mask", [None, stripes([3])])
-def test_failed_resize_changes_nothing(exported, monkeypatch, mask):
-    runtime, frames = exported[1].fresh(), clip(2)
-    runtime.step(frames[0], stripes([1, 2]))
-    groups = runtime.groups
-    resize = aotlab_runtime.tracker.resize
-
-    def fail(maps, size, **options):
-        if size == (16, 90):
-            raise MemoryError
-        return resize(maps, size, **options)
-
-    monkeypatch.setattr(aotlab_runtime.tracker, "resize", fail)
-    with pytest.raises(MemoryError):
-        runtime.step(frames[1], mask, size=(16, 90))
-    assert runtime.groups is groups
-    assert runtime.ids == (1, 2)
-
-
 @pytest.mark.parametrize(
     ("frame", "mask", "message"),
     [
@@ -279,18 +246,7 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
     assert "\n" not in sentences[0]
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(
-    "size",
-    [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (np.inf, 2), (5,), (5, 2**16), "x", (None, 5), (33.0, 49.0)],
-)
-def test_bad_output_sizes_rejected(tracker, size):
-    with pytest.raises(ValueError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768"):
-        tracker.step(clip(1)[0], MASKS[0], size=size)
-    assert tracker.ids == ()
-
-
-@pytest.mark.parametrize("name", ["frame", "mask", "size"])
+@pytest.mark.parametrize("name", ["frame", "mask"])
 def test_rows_of_different_lengths_rejected(tracker, name):
     arguments = {"frame": clip(1)[0], "mask": MASKS[0], name: [[1], [1, 2]]}
     with pytest.raises(ValueError, match=f"{name}: expected .*got|inhomogeneous"):

@@ -1,4 +1,4 @@
-"""Prompts, and checks of frames, masks, prompts and sizes.
+"""Prompts, and checks of frames, masks and prompts.
 
 Messages write sizes as width×height, like video players, and shapes as (height, width), like NumPy.
 """
@@ -16,8 +16,6 @@ from aotlab_runtime.images import ImageSize
 
 MAX_ID = 2**31 - 1
 """largest object id"""
-MAX_SIDE = 2**15
-"""largest side of a prediction in pixels"""
 Point = tuple[float, float]
 """x and y in pixels"""
 
@@ -126,16 +124,6 @@ def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
     low, high = array.min(), array.max()
     require(low >= 0 and high <= MAX_ID, f"mask: object ids must be 0 to {MAX_ID}, got {low} to {high}")
     return array.astype(np.int64)
-
-
-def check_size(size: Any) -> ImageSize:
-    """Return the (height, width) of a prediction."""
-    sides = np.asarray(size)
-    require(
-        sides.shape == (2,) and sides.dtype.kind in "iu" and sides.min() >= 1 and sides.max() <= MAX_SIDE,
-        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size!s:.60}",
-    )
-    return int(sides[0]), int(sides[1])
 
 
 def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -121,7 +121,6 @@ class Tracker:
         frame: np.ndarray,
         mask: np.ndarray | None = None,
         *,
-        size: ImageSize | None = None,
         prompts: Mapping[int, Prompt | Point] | None = None,
     ) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
@@ -129,8 +128,6 @@ class Tracker:
         Args:
             frame: H×W×3 uint8 RGB.
             mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
-            size: (height, width) of the prediction; None: the frame's. Masks for memory are made in this size, or in
-                the frame's if that is larger.
             prompts: prompts by object id; their masks count as given ones. They replace the masks of their objects in
                 ``mask`` and take no pixel that it gives to others.
 
@@ -138,32 +135,26 @@ class Tracker:
             InputError: unusable input. A failed step changes nothing.
         """
         frame = inputs.check_frame(frame, self._frame_shape)
-        size = inputs.check_size(frame.shape[:2] if size is None else size)
         mask = self._merge_prompts(frame, mask, prompts)
-        if mask is None and not self.groups:
+        if mask is None and not self.groups:  # nothing to encode the frame for
             self._frame_shape = frame.shape
-            return Prediction((), np.zeros((1, *size), np.float32))
-        height, width, _ = frame.shape
-        stored_size = size if size[0] >= height and size[1] >= width else (height, width)
+            return Prediction((), np.zeros((1, *frame.shape[:2]), np.float32))
         groups = [Group([*group.objects], copy(group.memory)) for group in self.groups]  # a step may fail
         features = self.graphs.run("encode", {"frame": frame})
         readouts = [self._read(group, features) for group in groups]
-        prediction = Prediction(self.ids, self._merge(readouts, stored_size), self._temperature)
+        prediction = Prediction(self.ids, self._merge(groups, readouts, frame.shape[:2]), self._temperature)
         if mask is None:
             for group, readout in zip(groups, readouts, strict=True):
                 self._store_tracked(group, readout, prediction.labels)
         else:
-            labels = override_labels(prediction.labels, mask) if groups else mask
+            labels = override_labels(prediction.labels, mask)
             new = sorted({*np.unique(mask).tolist()} - {0, *self.ids})
             self._add_objects(groups, new)
             for group in groups:
                 self._store_reference(group, features, labels)
             ids = (*self.ids, *new)
-            masks = resize_nearest(labels, stored_size) == np.array([0, *ids])[:, None, None]
+            masks = labels == np.array([0, *ids])[:, None, None]
             prediction = Prediction(ids, np.where(masks, np.float32(0), NO_OBJECT), self._temperature)
-        if stored_size != size:
-            logits = resize(prediction.logits, size, align_corners=self.graphs.align_corners)
-            prediction = replace(prediction, logits=logits)
         self.groups, self._frame_shape = groups, frame.shape
         return prediction
 
@@ -278,7 +269,7 @@ class Tracker:
         masks[0] = 1 - masks.sum(0)
         return self.graphs.run("assign_identities", {"masks": masks[None]})
 
-    def _merge(self, readouts: list[Tensors], size: ImageSize) -> np.ndarray:
+    def _merge(self, groups: list[Group], readouts: list[Tensors], size: ImageSize) -> np.ndarray:
         """Merge the logits 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
         The background probability is the product over the groups (soft aggregation of AOT's code).
@@ -286,22 +277,21 @@ class Tracker:
         if not readouts:
             return np.zeros((1, *size), np.float32)
         merged = []
-        for group, readout in zip(self.groups, readouts, strict=True):
+        for group, readout in zip(groups, readouts, strict=True):
             used = [0, *(k for k, object_id in enumerate(group.objects, start=1) if object_id)]
             merged.append(resize(readout["logits"][0, used], size, align_corners=self.graphs.align_corners))
         if len(merged) == 1:
             return merged[0]
-        groups = [softmax(logits, axis=0) for logits in merged]
-        background = np.prod([group[0] for group in groups], axis=0)
-        probabilities = np.concatenate([background[None], *(group[1:] for group in groups)])
-        probabilities = probabilities.clip(1e-5, 1 - 1e-5)
+        by_group = [softmax(logits, axis=0) for logits in merged]
+        background = np.prod([probabilities[:1] for probabilities in by_group], axis=0)
+        merged = [background, *(probabilities[1:] for probabilities in by_group)]
+        probabilities = np.concatenate(merged).clip(1e-5, 1 - 1e-5)
         return np.log(probabilities / (1 - probabilities))
 
 
 def override_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return predicted labels H×W where a given mask h×w is 0; objects of the mask have its pixels only."""
-    given = resize_nearest(mask, labels.shape)
-    return np.where(given > 0, given, np.where(np.isin(labels, given), 0, labels))
+    """Return predicted labels H×W where a mask H×W is 0; an object in the mask loses all its other pixels."""
+    return np.where(mask > 0, mask, np.where(np.isin(labels, mask), 0, labels))
 
 
 def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
