@@ -37,7 +37,8 @@ from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_files import unwrap, wrap
 from aotlab_runtime.inputs import CheckedPrompt, check_prompts
-from aotlab_runtime.prompts import draw_planes, find_far_from_points
+from aotlab_runtime.prompts import draw_prompt_planes as draw_in_runtime
+from aotlab_runtime.prompts import find_far_from_points
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
@@ -407,7 +408,7 @@ def test_same_prompts_are_accepted(prompt):
 )
 def test_small_box_draws_a_pixel(left, top, size):
     box = np.array([(left, top), (left + size[0], top + size[1])], float)
-    plane = draw_planes(CheckedPrompt([], [], box), np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
+    plane = draw_in_runtime(CheckedPrompt([], [], box), np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
     expected = draw_prompt_planes(
         aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321)
     )
@@ -614,7 +615,7 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     for index, frame in enumerate(clip(9, 129, 161)):
         mask = None if index else stripes([1, 2, 5], 129, 161)
         expected = plain.step(frame, mask).labels
-        store_expected = partial(lambda labels, group, readout, _: store(group, readout, labels), expected)
+        store_expected = partial(lambda labels, group, decoded, _: store(group, decoded, labels), expected)
         monkeypatch.setattr(runtime, "_store_tracked", store_expected)
         equal.append((runtime.step(frame, mask).labels == expected).mean())
         ids |= set(np.unique(expected)) if index else set()

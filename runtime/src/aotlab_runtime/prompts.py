@@ -15,8 +15,8 @@ Crop = tuple[slice, slice]
 
 BOX_MARGIN = 0.12
 """distance from a box, as a fraction of its sides, beyond which pixels are not of its object"""
-MAX_COMPONENT_DISTANCE = 0.5
-"""largest distance of a component without a point from those with one, in units of the square root of their area"""
+MAX_PART_DISTANCE = 0.5
+"""largest distance of a part without a point from those with one, in units of the square root of their area"""
 EXCLUDED = np.float32(-12)
 """logit of pixels that an object cannot have"""
 
@@ -56,7 +56,7 @@ def segment_crop(
     scale = edge / max(image.shape[:2])
     tokens = (max(2, round((side * scale - extra) / stride)) for side in image.shape[:2])
     height, width = (stride * count + extra for count in tokens)
-    planes = draw_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])
+    planes = draw_prompt_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])
     rough_mask = np.zeros(image.shape[:2], np.float32) if mask is None else mask[crop]
     outputs = graphs.run("prompt", {"image": image, "planes": planes[None], "rough_mask": rough_mask})
     logits = np.full(frame.shape[:2], EXCLUDED)
@@ -89,7 +89,7 @@ def find_crop(
     return np.s_[start[1] : stop[1], start[0] : stop[0]], sizes["crop_edge"]
 
 
-def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
+def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
     """Draw input channels 3×h×w of 0 and 1: discs of positive points, of negative points, and the box."""
     planes = np.zeros((3, *size), np.float32)
     origin = np.array([crop[1].start, crop[0].start])
@@ -115,12 +115,12 @@ def find_far_from_box(mask: np.ndarray, box: np.ndarray, points: Sequence[Point]
 
 
 def find_far_from_points(mask: np.ndarray, points: Sequence[Point]) -> np.ndarray:
-    """Return the pixels of a mask H×W bool in components far from those with a point, or else from the largest one."""
+    """Return the pixels of a mask H×W bool in parts far from those with a point, or else from the largest one."""
     height, width = mask.shape
-    components = label_components(mask)
+    parts = label_components(mask)
     x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
-    prompted = mask & np.isin(components, components[y, x])
+    prompted = mask & np.isin(parts, parts[y, x])
     if not prompted.any():
-        prompted = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
-    near = measure_distance(prompted) <= MAX_COMPONENT_DISTANCE * np.sqrt(prompted.sum())
-    return mask & ~np.isin(components, components[near & mask])
+        prompted = parts == 1 + np.bincount(parts.ravel(), minlength=2)[1:].argmax()
+    near = measure_distance(prompted) <= MAX_PART_DISTANCE * np.sqrt(prompted.sum())
+    return mask & ~np.isin(parts, parts[near & mask])

@@ -56,7 +56,8 @@ def test_invalid_frame_rejected_before_video_starts(tracker, frame, words):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "size",
-    [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (np.inf, 2), (5,), (5, 2**16), "x", (None, 5), (33.0, 49.0), [[1], [1, 2]]],
+    [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (np.inf, 2), (5,), (5, 2**16), "x", (None, 5), (33.0, 49.0),
+     [[1], [1, 2]]],
 )  # fmt: skip
 def test_invalid_output_size_rejected(tracker, size):
     with pytest.raises(
