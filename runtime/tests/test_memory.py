@@ -49,6 +49,8 @@ def test_stored_frames_equal_framework(settings, references, seed):
             assert memory.needs_relevance == bank.needs_relevance
             bank.add(stored, relevance if bank.needs_relevance else None)
             memory.add(tensors, shares if memory.needs_relevance else None)
+        state, memory = memory.state_dict(), Memory(asdict(bound_memory(config)), 60)
+        memory.load_state_dict(state)
         assert memory.frames["index"].tolist() == bank.frames
         assert memory.frames["index"][memory.frames["reference"]].tolist() == bank.references
         (block,), read = bank.read(), memory.read()

@@ -32,13 +32,15 @@ from aotlab.engine.export.graphs import (
     build_prompt_graph,
     export_model,
 )
+from aotlab.engine.prompting.network import COARSE_MARGIN, REFINE_MARGIN
 from aotlab.engine.prompting.network import find_far_from_points as find_far_in_pytorch
 from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes
+from aotlab.engine.prompting.planes import find_crop as find_crop_in_pytorch
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_files import unwrap, wrap
 from aotlab_runtime.inputs import CheckedPrompt, check_prompts
 from aotlab_runtime.prompts import draw_prompt_planes as draw_in_runtime
-from aotlab_runtime.prompts import find_far_from_points
+from aotlab_runtime.prompts import find_crop, find_far_from_points
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
@@ -146,6 +148,10 @@ def test_forgotten_object_has_no_pixel(tracker):
     assert not tracker.step(frames[2]).labels.any()
     with pytest.raises(ValueError, match="object 2 is not tracked"):
         tracker.forget(2)
+    other = tracker.fresh()
+    for each in (tracker, other):  # the next mask begins like the first one
+        each.step(frames[0], MASKS[0])
+    assert np.array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
 
 
 @pytest.mark.parametrize("object_id", [0, -1, 3, 2**70])
@@ -416,6 +422,20 @@ def test_small_box_draws_a_pixel(left, top, size):
     assert np.array_equal(plane, expected[2])
 
 
+@pytest.mark.parametrize("prompt", [{"box": (600, 100, 200, 90)}, {"points": [(400, 240), (300, 9)]}])
+@pytest.mark.parametrize("part", [None, np.s_[20:240, 20:140], np.s_[400:480, 700:854], np.s_[:0]])
+def test_crops_equal_pytorch(prompt, part):
+    rough_mask, margin, expected = None, COARSE_MARGIN, CropBox(0, 0, 854, 480)
+    if part is not None:
+        rough_mask, margin = np.zeros((480, 854)), REFINE_MARGIN
+        rough_mask[part] = 0.9
+    if part is not None or "box" in prompt:
+        expected = find_crop_in_pytorch(aotlab.Prompt(**prompt), (480, 854), margin, rough_mask)
+    checked = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (480, 854))[1]
+    (rows, columns), _ = find_crop(PROMPTING, (480, 854), checked, rough_mask)
+    assert (columns.start, rows.start, columns.stop, rows.stop) == expected
+
+
 @pytest.mark.parametrize(
     "prompts", [{0: (20, 16)}, {-1: (20, 16)}, {2**31: (20, 16)}, {"1": (20, 16)}, [(20, 16)]]
 )
@@ -427,13 +447,14 @@ def test_prompts_without_ids_rejected(tracker, prompts):
 
 def test_state_is_saved_by_numpy(exported):
     runtime = exported[1].fresh()
+    runtime.reset(9)
     runtime.step(clip(1)[0], MASKS[0])
     file = io.BytesIO()
     np.savez(file, **runtime.state_dict())
     file.seek(0)
     other = runtime.fresh()
     other.load_state_dict(np.load(file))
-    assert other.ids == (1, 2)
+    assert other.state_dict()["header"] == runtime.state_dict()["header"]
 
 
 def change_header(state, **values):
