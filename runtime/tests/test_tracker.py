@@ -168,6 +168,12 @@ def test_length_of_a_video_accepted(tracker, length):
     assert tracker.step(clip(1)[0], MASKS[0]).ids == (1, 2)
 
 
+@pytest.mark.parametrize("length", [9.7, "5"])
+def test_length_of_another_type_rejected(tracker, length):
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        tracker.reset(length)
+
+
 def test_pair_is_a_point_and_ids_are_integers(tracker):
     prediction = tracker.prompt(clip(1)[0], {np.uint8(1): (20, 16), 2: np.array([40, 16])})
     assert prediction.ids == (1, 2)

@@ -18,13 +18,13 @@ PRIOR_UPDATES = 8
 """number added to the updates of every frame (RMem)"""
 FRAME = np.dtype([("index", int), ("reference", bool), ("relevance", float), ("updates", int)])
 """a stored frame: its index, counted from the group's first frame; whether its mask was given; the running mean of its
-relevance, NaN at first; and how often it was scored, where being stored during a scoring counts once (RMem)"""
+relevance, NaN at first; and how often it was scored: a frame stored while others are scored starts at 1 (RMem)"""
 
 
 class Memory:
     """Keys and values of stored frames, of all blocks; never changed in place, so a ``copy`` is independent.
 
-    Long-term memory holds reference frames (those with a given mask) and one frame in ``every``, at most ``frames``;
+    Long-term memory holds reference frames (those with a given mask) and every ``every``-th frame, at most ``frames``;
     short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
     one with the lowest score. A model whose only long-term memory is reference frames is exported as ``bounded_fifo``
     with ``newest: 0``.
@@ -39,14 +39,14 @@ class Memory:
         """largest number of frames in long-term memory"""
         newest = None if self.restricted else settings["newest"]
         self.max_tracked: int = self.capacity if newest is None else newest
-        """largest number of tracked ones"""
+        """largest number of tracked (not reference) frames"""
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
         self.last_index = -1
         """index of the last frame, stored or not"""
         self.last_decision = 0
-        """index of the frame after which ``every`` frames are counted to the next one for long-term memory"""
+        """index of the last frame considered for long-term memory"""
         self.frames = np.empty(0, FRAME)
         """the frames in long-term memory, T, oldest first"""
         self.long: Tensors = {}
@@ -75,17 +75,17 @@ class Memory:
 
     @property
     def is_due(self) -> bool:
-        """Whether the next frame is one for long-term memory."""
+        """Whether the next frame is considered for long-term memory."""
         return self.last_index + 1 - self.last_decision >= self.every
 
     @property
     def needs_relevance(self) -> bool:
-        """Whether `add` reads the relevance of the stored frames to the next frame."""
+        """Whether `add` needs the stored frames' relevance for the next frame."""
         full = len(self.frames) >= self.capacity
         return self.restricted and self.is_due and (full or self.score_early)
 
     def add(self, memory: Tensors, shares: np.ndarray | None = None) -> None:
-        """Store a tracked frame; ``shares``: of `graphs`' ``relevance``, T, if `needs_relevance`."""
+        """Store a tracked frame; ``shares``: the relevance T of the stored frames, if `needs_relevance`."""
         is_due = self.is_due
         self.last_index += 1
         self._store_short(memory)
@@ -107,10 +107,10 @@ class Memory:
         return np.flatnonzero(~self.frames["reference"]).tolist()
 
     def _score(self, shares: np.ndarray) -> np.ndarray:
-        """Update the running relevance R and the updates n of T frames; return their scores.
+        """Update the running relevance R and the update counts n of T frames by their shares; return their scores.
 
         The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 if the new frame shows no object. The
-        first frame counts as updated once per stored frame: n = T.
+        first frame's n is fixed to T.
         """
         self.frames = frames = self.frames.copy()
         foreground = shares.any()

@@ -9,13 +9,14 @@ For each group of up to M objects:
     frame with a mask:   id_embeddings = assign_identities(mask)
                          memory.add_reference(memorize(reference(features, id_embeddings), id_embeddings))
 
-Each function is a graph of the same name (`graphs.py` lists their tensors) and a method of the model; ``reference`` is
-``propagate`` without memory.
+Each function is a graph of the same name (`graphs.py` lists their tensors); ``reference`` is ``propagate`` without
+memory.
 """
 
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Prediction:
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     temperature: float = 1.0
-    """logits are divided by it before `confidence`"""
+    """softmax temperature for `confidence`"""
 
     @cached_property
     def indices(self) -> np.ndarray:
@@ -78,7 +79,7 @@ class Group:
     """Up to M objects that share one pass of the model, and their memory."""
 
     ids: list[int]
-    """object id of each identity from 1 on; 0: forgotten"""
+    """``ids[k - 1]`` is the object of identity k, 0 if forgotten"""
     memory: Memory
 
 
@@ -103,7 +104,7 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        self._length = None if length is None else int(length)
+        self._length = None if length is None else operator.index(length)
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
 
@@ -127,9 +128,10 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
-            prompts: prompts by object id; their masks count as given ones. They replace the masks of their objects in
-                ``mask`` and take no pixel that it gives to others.
+            mask: H×W object ids (bool: object 1); pixels with 0 keep the predicted object. Later masks
+                may add objects.
+            prompts: prompts by object id; their masks are treated like ``mask``. They replace the masks of their
+                objects in ``mask`` and take no pixel that it gives to others.
 
         Raises:
             InputError: unusable input. A failed step changes nothing.
@@ -198,7 +200,7 @@ class Tracker:
         """Resume the video of a `state_dict`.
 
         Raises:
-            InputError: a state of another export, or damaged; the tracker is unchanged.
+            InputError: a state of another export, or one that cannot be read; the tracker is unchanged.
         """
         try:
             header = json.loads(str(state["header"]))
