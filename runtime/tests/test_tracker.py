@@ -38,7 +38,7 @@ from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes
 from aotlab.engine.prompting.planes import find_crop as find_crop_in_pytorch
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_files import unwrap, wrap
-from aotlab_runtime.inputs import CheckedPrompt, check_prompts
+from aotlab_runtime.inputs import check_prompts
 from aotlab_runtime.prompts import draw_prompt_planes as draw_in_runtime
 from aotlab_runtime.prompts import find_crop, find_far_from_points
 from tests.drawn_clips import draw_parts
@@ -419,8 +419,8 @@ def test_same_prompts_are_accepted(prompt):
     [(105, 105, (3, 3)), (105, 105, (2, 900)), (1918, 0, (2, 1000)), (0, 1077, (1500, 3))],
 )
 def test_small_box_draws_a_pixel(left, top, size):
-    box = np.array([(left, top), (left + size[0], top + size[1])], float)
-    plane = draw_in_runtime(CheckedPrompt([], [], box), np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
+    prompt = aotlab_runtime.Prompt(box=(left, top, *size)).check((1080, 1920))
+    plane = draw_in_runtime(prompt, np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
     expected = draw_prompt_planes(
         aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321)
     )
@@ -505,12 +505,6 @@ def test_damaged_state_file_rejected(exported, part):
         runtime.fresh().load_state_dict(np.load(io.BytesIO(damaged)))
 
 
-@pytest.mark.parametrize("state", [None, 3, [], {}, "state"])
-def test_other_values_rejected_as_state(exported, state):
-    with pytest.raises(aotlab_runtime.InputError, match="tracker state: not a usable one"):
-        exported[1].fresh().load_state_dict(state)
-
-
 def rewrite(folder, **changes):
     path = folder / "export.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -559,10 +553,9 @@ def test_damaged_exports_rejected(exported, tmp_path, case):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("provider", ["nonsense", ["cpu"], None])
-def test_unavailable_provider_rejected(exported, provider):
+def test_unavailable_provider_rejected(exported):
     with pytest.raises(aotlab_runtime.InputError, match=r"provider .*: not available .*; choose one of cpu"):
-        aotlab_runtime.Tracker.from_export(exported[0], provider=provider)
+        aotlab_runtime.Tracker.from_export(exported[0], provider="nonsense")
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")

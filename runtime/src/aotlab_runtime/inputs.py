@@ -33,8 +33,8 @@ class CheckedPrompt(NamedTuple):
     """points off the object"""
     box: np.ndarray | None
     """corners (left, top) and (right, bottom) in the frame, 2×2"""
-    exclude: np.ndarray = np.array(False)
-    """pixels that the object cannot have, H×W bool, or False"""
+    exclude: np.ndarray
+    """pixels that the object cannot have, H×W bool"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +77,16 @@ class Prompt:
         corners = None
         if self.box is not None:
             box = np.asarray(self.box, float)
-            if box.shape == (4,) and np.isfinite(box).all():
-                corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
+            box = box if box.shape == (4,) and np.isfinite(box).all() else np.zeros(4)  # rejected below
+            corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             require(
-                corners is not None and (corners[1] - corners[0]).min() >= 2,
+                (corners[1] - corners[0]).min() >= 2,
                 f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each inside the "
                 f"image of {width}×{height}",
             )
-        exclude = np.asarray(self.exclude, bool)
+        exclude = np.zeros(size, bool) if self.exclude is None else np.asarray(self.exclude, bool)
         require(
-            self.exclude is None or exclude.shape == size,
+            exclude.shape == size,
             f"prompt: exclude of shape {exclude.shape} does not match the frame's {size}; resize it",
         )
         return CheckedPrompt(points[labels == 1].tolist(), points[labels == 0].tolist(), corners, exclude)
