@@ -17,8 +17,8 @@ import { labelComponents, measureDistance, round } from './images.js';
 const STRIDE = 16;
 /** Distance from a box, as a fraction of its sides, beyond which pixels are not of its object. */
 const BOX_MARGIN = 0.12;
-/** Largest distance of a component without a point from those with one, in units of the square root of their area. */
-const MAX_COMPONENT_DISTANCE = 0.5;
+/** Largest distance of a part without a point from those with one, in units of the square root of their area. */
+const MAX_PART_DISTANCE = 0.5;
 /** Logit of pixels that the object cannot have. */
 const EXCLUDED = -12;
 
@@ -81,7 +81,7 @@ async function segmentCrop(graphs, frame, crop, edge, prompt, rough = null) {
   });
   const outputs = await graphs.run('prompt', {
     image: new graphs.runtime.Tensor('uint8', image, [height, width, 3]),
-    planes: graphs.tensor(drawPlanes(prompt, crop, size, graphs.prompting.click_radius), [1, 3, ...size]),
+    planes: graphs.tensor(drawPromptPlanes(prompt, crop, size, graphs.prompting.click_radius), [1, 3, ...size]),
     rough_mask: graphs.tensor(mask, [height, width]),
   });
   return /** @type {Float32Array} */ ((rough ? outputs.refined_logits : outputs.logits).data);
@@ -162,7 +162,7 @@ function promptCorners(prompt, rough, width = 0) {
  * @param {Size} size
  * @param {number} radius of a point's disc in pixels of the network
  */
-export function drawPlanes(prompt, crop, [height, width], radius) {
+export function drawPromptPlanes(prompt, crop, [height, width], radius) {
   const data = new Float32Array(3 * height * width);
   const scale = [width / crop.width, height / crop.height];
   [prompt.positive, prompt.negative].forEach((points, plane) => {
@@ -225,7 +225,7 @@ export function removeFarFromPrompt(mask, { height, width }, prompt) {
   }
   kept[0] = 0;
   if (!kept.includes(1)) kept[areas.reduce((best, area, number) => (area > areas[best] ? number : best), 0)] = 1;
-  const limit = MAX_COMPONENT_DISTANCE * Math.sqrt(areas.reduce((sum, area, number) => sum + kept[number] * area, 0));
+  const limit = MAX_PART_DISTANCE * Math.sqrt(areas.reduce((sum, area, number) => sum + kept[number] * area, 0));
   const distance = measureDistance(Uint8Array.from(components, (number) => kept[number]), width);
   components.forEach((number, pixel) => {
     if (number && distance[pixel] <= limit) kept[number] = 1;

@@ -128,9 +128,9 @@ export class Tracker {
     }
     const channels = labels.map((id) => this.ids.indexOf(id) + 1);
     const features = await this.graphs.run('encode', { frame: this.frameTensor(frame) });
-    const identities = await this.assignIdentities(channels, frame);
-    const reference = await this.graphs.run('reference', { ...features, ...identities });
-    this.memory.addReference(await this.graphs.run('memorize', { ...reference, ...identities }));
+    const idEmbeddings = await this.assignIdentities(channels, frame);
+    const reference = await this.graphs.run('reference', { ...features, ...idEmbeddings });
+    this.memory.addReference(await this.graphs.run('memorize', { ...reference, ...idEmbeddings }));
   }
 
   /**
@@ -143,8 +143,8 @@ export class Tracker {
     const propagated = await this.graphs.run('propagate', { ...features, ...this.memory.inputs });
     const { logits } = await this.graphs.run('decode', { ...propagated, ...features });
     const channels = this.chooseChannels(logits, frame);
-    const identities = await this.assignIdentities(channels, frame);
-    this.memory.add(await this.graphs.run('memorize', { ...propagated, ...identities }));
+    const idEmbeddings = await this.assignIdentities(channels, frame);
+    this.memory.add(await this.graphs.run('memorize', { ...propagated, ...idEmbeddings }));
     return channels.map((channel) => (channel ? this.ids[channel - 1] : 0));
   }
 

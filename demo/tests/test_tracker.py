@@ -147,9 +147,9 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
 )
 def test_small_box_draws_one_pixel(box, row, column):
     script = f"""
-        import {{ drawPlanes }} from '{(DEMO / "src" / "prompts.js").as_uri()}';
+        import {{ drawPromptPlanes }} from '{(DEMO / "src" / "prompts.js").as_uri()}';
         const crop = {{ top: 0, left: 0, height: 1080, width: 1920 }};
-        const planes = drawPlanes({{ positive: [], negative: [], box: {list(box)} }}, crop, [241, 433], 5);
+        const planes = drawPromptPlanes({{ positive: [], negative: [], box: {list(box)} }}, crop, [241, 433], 5);
         console.log(planes.indexOf(1), planes.reduce((sum, value) => sum + value));"""
     command = ["node", "--input-type=module", "-e", script]
     result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)

@@ -1,18 +1,21 @@
 """Exported models: the graphs of a folder, run by onnxruntime.
 
-Tensors of the graphs of AOT, for M identities, T stored frames, L = h·w tokens at stride 16, and each block N:
+Tensors of AOT's graphs, for M identities, T stored frames, frames resized to H×W in the network, L = h·w tokens at
+stride 16, and each block N:
 
-    encode             frame H×W×3 uint8 → features_f4, _f8, _f16 and features_projected, 1×C×h×w at stride 4, 8, 16, 16
-    assign_identities  masks 1×(1+M)×H×W, one-hot, background first → identities_0, embeddings 1×L×C (E in AOT)
+    encode             frame F×G×3 uint8, any size → features_f4, _f8, _f16, _projected 1×C×h×w (stride 4, 8, 16, 16)
+    assign_identities  masks 1×(1+M)×H×W, one-hot, background first → identities_0 1×L×C
     reference          features_projected, identities_0 → as propagate; the frame attends to its own identities
-    propagate          features_projected, memory_N_long_* 1×(T·L)×C, memory_N_short_* 1×L×C → embeddings_*, states_N_*
-    decode             embeddings_*, features_f4, _f8 and _f16 → logits 1×(1+M)×h×w at stride 4, background first
+    propagate          features_projected, memory_N_long_* 1×(T·L)×C, memory_N_short_* 1×L×C →
+                       embeddings_* 1×C×h×w (0: input of the blocks, k: output of block k), states_N_* 1×L×C
+    decode             embeddings_*, features_f4, _f8 and _f16 → logits 1×(1+M)×H/4×W/4, background first
     memorize           states_N_*, identities_0 → memory_N_long_*, memory_N_short_* 1×L×C: the frame's keys and values
-    relevance          states_0_*, memory_0_long_key, logits → relevance T: share of the foreground's attention (RMem)
-    prompt             image H×W×3 uint8, planes 1×3×h×w, rough_mask H×W → logits and refined_logits H×W
+    relevance          states_0_*, memory_0_long_key, logits → relevance T: each stored frame's share of the attention
+                       from foreground tokens (RMem)
+    prompt             image F×G×3 uint8, any size, planes 1×3×h×w, rough_mask F×G → logits and refined_logits F×G
 
-``embeddings_0`` is the frame's, those after it are the blocks'. Keys and values of DeAOT have other channels, and
-pyramids have tensors of each stage. Not every model has the last two graphs.
+DeAOT has other channels and only the last block's embeddings; multi-scale models have one set per stage. Not every
+model has the last two graphs.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ PROVIDERS = {
 
 
 class Graphs:
-    """The methods of an exported model."""
+    """An exported model: one onnxruntime session per graph."""
 
     def __init__(self, folder: str | Path, *, provider: str = "cpu", threads: int | None = None) -> None:
         """Load all graphs.
@@ -56,7 +59,7 @@ class Graphs:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting costs no CPU time
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
         folder = Path(folder)
         try:
             description = read_description(folder)
@@ -69,7 +72,7 @@ class Graphs:
             reason = (str(error).splitlines() or [""])[0][:200]
             raise InputError(f"{folder}: not a usable export ({reason}); run aotlab export") from error
         self.providers: list[str] = self._sessions["encode"].get_providers()
-        """onnxruntime's execution providers, preferred first"""
+        """onnxruntime's execution providers, in order of preference"""
         require(
             provider_name in self.providers,
             f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
@@ -81,7 +84,7 @@ class Graphs:
         self.config: dict[str, Any] = description["config"]
         """settings of the model and its memory"""
         self.prompting: dict[str, float] = description["prompting"]
-        """sizes with which the prompt network was trained; empty without that network"""
+        """the prompt network's training sizes; empty without that network"""
         model = self.config["model"]
         self.max_objects: int = model["max_objects"]
         self.align_corners: bool = model["align_corners"]
@@ -104,7 +107,7 @@ def find_provider(name: str) -> str:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Return the content of ``export.json``; raise an exception if it or another file was changed."""
+    """Return the content of ``export.json``; raise an exception if a hash does not match."""
     description: dict[str, Any] = json.loads((folder / "export.json").read_text("utf-8"))
     content = {key: description[key] for key in ("config", "network_size", "prompting")}
     content["sha256"] = {

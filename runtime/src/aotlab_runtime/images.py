@@ -22,7 +22,7 @@ def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndar
     return rows @ maps @ columns.T
 
 
-@lru_cache(maxsize=8)  # a video needs two; four if predictions have another size
+@lru_cache(maxsize=8)  # a video needs two
 def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.ndarray:
     """Return the weights of ``source`` pixels in ``target`` pixels, target×source."""
     if align_corners:
@@ -42,12 +42,12 @@ def resize_nearest(labels: np.ndarray, size: ImageSize) -> np.ndarray:
 
 
 def label_components(mask: np.ndarray) -> np.ndarray:
-    """Return the number from 1 on of each pixel's 8-connected component of a mask H×W bool, 0 outside: H×W.
+    """Label the 8-connected components of a mask H×W bool from 1 on: H×W, 0 is background.
 
     Each run of pixels in a row gets the smallest number of the runs that it touches in the row above, whose components
     are then one; a run that touches none gets a new number.
     """
-    components = np.zeros((len(mask) + 1, mask.shape[1]), int)  # the last row is above the first
+    components = np.zeros((len(mask) + 1, mask.shape[1]), int)  # row -1 is an empty row above the image
     parents = [0]  # number of the component that each one was merged into: its own, or a smaller one
 
     def find_root(number: int) -> int:
@@ -72,7 +72,7 @@ def label_components(mask: np.ndarray) -> np.ndarray:
 def measure_distance(mask: np.ndarray) -> np.ndarray:
     """Return the distance H×W in pixels of each pixel to a mask H×W bool, which is not empty.
 
-    Of the shortest paths from the mask, one goes along a row first, then only up or only down, straight or diagonally.
+    Chamfer distance: along rows, then down, then up.
     """
     distance = np.where(mask, np.float32(0), np.float32(np.inf))
     ramp = STEP * np.arange(mask.shape[1], dtype=np.float32)

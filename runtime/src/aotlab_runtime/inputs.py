@@ -1,4 +1,4 @@
-"""Prompts, and checks of frames, masks, prompts and sizes.
+"""Prompts, and checks of frames, masks and prompts.
 
 Messages write sizes as width×height, like video players, and shapes as (height, width), like NumPy.
 """
@@ -16,8 +16,6 @@ from aotlab_runtime.images import ImageSize
 
 MAX_ID = 2**31 - 1
 """largest object id"""
-MAX_SIDE = 2**15
-"""largest side of a prediction in pixels"""
 Point = tuple[float, float]
 """x and y in pixels"""
 
@@ -35,8 +33,8 @@ class CheckedPrompt(NamedTuple):
     """points off the object"""
     box: np.ndarray | None
     """corners (left, top) and (right, bottom) in the frame, 2×2"""
-    exclude: np.ndarray = np.array(False)
-    """pixels that the object cannot have, H×W bool, or False"""
+    exclude: np.ndarray
+    """pixels that the object cannot have, H×W bool"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,16 +77,16 @@ class Prompt:
         corners = None
         if self.box is not None:
             box = np.asarray(self.box, float)
-            if box.shape == (4,) and np.isfinite(box).all():
-                corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
+            box = box if box.shape == (4,) and np.isfinite(box).all() else np.zeros(4)  # rejected below
+            corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             require(
-                corners is not None and (corners[1] - corners[0]).min() >= 2,
+                (corners[1] - corners[0]).min() >= 2,
                 f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each inside the "
                 f"image of {width}×{height}",
             )
-        exclude = np.asarray(self.exclude, bool)
+        exclude = np.zeros(size, bool) if self.exclude is None else np.asarray(self.exclude, bool)
         require(
-            self.exclude is None or exclude.shape == size,
+            exclude.shape == size,
             f"prompt: exclude of shape {exclude.shape} does not match the frame's {size}; resize it",
         )
         return CheckedPrompt(points[labels == 1].tolist(), points[labels == 0].tolist(), corners, exclude)
@@ -126,16 +124,6 @@ def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
     low, high = array.min(), array.max()
     require(low >= 0 and high <= MAX_ID, f"mask: object ids must be 0 to {MAX_ID}, got {low} to {high}")
     return array.astype(np.int64)
-
-
-def check_size(size: Any) -> ImageSize:
-    """Return the (height, width) of a prediction."""
-    sides = np.asarray(size)
-    require(
-        sides.shape == (2,) and sides.dtype.kind in "iu" and sides.min() >= 1 and sides.max() <= MAX_SIDE,
-        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size!s:.60}",
-    )
-    return int(sides[0]), int(sides[1])
 
 
 def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:

@@ -12,19 +12,19 @@ from aotlab_runtime.graphs import Tensors
 
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
-BONUS_WEIGHT = 1.5
+BONUS = 1.5
 """weight of the bonus for frames that were scored few times (RMem, section 3.2)"""
 PRIOR_UPDATES = 8
 """number added to the updates of every frame (RMem)"""
 FRAME = np.dtype([("index", int), ("reference", bool), ("relevance", float), ("updates", int)])
 """a stored frame: its index, counted from the group's first frame; whether its mask was given; the running mean of its
-relevance, NaN at first; and how often it was scored, where being stored during a scoring counts once (RMem)"""
+relevance, NaN at first; and how often it was scored: a frame stored while others are scored starts at 1 (RMem)"""
 
 
 class Memory:
     """Keys and values of stored frames, of all blocks; never changed in place, so a ``copy`` is independent.
 
-    Long-term memory holds reference frames (those with a given mask) and one frame in ``every``, at most ``frames``;
+    Long-term memory holds reference frames (those with a given mask) and every ``every``-th frame, at most ``frames``;
     short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
     one with the lowest score. A model whose only long-term memory is reference frames is exported as ``bounded_fifo``
     with ``newest: 0``.
@@ -39,14 +39,14 @@ class Memory:
         """largest number of frames in long-term memory"""
         newest = None if self.restricted else settings["newest"]
         self.max_tracked: int = self.capacity if newest is None else newest
-        """largest number of tracked ones"""
+        """largest number of tracked (not reference) frames"""
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
         self.last_index = -1
         """index of the last frame, stored or not"""
-        self.interval_start = 0
-        """index of the frame after which ``every`` frames are counted to the next one for long-term memory"""
+        self.last_decision = 0
+        """index of the last frame considered for long-term memory"""
         self.frames = np.empty(0, FRAME)
         """the frames in long-term memory, T, oldest first"""
         self.long: Tensors = {}
@@ -65,61 +65,62 @@ class Memory:
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
         self.last_index += 1
-        self.interval_start = self.last_index
+        self.last_decision = self.last_index
         if len(self.frames) >= self.capacity:
-            tracked = self._find_tracked()
-            self._drop(tracked[0] if tracked else 1)
+            evictable = self.evictable
+            self._drop(evictable[0] if evictable else 1)
         self.short = {}
         self._store_short(memory)
         self._store_long(memory, reference=True)
 
     @property
-    def ends_interval(self) -> bool:
-        """Whether the next frame is one for long-term memory."""
-        return self.last_index + 1 - self.interval_start >= self.every
+    def is_due(self) -> bool:
+        """Whether the next frame is considered for long-term memory."""
+        return self.last_index + 1 - self.last_decision >= self.every
 
     @property
     def needs_relevance(self) -> bool:
-        """Whether `add` reads the relevance of the stored frames to the next frame."""
+        """Whether `add` needs the stored frames' relevance for the next frame."""
         full = len(self.frames) >= self.capacity
-        return self.restricted and self.ends_interval and (full or self.score_early)
+        return self.restricted and self.is_due and (full or self.score_early)
 
-    def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
-        """Store a tracked frame; ``relevance``: of the stored frames to it, T, if `needs_relevance`."""
-        ends_interval = self.ends_interval
+    def add(self, memory: Tensors, shares: np.ndarray | None = None) -> None:
+        """Store a tracked frame; ``shares``: the relevance T of the stored frames, if `needs_relevance`."""
+        is_due = self.is_due
         self.last_index += 1
         self._store_short(memory)
-        if not ends_interval:
+        if not is_due:
             return
-        self.interval_start = self.last_index
-        scores = np.zeros(len(self.frames)) if relevance is None else self._score(relevance)
-        tracked = self._find_tracked()
-        full = len(self.frames) >= self.capacity or len(tracked) >= self.max_tracked
-        if full and not tracked:
+        self.last_decision = self.last_index
+        scores = np.zeros(len(self.frames)) if shares is None else self._score(shares)
+        evictable = self.evictable
+        full = len(self.frames) >= self.capacity or len(evictable) >= self.max_tracked
+        if full and not evictable:
             return
         if full:
-            self._drop(tracked[scores[tracked].argmin()])  # of equal scores, the oldest
-        self._store_long(memory, updates=int(relevance is not None))
+            self._drop(evictable[scores[evictable].argmin()])  # of equal scores, the oldest
+        self._store_long(memory, updates=int(shares is not None))
 
-    def _find_tracked(self) -> list[int]:
-        """Return the positions of tracked frames, which may be evicted, oldest first."""
+    @property
+    def evictable(self) -> list[int]:
+        """Positions of tracked frames, oldest first; only these are evicted for tracked frames."""
         return np.flatnonzero(~self.frames["reference"]).tolist()
 
-    def _score(self, relevance: np.ndarray) -> np.ndarray:
-        """Update the running relevance R and the updates n of T frames; return their scores.
+    def _score(self, shares: np.ndarray) -> np.ndarray:
+        """Update the running relevance R and the update counts n of T frames by their shares; return their scores.
 
         The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 if the new frame shows no object. The
-        first frame counts as updated once per stored frame: n = T.
+        first frame's n is fixed to T.
         """
         self.frames = frames = self.frames.copy()
-        foreground = relevance.any()
-        relevance = relevance.astype(float) if foreground else np.full(len(frames), 1 / len(frames))
-        mean = MOMENTUM * relevance + (1 - MOMENTUM) * frames["relevance"]
-        frames["relevance"] = np.where(np.isnan(mean), relevance, mean)
+        foreground = shares.any()
+        shares = shares.astype(float) if foreground else np.full(len(frames), 1 / len(frames))
+        mean = MOMENTUM * shares + (1 - MOMENTUM) * frames["relevance"]
+        frames["relevance"] = np.where(np.isnan(mean), shares, mean)
         frames["updates"] += 1
         updates = frames["updates"].copy()
         updates[0] = len(frames)
-        bonus = BONUS_WEIGHT * np.sqrt(math.log(updates.sum()) / (updates + PRIOR_UPDATES))
+        bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PRIOR_UPDATES))
         return (frames["relevance"] + bonus) * foreground
 
     def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
@@ -138,12 +139,12 @@ class Memory:
 
     def state_dict(self) -> Tensors:
         """Return the arrays with which `load_state_dict` resumes."""
-        last = np.array([self.last_index, self.interval_start])
+        last = np.array([self.last_index, self.last_decision])
         return self.long | self.short | {"frames": self.frames, "last": last}
 
     def load_state_dict(self, state: Tensors) -> None:
         """Resume from a `state_dict`."""
-        self.frames, (self.last_index, self.interval_start) = state["frames"], state["last"].tolist()
+        self.frames, (self.last_index, self.last_decision) = state["frames"], state["last"].tolist()
         self.long = {name: x for name, x in state.items() if "_long_" in name}
         self.short = {name: x for name, x in state.items() if "_short_" in name}
 

@@ -14,15 +14,15 @@ Crop = tuple[slice, slice]
 """rows and columns of a frame"""
 
 BOX_MARGIN = 0.12
-"""distance from a box, as a fraction of its sides, beyond which pixels are not of its object"""
-MAX_COMPONENT_DISTANCE = 0.5
-"""largest distance of a component without a point from those with one, in units of the square root of their area"""
+"""how far an object may extend beyond its box, as a fraction of the sides of the box"""
+MAX_PART_DISTANCE = 0.5
+"""largest distance of a part without a point from those with one, in units of the square root of their area"""
 EXCLUDED = np.float32(-12)
 """logit of pixels that an object cannot have"""
 
 
 def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt]) -> np.ndarray:
-    """Return logits (1+N)×H×W of the prompted objects, each computed independently; channel 0 is background."""
+    """Return logits (1+N)×H×W of the prompted objects, which exclude each other; channel 0 is background."""
     require(
         graphs.prompting, "this export takes no prompts; export a model with a prompt network, or give a mask"
     )
@@ -32,9 +32,9 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Sequence[Checked
         exclusive.append(prompt._replace(negative=prompt.negative + others))
     logits = np.stack([segment_crop(graphs, frame, prompt) for prompt in exclusive])
     strongest = logits.max(0)
-    coarse_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
+    rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
     for index, prompt in enumerate(exclusive):
-        logits[index] = segment_crop(graphs, frame, prompt, coarse_masks[index])
+        logits[index] = segment_crop(graphs, frame, prompt, rough_masks[index])
         if prompt.box is None:
             far = find_far_from_points(logits[index] > 0, prompt.positive)
         else:
@@ -44,44 +44,44 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Sequence[Checked
 
 
 def segment_crop(
-    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, mask: np.ndarray | None = None
+    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the logits H×W of one object, computed from a crop of a frame.
 
-    ``mask``: mask H×W in 0 to 1 of the coarse pass, which is refined along edges of the frame; None: coarse pass.
+    ``rough_mask``: result of the coarse pass, H×W in 0 to 1, to be refined along image edges; None: coarse pass.
     """
-    crop, edge = find_crop(graphs.prompting, frame.shape, prompt, mask)
+    crop, edge = find_crop(graphs.prompting, frame.shape, prompt, rough_mask)
     image, stride = frame[crop], graphs.stride
     extra = int(graphs.align_corners)  # sides are then multiples of the stride, plus 1
     scale = edge / max(image.shape[:2])
     tokens = (max(2, round((side * scale - extra) / stride)) for side in image.shape[:2])
     height, width = (stride * count + extra for count in tokens)
-    planes = draw_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])
-    rough_mask = np.zeros(image.shape[:2], np.float32) if mask is None else mask[crop]
-    outputs = graphs.run("prompt", {"image": image, "planes": planes[None], "rough_mask": rough_mask})
+    planes = draw_prompt_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])
+    rough = np.zeros(image.shape[:2], np.float32) if rough_mask is None else rough_mask[crop]
+    outputs = graphs.run("prompt", {"image": image, "planes": planes[None], "rough_mask": rough})
     logits = np.full(frame.shape[:2], EXCLUDED)
-    logits[crop] = outputs["logits" if mask is None else "refined_logits"]
+    logits[crop] = outputs["logits" if rough_mask is None else "refined_logits"]
     return np.where(prompt.exclude, EXCLUDED, logits)
 
 
 def find_crop(
-    sizes: Mapping[str, float], shape: Sequence[int], prompt: CheckedPrompt, mask: np.ndarray | None
+    sizes: Mapping[str, float], shape: Sequence[int], prompt: CheckedPrompt, rough_mask: np.ndarray | None
 ) -> tuple[Crop, float]:
     """Return the crop around an object, square where the frame allows, and its longer edge in the network.
 
-    Without a box, the coarse pass takes the whole frame, and the refining pass a crop around points and coarse mask.
+    Without a box, the coarse pass takes the whole frame, and the refining pass a crop around points and rough mask.
     """
     height, width = shape[:2]
     corners = [*prompt.positive]
     if prompt.box is not None:
         corners += [*prompt.box]
-    elif mask is None:
+    elif rough_mask is None:
         return np.s_[0:height, 0:width], sizes["frame_edge"]
-    elif (mask > 0.5).any():
-        rows, columns = np.nonzero(mask > 0.5)
+    elif (rough_mask > 0.5).any():
+        rows, columns = np.nonzero(rough_mask > 0.5)
         corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-    margin = sizes["coarse_margin" if mask is None else "refine_margin"]
+    margin = sizes["coarse_margin" if rough_mask is None else "refine_margin"]
     side = max(sizes["min_crop"], (1 + 2 * margin) * float((high - low).max()))
     limit = np.array([width, height])
     start = np.rint(((low + high) / 2 - side / 2).clip(0, np.maximum(0, limit - side))).astype(int)
@@ -89,7 +89,7 @@ def find_crop(
     return np.s_[start[1] : stop[1], start[0] : stop[0]], sizes["crop_edge"]
 
 
-def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
+def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
     """Draw input channels 3×h×w of 0 and 1: discs of positive points, of negative points, and the box."""
     planes = np.zeros((3, *size), np.float32)
     origin = np.array([crop[1].start, crop[0].start])
@@ -115,12 +115,12 @@ def find_far_from_box(mask: np.ndarray, box: np.ndarray, points: Sequence[Point]
 
 
 def find_far_from_points(mask: np.ndarray, points: Sequence[Point]) -> np.ndarray:
-    """Return the pixels of a mask H×W bool in components far from those with a point, or else from the largest one."""
+    """Return the pixels of a mask H×W bool in parts far from those with a point, or else from the largest one."""
     height, width = mask.shape
-    components = label_components(mask)
+    parts = label_components(mask)
     x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
-    prompted = mask & np.isin(components, components[y, x])
+    prompted = mask & np.isin(parts, parts[y, x])
     if not prompted.any():
-        prompted = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
-    near = measure_distance(prompted) <= MAX_COMPONENT_DISTANCE * np.sqrt(prompted.sum())
-    return mask & ~np.isin(components, components[near & mask])
+        prompted = parts == 1 + np.bincount(parts.ravel(), minlength=2)[1:].argmax()
+    near = measure_distance(prompted) <= MAX_PART_DISTANCE * np.sqrt(prompted.sum())
+    return mask & ~np.isin(parts, parts[near & mask])

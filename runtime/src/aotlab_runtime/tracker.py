@@ -3,22 +3,23 @@
 For each group of up to M objects:
 
     every frame:         features = encode(frame)
-    tracked frame:       readout = propagate(features, memory)
-                         labels = argmax(decode(readout, features))
-                         memory.add(memorize(readout, assign_identities(labels)))
-    frame with a mask:   identities = assign_identities(mask)
-                         memory.add_reference(memorize(reference(features, identities), identities))
+    tracked frame:       propagated = propagate(features, memory)
+                         labels = argmax(decode(propagated, features))
+                         memory.add(memorize(propagated, assign_identities(labels)))
+    frame with a mask:   id_embeddings = assign_identities(mask)
+                         memory.add_reference(memorize(reference(features, id_embeddings), id_embeddings))
 
-Each function is a graph of the same name (`graphs.py` lists their tensors) and a method of the model; ``reference`` is
-``propagate`` without memory.
+Each function is a graph of the same name (`graphs.py` lists their tensors); ``reference`` is ``propagate`` without
+memory.
 """
 
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Prediction:
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     temperature: float = 1.0
-    """logits are divided by it before `confidence`"""
+    """softmax temperature for `confidence`"""
 
     @cached_property
     def indices(self) -> np.ndarray:
@@ -77,8 +78,8 @@ class Prediction:
 class Group:
     """Up to M objects that share one pass of the model, and their memory."""
 
-    objects: list[int]
-    """object id of each identity from 1 on; 0: forgotten"""
+    ids: list[int]
+    """``ids[k - 1]`` is the object of identity k, 0 if forgotten"""
     memory: Memory
 
 
@@ -103,7 +104,7 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        self._length = None if length is None else int(length)
+        self._length = None if length is None else operator.index(length)
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
 
@@ -114,56 +115,49 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were added."""
-        return tuple(object_id for group in self.groups for object_id in group.objects if object_id)
+        return tuple(object_id for group in self.groups for object_id in group.ids if object_id)
 
     def step(
         self,
         frame: np.ndarray,
         mask: np.ndarray | None = None,
         *,
-        size: ImageSize | None = None,
         prompts: Mapping[int, Prompt | Point] | None = None,
     ) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
-            size: (height, width) of the prediction; None: the frame's. Masks for memory are made in this size, or in
-                the frame's if that is larger.
-            prompts: prompts by object id; their masks count as given ones. They replace the masks of their objects in
-                ``mask`` and take no pixel that it gives to others.
+            mask: H×W object ids (bool: object 1); pixels with 0 keep the predicted object. Later masks
+                may add objects.
+            prompts: prompts by object id; their masks are treated like ``mask``. They replace the masks of their
+                objects in ``mask`` and take no pixel that it gives to others.
 
         Raises:
             InputError: unusable input. A failed step changes nothing.
         """
         frame = inputs.check_frame(frame, self._frame_shape)
-        size = inputs.check_size(frame.shape[:2] if size is None else size)
         mask = self._merge_prompts(frame, mask, prompts)
-        if mask is None and not self.groups:
+        if mask is None and not self.groups:  # nothing to encode the frame for
             self._frame_shape = frame.shape
-            return Prediction((), np.zeros((1, *size), np.float32))
-        height, width, _ = frame.shape
-        stored_size = size if size[0] >= height and size[1] >= width else (height, width)
-        groups = [Group([*group.objects], copy(group.memory)) for group in self.groups]  # a step may fail
+            return Prediction((), np.zeros((1, *frame.shape[:2]), np.float32))
+        groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]  # a step may fail
         features = self.graphs.run("encode", {"frame": frame})
-        readouts = [self._read(group, features) for group in groups]
-        prediction = Prediction(self.ids, self._merge(readouts, stored_size), self._temperature)
+        decoded_frames = [self._segment_frame(group, features) for group in groups]
+        logits = self._merge_logits(groups, decoded_frames, frame.shape[:2])
+        prediction = Prediction(self.ids, logits, self._temperature)
         if mask is None:
-            for group, readout in zip(groups, readouts, strict=True):
-                self._store_tracked(group, readout, prediction.labels)
+            for group, decoded in zip(groups, decoded_frames, strict=True):
+                self._store_tracked(group, decoded, prediction.labels)
         else:
-            labels = override_labels(prediction.labels, mask) if groups else mask
+            labels = overwrite_with_mask(prediction.labels, mask)
             new = sorted({*np.unique(mask).tolist()} - {0, *self.ids})
             self._add_objects(groups, new)
             for group in groups:
                 self._store_reference(group, features, labels)
             ids = (*self.ids, *new)
-            masks = resize_nearest(labels, stored_size) == np.array([0, *ids])[:, None, None]
+            masks = labels == np.array([0, *ids])[:, None, None]
             prediction = Prediction(ids, np.where(masks, np.float32(0), NO_OBJECT), self._temperature)
-        if stored_size != size:
-            logits = resize(prediction.logits, size, align_corners=self.graphs.align_corners)
-            prediction = replace(prediction, logits=logits)
         self.groups, self._frame_shape = groups, frame.shape
         return prediction
 
@@ -181,9 +175,9 @@ class Tracker:
         forgotten.
         """
         require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
-        (group,) = (group for group in self.groups if object_id in group.objects)
-        group.objects[group.objects.index(object_id)] = 0
-        self.groups = [group for group in self.groups if any(group.objects)]
+        (group,) = (group for group in self.groups if object_id in group.ids)
+        group.ids[group.ids.index(object_id)] = 0
+        self.groups = [group for group in self.groups if any(group.ids)]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video.
@@ -194,7 +188,7 @@ class Tracker:
         groups = []
         for index, group in enumerate(self.groups):
             memory = group.memory.state_dict()
-            groups.append({"objects": group.objects, "arrays": [*memory]})
+            groups.append({"objects": group.ids, "arrays": [*memory]})
             state |= {f"{index}.{name}": array for name, array in memory.items()}
         header = {
             "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
@@ -206,7 +200,7 @@ class Tracker:
         """Resume the video of a `state_dict`.
 
         Raises:
-            InputError: a state of another export, or damaged; the tracker is unchanged.
+            InputError: a state of another export, or one that cannot be read; the tracker is unchanged.
         """
         try:
             header = json.loads(str(state["header"]))
@@ -243,65 +237,66 @@ class Tracker:
         require(labels.any() or self.groups, "mask is empty: give ids above 0 where the objects are")
         return labels if labels.any() else None
 
-    def _read(self, group: Group, features: Tensors) -> Tensors:
+    def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
         """Propagate a group's memory to a frame and decode."""
-        readout = self.graphs.run("propagate", features | group.memory.read())
-        return readout | self.graphs.run("decode", readout | features)
+        propagated = self.graphs.run("propagate", features | group.memory.read())
+        return propagated | self.graphs.run("decode", propagated | features)
 
-    def _store_tracked(self, group: Group, readout: Tensors, labels: np.ndarray) -> None:
+    def _store_tracked(self, group: Group, decoded: Tensors, labels: np.ndarray) -> None:
         """Store a frame with its predicted labels H×W."""
-        memory = self.graphs.run("memorize", readout | self._assign_identities(group, labels))
-        relevance = None
+        memory = self.graphs.run("memorize", decoded | self._assign_identities(group, labels))
+        shares = None
         if group.memory.needs_relevance:
-            relevance = self.graphs.run("relevance", readout | group.memory.read())["relevance"]
-        group.memory.add(memory, relevance)
+            shares = self.graphs.run("relevance", decoded | group.memory.read())["relevance"]
+        group.memory.add(memory, shares)
 
     def _store_reference(self, group: Group, features: Tensors, labels: np.ndarray) -> None:
         """Store a frame with given labels H×W."""
-        identities = self._assign_identities(group, labels)
-        readout = self.graphs.run("reference", features | identities)
-        group.memory.add_reference(self.graphs.run("memorize", readout | identities))
+        id_embeddings = self._assign_identities(group, labels)
+        propagated = self.graphs.run("reference", features | id_embeddings)
+        group.memory.add_reference(self.graphs.run("memorize", propagated | id_embeddings))
 
     def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
         """Give new objects the next free identities: of the last group, then of new groups."""
         for object_id in ids:
-            if not groups or len(groups[-1].objects) == self.graphs.max_objects:
+            if not groups or len(groups[-1].ids) == self.graphs.max_objects:
                 groups.append(Group([], Memory(self.graphs.config["memory"], self._length)))
-            groups[-1].objects.append(object_id)
+            groups[-1].ids.append(object_id)
 
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
         resized = resize_nearest(labels, self.graphs.network_size)
         masks = np.zeros((1 + self.graphs.max_objects, *resized.shape), np.float32)
-        for identity, object_id in enumerate(group.objects, start=1):
+        for identity, object_id in enumerate(group.ids, start=1):
             masks[identity] = (resized == object_id) & (object_id > 0)
         masks[0] = 1 - masks.sum(0)
         return self.graphs.run("assign_identities", {"masks": masks[None]})
 
-    def _merge(self, readouts: list[Tensors], size: ImageSize) -> np.ndarray:
+    def _merge_logits(
+        self, groups: list[Group], decoded_frames: list[Tensors], size: ImageSize
+    ) -> np.ndarray:
         """Merge the logits 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
         The background probability is the product over the groups (soft aggregation of AOT's code).
         """
-        if not readouts:
+        if not groups:
             return np.zeros((1, *size), np.float32)
         merged = []
-        for group, readout in zip(self.groups, readouts, strict=True):
-            used = [0, *(k for k, object_id in enumerate(group.objects, start=1) if object_id)]
-            merged.append(resize(readout["logits"][0, used], size, align_corners=self.graphs.align_corners))
+        for group, decoded in zip(groups, decoded_frames, strict=True):
+            used = [0, *(k for k, object_id in enumerate(group.ids, start=1) if object_id)]
+            merged.append(resize(decoded["logits"][0, used], size, align_corners=self.graphs.align_corners))
         if len(merged) == 1:
             return merged[0]
-        groups = [softmax(logits, axis=0) for logits in merged]
-        background = np.prod([group[0] for group in groups], axis=0)
-        probabilities = np.concatenate([background[None], *(group[1:] for group in groups)])
-        probabilities = probabilities.clip(1e-5, 1 - 1e-5)
+        by_group = [softmax(logits, axis=0) for logits in merged]
+        background = np.prod([probabilities[:1] for probabilities in by_group], axis=0)
+        merged = [background, *(probabilities[1:] for probabilities in by_group)]
+        probabilities = np.concatenate(merged).clip(1e-5, 1 - 1e-5)
         return np.log(probabilities / (1 - probabilities))
 
 
-def override_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return predicted labels H×W where a given mask h×w is 0; objects of the mask have its pixels only."""
-    given = resize_nearest(mask, labels.shape)
-    return np.where(given > 0, given, np.where(np.isin(labels, given), 0, labels))
+def overwrite_with_mask(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return predicted labels H×W where a mask H×W is 0; an object in the mask loses all its other pixels."""
+    return np.where(mask > 0, mask, np.where(np.isin(labels, mask), 0, labels))
 
 
 def softmax(logits: np.ndarray, axis: int) -> np.ndarray:

@@ -53,6 +53,20 @@ def test_invalid_frame_rejected_before_video_starts(tracker, frame, words):
     assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "size",
+    [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (np.inf, 2), (5,), (5, 2**16), "x", (None, 5), (33.0, 49.0),
+     [[1], [1, 2]]],
+)  # fmt: skip
+def test_invalid_output_size_rejected(tracker, size):
+    with pytest.raises(
+        InputError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768|inhomogeneous"
+    ):
+        tracker.step(clip(1)[0], stripes([1]), size=size)
+    assert tracker.ids == ()
+
+
 @pytest.mark.parametrize(("make_frame", "make_mask"), [
     (Image.fromarray, Image.fromarray),
     (torch.from_numpy, torch.from_numpy),
