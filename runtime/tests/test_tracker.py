@@ -262,9 +262,16 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
 @pytest.mark.parametrize("name", ["frame", "mask"])
 def test_rows_of_different_lengths_rejected(tracker, name):
     arguments = {"frame": clip(1)[0], "mask": MASKS[0], name: [[1], [1, 2]]}
-    with pytest.raises(ValueError, match=f"{name}: expected .*got|inhomogeneous"):
+    with pytest.raises(ValueError, match=f"{name}: expected .*got"):
         tracker.step(**arguments)
     assert tracker.ids == ()
+
+
+@pytest.mark.parametrize("values", [{"points": [(1, 2), (3,)]}, {"points": "abc"}, {"box": "abcd"}])
+def test_prompts_that_are_no_numbers_rejected(tracker, values):
+    prompt = aotlab_runtime.Prompt if isinstance(tracker, aotlab_runtime.Tracker) else aotlab.Prompt
+    with pytest.raises(ValueError, match=r"points|box .*expected|box: expected"):
+        tracker.step(clip(1)[0], prompts={1: prompt(**values)})
 
 
 def test_frame_of_another_size_rejected_in_a_video(tracker):

@@ -84,7 +84,7 @@ class Graphs:
         self.config: dict[str, Any] = description["config"]
         """settings of the model and its memory"""
         self.prompting: dict[str, float] = description["prompting"]
-        """the prompt network's training sizes; empty without that network"""
+        """sizes of crops and clicks with which the prompt network was trained; empty without that network"""
         model = self.config["model"]
         self.max_objects: int = model["max_objects"]
         self.align_corners: bool = model["align_corners"]

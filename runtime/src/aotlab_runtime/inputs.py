@@ -57,15 +57,15 @@ class Prompt:
     """pixels of other objects, never part of this one, H×W bool"""
 
     def check(self, size: ImageSize) -> CheckedPrompt:
-        """Return the prompt with the corners of its box, cropped to a frame of (height, width)."""
+        """Return points by sign, and the corners of the box clipped to a frame of (height, width)."""
         height, width = size
-        points = np.asarray(self.points, float)
+        points = to_array(self.points, "points", float)
         points = points.reshape(-1, 2) if points.shape == (2,) or not points.size else points
         require(
             points.ndim == 2 and points.shape[1] == 2 and np.isfinite(points).all(),
             f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}",
         )
-        labels = np.ones(len(points)) if self.labels is None else np.asarray(self.labels, float)
+        labels = np.ones(len(points)) if self.labels is None else to_array(self.labels, "labels", float)
         require(
             labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
             f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
@@ -76,7 +76,7 @@ class Prompt:
             require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
         corners = None
         if self.box is not None:
-            box = np.asarray(self.box, float)
+            box = to_array(self.box, "box", float)
             box = box if box.shape == (4,) and np.isfinite(box).all() else np.zeros(4)  # rejected below
             corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             require(
@@ -98,9 +98,17 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
+def to_array(value: Any, name: str, dtype: type | None = None) -> np.ndarray:
+    """Return a value as an array; raise `InputError` for lists of different lengths and other values."""
+    try:
+        return np.asarray(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected numbers, got {value!s:.60}") from error
+
+
 def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame H×W×3 uint8 RGB, of the shape ``expected`` if it is given."""
-    array = np.asarray(frame)
+    array = to_array(frame, "frame")
     require(
         array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
         f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})",
@@ -116,7 +124,7 @@ def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
 
 def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
     """Return the object ids H×W int64 of a frame's mask, which is bool or of integers."""
-    array = np.asarray(mask)
+    array = to_array(mask, "mask")
     require(
         array.dtype.kind in "biu" and array.shape == frame.shape[:2],
         f"mask: expected integer object ids of shape {frame.shape[:2]}, got {array.dtype} of shape {array.shape}",

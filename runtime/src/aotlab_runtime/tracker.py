@@ -1,16 +1,18 @@
 """`Tracker`: frames and masks in, masks out.
 
-For each group of up to M objects:
+A frame, with groups of up to M objects that have a memory each:
 
-    every frame:         features = encode(frame)
-    tracked frame:       propagated = propagate(features, memory)
-                         labels = argmax(decode(propagated, features))
-                         memory.add(memorize(propagated, assign_identities(labels)))
-    frame with a mask:   id_embeddings = assign_identities(mask)
+    features = encode(frame)
+    for each group:      propagated = propagate(features, memory)
+                         logits = decode(propagated, features)
+    labels = argmax of the merged logits of all groups, where the frame has no mask
+    for each group,
+      without a mask:    memory.add(memorize(propagated, assign_identities(labels)))
+      with a mask:       id_embeddings = assign_identities(labels)
                          memory.add_reference(memorize(reference(features, id_embeddings), id_embeddings))
 
-Each function is a graph of the same name (`graphs.py` lists their tensors); ``reference`` is ``propagate`` without
-memory.
+All but ``memory`` are graphs of the same name (`graphs.py` lists their tensors); ``reference`` is ``propagate`` with
+identities instead of memory.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from aotlab_runtime.prompts import segment_prompts
 STATE_VERSION = 6
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
-"""logit of an object outside its given mask"""
+"""logit outside the mask of an object, on a frame with a mask"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,8 +130,8 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids (bool: object 1); pixels with 0 keep the predicted object. Later masks
-                may add objects.
+            mask: H×W object ids (bool: object 1); pixels with 0 keep the predictions of objects that are not in the
+                mask. Later masks may add objects.
             prompts: prompts by object id; their masks are treated like ``mask``. They replace the masks of their
                 objects in ``mask`` and take no pixel that it gives to others.
 
