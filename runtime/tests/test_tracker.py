@@ -642,7 +642,9 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     for index, frame in enumerate(clip(9, 129, 161)):
         mask = None if index else stripes([1, 2, 5], 129, 161)
         expected = plain.step(frame, mask).labels
-        store_expected = partial(lambda labels, group, decoded, _: store(group, decoded, labels), expected)
+        store_expected = partial(
+            lambda labels, group, propagated, _: store(group, propagated, labels), expected
+        )
         monkeypatch.setattr(runtime, "_store_tracked", store_expected)
         equal.append((runtime.step(frame, mask).labels == expected).mean())
         ids |= set(np.unique(expected)) if index else set()

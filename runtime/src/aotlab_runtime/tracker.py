@@ -145,12 +145,12 @@ class Tracker:
             return Prediction((), np.zeros((1, *frame.shape[:2]), np.float32))
         groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]  # a step may fail
         features = self.graphs.run("encode", {"frame": frame})
-        decoded_frames = [self._segment_frame(group, features) for group in groups]
-        logits = self._merge_logits(groups, decoded_frames, frame.shape[:2])
+        segmented = [self._segment_frame(group, features) for group in groups]
+        logits = self._merge_logits(groups, [logits for _, logits in segmented], frame.shape[:2])
         prediction = Prediction(self.ids, logits, self._temperature)
         if mask is None:
-            for group, decoded in zip(groups, decoded_frames, strict=True):
-                self._store_tracked(group, decoded, prediction.labels)
+            for group, (propagated, _) in zip(groups, segmented, strict=True):
+                self._store_tracked(group, propagated, prediction.labels)
         else:
             labels = overwrite_with_mask(prediction.labels, mask)
             new = sorted({*np.unique(mask).tolist()} - {0, *self.ids})
@@ -239,17 +239,17 @@ class Tracker:
         require(labels.any() or self.groups, "mask is empty: give ids above 0 where the objects are")
         return labels if labels.any() else None
 
-    def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
-        """Propagate a group's memory to a frame and decode."""
+    def _segment_frame(self, group: Group, features: Tensors) -> tuple[Tensors, np.ndarray]:
+        """Propagate a group's memory to a frame; return the propagated tensors and the logits 1×(1+M)×H/4×W/4."""
         propagated = self.graphs.run("propagate", features | group.memory.read())
-        return propagated | self.graphs.run("decode", propagated | features)
+        return propagated, self.graphs.run("decode", propagated | features)["logits"]
 
-    def _store_tracked(self, group: Group, decoded: Tensors, labels: np.ndarray) -> None:
+    def _store_tracked(self, group: Group, propagated: Tensors, labels: np.ndarray) -> None:
         """Store a frame with its predicted labels H×W."""
-        memory = self.graphs.run("memorize", decoded | self._assign_identities(group, labels))
+        memory = self.graphs.run("memorize", propagated | self._assign_identities(group, labels))
         shares = None
         if group.memory.needs_relevance:
-            shares = self.graphs.run("relevance", decoded | group.memory.read())["relevance"]
+            shares = self.graphs.run("relevance", propagated | group.memory.read())["relevance"]
         group.memory.add(memory, shares)
 
     def _store_reference(self, group: Group, features: Tensors, labels: np.ndarray) -> None:
@@ -275,7 +275,7 @@ class Tracker:
         return self.graphs.run("assign_identities", {"masks": masks[None]})
 
     def _merge_logits(
-        self, groups: list[Group], decoded_frames: list[Tensors], size: ImageSize
+        self, groups: list[Group], group_logits: Sequence[np.ndarray], size: ImageSize
     ) -> np.ndarray:
         """Merge the logits 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
@@ -284,9 +284,9 @@ class Tracker:
         if not groups:
             return np.zeros((1, *size), np.float32)
         merged = []
-        for group, decoded in zip(groups, decoded_frames, strict=True):
+        for group, logits in zip(groups, group_logits, strict=True):
             used = [0, *(k for k, object_id in enumerate(group.ids, start=1) if object_id)]
-            merged.append(resize(decoded["logits"][0, used], size, align_corners=self.graphs.align_corners))
+            merged.append(resize(logits[0, used], size, align_corners=self.graphs.align_corners))
         if len(merged) == 1:
             return merged[0]
         by_group = [softmax(logits, axis=0) for logits in merged]
