@@ -52,8 +52,7 @@ class VideoInfo:
     def from_source(cls, source: FrameSource) -> VideoInfo:
         """Describe a source of frames."""
         stem = source.stem if source.named else None
-        length = None if source.length_is_estimate else source.length
-        return cls(source.name, source.size, length, str(source.rate), stem, file=source.file)
+        return cls(source.name, source.size, source.length, str(source.rate), stem, file=source.file)
 
     def image_name(self, frame: int, stem: str) -> str:
         """Return the name of a frame's image in a folder named after the video, with ``stem`` if it has no file."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import AudioTrack
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, writing
 
 if TYPE_CHECKING:
@@ -235,12 +236,14 @@ class _SoundCopy:
 
 
 def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
-    """Add the best available encoder, set for good quality."""
+    """Add the best available encoder, set for good quality; raises `InputError` if PyAV lacks an encoder with alpha."""
     import av
 
     codec, layout, options = ALPHA.get(Path(container.name).suffix, H264)
     bits = 0 if codec == "libvpx-vp9" else None  # constant quality
-    if codec == "libx264" and codec not in av.codecs_available:
+    if codec not in av.codecs_available:
+        if codec != "libx264":
+            raise InputError(f"{container.name}: this PyAV has no {codec} encoder; write alpha as PNG files")
         # MPEG-4 Part 2 keeps the ticks of a second in 16 bits.
         codec, options, rate = "mpeg4", {}, 1 / (1 / rate).limit_denominator(65535)
         bits = max(200_000, round(size[0] * size[1] * rate / 4))

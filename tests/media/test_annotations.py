@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from importlib.metadata import EntryPoint
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,6 +101,13 @@ def test_unknown_format_names_the_most_similar():
         find_mask_writer("coko")
 
 
+def test_two_folders_of_one_object_rejected(tmp_path):
+    for name in ("1", "01"):
+        save_binary(tmp_path / name / "00000.png", labels(0) == 3)
+    with pytest.raises(InputError, match="two of the folders 01, 1 are for one object"):
+        read_annotations(tmp_path, VIDEO)
+
+
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg"])
 def test_photo_is_not_a_mask(tmp_path, name):
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
@@ -114,10 +120,6 @@ def test_photo_is_not_a_mask(tmp_path, name):
 def test_frames_after_an_understated_length_are_of_the_video():
     """As of an AVI file whose header states one frame and that holds eight."""
     assert JobRecord("clip", last_frame=0, frames=8).names_frame("00007")
-    source = SimpleNamespace(
-        name="clip", size=SIZE, length=1, length_is_estimate=True, rate=24, named=False, file=None
-    )
-    assert VideoInfo.from_source(source).length is None
 
 
 def test_broken_json_and_coco_with_replaced_parts(tmp_path):
