@@ -29,7 +29,7 @@ from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
 from tests.media.video_files import write_gray, write_texture
 from tests.numbered_videos import cut_end
-from tests.tools.track.runs import Repeater, refused, run, save
+from tests.tools.track.runs import Repeater, run, save
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
 
@@ -178,7 +178,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("line", "words"), REFUSED, ids=lambda value: str(value)[-40:])
 def test_invalid_line_is_refused_before_loading(
-    video, mask, tmp_path, capsys, tracker, monkeypatch, line, words
+    video, mask, tmp_path, refuse, tracker, monkeypatch, line, words
 ):
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "small.png", 1, SMALL)
@@ -188,7 +188,8 @@ def test_invalid_line_is_refused_before_loading(
     (tmp_path / "my film").mkdir()
     (tmp_path / "film.mp4").write_bytes(b"film")
     before = sorted(tmp_path.iterdir())
-    assert words in refused(capsys, tracker, main([*line, "--output", "out"]))
+    assert words in refuse(main, *line, "--output", "out")
+    assert tracker.loads == 0
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -197,10 +198,11 @@ def test_invalid_line_is_refused_before_loading(
     [("2", "torchrun distributes several videos only"), ("x", "WORLD_SIZE=x: not a whole number")],
 )
 def test_one_video_is_refused_by_several_ranks(
-    video, mask, tmp_path, capsys, tracker, monkeypatch, ranks, words
+    video, mask, tmp_path, read_error_line, tracker, monkeypatch, ranks, words
 ):
     monkeypatch.setenv("WORLD_SIZE", ranks)
-    assert words in refused(capsys, tracker, run(video, tmp_path, mask))
+    assert words in read_error_line(run(video, tmp_path, mask))
+    assert tracker.loads == 0
 
 
 DRY_REFUSED = [
