@@ -21,7 +21,7 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
-from tests.documents import BLOCK, split_blocks
+from tests.documents import BLOCK, split_blocks, split_commands
 
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
 PAGES = sorted(
@@ -53,11 +53,11 @@ def blocks(*languages):
 
 
 def commands(text):
-    """Command lines of a shell block, split into words, without variables, pipes and comments."""
+    """Commands of a shell block, split into words, without variables and pipes."""
     found = []
-    for line in text.replace("\\\n", " ").splitlines():
+    for line in split_commands(text):
         for part in re.split(r"\s(?:\||&&)\s", line):
-            words = shlex.split(part, comments=True)
+            words = shlex.split(part)
             while words and re.fullmatch(r"[A-Z0-9_]+=.*", words[0]):
                 words.pop(0)
             if words:

@@ -85,7 +85,9 @@ def shell(line, program):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("lines", "codes"), [(10, (0, 141)), (100000, (141,))])  # 10 may be written before the end
+@pytest.mark.parametrize(
+    ("lines", "codes"), [(10, (0, 141)), (100000, (141,))]
+)  # 10 may be written before the end
 def test_pipe_closed_early_is_no_error(program, lines, codes):
     done = shell(f"run print_lines {lines} | head -1; exit ${{PIPESTATUS[0]}}", program)
     assert (done.stdout, done.stderr) == ("line 0\n", "")
