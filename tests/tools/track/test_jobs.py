@@ -138,14 +138,6 @@ def test_restart_tracks_finished_videos_again(clips, tracker, capsys):
     assert tracker.steps == 18
 
 
-def test_list_is_resumed_from_another_folder(clips, tracker, monkeypatch):
-    jobs = write_jobs(clips, "video,masks", "a,a.png", "b,0=b.png")
-    for folder in (clips, clips.parent):
-        monkeypatch.chdir(folder)
-        assert run(jobs.relative_to(folder)) == 0
-        assert tracker.steps == 6
-
-
 def test_finished_list_with_removals_is_not_repeated(clips, tracker):
     assert run(clips, "--remove", "1:2") == 1  # only b has an object 2
     steps = tracker.steps
@@ -348,30 +340,6 @@ def test_results_of_other_settings_need_force(clips, out, read_error_line, more)
     assert run(clips, *more, "--force") == 0
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
-
-
-def test_outputs_of_a_job_added_with_fewer_are_completed(clips, out, tracker, capsys):
-    (clips / "c.png").rename(clips / "later.png")
-    assert run(clips) == 1
-    (clips / "later.png").rename(clips / "c.png")
-    assert run(clips, write="masks") == 0
-    assert tracker.steps == 9
-    capsys.readouterr()
-    assert run(clips, "--dry-run") == 0
-    table = capsys.readouterr().out.splitlines()[1:4]
-    assert [line.split()[:2] for line in table] == [["a", "done"], ["b", "done"], ["c", "to"]]
-    assert run(clips) == 0
-    assert tracker.steps == 12
-    assert (out / "c" / "coco.json").is_file()
-
-
-def test_folder_of_a_list_is_refused_for_one_video(clips, out, tracker, capsys):
-    assert run(clips) == 0
-    before = results(out)
-    assert cli.main([str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]) == 2
-    line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.endswith("out: already contains the results of a list of videos; choose another folder")
-    assert (results(out), tracker.loads) == (before, 1)
 
 
 def run_until(clips, monkeypatch, number):

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.annotations import read_annotations
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
 from aotlab.media.masks import read_mask
@@ -471,14 +470,6 @@ def test_added_output_keeps_results_until_restart(video, mask, tmp_path, tracker
     assert tracker.loads == 2
 
 
-@pytest.mark.parametrize("write", ["masks", "masks,overlay,coco,objects"])
-def test_interrupted_run_resumes_with_its_outputs_only(interrupted, video, mask, tmp_path, write, capsys):
-    assert run(video, tmp_path, mask, more=["--write", write]) == 2
-    assert "already contains other outputs from the same inputs" in capsys.readouterr().err
-    assert run(video, tmp_path, mask, more=WRITE) == 0
-    assert "3 restored; " in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("object_id", [255, 300])
 def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     late = tmp_path / "late.png"
@@ -565,23 +556,6 @@ def test_errors_come_before_the_header(video, mask, tmp_path, capsys, monkeypatc
         assert main([str(video), "--mask", str(mask), "--output", "out", *more, *flags]) == 2
         streams = capsys.readouterr()
         assert (streams.out, more[-1].partition("=")[0] in streams.err) == ("", True)
-
-
-class CornerSegmenter(PromptSegmenter):
-    """Draws every object into the last column."""
-
-    def segment(self, frame, prompts):
-        labels = np.zeros(frame.shape[:2], np.uint8)
-        labels[:, -1] = max(prompts)
-        return labels
-
-
-@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=" ".join)
-def test_cropped_box_is_warned_of_once(video, tmp_path, caplog, tracker, monkeypatch, more):
-    monkeypatch.setattr(tracker, "segmenter", CornerSegmenter())
-    assert run(video, tmp_path, more=["--box", "30,8,40,12", "--write", "masks", *more]) == 0
-    words = "video: box 30,8,40,12 of object 1: extends beyond the image (48×32) and is cropped"
-    assert caplog.text.count(words) == 1
 
 
 SAME = [
