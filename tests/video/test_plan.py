@@ -65,7 +65,7 @@ def try_plan(plan, *arguments, **options):
     (replace(DONE, record=replace(DONE.record, frames=2)), ONCE, True, "track"),  # one mask for two frames
     (STOPPED, ONCE, True, "resume"),
     (STOPPED, LIST, True, "resume"),
-    (replace(STOPPED, record=replace(WANTED, outputs=MASKS)), ONCE, True, "refuse"),
+    (Earlier(replace(WANTED, outputs=MASKS), (MASK, STATE_FILE)), ONCE, True, "refuse"),
     (STOPPED, RESTART, True, "track"),
     (STOPPED, FORCE, False, "track"),
     (replace(STOPPED, files=FILES), ONCE, True, "track"),
