@@ -190,15 +190,11 @@ def test_attribute_text_with_colon_stays_whole(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
     from references import keep_colons
 
-    lines = ["number of the first frame to track; None: the video's first"]
-    assert ":type:" in str(
-        docstring(lines, what="attribute", name="start")
-    )  # what it does without the extension
+    text = "number of the first frame to track; None: the video's first"
+    lines, names = [text], {"what": "attribute", "name": "start"}
+    assert ":type:" in str(docstring(lines, **names))  # without the extension
     keep_colons(None, "attribute", "start", None, None, lines)
-    assert (
-        str(docstring(lines, what="attribute", name="start")).strip()
-        == "number of the first frame to track; None: the video's first"
-    )
+    assert str(docstring(lines, **names)).strip() == text
 
 
 def test_page_on_commands_lists_them_all():

@@ -90,8 +90,8 @@ RUNS = [f"{name}/{run}" for name in ("aott", "deaotl", "aost", "aost_share") for
 
 @pytest.fixture(
     scope="module",
-    params=["aott/a/plain", "aott/a/fast", *slow(*(f"{run}/plain" for run in RUNS if run != "aott/a"))],
-)  # tests/networks/test_fast.py compares the others
+    params=["aott/a/fast", *slow(*(f"{run}/plain" for run in RUNS))],
+)  # tests/networks/test_fast.py compares the plain and the fast
 def step(request) -> Reference:
     variant, run, kind = request.param.split("/")
     return Reference(variant, run, fast=kind == "fast")

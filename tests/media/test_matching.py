@@ -49,9 +49,7 @@ def test_names_in_natural_order():
 def test_names_of_other_frames_rejected(name):
     frames = [f"frame_{index:05d}" for index in range(1, 6)]
     names = [name.format(index, index) for index in (1, 2)]
-    with pytest.raises(
-        InputError, match=r"2 of its 2 images are not frames of clip: .* frames are 'frame_00001'"
-    ):
+    with pytest.raises(InputError, match=r"2 of its 2 images are not frames of clip: .*'frame_00001'"):
         match_frames(names, frames, video="clip", length=5)
 
 

@@ -40,7 +40,7 @@ def test_error_gives_status_1_and_a_line(tmp_path, capsys):
     assert output.err == ""  # no bar without a terminal
 
 
-@pytest.mark.parametrize("name", ["davis2016", "youtubevos2019", "vost", "visor", "lvosv2", "sav", "burst"])
+@pytest.mark.parametrize("name", ["davis2016", "youtubevos2019", "sav", "burst"])
 def test_benchmark_is_checked_through_its_reader(name, tmp_path, capsys):
     miniatures.make(name, tmp_path)
     options = ["--dataset", name, "--split", miniatures.scored_split(name), "--workers", "1"]

@@ -198,7 +198,7 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
     assert ours["sequences"] == theirs["sequences"]
 
 
-def test_results_of_others_are_never_replaced(data, tmp_path, refuse):
+def test_results_of_others_are_never_replaced(data, tmp_path, loaded, refuse):
     (tmp_path / "clip0").mkdir()
     (tmp_path / "clip0" / "00001.png").write_text("mine")
     line = refuse(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))

@@ -233,12 +233,6 @@ def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, refuse, lin
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
 
 
-def test_working_directory_is_masked_beside_it(video, monkeypatch):
-    monkeypatch.chdir(video)
-    assert mask_cli.main([".", "--box", "3,3,14,14"]) == 0
-    assert (read_mask(video.parent / "clip.mask.png") == (LABELS == 1)).all()
-
-
 def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, refuse):
     write_mask(tmp_path / "x.mask.png", LABELS)
     (tmp_path / "x.overlay.jpg").mkdir()

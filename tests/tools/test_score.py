@@ -221,12 +221,6 @@ def test_one_result_is_scored_against_one_folder(davis, tmp_path):
     one = [str(tmp_path / "results" / name), "--annotations", truth]
     assert main([*one, *more, str(tmp_path / "one.json")]) == 0
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
-    (tmp_path / "tracked").mkdir()
-    (tmp_path / "results" / name).rename(tmp_path / "tracked" / "masks")
-    (tmp_path / "tracked" / ".track.json").write_text("{}")
-    assert main([str(tmp_path / "tracked"), *one[1:], *more, str(tmp_path / "tracked.json")]) == 0
-    one_table, tracked = (json.loads((tmp_path / f"{file}.json").read_text()) for file in ("one", "tracked"))
-    assert tracked["J&F"] == one_table["J&F"]
 
 
 def test_tracked_video_has_the_name_of_its_folder(davis, tmp_path, capsys):

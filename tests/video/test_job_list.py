@@ -110,12 +110,8 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks\n", "holds no videos; give a header"),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
      "2 jobs are called a, in any letter case; give each its own in the column name"),
-    ("a.csv", "video,masks\na.mp4,a.png\nb/a.mp4,a.png\n", "2 jobs are called a, in any letter case"),
     ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
     ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
-    ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
-    ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
-    ("a.csv", "", "a.csv: holds no videos; give a header"),
     ("a.jsonl", "\n", "holds no videos"),
     ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "line 2: levels wide: expected auto, or LOW,HIGH"),
     ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values than the 2 columns of the header"),
@@ -132,7 +128,6 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
      "class cat; :2=dog: expected one name for each object, with the object's id"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
-    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
     ("a.jsonl", '{"a":' * 100000, "not readable as JSON"),
     ("a.json", '[{"video": "a.mp4"}]', "a JSON array; expected JSON lines: one object per line"),
     ("a.csv", "video;masks\na.mp4;a.png\n", "columns are separated by commas, and several values of one column by ;"),
@@ -140,7 +135,6 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", "{", "line 1"),
     ("a.jsonl", "5", "line 1: expected a video$"),
     ("a.jsonl", '{"video": "a.mp4", "box": [1, [2]]}', "box: expected text or numbers as on the command line"),
-    ("a.jsonl", '{"video": "a.mp4", "box": 5}', "box: expected text or numbers as on the command line"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "unknown field 'begin'"),
 ])  # fmt: skip
 def test_invalid_list_names_its_line(tmp_path, name, text, words):

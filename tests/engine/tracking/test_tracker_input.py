@@ -60,9 +60,7 @@ def test_invalid_frame_rejected_before_video_starts(tracker, frame, words):
      [[1], [1, 2]]],
 )  # fmt: skip
 def test_invalid_output_size_rejected(tracker, size):
-    with pytest.raises(
-        InputError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768|inhomogeneous"
-    ):
+    with pytest.raises(InputError, match=r"size: expected \(height, width\) in whole|inhomogeneous"):
         tracker.step(clip(1)[0], stripes([1]), size=size)
     assert tracker.ids == ()
 

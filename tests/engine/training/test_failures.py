@@ -164,11 +164,16 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
-def test_unwritable_journal_does_not_stop_training(recipe, fill_disk):
-    config = recipe("run", phase(steps=3), overrides=["train.image_every=1", "train.save_every=9"])
+def test_unwritable_journal_does_not_stop_training(recipe, fill_disk, monkeypatch):
+    config, reached = (
+        recipe("run", phase(steps=3), overrides=["train.image_every=1", "train.save_every=9"]),
+        [],
+    )
     disk = fill_disk(1, size=600)
-    with pytest.raises(RunStopped, match=r"File too large.*resumes from"):
+    before_step(monkeypatch, 3, lambda: reached.append(3))
+    with pytest.raises(RunStopped, match=r"File too large.*resumes from"):  # by the state after the last step
         run(config)
+    assert reached
     disk.close()
     assert run(config).checkpoint.is_file()
 

@@ -92,9 +92,7 @@ def test_overrides_change_stored_settings(tmp_path, model, config):
     for overrides in (["memory.every=9"], "memory.every=9"):
         _, settings = load_model(tmp_path / "small.safetensors", overrides=overrides)
         assert (settings.memory.every, settings.model) == (9, config.model)
-    with pytest.raises(
-        InputError, match=r"^settings over those of .*small.safetensors: unknown key memory.evry"
-    ):
+    with pytest.raises(InputError, match=r"over those of .*small.safetensors: unknown key memory.evry"):
         load_model(tmp_path / "small.safetensors", overrides=["memory.evry=9"])
 
 
@@ -206,9 +204,7 @@ def test_training_state_is_no_checkpoint(tmp_path, aott):
     (tmp_path / "run" / "states").mkdir(parents=True)
     path = tmp_path / "run" / "states" / "0_video_000002.pt"
     torch.save({"model": state, "ema": state, "optimizer": {}, "step": 2}, path)
-    with pytest.raises(
-        InputError, match=r"the state of a training run.*give PHASE\.safetensors .* of .*run$"
-    ):
+    with pytest.raises(InputError, match=r"state of a training run.*PHASE\.safetensors .*run$"):
         load_checkpoint(path)
 
 

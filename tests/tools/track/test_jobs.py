@@ -396,15 +396,6 @@ def test_results_used_as_masks_are_not_removed(clips, read_error_line):
     assert results(clips.parent) == before
 
 
-@pytest.mark.parametrize("name", ["a/masks/00000.png", "summary.csv"])
-def test_files_of_others_are_never_replaced(clips, out, capsys, name):
-    (out / name).parent.mkdir(parents=True)
-    (out / name).write_text("mine")
-    assert run(clips, "--force", "--restart", "memory.every=9") > 0
-    assert f"already contains {'masks' if 'masks' in name else name}, which" in capsys.readouterr().err
-    assert (out / name).read_text() == "mine"
-
-
 @pytest.mark.parametrize("more", [[], ["--write", "objects"]])
 def test_failed_job_leaves_results_that_are_replaced(clips, more):
     assert run(clips) == 0

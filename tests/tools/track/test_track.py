@@ -159,7 +159,6 @@ REFUSED = [
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "cannot be combined with realtime"),
     (["my", "film"], "my: no such file or folder; put a path with spaces in quotes"),
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
-    (["video", "--mask", "first.png", "--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
     (["video", "--mask", "first.png", "--memory", "all"], "'all' is not one of 'first_frame', 'every_nth', 'bounded"),
     (["video", "--mask", "first.png", "--segmenter-plugin", "foo"], "segmenter foo: not installed"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
@@ -170,7 +169,6 @@ REFUSED = [
     (["--jobs", "jobs.csv", "--mask", "first.png"], "--mask: applies to a single video; use a column of --jobs"),
     (["video", "--mask", "film.mp4"], "film.mp4: not a readable mask"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
-    (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
     (["video", "--not-point", "2,3"], "object 1 on frame 0: prompt: give a box, a mask, or a point"),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Tracking, training and checkpoints of models of several stages: the same code as for one."""
+"""Training of models of several stages."""
 
 import pytest
 import torch
