@@ -24,9 +24,7 @@ from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
 from tests.documents import BLOCK, split_blocks, split_commands
 
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
-PAGES = sorted(
-    page for page in ROOT.rglob("*.md") if not set(page.relative_to(ROOT).parts[:-1]) & set(LEFT_OUT)
-)
+PAGES = sorted(page for page in ROOT.rglob("*.md") if not {*page.relative_to(ROOT).parts[:-1]} & {*LEFT_OUT})
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
     r"`((?:configs|dataloaders|demo|docs|engine|evaluation|media|networks|pretrain_models|research|scripts|src|studio|tests|tools|utils|video)"
@@ -114,9 +112,8 @@ def check_settings(given):
     """Fail unless the settings of a command line exist."""
     if given.get("overrides"):
         config = given.get("config")
-        load_config(
-            (config[0] if isinstance(config, tuple) and config else config) or "aott", given["overrides"]
-        )
+        config = config[0] if isinstance(config, tuple) and config else config
+        load_config(config or "aott", given["overrides"])
 
 
 def parse_ini(text):
@@ -145,9 +142,8 @@ def test_links_resolve(page):
                 assert (ROOT / target.removeprefix(prefix)).exists(), f"{link}: no such file"
         if target.startswith(SITE) and target.endswith(".html"):
             linked = ROOT / "docs" / target.removeprefix(SITE)
-            assert any(linked.with_suffix(suffix).is_file() for suffix in (".md", ".ipynb")), (
-                f"{link}: no page"
-            )
+            pages = [linked.with_suffix(suffix) for suffix in (".md", ".ipynb")]
+            assert any(page.is_file() for page in pages), f"{link}: no page"
         if "://" in target or target.startswith("mailto:"):
             continue
         path = page.parent / target if target else page

@@ -216,11 +216,8 @@ def test_page_runs(page, inputs, published_weights, tmp_path, monkeypatch, capfd
 def list_commands():
     """Return the command lines and Python blocks of all pages."""
     blocks = [block for page in (ROOT / "README.md", *PAGES) for block in split_blocks(page, *RUN)]
-    return [
-        line
-        for _, language, text in blocks
-        for line in ([text] if language == "python" else split_commands(text))
-    ]
+    commands = [[text] if language == "python" else split_commands(text) for _, language, text in blocks]
+    return [line for lines in commands for line in lines]
 
 
 def test_every_skip_has_a_command():
@@ -230,9 +227,8 @@ def test_every_skip_has_a_command():
 
 def test_installed_extras_exist():
     lines = [line for line in list_commands() if "pip install" in line]
-    named = {
-        extra for line in lines for group in re.findall(r"\[([\w,]+)\]", line) for extra in group.split(",")
-    }
+    groups = re.findall(r"\[([\w,]+)\]", "\n".join(lines))
+    named = {extra for group in groups for extra in group.split(",")}
     assert "all" in named
     assert named <= {*EXTRAS, "all", "docs", "test"}
     assert not [line for line in lines if re.search(r"install '?aotlab", line)]  # no index has it

@@ -42,9 +42,8 @@ WITHOUT_RULES = ("rules.ownership=false", "rules.cuts=false")
 
 
 def settings(preset, *overrides):
-    return load_config(
-        preset, ["model.max_objects=3", "memory.every=2", "compute.precision=float32", *overrides]
-    )
+    small = ["model.max_objects=3", "memory.every=2", "compute.precision=float32"]
+    return load_config(preset, [*small, *overrides])
 
 
 def tiny_settings(preset="aott", *overrides):

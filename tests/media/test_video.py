@@ -175,9 +175,8 @@ def test_frames_filled_in_by_the_decoder_are_counted(tmp_path):
     else:
         raise AssertionError("no damage that the decoder fills in")
     damaged = list(source.damaged)
-    changed = [
-        i for i, (frame, other) in enumerate(zip(source, frames, strict=True)) if (frame != other).any()
-    ]
+    pairs = enumerate(zip(source, frames, strict=True))
+    changed = [index for index, (frame, other) in pairs if (frame != other).any()]
     assert set(damaged) <= set(changed)
     assert source.damaged == damaged  # counted again
 

@@ -79,7 +79,7 @@ def test_options_reach_the_tracker(tmp_path, loaded):
     assert loaded[1]["overrides"] == ["memory.policy=restricted", "memory.frames=4"]
 
 
-def test_corrupt_frame_fails_its_sequence_alone(tmp_path, loaded, capsys, caplog):
+def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog):
     given = make("folder", tmp_path)
     (tmp_path / "root/JPEGImages/first/00002.jpg").write_bytes(b"nonsense")
     assert tool.main([*given, "--output", str(tmp_path / "out")]) == 1

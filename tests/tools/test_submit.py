@@ -221,9 +221,8 @@ def test_folders_of_an_archive_are_no_masks(mose):
 
 def test_objects_of_the_metadata_are_expected(tmp_path, capsys):
     run = Run("youtubevos2019", tmp_path)
-    change_json(
-        run.root / "valid" / "meta.json", lambda meta: meta["videos"]["0a1b2c3d4e"]["objects"].pop("5")
-    )
+    meta = run.root / "valid" / "meta.json"
+    change_json(meta, lambda tree: tree["videos"]["0a1b2c3d4e"]["objects"].pop("5"))
     assert run.write() == 2
     assert "unknown ids 5; the objects are 2, 3" in capsys.readouterr().err
 

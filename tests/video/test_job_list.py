@@ -45,9 +45,8 @@ def test_json_lines_are_read(tmp_path):
 
 
 def test_lists_take_prompts_and_class_names(tmp_path):
-    (tmp_path / "a.csv").write_text(
-        'video,box,point,class,fps\na,"1,2,30,40; :2=5,6,9,9",":3=7,8",cat;:2=dog,25\n'
-    )
+    text = 'video,box,point,class,fps\na,"1,2,30,40; :2=5,6,9,9",":3=7,8",cat;:2=dog,25\n'
+    (tmp_path / "a.csv").write_text(text)
     row = {
         "video": "a", "box": ["1,2,30,40", ":2=5,6,9,9"], "point": ":3=7,8", "class": ["cat", ":2=dog"], "fps": 25,
     }  # fmt: skip
@@ -155,7 +154,7 @@ def test_all_wrong_lines_are_named(tmp_path):
     assert [job.name for job in raised.value.jobs] == ["b"]
 
 
-def test_row_without_objects_is_a_job_that_fails_alone(tmp_path):
+def test_row_without_objects_fails_only_its_job(tmp_path):
     """As a video without masks in a folder: it can be drawn in the studio."""
     (tmp_path / "a.csv").write_text("video,masks\na.mp4,\n")
     (job,) = read_jobs(tmp_path / "a.csv")

@@ -270,10 +270,8 @@ def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, refus
         with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
             track(Echo(), Source(), masks, tmp_path, options)
     else:
-        assert group_removals(options.removals, {0: {1}, 2: {1}}, FrameSelection(Source())) == {
-            2: [1],
-            4: [1],
-        }
+        groups = group_removals(options.removals, {0: {1}, 2: {1}}, FrameSelection(Source()))
+        assert groups == {2: [1], 4: [1]}
 
 
 @pytest.mark.parametrize(("masks", "removals", "words"), [

@@ -63,16 +63,12 @@ def test_static_sets_are_folders_or_loose_images(tmp_path):
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
     found = opened(tmp_path, "static")
     assert isinstance(found, ImageSet)
-    assert sorted(image.name.rsplit("/", 1)[1] for image in found.images) == [
-        "1.jpg",
-        "2.JPG",
-        "3.png",
-        "4.jpg",
-    ]
+    names = sorted(image.name.rsplit("/", 1)[1] for image in found.images)
+    assert names == ["1.jpg", "2.JPG", "3.png", "4.jpg"]
     assert all(values(image) == {0, 1, 3, 255} for image in found.images)
 
 
-def test_unpaired_files_are_ignored_and_255_alone_is_one_object(tmp_path):
+def test_unpaired_files_are_ignored_and_only_255_is_one_object(tmp_path):
     for name in ("1", "2", "._1"):
         add_image(tmp_path / f"JPEGImages/A/{name}.jpg")
     for name in ("1", "3", "._1"):

@@ -13,9 +13,7 @@ from tests.engine.small_model import clip, clip_batch, stripes
 def test_all_parameters_have_gradients_that_lower_the_loss(method):
     model, config = build(method)
     clip_ = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
-    plan = ClipOptions(
-        torch.arange(11)[None], hard_pixel_count=clip_.labels[0].numel(), feed_predictions=False
-    )
+    plan = ClipOptions(torch.arange(11)[None], clip_.labels[0].numel(), feed_predictions=False)
 
     def loss():
         bank = build_bank(config.memory, training=True)

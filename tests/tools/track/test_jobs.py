@@ -197,7 +197,7 @@ def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, more):
     assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
 
-def test_clip_without_mask_fails_alone(clips, out, capsys):
+def test_only_the_clip_without_mask_fails(clips, out, capsys):
     (clips / "a.png").unlink()
     assert run(clips) == 1
     words = "give a box, points or masks (in a folder of videos: a.png, a.xml, a.json, a.masks next to it)"
@@ -213,9 +213,7 @@ def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, m
     place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,40,12"')
     assert run(place, *more) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
-    assert (
-        caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends beyond the image") == 1
-    )
+    assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
     assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
 
 
@@ -379,18 +377,15 @@ def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatc
 @pytest.mark.parametrize("more", [[], ["--force"]])
 def test_results_never_replace_videos_and_masks(clips, read_error_line, more):
     before = results(clips.parent)
-    assert "would overwrite" in read_error_line(
-        cli.main(["--jobs", str(clips), "--output", str(clips), *more])
-    )
+    line = ["--jobs", str(clips), "--output", str(clips), *more]
+    assert "would overwrite" in read_error_line(cli.main(line))
     assert results(clips.parent) == before
 
 
 def test_results_used_as_masks_are_not_removed(clips, read_error_line):
     assert run(clips) == 0
-    before, jobs = (
-        results(clips.parent),
-        write_jobs(clips, "name,video,masks", "d,a,../out/a/masks/00001.png"),
-    )
+    before = results(clips.parent)
+    jobs = write_jobs(clips, "name,video,masks", "d,a,../out/a/masks/00001.png")
     assert "of job d" in read_error_line(run(jobs, "--force"))
     jobs.unlink()
     assert results(clips.parent) == before
@@ -472,9 +467,8 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
     "more", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
 )
 def test_options_that_exclude_each_other_refused(clips, tracker, read_error_line, more):
-    assert f"error: {more[0]}: cannot be combined with {more[-1]}; give only one" in read_error_line(
-        run(clips, *more)
-    )
+    words = f"error: {more[0]}: cannot be combined with {more[-1]}; give only one"
+    assert words in read_error_line(run(clips, *more))
 
 
 def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_error_line):
@@ -485,9 +479,8 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_err
     assert [row[1] for row in rows[:3]] == ["10", "10", "10"]
     assert rows[3][1] != "10"
     (clips / "d.csv").write_text("video,masks\nd.mp4,d.png\n")
-    assert "--fps: none of the videos is a folder of images" in read_error_line(
-        run(clips / "d.csv", "--fps", "10")
-    )
+    words = "--fps: none of the videos is a folder of images"
+    assert words in read_error_line(run(clips / "d.csv", "--fps", "10"))
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])

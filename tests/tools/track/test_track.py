@@ -447,9 +447,7 @@ def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, 
 
 def test_damaged_progress_is_one_sentence(interrupted, video, mask, tmp_path, read_error_line):
     (interrupted / resume.STATE_FILE).write_bytes(b"PK damaged")
-    assert "--restart tracks it from the first frame" in read_error_line(
-        run(video, tmp_path, mask, more=WRITE)
-    )
+    assert "--restart tracks it from" in read_error_line(run(video, tmp_path, mask, more=WRITE))
     assert run(video, tmp_path, mask, more=[*WRITE, "--restart"]) == 0
 
 
