@@ -200,8 +200,7 @@ def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, more):
 def test_only_the_clip_without_mask_fails(clips, out, capsys):
     (clips / "a.png").unlink()
     assert run(clips) == 1
-    words = "give a box, points or masks (in a folder of videos: a.png, a.xml, a.json, a.masks next to it)"
-    assert words in capsys.readouterr().err
+    assert "a.png, a.xml, a.json, a.masks next to it" in capsys.readouterr().err
     assert sorted(path.parent.name for path in out.glob("*/masks")) == ["b", "c"]
     save(clips / "a.png", 1)
     assert run(clips) == 0
@@ -234,7 +233,7 @@ def test_missing_files_are_warned_of_at_the_start(clips, tracker, caplog):
 def test_dry_run_names_all_missing_files(clips, capsys):
     assert run(write_jobs(clips, "video,masks", "gone.mp4,gone.png;5=late.png"), "--dry-run") == 1
     (error,) = capsys.readouterr().err.replace(f"{clips}/", "").splitlines()
-    assert "gone.mp4, gone.png, late.png: no such file or folder; paths are relative to the list" in error
+    assert "gone.mp4, gone.png, late.png: no such file or folder" in error
 
 
 def test_dry_run_checks_all_clips(clips, out, tracker, capsys):
@@ -287,7 +286,7 @@ def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
         annotations.class_names = dict.fromkeys(annotations.objects(), class_name)
         find_mask_writer("coco").write(clips / f"{name}.json", annotations, VideoInfo(name, (32, 48), 3))
         (clips / f"{name}.png").unlink()
-    words = "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case; give both the same name"
+    words = "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case"
     for more in (["--dry-run"], [], []):
         assert run(clips, *more) == 0
         assert capsys.readouterr().err.count(words) == 1

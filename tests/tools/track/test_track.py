@@ -93,8 +93,7 @@ def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize(("more", "frame", "words"), [
-    ([], 2, "video: frames 0 to 1 come before the first mask: empty masks are written; use --both-directions or "
-     "--start 2 (for object 2 write :2=)\n"),
+    ([], 2, "--start 2 (for object 2 write :2=)\n"),
     ([], "2:1", "--start 2\n"),
     (["--dry-run"], 1, "frame 0 comes before the first mask"),
     (["--both-directions"], 2, ""),
