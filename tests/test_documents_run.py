@@ -195,10 +195,10 @@ def inputs(tmp_path_factory):
 
 
 def test_readme_runs(tmp_path, monkeypatch, capfd):
-    lay_out_sample(tmp_path, 3)
+    lay_out_sample(tmp_path, 2)
     monkeypatch.chdir(tmp_path)
     run_page(ROOT / "README.md", capfd)
-    assert len(list((tmp_path / "results" / "first_rabbit" / "masks").glob("*.png"))) == 3
+    assert len(list((tmp_path / "results" / "first_rabbit" / "masks").glob("*.png"))) == 2
     assert (tmp_path / "results" / "first_rabbit" / "overlay.mp4").is_file()
 
 

@@ -41,7 +41,7 @@ def make(name, folder, split="val"):
     return ["--dataset", name, "--root", str(folder / "root"), "--split", split]
 
 
-@pytest.mark.parametrize("name", ["davis2016", "youtubevos2019", "mosev2", "sav", "folder"])
+@pytest.mark.parametrize("name", ["youtubevos2019", "mosev2", "sav", "folder"])
 def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
     given = make(name, tmp_path, miniatures.scored_split(name))
     output, again = tmp_path / "results", tmp_path / "again.json"
