@@ -69,11 +69,6 @@ class LabeledImage:
     """file of the mask"""
     reader: MaskReader
 
-    @property
-    def name(self) -> str:
-        """Name in messages: the path of the image."""
-        return str(self.image)
-
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored."""
         mask = self.read_mask()
@@ -172,7 +167,7 @@ class ImageSet:
         """Make a clip of an image."""
         frames, labels = make_image_clip(*self.images[index].read(), phase, rng)
         clip = relabel(frames, labels, rng, min_pixels=0, max_objects=max_objects)
-        return replace(clip, names=(self.images[index].name,))
+        return replace(clip, names=(str(self.images[index].image),))
 
 
 @dataclass(frozen=True)
@@ -250,7 +245,7 @@ def sample_clip(
     pixels = {index: frames[index].read() for index in sorted(set(indices))}
     for index, (_, mask) in pixels.items():
         require_image_size(
-            mask, pixels[indices[0]][1].shape, frames[index].name, "another frame of its video"
+            mask, pixels[indices[0]][1].shape, frames[index].image, "another frame of its video"
         )
     images, masks = zip(*(pixels[index] for index in indices), strict=True)
     clip_frames, labels = make_video_clip(images, masks, phase, rng)

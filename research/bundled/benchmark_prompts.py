@@ -114,10 +114,7 @@ def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int)
 
 def _find_image(root: Path, annotation: Path) -> Path:
     stem = root / "JPEGImages" / annotation.relative_to(root / "Annotations")
-    path = next((path for path in map(stem.with_suffix, IMAGE_SUFFIXES) if path.is_file()), None)
-    if path is None:
-        raise InputError(f"{stem.with_suffix('.jpg')}: no such image; every annotation needs one")
-    return path
+    return next(filter(Path.is_file, map(stem.with_suffix, IMAGE_SUFFIXES)), stem.with_suffix(".jpg"))
 
 
 def evaluate_case(segmenter: Segmenter, case: Case) -> Result:

@@ -121,17 +121,17 @@ def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: i
         cutouts = draw_cutouts(images, index, rng)
     ground = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
     clip = paste_touching(ground, cutouts, rng, max_objects=10)
-    return replace(clip, names=(Path(images.images[index].name).stem,))
+    return replace(clip, names=(images.images[index].image.stem,))
 
 
 def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
     """Compose a clip of T×side×side frames: people of two images meet, in like colors, before a panned image."""
-    people = [image for image in images.images if Path(image.name).parent.name in PEOPLE]
-    others = [image for image in images.images if Path(image.name).parent.name not in PEOPLE]
+    people = [image for image in images.images if image.image.parent.name in PEOPLE]
+    others = [image for image in images.images if image.image.parent.name not in PEOPLE]
     cutouts: list[Cutout] = []
     for index in rng.permutation(len(people)):
         image, mask = people[index].read()
-        if Path(people[index].name).parent.name == "CCP":  # ids of clothes
+        if people[index].image.parent.name == "CCP":  # ids of clothes
             mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
         person = cut_out_object(image, mask, rng)
         if person is not None:

@@ -17,7 +17,6 @@ from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, option
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, write_text
 
 
@@ -32,7 +31,7 @@ def loop_davis(
         root: DAVIS, which stays as it is.
         output: folder to write, which must not exist.
         year: whose list.
-        split: name of the list.
+        split: name of the list; all its frames have labels, as in val.
         times: how often each sequence is played, in turn forward and backward.
 
     Returns:
@@ -47,8 +46,6 @@ def loop_davis(
         lengths[video.name] = length + (times - 1) * (length - 1)
         for index in range(lengths[video.name]):
             frame = video.frames[reflect_index(index, length)]
-            if frame.stem not in labels:
-                raise InputError(f"{frame}: has no labels; give a split whose frames all have, such as val")
             image = f"480p/{video.name}/{index:05d}"
             links[output / "JPEGImages" / f"{image}{frame.suffix}"] = frame
             links[output / "Annotations" / f"{image}.png"] = labels[frame.stem]

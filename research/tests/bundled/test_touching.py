@@ -130,7 +130,7 @@ def test_cutouts_come_from_the_same_folder():
 def test_parts_divide_all_images(tmp_path):
     write_videos(tmp_path / "static", "a", frames=60, size=(64, 64))
     parts = [
-        {image.name for image in open_static_part(tmp_path, part).images}
+        {image.image for image in open_static_part(tmp_path, part).images}
         for part in {compute_part(path) for path in tmp_path.glob("static/JPEGImages/*/*")}
     ]
     assert sum(map(len, parts)) == len(set().union(*parts)) == 60
