@@ -8,7 +8,7 @@ import sys
 import pytest
 from PIL import Image
 
-from aotlab import Job, JobOptions, TrackerOptions, run_job, write_mask
+from aotlab import InputError, Job, JobOptions, TrackerOptions, run_job, write_mask
 from aotlab.configs.files import ROOT
 from aotlab.media.synthetic_clip import draw_clip
 
@@ -77,7 +77,13 @@ def test_ray_repeats_job_of_killed_worker(jobs, tmp_path):
     try:
         remote = ray.remote(max_retries=10)(run_killed_once)
         folder, tracker = tmp_path / "out", TrackerOptions(device="cpu")
-        results = ray.get([remote.remote(job, folder / job.name, tracker, OPTIONS) for job in jobs])
+        missing = Job("missing", tmp_path / "missing", jobs[0].masks)
+        failed, *tracked = [
+            remote.remote(job, folder / job.name, tracker, OPTIONS) for job in (missing, *jobs)
+        ]
+        with pytest.raises(InputError, match="missing: no such"):
+            ray.get(failed)
+        results = ray.get(tracked)
     finally:
         ray.shutdown()
     assert killed.exists()
