@@ -23,15 +23,13 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS
 from aotlab.media.images import open_image, require_jpeg_end
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import VOID, read_mask
+from aotlab.media.masks import VOID, is_blurred, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
 DataKind = Literal["video", "static"]
-MAX_VALUES = 60
-"""largest number of values in a mask; blur and JPEG cause more"""
 LAYOUTS: Mapping[DataKind, str] = {
     "video": "expected JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
     f"{MIN_FRAMES} masks per video or more",
@@ -220,9 +218,9 @@ def check_mask(path: Path, *, decode: bool) -> FileInfo:
     ids, size = tuple(np.unique(labels[labels > 0]).tolist()), (labels.shape[0], labels.shape[1])
     if ids and ids[-1] > VOID:
         return FileInfo(size, None, make_error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254"))
-    if len(ids) > MAX_VALUES:
+    if is_blurred(labels):
         advice = "save ids without smoothing, resizing or JPEG"
-        finding = make_warning(path, f"more than {MAX_VALUES} values, like a blurred mask; {advice}")
+        finding = make_warning(path, f"{len(ids)} values, like a blurred mask; {advice}")
         return FileInfo(size, None, finding)
     return FileInfo(size, ids)
 

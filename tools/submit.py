@@ -38,7 +38,7 @@ OTHER_FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
 def find_writer(name: str, root: Path, split: str) -> Writer:
     """Return the writer of submissions of the data set at ``root``."""
     if name == "sav":
-        from aotlab.evaluation.submit.sav import write_object_folders
+        from aotlab.evaluation.sav import write_object_folders
 
         return write_object_folders
     if name == "burst":

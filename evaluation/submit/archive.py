@@ -23,8 +23,6 @@ from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading, require_file
 from aotlab.utils.progress import progress_bar
 
-DEPTH_BYTE = 24
-"""offset of the bit depth in a PNG file"""
 DATE = (1980, 1, 1, 0, 0, 0)
 """time stamp of every entry"""
 ENTRY_ERRORS = (zipfile.BadZipFile, LZMAError, RuntimeError)
@@ -141,10 +139,7 @@ def require_valid_mask(content: bytes, item: ExpectedSequence) -> None:
     with decode_image(io.BytesIO(content)) as image:
         kind, mode, (width, height) = image.format, image.mode, image.size
         require(kind == "PNG", f"a {kind} file; expected PNG")
-        bits = content[DEPTH_BYTE]
-        require(
-            mode in ("P", "L") and bits == 8, f"mode {mode} with {bits} bits; expected an 8-bit palette PNG"
-        )
+        require(mode in ("P", "L"), f"mode {mode}; expected an 8-bit palette PNG")
         # A small file can decode to a huge image, so the size is compared first.
         require((height, width) == item.size, f"{width}×{height}; expected {item.size[1]}×{item.size[0]}")
         unknown = find_unknown_ids(np.array(image), sorted(item.ids))

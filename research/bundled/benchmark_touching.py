@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.progress import progress_bar
-from research.bundled.identity_switches import IdentitySwitches, count_switches
 from research.bundled.touching_clips import (
     HELD_OUT_PART,
     Cutout,
@@ -37,6 +37,8 @@ from research.bundled.touching_clips import (
     paste_touching,
 )
 
+CONTACT_DISTANCE = 3
+"""distance in pixels within which two objects touch"""
 PIXELS_PER_FRAME = 400
 """number of pixels of each frame on which calibration is measured"""
 FRAMES, SIDE = 12, 321
@@ -47,6 +49,51 @@ TEMPERATURES = np.geomspace(0.25, 8, 241)
 """temperatures that `fit_temperature` tries"""
 PEOPLE = ("CCP", "PennFudan")
 """sets of images of people"""
+
+
+@dataclass(frozen=True)
+class IdentitySwitches:
+    """Counts over the frames on which objects touch."""
+
+    frames: int
+    """contact frames"""
+    pixels: int
+    """pixels of the touching objects on these frames"""
+    switched: int
+    """pixels labeled as another object"""
+
+    @property
+    def share(self) -> float:
+        """Switched pixels of all, 0 to 1."""
+        return self.switched / self.pixels if self.pixels else 0.0
+
+
+def find_touching_ids(annotation: np.ndarray) -> list[int]:
+    """Ids of an annotation (H×W, 255 is void) that lie within `CONTACT_DISTANCE` of another object."""
+    objects = np.where(annotation < VOID, annotation, 0).astype(np.uint8)
+    kernel = np.ones((2 * CONTACT_DISTANCE + 1,) * 2, np.uint8)
+    highest = cv2.dilate(objects, kernel)
+    lowest = 255 - cv2.dilate(np.where(objects > 0, 255 - objects, 0).astype(np.uint8), kernel)
+    contact = (objects > 0) & ((highest != objects) | (lowest != objects))
+    return [int(number) for number in np.unique(objects[contact])]
+
+
+def count_switches(annotations: Iterable[np.ndarray], predictions: Iterable[np.ndarray]) -> IdentitySwitches:
+    """Count identity switches of a video.
+
+    Args:
+        annotations: H×W ids of each frame, 0 background, 255 void.
+        predictions: H×W ids of the same frames.
+    """
+    frames = pixels = switched = 0
+    for annotation, prediction in zip(annotations, predictions, strict=True):
+        touching = find_touching_ids(annotation)
+        if touching:
+            own = np.isin(annotation, touching)
+            frames += 1
+            pixels += int(own.sum())
+            switched += int((own & (prediction != annotation) & (prediction > 0)).sum())
+    return IdentitySwitches(frames, pixels, switched)
 
 
 @dataclass(frozen=True)
