@@ -102,7 +102,7 @@ def summarize_means(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary
 DAVIS_TABLE = TableLayout(COLUMNS, make_davis_row, summarize_means)
 
 
-def make_object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) -> list[Row]:
+def make_object_rows(scores: SequenceScores, layout: TableLayout) -> list[Row]:
     """Return one row per object of a sequence, from the frames that count for it."""
     rows = []
     for index, region in enumerate(scores.region):
