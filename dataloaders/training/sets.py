@@ -337,7 +337,7 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
         "images/*.jpg and ground_truth_mask/*.png",
     ),
     "msra10k": (
-        [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs", "MSRA10K/Imgs", ".")],
+        [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs")],
         "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png next to it",
     ),
     # its gray levels count votes for an object; at least half of the votes select it
@@ -357,8 +357,6 @@ def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
         "a list of images",
     )
     candidates, layout = SALIENCY_SETS[source.kind]
-    if not list_images_by_stem(folder, (".jpg",)):
-        candidates = [names for names in candidates if names != (".", ".")]
     images, masks = find_paths(folder, candidates, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
 
