@@ -40,7 +40,7 @@ class LoadedMasks(Struct, frozen=True):
 
     frames: list[int]
     losses: dict[int, int]
-    """lost pixels by id of each object that the file does not contain"""
+    """number of lost pixels by object id, for objects that the file does not contain"""
     step: int
     """as in `Answer`"""
 
@@ -143,7 +143,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     """chosen one of ``models``"""
     job: JobProgress | None
     problems: list[str]
-    """as of `Document.conflict`"""
+    """as in `Document.conflict`"""
 
 
 class JobEvent(Event, frozen=True):
