@@ -189,7 +189,7 @@ def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int
     clip = paste_touching(
         pan_image(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2
     )
-    return replace(clip, names=(Path(people[index].name).stem,))
+    return replace(clip, names=(people[index].image.stem,))
 
 
 def pan_image(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, side: int) -> Clip:

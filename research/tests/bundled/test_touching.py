@@ -47,7 +47,7 @@ class MemoryImage:
     """An image in memory with two squares."""
 
     def __init__(self, name, *, gray=100, side=60):
-        self.name, self.image, self.gray, self.side = name, Path(name), gray, side
+        self.image, self.gray, self.side = Path(name), gray, side
 
     def read(self):
         return np.full((self.side, self.side, 3), self.gray, np.uint8), self.read_mask()
