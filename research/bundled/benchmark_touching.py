@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import cv2
@@ -51,8 +52,7 @@ PEOPLE = ("CCP", "PennFudan")
 """sets of images of people"""
 
 
-@dataclass(frozen=True)
-class IdentitySwitches:
+class IdentitySwitches(NamedTuple):
     """Counts over the frames on which objects touch."""
 
     frames: int
@@ -264,9 +264,7 @@ def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, o
             bar.update()
     table = make_scores_table(scores)
     print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
-    total = IdentitySwitches(
-        *(sum(getattr(counts, name) for counts in counted) for name in ("frames", "pixels", "switched"))
-    )
+    total = IdentitySwitches(*np.sum(counted, axis=0).tolist())
     print(
         f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
     )
