@@ -174,7 +174,6 @@ class ImageSet:
 class VideoSet:
     """Videos, from which clips are cut."""
 
-    name: str
     videos: tuple[Video, ...]
     """``annotations[i]`` is the mask of ``frames[i]``, see `select_labeled_frames`"""
     max_gap: int
@@ -436,4 +435,4 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     if len(videos) < len(labeled):
         dropped = len(labeled) - len(videos)
         log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
-    return VideoSet(source.path, videos, source.max_gap)
+    return VideoSet(videos, source.max_gap)
