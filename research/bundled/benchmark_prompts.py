@@ -61,7 +61,6 @@ class Case:
 class Result:
     """J of one object, 0 to 1."""
 
-    name: str
     share: float
     box: float
     clicks: list[float]
@@ -137,7 +136,7 @@ def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
         labels.append(found[1])
         answer = segment_prompt(Prompt(points, labels, mask=answer if scores else None))
         scores.append(jaccard(answer, case.truth))
-    return Result(case.name, case.share, box, scores, seconds)
+    return Result(case.share, box, scores, seconds)
 
 
 def format_table(results_by_method: Mapping[str, Sequence[Result]]) -> str:

@@ -62,7 +62,7 @@ def test_one_held_out_case_per_image_or_video(tmp_path):
 
 
 def test_rows_are_means_by_size():
-    results = [Result("a", 0.01, 0.5, [0.2, 0.9], [0.1]), Result("b", 0.5, 0.7, [0.6], [0.3])]
+    results = [Result(0.01, 0.5, [0.2, 0.9], [0.1]), Result(0.5, 0.7, [0.6], [0.3])]
     assert format_table({"x": results}).splitlines()[2:] == [
         "| x | all | 2 | 60.0 | 40.0 | 75.0 | 75.0 | 75.0 | 200 |",
         "| x | below 2 % | 1 | 50.0 | 20.0 | 90.0 | 90.0 | 90.0 | 100 |",
