@@ -188,7 +188,7 @@ def open_dataset(
         name: key of `DATASETS`, case-insensitive.
         root: folder of the data set; None: `find_default_root`.
         split: name of the split; ignored by "folder" and "longvideo".
-        all_frames: YouTube-VOS, VOST: run on all frames, write labeled ones.
+        all_frames: YouTube-VOS, VOST, BURST: track all frames, write labeled ones.
         new_objects: folder: later masks may add objects.
 
     Raises:
