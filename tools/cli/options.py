@@ -263,7 +263,7 @@ class BenchmarkOptions:
         videos = open_dataset(
             self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
         )
-        return select_videos(videos, self.sequence or None)
+        return select_videos(videos, self.sequence)
 
     def describe_submission(self, results: Path) -> str | None:
         """Return how to have results scored that ``eval`` does not score; None: it does."""
