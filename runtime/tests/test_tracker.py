@@ -45,6 +45,7 @@ from tests.drawn_clips import draw_parts
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
+RESTRICTED = (*FIFO, "memory.policy=restricted")
 MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 """two objects, and on a later frame a third one"""
 SOURCE = Path(aotlab_runtime.__file__).parent
@@ -68,7 +69,7 @@ def make(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options
 def exported(tmp_path_factory):
     """Folder and trackers of an export. Its prompt graph runs in PyTorch: its conversion is the longest."""
     folder = tmp_path_factory.mktemp("exports") / "aott"
-    runtime, plain = make(folder, "aott", "model.prompt_blocks=1", *FIFO, prompts=False)
+    runtime, plain = make(folder, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False)
     prompt, run = build_prompt_graph(plain.model), runtime.graphs.run
 
     def run_graph(name, tensors):
@@ -643,7 +644,7 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
         mask = None if index else stripes([1, 2, 5], 129, 161)
         expected = plain.step(frame, mask).labels
         store_expected = partial(
-            lambda labels, group, propagated, _: store(group, propagated, labels), expected
+            lambda labels, group, segmented, _: store(group, segmented, labels), expected
         )
         monkeypatch.setattr(runtime, "_store_tracked", store_expected)
         equal.append((runtime.step(frame, mask).labels == expected).mean())

@@ -146,11 +146,11 @@ class Tracker:
         groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]  # a step may fail
         features = self.graphs.run("encode", {"frame": frame})
         segmented = [self._segment_frame(group, features) for group in groups]
-        logits = self._merge_logits(groups, [logits for _, logits in segmented], frame.shape[:2])
+        logits = self._merge_logits(groups, segmented, frame.shape[:2])
         prediction = Prediction(self.ids, logits, self._temperature)
         if mask is None:
-            for group, (propagated, _) in zip(groups, segmented, strict=True):
-                self._store_tracked(group, propagated, prediction.labels)
+            for group, tensors in zip(groups, segmented, strict=True):
+                self._store_tracked(group, tensors, prediction.labels)
         else:
             labels = overwrite_with_mask(prediction.labels, mask)
             new = sorted({*np.unique(mask).tolist()} - {0, *self.ids})
@@ -239,17 +239,17 @@ class Tracker:
         require(labels.any() or self.groups, "mask is empty: give ids above 0 where the objects are")
         return labels if labels.any() else None
 
-    def _segment_frame(self, group: Group, features: Tensors) -> tuple[Tensors, np.ndarray]:
-        """Propagate a group's memory to a frame; return the propagated tensors and the logits 1×(1+M)×H/4×W/4."""
+    def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
+        """Return the outputs of ``propagate`` and ``decode`` for a frame and a group's memory."""
         propagated = self.graphs.run("propagate", features | group.memory.read())
-        return propagated, self.graphs.run("decode", propagated | features)["logits"]
+        return propagated | self.graphs.run("decode", propagated | features)
 
-    def _store_tracked(self, group: Group, propagated: Tensors, labels: np.ndarray) -> None:
-        """Store a frame with its predicted labels H×W."""
-        memory = self.graphs.run("memorize", propagated | self._assign_identities(group, labels))
+    def _store_tracked(self, group: Group, segmented: Tensors, labels: np.ndarray) -> None:
+        """Store a frame, of `_segment_frame`, with its predicted labels H×W."""
+        memory = self.graphs.run("memorize", segmented | self._assign_identities(group, labels))
         shares = None
         if group.memory.needs_relevance:
-            shares = self.graphs.run("relevance", propagated | group.memory.read())["relevance"]
+            shares = self.graphs.run("relevance", segmented | group.memory.read())["relevance"]
         group.memory.add(memory, shares)
 
     def _store_reference(self, group: Group, features: Tensors, labels: np.ndarray) -> None:
@@ -275,18 +275,18 @@ class Tracker:
         return self.graphs.run("assign_identities", {"masks": masks[None]})
 
     def _merge_logits(
-        self, groups: list[Group], group_logits: Sequence[np.ndarray], size: ImageSize
+        self, groups: list[Group], segmented: Sequence[Tensors], size: ImageSize
     ) -> np.ndarray:
-        """Merge the logits 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
+        """Merge the ``logits`` 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
         The background probability is the product over the groups (soft aggregation of AOT's code).
         """
         if not groups:
             return np.zeros((1, *size), np.float32)
         merged = []
-        for group, logits in zip(groups, group_logits, strict=True):
+        for group, tensors in zip(groups, segmented, strict=True):
             used = [0, *(k for k, object_id in enumerate(group.ids, start=1) if object_id)]
-            merged.append(resize(logits[0, used], size, align_corners=self.graphs.align_corners))
+            merged.append(resize(tensors["logits"][0, used], size, align_corners=self.graphs.align_corners))
         if len(merged) == 1:
             return merged[0]
         by_group = [softmax(logits, axis=0) for logits in merged]
