@@ -13,6 +13,7 @@ import textwrap
 import time
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -39,8 +40,9 @@ from aotlab.engine.prompting.planes import find_crop as find_crop_in_pytorch
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_files import unwrap, wrap
 from aotlab_runtime.inputs import check_prompts
+from aotlab_runtime.parts import find_far_from_points
 from aotlab_runtime.prompts import draw_prompt_planes as draw_in_runtime
-from aotlab_runtime.prompts import find_crop, find_far_from_points
+from aotlab_runtime.prompts import find_crop
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
@@ -481,7 +483,6 @@ DAMAGED_STATES = {
     "missing header": (lambda state: state.pop("header"), "not a usable one"),
     "missing array": (lambda state: state.pop("0.memory_0_long_key"), "0.memory_0_long_key"),
     "another shape": (lambda state: change_header(state, frame_shape=5), "not a usable one"),
-    "another length": (lambda state: change_header(state, length="x"), "not a usable one"),
     "missing groups": (lambda state: change_header(state, groups=None), "not a usable one"),
     "other header": (lambda state: state.update(header=np.array("[" * 100_000)), "not a usable one"),
 }
@@ -573,6 +574,14 @@ def test_dropped_provider_rejected(exported, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
     with pytest.raises(aotlab_runtime.InputError, match="provider cuda: onnxruntime cannot start it"):
         aotlab_runtime.Tracker.from_export(exported[0], provider="cuda")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RUNTIME_EXCEPTION : std::bad_alloc")])
+def test_failure_of_onnxruntime_is_not_the_exports(exported, monkeypatch, error):
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Mock(side_effect=error))
+    with pytest.raises(aotlab_runtime.InputError, match=r"encode.onnx: onnxruntime .* cannot load") as raised:
+        aotlab_runtime.Tracker.from_export(exported[0])
+    assert repr(error) in str(raised.value)
 
 
 def test_runtime_imports_numpy_and_onnxruntime_only():

@@ -34,7 +34,7 @@ from aotlab_runtime.inputs import InputError, Point, Prompt, require
 from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import segment_prompts
 
-STATE_VERSION = 6
+STATE_VERSION = 7
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit outside the mask of an object, on a frame with a mask"""
@@ -68,7 +68,7 @@ class Prediction:
 
     @cached_property
     def confidence(self) -> dict[int, float]:
-        """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
+        """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels, 1 in given masks."""
         probabilities = softmax(self.logits / self.temperature, axis=0).max(0).ravel()
         chosen, count = self.indices.ravel(), len(self.logits)
         pixels = np.bincount(chosen, minlength=count)
@@ -207,8 +207,7 @@ class Tracker:
         try:
             header = json.loads(str(state["header"]))
             same = (header["version"], header["export"]) == (STATE_VERSION, self.graphs.digest)
-            shape, groups = header["frame_shape"], []
-            length = None if header["length"] is None else int(header["length"])
+            length, shape, groups = header["length"], header["frame_shape"], []
             for index, group in enumerate(header["groups"] if same else ()):
                 memory = Memory(self.graphs.config["memory"], length)
                 memory.load_state_dict({name: state[f"{index}.{name}"] for name in group["arrays"]})
@@ -274,9 +273,7 @@ class Tracker:
         masks[0] = 1 - masks.sum(0)
         return self.graphs.run("assign_identities", {"masks": masks[None]})
 
-    def _merge_logits(
-        self, groups: list[Group], segmented: Sequence[Tensors], size: ImageSize
-    ) -> np.ndarray:
+    def _merge_logits(self, groups: list[Group], segmented: Sequence[Tensors], size: ImageSize) -> np.ndarray:
         """Merge the ``logits`` 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
         The background probability is the product over the groups (soft aggregation of AOT's code).
