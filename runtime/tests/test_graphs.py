@@ -87,7 +87,7 @@ def test_dropped_provider_rejected(exported, monkeypatch):
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RUNTIME_EXCEPTION : std::bad_alloc")])
 def test_failure_of_onnxruntime_is_not_the_exports(exported, monkeypatch, error):
     monkeypatch.setattr(onnxruntime, "InferenceSession", Mock(side_effect=error))
-    with pytest.raises(aotlab_runtime.InputError, match=r"\.onnx: onnxruntime .* cannot load") as raised:
+    with pytest.raises(aotlab_runtime.InputError, match=r"aott: onnxruntime .* cannot load") as raised:
         aotlab_runtime.Tracker.from_export(exported[0])
     assert repr(error) in str(raised.value)
 

@@ -40,7 +40,10 @@ def change_header(state, **values):
 
 
 DAMAGED_STATES = {
-    "another export": (lambda state: change_header(state, export="other"), "load the export that saved it"),
+    "another export": (
+        lambda state: change_header(state, export="other"),
+        "load the export that saved it",
+    ),
     "another version": (lambda state: change_header(state, version=1, groups=[{}]), "export or version"),
     "missing header": (lambda state: state.pop("header"), "not a usable one"),
     "missing array": (lambda state: state.pop("0.memory_0_long_key"), "0.memory_0_long_key"),

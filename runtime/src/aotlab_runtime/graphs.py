@@ -53,7 +53,7 @@ class Graphs:
             threads: number of CPU threads; None: one per core.
 
         Raises:
-            InputError: a changed, damaged or missing file, or a provider that is not available.
+            InputError: a changed, damaged or missing file, a provider that is not available, or too little memory.
         """
         require_provider(provider)
         options = onnxruntime.SessionOptions()
@@ -62,13 +62,23 @@ class Graphs:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
         folder = Path(folder)
         description = read_description(folder)
-        self._sessions = {
-            path.stem: load_graph(path, provider, options)
-            for path in map(folder.joinpath, description["sha256"])
-            if path.suffix == ".onnx"
-        }
+        try:
+            self._sessions = {
+                path.stem: onnxruntime.InferenceSession(path, options, providers=[PROVIDERS[provider]])
+                for path in map(folder.joinpath, description["sha256"])
+                if path.suffix == ".onnx"
+            }
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise InputError(
+                f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it with provider {provider} "
+                f"({error!r:.200}); free memory, update onnxruntime, or choose another provider"
+            ) from error
         self.providers: list[str] = self._sessions["encode"].get_providers()
         """onnxruntime's execution providers, in order of preference"""
+        require(
+            PROVIDERS[provider] in self.providers,
+            f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
+        )
         self.digest: str = description["digest"]
         """digest of the settings and all files"""
         self.network_size: tuple[int, int] = tuple(description["network_size"])
@@ -111,22 +121,3 @@ def read_description(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(f"{folder}: not a usable export ({error!s:.200}); run aotlab export") from error
     return description
-
-
-def load_graph(
-    path: Path, provider: str, options: onnxruntime.SessionOptions
-) -> onnxruntime.InferenceSession:
-    """Load a graph; raise `InputError` if onnxruntime fails, or runs it without the provider."""
-    name = PROVIDERS[provider]
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=[name])
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise InputError(
-            f"{path}: onnxruntime {onnxruntime.__version__} cannot load it with provider {provider} "
-            f"({error!r:.200}); free memory, update onnxruntime, or choose another provider"
-        ) from error
-    require(
-        name in session.get_providers(),
-        f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
-    )
-    return session

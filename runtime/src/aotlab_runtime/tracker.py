@@ -49,7 +49,7 @@ class Prediction:
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     temperature: float = 1.0
-    """softmax temperature for `confidence`"""
+    """divisor of the logits for `confidence`"""
 
     @cached_property
     def indices(self) -> np.ndarray:
@@ -64,12 +64,12 @@ class Prediction:
     @cached_property
     def probabilities(self) -> np.ndarray:
         """(1+n)×H×W that sum to 1 in every pixel."""
-        return softmax(self.logits, axis=0)
+        return softmax(self.logits)
 
     @cached_property
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels, 1 in given masks."""
-        probabilities = softmax(self.logits / self.temperature, axis=0).max(0).ravel()
+        probabilities = softmax(self.logits / self.temperature).max(0).ravel()
         chosen, count = self.indices.ravel(), len(self.logits)
         pixels = np.bincount(chosen, minlength=count)
         means = np.bincount(chosen, probabilities, count) / np.maximum(pixels, 1)
@@ -204,18 +204,21 @@ class Tracker:
         Raises:
             InputError: a state of another export, or one that cannot be read; the tracker is unchanged.
         """
+        groups = []
         try:
             header = json.loads(str(state["header"]))
-            same = (header["version"], header["export"]) == (STATE_VERSION, self.graphs.digest)
-            length, shape, groups = header["length"], header["frame_shape"], []
-            for index, group in enumerate(header["groups"] if same else ()):
+            if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
+                raise ValueError("saved with another export or version")
+            length, shape = header["length"], header["frame_shape"]
+            for index, group in enumerate(header["groups"]):
                 memory = Memory(self.graphs.config["memory"], length)
                 memory.load_state_dict({name: state[f"{index}.{name}"] for name in group["arrays"]})
                 groups.append(Group(group["objects"], memory))
             shape = shape and tuple(shape)
         except Exception as error:  # damaged files cause errors of any kind
-            raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
-        require(same, "tracker state: saved with another export or version; load the export that saved it")
+            raise InputError(
+                f"tracker state: not a usable one ({error!s:.100}); load the export that saved it, or save it again"
+            ) from error
         self._length, self._frame_shape, self.groups = length, shape, groups
 
     def _merge_prompts(
@@ -286,7 +289,7 @@ class Tracker:
             merged.append(resize(tensors["logits"][0, used], size, align_corners=self.graphs.align_corners))
         if len(merged) == 1:
             return merged[0]
-        by_group = [softmax(logits, axis=0) for logits in merged]
+        by_group = [softmax(logits) for logits in merged]
         background = np.prod([probabilities[:1] for probabilities in by_group], axis=0)
         merged = [background, *(probabilities[1:] for probabilities in by_group)]
         probabilities = np.concatenate(merged).clip(1e-5, 1 - 1e-5)
@@ -298,7 +301,7 @@ def overwrite_with_mask(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask > 0, mask, np.where(np.isin(labels, mask), 0, labels))
 
 
-def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
-    """Return probabilities along an axis."""
-    exponentials = np.exp(logits - logits.max(axis, keepdims=True))
-    return exponentials / exponentials.sum(axis, keepdims=True)
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities along the first axis."""
+    exponentials = np.exp(logits - logits.max(0))
+    return exponentials / exponentials.sum(0)
