@@ -68,7 +68,7 @@ class Prediction:
 
     @cached_property
     def confidence(self) -> dict[int, float]:
-        """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels, 1 in given masks."""
+        """Mean calibrated probability of each object's pixels, in [0, 1]: 0 without pixels, 1 where a mask is given."""
         probabilities = softmax(self.logits / self.temperature).max(0).ravel()
         chosen, count = self.indices.ravel(), len(self.logits)
         pixels = np.bincount(chosen, minlength=count)
