@@ -209,12 +209,11 @@ class Tracker:
             header = json.loads(str(state["header"]))
             if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
                 raise ValueError("saved with another export or version")
-            length, shape = header["length"], header["frame_shape"]
+            length, shape = header["length"], header["frame_shape"] and tuple(header["frame_shape"])
             for index, group in enumerate(header["groups"]):
                 memory = Memory(self.graphs.config["memory"], length)
                 memory.load_state_dict({name: state[f"{index}.{name}"] for name in group["arrays"]})
                 groups.append(Group(group["objects"], memory))
-            shape = shape and tuple(shape)
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(
                 f"tracker state: not a usable one ({error!s:.100}); load the export that saved it, or save it again"
