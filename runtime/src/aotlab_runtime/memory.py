@@ -25,9 +25,9 @@ class Memory:
     """Keys and values of stored frames, of all blocks; never changed in place, so a ``copy`` is independent.
 
     Long-term memory holds reference frames (those with a given mask) and every ``every``-th frame, at most ``frames``;
-    short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
-    one with the lowest score. A model whose only long-term memory is reference frames is exported as ``bounded_fifo``
-    with ``newest: 0``.
+    short-term memory is the frame ``skip`` steps back. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted``
+    (RMem) the one with the lowest score. A model whose only long-term memory is reference frames is exported as
+    ``bounded_fifo`` with ``newest: 0``.
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
