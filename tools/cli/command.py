@@ -17,9 +17,7 @@ import click
 
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
-    PIPE_CLOSED,
     SIGNAL_EXIT_BASE,
-    StdoutError,
     protect_stdout,
     signals_as_exceptions,
 )
@@ -187,7 +185,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             command.make_context(prog_name, list(argv)) as context,
         ):
             return command.invoke(context) or 0
-    except click.exceptions.Exit as end:  # --help
+    except click.exceptions.Exit as end:  # --help, or a closed output pipe
         return end.exit_code
     except click.UsageError as error:
         program = error.ctx.command_path if error.ctx is not None else prog_name
@@ -201,10 +199,6 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
         return _print_error(f"stopped: {error}", status)
     except KeyboardInterrupt:
         return _print_error("interrupted", INTERRUPTED)
-    except StdoutError as error:
-        if str(error):
-            return _print_error(f"error: standard output: cannot be written ({error})", 1)
-        return PIPE_CLOSED
     except Exception as error:
         missing = (
             describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None
