@@ -57,9 +57,9 @@ if TYPE_CHECKING:
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
-"""suffixes of files that are no videos, but may be masks"""
+"""suffixes of mask files, which are never videos"""
 MAX_LISTED = 20
-"""largest number of damaged frames, of cuts, and of unfinished videos, that are named"""
+"""largest number of damaged frames, cuts and unfinished videos in a message"""
 PLANNED_STATUSES = {
     "track": "to track",
     "resume": "to resume",
@@ -71,12 +71,12 @@ SINGLE_VIDEO_OPTIONS = {
     "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
     "start": "--start", "end": "--end",
 }  # fmt: skip
-"""options of a single video, by the field of `Job` that each sets"""
+"""options for a single video only, by the field of `Job` that each sets"""
 
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """Options of the command without those of the tracker."""
+    """Options of the command, except the tracker's."""
 
     masks: tuple[str, ...]
     boxes: tuple[str, ...]
@@ -133,30 +133,39 @@ def require_video(source: str, advice: str = "put a path with spaces in quotes")
 
 
 def default_output(sources: Sequence[str]) -> Path:
-    """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
+    """Return the default folder: next to the video or list, for a stream or several videos in the working directory."""
     if len(sources) > 1:
         return Path(f"videos{RESULTS_SUFFIX}")
     kind, text = locate_video(sources[0])
     text = strip_credentials(text)
-    if kind == "stdin":
-        return Path(f"stdin{RESULTS_SUFFIX}")
     if kind == "address" or text.startswith("/dev/"):
         name = re.sub(r"[^\w.-]+", "_", Path(text.partition("?")[0]).stem)
-        return Path(f"{name}{RESULTS_SUFFIX}")
-    return (
-        Path(f"camera{text}{RESULTS_SUFFIX}")
-        if kind == "camera"
-        else sibling_path(Path(text), RESULTS_SUFFIX)
-    )
+    elif kind in ("camera", "stdin"):
+        name = f"camera{text}" if kind == "camera" else "stdin"
+    else:
+        return sibling_path(Path(text), RESULTS_SUFFIX)
+    return Path(f"{name}{RESULTS_SUFFIX}")
+
+
+def require_space(output: Path, needed: int) -> None:
+    """Print how many bytes results take; raise `InputError` if the disk has fewer."""
+    folder = output.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise InputError(
+            f"{output}: the results take about {format_bytes(needed)}, but {format_bytes(free)} are free; free space, "
+            "write fewer outputs, or choose another folder"
+        )
+    print(f"results: about {format_bytes(needed)}; {format_bytes(free)} free")
 
 
 def track_video(video: str, options: TrackOptions, tracker: TrackerOptions) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     require_video(video)
     if options.shard or options.summarize:
-        raise UsageError(
-            f"{'--shard' if options.shard else '--summarize'}: applies to several videos; give --jobs"
-        )
+        name = "--shard" if options.shard else "--summarize"
+        raise UsageError(f"{name}: applies to several videos; give --jobs")
     if count_ranks() > 1:
         raise InputError(
             f"{strip_credentials(video)}: torchrun distributes several videos only; start one without torchrun"
@@ -176,17 +185,19 @@ def track_video(video: str, options: TrackOptions, tracker: TrackerOptions) -> i
     )  # fmt: skip
     checked = check_job(job, job_options)
 
-    def print_header() -> None:
-        if options.dry_run or not is_quiet():
-            print(f"{describe(checked)}, into {folder}", flush=True)
-
+    header = f"{describe(checked)}, into {folder}"
     digest = digest_inputs(job, result_settings(tracker, job_options))
     if options.dry_run:
         if preview_run(checked, folder, tracker.load, digest, rerun) != "reuse":
-            print_header()
+            print(header)
             require_space(folder, checked.estimate_bytes())
             return 0
     else:
+
+        def print_header() -> None:
+            if not is_quiet():
+                print(header, flush=True)
+
         result = track_job(checked, folder, tracker.load, digest, rerun, on_start=print_header)
         if not result.reused:
             return report_result(result, realtime=options.realtime)
@@ -210,19 +221,6 @@ def describe(checked: CheckedJob) -> str:
     if num_annotated > 1:
         objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"
     return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
-
-
-def require_space(output: Path, needed: int) -> None:
-    """Print how many bytes results take; raise `InputError` if the disk has fewer."""
-    folder = output.absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise InputError(
-            f"{output}: the results take about {format_bytes(needed)}, but {format_bytes(free)} are free; free space, "
-            "write fewer outputs, or choose another folder"
-        )
-    print(f"results: about {format_bytes(needed)}; {format_bytes(free)} free")
 
 
 def report_result(result: TrackResult, *, realtime: bool) -> int:
@@ -263,31 +261,6 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     return 0
 
 
-def require_list_options(videos: Sequence[str], options: TrackOptions) -> None:
-    """Raise an error for options that do not fit a list of videos, and for arguments that are no videos."""
-    if options.jobs and videos:
-        raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    if not (options.jobs or videos):
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    for video in videos:
-        require_video(
-            video, "put a path with spaces in quotes, and separate the values of an option by commas"
-        )
-        if Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
-            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
-    modes = {"--shard": options.shard, "--summarize": options.summarize, "--dry-run": options.dry_run}
-    first, *others = [*(name for name, value in modes.items() if value), ""]
-    if len(others) > 1:
-        raise UsageError(f"{first}: cannot be combined with {others[-2]}; give only one")
-    for field, name in SINGLE_VIDEO_OPTIONS.items():
-        if getattr(options, field) not in ((), None):
-            # a shell splits 1, 2
-            remedy = "use a column of --jobs, or separate values by commas without spaces"
-            raise UsageError(f"{name}: applies to a single video; {remedy}")
-    if options.realtime:
-        raise UsageError("--realtime: applies to a single video; remove it")
-
-
 def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOptions) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
@@ -295,14 +268,13 @@ def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOpt
     from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
 
     require_list_options(videos, options)
-    job_options = options.make_job_options()
-    wrong_lines: Mapping[int, InputError] = {}
+    problems: Mapping[int, InputError] = {}
     try:
         jobs = read_jobs(options.jobs) if options.jobs else list_video_jobs(videos)
     except InvalidRowsError as error:
         if not options.dry_run:
             raise
-        jobs, wrong_lines = error.jobs, error.problems
+        jobs, problems = error.jobs, error.problems
     jobs = [replace(job, segmenter=options.segmenter_plugin or options.segmenter) for job in jobs]
     jobs = apply_to_images(jobs, options.levels, options.rate)
     shard = options.shard
@@ -311,9 +283,11 @@ def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOpt
         if tracker.device == "cuda":
             tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
     folder = options.output or default_output([str(options.jobs)] if options.jobs else videos)
-    job_list = JobList(jobs, folder, tracker, job_options, force=options.force, restart=options.restart)
+    job_list = JobList(
+        jobs, folder, tracker, options.make_job_options(), force=options.force, restart=options.restart
+    )
     if options.dry_run:
-        return preview_list(jobs, job_list, folder, wrong_lines)
+        return preview_list(jobs, job_list, folder, problems)
     if options.summarize:
         records = job_list.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
@@ -329,26 +303,63 @@ def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOpt
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
 
 
+def require_list_options(videos: Sequence[str], options: TrackOptions) -> None:
+    """Raise an error for options that do not fit a list of videos, and for arguments that are no videos."""
+    if options.jobs and videos:
+        raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
+    if not (options.jobs or videos):
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    for video in videos:
+        require_video(
+            video, "put a path with spaces in quotes, and separate the values of an option by commas"
+        )
+        if Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
+            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
+    modes = {"--shard": options.shard, "--summarize": options.summarize, "--dry-run": options.dry_run}
+    chosen = [name for name, value in modes.items() if value]
+    if len(chosen) > 1:
+        raise UsageError(f"{chosen[0]}: cannot be combined with {chosen[1]}; give only one")
+    for field, name in SINGLE_VIDEO_OPTIONS.items():
+        if getattr(options, field) not in ((), None):
+            # a shell splits 1, 2
+            remedy = "use a column of --jobs, or separate values by commas without spaces"
+            raise UsageError(f"{name}: applies to a single video; {remedy}")
+    if options.realtime:
+        raise UsageError("--realtime: applies to a single video; remove it")
+
+
+def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
+    """Return the jobs, those of images with levels and frame rate unless they have their own."""
+    if (levels or rate) and not any(job.has_images for job in jobs):
+        option_name = "--levels" if levels else "--fps"
+        raise UsageError(
+            f"{option_name}: none of the videos is a folder of images or a TIFF stack; remove it"
+        )
+    return [
+        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job
+        for job in jobs
+    ]
+
+
 def preview_list(
-    jobs: Sequence[Job], videos: JobList, folder: Path, wrong_lines: Mapping[int, InputError]
+    jobs: Sequence[Job], job_list: JobList, folder: Path, problems: Mapping[int, InputError]
 ) -> int:
-    """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
+    """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
     Args:
-        wrong_lines: problems of the list by line; the jobs are of the other lines.
+        problems: problem of each wrong line of the list; the other lines are the jobs.
     """
     from aotlab.media.job_record import read_job_record
 
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    rows += [(f"line {number}", "failed", *("",) * 4) for number in wrong_lines]
-    for problem in wrong_lines.values():
+    rows += [(f"line {number}", "failed", "", "", "", "") for number in problems]
+    for problem in problems.values():
         print(f"error: {problem}", file=sys.stderr)
-    counts, needed = Counter(failed=len(wrong_lines)), 0
     class_names: dict[str, Mapping[int, str]] = {}
-    without_class = list[str]()
-    for job, plan in zip(jobs, videos.preview(), strict=True):
-        status, checked = ("failed", None) if isinstance(plan, InputError) else plan
-        cells = ("",) * 4
+    unnamed, needed = list[str](), 0
+    for job, plan in zip(jobs, job_list.preview(), strict=True):
+        action, checked = ("failed", None) if isinstance(plan, InputError) else plan
+        cells = ("", "", "", "")
         if isinstance(plan, InputError):
             print(f"error: {job.title}: {plan}", file=sys.stderr)
         elif checked is not None:
@@ -357,18 +368,18 @@ def preview_list(
             frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
             cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
             class_names[job.name] = checked.class_names
-            if unnamed := len(checked.objects - checked.class_names.keys()):
-                without_class.append(f"{format_count(unnamed, 'object')} of {job.name}")
+            if without_class := len(checked.objects - checked.class_names.keys()):
+                unnamed.append(f"{format_count(without_class, 'object')} of {job.name}")
         elif (record := read_job_record(folder / job.name)) is not None:
             cells, class_names[job.name] = (str(record.frames), "", "", ""), record.class_names
-        rows.append((job.name, PLANNED_STATUSES.get(status, status), *cells))
-        counts[rows[-1][1]] += 1
+        rows.append((job.name, PLANNED_STATUSES.get(action, action), *cells))
     for row in align_columns(rows, right=2):
         print("  ".join(row).rstrip())
     print_class_variants({name: names.values() for name, names in class_names.items()})
-    if without_class and any(class_names.values()):
-        print(f"without a class: {', '.join(without_class)}")
-    print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+    if unnamed and any(class_names.values()):
+        print(f"without a class: {', '.join(unnamed)}")
+    counts = Counter(status for _, status, *_ in rows[1:])
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if needed:
         require_space(folder, needed)
     return 1 if counts["failed"] else 0
@@ -513,19 +524,6 @@ def main(video: tuple[str, ...], *, options: TrackOptions, tracker: TrackerOptio
     if len(video) == 1 and options.jobs is None:
         return track_video(video[0], options, tracker)
     return track_list(video, options, tracker)
-
-
-def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
-    """Return the jobs, those of images with levels and frame rate unless they have their own."""
-    if (levels or rate) and not any(job.has_images for job in jobs):
-        option_name = "--levels" if levels else "--fps"
-        raise UsageError(
-            f"{option_name}: none of the videos is a folder of images or a TIFF stack; remove it"
-        )
-    return [
-        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job
-        for job in jobs
-    ]
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def handle_stop_signals(handler: Callable[[int, FrameType | None], None]) -> Ite
     handlers: dict[int, Any] = {
         number: earlier
         for number in STOP_SIGNALS
-        if is_main and (earlier := signal.getsignal(number)) is not signal.SIG_IGN
+        if is_main and (earlier := signal.getsignal(number)) not in (signal.SIG_IGN, None)
     }
     try:
         for number in handlers:
