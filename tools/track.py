@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.tools.cli.command import command, group, is_quiet, report_failures
+from aotlab.tools.cli.command import command, group, report_failures
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
-    collect_options,
     force,
     levels,
     prompt_options,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from aotlab.media.job_record import JobRecord
     from aotlab.video.batch import JobList
     from aotlab.video.job import CheckedJob, Job
+    from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions, TrackResult
 
 RESULTS_SUFFIX = ".tracked"
@@ -71,50 +72,7 @@ SINGLE_VIDEO_OPTIONS = {
     "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
     "start": "--start", "end": "--end",
 }  # fmt: skip
-"""options for a single video only, by the field of `Job` that each sets"""
-
-
-@dataclass(frozen=True)
-class TrackOptions:
-    """Options of the command, except the tracker's."""
-
-    masks: tuple[str, ...]
-    boxes: tuple[str, ...]
-    points: tuple[str, ...]
-    not_points: tuple[str, ...]
-    classes: tuple[str, ...]
-    start: int | None
-    end: int | None
-    segmenter: tuple[Path, Path] | None
-    segmenter_plugin: str | None
-    levels: str | None
-    rate: str | None
-    output: Path | None
-    write: tuple[str, ...]
-    no_overlay: bool
-    review: bool
-    force: bool
-    restart: bool
-    both_directions: bool
-    remove: tuple[tuple[int, int], ...]
-    frame_numbers: str
-    realtime: bool
-    timeout: float
-    jobs: Path | None
-    shard: Shard | None
-    summarize: bool
-    dry_run: bool
-
-    def make_job_options(self) -> JobOptions:
-        """Return the options of every job."""
-        from aotlab.video.track import JobOptions
-
-        outputs = dict.fromkeys([*(self.write or JobOptions.write), *(["review"] if self.review else [])])
-        return JobOptions(
-            write=tuple(name for name in outputs if name != "overlay" or not self.no_overlay),
-            both_directions=self.both_directions, realtime=self.realtime, timeout=self.timeout,
-            removals=self.remove, by_name=self.frame_numbers == "file",
-        )  # fmt: skip
+"""options of a single video, by the parameter of `Job` that each sets"""
 
 
 def parse_removal(text: str) -> tuple[int, int]:
@@ -125,18 +83,17 @@ def parse_removal(text: str) -> tuple[int, int]:
     return int(match["frame"]), int(match["object_id"])
 
 
-def require_video(source: str, advice: str = "put a path with spaces in quotes") -> None:
+def require_video(source: str) -> None:
     """Raise `InputError` if a file or folder does not exist."""
     location = locate_video(source)
     if location.kind == "stored":
+        advice = "put a path with spaces in quotes, and separate the values of an option by commas"
         require_existing(Path(location.text), advice)
 
 
-def default_output(sources: Sequence[str]) -> Path:
-    """Return the default folder: next to the video or list, for a stream or several videos in the working directory."""
-    if len(sources) > 1:
-        return Path(f"videos{RESULTS_SUFFIX}")
-    kind, text = locate_video(sources[0])
+def default_output(source: str) -> Path:
+    """Return the default folder of a video or list: next to it, for a stream in the working directory."""
+    kind, text = locate_video(source)
     text = strip_credentials(text)
     if kind == "address" or text.startswith("/dev/"):
         name = re.sub(r"[^\w.-]+", "_", Path(text.partition("?")[0]).stem)
@@ -160,45 +117,39 @@ def require_space(output: Path, needed: int) -> None:
     print(f"results: about {format_bytes(needed)}; {format_bytes(free)} free")
 
 
-def track_video(video: str, options: TrackOptions, tracker: TrackerOptions) -> int:
+def track_video(
+    job: Job,
+    folder: Path,
+    options: JobOptions,
+    tracker: TrackerOptions,
+    rerun: RerunOptions,
+    *,
+    dry_run: bool,
+) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    require_video(video)
-    if options.shard or options.summarize:
-        name = "--shard" if options.shard else "--summarize"
-        raise UsageError(f"{name}: applies to several videos; give --jobs")
-    if count_ranks() > 1:
-        raise InputError(
-            f"{strip_credentials(video)}: torchrun distributes several videos only; start one without torchrun"
-        )
-    require_extra("video")
     from aotlab.video.digest import digest_inputs, result_settings
-    from aotlab.video.job import Job, check_job
-    from aotlab.video.plan import FINISHED, RerunOptions
+    from aotlab.video.job import check_job
+    from aotlab.video.plan import FINISHED
     from aotlab.video.run import preview_run, track_job
 
-    job_options, rerun = options.make_job_options(), RerunOptions(options.force, options.restart)
-    folder = options.output or default_output([video])
-    job = Job(
-        folder.name if is_file_name(folder.name) else "video", video, levels=options.levels, rate=options.rate,
-        segmenter=options.segmenter_plugin or options.segmenter,
-        **{field: getattr(options, field) for field in SINGLE_VIDEO_OPTIONS},
-    )  # fmt: skip
-    checked = check_job(job, job_options)
-
+    if count_ranks() > 1:
+        name = strip_credentials(job.video)
+        raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
+    require_extra("video")
+    checked = check_job(job, options)
+    digest = digest_inputs(job, result_settings(tracker, options))
     header = f"{describe(checked)}, into {folder}"
-    digest = digest_inputs(job, result_settings(tracker, job_options))
-    if options.dry_run:
+    if dry_run:
         if preview_run(checked, folder, tracker.load, digest, rerun) != "reuse":
             print(header)
             require_space(folder, checked.estimate_bytes())
             return 0
     else:
-
-        def print_header() -> None:
-            if not is_quiet():
-                print(header, flush=True)
-
-        result = track_job(checked, folder, tracker.load, digest, rerun, on_start=print_header)
+        quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
+        result = track_job(
+            checked, folder, tracker.load, digest, rerun,
+            on_start=lambda: None if quiet else print(header, flush=True),
+        )  # fmt: skip
         if not result.reused:
             return report_result(result, realtime=options.realtime)
     print(f"{folder}: {FINISHED}; --restart tracks it again")
@@ -261,36 +212,38 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     return 0
 
 
-def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOptions) -> int:
+def require_list(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any]) -> None:
+    """Raise an error for options of a single video, for arguments that are no videos, and without any video."""
+    if job_file and videos:
+        raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
+    if not (job_file or videos):
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    for video in videos:
+        require_video(video)
+        if Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
+            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
+    for parameter, name in SINGLE_VIDEO_OPTIONS.items():
+        if inputs[parameter] not in ((), None):
+            # a shell splits 1, 2
+            remedy = "use a column of --jobs, or separate values by commas without spaces"
+            raise UsageError(f"{name}: applies to a single video; {remedy}")
+
+
+def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
+    """Return the jobs, those of images with levels and frame rate unless they have their own."""
+    if (levels or rate) and not any(job.has_images for job in jobs):
+        name = "--levels" if levels else "--fps"
+        raise UsageError(f"{name}: none of the videos is a folder of images or a TIFF stack; remove it")
+    return [
+        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job
+        for job in jobs
+    ]
+
+
+def track_list(jobs: Sequence[Job], job_list: JobList, folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
-    from aotlab.video.batch import JobList
-    from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
 
-    require_list_options(videos, options)
-    problems: Mapping[int, InputError] = {}
-    try:
-        jobs = read_jobs(options.jobs) if options.jobs else list_video_jobs(videos)
-    except InvalidRowsError as error:
-        if not options.dry_run:
-            raise
-        jobs, problems = error.jobs, error.problems
-    jobs = [replace(job, segmenter=options.segmenter_plugin or options.segmenter) for job in jobs]
-    jobs = apply_to_images(jobs, options.levels, options.rate)
-    shard = options.shard
-    if count_ranks() > 1 and not (options.dry_run or options.summarize):
-        shard = shard or Shard(read_rank_variable("RANK"), count_ranks())
-        if tracker.device == "cuda":
-            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
-    folder = options.output or default_output([str(options.jobs)] if options.jobs else videos)
-    job_list = JobList(
-        jobs, folder, tracker, options.make_job_options(), force=options.force, restart=options.restart
-    )
-    if options.dry_run:
-        return preview_list(jobs, job_list, folder, problems)
-    if options.summarize:
-        records = job_list.summarize()
-        return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
     with stop_flag() as stop:
         records = job_list.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
@@ -301,44 +254,6 @@ def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOpt
         print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
-
-
-def require_list_options(videos: Sequence[str], options: TrackOptions) -> None:
-    """Raise an error for options that do not fit a list of videos, and for arguments that are no videos."""
-    if options.jobs and videos:
-        raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    if not (options.jobs or videos):
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    for video in videos:
-        require_video(
-            video, "put a path with spaces in quotes, and separate the values of an option by commas"
-        )
-        if Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
-            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
-    modes = {"--shard": options.shard, "--summarize": options.summarize, "--dry-run": options.dry_run}
-    chosen = [name for name, value in modes.items() if value]
-    if len(chosen) > 1:
-        raise UsageError(f"{chosen[0]}: cannot be combined with {chosen[1]}; give only one")
-    for field, name in SINGLE_VIDEO_OPTIONS.items():
-        if getattr(options, field) not in ((), None):
-            # a shell splits 1, 2
-            remedy = "use a column of --jobs, or separate values by commas without spaces"
-            raise UsageError(f"{name}: applies to a single video; {remedy}")
-    if options.realtime:
-        raise UsageError("--realtime: applies to a single video; remove it")
-
-
-def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
-    """Return the jobs, those of images with levels and frame rate unless they have their own."""
-    if (levels or rate) and not any(job.has_images for job in jobs):
-        option_name = "--levels" if levels else "--fps"
-        raise UsageError(
-            f"{option_name}: none of the videos is a folder of images or a TIFF stack; remove it"
-        )
-    return [
-        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job
-        for job in jobs
-    ]
 
 
 def preview_list(
@@ -451,10 +366,7 @@ def report_jobs(
         multiple=True,
         help="class name of an object (of object 1 without ID), for annotation files; repeat it for each object",
     ),
-    flag(
-        "--both-directions",
-        "track forward and backward from every mask and prompt and merge both",
-    ),
+    flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )
 @group(
@@ -495,6 +407,7 @@ def report_jobs(
     "many videos",
     option(
         "--jobs",
+        "job_file",
         type=File,
         help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes; each process of "
         "torchrun tracks a shard",
@@ -511,19 +424,89 @@ def report_jobs(
 @tracker_options()
 @quality
 @flag("--dry-run", "check all inputs and write nothing")
-@collect_options("options", TrackOptions)
-def main(video: tuple[str, ...], *, options: TrackOptions, tracker: TrackerOptions) -> int:
-    """Track one or several videos; return 1 if one ended early."""
-    if "help" in options.write:
-        from aotlab.video.outputs import find_output, list_outputs
+def main(
+    video: tuple[str, ...],
+    *,
+    tracker: TrackerOptions,
+    segmenter: tuple[Path, Path] | None,
+    segmenter_plugin: str | None,
+    levels: str | None,
+    rate: str | None,
+    output: Path | None,
+    write: tuple[str, ...],
+    no_overlay: bool,
+    review: bool,
+    force: bool,
+    restart: bool,
+    both_directions: bool,
+    remove: tuple[tuple[int, int], ...],
+    frame_numbers: str,
+    realtime: bool,
+    timeout: float,
+    job_file: Path | None,
+    shard: Shard | None,
+    summarize: bool,
+    dry_run: bool,
+    **inputs: Any,
+) -> int:
+    """Track one or several videos; return 1 if one ended early. ``inputs``: values of `SINGLE_VIDEO_OPTIONS`."""
+    from aotlab.video.job import Job
+    from aotlab.video.outputs import find_output, list_outputs
+    from aotlab.video.plan import RerunOptions
+    from aotlab.video.track import JobOptions
 
+    if "help" in write:
         names = list_outputs()
         for name in names:
             print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
         return 0
-    if len(video) == 1 and options.jobs is None:
-        return track_video(video[0], options, tracker)
-    return track_list(video, options, tracker)
+    outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
+    options = JobOptions(
+        write=tuple(name for name in outputs if name != "overlay" or not no_overlay),
+        both_directions=both_directions, realtime=realtime, timeout=timeout, removals=remove,
+        by_name=frame_numbers == "file",
+    )  # fmt: skip
+    segmenter_choice = segmenter_plugin or segmenter
+    flags = {"--shard": shard, "--summarize": summarize, "--dry-run": dry_run}
+    modes = [name for name, value in flags.items() if value]
+
+    if len(video) == 1 and job_file is None:
+        if shard or summarize:
+            raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
+        require_video(video[0])
+        folder = output or default_output(video[0])
+        name = folder.name if is_file_name(folder.name) else "video"
+        job = Job(name, video[0], levels=levels, rate=rate, segmenter=segmenter_choice, **inputs)
+        return track_video(job, folder, options, tracker, RerunOptions(force, restart), dry_run=dry_run)
+
+    from aotlab.video.batch import JobList
+    from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
+
+    require_list(video, job_file, inputs)
+    if realtime:
+        raise UsageError("--realtime: applies to a single video; remove it")
+    if len(modes) > 1:
+        raise UsageError("{}: cannot be combined with {}; give only one".format(*modes))
+    problems: Mapping[int, InputError] = {}
+    try:
+        jobs = read_jobs(job_file) if job_file else list_video_jobs(video)
+    except InvalidRowsError as error:
+        if not dry_run:
+            raise
+        jobs, problems = error.jobs, error.problems
+    jobs = [replace(job, segmenter=segmenter_choice) for job in apply_to_images(jobs, levels, rate)]
+    if count_ranks() > 1 and not (dry_run or summarize):
+        shard = shard or Shard(read_rank_variable("RANK"), count_ranks())
+        if tracker.device == "cuda":
+            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
+    folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
+    job_list = JobList(jobs, folder, tracker, options, force=force, restart=restart)
+    if dry_run:
+        return preview_list(jobs, job_list, folder, problems)
+    if summarize:
+        records = job_list.summarize()
+        return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
+    return track_list(jobs, job_list, folder, shard)
 
 
 if __name__ == "__main__":

@@ -69,11 +69,6 @@ LOG_OPTIONS = [
 ]
 
 
-def is_quiet() -> bool:
-    """Return whether the command line has ``--quiet``."""
-    return not logging.getLogger("aotlab").isEnabledFor(logging.WARNING)
-
-
 class Program(click.Command):
     """Command line with the messages and exit codes of `run_command`."""
 
