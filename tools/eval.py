@@ -25,13 +25,14 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.tools.cli.command import command, group
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
-    collect_options,
-    dataset_options,
+    benchmark_options,
+    checkpoint_option,
+    config_option,
     device,
     force,
     memory_options,
-    model_options,
     precision_option,
+    print_config,
     print_settings,
     quality,
     require_bounded,
@@ -132,7 +133,11 @@ class ModelSet:
 
 @command("aotlab eval", "Run a model on a benchmark and score it.")
 @settings
-@dataset_options(list(DATASETS), flag("--all-frames", "run on all frames, not only the labeled ones"))
+@group(
+    "benchmark",
+    *benchmark_options(list(DATASETS)),
+    flag("--all-frames", "run on all frames, not only the labeled ones"),
+)
 @group(
     "output", option("--output", type=Folder, help="folder for the results and scores.json"), force, restart
 )
@@ -158,14 +163,28 @@ class ModelSet:
         help="sets input.max_long_edge, in pixels",
     ),
 )
-@model_options(several="average models, each with its own --config", several_configs=True)
+@group(
+    "model",
+    checkpoint_option(several="average models, each with its own --config"),
+    config_option(several=True),
+    print_config,
+)
 @group("device and precision", device, precision_option())
-@memory_options(bounded=False)
-@collect_options("models", ModelSet)
+@memory_options
 def main(
     *,
-    models: ModelSet,
-    benchmark: BenchmarkOptions,
+    checkpoint: tuple[Path, ...],
+    config: tuple[str, ...],
+    weights: tuple[float, ...],
+    overrides: tuple[str, ...],
+    flip: bool,
+    scales: tuple[float, ...],
+    feedback: str,
+    dataset: str,
+    root: Path | None,
+    split: str,
+    sequence: tuple[str, ...],
+    new_objects: bool,
     all_frames: bool,
     output: Path | None,
     force: bool,
@@ -174,6 +193,8 @@ def main(
     device: str,
 ) -> int:
     """Evaluate; return 0, or 1 if a sequence failed."""
+    models = ModelSet(checkpoint, config, weights, overrides, flip, scales, feedback)
+    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     if print_config:
         print_settings(models.read_settings())
         return 0

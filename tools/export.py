@@ -15,7 +15,15 @@ from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.command import command, group
-from aotlab.tools.cli.options import memory_options, model_options, overwrite, print_settings, settings
+from aotlab.tools.cli.options import (
+    checkpoint_option,
+    config_option,
+    memory_options,
+    overwrite,
+    print_config,
+    print_settings,
+    settings,
+)
 from aotlab.tools.cli.types import ExistingPath, Folder, Size, flag, number, option
 from aotlab.utils.errors import require_extra, require_module
 from aotlab.utils.numbers import MAX_COUNT, Range
@@ -67,8 +75,8 @@ from aotlab.utils.numbers import MAX_COUNT, Range
     help="execution provider for --verify",
 )
 @group("output", option("--output", type=Folder, help="folder to write"), overwrite)
-@model_options(untrained=True)
-@memory_options(bounded=False)
+@group("model", checkpoint_option(untrained=True), config_option(), print_config)
+@memory_options
 def main(
     overrides: tuple[str, ...],
     *,

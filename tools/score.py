@@ -24,8 +24,8 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
-from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import BenchmarkOptions, dataset_options, overwrite
+from aotlab.tools.cli.command import command, group, require_new_output
+from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwrite
 from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
@@ -192,7 +192,7 @@ def report_worst(
     type=ExistingPath,
     help="score against the PNGs of this folder, by the rules of DAVIS 2017",
 )
-@dataset_options(list(DATASETS))
+@group("benchmark", *benchmark_options(list(DATASETS)))
 @option(
     "--results",
     type=ExistingPath,
@@ -213,7 +213,11 @@ def main(
     folders: tuple[Path, ...],
     *,
     annotations: Path | None,
-    benchmark: BenchmarkOptions,
+    dataset: str,
+    root: Path | None,
+    split: str,
+    sequence: tuple[str, ...],
+    new_objects: bool,
     results: tuple[Path, ...],
     json_file: Path | None,
     workers: int,
@@ -223,6 +227,7 @@ def main(
 ) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
     results += folders
+    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     if annotations is None and not benchmark.dataset:
         raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
     if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):

@@ -17,16 +17,7 @@ from click import UsageError
 
 from aotlab.media.location import locate_video
 from aotlab.tools.cli.command import command, group, report_failures
-from aotlab.tools.cli.options import (
-    FRAME_SYNTAX,
-    force,
-    levels,
-    prompt_options,
-    quality,
-    restart,
-    tracker_options,
-    video_argument,
-)
+from aotlab.tools.cli.options import force, prompt_options, quality, restart, tracker_options, video_argument
 from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.types import (
     File,
@@ -55,6 +46,12 @@ if TYPE_CHECKING:
     from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions, TrackResult
 
+FRAME_SYNTAX = (
+    "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y for "
+    "object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; given "
+    "again, they add to it."
+)
+"""end of the help"""
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
@@ -83,12 +80,19 @@ def parse_removal(text: str) -> tuple[int, int]:
     return int(match["frame"]), int(match["object_id"])
 
 
-def require_video(source: str) -> None:
-    """Raise `InputError` if a file or folder does not exist."""
-    location = locate_video(source)
-    if location.kind == "stored":
-        advice = "put a path with spaces in quotes, and separate the values of an option by commas"
-        require_existing(Path(location.text), advice)
+def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
+    """Raise an error if a file or folder does not exist, and unless there are either videos or a list."""
+    if job_file and videos:
+        raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
+    if not (job_file or videos):
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    for video in videos:
+        location = locate_video(video)
+        if location.kind == "stored":
+            advice = "put a path with spaces in quotes, and separate the values of an option by commas"
+            require_existing(Path(location.text), advice)
+        if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
+            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
 
 
 def default_output(source: str) -> Path:
@@ -210,23 +214,6 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         print(f"interrupted: the results hold the first {frames}{resumes}", file=sys.stderr)
         return SIGNAL_EXIT_BASE + result.signal_number
     return 0
-
-
-def require_list(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any]) -> None:
-    """Raise an error for options of a single video, for arguments that are no videos, and without any video."""
-    if job_file and videos:
-        raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    if not (job_file or videos):
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    for video in videos:
-        require_video(video)
-        if Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
-            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
-    for parameter, name in SINGLE_VIDEO_OPTIONS.items():
-        if inputs[parameter] not in ((), None):
-            # a shell splits 1, 2
-            remedy = "use a column of --jobs, or separate values by commas without spaces"
-            raise UsageError(f"{name}: applies to a single video; {remedy}")
 
 
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
@@ -387,7 +374,12 @@ def report_jobs(
         default="index",
         help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
     ),
-    levels,
+    option(
+        "--levels",
+        metavar="auto|LOW,HIGH",
+        help="intensity range shown as black to white in all frames of an image folder or TIFF stack; auto: "
+        "percentiles of the video (default: 8-bit images unchanged, others auto)",
+    ),
     option(
         "--fps",
         "rate",
@@ -450,16 +442,35 @@ def main(
     **inputs: Any,
 ) -> int:
     """Track one or several videos; return 1 if one ended early. ``inputs``: values of `SINGLE_VIDEO_OPTIONS`."""
-    from aotlab.video.job import Job
-    from aotlab.video.outputs import find_output, list_outputs
-    from aotlab.video.plan import RerunOptions
-    from aotlab.video.track import JobOptions
-
     if "help" in write:
+        from aotlab.video.outputs import find_output, list_outputs
+
         names = list_outputs()
         for name in names:
             print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
         return 0
+    require_videos(video, job_file)
+    flags = {"--shard": shard, "--summarize": summarize, "--dry-run": dry_run}
+    modes = [name for name, value in flags.items() if value]
+    if len(modes) > 1:
+        raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
+    if len(video) == 1 and (shard or summarize):
+        raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
+    if len(video) != 1:
+        for parameter, name in SINGLE_VIDEO_OPTIONS.items():
+            if inputs[parameter] not in ((), None):
+                # a shell splits 1, 2
+                remedy = "use a column of --jobs, or separate values by commas without spaces"
+                raise UsageError(f"{name}: applies to a single video; {remedy}")
+        if realtime:
+            raise UsageError("--realtime: applies to a single video; remove it")
+
+    from aotlab.video.batch import JobList
+    from aotlab.video.job import Job
+    from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
+    from aotlab.video.plan import RerunOptions
+    from aotlab.video.track import JobOptions
+
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
     options = JobOptions(
         write=tuple(name for name in outputs if name != "overlay" or not no_overlay),
@@ -467,26 +478,11 @@ def main(
         by_name=frame_numbers == "file",
     )  # fmt: skip
     segmenter_choice = segmenter_plugin or segmenter
-    flags = {"--shard": shard, "--summarize": summarize, "--dry-run": dry_run}
-    modes = [name for name, value in flags.items() if value]
-
-    if len(video) == 1 and job_file is None:
-        if shard or summarize:
-            raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
-        require_video(video[0])
+    if len(video) == 1:
         folder = output or default_output(video[0])
         name = folder.name if is_file_name(folder.name) else "video"
         job = Job(name, video[0], levels=levels, rate=rate, segmenter=segmenter_choice, **inputs)
         return track_video(job, folder, options, tracker, RerunOptions(force, restart), dry_run=dry_run)
-
-    from aotlab.video.batch import JobList
-    from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
-
-    require_list(video, job_file, inputs)
-    if realtime:
-        raise UsageError("--realtime: applies to a single video; remove it")
-    if len(modes) > 1:
-        raise UsageError("{}: cannot be combined with {}; give only one".format(*modes))
     problems: Mapping[int, InputError] = {}
     try:
         jobs = read_jobs(job_file) if job_file else list_video_jobs(video)

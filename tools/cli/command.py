@@ -15,12 +15,7 @@ from typing import Any
 
 import click
 
-from aotlab.tools.cli.stdio import (
-    INTERRUPTED,
-    SIGNAL_EXIT_BASE,
-    protect_stdout,
-    signals_as_exceptions,
-)
+from aotlab.tools.cli.stdio import INTERRUPTED, SIGNAL_EXIT_BASE, protect_stdout, signals_as_exceptions
 from aotlab.tools.cli.types import SettingOption
 from aotlab.utils.environment import enable_mps_fallback, limit_spin_waiting, tune_malloc
 from aotlab.utils.errors import (
