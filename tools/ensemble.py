@@ -32,7 +32,7 @@ from aotlab.utils.text import format_count
     required=True,
     help="folders with <sequence>/<frame>.png, in order of preference",
 )
-@list_option("--weights", "weight of each folder, comma-separated (default: all equal)")
+@list_option("--weights", "weight of each folder, comma-separated (default: 1)")
 @option("--output", type=Folder, required=True, help="folder for the voted results")
 @overwrite
 def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:

@@ -138,17 +138,13 @@ class ModelSet:
     *benchmark_options(list(DATASETS)),
     flag("--all-frames", "run on all frames, not only the labeled ones"),
 )
-@group(
-    "output", option("--output", type=Folder, help="folder for the results and scores.json"), force, restart
-)
+@group("output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart)
 @quality
 @group(
     "test-time augmentation and ensembles",
     flag("--flip", "average with the mirrored frame"),
-    list_option("--scales", "average over test-time scales, comma-separated (default: 1.0)", Scale),
-    list_option(
-        "--weights", "weight of each --checkpoint, comma-separated (default: all equal)", PositiveFloat
-    ),
+    list_option("--scales", "average over test-time scales, comma-separated (default: 1.0)", Scale.read),
+    list_option("--weights", "weight of each --checkpoint, comma-separated (default: 1)", PositiveFloat.read),
     option(
         "--feedback",
         type=click.Choice(("own", "fused")),

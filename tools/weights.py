@@ -7,7 +7,7 @@ import sys
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import HELP_SETTINGS, CommandGroup, report_failures
+from aotlab.tools.cli.command import CommandGroup, report_failures
 from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns
@@ -74,7 +74,7 @@ def describe_weights(name: str) -> str:
     return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
 
 
-@click.group("aotlab weights", CommandGroup, invoke_without_command=True, context_settings=HELP_SETTINGS)
+@click.group("aotlab weights", CommandGroup, invoke_without_command=True)
 @click.pass_context
 def main(ctx: click.Context) -> int:
     """List, download, verify and show AOT and DeAOT checkpoints."""

@@ -67,6 +67,9 @@ LOG_OPTIONS = [
 class Program(click.Command):
     """Command line with the messages and exit codes of `run_command`."""
 
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **{"context_settings": HELP_SETTINGS, **attributes})
+
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
         """Run a command line (default: the program's); return its exit code."""
         return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
@@ -89,7 +92,7 @@ class Command(Program):
     """
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
-        super().__init__(*args, **{"context_settings": HELP_SETTINGS, **attributes})
+        super().__init__(*args, **attributes)
         self.params += LOG_OPTIONS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -102,24 +105,10 @@ class Command(Program):
         return rest
 
 
-class CommandGroup(Program, click.Group):
-    """Group of commands, listed in the order of their definitions."""
+class CommandGroup(click.Group, Program):
+    """Group of commands."""
 
     command_class = Command
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of their definitions."""
-        return list(self.commands)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options and the commands."""
-        super().format_options(ctx, formatter)
-        self.format_commands(ctx, formatter)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write all commands with their help."""
-        with formatter.section("commands"):
-            formatter.write_dl([(name, entry.help or "") for name, entry in self.commands.items()])
 
 
 def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Callable[..., int]], Command]:

@@ -1,4 +1,4 @@
-"""Types of options: numbers in a range, lists, sizes, devices, files, models."""
+"""Options, and types of their values: numbers in a range, lists, sizes, devices, files, models."""
 
 from __future__ import annotations
 
@@ -34,12 +34,8 @@ class FunctionType(click.ParamType):
     """Type of values that a function reads from text; it raises `ValueError` with the problem."""
 
     def __init__(self, read: Callable[[str], Any], name: str = "TEXT") -> None:
-        """``name``: shown in the help instead of the value."""
+        """``name``: shown in the help, in capitals, instead of the value."""
         self.read, self.name = read, name
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Return the name of the value."""
-        return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value of text; defaults that are not text are returned unchanged."""
@@ -107,7 +103,7 @@ Pixels = number(Range(32, MAX_SIDE, whole=True))
 Scale = number(Range(0, 16, above_low=True))
 Bytes = FunctionType(parse_bytes, "SIZE")
 """type of sizes such as 2GB; the value is a number of bytes"""
-Size = FunctionType(parse_size, "WIDTHxHEIGHT")
+Size = FunctionType(parse_size, "SIZE")
 Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 CONFIG_TYPE = FileName(parse_config, "NAME")
@@ -138,16 +134,13 @@ def flag(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(name, is_flag=True, help=help)
 
 
-def list_option(
-    name: str, help: str, read: Callable[[str], Any] | FunctionType = str
-) -> Callable[[Any], Any]:
-    """Return an option of comma-separated values that is repeatable; its value is one list."""
-    item = read.read if isinstance(read, FunctionType) else read
+def list_option(name: str, help: str, read: Callable[[str], Any] = str) -> Callable[[Any], Any]:
+    """Return an option of comma-separated values that is repeatable; its value is one tuple."""
     return option(
         name,
         metavar="LIST",
         multiple=True,
-        type=FunctionType(partial(parse_list, read=item)),
+        type=FunctionType(partial(parse_list, read=read)),
         callback=lambda ctx, param, lists: tuple(chain.from_iterable(lists)),
         help=help,
     )

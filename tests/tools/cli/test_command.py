@@ -21,7 +21,7 @@ from tests.processes import run_python
 
 @command("aotlab example", "An example.")
 @video_argument("[VIDEO]", "a video")
-@list_option("--scales", "scales", PositiveFloat)
+@list_option("--scales", "scales", PositiveFloat.read)
 @list_option("--write", "outputs")
 @option("--output", help="folder")
 @option("--rounds", type=PositiveInt, default=3, help="repetitions")
