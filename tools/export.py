@@ -24,7 +24,7 @@ from aotlab.tools.cli.options import (
     print_settings,
     settings,
 )
-from aotlab.tools.cli.types import ExistingPath, Folder, Size, flag, number, option
+from aotlab.tools.cli.types import ExistingPath, Folder, Number, Size, flag, option
 from aotlab.utils.errors import require_extra, require_module
 from aotlab.utils.numbers import MAX_COUNT, Range
 
@@ -52,7 +52,7 @@ from aotlab.utils.numbers import MAX_COUNT, Range
 )
 @option(
     "--max-loss",
-    type=number(Range(0, 100)),
+    type=Number(Range(0, 100)),
     default=1.0,
     help="maximum drop of J in points allowed for int8 (default: 1)",
 )
@@ -64,7 +64,7 @@ from aotlab.utils.numbers import MAX_COUNT, Range
 @option(
     "--verify-frames",
     metavar="N",
-    type=number(Range(2, MAX_COUNT, whole=True)),
+    type=Number(Range(2, MAX_COUNT, whole=True)),
     default=12,
     help="frames of that clip",
 )

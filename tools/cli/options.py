@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -15,8 +16,8 @@ from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.command import group
 from aotlab.tools.cli.types import (
-    CONFIG_TYPE,
     Checkpoint,
+    ConfigFile,
     Device,
     ExistingPath,
     Folder,
@@ -26,7 +27,6 @@ from aotlab.tools.cli.types import (
     flag,
     list_option,
     option,
-    split_settings,
 )
 from aotlab.utils.errors import InputError
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Any], Any]
 
+SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
+"""a setting such as ``memory.every=2``; not ``./a=b``, which names a file"""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
 SETTINGS_HELP = (
     "settings to change, for example memory.every=2; write ./name for a file whose name contains '='"
@@ -109,6 +111,12 @@ def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
     )
 
 
+def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+    """Return arguments that are not settings; the settings become the parameter ``overrides``."""
+    ctx.params["overrides"] = tuple(text for text in values if SETTING.fullmatch(text))
+    return tuple(text for text in values if not SETTING.fullmatch(text))
+
+
 def checkpoint_option(*, several: str | None = None, untrained: bool = False) -> Decorator:
     """Return ``--checkpoint``, by default the bundled one; a tuple if repeatable, None if unset and ``untrained``.
 
@@ -131,7 +139,7 @@ def config_option(*, several: bool = False, unset: str = "the checkpoint's") -> 
     """Return ``--config``; ``unset``: the settings of a command line without it, as the help states them."""
     return option(
         "--config",
-        type=CONFIG_TYPE,
+        type=ConfigFile,
         multiple=several,
         help=f"preset (aott, aotl, r50_aotl, ...) or YAML file with the settings (default: {unset})",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -26,9 +26,6 @@ from aotlab.utils.numbers import (
     parse_size,
 )
 
-SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
-"""a setting such as ``memory.every=2``; not ``./a=b``, which names a file"""
-
 
 class FunctionType(click.ParamType):
     """Type of values that a function reads from text; it raises `ValueError` with the problem."""
@@ -43,6 +40,13 @@ class FunctionType(click.ParamType):
             return self.read(value) if isinstance(value, str) else value
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Number(FunctionType):
+    """Type of numbers in a range."""
+
+    def __init__(self, allowed: Range) -> None:
+        super().__init__(partial(parse_number, allowed=allowed), "N")
 
 
 class FileName(FunctionType):
@@ -89,24 +93,19 @@ def parse_existing(text: str) -> Path:
     return Path(text)
 
 
-def number(allowed: Range) -> FunctionType:
-    """Return the type of numbers in a range."""
-    return FunctionType(partial(parse_number, allowed=allowed), "N")
-
-
-Integer = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
+Integer = Number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds depend on the settings"""
-PositiveInt = number(POSITIVE_COUNT)
-NonNegativeInt = number(COUNT)
-PositiveFloat = number(POSITIVE)
-Pixels = number(Range(32, MAX_SIDE, whole=True))
-Scale = number(Range(0, 16, above_low=True))
+PositiveInt = Number(POSITIVE_COUNT)
+NonNegativeInt = Number(COUNT)
+PositiveFloat = Number(POSITIVE)
+Pixels = Number(Range(32, MAX_SIDE, whole=True))
+Scale = Number(Range(0, 16, above_low=True))
 Bytes = FunctionType(parse_bytes, "SIZE")
 """type of sizes such as 2GB; the value is a number of bytes"""
 Size = FunctionType(parse_size, "SIZE")
 Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
-CONFIG_TYPE = FileName(parse_config, "NAME")
+ConfigFile = FileName(parse_config, "NAME")
 File = FileName(Path, "FILE")
 Folder = FileName(Path, "DIR")
 ExistingPath = FileName(parse_existing, "PATH")
@@ -144,9 +143,3 @@ def list_option(name: str, help: str, read: Callable[[str], Any] = str) -> Calla
         callback=lambda ctx, param, lists: tuple(chain.from_iterable(lists)),
         help=help,
     )
-
-
-def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
-    """Return arguments that are not settings; the settings become the parameter ``overrides``."""
-    ctx.params["overrides"] = tuple(text for text in values if SETTING.fullmatch(text))
-    return tuple(text for text in values if not SETTING.fullmatch(text))
