@@ -36,7 +36,7 @@ from aotlab.utils.text import format_count
 @option("--output", type=Folder, required=True, help="folder for the voted results")
 @overwrite
 def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
-    """Vote; returns 0, or 1 if a sequence could not be voted on."""
+    """Vote; return 0, or 1 if a sequence could not be voted on."""
     if len(results) < 2:
         raise UsageError(f"{results[0]}: a single folder of results; give at least two")
     require_extra("score")

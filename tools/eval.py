@@ -39,16 +39,7 @@ from aotlab.tools.cli.options import (
     restart,
     settings,
 )
-from aotlab.tools.cli.types import (
-    Folder,
-    Pixels,
-    PositiveFloat,
-    Scale,
-    SettingOption,
-    flag,
-    list_option,
-    option,
-)
+from aotlab.tools.cli.types import Folder, PositiveFloat, Scale, flag, list_option, option
 from aotlab.utils.errors import RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import stop_flag
@@ -150,13 +141,6 @@ class ModelSet:
         type=click.Choice(("own", "fused")),
         default="own",
         help="prediction that each branch stores in memory: its own, or the fused one",
-    ),
-    option(
-        "--max-long-edge",
-        cls=SettingOption,
-        key="input.max_long_edge",
-        type=Pixels,
-        help="sets input.max_long_edge, in pixels",
     ),
 )
 @group(

@@ -26,7 +26,10 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.types import ExistingPath, Folder, Number, Size, flag, option
 from aotlab.utils.errors import require_extra, require_module
-from aotlab.utils.numbers import MAX_COUNT, Range
+from aotlab.utils.numbers import Range
+
+VERIFIED_FRAMES = 12
+"""largest number of frames that --verify tracks"""
 
 
 @command("aotlab export", "Write a model as ONNX files.")
@@ -62,13 +65,6 @@ from aotlab.utils.numbers import MAX_COUNT, Range
     "track a synthetic clip, or that of --calibrate, with PyTorch and the graphs; exit code 1 if they differ",
 )
 @option(
-    "--verify-frames",
-    metavar="N",
-    type=Number(Range(2, MAX_COUNT, whole=True)),
-    default=12,
-    help="frames of that clip",
-)
-@option(
     "--provider",
     type=click.Choice(("cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")),
     default="cpu",
@@ -88,7 +84,6 @@ def main(
     max_loss: float,
     no_prompts: bool,
     verify: bool,
-    verify_frames: int,
     provider: str,
     output: Path | None,
     force: bool,
@@ -96,7 +91,7 @@ def main(
     config: str | None,
     print_config: bool,
 ) -> int:
-    """Export, and verify if asked to; returns the exit code."""
+    """Export, and verify if asked to; return the exit code."""
     from aotlab.engine.export.graphs import EXPORT_PACKAGES, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES, read_clip
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
@@ -119,7 +114,7 @@ def main(
         from aotlab.engine.export.verify import require_provider
 
         require_provider(provider)
-    clip = read_clip(*calibrate, max(verify_frames, CALIBRATION_FRAMES)) if calibrate else []
+    clip = read_clip(*calibrate, CALIBRATION_FRAMES) if calibrate else []
     model, loaded = build_or_load(path, config=config, overrides=overrides)
     description = export_model(
         model, loaded, output, video=size[::-1], half=half, prompts=not no_prompts, force=force,
@@ -136,7 +131,8 @@ def main(
         from aotlab.engine.export.verify import require_agreement, verify_export
         from aotlab.media.synthetic_clip import draw_clip
 
-        clip = clip[:verify_frames] or list(zip(*draw_clip(verify_frames, *size[::-1], seed=0), strict=True))
+        drawn = zip(*draw_clip(VERIFIED_FRAMES, *size[::-1], seed=0), strict=True)
+        clip = clip[:VERIFIED_FRAMES] or list(drawn)
         agreement = verify_export(model, description.config, output, clip=clip, provider=provider)
         print(
             f"largest difference of logits {agreement.difference:.1e} of their spread, {agreement.equal:.4%} of the "

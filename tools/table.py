@@ -115,7 +115,7 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 def main(name: str, *, device: str, ranks: int, output: Path) -> int:
-    """Run and print a table; returns 0, or 1 if a command failed or every row is missing."""
+    """Run and print a table; return 0, or 1 if a command failed or every row is missing."""
     table = load_table(name)
     results = require_writable(output / table.name)
     runner = TableRunner(table, results, device, ranks)

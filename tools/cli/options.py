@@ -246,7 +246,7 @@ class BenchmarkOptions:
         return select_videos(videos, self.sequence or None)
 
     def describe_submission(self, results: Path) -> str | None:
-        """Return how to have results scored that ``eval`` does not score; None: it does."""
+        """Return how results are scored that ``aotlab eval`` does not score; None if it does."""
         from aotlab.dataloaders.benchmarks.datasets import find_dataset
 
         dataset = find_dataset(self.dataset)

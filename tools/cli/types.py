@@ -17,7 +17,6 @@ from aotlab.utils.files import require_existing
 from aotlab.utils.numbers import (
     COUNT,
     MAX_COUNT,
-    MAX_SIDE,
     POSITIVE,
     POSITIVE_COUNT,
     Range,
@@ -98,7 +97,6 @@ Integer = Number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 PositiveInt = Number(POSITIVE_COUNT)
 NonNegativeInt = Number(COUNT)
 PositiveFloat = Number(POSITIVE)
-Pixels = Number(Range(32, MAX_SIDE, whole=True))
 Scale = Number(Range(0, 16, above_low=True))
 Bytes = FunctionType(parse_bytes, "SIZE")
 """type of sizes such as 2GB; the value is a number of bytes"""
