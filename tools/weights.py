@@ -57,13 +57,13 @@ def describe_weights(name: str) -> str:
     parameters = {
         part: sum(weight.numel() for weight in module.parameters()) for part, module in model.named_children()
     }
-    rows = [
-        ["parameters", "M"],
-        *([part, f"{count / 1e6:.2f}"] for part, count in parameters.items() if count),
-    ]
-    rows += [["total", f"{sum(parameters.values()) / 1e6:.2f}"], ["one frame", "GFLOP"]]
-    rows += [[part, f"{count / 1e9:.2f}"] for part, count in flops.items()]
-    rows += [["total", f"{sum(flops.values()) / 1e9:.2f}"]]
+    rows: list[tuple[str, str]] = []
+    for title, unit, scale, counts in (
+        ("parameters", "M", 1e6, parameters),
+        ("one frame", "GFLOP", 1e9, flops),
+    ):
+        rows += [(title, unit), *((part, f"{count / scale:.2f}") for part, count in counts.items() if count)]
+        rows.append(("total", f"{sum(counts.values()) / scale:.2f}"))
     blocks = " + ".join(str(stage.depth) for stage in model_config.stages)
     lines = [
         f"{config.name}: {model_config.method}, encoder {model_config.encoder}, blocks {blocks}, "
