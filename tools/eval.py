@@ -126,7 +126,7 @@ class ModelSet:
 @settings
 @group(
     "benchmark",
-    *benchmark_options(list(DATASETS)),
+    *benchmark_options(DATASETS),
     flag("--all-frames", "run on all frames, not only the labeled ones"),
 )
 @group("output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart)

@@ -192,7 +192,7 @@ def report_worst(
     type=ExistingPath,
     help="score against the PNGs of this folder, by the rules of DAVIS 2017",
 )
-@group("benchmark", *benchmark_options(list(DATASETS)))
+@group("benchmark", *benchmark_options(DATASETS))
 @option(
     "--results",
     type=ExistingPath,

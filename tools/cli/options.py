@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -23,7 +23,6 @@ from aotlab.tools.cli.types import (
     Folder,
     Integer,
     PositiveInt,
-    SettingOption,
     flag,
     list_option,
     option,
@@ -52,8 +51,7 @@ overwrite = flag("--force", "replace an existing output")
 restart = flag("--restart", "start over instead of resuming")
 quality = option(
     "--quality",
-    cls=SettingOption,
-    key="input.scale",
+    sets="input.scale",
     type=click.Choice(QUALITIES),
     callback=lambda ctx, param, name: QUALITIES.get(name),
     help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
@@ -64,8 +62,7 @@ memory_options = group(
     "memory",
     option(
         "--memory",
-        cls=SettingOption,
-        key="memory.policy",
+        sets="memory.policy",
         metavar="POLICY",
         type=click.Choice(POLICIES),
         help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings; track, annotate and vot replace "
@@ -73,8 +70,7 @@ memory_options = group(
     ),
     option(
         "--memory-frames",
-        cls=SettingOption,
-        key="memory.frames",
+        sets="memory.frames",
         type=Integer,
         help="sets memory.frames: maximum number of frames in long-term memory, including the reference frame "
         "(default: as in the settings)",
@@ -91,8 +87,7 @@ def precision_option(key: str = "compute.precision") -> Decorator:
     """Return ``--precision``, which sets ``key``."""
     return option(
         "--precision",
-        cls=SettingOption,
-        key=key,
+        sets=key,
         type=click.Choice(PRECISIONS),
         help="sets the precision of the computation; auto: bfloat16 if the processor supports it (default: as in the "
         "settings)",
@@ -156,8 +151,7 @@ def tracker_options(*, several: str | None = None) -> Decorator:
     """
     depth = option(
         "--depth",
-        cls=SettingOption,
-        key="model.depth",
+        sets="model.depth",
         type=PositiveInt,
         help="blocks to use of an AOST model (default: all)",
     )
@@ -194,7 +188,7 @@ def tracker_options(*, several: str | None = None) -> Decorator:
 def make_tracker(
     checkpoint: Path, config: str | None, overrides: tuple[str, ...], device: str, *, print_config: bool
 ) -> TrackerOptions:
-    """Return the tracker of a command line, whose settings are valid; ``--print-config`` prints them and exits."""
+    """Return the tracker of a command line; ``--print-config`` prints its settings and ends the command."""
     from aotlab.engine.tracking.options import TrackerOptions
 
     tracker = TrackerOptions(checkpoint, config, overrides, device)
@@ -262,7 +256,7 @@ class BenchmarkOptions:
         )
 
 
-def benchmark_options(names: Sequence[str]) -> tuple[Decorator, ...]:
+def benchmark_options(names: Iterable[str]) -> tuple[Decorator, ...]:
     """Return the options of `BenchmarkOptions`; ``names``: the data sets of the help."""
     return (
         option("--dataset", metavar="NAME", default="", help=f"one of {', '.join(names)}"),

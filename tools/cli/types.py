@@ -118,12 +118,14 @@ class SettingOption(click.Option):
         self.key = key
 
 
-def option(*names: str, help: str, **settings: Any) -> Callable[[Any], Any]:
-    """Return `click.option`, with the default in the help."""
-    default = settings.get("default")
+def option(*names: str, help: str, sets: str | None = None, **attributes: Any) -> Callable[[Any], Any]:
+    """Return `click.option`, with the default in the help; ``sets``: key of the setting that it stands for."""
+    default = attributes.get("default")
     if default not in (None, "") and "(default" not in help:
         help = f"{help} (default: {default})"
-    return click.option(*names, help=help, **settings)
+    if sets is not None:
+        attributes |= {"cls": SettingOption, "key": sets}
+    return click.option(*names, help=help, **attributes)
 
 
 def flag(name: str, help: str) -> Callable[[Any], Any]:
