@@ -108,17 +108,17 @@ def default_output(source: str) -> Path:
     return Path(f"{name}{RESULTS_SUFFIX}")
 
 
-def require_space(output: Path, needed: int) -> None:
+def require_space(output: Path, num_bytes: int) -> None:
     """Print how many bytes results take; raise `InputError` if the disk has fewer."""
     folder = output.absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    if needed > free:
+    if num_bytes > free:
         raise InputError(
-            f"{output}: the results take about {format_bytes(needed)}, but {format_bytes(free)} are free; free space, "
-            "write fewer outputs, or choose another folder"
+            f"{output}: the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free; free "
+            "space, write fewer outputs, or choose another folder"
         )
-    print(f"results: about {format_bytes(needed)}; {format_bytes(free)} free")
+    print(f"results: about {format_bytes(num_bytes)}; {format_bytes(free)} free")
 
 
 def track_video(
@@ -186,32 +186,31 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         )
         print(f"levels {result.levels} ({origin})")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
-    skipped = f", {result.dropped_frames} skipped" if realtime else ""
+    drops = f", {result.dropped_frames} skipped" if realtime else ""
     frames = format_count(result.frames, "frame")
     speed = f" at {result.frames_per_second:.1f} frames per second"
     if result.restored_frames:
         finished = result.restored_frames == result.frames
         speed = ", finished already" if finished else f", {result.restored_frames} restored; the rest{speed}"
-    print(f"{frames}{speed}{skipped}: {results}")
+    print(f"{frames}{speed}{drops}: {results}")
     for summary in result.summaries:
         print(summary)
     if result.cuts:
-        print(
-            f"{format_count(len(result.cuts), 'cut')}, before frame {join_truncated(result.cuts, MAX_LISTED)}"
-        )
+        count = format_count(len(result.cuts), "cut")
+        print(f"{count}, before frame {join_truncated(result.cuts, MAX_LISTED)}")
     if result.damaged_frames:
-        damaged = format_count(len(result.damaged_frames), "damaged frame")
-        listed = join_truncated(result.damaged_frames, MAX_LISTED)
-        print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
+        count = format_count(len(result.damaged_frames), "damaged frame")
+        numbers = join_truncated(result.damaged_frames, MAX_LISTED)
+        print(f"warning: the decoder filled in {count}: {numbers}", file=sys.stderr)
     if result.corrupt_packets:
-        packets = format_count(result.corrupt_packets, "corrupt packet")
-        print(f"warning: {packets} of the stream left out", file=sys.stderr)
+        count = format_count(result.corrupt_packets, "corrupt packet")
+        print(f"warning: {count} of the stream left out", file=sys.stderr)
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
         return 1
     if result.signal_number is not None:
-        resumes = "; the same command resumes" if result.resumable else ""
-        print(f"interrupted: the results hold the first {frames}{resumes}", file=sys.stderr)
+        advice = "; the same command resumes" if result.resumable else ""
+        print(f"interrupted: the results hold the first {frames}{advice}", file=sys.stderr)
         return SIGNAL_EXIT_BASE + result.signal_number
     return 0
 
@@ -235,10 +234,10 @@ def track_list(jobs: Sequence[Job], job_list: JobList, folder: Path, shard: Shar
         records = job_list.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
     if stop.is_set():
-        ended = {record.name for record in records}
-        names = [] if shard else [job.name for job in jobs if job.name not in ended]
-        unfinished = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
-        print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
+        completed = {record.name for record in records}
+        names = [] if shard else [job.name for job in jobs if job.name not in completed]
+        remainder = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
+        print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
 
@@ -258,32 +257,32 @@ def preview_list(
     for problem in problems.values():
         print(f"error: {problem}", file=sys.stderr)
     class_names: dict[str, Mapping[int, str]] = {}
-    unnamed, needed = list[str](), 0
+    missing_classes, num_bytes = list[str](), 0
     for job, plan in zip(jobs, job_list.preview(), strict=True):
         action, checked = ("failed", None) if isinstance(plan, InputError) else plan
         cells = ("", "", "", "")
         if isinstance(plan, InputError):
             print(f"error: {job.title}: {plan}", file=sys.stderr)
         elif checked is not None:
-            needed += checked.estimate_bytes()
+            num_bytes += checked.estimate_bytes()
             count, (height, width) = checked.frames.count, checked.source.size
             frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
             cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
             class_names[job.name] = checked.class_names
             if without_class := len(checked.objects - checked.class_names.keys()):
-                unnamed.append(f"{format_count(without_class, 'object')} of {job.name}")
+                missing_classes.append(f"{format_count(without_class, 'object')} of {job.name}")
         elif (record := read_job_record(folder / job.name)) is not None:
             cells, class_names[job.name] = (str(record.frames), "", "", ""), record.class_names
         rows.append((job.name, PLANNED_STATUSES.get(action, action), *cells))
     for row in align_columns(rows, right=2):
         print("  ".join(row).rstrip())
     print_class_variants({name: names.values() for name, names in class_names.items()})
-    if unnamed and any(class_names.values()):
-        print(f"without a class: {', '.join(unnamed)}")
+    if missing_classes and any(class_names.values()):
+        print(f"without a class: {', '.join(missing_classes)}")
     counts = Counter(status for _, status, *_ in rows[1:])
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
-    if needed:
-        require_space(folder, needed)
+    if num_bytes:
+        require_space(folder, num_bytes)
     return 1 if counts["failed"] else 0
 
 

@@ -33,9 +33,9 @@ def describe_weights(name: str) -> str:
     from aotlab.networks.weights.checkpoints import read_settings
     from aotlab.networks.weights.zoo import find_weights, list_published_weights, resolve_checkpoint
 
-    stored = find_weights(name) if name in list_published_weights() else None
-    path = stored or (None if name in list_presets() else resolve_checkpoint(name))
-    config = read_settings(path, config=name if path is None or stored else None)
+    file = find_weights(name) if name in list_published_weights() else None
+    path = file or (None if name in list_presets() else resolve_checkpoint(name))
+    config = read_settings(path, config=name if path is None or file else None)
     model_config, card = config.model, None if path is None else load_card(path)
     height, width = network_size(FRAME_SIZE, config.input, align_corners=model_config.align_corners)
     flops = {}
