@@ -34,7 +34,7 @@ VERIFIED_FRAMES = 12
 
 @command("aotlab export", "Write a model as ONNX files.")
 @settings
-@option("--size", type=Size, default=(854, 480), help="size of the frames (default: 854x480)")
+@option("--size", type=Size, default=(854, 480), help="WIDTHxHEIGHT of the frames (default: 854x480)")
 @flag("--half", "store weights in float16, half the size; the graphs compute in float32")
 @option(
     "--precision",
