@@ -46,12 +46,6 @@ if TYPE_CHECKING:
     from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions, TrackResult
 
-FRAME_SYNTAX = (
-    "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y for "
-    "object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; given "
-    "again, they add to it."
-)
-"""end of the help"""
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
@@ -310,7 +304,9 @@ def report_jobs(
 @command(
     "aotlab track",
     "Track objects through a video, starting from masks, boxes or points.",
-    epilog=FRAME_SYNTAX,
+    epilog="FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y for "
+    "object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; given "
+    "again, they add to it.",
 )
 @video_argument(
     "[VIDEO]...",
