@@ -304,9 +304,9 @@ def report_jobs(
 @command(
     "aotlab track",
     "Track objects through a video, starting from masks, boxes or points.",
-    epilog="FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y for "
-    "object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; given "
-    "again, they add to it.",
+    epilog="FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y "
+    "for object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; "
+    "given again, they add to it.",
 )
 @video_argument(
     "[VIDEO]...",
