@@ -136,7 +136,7 @@ def track_video(
     require_extra("video")
     checked = check_job(job, options)
     digest = digest_inputs(job, result_settings(tracker, options))
-    header = f"{describe(checked)}, into {folder}"
+    header = f"{describe_job(checked)}, into {folder}"
     if dry_run:
         if preview_run(checked, folder, tracker.load, digest, rerun) != "reuse":
             print(header)
@@ -154,7 +154,7 @@ def track_video(
     return 0
 
 
-def describe(checked: CheckedJob) -> str:
+def describe_job(checked: CheckedJob) -> str:
     """Return the video, with the numbers of frames and objects to track, and the rate of images."""
     from aotlab.media.frames import ImageFrames
 
@@ -175,10 +175,8 @@ def describe(checked: CheckedJob) -> str:
 def report_result(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit code."""
     if result.levels is not None:
-        origin = (
-            "found in the video; --levels LOW,HIGH changes them" if result.levels.estimated else "as given"
-        )
-        print(f"levels {result.levels} ({origin})")
+        advice = " (found in the video; --levels LOW,HIGH changes them)" if result.levels.estimated else ""
+        print(f"levels {result.levels}{advice}")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     drops = f", {result.dropped_frames} skipped" if realtime else ""
     frames = format_count(result.frames, "frame")

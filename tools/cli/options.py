@@ -188,7 +188,7 @@ def tracker_options(*, several: str | None = None) -> Decorator:
 def make_tracker(
     checkpoint: Path, config: str | None, overrides: tuple[str, ...], device: str, *, print_config: bool
 ) -> TrackerOptions:
-    """Return the tracker of a command line; ``--print-config`` prints its settings and ends the command."""
+    """Return the `TrackerOptions` of a command line; ``--print-config`` prints the settings and ends the command."""
     from aotlab.engine.tracking.options import TrackerOptions
 
     tracker = TrackerOptions(checkpoint, config, overrides, device)
