@@ -75,7 +75,7 @@ def parse_removal(text: str) -> tuple[int, int]:
 
 
 def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
-    """Raise an error if a file or folder does not exist, and unless there are either videos or a list."""
+    """Raise an error unless there are either videos or a list, or if a file or folder does not exist."""
     if job_file and videos:
         raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
     if not (job_file or videos):
