@@ -27,8 +27,12 @@ log = logging.getLogger(__name__)
 
 Writer = Callable[[Sequence[Video], Path, Path], int]
 """writes the results of videos from a folder to an output; returns the number of masks"""
-OTHER_SUFFIXES = {"sav": (), "burst": (".json",), "visor": (".zip",)}
-"""suffixes of submissions that are no archives of masks (none: a folder), by data set"""
+OTHER_FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "sav": ("folders of objects", ()),
+    "burst": ("a JSON file", (".json",)),
+    "visor": ("a JSON file of polygons", (".zip",)),
+}
+"""what is submitted instead of an archive of masks, and its suffixes, by data set"""
 
 
 def find_writer(name: str, root: Path, split: str) -> Writer:
@@ -79,7 +83,7 @@ def require_valid(problems: Sequence[str], source: Path) -> None:
 
 
 SERVER_BENCHMARKS = [
-    name for name, data in DATASETS.items() if data.archive_root is not None or name in OTHER_SUFFIXES
+    name for name, data in DATASETS.items() if data.archive_root is not None or name in OTHER_FORMATS
 ]
 """benchmarks with a server"""
 
@@ -113,10 +117,10 @@ def main(
         raise UsageError("--check: reads an archive and writes nothing; remove --results and --output")
     data = find_dataset(dataset)
     name = data.name
-    suffixes = OTHER_SUFFIXES.get(name, (".zip",))
+    kind, suffixes = OTHER_FORMATS.get(name, (None, (".zip",)))
     require_new_output(output, *suffixes, force=force or not suffixes)  # a folder is never replaced
-    if check is not None and name in OTHER_SUFFIXES:
-        raise UsageError(f"--check: {name} takes no archive of masks; score the results with aotlab score")
+    if kind is not None and check is not None:
+        raise UsageError(f"--check: {name} takes {kind}; score the results with aotlab score")
     if name not in SERVER_BENCHMARKS:
         raise UsageError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
     require_extra("score")
@@ -127,7 +131,7 @@ def main(
         masks = find_writer(name, root or find_default_root(name), split)(videos, results, output)
     elif check is not None:
         masks = check_submission(videos, check, folder=data.archive_root or "")
-    valid = "" if name in OTHER_SUFFIXES else ", all valid"
+    valid = "" if kind else ", all valid"
     print(f"{check or output}: {masks} masks of {len(videos)} sequences of {name} {split}{valid}")
     if split in data.server_splits:
         print(f"scored by {data.server}")

@@ -218,12 +218,12 @@ def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -
     ]
 
 
-def track_list(jobs: Sequence[Job], job_list: JobList, folder: Path, shard: Shard | None) -> int:
+def track_list(jobs: Sequence[Job], batch: JobList, folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
 
     with stop_flag() as stop:
-        records = job_list.track(stop, shard)
+        records = batch.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
     if stop.is_set():
         completed = {record.name for record in records}
@@ -235,7 +235,7 @@ def track_list(jobs: Sequence[Job], job_list: JobList, folder: Path, shard: Shar
 
 
 def preview_list(
-    jobs: Sequence[Job], job_list: JobList, folder: Path, problems: Mapping[int, InputError]
+    jobs: Sequence[Job], batch: JobList, folder: Path, problems: Mapping[int, InputError]
 ) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
@@ -250,7 +250,7 @@ def preview_list(
         print(f"error: {problem}", file=sys.stderr)
     class_names: dict[str, Mapping[int, str]] = {}
     missing_classes, num_bytes = list[str](), 0
-    for job, plan in zip(jobs, job_list.preview(), strict=True):
+    for job, plan in zip(jobs, batch.preview(), strict=True):
         action, checked = ("failed", None) if isinstance(plan, InputError) else plan
         cells = ("", "", "", "")
         if isinstance(plan, InputError):
@@ -489,13 +489,13 @@ def main(
         if tracker.device == "cuda":
             tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
-    job_list = JobList(jobs, folder, tracker, options, force=force, restart=restart)
+    batch = JobList(jobs, folder, tracker, options, force=force, restart=restart)
     if dry_run:
-        return preview_list(jobs, job_list, folder, problems)
+        return preview_list(jobs, batch, folder, problems)
     if summarize:
-        records = job_list.summarize()
+        records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
-    return track_list(jobs, job_list, folder, shard)
+    return track_list(jobs, batch, folder, shard)
 
 
 if __name__ == "__main__":
