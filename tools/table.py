@@ -1,7 +1,6 @@
 """Run those rows of a paper's table whose data and models are available, and compare with the published figures.
 
 aotlab table aot_davis2017 --device cuda
-aotlab table aot_davis2017 --smoke     (the bundled model on a synthetic clip)
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -27,36 +26,9 @@ from aotlab.engine.benchmark.paper_tables import (
 )
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import device
-from aotlab.tools.cli.types import Folder, PositiveInt, flag, option
+from aotlab.tools.cli.types import Folder, PositiveInt, option
 from aotlab.utils.errors import RunStopped
-from aotlab.utils.files import atomic_path, require_writable, write_text
-
-SMOKE_NOTE = (
-    "smoke test: every row is the bundled model on a synthetic clip, which no published figure compares with"
-)
-
-
-def make_smoke_table(table: PaperTable, root: Path) -> PaperTable:
-    """Return the table with the bundled model on a clip drawn in ``root`` in every row, without published figures."""
-    from PIL import Image
-
-    from aotlab.media.masks import write_mask
-    from aotlab.media.synthetic_clip import draw_clip
-
-    frames, masks = draw_clip(6, 120, 160, seed=0)
-    for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
-        with atomic_path(root / "JPEGImages" / "480p" / "drawn" / f"{index:05d}.jpg") as temporary:
-            Image.fromarray(frame).save(temporary, quality=95)
-        write_mask(root / "Annotations" / "480p" / "drawn" / f"{index:05d}.png", mask)
-    write_text(root / "ImageSets" / "2017" / "val.txt", "drawn\n")
-    benchmark = Benchmark("davis2017", root=str(root))
-    models = {
-        name: replace(model, checkpoints=["aott_mini.safetensors"] * len(model.checkpoints), configs=[])
-        for name, model in table.models.items()
-    }
-    rows = [replace(row, published={}) for row in table.rows]
-    benchmarks = dict.fromkeys(table.benchmarks, benchmark)
-    return replace(table, models=models, benchmarks=benchmarks, rows=rows, note=SMOKE_NOTE)
+from aotlab.utils.files import require_writable, write_text
 
 
 @dataclass
@@ -71,15 +43,15 @@ class TableRunner:
     finished: dict[tuple[str, ...], Path] = field(default_factory=dict)
     """results by the arguments of the command"""
 
-    def run(self, row: TableRow) -> str:
+    def run_row(self, row: TableRow) -> str:
         """Return our figures for a row, or the reason for missing ones."""
         benchmark = self.table.benchmarks[row.benchmark]
         try:
-            results = self.results(row.model, row.benchmark)
+            results = self.run_model(row.model, row.benchmark)
             if benchmark.has_server:
                 archive = results.with_name(f"{results.name}.zip")
                 files = ("--results", str(results), "--output", str(archive))
-                self.call("submit", *list_benchmark_options(benchmark), *files, "--force")
+                self.run_tool("submit", *list_benchmark_options(benchmark), *files, "--force")
                 return f"server: {archive}"
         except subprocess.CalledProcessError as error:
             self.failed = True
@@ -87,28 +59,28 @@ class TableRunner:
         scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
         return format_figures([scores.get(key) for key in self.table.columns.values()])
 
-    def results(self, name: str, benchmark_name: str) -> Path:
+    def run_model(self, name: str, benchmark_name: str) -> Path:
         """Return the folder of a model's results on a benchmark; run the command unless it ran before."""
         model, benchmark = self.table.models[name], self.table.benchmarks[benchmark_name]
         output = self.output / name_results(name, benchmark_name)
         if model.vote:
-            parts = [str(self.results(member, benchmark_name)) for member in model.vote]
+            parts = [str(self.run_model(member, benchmark_name)) for member in model.vote]
             weights = ["--weights", ",".join(model.weights)] if model.weights else []
-            self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
+            self.run_tool("ensemble", *parts, "--output", str(output), *weights, "--force")
             if not benchmark.has_server:
                 new_objects = [option for option in benchmark.options if option == "--new-objects"]
                 files = ("--results", str(output), "--json", str(output / "scores.json"))
-                self.call("score", *list_benchmark_options(benchmark), *new_objects, *files, "--force")
+                self.run_tool("score", *list_benchmark_options(benchmark), *new_objects, *files, "--force")
             return output
         data = (*list_benchmark_options(benchmark), *benchmark.options)
         arguments = (*data, *list_model_options(model), *model.options)
         if arguments not in self.finished:
             run_options = ("--device", self.device, "--force", "--output", str(output))
-            self.call("eval", *arguments, *run_options, ranks=self.ranks)
+            self.run_tool("eval", *arguments, *run_options, ranks=self.ranks)
             self.finished[arguments] = output
         return self.finished[arguments]
 
-    def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
+    def run_tool(self, tool: str, *arguments: str, ranks: int = 1) -> None:
         """Print and run a command in separate processes: several ranks need them, and a crash costs one row."""
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
         line = [sys.executable, "-m", *(launcher if ranks > 1 else []), "aotlab", tool, *arguments]
@@ -141,20 +113,17 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
 @click.argument("name", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
-@flag("--smoke", "run every row with the bundled model on a synthetic clip")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
-def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> int:
-    """Run and print a table; returns 0, or 1 if a command failed or every row is missing."""
+def main(name: str, *, device: str, ranks: int, output: Path) -> int:
+    """Run and print a table; return 0, or 1 if a command failed or every row is missing."""
     table = load_table(name)
-    results = require_writable(output / ("smoke" if smoke else "") / table.name)
-    if smoke:
-        table = make_smoke_table(table, results.parent / "clip")
+    results = require_writable(output / table.name)
     runner = TableRunner(table, results, device, ranks)
     figures, missing = [], dict[str, None]()
     for row in table.rows:
         row_missing = list_missing(table, row)
         missing |= dict.fromkeys(row_missing)
-        figures.append("missing" if row_missing else runner.run(row))
+        figures.append("missing" if row_missing else runner.run_row(row))
     text = format_table(table, figures)
     if missing:
         text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in missing)
