@@ -40,6 +40,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     write_video,
 )
+from tests.limits import limit_file_size
 
 
 def test_videos_of_one_stem_have_a_project_each(tmp_path):
@@ -345,6 +346,36 @@ def test_full_disk_is_named(video, project):
     with closing(open_document(video)) as again:
         assert again.log.size == shown
         editing.set_note(again, 0, "now")
+
+
+def test_full_disk_refuses_edits_until_there_is_space(folder):
+    session, noise = open_session(folder), np.random.default_rng(0)
+    document = session.document
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+
+    def draw_noise(frame):
+        set_mask(document, frame, 1, noise.random(document.masks.size) < 0.5)
+
+    def describe(document):
+        return document.snapshot.digest, document.titles, document.log.size
+
+    refused = pytest.raises(InputError, match=r"project\.sqlite: cannot be written")
+    with limit_file_size(document.database.path.stat().st_size + 10_000), refused:
+        for _ in range(1000):
+            draw_noise(3)
+            acknowledged = describe(document)
+    with limit_file_size(0):
+        for act in (lambda: draw_noise(3), session.undo, lambda: session.track(0)):
+            with refused:
+                act()
+    assert describe(document) == acknowledged
+    draw_noise(5)
+    session.close()
+    with closing(open_document(folder)) as again:
+        assert describe(again) == describe(document)
+        for frame in (3, 5):
+            assert (again.snapshot.labels(frame) == document.snapshot.labels(frame)).all()
 
 
 @pytest.mark.parametrize(

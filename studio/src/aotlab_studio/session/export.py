@@ -25,6 +25,7 @@ from aotlab.sdk import (
     StoredPrediction,
     TrackedFrame,
     VideoFile,
+    atomic_path,
     find_output,
     list_outputs,
     locked,
@@ -144,7 +145,10 @@ def freeze_export(
 def write_archive(folder: Path, archive: Path) -> None:
     """Write all files of a folder into a ZIP archive, which may be in it."""
     names = sorted(list_files(folder))
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+    with (
+        atomic_path(archive) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
+    ):
         for name in names:
             target.write(folder / name, name)
 

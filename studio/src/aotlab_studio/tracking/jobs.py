@@ -138,7 +138,7 @@ class TrackingJob:
                 if self.stopping:
                     return
                 if not self._store(result):
-                    self.stop()
+                    self.stop(complete=False)  # redo may bring the layer back
                     return
                 self.done += 1
                 self.frame = result.index
