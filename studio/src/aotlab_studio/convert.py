@@ -91,7 +91,7 @@ def main(
     if not 0 < split <= 1:
         raise UsageError(f"--split {split:g}: expected a share above 0 and at most 1, for example 0.9")
     if split < 1 and not merge:
-        raise UsageError("--split: parts the videos of --merge; remove it")
+        raise UsageError("--split: applies to --merge only; remove it")
     if merge and to not in MERGED_FORMATS:
         raise UsageError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
     inputs = [path.resolve() for path in (masks, video) if path is not None]

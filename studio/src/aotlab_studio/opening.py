@@ -57,7 +57,7 @@ def open_document(
     Args:
         path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
         project: project folder; None: beside ``path``, with the suffix of projects.
-        levels: as of `open_frames`; None: the project's. Results keep their job's.
+        levels: as in `open_frames`; None: the project's. Results keep their job's.
         same_video: open the project although the video's content has changed.
 
     Raises:

@@ -124,7 +124,7 @@ class Document:
         return view
 
     def snapshot_at(self, entry: int, last_row: int | None = None) -> Snapshot:
-        """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
+        """Return what the document shows at an entry of its log; arguments as in `Snapshot`."""
         return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, last_row)
 
     @property
@@ -200,7 +200,7 @@ class Document:
         Frames have to be in `Snapshot.editable_range`.
 
         Args:
-            new_pngs: new masks that ``values`` name, as of `MaskStore.encode`.
+            new_pngs: new masks that ``values`` name, as in `MaskStore.encode`.
         """
         with self.lock:
             first, last = self.snapshot.editable_range

@@ -197,7 +197,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs.
 
     Raises:
-        InputError: there is none, or a tracked mask would cover a locked object.
+        InputError: no such mask, or a tracked mask would cover a locked object.
     """
     with document.lock:
         snapshot, layers = document.snapshot, dict[int, Layer | None]()

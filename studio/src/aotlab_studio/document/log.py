@@ -24,7 +24,7 @@ EXPORTED_STATUSES = ("corrected", "accepted")
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 RowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-"""of a result in the project's file"""
+"""row id of a tracked mask in the project's file"""
 FrameRange = tuple[Count, Count]
 """first and last frame"""
 MAX_STATES = 1024
@@ -49,9 +49,9 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     previous_keyframe: Count | None = None
     """keyframe before a correction; the frames between are tracked from both"""
     source_digest: str = ""
-    """of an import: digest of the results, of `digest_results`; empty: they have none"""
+    """for an import, the value of `digest_results`; empty for results without a record"""
     last_row: RowId | None = None
-    """last result that counts, if a version was kept while it grew; None: all count"""
+    """last result to show, if a version was saved before its tracking ended; None: all"""
 
     @property
     def is_automatic(self) -> bool:
@@ -193,7 +193,7 @@ class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     message: int | None = None
-    """as in `Entry`"""
+    """id of the page's message that caused it"""
     author: str = ""
     time: str = ""
 
@@ -204,7 +204,7 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
     entry: int
     title: str = ""
     last_row: RowId = 0
-    """last result that counts"""
+    """last result to show"""
     author: str = ""
     time: str = ""
 

@@ -89,14 +89,14 @@ class Result(Struct, frozen=True, omit_defaults=True):
     provisional: bool = False
     """whether tracked in one direction only, until the other one reaches this frame"""
     digest: str = ""
-    """of the mask"""
+    """digest of the mask's PNG"""
 
 
 decode_result = msgspec.json.Decoder(Result).decode
 
 
 class LayerResults:
-    """Results of a layer of a video of ``count`` frames; of several of a frame the last counts."""
+    """Results of a layer, by frame; a later result of a frame replaces an earlier one."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -138,14 +138,14 @@ class LayerStore:
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
-        """of frames, by a text of what they show"""
+        """scores of the objects of a frame, by a text that describes its masks"""
         (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
         """row id of the last result of all layers; 0: none"""
 
     def open(self, layer_id: int, last_row: int | None = None) -> LayerResults:
         """Return the results of a layer, up to the row ``last_row``; None: all, also those that are added later.
 
-        After a damaged one, no result counts: their frames have none, and the layer is not complete.
+        A damaged result and all after it are ignored, so that the layer is not complete.
         """
         with self._lock:
             whole = self._layers.get((layer_id, None))

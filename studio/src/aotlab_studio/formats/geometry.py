@@ -22,7 +22,7 @@ class ParsedFile(Struct):
 
     regions: list[ParsedRegion]
     classes: dict[str, int] = {}
-    """class ids by class name; empty if the format has none"""
+    """class ids by class name; empty if unset"""
     video: str = ""
     """name of the video; empty if unset"""
 

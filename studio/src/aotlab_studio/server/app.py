@@ -89,7 +89,7 @@ def build_app(session: Session) -> Starlette:
         """Load the masks of an uploaded file.
 
         ``chosen`` in the query is the chosen object, ``targets`` as in `load_upload`; without them, 409 and the list of
-        `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as of its WebSocket.
+        `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as for its WebSocket.
         """
         query, index = request.query_params, parse_index(request)
         document = session.document.with_actor(Actor(read_person(request), query.get("page")))

@@ -91,9 +91,9 @@ class Batch:
     # Opening
 
     def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
-        """Begin a request of a person for a clip, which is opened first; `leave` ends it.
+        """Open a clip if needed, and return it for a request of a person, which `leave` ends.
 
-        While a ``page`` shows the clip, its request goes on, and other persons cannot open it.
+        The request of a ``page`` lasts as long as its connection; meanwhile, other persons cannot open the clip.
         """
         with self._lock(name):
             clip = self._open.get(name)
@@ -145,7 +145,7 @@ class Batch:
             self.release(name)
 
     def _lock(self, name: str) -> threading.RLock:
-        """Return the lock of a clip; raise `InputError` if there is no such clip."""
+        """Return the lock of a clip; raise `InputError` for an unknown clip."""
         if name not in self._locks:
             self._find_entry(name)
         return self._locks.setdefault(name, threading.RLock())

@@ -99,7 +99,7 @@ class GuardMiddleware:
     def _is_local_host(self, host: str) -> bool:
         """Return whether a Host header is an address or name of this machine; other names may be rebound.
 
-        Its port may be another one, as of ``ssh -L``.
+        Its port may be another one, as in ``ssh -L``.
         """
         try:
             name = urlsplit(f"//{host}").hostname or ""

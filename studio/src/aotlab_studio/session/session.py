@@ -61,7 +61,7 @@ class Session:
     """Everything a person can do with a video.
 
     Args:
-        make_tracker: as of `JobRunner`.
+        make_tracker: as in `JobRunner`.
         segmenter: turns prompts into a mask; None: prompts are refused.
         choice: models that ``make_tracker`` can load; None: there is no choice.
     """
@@ -234,7 +234,7 @@ class Session:
         first: int = 0,
         last: int | None = None,
     ) -> JobProgress:
-        """Start a job; arguments as of `plan_request`. Raise `InputError` for unusable ones, or if a job is running."""
+        """Start a job; arguments as in `plan_request`. Raise `InputError` for unusable ones, or if a job is running."""
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
 

@@ -47,10 +47,10 @@ YOLO_LABELS = "labels"
 
 
 class UnclearObjectsError(InputError):
-    """Objects of a file may not be the project's of the same ids or names; a person has to choose."""
+    """The objects of a file cannot be matched with the project's for certain; a person has to choose."""
 
     def __init__(self, objects: list[FileObject]) -> None:
-        super().__init__("masks: of other objects than the chosen one, or of other names; say which they are")
+        super().__init__("masks: the file may show other objects than the chosen one; choose the object of each mask")
         self.objects = objects
 
 

@@ -33,7 +33,7 @@ class SpanFrame:
     absent_ids: frozenset[int] = frozenset()
     """objects stated to be absent, which are not tracked any more"""
     provisional: bool = False
-    """of one direction, merged with the other one later"""
+    """whether only one direction is tracked so far; the result of both replaces it"""
 
 
 Step = tuple[int, Prediction, frozenset[int]]
