@@ -137,11 +137,6 @@ class Document:
                 self._snapshots[key] = self.snapshot_at(self.log.head)
             return self._snapshots[key]
 
-    def frozen_snapshot(self) -> Snapshot:
-        """Return what shows now, without what is tracked later."""
-        with self.lock:
-            return self.snapshot_at(self.log.head, self.layers.last_row)
-
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
         if self.database.folder_lock is not None:
@@ -170,7 +165,7 @@ class Document:
     def has_new_results(self) -> bool:
         """Whether its results are of another run of tracking than those that it has read, or of an unknown one."""
         layers = self.snapshot.state.layers.values()
-        read = {layer.source_digest for layer in layers if layer is not None and layer.kind == "import"}
+        read = {layer.source_digest for layer in layers if layer.kind == "import"}
         return digest_results(self.results_folder) not in {"", *read}
 
     @property

@@ -13,14 +13,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""content security policy: the page loads nothing from elsewhere and cannot be embedded"""
-
 SECURITY_HEADERS = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
+    # the page loads nothing from elsewhere and cannot be embedded
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -99,7 +95,7 @@ class GuardMiddleware:
     def _is_local_host(self, host: str) -> bool:
         """Return whether a Host header is an address or name of this machine; other names may be rebound.
 
-        Its port may be another one, as in ``ssh -L``.
+        Its port may be another one, as with ``ssh -L``.
         """
         try:
             name = urlsplit(f"//{host}").hostname or ""

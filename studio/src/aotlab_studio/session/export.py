@@ -71,17 +71,17 @@ def export_masks(
     folder: Path,
     names: Sequence[str],
     *,
-    first: int = 0,
-    last: int | None = None,
+    first: int,
+    last: int,
     classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
-        snapshot: the document, which does not change meanwhile (`Document.frozen_snapshot`).
+        snapshot: the document, which does not change meanwhile (`freeze_export`).
         names: outputs, of `list_outputs`.
-        last: last frame, included; None: the last editable one.
+        last: last frame, included.
         classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
 
@@ -92,7 +92,6 @@ def export_masks(
         raise InputError("export: choose an output")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
-    first, last = max(first, snapshot.editable_range[0]), snapshot.editable_range[1] if last is None else last
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
@@ -133,11 +132,11 @@ def export_masks(
 def freeze_export(
     document: Document, first: int = 0, last: int | None = None
 ) -> tuple[Snapshot, dict[str, Any]]:
-    """Return what shows now, and its record, for JSON: edit, status, digest, outdated frames, person and time."""
+    """Return what shows now, without what is tracked later, and its record for JSON."""
     with document.lock:
-        snapshot, (status, note, _) = document.frozen_snapshot(), document.status
+        snapshot, status = document.snapshot_at(document.log.head, document.layers.last_row), document.status
         return snapshot, {
-            "edit": snapshot.entry, "status": status, "note": note, "digest": snapshot.digest,
+            "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
         }  # fmt: skip
 
@@ -287,7 +286,8 @@ def _export_clip(
     names = [name for name, file in files.items() if name in outputs or file in own_names]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         folder = Path(temporary)
-        export_masks(document.frames, snapshot, folder, names, classes=classes)
+        first, last = snapshot.editable_range
+        export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
         record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
         if not exported:  # files of the job's outputs that are named like frames or like files of the export
             stems = {document.frames.stem(index) for index in range(snapshot.count)}

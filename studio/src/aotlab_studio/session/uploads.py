@@ -50,7 +50,9 @@ class UnclearObjectsError(InputError):
     """The objects of a file cannot be matched with the project's for certain; a person has to choose."""
 
     def __init__(self, objects: list[FileObject]) -> None:
-        super().__init__("masks: the file may show other objects than the chosen one; choose the object of each mask")
+        super().__init__(
+            "masks: the file may show other objects than the chosen one; choose the object of each mask"
+        )
         self.objects = objects
 
 

@@ -36,8 +36,19 @@ class SpanFrame:
     """whether only one direction is tracked so far; the result of both replaces it"""
 
 
-Step = tuple[int, Prediction, frozenset[int]]
-"""frame number, prediction, and the objects that a keyframe states to be absent"""
+@dataclass(frozen=True)
+class Step:
+    """Prediction of one direction on one frame."""
+
+    index: int
+    prediction: Prediction
+    absent_ids: frozenset[int]
+    """objects that a keyframe states to be absent"""
+
+    def to_frame(self) -> SpanFrame:
+        """Return the result without the other direction."""
+        labels, confidence = np.asarray(self.prediction.labels), self.prediction.confidence
+        return SpanFrame(self.index, labels, confidence, absent_ids=self.absent_ids)
 
 
 def track_span(
@@ -84,7 +95,7 @@ def _step_frames(
             tracker.forget(object_id)
         prediction = tracker.step(frames.read(index, "track"), drawn_labels if drawn_labels.any() else None)
         absent_ids = (absent_ids | described_ids) - set(tracker.ids)
-        yield index, prediction, absent_ids
+        yield Step(index, prediction, absent_ids)
 
 
 def _track_one_way(steps: Iterable[Step], *, on_gpu: bool) -> Iterator[SpanFrame]:
@@ -92,11 +103,11 @@ def _track_one_way(steps: Iterable[Step], *, on_gpu: bool) -> Iterator[SpanFrame
     pending: list[Step] = []
     for step in steps:
         if on_gpu:
-            step[1].start_host_copy(confidence=True)
+            step.prediction.start_host_copy(confidence=True)
         pending.append(step)
         if len(pending) > on_gpu:
-            yield _make_frame(*pending.pop(0))
-    yield from (_make_frame(*step) for step in pending)
+            yield pending.pop(0).to_frame()
+    yield from (step.to_frame() for step in pending)
 
 
 def _track_both_ways(
@@ -112,23 +123,20 @@ def _track_both_ways(
     """
     absent_backward: dict[int, frozenset[int]] = {}
     with PredictionFile(folder) as stored:
-        for index, prediction, absent_ids in backward:
-            if index in between:
-                stored.store(index, prediction)
-                absent_backward[index] = absent_ids
-            yield replace(_make_frame(index, prediction, absent_ids), provisional=index in between)
-        for index, prediction, absent_ids in forward:
+        for step in backward:
+            if step.index in between:
+                stored.store(step.index, step.prediction)
+                absent_backward[step.index] = step.absent_ids
+            yield replace(step.to_frame(), provisional=step.index in between)
+        for step in forward:
+            index, prediction = step.index, step.prediction
             if index not in between:
-                yield _make_frame(index, prediction, absent_ids)
+                yield step.to_frame()
                 continue
             early = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
             late = stored.load(index)
             weights = _weigh_backward({*early.ids, *late.ids}, index, described)
-            yield merge_frame(index, early, late, weights, absent_ids | absent_backward[index])
-
-
-def _make_frame(index: int, prediction: Prediction, absent_ids: frozenset[int]) -> SpanFrame:
-    return SpanFrame(index, np.asarray(prediction.labels), prediction.confidence, absent_ids=absent_ids)
+            yield merge_frame(index, early, late, weights, step.absent_ids | absent_backward[index])
 
 
 def _weigh_backward(
