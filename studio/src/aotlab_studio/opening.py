@@ -105,7 +105,9 @@ def _import_results(document: Document, job: JobRecord) -> None:
     results, inputs = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*results.objects(), *inputs.objects()})
-    first, last = job.first_frame, count - 1 if job.last_frame is None else job.last_frame
+    first = job.first_frame
+    # a header may have stated more frames than the video has
+    last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str]]()
     new_pngs = dict[str, bytes]()

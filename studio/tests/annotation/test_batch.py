@@ -836,6 +836,14 @@ def test_moved_batch_opens_and_exports(tmp_path):
     batch.close()
 
 
+def test_results_of_a_header_with_too_many_frames_open_again(tmp_path):
+    results = write_results(tmp_path, ["clip"]) / "clip"
+    change_record(results, last_frame=LENGTH + 5)
+    for _ in range(2):
+        with closing(open_document(results)) as document:
+            assert document.snapshot.editable_range == (0, LENGTH - 1)
+
+
 def test_results_from_a_later_frame_keep_their_place(tmp_path):
     folder = write_results(tmp_path, ["a"]) / "a"
     for index in range(3):

@@ -449,6 +449,19 @@ def test_upload_with_names_of_no_frame_is_refused(session):
         load_upload(session.document, 0, archive)
 
 
+@pytest.mark.parametrize("field", [{"id": 2**31 + 1}, {"name": "\ud800"}])
+def test_upload_that_could_not_be_read_again_is_refused(session, folder, field):
+    tree = json.loads(coco(3))
+    tree["categories"][0] |= field
+    for region in tree["annotations"]:
+        region["category_id"] = tree["categories"][0]["id"]
+    with pytest.raises(InputError, match="edit: not storable"):
+        load_upload(session.document, 0, json.dumps(tree).encode())
+    assert session.document.snapshot.keyframes == []
+    session.close()
+    open_session(folder).close()
+
+
 @pytest.mark.parametrize("kind", WHOLE)
 def test_upload_of_several_frames_is_one_step(session, kind):
     assert load_upload(session.document, 0, WHOLE[kind]).frames == [3, 5]

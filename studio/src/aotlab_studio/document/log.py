@@ -244,10 +244,12 @@ class Log:
 
     def append(self, record: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         """Store a record after the last one, with new drawn masks by digest; raise `InputError` if that fails."""
+        with reading("edit", "use other values", kind="storable"):
+            content = msgspec.json.encode(record)
+            decode_record(content)  # no project can be opened with a record that cannot be read
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", new_pngs.items())
-            row = self.size + 1, msgspec.json.encode(record)
-            connection.execute("INSERT INTO records VALUES (?, ?)", row)
+            connection.execute("INSERT INTO records VALUES (?, ?)", (self.size + 1, content))
         self._apply(record)
 
     def state(self, number: int) -> State:
