@@ -91,10 +91,10 @@ def replace_outputs(source: Path, folder: Path, old_files: Collection[str]) -> N
         InputError: another file is where something is replaced, or as `move_entries`.
     """
     present, new_roots = set(list_files(folder)), {*os.listdir(source)}
-    old_roots = {PurePosixPath(each).parts[0] for each in present.intersection(old_files)}
-    for each in sorted(present.difference(old_files)):
-        if PurePosixPath(each).parts[0] in old_roots | new_roots:
-            raise InputError(f"{folder / each}: not written by an export; move it away")
+    old_roots = {PurePosixPath(name).parts[0] for name in present.intersection(old_files)}
+    for name in sorted(present.difference(old_files)):
+        if PurePosixPath(name).parts[0] in old_roots | new_roots:
+            raise InputError(f"{folder / name}: not written by an export; move it away")
     move_entries(source, folder, removed=old_roots)
 
 

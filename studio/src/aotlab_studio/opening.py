@@ -118,13 +118,10 @@ def _import_results(document: Document, job: JobRecord) -> None:
     document.layers.finish(layer_id)
     for index in inputs.frames:
         ids = inputs.mask(index)
-        masks[index] = {
-            each: document.masks.encode(ids == each, new_pngs) for each in np.setdiff1d(ids, 0).tolist()
-        }
+        present = np.setdiff1d(ids, 0).tolist()
+        masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
     values = State(
-        objects={
-            each: make_object(each, class_name=results.class_names.get(each, "")) for each in object_ids
-        },
+        objects={key: make_object(key, class_name=results.class_names.get(key, "")) for key in object_ids},
         keyframes=masks,
         layers={
             layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest_results(folder))

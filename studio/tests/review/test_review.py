@@ -183,13 +183,13 @@ def entry(name, lost=(), check=(), label="", status="check", frames=20):
     """A job's entry, with one object."""
     objects = [ReviewedObject(1, list(lost), label), ReviewedObject(2)]
     checks = [Check(frame, number, reason, 1.0) for frame, number, reason in check]
-    return ClipEntry(name, status, None, frames, 2, rate="10", notes=VideoReview(objects, checks))
+    return ClipEntry(name, status, None, frames, 2, notes=VideoReview(objects, checks))
 
 
-def test_list_names_classes_ranges_and_reasons():
+def test_list_names_classes_and_reasons():
     check = [(6, 1, "lost"), (8, 1, "jump"), (8, 2, "unsure")]
     assert list_sentences(entry("a", lost=[(2, 6)], check=check, label="cell")) == [
-        "object 1 (cell) is lost from frame 2 to 6 (at 0.2 s)",
+        "frame 6: object 1 (cell) is lost",
         "frame 8: object 1 (cell) jumps",
         "frame 8: object 2 has low confidence",
     ]

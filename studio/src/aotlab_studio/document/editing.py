@@ -98,13 +98,13 @@ def edit_mask(
             object_id = item.id
             objects[object_id] = item
         other_ids = keyframe.keys() - {object_id}  # what was only tracked of them stays so
-        masks = {each: document.masks.subtract(keyframe[each], after, new_pngs) for each in other_ids}
+        masks = {key: document.masks.subtract(keyframe[key], after, new_pngs) for key in other_ids}
         masks[object_id] = document.masks.encode(after, new_pngs)
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
             layers[document.new_layer_id()] = layer
         document.edit(title, Changes(objects, {frame: masks}, layers), frame, new_pngs)
         ids, counts = np.unique(labels[after & ~before], return_counts=True)
-        losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
+        losses = {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key}
         return EditResult(object_id, losses)
 
 
@@ -202,7 +202,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
     with document.lock:
         snapshot, layers = document.snapshot, dict[int, Layer | None]()
         masks = snapshot.keyframe(frame)
-        protected = {each: masks[each] for each in snapshot.protected_ids if each in masks}
+        protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
@@ -291,8 +291,8 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
     if object_id == into:
         raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
     with document.lock:
-        for each in (object_id, into):
-            require_editable(document, each, seen=False)
+        for merged_id in (object_id, into):
+            require_editable(document, merged_id, seen=False)
         snapshot, new_pngs = document.snapshot, dict[str, bytes]()
         keyframes = dict[int, dict[int, str]]()
         for frame in snapshot.keyframes:
@@ -300,7 +300,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
-                rest = {each: digest for each, digest in masks.items() if each != object_id}
+                rest = {key: digest for key, digest in masks.items() if key != object_id}
                 keyframes[frame] = {**rest, into: both}
         changes = Changes({object_id: None}, keyframes, merged={object_id: into})
         document.edit("merge objects", changes, new_pngs=new_pngs)
@@ -316,7 +316,7 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> int
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
         ids = include_merged_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
-        layers = [each[frame : last + 1] for key, each in snapshot.newest_layer_ids.items() if key in ids]
+        layers = [newest[frame : last + 1] for key, newest in snapshot.newest_layer_ids.items() if key in ids]
         count = int(np.any(np.array(layers) > 0, axis=0).sum()) if layers else 0
         if count:
             layer = Layer(ids, frame, last, frame, "empty")

@@ -273,7 +273,7 @@ class Log:
             entries.append(number)
             number = self.parents[number]
         of_versions = (self.state(version.entry).layers for version in self.versions)
-        return set().union(*of_versions, *(self.entries[each].values.layers for each in entries))
+        return set().union(*of_versions, *(self.entries[entry].values.layers for entry in entries))
 
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):

@@ -112,7 +112,7 @@ def plan_correction(
 
 def include_merged_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
     """Return the ids under which layers store objects: their own, and those of objects merged into them."""
-    merged_ids = (each for each in snapshot.state.merged if snapshot.state.resolve(each) in object_ids)
+    merged_ids = (key for key in snapshot.state.merged if snapshot.state.resolve(key) in object_ids)
     return sorted({*object_ids, *merged_ids})
 
 

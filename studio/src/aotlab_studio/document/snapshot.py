@@ -80,7 +80,7 @@ class Snapshot:
 
     def describe_objects(self) -> tuple[dict[int, str], AttributeTable]:
         """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
-        attributes = {each: {**by_frame} for each, by_frame in self.state.attributes.items()}
+        attributes = {key: {**by_frame} for key, by_frame in self.state.attributes.items()}
         for item in self.objects.values():
             if own := ({"name": item.own_name} if item.own_name else {}) | item.attributes:
                 stored, frames = attributes.get(item.id, {}), self.annotated_frames
@@ -122,7 +122,7 @@ class Snapshot:
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
         has_result = np.any(
-            [np.zeros(self.count, bool), *(each > 0 for each in self.newest_layer_ids.values())], axis=0
+            [np.zeros(self.count, bool), *(newest > 0 for newest in self.newest_layer_ids.values())], axis=0
         )
         return np.flatnonzero(has_result).tolist()
 
@@ -172,7 +172,7 @@ class Snapshot:
         tracked: dict[int, Score] = {}
         for layer_id, object_ids in layers.items():
             scores = self.open_layer(layer_id).frames[index].scores
-            tracked |= {each: scores[each] for each in object_ids if each in scores}
+            tracked |= {key: scores[key] for key in object_ids if key in scores}
         found = merge_scores(tracked, self.state.resolve)
         if not drawn_masks and len(layers) < 2:
             return found
@@ -190,7 +190,7 @@ class Snapshot:
             labels = self.labels(index)
         except InputError:  # a damaged mask, which is reported when the frame is shown
             return found | {
-                each: Score(float(bool(digest)), 0, 0.0, 0.0) for each, digest in drawn_masks.items()
+                key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
             }
         for object_id, score in measure_scores(labels, {**tracked, **drawn_masks}).items():
             if object_id in drawn_masks or score.area == 0:
@@ -224,7 +224,7 @@ class Snapshot:
         layers = [
             (
                 self.open_layer(layer_id).frames[index].digest,
-                [(each, self.state.resolve(each)) for each in object_ids],
+                [(key, self.state.resolve(key)) for key in object_ids],
             )
             for layer_id, object_ids in self.find_layers(index).items()
         ]
@@ -245,7 +245,7 @@ class Snapshot:
 
         def replaces(newer: Layer, layer: Layer) -> bool:
             covers = newer.first <= layer.tracked_range[0] and newer.last >= layer.tracked_range[1]
-            return covers and {*newer.objects} >= {each for each in layer.objects if self.state.resolve(each)}
+            return covers and {*newer.objects} >= {key for key in layer.objects if self.state.resolve(key)}
 
         return [
             key
@@ -274,8 +274,8 @@ class Snapshot:
                 for index in range(layer.first, layer.last + 1)
                 if index not in results or results[index].provisional
             ]
-            for each in {self.state.resolve(object_id) for object_id in layer.objects} - {0}:
-                outdated[each][missing] = True
+            for object_id in {*map(self.state.resolve, layer.objects)} - {0}:
+                outdated[object_id][missing] = True
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
@@ -298,7 +298,9 @@ class Snapshot:
         states = self.state, self._log.state(entry)
         now_drawn, then_drawn = (state.find_drawn(state.resolve(object_id)) for state in states)
         frames, index = sorted({*now_drawn, *then_drawn}), np.arange(first, last + 1)
-        changed = np.array([False, *(now_drawn.get(each) != then_drawn.get(each) for each in frames), False])
+        changed = np.array(
+            [False, *(now_drawn.get(frame) != then_drawn.get(frame) for frame in frames), False]
+        )
         from_before, from_after = layer.find_directions(index)
         before = changed[np.searchsorted(frames, index, "right")]
         after = changed[np.searchsorted(frames, index, "left") + 1]
@@ -330,10 +332,10 @@ class Snapshot:
             scores, drawn_masks = self.scores(index), self.keyframe(index)
             for object_id, score in scores.items():
                 marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
-            marks |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn_masks.items()}
-            for each in marks:
-                seen[each][index] = each in drawn_masks or each not in scores or scores[each].visible
-        for object_id, own in seen.items():
-            for index in chain.from_iterable(find_lost(own)):
+            marks |= {key: KEYFRAME if digest else KEYFRAME_ABSENT for key, digest in drawn_masks.items()}
+            for key in marks:
+                seen[key][index] = key in drawn_masks or key not in scores or scores[key].visible
+        for object_id, seen_on in seen.items():
+            for index in chain.from_iterable(find_lost(seen_on)):
                 rows[index][object_id] = LOST
         return rows

@@ -94,9 +94,9 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [
-            Region(each, encode_rle(labels == each), scores[each].confidence)
-            for each in snapshot.objects
-            if each in scores
+            Region(key, encode_rle(labels == key), scores[key].confidence)
+            for key in snapshot.objects
+            if key in scores
         ]
     annotations.add_attributes(attributes)
     return annotations

@@ -19,9 +19,9 @@ def parse_youtube_vis(tree: Any, video: VideoInfo) -> ParsedFile:
         video_id, segmentations = record["video_id"], record["segmentations"]
         lengths[video_id] = max(lengths.get(video_id, 0), len(segmentations))
         # the object id is used without a track id
-        own = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
+        attributes = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
         annotations += [
-            {**record, "attributes": own, "image_id": (video_id, frame), "segmentation": segmentation}
+            {**record, "attributes": attributes, "image_id": (video_id, frame), "segmentation": segmentation}
             for frame, segmentation in enumerate(segmentations)
         ]
     images = []

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos, reading
 from aotlab_studio.document.database import PROJECT_FILE
@@ -48,11 +47,6 @@ class VideoReview(Struct, frozen=True):
     """frames to check, worst first"""
     cuts: list[int] = []
     """first frame after each cut"""
-    video: str = ""
-    frames: int = 0
-    lost: dict[str, float] = {}
-    """consecutive frames, and confidence, below which an object is lost"""
-    levels: dict[str, Any] | None = None
 
 
 class ClipEntry(Struct):
@@ -67,8 +61,6 @@ class ClipEntry(Struct):
     """number of objects"""
     error: str = ""
     """error message if it could not be tracked"""
-    rate: Annotated[str, Meta(pattern="^0*[1-9][0-9]*(/0*[1-9][0-9]*)?$")] = "25"
-    """frames per second, a fraction"""
     notes: VideoReview = VideoReview()
 
 
@@ -132,22 +124,12 @@ def locate_video(folder: Path, entry: ClipEntry) -> Path:
 
 
 def list_sentences(entry: ClipEntry) -> list[str]:
-    """Return what to check in a video: ranges with lost objects, then frames, worst first."""
-    rate, notes = Fraction(entry.rate), entry.notes
-    class_names = {item.id: item.class_name for item in notes.objects}
-
-    def name(object_id: int) -> str:
-        class_name = class_names.get(object_id)
-        return f"object {object_id} ({class_name})" if class_name else f"object {object_id}"
-
-    sentences = [
-        f"{name(item.id)} is lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
-        for item in notes.objects
-        for start, end in item.lost_on
+    """Return what to check in a video, worst first."""
+    review = entry.notes
+    labels = {item.id: f" ({item.class_name})" for item in review.objects if item.class_name}
+    return [
+        check.describe(f"object {check.object_id}{labels.get(check.object_id, '')}") for check in review.check
     ]
-    sentences += [f"frame {index} follows a cut" for index in notes.cuts]
-    checks = [check for check in notes.check if check.reason != "lost"]
-    return sentences + [check.describe(name(check.object_id)) for check in checks]
 
 
 def _list_videos(folder: Path) -> list[Path]:

@@ -160,7 +160,7 @@ class Batch:
 
     def _find_entry(self, name: str) -> ClipEntry:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
-        entry = next((each for each in read_entries(self.folder) or () if each.name == name), None)
+        entry = next((entry for entry in read_entries(self.folder) or () if entry.name == name), None)
         if entry is None:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
         if entry.error and not locate_video(self.folder, entry).exists():
@@ -210,8 +210,7 @@ class Batch:
     def _describe_entry(self, entry: ClipEntry) -> Clip:
         name, error = entry.name, entry.error
         project, results = self._locate_project(name), digest_values(digest_results(self.folder / name))
-        checks = list_sentences(entry) if entry.notes.objects else []
-        clip = Clip(name, entry.frames or 0, entry.objects, digest=results, sentences=checks)
+        clip = Clip(name, entry.frames or 0, entry.objects, digest=results, sentences=list_sentences(entry))
         try:
             if (project / PROJECT_FILE).is_file():
                 clip = self._describe_project(name, project)
@@ -251,8 +250,8 @@ class Batch:
             }
             if confidence:
                 worst = min(confidence, key=confidence.__getitem__)
-                masks = {each: snapshot.labels(each) for each in (min(confidence), worst, max(confidence))}
-        images = [draw_thumbnail(frames.read(each), labels) for each, labels in masks.items()]
+                masks = {index: snapshot.labels(index) for index in (min(confidence), worst, max(confidence))}
+        images = [draw_thumbnail(frames.read(index), labels) for index, labels in masks.items()]
         return encode_jpeg(concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:

@@ -50,8 +50,10 @@ from aotlab_studio.video import FrameStore
 def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
-    confidence = {each: scores[each].confidence for each in snapshot.objects if each in scores}
-    disagreement = {key: each.disagreement for key, each in scores.items() if each.disagreement is not None}
+    confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
+    disagreement = {
+        key: score.disagreement for key, score in scores.items() if score.disagreement is not None
+    }
     return StoredPrediction(snapshot.labels(index), confidence, disagreement)
 
 

@@ -257,9 +257,7 @@ class Session:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
         entries = []
         for frame, reasons in frames.items():
-            sentences = [
-                f"{snapshot.objects[each].name} {', '.join(texts)}" for each, texts in reasons.items()
-            ]
+            sentences = [f"{snapshot.objects[key].name} {', '.join(texts)}" for key, texts in reasons.items()]
             entries.append(ReviewEntry(frame, list(reasons), "; ".join(sentences)))
         return entries
 

@@ -163,7 +163,7 @@ class TrackingJob:
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, result.confidence, result.disagreement, signals)
         covered_ids = include_merged_ids(self._start_snapshot, {*scores, *(object_ids & result.absent_ids)})
-        absent = [each for each in covered_ids if each not in scores]
+        absent = [key for key in covered_ids if key not in scores]
         stored_result = Result(index, scores, absent, provisional=result.provisional)
         lost_pixels = document.add_result(self.layer_id, stored_result, ids)
         self.lost_pixels += lost_pixels or 0
@@ -241,9 +241,9 @@ class JobRunner:
         """Return the corrections that still have to propagate, oldest first."""
         snapshot = self._document.snapshot
         return [
-            each
-            for each in snapshot.pending
-            if snapshot.state.layers[each].is_automatic and each not in self._failed
+            layer_id
+            for layer_id in snapshot.pending
+            if snapshot.state.layers[layer_id].is_automatic and layer_id not in self._failed
         ]
 
     def wait(self, seconds: float) -> bool:
