@@ -47,6 +47,8 @@ class VideoReview(Struct, frozen=True):
     """frames to check, worst first"""
     cuts: list[int] = []
     """first frame after each cut"""
+    levels: dict[str, Any] | None = None
+    """levels of the images, as in `open_frames`; None for a video file"""
 
 
 class ClipEntry(Struct):

@@ -69,7 +69,8 @@ class ReviewFile(Output):
         """Write the files; no thumbnail without frames."""
         object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
         objects = [review_object(key, self._scores, self.class_names.get(key)) for key in object_ids]
-        self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts)
+        levels = None if self.source.levels is None else self.source.levels.report()
+        self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
         write_json(self.path, self._review)
         write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
