@@ -177,9 +177,7 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     """
     clips, notes, problems = collect_clips(results)
     if len(clips) < (2 if share < 1 else 1):
-        nested = next(filter(list_job_folders, sorted(results.glob("*"))), None)
-        advice = "give the --output of track --jobs" + ("" if nested is None else f", such as {nested}")
-        advice = "; ".join(problems) or advice
+        advice = "; ".join(problems) or "give the --output of track --jobs"
         raise InputError(f"{results}: holds {format_count(len(clips), 'tracked video')}; {advice}")
     names = {clip.name: dict.fromkeys(clip.annotations.class_names.values()) for clip in clips}
     for problem in find_class_variants(names):

@@ -109,13 +109,13 @@ def _import_results(document: Document, job: JobRecord) -> None:
     # a header may have stated more frames than the video has
     last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
-    layer_id, masks = document.new_layer_id(), dict[int, dict[int, str]]()
+    layer_id, masks = document.make_layer_id(), dict[int, dict[int, str]]()
     new_pngs = dict[str, bytes]()
     for index in sorted({*range(first, min(first + job.frames, count)), *results.frames}):
         ids = results.mask(index)
         result = Result(index, scores.get(index) or measure_scores(ids, object_ids))
-        document.layers.put(layer_id, result, ids)
-    document.layers.finish(layer_id)
+        document.results.put(layer_id, result, ids)
+    document.results.finish(layer_id)
     for index in inputs.frames:
         ids = inputs.mask(index)
         present = np.setdiff1d(ids, 0).tolist()

@@ -10,8 +10,8 @@ from PIL import Image
 from aotlab import open_frames
 from aotlab.sdk import LostObjects, StoredPrediction, TrackedFrame
 from aotlab_studio.document.database import Database
-from aotlab_studio.document.masks import LayerStore
 from aotlab_studio.document.masks import Result as StoredResult
+from aotlab_studio.document.masks import ResultStore
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
 from aotlab_studio.document.signals import ReviewSignals, measure_flip, measure_fragment
 from aotlab_studio.review.batch import (
@@ -119,8 +119,8 @@ def test_scores_survive_storage(tmp_path):
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
     assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, Signals(0.1, 0.2, 0.3))}
     with closing(Database(tmp_path, writable=True)) as database:
-        LayerStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
-        layers = LayerStore(database, labels.shape, 1)
+        ResultStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
+        layers = ResultStore(database, labels.shape, 1)
         assert layers.open(1).frames[0].scores == scores
         assert (layers.read(layers.open(1), 0) == labels).all()
 

@@ -101,7 +101,7 @@ def edit_mask(
         masks = {key: document.masks.subtract(keyframe[key], after, new_pngs) for key in other_ids}
         masks[object_id] = document.masks.encode(after, new_pngs)
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
-            layers[document.new_layer_id()] = layer
+            layers[document.make_layer_id()] = layer
         document.edit(title, Changes(objects, {frame: masks}, layers), frame, new_pngs)
         ids, counts = np.unique(labels[after & ~before], return_counts=True)
         losses = {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key}
@@ -219,7 +219,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
             nearest = earlier[-1:] or [index for index in frames if index > frame]
             if masks[object_id] and nearest:
                 layer = plan_correction(snapshot, nearest[0], object_id, removed=frame)
-                layers |= {} if layer is None else {document.new_layer_id() + len(layers): layer}
+                layers |= {} if layer is None else {document.make_layer_id() + len(layers): layer}
         document.edit("reset frame", Changes(keyframes=keyframes, layers=layers), frame)
 
 
@@ -320,7 +320,7 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> int
         count = int(np.any(np.array(layers) > 0, axis=0).sum()) if layers else 0
         if count:
             layer = Layer(ids, frame, last, frame, "empty")
-            document.edit("clear tracking", Changes(layers={document.new_layer_id(): layer}), frame)
+            document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
         return count
 
 
@@ -363,4 +363,4 @@ def _edit_area(
 def _make_object(document: Document) -> ObjectInfo:
     if len(document.snapshot.objects) >= MAX_OBJECTS:
         raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
-    return make_object(document.new_object_id())
+    return make_object(document.make_object_id())

@@ -32,7 +32,7 @@ MAX_STATES = 1024
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Request of a run of tracking; `LayerStore` has its masks. It starts from the keyframes of its entry.
+    """Request of a run of tracking; `ResultStore` has its masks. It starts from the keyframes of its entry.
 
     ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30.
     """
@@ -131,7 +131,7 @@ class State(Changes, frozen=True):
             object_id = self.merged[object_id]
         return object_id if object_id in self.objects else 0
 
-    def find_drawn(self, object_id: int) -> dict[int, str]:
+    def find_drawn_masks(self, object_id: int) -> dict[int, str]:
         """Return the digests of an object's drawn masks with pixels, by frame in order."""
         drawn = {frame: masks.get(object_id) for frame, masks in sorted(self.keyframes.items())}
         return {frame: digest for frame, digest in drawn.items() if digest}

@@ -124,7 +124,7 @@ class LayerResults:
             present[frame] = 1 if object_id in result.scores else -1
 
 
-class LayerStore:
+class ResultStore:
     """Results of tracking by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
 
     Args:

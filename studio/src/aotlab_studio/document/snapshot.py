@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
 from aotlab_studio.document.log import FrameRange, Layer, Log, digest_values
-from aotlab_studio.document.masks import LayerResults, LayerStore, MaskStore
+from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
@@ -42,14 +42,13 @@ class Snapshot:
         log: Log,
         entry: int,
         masks: MaskStore,
-        layers: LayerStore,
+        results: ResultStore,
         count: int,
         last_row: int | None = None,
     ) -> None:
         self.entry, self.state, self.last_row = entry, log.state(entry), last_row
         self.count, self.size = count, masks.size
-        self.layers = layers
-        self._log, self._masks = log, masks
+        self._log, self._masks, self._results = log, masks, results
 
     @property
     def objects(self) -> Mapping[int, ObjectInfo]:
@@ -90,7 +89,7 @@ class Snapshot:
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
         last_row = self.state.layers[layer_id].last_row
-        return self.layers.open(layer_id, self.last_row if last_row is None else last_row)
+        return self._results.open(layer_id, self.last_row if last_row is None else last_row)
 
     # Masks
 
@@ -145,7 +144,7 @@ class Snapshot:
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.find_layers(index).items():
-            ids = self.layers.read(self.open_layer(layer_id), index)
+            ids = self._results.read(self.open_layer(layer_id), index)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
             layer_labels = table[ids]
@@ -177,7 +176,7 @@ class Snapshot:
         if not drawn_masks and len(layers) < 2:
             return found
         content = self._describe_frame(index), *found.items()
-        return self.layers.scores.get_or_compute(
+        return self._results.scores.get_or_compute(
             content, lambda: self._measure_scores(index, found, drawn_masks)
         )
 
@@ -265,7 +264,7 @@ class Snapshot:
             target = outdated[self.state.resolve(object_id)]
             for layer_id in set(newest[newest > 0].tolist()):
                 frames = np.flatnonzero(newest == layer_id)
-                changed = self._find_changed(layer_id, object_id, int(frames[0]), int(frames[-1]))
+                changed = self._find_changed_frames(layer_id, object_id, int(frames[0]), int(frames[-1]))
                 target[frames] |= changed[frames - frames[0]]
         for layer_id in self.pending:
             layer, results = self.state.layers[layer_id], self.open_layer(layer_id).frames
@@ -289,14 +288,14 @@ class Snapshot:
         edges = np.flatnonzero(np.diff(outdated, prepend=False, append=False))
         return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
 
-    def _find_changed(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
+    def _find_changed_frames(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
         """Return which frames of a range, bool, were tracked from a drawn mask that has changed since.
 
         A frame is tracked from the drawn mask of its object before it, the one after it, or both.
         """
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
         states = self.state, self._log.state(entry)
-        now_drawn, then_drawn = (state.find_drawn(state.resolve(object_id)) for state in states)
+        now_drawn, then_drawn = (state.find_drawn_masks(state.resolve(object_id)) for state in states)
         frames, index = sorted({*now_drawn, *then_drawn}), np.arange(first, last + 1)
         changed = np.array(
             [False, *(now_drawn.get(frame) != then_drawn.get(frame) for frame in frames), False]

@@ -42,7 +42,7 @@ class TrackingJob:
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self._document = document
-        self._start_snapshot = document.snapshot_at(document.log.layer_entries[layer_id])
+        self._start_snapshot = document.take_snapshot(document.log.layer_entries[layer_id])
         self.total = self.done = self.lost_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
@@ -204,7 +204,7 @@ class JobRunner:
             if self.job is not None and self.busy and not self.job.layer.is_automatic:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
-                layer, layer_id = plan(document.snapshot), document.new_layer_id()
+                layer, layer_id = plan(document.snapshot), document.make_layer_id()
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
             self.delay_corrections()
