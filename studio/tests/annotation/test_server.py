@@ -462,6 +462,18 @@ def test_upload_that_could_not_be_read_again_is_refused(session, folder, field):
     open_session(folder).close()
 
 
+def test_accepted_upload_stays_accepted_when_opened_again(session, folder):
+    tree = json.loads(coco(3))
+    tree["annotations"][0]["attributes"]["age"] = float("nan")
+    load_upload(session.document, 0, json.dumps(tree).encode())
+    session.set_status("accepted")
+    assert session.document.status.value == "accepted"
+    session.close()
+    again = open_session(folder)
+    assert again.document.status.value == "accepted"
+    again.close()
+
+
 @pytest.mark.parametrize("kind", WHOLE)
 def test_upload_of_several_frames_is_one_step(session, kind):
     assert load_upload(session.document, 0, WHOLE[kind]).frames == [3, 5]

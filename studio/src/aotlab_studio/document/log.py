@@ -246,7 +246,7 @@ class Log:
         """Store a record after the last one, with new drawn masks by digest; raise `InputError` if that fails."""
         with reading("edit", "use other values", kind="storable"):
             content = msgspec.json.encode(record)
-            decode_record(content)  # no project can be opened with a record that cannot be read
+            record = decode_record(content)  # as every later start reads it
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", new_pngs.items())
             connection.execute("INSERT INTO records VALUES (?, ?)", (self.size + 1, content))

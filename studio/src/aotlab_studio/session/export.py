@@ -285,24 +285,25 @@ def _export_clip(
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)
-    exported = read_export(results / CORRECTED_FILE).files
-    own_names = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in exported)}
-    files = {name: find_output(name).file_name for name in list_outputs()}
-    names = [name for name, file in files.items() if name in outputs or file in own_names]
+    replaceable = read_export(results / CORRECTED_FILE).files
+    written = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in replaceable)}
+    file_names = {name: find_output(name).file_name for name in list_outputs()}
+    names = [name for name, file_name in file_names.items() if name in outputs or file_name in written]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         folder = Path(temporary)
         first, last = snapshot.editable_range
         export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
         record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
-        if not exported:  # files of the job's outputs that are named like frames or like files of the export
+        if not replaceable:  # the first export; files of the job are named like frames, or as now exported
             stems = {document.frames.stem(index) for index in range(snapshot.count)}
             for file in list_files(results):
                 path = PurePosixPath(file)
-                if path.parts[0] in own_names and (path.stem in stems or file in record["files"]):
-                    exported.add(file)
-        exported.update({*os.listdir(folder)}.difference(files.values()))  # scores and thumbnail of a review
+                if path.parts[0] in written and (path.stem in stems or file in record["files"]):
+                    replaceable.add(file)
+        # scores and thumbnail of a review
+        replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            replace_outputs(folder, results, exported)
+            replace_outputs(folder, results, replaceable)
             if job is not None:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))
