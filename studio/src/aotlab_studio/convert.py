@@ -171,9 +171,6 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
 
     Returns:
         what is written, and sentences about videos that are left out.
-
-    Raises:
-        InputError: too few videos can be used, or two class names differ only in letter case.
     """
     clips, notes, problems = collect_clips(results)
     if len(clips) < (2 if share < 1 else 1):
@@ -309,11 +306,7 @@ def read_status(folder: Path) -> VideoStatus:
 
 
 def read_clip(folder: Path) -> Clip:
-    """Return the video and the masks of a job's results.
-
-    Raises:
-        InputError: it was neither tracked to its end nor exported, or the video or masks are not readable.
-    """
+    """Return the video and the masks of a job's results."""
     job = read_job(folder)
     if job is None:
         raise InputError("no record of its tracking; track it")

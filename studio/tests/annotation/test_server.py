@@ -273,7 +273,7 @@ def test_page_contains_its_icons(served):
         ({"do": "change_object", "object_id": 1, "name": "<img src=x>\n"}, "name"),
         ({"do": "change_object", "object_id": 1, "name": ""}, "name"),
         ({"do": "change_object", "object_id": 1, "name": "x" * 61}, "name"),
-        ({"do": "change_object", "object_id": 1, "color": "red"}, "#rrggbb"),
+        ({"do": "change_object", "object_id": 1, "color": "red"}, "color"),
         ({"do": "change_object", "object_id": 1, "attributes": {"place": "left, behind"}}, "without a comma"),
         ({"do": "change_object", "object_id": 1, "attributes": {"left, behind": "true"}}, "without a comma"),
         ({"do": "change_object", "object_id": 1, "attributes": {"a=b": "c"}}, "without a comma"),

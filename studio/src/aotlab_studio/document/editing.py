@@ -20,7 +20,14 @@ from aotlab.sdk import add_class_ids
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Count, Layer
-from aotlab_studio.document.objects import MAX_OBJECTS, Attributes, ObjectInfo, check_object, make_object
+from aotlab_studio.document.objects import (
+    MAX_OBJECTS,
+    Attributes,
+    Color,
+    ObjectInfo,
+    check_object,
+    make_object,
+)
 from aotlab_studio.document.planning import include_merged_ids, plan_correction
 
 MAX_POINTS = 20_000
@@ -194,11 +201,7 @@ def clear(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def remove_keyframe(document: Document, frame: int) -> None:
-    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs.
-
-    Raises:
-        InputError: no such mask, or a tracked mask would cover a locked object.
-    """
+    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
         snapshot, layers = document.snapshot, dict[int, Layer | None]()
         masks = snapshot.keyframe(frame)
@@ -258,7 +261,7 @@ def change_object(
     object_id: int,
     *,
     name: str | None = None,
-    color: str | None = None,
+    color: Color | None = None,
     hidden: bool | None = None,
     locked: bool | None = None,
     class_name: str | None = None,

@@ -30,11 +30,7 @@ from aotlab_studio.formats.youtube_vis import parse_youtube_vis
 
 
 def read(path: Path, video: VideoInfo) -> Annotations | None:
-    """Return the objects of a file or folder; None if it is in no format of this package.
-
-    Raises:
-        InputError: damaged, another size, another video, a shape that cannot be drawn, or no object.
-    """
+    """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return read_project(path, video)
     with reading(path):

@@ -89,11 +89,7 @@ def _make_entry(folder: Path, record: Mapping[str, Any]) -> ClipEntry:
 
 
 def read_entries(folder: Path) -> list[ClipEntry] | None:
-    """Return the reviews of a batch, the most urgent first, or the videos of a folder; None for any other path.
-
-    Raises:
-        InputError: the reviews are damaged or cannot be read.
-    """
+    """Return the reviews of a batch, the most urgent first, or the videos of a folder; None for any other path."""
     if (entries := _read_review(folder)) is not None:
         return rank_entries([entry for entry in entries if entry.status != "waiting"])
     return [ClipEntry(path.name, "done", str(path)) for path in _list_videos(folder)] or None

@@ -86,9 +86,6 @@ def export_masks(
         last: last frame, included.
         classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
-
-    Raises:
-        InputError: no or an unknown name, no result in the range, or the folder cannot be written.
     """
     if not names:
         raise InputError("export: choose an output")
@@ -198,9 +195,6 @@ def export_clips(
         folder: results of a batch, or a folder of videos.
         outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
         opened: documents that this process has opened, by the clip's name.
-
-    Raises:
-        InputError: an unknown output, or neither results of a batch nor projects.
     """
     for output in outputs:
         find_output(output)
@@ -276,10 +270,6 @@ def _export_clip(
 
     Args:
         job: record of the job that has made the results, which gets the project's class names and no error.
-
-    Raises:
-        InputError: the clip is neither corrected nor accepted any more, or an output holds a file that neither the job
-            nor an earlier export has written.
     """
     snapshot, record = freeze_export(document)
     if record["status"] not in EXPORTED_STATUSES:

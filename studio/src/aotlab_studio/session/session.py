@@ -276,10 +276,6 @@ class Session:
         Args:
             names: outputs, of `list_outputs`.
             last: last frame, included; None: the video's.
-
-        Raises:
-            InputError: an unknown output, no result or outdated frames in the range, a file that no export has written
-                is in the way, no such frame, another export runs, or canceled.
         """
         if last is not None and first > last:
             raise InputError(f"export: frames {first} to {last} are not in order; swap them")

@@ -195,9 +195,6 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
 
     Args:
         index: frame of an image.
-
-    Raises:
-        InputError: not a file of masks of this video, or an archive that is damaged or has no masks; without a path.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
