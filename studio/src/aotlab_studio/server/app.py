@@ -74,7 +74,7 @@ def build_app(session: Session) -> Starlette:
         index, query, frames = parse_index(request), request.query_params, session.document.frames
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
-        content = frames.nearest_jpeg(index) if query.get("near") else frames.jpeg(index, width)
+        content = frames.read_nearest_jpeg(index) if query.get("near") else frames.read_jpeg(index, width)
         if "masks" in query:
             content = draw_masks(content, session.document.snapshot, index)
         cacheable = query.get("video") == session.video_id and not query.get("near")

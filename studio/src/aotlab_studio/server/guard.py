@@ -61,7 +61,7 @@ class GuardMiddleware:
             await PlainTextResponse(sentence, status, SECURITY_HEADERS)(scope, receive, send)
             return
 
-        async def with_headers(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             """Send a message; the first one of a response gets the headers, and the cookie when it is asked for."""
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -72,7 +72,7 @@ class GuardMiddleware:
                     headers.append("set-cookie", cookie)
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        await self._app(scope, receive, send_with_headers)
 
     def _find_refusal(self, request: HTTPConnection, *, first: bool) -> tuple[int, str] | None:
         """Return status and message for a request to refuse; None to serve it."""
