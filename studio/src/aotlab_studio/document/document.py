@@ -89,7 +89,7 @@ class Document:
         self.folder = folder = database.folder
         self.results_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """results folder being corrected, if it exists"""
-        self._frames = video = frames or self.header.video
+        self._video = video = frames or self.header.video
         self.log = Log(database)
         self.masks = MaskStore(database, video.size)
         self.results = ResultStore(database, video.size, video.count)
@@ -125,7 +125,7 @@ class Document:
 
     def take_snapshot(self, entry: int, last_row: int | None = None) -> Snapshot:
         """Return what the document shows at an entry of its log; arguments as in `Snapshot`."""
-        return Snapshot(self.log, entry, self.masks, self.results, self._frames.count, last_row)
+        return Snapshot(self.log, entry, self.masks, self.results, self._video.count, last_row)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -148,8 +148,8 @@ class Document:
     @property
     def frames(self) -> FrameStore:
         """The video."""
-        assert isinstance(self._frames, FrameStore)
-        return self._frames
+        assert isinstance(self._video, FrameStore)  # not a document that is only read
+        return self._video
 
     @property
     def revision(self) -> int:
@@ -200,7 +200,7 @@ class Document:
         with self.lock:
             first, last = self.snapshot.editable_range
             if "job" in values.ranges:
-                first, last = values.ranges["job"] or (0, self._frames.count - 1)
+                first, last = values.ranges["job"] or (0, self._video.count - 1)
             for index in values.frames:
                 if not first <= index <= last:
                     problem = f"outside the tracked part of the video, frames {first} to {last}"
