@@ -123,7 +123,10 @@ def main(
 
 
 def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
-    """Check an output as `require_new_output`; with ``force`` too, a conversion must have written all in a folder."""
+    """Raise `InputError` for an output that is in the way; see `require_new_output`.
+
+    With ``force`` too, every file of a folder must be written by a conversion.
+    """
     if output.is_dir() and not suffixes:
         written = read_export(output / RECORD).files | {RECORD}
         if other := next((name for name in list_files(output) if name not in written), ""):

@@ -143,7 +143,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     """chosen one of ``models``"""
     job: JobProgress | None
     problems: list[str]
-    """sentences about the project, as `Document.conflict`"""
+    """sentences about the project, such as `Document.conflict`"""
 
 
 class JobEvent(Event, frozen=True):

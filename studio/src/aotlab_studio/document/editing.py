@@ -41,7 +41,7 @@ Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 Text = Annotated[str, Meta(max_length=500)]
 
 Edit = Callable[[np.ndarray], np.ndarray]
-"""from the mask of an object, H×W bool, to its new mask"""
+"""function from the mask of an object, H×W bool, to its new mask"""
 Correction = tuple[Points, bool]
 """points of clicks or of a scribble, and whether they are on the object"""
 
@@ -83,7 +83,7 @@ def edit_mask(
         require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a drawn one.
 
     Raises:
-        InputError: no such frame, as `require_editable`, a new object without a pixel, or no change.
+        InputError: no such frame, a new object without a pixel, no change, or see `require_editable`.
     """
     with document.lock:
         if object_id is not None:
@@ -118,7 +118,7 @@ def edit_mask(
 def paint(
     document: Document, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
 ) -> EditResult:
-    """Draw with a round brush of ``radius`` pixels; as `edit_mask`."""
+    """Draw with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
     return _edit_area(document, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
 
@@ -126,7 +126,7 @@ def paint(
 def outline(
     document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
 ) -> EditResult:
-    """Fill the inside of a polygon or lasso; as `edit_mask`."""
+    """Fill the inside of a polygon or lasso; see `edit_mask`."""
     area = painting.draw_polygon(document.masks.size, points)
     return _edit_area(document, frame, object_id, area, erase=erase, title="outline")
 
@@ -161,7 +161,7 @@ def apply_suggestion(
     correction: Correction | None,
     overwrite: bool = False,
 ) -> EditResult:
-    """Store the mask found for prompts, in one entry; as `edit_mask`.
+    """Store the mask found for prompts, in one entry; see `edit_mask`.
 
     Args:
         mask: H×W bool.
@@ -227,7 +227,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Make the part of an object's mask under a point, on this frame, a new object; as `edit_mask`."""
+    """Make the part of an object's mask under a point, on this frame, a new object; see `edit_mask`."""
     with document.lock:
         require_editable(document, object_id)
         piece = painting.find_part(document.snapshot.labels(frame) == object_id, point)
@@ -238,7 +238,7 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
 
 
 def reassign(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Give the part of another object's mask under a point to this object; as `edit_mask`."""
+    """Give the part of another object's mask under a point to this object; see `edit_mask`."""
     with document.lock:
         item, labels = require_editable(document, object_id), document.snapshot.labels(frame)
         piece = painting.find_part(np.where(labels == object_id, 0, labels), point)

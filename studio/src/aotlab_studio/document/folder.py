@@ -34,7 +34,7 @@ class StoredVideo(Struct, omit_defaults=True):
     size: tuple[Count, Count]
     """height and width"""
     source: dict[str, Any]
-    """fingerprint as `compute_fingerprint`"""
+    """fingerprint of its content, from `compute_fingerprint`"""
     levels: tuple[float, float] | None = None
     """values of black and white, if given"""
 

@@ -49,7 +49,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     previous_keyframe: Count | None = None
     """keyframe before a correction; the frames between are tracked from both"""
     source_digest: str = ""
-    """for an import, the value of `digest_results`; empty for results without a record"""
+    """value of `digest_results` for an import; empty for results without a record"""
     last_row: RowId | None = None
     """last result to show, if a version was saved before its tracking ended; None: all"""
 
@@ -89,7 +89,7 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     checked: Mapping[Count, str | None] = {}
     """digest of the masks of a frame that are marked as checked"""
     notes: Mapping[Count, str | None] = {}
-    """notes on frames"""
+    """notes by frame"""
     ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
     """frames of the job whose results it corrects, and frames to track; without one: all"""
     classes: Mapping[str, Count | None] = {}
@@ -221,7 +221,7 @@ class Log:
         self.size = 0
         """number of records"""
         self.entries: dict[int, Entry] = {}
-        """by number, from 1"""
+        """entries by number, from 1"""
         self.parents: dict[int, int] = {}
         """entry before each entry; 0: none"""
         self.undone: list[int] = []

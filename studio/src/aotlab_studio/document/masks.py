@@ -54,7 +54,7 @@ class MaskStore:
         return digest
 
     def subtract(self, digest: str, area: np.ndarray, new_pngs: dict[str, bytes]) -> str:
-        """Return the digest of a mask without an area, H×W bool; as `encode` if it is another mask."""
+        """Return the digest of a mask without an area, H×W bool; a changed mask is added as in `encode`."""
         mask = self.read(digest)
         return self.encode(mask & ~area, new_pngs) if (mask & area).any() else digest
 
@@ -83,7 +83,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     frame: int
     """frame number; -1 in the last row of a layer that is complete"""
     scores: dict[int, Score] = {}
-    """by id of each object with a result"""
+    """score of each object with a result, by id"""
     absent: list[int] = []
     """objects that are not tracked any more on this frame, without a result"""
     provisional: bool = False
@@ -96,14 +96,14 @@ decode_result = msgspec.json.Decoder(Result).decode
 
 
 class LayerResults:
-    """Results of a layer, by frame; a later result of a frame replaces an earlier one."""
+    """Results of a layer by frame, of which the last one counts."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self.frames: dict[int, Result] = {}
-        """by frame"""
+        """last result of each frame"""
         self.presence: dict[int, np.ndarray] = {}
-        """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
+        """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
         self.masks: dict[int, tuple[int, str]] = {}
         """row id and digest of the mask of each frame"""
         self.complete = False

@@ -34,13 +34,13 @@ class ObjectInfo:
     name: Text
     color: Color
     hidden: bool = False
-    """not drawn in the page"""
+    """whether the page does not show it, and refuses edits of its masks"""
     locked: bool = False
-    """changed neither by painting nor by tracking"""
+    """whether neither painting nor tracking changes it"""
     class_name: Text = ""
     """empty: none"""
     attributes: Attributes = field(default_factory=dict)
-    """on all frames"""
+    """attributes on all frames"""
 
     @property
     def own_name(self) -> str:

@@ -43,7 +43,7 @@ class Check:
     reason: str
     """key of `REASONS`"""
     severity: float
-    """0 to 1; the worst come first"""
+    """how doubtful the mask is, 0 to 1"""
 
     @property
     def sentence(self) -> str:

@@ -44,7 +44,7 @@ MAX_MESSAGE_BYTES = 2**20
 MAX_UPLOAD_BYTES = 32 * 2**20
 """maximum size of a file of masks"""
 MAX_CONNECTIONS = 500
-"""below the 1024 files that a process may commonly open"""
+"""largest number of connections; processes may commonly open 1024 files"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
 CLOSING_ACTIONS = (*(action.__name__ for action in EDITS), "set_status")

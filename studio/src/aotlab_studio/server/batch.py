@@ -74,12 +74,12 @@ class Batch:
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
-        """by clip; held while it is opened, used or closed, so that the others need not wait"""
+        """lock of each clip, held while it is opened, used or closed, so that the others need not wait"""
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._runs: dict[str, Future[str]] = {}
-        """last tracking of each clip: its error message, empty without one"""
+        """last tracking of each clip; its result is the error message, empty on success"""
         self._described: dict[str, tuple[list[tuple[int, int] | None], Clip]] = {}
-        """by clip: stamps of the files of a project that is not open, and what the list shows of it"""
+        """stamps of the files of each project that is not open, and what the list shows of it"""
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
@@ -91,7 +91,7 @@ class Batch:
     # Opening
 
     def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
-        """Open a clip if needed, and return it for a request of a person, which `leave` ends.
+        """Return a clip for a request of a person, and open it if needed; `leave` ends the request.
 
         The request of a ``page`` lasts as long as its connection; meanwhile, other persons cannot open the clip.
         """

@@ -49,7 +49,7 @@ from aotlab_studio.tracking.models import ModelChoice, import_tracker
 from aotlab_studio.video import require_frame
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
-"""from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
+"""function from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
 Note = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
 """seconds that accepting or an export waits for corrections"""
@@ -81,7 +81,7 @@ class Session:
         self._export_canceled = threading.Event()
 
     def with_actor(self, actor: Actor) -> Session:
-        """Return a view of this session whose edits an actor makes, as `Document.with_actor`."""
+        """Return a view of this session whose edits an actor makes; see `Document.with_actor`."""
         view = copy.copy(self)
         view.document = self.document.with_actor(actor)
         return view

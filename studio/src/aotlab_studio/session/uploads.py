@@ -118,7 +118,7 @@ def _list_names(annotations: Annotations) -> dict[int, str]:
 def _match_objects(
     snapshot: Snapshot, annotations: Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
-    """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
+    """Return the object of each id in a file, None: a new one; see `load_upload`."""
     objects, ids = snapshot.objects, annotations.objects()
     by_id = {file_id for file_id in ids if file_id in objects and file_id not in annotations.assigned_ids}
     by_name = {item.name: item.id for item in objects.values() if item.id not in by_id}

@@ -27,7 +27,7 @@ class SpanFrame:
     labels: np.ndarray
     """H×W ids"""
     confidence: Mapping[int, float]
-    """by id of each tracked object"""
+    """confidence of each tracked object by id"""
     disagreement: Mapping[int, float] = field(default_factory=dict)
     """1 minus the IoU of both directions, where both were tracked"""
     absent_ids: frozenset[int] = frozenset()
