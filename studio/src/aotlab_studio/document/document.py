@@ -180,10 +180,10 @@ class Document:
 
     @property
     def digest(self) -> str:
-        """Digest of the masks and objects that a status is for, and of the results that they correct."""
+        """Digest of the masks and objects that a status is for; without an edit, of the results that show."""
         with self.lock:
-            shown = self.edited or self.has_new_results
-            return digest_values(*self._digests if shown else [digest_results(self.results_folder)])
+            differs = self.edited or self.has_new_results  # otherwise, as of results without a project
+            return digest_values(*self._digests if differs else [digest_results(self.results_folder)])
 
     # Edits
 

@@ -88,7 +88,7 @@ def export_masks(
         on_frame: called with the number of frames done and in total; an error cancels.
     """
     if not names:
-        raise InputError("export: choose an output")
+        raise InputError("export: choose an output, such as masks")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
@@ -202,13 +202,13 @@ def export_clips(
     shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
     for name in names:
         try:
-            with ExitStack() as leaving:
+            with ExitStack() as cleanup:
                 document, job = (opened or {}).get(name), read_job(folder / name)
                 if document is None:
                     document = open_document(
                         folder / f"{name}{PROJECT_SUFFIX}" if job is None else folder / name
                     )
-                    leaving.callback(document.close)
+                    cleanup.callback(document.close)
                 results = folder / (f"{name}.masks" if job is None else name)
                 _export_clip(results, job, outputs, document, shared)
             written.append(name)

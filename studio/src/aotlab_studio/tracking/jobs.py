@@ -115,7 +115,7 @@ class TrackingJob:
                 self._finish()
         self.status = status
         try:
-            with suppress(InputError):  # a masks file that cannot be read
+            with suppress(InputError):  # a project that cannot be read
                 self._document.emit_state()
             self._set_status(status)
         finally:
