@@ -135,6 +135,6 @@ def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
 
 
 def _list_references(snapshot: Snapshot, first: int, last: int, start: int) -> list[int]:
-    """Return the frames of a range with drawn masks, and the start, of which a mask shows."""
+    """Return the start and the frames of a range with drawn masks, if they show a mask."""
     keyframes = [index for index in snapshot.keyframes if first <= index <= last]
     return [index for index in sorted({*keyframes, start}) if snapshot.labels(index).any()]

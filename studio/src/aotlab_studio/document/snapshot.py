@@ -105,7 +105,7 @@ class Snapshot:
 
     @cached_property
     def newest_layer_ids(self) -> dict[int, np.ndarray]:
-        """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
+        """Newest layer of each frame, N int64, by object id in layers; 0: no layer, negative: the object is absent."""
         layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in sorted(self.state.layers.items()):
             frames = slice(layer.first, layer.last + 1)
@@ -131,7 +131,7 @@ class Snapshot:
         return sorted({*self.keyframes, *self.tracked_frames})
 
     def find_layers(self, index: int) -> dict[int, list[int]]:
-        """Return the ids in layers whose tracked masks show on a frame by layer, oldest first."""
+        """Return the ids of the objects whose tracked masks show on a frame by layer, the oldest first."""
         drawn_masks, layers = self.keyframe(index), dict[int, list[int]]()
         for object_id, newest in self.newest_layer_ids.items():
             layer_id = int(newest[index])

@@ -106,7 +106,7 @@ def _read_review(folder: Path) -> list[ClipEntry] | None:
 
 
 def rank_entries(entries: Sequence[ClipEntry]) -> list[ClipEntry]:
-    """Return the entries of ``review.json``: by status, then by the largest share of frames without an object."""
+    """Return entries by status, then by the share of frames on which an object is lost, the most urgent first."""
 
     def measure_loss(entry: ClipEntry) -> float:
         lost = [sum(end - start + 1 for start, end in item.lost_on) for item in entry.notes.objects]
@@ -131,10 +131,7 @@ def list_sentences(entry: ClipEntry) -> list[str]:
 
 
 def _list_videos(folder: Path) -> list[Path]:
-    """Return the videos of a folder, beside which only masks of their names may be images.
-
-    None in a project, or in the results of a video.
-    """
+    """Return the videos of a folder; empty for a project, results, or a folder with images that are not their masks."""
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
         return []
     videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]

@@ -46,25 +46,22 @@ from aotlab_studio.review.batch import read_entries, update_review
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
+EXPORT_RECORD = "export.json"
+"""record of `freeze_export`, beside the outputs"""
+PROBABILITIES = ("mattes", "mattes16")
+"""outputs of probabilities, which a project does not store; its page does not offer them"""
+VIDEOS = ("overlay", "prores", "vp9")
+"""outputs that hold every frame of the range, annotated or not"""
+LOCK_TIMEOUT = 10.0
+"""seconds to wait for another export of the same clip"""
+
 
 def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
-    disagreement = {
-        key: score.disagreement for key, score in scores.items() if score.disagreement is not None
-    }
-    return StoredPrediction(snapshot.labels(index), confidence, disagreement)
-
-
-EXPORT_RECORD = "export.json"
-"""record of `freeze_export`, beside the outputs"""
-PROBABILITIES = ("mattes", "mattes16")
-"""outputs that would hold 0 and full only, as a project stores no probabilities, and that its page does not offer"""
-VIDEOS = ("overlay", "prores", "vp9")
-"""outputs that hold every frame of the range, annotated or not"""
-LOCK_TIMEOUT = 10.0
-"""seconds to wait for another export of the same clip"""
+    both_ways = {key: score.disagreement for key, score in scores.items() if score.disagreement is not None}
+    return StoredPrediction(snapshot.labels(index), confidence, both_ways)
 
 
 def export_masks(

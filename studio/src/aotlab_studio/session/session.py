@@ -52,7 +52,7 @@ Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """function from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
 Note = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
-"""seconds that accepting or an export waits for corrections"""
+"""largest number of seconds that a status or an export waits for corrections"""
 MAX_CHECKS = 500
 """maximum number of checks in a review"""
 
