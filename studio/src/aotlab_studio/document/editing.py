@@ -56,12 +56,12 @@ class EditResult(Struct, frozen=True):
     """pixels of the prompt's mask that were left to drawn, locked or hidden objects"""
 
 
-def require_editable(document: Document, object_id: int, *, seen: bool = True) -> ObjectInfo:
-    """Return the object; raise `InputError` for one that is unknown, locked, or (with ``seen``) hidden."""
+def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:
+    """Return the object; raise `InputError` if it is unknown, locked, or, with ``visible``, hidden."""
     item = document.snapshot.find_object(object_id)
     if item.locked:
         raise InputError(f"{item.name} is locked; unlock it first")
-    if seen and item.hidden:
+    if visible and item.hidden:
         raise InputError(f"{item.name} is hidden; show it first")
     return item
 
@@ -210,7 +210,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
         keyframes, after, covers_locked = {frame: protected or None}, copy.copy(snapshot), False
-        after.state = snapshot.state.apply(Changes(keyframes=keyframes))
+        after.state = snapshot.state.apply(Changes(keyframes=keyframes))  # what would show
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)
             covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()
@@ -285,7 +285,7 @@ def change_object(
 def delete_object(document: Document, object_id: int) -> None:
     """Remove an object from all frames; raises `InputError` for an unknown or locked one."""
     with document.lock:
-        require_editable(document, object_id, seen=False)
+        require_editable(document, object_id, visible=False)
         document.edit("delete object", Changes(objects={object_id: None}))
 
 
@@ -295,7 +295,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
     with document.lock:
         for merged_id in (object_id, into):
-            require_editable(document, merged_id, seen=False)
+            require_editable(document, merged_id, visible=False)
         snapshot, new_pngs = document.snapshot, dict[str, bytes]()
         keyframes = dict[int, dict[int, str]]()
         for frame in snapshot.keyframes:

@@ -172,31 +172,31 @@ class Snapshot:
         for layer_id, object_ids in layers.items():
             scores = self.open_layer(layer_id).frames[index].scores
             tracked |= {key: scores[key] for key in object_ids if key in scores}
-        found = merge_scores(tracked, self.state.resolve)
+        merged = merge_scores(tracked, self.state.resolve)
         if not drawn_masks and len(layers) < 2:
-            return found
-        content = self._describe_frame(index), *found.items()
+            return merged
+        content = self._describe_frame(index), *merged.items()
         return self._results.scores.get_or_compute(
-            content, lambda: self._measure_scores(index, found, drawn_masks)
+            content, lambda: self._measure_scores(index, merged, drawn_masks)
         )
 
     def _measure_scores(
         self, index: int, tracked: dict[int, Score], drawn_masks: dict[int, str]
     ) -> dict[int, Score]:
         """Return the scores with area and center of the pixels that show."""
-        found = dict(tracked)
+        scores = dict(tracked)
         try:
             labels = self.labels(index)
         except InputError:  # a damaged mask, which is reported when the frame is shown
-            return found | {
+            return scores | {
                 key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
             }
         for object_id, score in measure_scores(labels, {**tracked, **drawn_masks}).items():
             if object_id in drawn_masks or score.area == 0:
-                found[object_id] = score
+                scores[object_id] = score
             elif score.area != tracked[object_id].area:
-                found[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
-        return found
+                scores[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
+        return scores
 
     # Content
 

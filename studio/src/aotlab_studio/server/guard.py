@@ -53,9 +53,9 @@ class GuardMiddleware:
             return
         request = HTTPConnection(scope)
         # the first request of a page, with the right token
-        first = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
-        first = first and self._is_token(request.query_params.get("token", ""))
-        refusal = self._find_refusal(request, first=first)
+        is_first = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
+        is_first = is_first and self._is_token(request.query_params.get("token", ""))
+        refusal = self._find_refusal(request, is_first=is_first)
         if refusal is not None:
             status, sentence = refusal
             await PlainTextResponse(sentence, status, SECURITY_HEADERS)(scope, receive, send)
@@ -67,14 +67,14 @@ class GuardMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
                 headers.setdefault("cache-control", "no-store")
-                if first:
+                if is_first:
                     cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
                     headers.append("set-cookie", cookie)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
-    def _find_refusal(self, request: HTTPConnection, *, first: bool) -> tuple[int, str] | None:
+    def _find_refusal(self, request: HTTPConnection, *, is_first: bool) -> tuple[int, str] | None:
         """Return status and message for a request to refuse; None to serve it."""
         headers, remedy = request.headers, "open the address that the program printed"
         if not self._is_local_host(headers.get("host", "")):
@@ -83,9 +83,9 @@ class GuardMiddleware:
         changes = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
         if (origin is None and changes) or (origin is not None and origin != f"http://{headers['host']}"):
             return 403, f"wrong Origin: {remedy}"
-        if headers.get("sec-fetch-site") == "cross-site" and not first:
+        if headers.get("sec-fetch-site") == "cross-site" and not is_first:
             return 403, f"cross-site request: {remedy}"
-        if not first and not self._is_token(request.cookies.get(self.cookie, "")):
+        if not is_first and not self._is_token(request.cookies.get(self.cookie, "")):
             return 403, "no access: open the address with the token that the program printed"
         return None
 

@@ -122,10 +122,10 @@ def _track_both_ways(
     ``described`` has the objects that each reference describes.
     """
     absent_backward: dict[int, frozenset[int]] = {}
-    with PredictionFile(folder) as stored:
+    with PredictionFile(folder) as backward_file:
         for step in backward:
             if step.index in between:
-                stored.store(step.index, step.prediction)
+                backward_file.store(step.index, step.prediction)
                 absent_backward[step.index] = step.absent_ids
             yield replace(step.to_frame(), provisional=step.index in between)
         for step in forward:
@@ -133,10 +133,11 @@ def _track_both_ways(
             if index not in between:
                 yield step.to_frame()
                 continue
-            early = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
-            late = stored.load(index)
-            weights = _weigh_backward({*early.ids, *late.ids}, index, described)
-            yield merge_frame(index, early, late, weights, step.absent_ids | absent_backward[index])
+            forward_result = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
+            backward_result = backward_file.load(index)
+            weights = _weigh_backward({*forward_result.ids, *backward_result.ids}, index, described)
+            absent_ids = step.absent_ids | absent_backward[index]
+            yield merge_frame(index, forward_result, backward_result, weights, absent_ids)
 
 
 def _weigh_backward(
