@@ -36,7 +36,7 @@ class Database:
     """Tables of a project. Thread-safe. What `transaction` has written survives a kill and a power cut.
 
     Args:
-        folder: of the project.
+        folder: project folder.
         writable: lock the folder, and create it and the file if they are missing.
 
     Raises:

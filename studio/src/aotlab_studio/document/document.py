@@ -78,7 +78,7 @@ class Document:
     It appends to the log and to layers; `snapshot` reads them.
 
     Args:
-        database: of the project, released with the document.
+        database: tables of the project, released with the document.
         frames: the video; None: its stored size and number of frames, for a document that is only read.
 
     A damaged project raises `InputError`.

@@ -81,8 +81,8 @@ def plan_correction(
     it, only frames that have results of the object or are between two of its masks.
 
     Args:
-        frame: of the keyframe.
-        removed: frame of a keyframe that is being removed.
+        frame: the keyframe.
+        removed: keyframe that is being removed.
     """
     own_ids = set(include_merged_ids(snapshot, {object_id}))
     has_result, has_own_result = np.zeros((2, snapshot.count), bool)
@@ -99,8 +99,10 @@ def plan_correction(
     own_frames = [index for index, by_object in masks.items() if object_id in by_object]
     next_keyframe = min((index for index in own_frames if index > frame), default=snapshot.count)
     previous = max((index for index in own_frames if index < frame), default=-1)
+    # after the keyframe: frames with results, up to the next keyframe of the object
     reachable = takewhile(passable.__getitem__, range(frame + 1, next_keyframe))
     last = max((index for index in reachable if has_result[index]), default=frame)
+    # before it: all frames since its previous keyframe, or those with its results
     gap = slice(previous + 1, frame)
     fills_gap = previous >= 0 and masks[previous][object_id] and passable[gap].all() and has_result[gap].any()
     reachable_back = takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1))

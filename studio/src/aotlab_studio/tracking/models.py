@@ -42,7 +42,7 @@ class TrackerLoader:
     """Loader of the chosen tracker; keeps the last one. Raises `InputError` for unusable options.
 
     Args:
-        options: of the command line; their checkpoint is chosen first.
+        options: command-line options; their checkpoint is chosen first.
         checkpoints: more that the page offers, besides `list_models`.
     """
 

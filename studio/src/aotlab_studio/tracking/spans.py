@@ -60,7 +60,7 @@ def track_span(
 
     Args:
         snapshot: the document at the entry of the layer.
-        folder: for a temporary file.
+        folder: where a temporary file is written.
     """
     forward: Iterable[Step] = ()
     backward: Iterable[Step] = ()
@@ -172,8 +172,8 @@ def merge_frame(
     """Return the weighted mean of both directions, object by object.
 
     Args:
-        weights: of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if only
-            masks on one side describe the object, so that only this direction counts.
+        weights: weight of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if
+            masks on one side only describe the object.
         absent_ids: objects that a keyframe of either direction states to be absent.
     """
     merged = merge_directions(forward, backward, weights)
