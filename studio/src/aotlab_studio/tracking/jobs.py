@@ -111,7 +111,7 @@ class TrackingJob:
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
         if status == "failed" and not self.layer.is_automatic:  # a correction is tried again
-            with suppress(InputError):  # the job's own error is the one to report
+            with suppress(Exception):  # the job's own error is the one to report, and ends it
                 self._finish()
         self.status = status
         try:
