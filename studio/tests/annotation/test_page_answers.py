@@ -496,7 +496,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     document = served.session.document
     wait_until(lambda: document.status.note == "ear missing")
     served.close()  # after all requests
-    assert (document.snapshot_at(6).labels(0)[20, 8:56:8] == 1).all()
+    assert (document.take_snapshot(6).labels(0)[20, 8:56:8] == 1).all()
     assert document.snapshot.keyframe(0) == {1: ""}
     assert (len(document.log.entries), [*document.snapshot.objects]) == (7, [1])
     assert document.status[:2] == ("rejected", "ear missing")
