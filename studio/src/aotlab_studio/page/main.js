@@ -80,8 +80,7 @@ export class App {
     element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
     element('zoom-out').onclick = () => timeline.zoomBy(2);
     element('load').onchange = () => loadMasks(this).catch(showError);
-    for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
-    element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
+    for (const field of elements('fill', 'outline', 'opacity')) field.oninput = () => viewer.paintMask();
     connectUser(() => this.connection.socket?.close()); // the next connection has the name
   }
 

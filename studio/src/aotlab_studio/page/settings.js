@@ -1,6 +1,6 @@
 /** Settings kept by the browser: tool, look, frame and object of each project. */
 
-import { element } from './dom.js';
+import { element, elements } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
 /** Largest number of projects whose frame and object are kept. */
@@ -26,18 +26,19 @@ export function saveSettings(changes) {
 
 /** Restore the settings of the last visit, and store them on leaving. @param {import('./main.js').App} app */
 export function restoreSettings(app) {
-  const { tool, radius, look } = loadSettings();
+  const { tool, radius, look = {} } = loadSettings();
   if (typeof tool === 'string') app.toolbox.setTool(tool);
   if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
-  if (look && typeof look === 'object') app.viewer.setStyle(look);
-  for (const name of /** @type {const} */ (['fill', 'outline'])) element(name).checked = app.viewer.look[name];
-  element('opacity').value = String(app.viewer.look.opacity);
+  for (const box of elements('fill', 'outline')) box.checked = look[box.id] ?? true;
+  element('opacity').value = look.opacity ?? element('opacity').value;
   addEventListener('pagehide', () => {
-    const { toolbox, viewer, playback } = app;
+    const { toolbox, playback } = app;
     if (!app.name) return; // not described yet
+    const [fill, outline] = elements('fill', 'outline').map((box) => box.checked);
     const otherPlaces = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
     const place = { frame: playback.frame, object_id: app.selection.id };
     const places = Object.fromEntries([...otherPlaces.slice(1 - MAX_PLACES), [app.project, place]]);
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
+    const look = { fill, outline, opacity: element('opacity').value };
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look, places });
   });
 }

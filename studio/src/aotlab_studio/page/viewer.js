@@ -1,6 +1,6 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, watchSize } from './dom.js';
+import { drawOncePerRefresh, element, watchSize } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} ClickMark */
@@ -31,7 +31,6 @@ export class Viewer {
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
-    this.look = { fill: true, outline: true, opacity: 0.45 };
     /**
      * Names and colors, red in the lowest byte, of the visible objects by id; `halo` surrounds the outline.
      * @type {Map<number, {name: string, color: number, halo: number}>}
@@ -66,12 +65,6 @@ export class Viewer {
       return [id, { name, color: red | (green << 8) | (blue << 16), halo }];
     }));
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
-  }
-
-  /** @param {{fill?: boolean, outline?: boolean, opacity?: number}} changes */
-  setStyle(changes) {
-    this.look = { ...this.look, ...changes };
-    this.paintMask();
   }
 
   /** @param {ImageBitmap | null} image null: keep the shown one @param {import('./frames.js').Labels} labels */
@@ -142,7 +135,7 @@ export class Viewer {
     return { x: x * this.zoom + this.left, y: y * this.zoom + this.top };
   }
 
-  /** Redraw the masks, after masks, colors or look changed. */
+  /** Redraw the masks, after masks, colors or the fields of their look changed. */
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
@@ -150,7 +143,8 @@ export class Viewer {
     const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
+    const alpha = element('fill').checked ? Math.round(element('opacity').valueAsNumber * 255) : 0;
+    const hasOutline = element('outline').checked;
     /** Ids of the visible objects on the frame. @type {Set<number>} */
     const visibleIds = new Set();
     let [index, last] = [0, 0];
@@ -170,10 +164,11 @@ export class Viewer {
         const right = x < width - 1 ? index + 1 : index;
         const above = y ? index - width : index;
         const below = y < height - 1 ? index + width : index;
-        const isEdge = this.look.outline && (ids[left] !== id || ids[right] !== id || ids[above] !== id || ids[below] !== id);
-        pixels[index] = object.color | ((isEdge ? 255 : alpha) << 24);
+        const isInside = ids[left] === id && ids[right] === id && ids[above] === id && ids[below] === id;
+        const isOutline = hasOutline && !isInside;
+        pixels[index] = object.color | ((isOutline ? 255 : alpha) << 24);
         // keeps the outline visible on a background of its color
-        if (isEdge) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
+        if (isOutline) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
       }
     }
     context.putImageData(image, 0, 0);
