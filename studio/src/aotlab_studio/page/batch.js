@@ -2,7 +2,9 @@
 
 import { askReason, fetchClips, findNext, makeStatusOptions, readReason, STATUSES } from './clips.js';
 import { request } from './connection.js';
-import { addIcons, askOutdated, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showMessage } from './dom.js';
+import {
+  addIcons, askOutdated, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showMessage,
+} from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -67,15 +69,17 @@ class BatchPage {
     let isSending = false;
     let isWaiting = false; // for a reason
     const image = createElement('img', { alt: '', loading: 'lazy' });
-    const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.requireName(event) },
-      image, createElement('span', {}, name));
+    const link = createElement('a', { href: `clip/${address}/` }, image, createElement('span', {}, name));
+    link.onclick = (event) => this.requireName(event);
     const checks = createElement('ul', {});
     const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
-    const field = createElement('input', { type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}` });
+    const field = createElement('input', {
+      type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}`,
+    });
     const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
     const send = async () => {
       isWaiting = false;
-      const message = { status: list.value, note: readReason(list, field), digest: shownClip?.digest }; // of the shown masks
+      const message = { status: list.value, note: readReason(list, field), digest: shownClip?.digest };
       field.defaultValue = field.value; // nothing is being typed
       isSending = true;
       if (this.requireName() && await this.post(`clips/${address}`, message)) showMessage('');
@@ -90,19 +94,21 @@ class BatchPage {
     field.onblur = () => isWaiting && send();
     const show = (/** @type {Clip} */ clip) => {
       const isChoosing = list === document.activeElement && list.value === shownClip?.status;
-      if (isSending || isWaiting || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
+      const isTyping = field.value !== field.defaultValue;
+      if (isSending || isWaiting || isChoosing || isTyping) return; // the status is for the masks that were shown
       shownClip = clip;
       const source = `thumbnail/${address}?digest=${clip.digest}`;
       if (image.getAttribute('src') !== source) image.src = source;
-      checks.replaceChildren(...(clip.error ? [clip.error] : clip.sentences).map((text) => createElement('li', {}, text)));
+      const texts = clip.error ? [clip.error] : clip.sentences;
+      checks.replaceChildren(...texts.map((text) => createElement('li', {}, text)));
       list.value = clip.status;
       field.defaultValue = field.value = clip.note;
       field.hidden = clip.status !== 'rejected' && !clip.note;
       statusCell.className = clip.status.replace(' ', '-');
       personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
     };
-    const cells = [createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), statusCell, personCell];
-    return { line: createElement('tr', {}, ...cells), show };
+    const [nameCell, checksCell] = [createElement('th', { scope: 'row' }, link), createElement('td', {}, checks)];
+    return { line: createElement('tr', {}, nameCell, checksCell, statusCell, personCell), show };
   }
 
   /** Track all clips with drawn masks. */
@@ -116,8 +122,7 @@ class BatchPage {
   /** Write the masks of all corrected and accepted clips. */
   async exportClips() {
     showMessage('Exporting…');
-    const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'));
-    const answer = await this.post('export', [...boxes].map((box) => box.name));
+    const answer = await this.post('export', [...new FormData(element('export-form')).keys()]);
     if (!answer) return;
     const { names, problems, left_out: leftOut } = await answer.json();
     const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];

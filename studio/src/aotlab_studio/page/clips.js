@@ -56,7 +56,9 @@ export class ClipHeader {
     element('clip-status').append(...makeStatusOptions());
     const [list, field] = elements('clip-status', 'clip-note');
     list.onchange = () => askReason(list, field) || this.send(readReason(list, field));
-    field.addEventListener('blur', () => { if (list.value !== app.document.status && !field.value.trim()) this.send(''); });
+    field.addEventListener('blur', () => {
+      if (list.value !== app.document.status && !field.value.trim()) this.send('');
+    });
   }
 
   /** @param {import('./protocol.js').Description} description */

@@ -74,8 +74,9 @@ export class Connection {
   /** Throw the reason why there is no connection. @param {string} name of the video */
   async explainDisconnect(name) {
     const { status } = await request('page/main.js', { cache: 'no-store' }, 403);
-    throw new ServerError(status === 403
-      ? `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.` : NO_CONNECTION);
+    if (status !== 403) throw new ServerError(NO_CONNECTION);
+    const command = `aotlab annotate ${name}`;
+    throw new ServerError(`This page belongs to an earlier run of the program. Open the new link of “${command}”.`);
   }
 
   /** @param {Event | Answer | Failure} message */

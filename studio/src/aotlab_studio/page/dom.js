@@ -69,10 +69,10 @@ export function returnFocus() {
     const { activeElement } = document;
     const controls = 'button, input[type=checkbox], input[type=range], input[type=color], select, a';
     if (!target.closest(controls) || target.closest('dialog')) return;
-    if (event instanceof MouseEvent ? event.detail === 0 : target.matches(':focus-visible')) return; // from the keyboard
-    if (event.type === 'click' && target.closest('select, input[type=color]')) return;
-    if (event.type === 'change' && activeElement?.matches('input') && activeElement !== target) return; // the next field
-    focusView();
+    const isFromKeyboard = event instanceof MouseEvent ? event.detail === 0 : target.matches(':focus-visible');
+    const opensList = event.type === 'click' && target.closest('select, input[type=color]');
+    const isInNextField = event.type === 'change' && activeElement?.matches('input') && activeElement !== target;
+    if (!isFromKeyboard && !opensList && !isInNextField) focusView();
   };
   document.addEventListener('click', back, true);
   document.addEventListener('change', back);
@@ -97,7 +97,9 @@ export function drawIcon(name) {
 
 /** Give all elements with `data-icon` their icon. */
 export function addIcons() {
-  for (const target of document.querySelectorAll('[data-icon]')) target.prepend(drawIcon(target.getAttribute('data-icon') || ''));
+  for (const target of document.querySelectorAll('[data-icon]')) {
+    target.prepend(drawIcon(target.getAttribute('data-icon') || ''));
+  }
 }
 
 /** Name a key in the title of a button. @param {HTMLElement} button @param {string} key */
@@ -191,11 +193,15 @@ export function showToast(text, buttons = {}, step) {
   const close = () => box.remove();
   const actions = Object.entries(buttons).map(([label, run]) => (
     createElement('button', { onclick: () => { close(); run(); } }, label)));
-  const box = createElement('div', { className: 'toast' }, createElement('span', {}, text), ...actions, createCloseButton(close));
+  const box = createElement('div', { className: 'toast' },
+    createElement('span', {}, text), ...actions, createCloseButton(close));
   if (step) box.dataset.step = String(step);
   element('toasts').append(box);
   while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
-  const expire = () => { if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100); else close(); };
+  const expire = () => {
+    if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100);
+    else close();
+  };
   if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
 }
 

@@ -59,7 +59,8 @@ export class FrameCache {
     const image = cached ?? fetchImage(this.address(index));
     this.images.delete(index); // the last one is the most recently used
     this.images.set(index, image);
-    if (!cached) image.then((bitmap) => this.evict(bitmap), () => this.images.get(index) === image && this.images.delete(index));
+    const forget = () => this.images.get(index) === image && this.images.delete(index);
+    if (!cached) image.then((bitmap) => this.evict(bitmap), forget);
     return image;
   }
 

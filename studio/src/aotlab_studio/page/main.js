@@ -3,7 +3,8 @@
 import { ClipHeader } from './clips.js';
 import { Connection, ServerError } from './connection.js';
 import {
-  addIcons, askOutdated, connectUser, createElement, element, elements, returnFocus, RowList, scrollTo, showError, showMessage,
+  addIcons, askOutdated, connectUser, createElement, element, elements, returnFocus, RowList, scrollTo, showError,
+  showMessage,
 } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
@@ -35,7 +36,8 @@ export class App {
     this.pendingCount = 1;
     /** Latest state from the server. @type {Omit<DocumentState, 'revision' | 'classes' | 'history'>} */
     this.document = {
-      objects: [], status: 'open', note: '', notes: {}, step: 0, range: null, editable_range: [0, Infinity], outdated: [],
+      objects: [], status: 'open', note: '', notes: {}, step: 0, outdated: [],
+      range: null, editable_range: [0, Infinity],
     };
     /** Object to which list and timeline have scrolled. */
     this.scrolledId = 0;
@@ -129,7 +131,7 @@ export class App {
     this.history.show(state.history);
     this.review.showNote();
     this.review.show();
-    this.fields.classes.show(state.classes);
+    element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
     this.renderObjects();
   }
 
@@ -171,7 +173,8 @@ export class App {
    */
   async editMask(action, values) {
     const { selection: { target }, playback: { frame }, queue } = this;
-    if (target.id || queue.hasUnsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), target);
+    const message = /** @type {any} */ ({ frame, object_id: null, ...values });
+    if (target.id || queue.hasUnsent) return queue.push(action, message, target);
     const error = new Error('Select an object first.');
     showError(error);
     return { error };
@@ -236,7 +239,8 @@ export class App {
 
   async deleteObject() {
     const { item } = this.selection;
-    if (item) this.history.offerUndo(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
+    if (!item) return;
+    this.history.offerUndo(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */

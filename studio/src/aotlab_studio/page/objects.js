@@ -1,7 +1,7 @@
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
 import { request } from './connection.js';
-import { ask, createElement, createIconButton, element, elements, RowList, setIcon, showMessage } from './dom.js';
+import { ask, createElement, createIconButton, element, elements, setIcon, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 import { describeMarks } from './timeline.js';
 
@@ -20,9 +20,12 @@ const SWITCHES = /** @type {const} */ ([
 /** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
 export function createObjectRow(id, app) {
   const swatch = createElement('input', { type: 'color', onchange: () => app.change(id, { color: swatch.value }) });
-  const [name, category, frames] = ['name', 'class', 'visually-hidden'].map((className) => createElement('span', { className }));
-  const values = { className: 'select', name: `select${id}`, onclick: () => app.selection.select(id), ondblclick: focusName };
-  const button = createElement('button', values, name, category, frames);
+  const name = createElement('span', { className: 'name' });
+  const category = createElement('span', { className: 'class' });
+  const frames = createElement('span', { className: 'visually-hidden' });
+  const button = createElement('button', { className: 'select', name: `select${id}` }, name, category, frames);
+  button.onclick = () => app.selection.select(id);
+  button.ondblclick = focusName;
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createIconButton(icon, '', {
     className: 'small', name: `${key}${id}`, onclick: () => app.toggle(key, id),
   }));
@@ -57,8 +60,6 @@ export class ObjectFields {
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
     this.name = new TextField(name, async (id, text) => (text ? app.change(id, { name: text }) : {}));
     this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
-    /** Classes that are offered. @type {RowList<string>} */
-    this.classes = new RowList(element('classes'), (value) => value, (value) => ({ line: createElement('option', { value }), show() {} }));
     this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
   }
 
@@ -68,14 +69,16 @@ export class ObjectFields {
     if (!item) return;
     this.name.show(item.id, item.name);
     this.className.show(item.id, item.class_name);
-    this.attributes.show(item.id, Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', '));
+    const pairs = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`);
+    this.attributes.show(item.id, pairs.join(', '));
   }
 }
 
 /** Return typed attributes; one without a value is true. @param {string} text @returns {Record<string, string>} */
 function readAttributes(text) {
   const pairs = text.split(',').map((pair) => pair.split('='));
-  return Object.fromEntries(pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']).filter(([name]) => name));
+  const attributes = pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']);
+  return Object.fromEntries(attributes.filter(([name]) => name));
 }
 
 /** Merge the selected object into another one. @param {App} app */
@@ -102,9 +105,10 @@ export async function loadMasks(app) {
   await app.queue.lastEdit; // earlier drawings come first
   const { playback } = app;
   const address = `masks/${playback.frame}?page=${app.connection.pageId}&chosen=${app.selection.id || null}`;
-  const send = (/** @type {string} */ targets) => request(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
-    throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
-  });
+  const send = (/** @type {string} */ targets) => (
+    request(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
+      throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
+    }));
   let answer = await send('');
   if (answer.status === UNMATCHED) {
     const targets = await matchObjects(await answer.json(), app.objects);
@@ -115,7 +119,8 @@ export async function loadMasks(app) {
   /** @type {import('./protocol.js').LoadedMasks} */
   const result = await answer.json();
   const { frames, step } = result;
-  const place = frames.length > 1 ? `${frames.length} frames (${frames[0]} to ${frames[frames.length - 1]})` : `frame ${frames[0]}`;
+  const [first, last] = [frames[0], frames[frames.length - 1]];
+  const place = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
   showMessage(`Masks loaded on ${place}.`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   await playback.seek(frames.includes(playback.frame) ? playback.frame : frames[0]);

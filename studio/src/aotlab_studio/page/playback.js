@@ -120,9 +120,11 @@ export class Playback {
   showPosition() {
     if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
     const seconds = this.frame / this.rate;
+    const time = `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
     const [first, last] = this.app.document.editable_range;
-    const outside = this.frame < first || this.frame > last ? ` · outside the tracked part (frames ${first} to ${last})` : '';
-    element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}${outside}`;
+    const isOutside = this.frame < first || this.frame > last;
+    const note = isOutside ? ` · outside the tracked part (frames ${first} to ${last})` : '';
+    element('time').textContent = `of ${this.count - 1} · ${time}${note}`;
     this.app.timeline.showFrame();
     this.app.review.showNote();
   }

@@ -94,7 +94,9 @@ export function watchPointers(viewer, toolbox) {
     else toolbox.release();
     pendingPress = null;
   };
-  for (const name of /** @type {const} */ (['pointerup', 'pointercancel', 'lostpointercapture'])) canvas.addEventListener(name, endPress);
+  canvas.addEventListener('pointerup', endPress);
+  canvas.addEventListener('pointercancel', endPress);
+  canvas.addEventListener('lostpointercapture', endPress);
   canvas.addEventListener('pointerleave', () => {
     if (!toolbox.isDown) viewer.cursor = null;
     hover.clear();

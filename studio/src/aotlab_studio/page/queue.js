@@ -100,8 +100,9 @@ export class EditQueue {
   /** Send all unacknowledged messages when the page closes. */
   flush() {
     if (!this.messages.size) return;
-    const entries = [...this.messages];
-    const body = JSON.stringify(entries.map(([id, { action, message, target }]) => ({ ...withObject(message, target), id, do: action })));
+    const messages = [...this.messages].map(([id, { action, message, target }]) => (
+      { ...withObject(message, target), id, do: action }));
+    const body = JSON.stringify(messages);
     fetch('edits', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }
 }

@@ -29,7 +29,8 @@ export class Review {
     /** @type {RowList<[string, string]>} */
     this.noteList = new RowList(element('notes'), ([frame]) => frame, ([frame]) => {
       const button = createElement('button', { name: `note${frame}`, onclick: () => app.playback.seek(Number(frame)) });
-      return { line: createElement('li', {}, button), show: ([, text]) => { button.textContent = `${frame}: ${text}`; } };
+      const show = (/** @type {[string, string]} */ [, text]) => { button.textContent = `${frame}: ${text}`; };
+      return { line: createElement('li', {}, button), show };
     });
     this.note = new TextField(element('note'), (frame, text) => app.queue.push('set_note', { frame, text }));
   }
@@ -68,8 +69,10 @@ export class Review {
     const start = performance.now();
     if (marks) timeline.setMarks((await connection.call('timeline', {})).result);
     const entries = (await connection.call('review', {})).result;
-    this.nextRefreshTime = performance.now() + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (performance.now() - start));
-    const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
+    const end = performance.now();
+    this.nextRefreshTime = end + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (end - start));
+    const frames = entries.map(({ frame }) => frame);
+    const corrected = this.entries.filter((entry) => this.isDone(entry) && !frames.includes(entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
     this.app.objectList.show(this.app.objects);
@@ -127,7 +130,8 @@ export class Review {
     const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
     const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isDone(candidate));
     if (entry) this.goTo(entry);
-    else showMessage(this.app.timeline.findAnnotatedRange() ? 'No frames left to check.' : 'No frames to check. Track first.');
+    else if (this.app.timeline.findAnnotatedFrames().length) showMessage('No frames left to check.');
+    else showMessage('No frames to check. Track first.');
   }
 
   /** @param {ReviewEntry} entry */
@@ -145,7 +149,7 @@ export class Review {
     const answer = await this.app.queue.request('toggle_checked', { frame });
     if (answer.error) return;
     await this.refresh();
-    this.app.history.offerUndo(answer, `Frame ${frame} ${answer.result ? 'marked as checked' : 'no longer marked as checked'}`);
+    this.app.history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);
     if (answer.result && this.openEntries.length) this.next();
   }
 }

@@ -38,7 +38,7 @@ export function restoreSettings(app) {
     const otherPlaces = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
     const place = { frame: playback.frame, object_id: app.selection.id };
     const places = Object.fromEntries([...otherPlaces.slice(1 - MAX_PLACES), [app.project, place]]);
-    const look = { fill, outline, opacity: element('opacity').value };
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look, places });
+    const opacity = element('opacity').value;
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: { fill, outline, opacity }, places });
   });
 }

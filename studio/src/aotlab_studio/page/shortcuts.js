@@ -93,16 +93,17 @@ function showKeys(groups) {
   }));
 }
 
-const PAN_STEP = 80;
-/** @type {Record<string, [number, number]>} */
-const PAN_KEYS = { 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] };
+/** Movement of the frame in CSS pixels. @type {Record<string, [number, number]>} */
+const PAN_KEYS = { 'Ctrl+←': [80, 0], 'Ctrl+→': [-80, 0], 'Ctrl+↑': [0, 80], 'Ctrl+↓': [0, -80] };
 
 /**
  * Return a binding of keys separated by spaces; `bindChange`: of one that changes the frame.
  * @type {(keys: string, text: string, run: Binding['run'], buttons?: string, click?: Binding['click']) => Binding}
  */
-const bind = (keys, text, run, buttons, click) => (
-  { keys: keys.split(' '), text, run, buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ')), click, changesFrame: false });
+const bind = (keys, text, run, buttons, click) => ({
+  keys: keys.split(' '), text, run, click, changesFrame: false,
+  buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ')),
+});
 /** @type {typeof bind} */
 const bindChange = (...values) => ({ ...bind(...values), changesFrame: true });
 
@@ -129,7 +130,7 @@ function createBindings(app) {
       bindChange('N', 'new object', () => app.addObject(), 'add'),
       bind('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
-      bindChange('Delete', 'delete the object, last corner or click',
+      bindChange('Delete', 'delete the object, or the last corner or click',
         () => app.history.deleteKey(), 'delete', () => app.deleteObject()),
       bind('F2', 'rename the object', focusName),
       bind('I', 'hide or show the object', () => app.toggle('hidden')),

@@ -2,7 +2,9 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { drawOncePerRefresh, element, elements, formatCount, readNumber, scrollTo, watchSize, wheelFactor } from './dom.js';
+import {
+  drawOncePerRefresh, element, elements, formatCount, readNumber, scrollTo, watchSize, wheelFactor,
+} from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -33,8 +35,9 @@ export const isDrawn = (mark) => mark === MARK.drawn || mark === MARK.drawnEmpty
 export function describeMarks(marks) {
   if (!marks) return 'no masks yet';
   const count = (/** @type {string} */ letters) => marks.filter((mark) => letters.includes(mark)).length;
-  const drawn = formatCount(count(MARK.drawn + MARK.drawnEmpty), 'frame');
-  return `drawn on ${drawn}, tracked on ${count('0123456789')}, absent on ${count(MARK.absent)}, lost on ${count(MARK.lost)}`;
+  const drawn = `drawn on ${formatCount(count(MARK.drawn + MARK.drawnEmpty), 'frame')}`;
+  const tracked = `tracked on ${count('0123456789')}`;
+  return `${drawn}, ${tracked}, absent on ${count(MARK.absent)}, lost on ${count(MARK.lost)}`;
 }
 
 export class Timeline {
@@ -53,6 +56,7 @@ export class Timeline {
     this.maxSpan = Infinity;
     /** Marks of frames by object id. @type {Map<number, string[]>} */
     this.marks = new Map();
+    this.style = getComputedStyle(canvas); // live
     this.draw = drawOncePerRefresh(() => this.drawNow());
     watchSize(() => this.draw(), ...elements('strips', 'thumbnails'));
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
@@ -66,11 +70,11 @@ export class Timeline {
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
 
-  /** Return the first and the last annotated frame; null without any. @returns {[number, number] | null} */
-  findAnnotatedRange() {
+  /** Return the frames with a mark of any object. */
+  findAnnotatedFrames() {
     const rows = this.app.objects.map(({ id }) => this.marks.get(id) ?? []);
-    const frames = [...Array(this.count).keys()].filter((frame) => rows.some((row) => (row[frame] ?? MARK.none) !== MARK.none));
-    return frames.length ? [frames[0], frames[frames.length - 1]] : null;
+    const isAnnotated = (/** @type {number} */ frame) => rows.some((row) => (row[frame] ?? MARK.none) !== MARK.none);
+    return [...Array(this.count).keys()].filter(isAnnotated);
   }
 
   /** Number of frames in view. */
@@ -98,11 +102,9 @@ export class Timeline {
     return this.app.playback.count;
   }
 
-  /** Colors of the style sheet. */
-  get colors() {
-    const style = getComputedStyle(this.canvas);
-    const read = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`);
-    return { ink: read('text'), accent: read('accent'), empty: read('empty'), lost: read('lost'), outdated: read('outdated') };
+  /** Return a color of the style sheet. @param {'text' | 'accent' | 'empty' | 'lost' | 'outdated'} name */
+  color(name) {
+    return this.style.getPropertyValue(`--${name}`);
   }
 
   /** First and last frame to track. */
@@ -245,12 +247,12 @@ export class Timeline {
     const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.document;
     for (const [start, end] of outdated) this.hatch(this.frameToX(start), this.frameToX(end + 1));
     const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
-    context.fillStyle = this.colors.empty;
+    context.fillStyle = this.color('empty');
     context.globalAlpha = 0.75;
     context.fillRect(NAMES_WIDTH, 0, this.frameToX(firstEditable) - NAMES_WIDTH, height);
     context.fillRect(end, 0, this.frameToX(this.count) - end, height);
     context.globalAlpha = 1;
-    context.fillStyle = this.colors.ink;
+    context.fillStyle = this.color('text');
     for (const frame of this.app.review.markedFrames) {
       context.beginPath();
       const x = this.frameToX(frame + 0.5);
@@ -268,7 +270,7 @@ export class Timeline {
   /** Draw the handles of the range to track. @param {number} height */
   drawHandles(height) {
     const { context, canvas: { clientWidth: width } } = this;
-    context.fillStyle = this.colors.accent;
+    context.fillStyle = this.color('accent');
     this.handlePositions.forEach((place, index) => {
       if (place < NAMES_WIDTH - 1 || place > width + 1) return;
       const x = Math.min(place, width - 1);
@@ -298,7 +300,7 @@ export class Timeline {
     const { context } = this;
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
-    context.fillStyle = this.colors.ink;
+    context.fillStyle = this.color('text');
     context.font = `${id === this.app.selection.id ? 'bold ' : ''}11px system-ui, sans-serif`;
     let text = name;
     while (text.length > 1 && context.measureText(text).width > NAMES_WIDTH - 20) text = `${text.slice(0, -2)}…`;
@@ -309,7 +311,7 @@ export class Timeline {
   drawTicks() {
     const { context, first, span, columnWidth } = this;
     const step = TICK_STEPS.find((frames) => frames * columnWidth >= MIN_TICK_DISTANCE) || 1e6;
-    context.fillStyle = this.colors.ink;
+    context.fillStyle = this.color('text');
     context.font = '10px system-ui, sans-serif';
     for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
       const x = this.frameToX(frame);
@@ -322,7 +324,7 @@ export class Timeline {
 
   /** @param {Item} object @param {number} y top of its row */
   drawRow({ id, color }, y) {
-    const { context, columnWidth, colors } = this;
+    const { context, columnWidth } = this;
     const [from, to] = [Math.floor(this.first), Math.ceil(this.first + this.span)];
     const gap = columnWidth > 4 ? 1 : 0; // if columns are wide, each frame has its own box
     const row = this.marks.get(id) || [];
@@ -334,17 +336,17 @@ export class Timeline {
       const x = this.frameToX(start);
       const width = Math.max(1, columnWidth * (end - start) - gap);
       if (isDrawn(mark)) {
-        context.fillStyle = colors.ink;
+        context.fillStyle = this.color('text');
         context.fillRect(x, y, width, ROW_HEIGHT - 2);
-        context.fillStyle = mark === MARK.drawn ? color : colors.empty;
+        context.fillStyle = mark === MARK.drawn ? color : this.color('empty');
         context.fillRect(x, y + 3, width, ROW_HEIGHT - 8);
       } else if (mark === MARK.lost) {
         // two lines, unlike any object
-        context.fillStyle = colors.lost;
+        context.fillStyle = this.color('lost');
         context.fillRect(x, y + 1, width, 2);
         context.fillRect(x, y + ROW_HEIGHT - 5, width, 2);
       } else if (mark === MARK.absent) {
-        context.fillStyle = colors.ink;
+        context.fillStyle = this.color('text');
         context.fillRect(x, y + ROW_HEIGHT / 2 - 1.5, width, 1);
       } else {
         context.globalAlpha = 0.25 + 0.075 * (Number(mark) + 1);
@@ -363,7 +365,7 @@ export class Timeline {
     context.beginPath();
     context.rect(left, RULER_HEIGHT - 4, right - left, height + 4);
     context.clip();
-    context.strokeStyle = context.fillStyle = this.colors.outdated;
+    context.strokeStyle = context.fillStyle = this.color('outdated');
     context.lineWidth = 1.5;
     context.beginPath();
     for (let x = left - height; x < right; x += 6) {

@@ -214,7 +214,8 @@ export class Toolbox {
       return;
     }
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
-    if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault; // the first corner of a polygon decides
+    // the first corner of a polygon decides
+    if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) {
       this.isDown = true;
       this.points = [point];
@@ -254,7 +255,8 @@ export class Toolbox {
   async send(action) {
     const { app: { queue, history }, pressTarget: { frame, target }, points, radius, isSubtracting, tool } = this;
     const message = { frame, object_id: null, points: toPairs(points), erase: Boolean(tool.erases || isSubtracting) };
-    const answer = action === 'paint' ? queue.push(action, { ...message, radius }, target) : queue.push(action, message, target);
+    const answer = action === 'paint'
+      ? queue.push(action, { ...message, radius }, target) : queue.push(action, message, target);
     history.reportLosses(await this.showUntil(answer));
   }
 
@@ -340,7 +342,7 @@ export class Toolbox {
   /**
    * Show sent input until it is answered; refused corners can be sent again.
    * @template {{error?: Error}} T
-   * @param {Promise<T>} answer
+   * @param {Promise<T>} answer whose error is shown
    * @param {ClickMark} [mark] of a click
    */
   async showUntil(answer, mark) {
@@ -349,7 +351,7 @@ export class Toolbox {
     if (mark) sketch.marks = [...sketch.marks, mark];
     this.points = [];
     this.pendingSketches.push(sketch);
-    const result = await answer.catch((error) => /** @type {import('./connection.js').Failed} */ ({ error })); // shown by the queue
+    const result = await answer.catch((error) => /** @type {import('./connection.js').Failed} */ ({ error }));
     const canceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
     if (result.error && !canceled && !tool.release && !this.points.length) this.points = points;

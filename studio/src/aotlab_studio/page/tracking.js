@@ -19,9 +19,9 @@ export class Tracking {
 
   /** Show the range to track in its fields; empty: to the start or end. @param {number} first @param {number} last */
   setRange(first, last) {
-    const texts = { first: first ? String(first) : '', last: last < this.app.playback.count - 1 ? String(last) : '' };
-    for (const field of elements('first', 'last')) {
-      if (document.activeElement !== field) field.value = texts[/** @type {'first' | 'last'} */ (field.id)]; // not while it is being typed
+    const texts = [first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : ''];
+    for (const [index, field] of elements('first', 'last').entries()) {
+      if (document.activeElement !== field) field.value = texts[index]; // nobody types
     }
     this.app.timeline.draw();
   }
@@ -37,7 +37,8 @@ export class Tracking {
     const [first, last] = [readNumber('first'), readNumber('last')];
     const isValid = elements('first', 'last').every((field) => field.checkValidity());
     if (isValid && (first ?? 0) <= (last ?? Infinity)) return { first, last };
-    showMessage(`“From” and “To” must be frames from 0 to ${this.app.playback.count - 1}, and “From” must not be after “To”.`, true);
+    const lastFrame = this.app.playback.count - 1;
+    showMessage(`“From” and “To” must be frames from 0 to ${lastFrame}, and “From” must not be after “To”.`, true);
     return undefined;
   }
 
@@ -77,7 +78,8 @@ export class Tracking {
       if (!previousJob) this.isFollowing = true;
       this.showProgress(this.job);
       if (this.job.done) review.refreshLive();
-      if (this.isFollowing && !toolbox.isDrawing && this.job.status === 'running' && this.job.done) playback.goTo(this.job.frame);
+      const isTracked = this.job.status === 'running' && this.job.done > 0;
+      if (isTracked && this.isFollowing && !toolbox.isDrawing) playback.goTo(this.job.frame);
     } else if (job && !running) this.showEnd(job);
   }
 
@@ -97,7 +99,8 @@ export class Tracking {
     const timeLeft = job.remaining === null ? '' : `, ${formatDuration(job.remaining)} left`;
     const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${timeLeft}` : '';
     const count = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
-    element('job-text').textContent = job.status === 'starting' ? 'Loading the model…' : `${job.status} · ${count}${speed}`;
+    element('job-text').textContent = job.status === 'starting'
+      ? 'Loading the model…' : `${job.status} · ${count}${speed}`;
     setLabel(element('pause'), job.status === 'paused' ? 'Resume' : 'Pause');
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
