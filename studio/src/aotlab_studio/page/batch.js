@@ -1,7 +1,7 @@
 /** List of the clips of a batch, the most urgent first. */
 
-import { askReason, fetchClips, findNext, makeStatusOptions, readReason, STATUSES } from './clips.js';
-import { request } from './connection.js';
+import { fetchClips, findNext, STATUSES, StatusFields } from './clips.js';
+import { fetchOrThrow } from './connection.js';
 import {
   addIcons, askOutdated, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showMessage,
 } from './dom.js';
@@ -24,7 +24,7 @@ class BatchPage {
     /** Whether the list could not be read. */
     this.hasFailed = false;
     connectUser(() => showMessage(''));
-    element('filter').append(...makeStatusOptions());
+    element('filter').append(...STATUSES.map((status) => new Option(status)));
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
     element('track-all').onclick = () => this.trackAll();
@@ -64,46 +64,30 @@ class BatchPage {
   /** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */
   createRow({ name }) {
     const address = encodeURIComponent(name);
-    /** @type {Clip | undefined} */
-    let shownClip;
-    let isSending = false;
-    let isWaiting = false; // for a reason
+    /** Digest of the masks that the row shows, which the status is for. */
+    let digest = '';
     const image = createElement('img', { alt: '', loading: 'lazy' });
     const link = createElement('a', { href: `clip/${address}/` }, image, createElement('span', {}, name));
     link.onclick = (event) => this.requireName(event);
     const checks = createElement('ul', {});
-    const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
+    const list = createElement('select', { ariaLabel: `Status of ${name}` });
     const field = createElement('input', {
       type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}`,
     });
     const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
-    const send = async () => {
-      isWaiting = false;
-      const message = { status: list.value, note: readReason(list, field), digest: shownClip?.digest };
-      field.defaultValue = field.value; // nothing is being typed
-      isSending = true;
-      if (this.requireName() && await this.post(`clips/${address}`, message)) showMessage('');
-      isSending = false;
+    const fields = new StatusFields(list, field, async (status, note) => {
+      if (this.requireName() && await this.post(`clips/${address}`, { status, note, digest })) showMessage('');
       await this.refresh();
-    };
-    list.onchange = () => {
-      isWaiting = askReason(list, field);
-      if (!isWaiting) send();
-    };
-    field.onchange = send;
-    field.onblur = () => isWaiting && send();
+      return {};
+    });
     const show = (/** @type {Clip} */ clip) => {
-      const isChoosing = list === document.activeElement && list.value === shownClip?.status;
-      const isTyping = field.value !== field.defaultValue;
-      if (isSending || isWaiting || isChoosing || isTyping) return; // the status is for the masks that were shown
-      shownClip = clip;
-      const source = `thumbnail/${address}?digest=${clip.digest}`;
+      if (fields.isChanging) return;
+      digest = clip.digest;
+      const source = `thumbnail/${address}?digest=${digest}`;
       if (image.getAttribute('src') !== source) image.src = source;
       const texts = clip.error ? [clip.error] : clip.sentences;
       checks.replaceChildren(...texts.map((text) => createElement('li', {}, text)));
-      list.value = clip.status;
-      field.defaultValue = field.value = clip.note;
-      field.hidden = clip.status !== 'rejected' && !clip.note;
+      fields.show(clip);
       statusCell.className = clip.status.replace(' ', '-');
       personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
     };
@@ -138,7 +122,7 @@ class BatchPage {
    */
   async post(address, values) {
     try {
-      const answer = await request(address, { method: 'POST', body: JSON.stringify(values) }, OUTDATED);
+      const answer = await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(values) }, OUTDATED);
       if (answer.ok) return answer;
       const { error, choices } = await answer.json();
       const outdated = await askOutdated(error, choices);

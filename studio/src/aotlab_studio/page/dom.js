@@ -24,11 +24,6 @@ export function createElement(kind, values, ...children) {
   return node;
 }
 
-/** Return a button with an icon only. @param {string} icon @param {string} ariaLabel @param {object} values */
-export function createIconButton(icon, ariaLabel, values) {
-  return createElement('button', { ariaLabel, ...values }, drawIcon(icon));
-}
-
 /** List that keeps the elements of its rows, which may be pressed, focused or open. @template T */
 export class RowList {
   /**
@@ -87,7 +82,7 @@ export function onSubmit(button, run) {
 }
 
 /** Return an icon of `icons.svg`, which the server inserts into the page. @param {string} name */
-export function drawIcon(name) {
+export function createIcon(name) {
   const [image, use] = ['svg', 'use'].map((tag) => document.createElementNS('http://www.w3.org/2000/svg', tag));
   use.setAttribute('href', `#icon-${name}`);
   image.setAttribute('aria-hidden', 'true');
@@ -98,7 +93,7 @@ export function drawIcon(name) {
 /** Give all elements with `data-icon` their icon. */
 export function addIcons() {
   for (const target of document.querySelectorAll('[data-icon]')) {
-    target.prepend(drawIcon(target.getAttribute('data-icon') || ''));
+    target.prepend(createIcon(target.getAttribute('data-icon') || ''));
   }
 }
 
@@ -120,15 +115,9 @@ export function setLabel(target, text) {
 
 /** Return a function that draws once at the next screen refresh for all its calls. @param {() => void} draw */
 export function drawOncePerRefresh(draw) {
-  let scheduled = false;
-  return () => {
-    if (scheduled) return;
-    scheduled = true;
-    requestAnimationFrame(() => {
-      scheduled = false;
-      draw();
-    });
-  };
+  let request = 0;
+  const drawNow = () => { request = 0; draw(); };
+  return () => { request ||= requestAnimationFrame(drawNow); };
 }
 
 /** Scroll only a list to show a part of it. @param {HTMLElement} list @param {number} top @param {number} bottom */
@@ -178,7 +167,8 @@ export function connectUser(onChange) {
 }
 
 /** @param {() => void} onclick */
-const createCloseButton = (onclick) => createIconButton('x', 'Close this message', { className: 'small', onclick });
+const createCloseButton = (onclick) => (
+  createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
 const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;

@@ -27,7 +27,7 @@ export class Exporter {
   }
 
   /** @param {Record<string, string>} outputs descriptions by name */
-  setNames(outputs) {
+  setOutputs(outputs) {
     this.boxes = Object.keys(outputs).map((name) => (
       createElement('input', { type: 'checkbox', name, checked: PRESETS.Masks.includes(name) })));
     element('outputs').append(...this.boxes.map((box) => createElement('label', {}, box, ` ${outputs[box.name]}`)));

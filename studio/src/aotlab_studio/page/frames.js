@@ -1,6 +1,6 @@
 /** Images and masks of frames, fetched on demand, with recent images cached; pixels of objects. */
 
-import { request } from './connection.js';
+import { fetchOrThrow } from './connection.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
@@ -90,13 +90,13 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<Labels>} */
   async labels(index) {
-    return decodeRuns(await (await request(`labels/${index}`)).arrayBuffer());
+    return decodeRuns(await (await fetchOrThrow(`labels/${index}`)).arrayBuffer());
   }
 }
 
 /** @param {string} address */
 async function fetchImage(address) {
-  return createImageBitmap(await (await request(address)).blob());
+  return createImageBitmap(await (await fetchOrThrow(address)).blob());
 }
 
 /** Return the object id at a point, or 0. @param {Labels | null} labels @param {import('./viewer.js').Point} point */

@@ -12,7 +12,7 @@ export class EditHistory {
 
   /** @param {[string | null, string | null]} titles of the steps that undo and redo would take */
   show(titles) {
-    const { step } = this.app.document;
+    const { step } = this.app.state;
     for (const box of element('toasts').querySelectorAll(`[data-step]:not([data-step='${step}'])`)) box.remove();
     this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {

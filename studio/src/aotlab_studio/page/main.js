@@ -9,21 +9,21 @@ import {
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { createObjectRow, loadMasks, ObjectFields, openMerge } from './objects.js';
+import { createObjectRow, ObjectFields } from './objects.js';
 import { Playback } from './playback.js';
 import { watchPointers } from './pointers.js';
 import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { Shortcuts } from './shortcuts.js';
+import { connectShortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
 import { connectVersions } from './versions.js';
 import { Viewer } from './viewer.js';
 
-/** @import { Actions, Description, DocumentState, Event, ObjectInfo } from './protocol.js' */
+/** @import { Actions, Description, DocumentState, ObjectInfo, ServerEvent } from './protocol.js' */
 
 export class App {
   constructor() {
@@ -35,7 +35,7 @@ export class App {
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
     /** Latest state from the server. @type {Omit<DocumentState, 'revision' | 'classes' | 'history'>} */
-    this.document = {
+    this.state = {
       objects: [], status: 'open', note: '', notes: {}, step: 0, outdated: [],
       range: null, editable_range: [0, Infinity],
     };
@@ -44,7 +44,7 @@ export class App {
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
     this.frames = new FrameCache();
-    this.viewer = new Viewer(element('view'), element('place'));
+    this.viewer = new Viewer();
     this.timeline = new Timeline(this);
     this.playback = new Playback(this);
     this.toolbox = new Toolbox(this);
@@ -58,41 +58,30 @@ export class App {
     this.clip = new ClipHeader(this);
     addIcons();
     returnFocus();
-    this.connectControls();
+    connectUser(() => this.connection.socket?.close()); // the next connection has the name
+    element('panels').onclick = () => { // in a narrow window
+      element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
+      this.scrollToSelected();
+    };
     connectVersions(this);
     watchPointers(this.viewer, this.toolbox);
-    new Shortcuts(this);
+    connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
       if (this.name && (this.pendingCount > 0 || this.queue.hasUnsent)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush());
-    this.connection = new Connection((event) => this.handle(event), (connected) => this.connected(connected));
+    this.connection = new Connection(this);
   }
 
-  /** Connect buttons and fields that have no key. */
-  connectControls() {
-    const { playback, timeline, viewer } = this;
-    element('merge').onclick = () => playback.addInput(() => openMerge(this), true);
-    element('panels').onclick = () => { // in a narrow window
-      element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
-      this.scrollToSelected();
-    };
-    element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
-    element('zoom-out').onclick = () => timeline.zoomBy(2);
-    element('load').onchange = () => loadMasks(this).catch(showError);
-    for (const field of elements('fill', 'outline', 'opacity')) field.oninput = () => viewer.paintMask();
-    connectUser(() => this.connection.socket?.close()); // the next connection has the name
-  }
-
-  /** @param {boolean} connected */
-  async connected(connected) {
+  /** Show the session, or why there is no connection. @param {boolean} isOpen */
+  async showConnection(isOpen) {
     try {
-      if (connected) await this.showSession((await this.connection.call('describe', {})).result);
+      if (isOpen) await this.showSession((await this.connection.call('describe', {})).result);
       else await this.connection.explainDisconnect(this.name);
     } catch (error) {
-      if (connected === this.connection.isOpen) showError(error);
+      if (isOpen === this.connection.isOpen) showError(error); // it has not changed since
     }
   }
 
@@ -106,12 +95,12 @@ export class App {
     const first = !this.name;
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
-    const place = (first && loadSettings().places?.[state.project]) || {};
+    const place = first ? loadSettings(state.project) : {};
     if (place.object_id) this.selection.target = { id: place.object_id };
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
-    if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
+    if (first) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     showMessage(state.problems.join(' · '), state.problems.length > 0);
@@ -123,11 +112,11 @@ export class App {
   /** Show what was edited or tracked, without the masks. @param {DocumentState} state */
   showDocument(state) {
     const wasEmpty = !this.objects.length;
-    this.document = state;
+    this.state = state;
     const last = this.objects[this.objects.length - 1];
     if (wasEmpty && last && !this.selection.item) this.selection.target = { id: last.id };
     this.tracking.showRange();
-    this.clip.showStatus();
+    this.clip.fields.show(state);
     this.history.show(state.history);
     this.review.showNote();
     this.review.show();
@@ -136,7 +125,7 @@ export class App {
   }
 
   get objects() {
-    return this.document.objects;
+    return this.state.objects;
   }
 
   /** Show objects and selection after one of them changed. */
@@ -260,14 +249,14 @@ export class App {
     else this.tracking.stop();
   }
 
-  /** @param {Event} event */
-  handle(event) {
+  /** @param {ServerEvent} event */
+  handleEvent(event) {
     const { frames, playback, review, timeline, tracking } = this;
     switch (event.event) {
       case 'frame':
         frames.revisions.set(event.frame, event.revision);
         timeline.setFrameMarks(event.frame, event.marks);
-        if (event.frame === playback.target.frame) playback.refresh(event.revision);
+        if (event.frame === playback.destination.frame) playback.refresh(event.revision);
         review.refreshFrame(event.frame);
         break;
       case 'document':

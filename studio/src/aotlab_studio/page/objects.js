@@ -1,7 +1,7 @@
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
-import { request } from './connection.js';
-import { ask, createElement, createIconButton, element, elements, setIcon, showMessage } from './dom.js';
+import { fetchOrThrow } from './connection.js';
+import { ask, createElement, createIcon, element, elements, setIcon, showError, showMessage } from './dom.js';
 import { TextField } from './fields.js';
 import { describeMarks } from './timeline.js';
 
@@ -26,9 +26,9 @@ export function createObjectRow(id, app) {
   const button = createElement('button', { className: 'select', name: `select${id}` }, name, category, frames);
   button.onclick = () => app.selection.select(id);
   button.ondblclick = focusName;
-  const switches = SWITCHES.map(({ key, icons: [icon] }) => createIconButton(icon, '', {
+  const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
     className: 'small', name: `${key}${id}`, onclick: () => app.toggle(key, id),
-  }));
+  }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
@@ -61,6 +61,8 @@ export class ObjectFields {
     this.name = new TextField(name, async (id, text) => (text ? app.change(id, { name: text }) : {}));
     this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
     this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
+    element('merge').onclick = () => app.playback.addInput(() => openMerge(app), true);
+    element('load').onchange = () => loadMasks(app).catch(showError);
   }
 
   /** @param {Item | undefined} item the selected object */
@@ -82,7 +84,7 @@ function readAttributes(text) {
 }
 
 /** Merge the selected object into another one. @param {App} app */
-export async function openMerge(app) {
+async function openMerge(app) {
   const from = app.selection.item;
   const others = app.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
@@ -97,7 +99,7 @@ export async function openMerge(app) {
 }
 
 /** Load the masks of the chosen file. @param {App} app */
-export async function loadMasks(app) {
+async function loadMasks(app) {
   const file = element('load').files?.[0];
   element('load').value = '';
   if (!file) return;
@@ -106,7 +108,7 @@ export async function loadMasks(app) {
   const { playback } = app;
   const address = `masks/${playback.frame}?page=${app.connection.pageId}&chosen=${app.selection.id || null}`;
   const send = (/** @type {string} */ targets) => (
-    request(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
+    fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
       throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
     }));
   let answer = await send('');

@@ -108,7 +108,7 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('dblclick', (event) => {
     if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(findId(viewer.labels, viewer.clientToFrame(event)));
     else if (toolbox.points.length > 2) toolbox.close();
-    else if (toolbox.tool.close) toolbox.dropPoints(); // the second press on the first corner
+    else if (toolbox.tool.corners) toolbox.dropPoints(); // the second press on the first corner
   });
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {
@@ -147,7 +147,7 @@ export function moveCursor(app, name) {
 /** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
 export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
-  if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
+  if (!cursor && app.toolbox.tool.corners && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, '');
   else if (app.toolbox.isDown) app.toolbox.release();
   else app.toolbox.press(cursor.point, shift);

@@ -3,8 +3,6 @@
  `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.request` sends any
  other action after the earlier edits; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
 
-import { showError } from './dom.js';
-
 /** @typedef {import('./protocol.js').Actions} Actions */
 /**
  * Object that edits go to; `id` is 0 until the server has created it; edits until then share the record.
@@ -49,7 +47,7 @@ export class EditQueue {
   run(task) {
     this.runningCount += 1;
     const answer = this.lastEdit.then(task).finally(() => { this.runningCount -= 1; });
-    this.lastEdit = answer.then(() => {}, showError);
+    this.lastEdit = answer.catch(() => {}); // the caller's
     return answer;
   }
 
@@ -61,7 +59,7 @@ export class EditQueue {
    * @param {Target} [target] object of a message without one, which the server may create
    */
   store(action, message, target) {
-    const id = this.app.connection.makeId();
+    const id = this.app.connection.createId();
     this.messages.set(id, { action, message, target });
     return async () => {
       const fullMessage = /** @type {any} */ (withObject(message, target));

@@ -37,8 +37,8 @@ export class Review {
 
   /** Show the note on the frame. */
   showNote() {
-    const { document, playback: { frame } } = this.app;
-    this.note.show(frame, document.notes[frame] ?? '');
+    const { state: { notes }, playback: { frame } } = this.app;
+    this.note.show(frame, notes[frame] ?? '');
   }
 
   /** Refresh the checks while a job runs, but not too often; events of frames bring the marks. */
@@ -82,7 +82,7 @@ export class Review {
     this.app.timeline.draw();
     element('review-empty').hidden = this.entries.length > 0;
     this.list.show(this.entries.slice(0, MAX_MARKED));
-    this.noteList.show(Object.entries(this.app.document.notes));
+    this.noteList.show(Object.entries(this.app.state.notes));
     setLabel(element('next-check'), `Next frame to check (${this.openEntries.length})`);
   }
 

@@ -3,22 +3,20 @@
 import { element, elements } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
-/** Largest number of projects whose frame and object are kept. */
-const MAX_PLACES = 100;
 
-/** @returns {Record<string, any>} */
-export function loadSettings() {
+/** @param {string} [project] its frame and object @returns {Record<string, any>} */
+export function loadSettings(project = '') {
   try {
-    return JSON.parse(localStorage.getItem(STORAGE_KEY) || '{}') || {};
+    return JSON.parse(localStorage.getItem(STORAGE_KEY + project) || '{}') || {};
   } catch {
     return {};
   }
 }
 
-/** @param {Record<string, any>} changes */
-export function saveSettings(changes) {
+/** @param {Record<string, any>} changes @param {string} [project] */
+export function saveSettings(changes, project = '') {
   try {
-    localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...loadSettings(), ...changes }));
+    localStorage.setItem(STORAGE_KEY + project, JSON.stringify({ ...loadSettings(project), ...changes }));
   } catch {
     // storage is full or forbidden; settings are not kept
   }
@@ -32,13 +30,11 @@ export function restoreSettings(app) {
   for (const box of elements('fill', 'outline')) box.checked = look[box.id] ?? true;
   element('opacity').value = look.opacity ?? element('opacity').value;
   addEventListener('pagehide', () => {
-    const { toolbox, playback } = app;
-    if (!app.name) return; // not described yet
+    const { toolbox, playback, selection, project } = app;
+    if (!project) return; // not described yet
     const [fill, outline] = elements('fill', 'outline').map((box) => box.checked);
-    const otherPlaces = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
-    const place = { frame: playback.frame, object_id: app.selection.id };
-    const places = Object.fromEntries([...otherPlaces.slice(1 - MAX_PLACES), [app.project, place]]);
     const opacity = element('opacity').value;
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: { fill, outline, opacity }, places });
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: { fill, outline, opacity } });
+    saveSettings({ frame: playback.frame, object_id: selection.id }, project);
   });
 }

@@ -41,45 +41,44 @@ function keyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
   return (control ? 'Ctrl+' : '') + (shift ? 'Shift+' : '') + key;
 }
 
-export class Shortcuts {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
-    this.playback = app.playback;
-    /** @type {Map<string, Binding>} */
-    this.bindings = new Map();
-    const groups = createBindings(app);
-    for (const binding of Object.values(groups).flat()) {
-      const { keys, run, click, changesFrame, buttons = [] } = binding;
-      for (const key of keys) this.bindings.set(key, binding);
-      for (const [index, button] of elements(...buttons).entries()) {
-        button.onclick = () => this.playback.addInput(click ?? (() => run(keys[index])), changesFrame);
-        showKey(button, keys[index]);
-      }
+/** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
+export function connectShortcuts(app) {
+  const groups = createBindings(app);
+  /** @type {Map<string, Binding>} */
+  const bindings = new Map();
+  for (const binding of Object.values(groups).flat()) {
+    const { keys, run, click, changesFrame, buttons = [] } = binding;
+    for (const key of keys) bindings.set(key, binding);
+    for (const [index, button] of elements(...buttons).entries()) {
+      button.onclick = () => app.playback.addInput(click ?? (() => run(keys[index])), changesFrame);
+      showKey(button, keys[index]);
     }
-    document.addEventListener('keydown', (event) => this.press(event));
-    showKeys(groups);
   }
-
-  /** Run the binding of a key, unless a dialog is open or text is being typed. @param {KeyboardEvent} event */
-  press(event) {
-    const target = /** @type {HTMLElement} */ (event.target);
-    if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
-    const pressed = keyName(event);
-    const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
-    if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete)$/.test(name)) return;
-    if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
-      if (name === 'Escape') target.blur();
-      if (name === 'Enter' && target.matches('input')) focusView();
-      return;
-    }
-    if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return;
-    if (target.matches('input') && name.endsWith('Delete')) return;
-    const binding = this.bindings.get(name);
+  document.addEventListener('keydown', (event) => {
+    const key = readShortcut(event);
+    const binding = bindings.get(key);
     if (!binding) return;
     event.preventDefault();
-    if (name === 'Escape') binding.run(name); // drops the queued inputs
-    else this.playback.addInput(() => binding.run(name), binding.changesFrame);
+    if (key === 'Escape') binding.run(key); // drops the queued inputs
+    else app.playback.addInput(() => binding.run(key), binding.changesFrame);
+  });
+  showKeys(groups);
+}
+
+/** Return the name of a key press, empty while a dialog is open or text is being typed. @param {KeyboardEvent} event */
+function readShortcut(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return '';
+  const pressed = keyName(event);
+  const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
+  if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete)$/.test(name)) return '';
+  if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
+    if (name === 'Escape') target.blur();
+    if (name === 'Enter' && target.matches('input')) focusView();
+    return '';
   }
+  if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return '';
+  return target.matches('input') && name.endsWith('Delete') ? '' : name;
 }
 
 /** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */

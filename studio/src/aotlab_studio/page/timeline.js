@@ -19,7 +19,7 @@ const HANDLE_REACH = 7;
 const MIN_DRAG = 3;
 /** Smallest distance of two ticks. */
 const MIN_TICK_DISTANCE = 64;
-/** Number of frames at the closest zoom. */
+/** Number of frames at the largest zoom. */
 const MIN_SPAN = 8;
 /** Smallest number of rows, so that the layout does not move with each new object. */
 const MIN_ROWS = 4;
@@ -67,6 +67,8 @@ export class Timeline {
       else if (this.handleIndex >= 0) app.playback.seek(this.lastPress.frame); // a click
       this.handleIndex = -1;
     });
+    element('zoom-in').onclick = () => this.zoomBy(2);
+    element('zoom-out').onclick = () => this.zoomBy(1 / 2);
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
 
@@ -132,10 +134,10 @@ export class Timeline {
     else this.app.tracking.setRange(Math.max(0, Math.min(last, place)), last);
   }
 
-  /** Scroll to the current frame and mark it. */
+  /** Mark the current frame, and scroll to it if it is not in view. */
   showFrame() {
     const { frame } = this.app.playback;
-    if (frame < this.first || frame >= this.first + this.span) this.show(frame - this.span / 2);
+    if (frame < this.first || frame >= this.first + this.span) this.scrollToFrame(frame - this.span / 2);
     this.markFrame();
   }
 
@@ -150,21 +152,21 @@ export class Timeline {
   }
 
   /** Scroll to a first frame. @param {number} first */
-  show(first) {
+  scrollToFrame(first) {
     this.first = Math.max(0, Math.min(this.count - this.span, first));
     this.draw();
   }
 
   /**
    * Show fewer or more frames.
-   * @param {number} factor above 1: more
+   * @param {number} factor above 1: fewer
    * @param {number} [about] the frame that stays where it is; the one that shows if not given
    */
   zoomBy(factor, about = this.app.playback.frame + 0.5) {
     const share = (about - this.first) / this.span;
-    this.maxSpan = Math.max(MIN_SPAN, this.span * factor);
+    this.maxSpan = Math.max(MIN_SPAN, this.span / factor);
     if (this.maxSpan >= this.count) this.maxSpan = Infinity;
-    this.show(about - share * this.span);
+    this.scrollToFrame(about - share * this.span);
   }
 
   /** @param {WheelEvent} event */
@@ -172,8 +174,8 @@ export class Timeline {
     const along = event.deltaX || (event.shiftKey ? event.deltaY : 0);
     if (!event.ctrlKey && !along) return; // scrolls the rows
     event.preventDefault();
-    if (event.ctrlKey) this.zoomBy(1 / wheelFactor(event), this.eventToPosition(event));
-    else this.show(this.first + along / this.columnWidth);
+    if (event.ctrlKey) this.zoomBy(wheelFactor(event), this.eventToPosition(event));
+    else this.scrollToFrame(this.first + along / this.columnWidth);
   }
 
   /** Return the frame under the pointer, with its fraction. @param {MouseEvent} event */
@@ -244,8 +246,8 @@ export class Timeline {
     context.clip();
     this.drawTicks();
     this.app.objects.forEach((object, index) => this.drawRow(object, tops[index]));
-    const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.document;
-    for (const [start, end] of outdated) this.hatch(this.frameToX(start), this.frameToX(end + 1));
+    const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.state;
+    for (const [start, end] of outdated) this.drawOutdated(this.frameToX(start), this.frameToX(end + 1));
     const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
     context.fillStyle = this.color('empty');
     context.globalAlpha = 0.75;
@@ -291,7 +293,7 @@ export class Timeline {
     const [from, to] = this.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
     canvas.ariaValueText = `Frame ${frame}; ${inView}${limits}`;
-    const outdated = this.app.document.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
+    const outdated = this.app.state.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
     canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }
 
@@ -358,7 +360,7 @@ export class Timeline {
   }
 
   /** Hatch frames whose tracked masks are older than a correction. @param {number} left @param {number} right */
-  hatch(left, right) {
+  drawOutdated(left, right) {
     const { context } = this;
     const height = this.app.objects.length * ROW_HEIGHT;
     context.save();

@@ -1,7 +1,7 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
-import { createElement, drawIcon, element, formatCount, showKey, showMessage, showToast } from './dom.js';
+import { createElement, createIcon, element, formatCount, showKey, showMessage, showToast } from './dom.js';
 import { findId } from './frames.js';
 
 /** @import { Actions } from './protocol.js' */
@@ -20,9 +20,8 @@ import { findId } from './frames.js';
  * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
  * @property {(toolbox: Toolbox) => unknown} [release] ends a drag; without it, the tool acts at once when pressed
- * @property {(toolbox: Toolbox) => unknown} [close]
  * @property {boolean} [closed] whether the outline of its input is drawn closed
- * @property {boolean} [corners] whether the corners of its input are drawn
+ * @property {boolean} [corners] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input
  */
 
@@ -72,7 +71,6 @@ export const TOOLS = [
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
     corners: true,
     press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send('outline') : toolbox.points.push(point)),
-    close: (toolbox) => (toolbox.points.length > 2 ? toolbox.send('outline') : undefined),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -130,7 +128,7 @@ export class Toolbox {
     this.subtractByDefault = false;
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
       const values = { title: help, onclick: () => this.setTool(name) };
-      const button = createElement('button', values, drawIcon(icon), createElement('span', {}, name));
+      const button = createElement('button', values, createIcon(icon), createElement('span', {}, name));
       button.dataset.tool = name;
       showKey(button, key);
       return button;
@@ -193,7 +191,7 @@ export class Toolbox {
 
   /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
   findMarks(frame = this.app.playback.frame, id = this.app.selection.id) {
-    const last = this.clicks.get(this.app.document.step);
+    const last = this.clicks.get(this.app.state.step);
     return last?.frame === frame && last.id === id ? last.marks : [];
   }
 
@@ -210,7 +208,7 @@ export class Toolbox {
   press(point, subtract) {
     if (this.tool.name !== 'pan') this.app.playback.keepFrame();
     if (!this.app.playback.isReady) {
-      showMessage(`Frame ${this.app.playback.target.frame} is still loading; nothing was drawn.`, true);
+      showMessage(`Frame ${this.app.playback.destination.frame} is still loading; nothing was drawn.`, true);
       return;
     }
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
@@ -242,7 +240,7 @@ export class Toolbox {
 
   /** Close the polygon. */
   close() {
-    return this.tool.close?.(this);
+    return this.tool.corners && this.points.length > 2 ? this.send('outline') : undefined;
   }
 
   /** Return whether a corner closes the polygon. @param {Point} point */
@@ -342,7 +340,7 @@ export class Toolbox {
   /**
    * Show sent input until it is answered; refused corners can be sent again.
    * @template {{error?: Error}} T
-   * @param {Promise<T>} answer whose error is shown
+   * @param {Promise<T>} answer
    * @param {ClickMark} [mark] of a click
    */
   async showUntil(answer, mark) {
@@ -351,7 +349,7 @@ export class Toolbox {
     if (mark) sketch.marks = [...sketch.marks, mark];
     this.points = [];
     this.pendingSketches.push(sketch);
-    const result = await answer.catch((error) => /** @type {import('./connection.js').Failed} */ ({ error }));
+    const result = await answer;
     const canceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
     if (result.error && !canceled && !tool.release && !this.points.length) this.points = points;

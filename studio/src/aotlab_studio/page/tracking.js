@@ -28,7 +28,7 @@ export class Tracking {
 
   /** Show the stored range. */
   showRange() {
-    const { document: { range }, timeline } = this.app;
+    const { state: { range }, timeline } = this.app;
     if (timeline.handleIndex < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
   }
 

@@ -1,6 +1,6 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, element, watchSize } from './dom.js';
+import { drawOncePerRefresh, element, elements, watchSize } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} ClickMark */
@@ -13,10 +13,8 @@ import { drawOncePerRefresh, element, watchSize } from './dom.js';
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
 export class Viewer {
-  /** @param {HTMLCanvasElement} canvas @param {HTMLElement} readout shows the pixel under the pointer and the zoom */
-  constructor(canvas, readout) {
-    this.canvas = canvas;
-    this.readout = readout;
+  constructor() {
+    const canvas = this.canvas = element('view');
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.mask = document.createElement('canvas');
     /** @type {ImageBitmap | null} */
@@ -46,6 +44,7 @@ export class Viewer {
     this.pointer = null;
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
+    for (const field of elements('fill', 'outline', 'opacity')) field.oninput = () => this.paintMask();
     watchSize(() => this.resize(), canvas);
   }
 
@@ -179,11 +178,11 @@ export class Viewer {
 
   /** Show the pixel under the pointer and the zoom. */
   showPlace() {
-    const { pointer, readout } = this;
+    const { pointer } = this;
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
     const point = pointer && this.viewToFrame(pointer);
     const place = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
-    readout.textContent = `${place}${Math.round(100 * this.zoom)} %`;
+    element('place').textContent = `${place}${Math.round(100 * this.zoom)} %`;
   }
 
   drawNow() {
