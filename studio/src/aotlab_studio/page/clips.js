@@ -1,8 +1,7 @@
 /** Clips of a batch: list from the server, status, next clip. */
 
 import { fetchOrThrow } from './connection.js';
-import { element, elements, showError, showMessage } from './dom.js';
-import { TextField } from './fields.js';
+import { element, elements, showError, showMessage, TextField } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 /** @typedef {Clip['status']} ClipStatus */
@@ -92,9 +91,9 @@ export class ClipHeader {
 
   /** @param {import('./protocol.js').Description} description */
   show({ shared }) {
-    const listed = new URL('..', location.href).pathname.endsWith('/clip/');
-    for (const link of elements('clips', 'next-clip')) link.hidden = !listed;
-    element('name-field').hidden = listed || !shared;
+    const isListed = new URL('..', location.href).pathname.endsWith('/clip/');
+    for (const link of elements('clips', 'next-clip')) link.hidden = !isListed;
+    element('name-field').hidden = isListed || !shared;
   }
 
   /** Store a status after the previous one. @param {ClipStatus} status @param {string} note */

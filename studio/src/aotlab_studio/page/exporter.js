@@ -55,12 +55,10 @@ export class Exporter {
     element('download').hidden = false;
     element('download').textContent = `Download ${archive}`;
     const texts = [];
-    if (unclassed) {
-      texts.push(`${formatCount(unclassed, 'object')} without a class: annotation files name the class “object”.`);
-    }
+    if (unclassed) texts.push(`${formatCount(unclassed, 'object')} without a class: “object” in annotation files.`);
     if (missing) {
-      texts.push(`${formatCount(missing, 'frame')} without annotation: masks and annotation files omit them, and`);
-      texts.push('videos show no overlay. In CVAT files, objects end before these frames.');
+      texts.push(`${formatCount(missing, 'frame')} without masks: left out of masks and annotation files; videos show`);
+      texts.push('them without overlay. In CVAT files, objects end before these frames.');
     }
     element('export-missing').textContent = texts.join(' ');
     if (!element('export-dialog').open) {
@@ -68,10 +66,10 @@ export class Exporter {
     } else if (!document.activeElement?.matches('input')) element('download').focus(); // nobody types
   }
 
-  /** @param {boolean} running */
-  setRunning(running) {
-    element('export-start').disabled = running;
-    element('export-progress').hidden = element('export-cancel').hidden = !running;
+  /** @param {boolean} isRunning */
+  setRunning(isRunning) {
+    element('export-start').disabled = isRunning;
+    element('export-progress').hidden = element('export-cancel').hidden = !isRunning;
     element('export-progress').value = 0;
     element('export-missing').textContent = '';
     element('download').hidden = true;

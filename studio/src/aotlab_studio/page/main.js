@@ -3,13 +3,12 @@
 import { ClipHeader } from './clips.js';
 import { Connection, ServerError } from './connection.js';
 import {
-  addIcons, askOutdated, connectUser, createElement, element, elements, returnFocus, RowList, scrollTo, showError,
-  showMessage,
+  addIcons, askOutdated, connectUser, createElement, element, elements, returnFocus, scrollTo, showError, showMessage,
 } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { createObjectRow, ObjectFields } from './objects.js';
+import { ObjectPanel } from './objects.js';
 import { Playback } from './playback.js';
 import { watchPointers } from './pointers.js';
 import { EditQueue } from './queue.js';
@@ -20,10 +19,9 @@ import { connectShortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
-import { connectVersions } from './versions.js';
 import { Viewer } from './viewer.js';
 
-/** @import { Actions, Description, DocumentState, ObjectInfo, ServerEvent } from './protocol.js' */
+/** @import { Actions, Description, DocumentState, ServerEvent } from './protocol.js' */
 
 export class App {
   constructor() {
@@ -36,8 +34,7 @@ export class App {
     this.pendingCount = 1;
     /** Latest state from the server. @type {Omit<DocumentState, 'revision' | 'classes' | 'history'>} */
     this.state = {
-      objects: [], status: 'open', note: '', notes: {}, step: 0, outdated: [],
-      range: null, editable_range: [0, Infinity],
+      status: 'open', note: '', objects: [], notes: {}, step: 0, outdated: [], range: null, editable_range: [0, 0],
     };
     /** Object to which list and timeline have scrolled. */
     this.scrolledId = 0;
@@ -52,9 +49,7 @@ export class App {
     this.review = new Review(this);
     this.history = new EditHistory(this);
     this.exporter = new Exporter(this);
-    /** @type {RowList<ObjectInfo>} */
-    this.objectList = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, this));
-    this.fields = new ObjectFields(this);
+    this.objectPanel = new ObjectPanel(this);
     this.clip = new ClipHeader(this);
     addIcons();
     returnFocus();
@@ -63,7 +58,6 @@ export class App {
       element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
       this.scrollToSelected();
     };
-    connectVersions(this);
     watchPointers(this.viewer, this.toolbox);
     connectShortcuts(this);
     restoreSettings(this);
@@ -92,21 +86,21 @@ export class App {
     this.playback.setVideo(state);
     this.viewer.setSize(state.size);
     this.tracking.setModels(state.models, state.model);
-    const first = !this.name;
+    const isFirst = !this.name;
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
-    const place = first ? loadSettings(state.project) : {};
+    const place = isFirst ? loadSettings(state.project) : {};
     if (place.object_id) this.selection.target = { id: place.object_id };
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
-    if (first) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
+    if (isFirst) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     showMessage(state.problems.join(' · '), state.problems.length > 0);
-    await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
+    await this.playback.goTo(isFirst ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
-    if (first) this.countPending(-1);
+    if (isFirst) this.countPending(-1);
   }
 
   /** Show what was edited or tracked, without the masks. @param {DocumentState} state */
@@ -135,9 +129,8 @@ export class App {
     this.timeline.draw();
     const { id: selectedId, isolatedId } = selection;
     this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isolatedId || id === isolatedId)));
-    this.objectList.show(objects);
+    this.objectPanel.show();
     if (selectedId !== this.scrolledId) this.scrollToSelected();
-    this.fields.show(selection.item);
     this.toolbox.show();
     element('empty').hidden = selectedId > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !selectedId;
@@ -147,10 +140,11 @@ export class App {
   /** Scroll to the selected object in the list and the timeline, once after each selection. */
   scrollToSelected() {
     this.scrolledId = this.selection.id;
-    const line = this.objectList.rows.get(this.scrolledId)?.line;
+    const { list, rows } = this.objectPanel.list;
+    const line = rows.get(this.scrolledId)?.line;
     if (!line) return;
-    const top = line.offsetTop - this.objectList.list.offsetTop;
-    scrollTo(this.objectList.list, top, top + line.offsetHeight);
+    const top = line.offsetTop - list.offsetTop;
+    scrollTo(list, top, top + line.offsetHeight);
     this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.scrolledId));
   }
 

@@ -1,8 +1,9 @@
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
 import { fetchOrThrow } from './connection.js';
-import { ask, createElement, createIcon, element, elements, setIcon, showError, showMessage } from './dom.js';
-import { TextField } from './fields.js';
+import {
+  ask, createElement, createIcon, element, elements, RowList, setIcon, showError, showMessage, TextField,
+} from './dom.js';
 import { describeMarks } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
@@ -18,7 +19,7 @@ const SWITCHES = /** @type {const} */ ([
 ]);
 
 /** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
-export function createObjectRow(id, app) {
+function createObjectRow(id, app) {
   const swatch = createElement('input', { type: 'color', onchange: () => app.change(id, { color: swatch.value }) });
   const name = createElement('span', { className: 'name' });
   const category = createElement('span', { className: 'class' });
@@ -54,9 +55,12 @@ export function focusName() {
   element('object-name').select();
 }
 
-export class ObjectFields {
+export class ObjectPanel {
   /** @param {App} app */
   constructor(app) {
+    this.app = app;
+    /** @type {RowList<Item>} */
+    this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, app));
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
     this.name = new TextField(name, async (id, text) => (text ? app.change(id, { name: text }) : {}));
     this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
@@ -65,8 +69,10 @@ export class ObjectFields {
     element('load').onchange = () => loadMasks(app).catch(showError);
   }
 
-  /** @param {Item | undefined} item the selected object */
-  show(item) {
+  /** Show all objects, and the fields of the selected one. */
+  show() {
+    const { objects, selection: { item } } = this.app;
+    this.list.show(objects);
     element('object-fields').hidden = !item;
     if (!item) return;
     this.name.show(item.id, item.name);

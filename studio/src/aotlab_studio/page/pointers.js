@@ -31,13 +31,13 @@ export function watchPointers(viewer, toolbox) {
     toolbox.isSecondClick = false;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
-    const touch = event.pointerType === 'touch';
-    if (touch && activeId !== null && !fingers.size) return; // a palm beside the pen
-    if (!touch) fingers.clear();
+    const isTouch = event.pointerType === 'touch';
+    if (isTouch && activeId !== null && !fingers.size) return; // a palm beside the pen
+    if (!isTouch) fingers.clear();
     canvas.setPointerCapture(event.pointerId);
     activeId = event.pointerId;
     pendingPress = null;
-    if (touch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (isTouch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isPan = fingers.size >= 2 || event.button === 1 || toolbox.tool.name === 'pan';
     lastPan = isPan ? measurePan(event) : null;
     if (isPan) {
@@ -50,7 +50,7 @@ export function watchPointers(viewer, toolbox) {
     placeRing(event); // a finger does not move before it presses
     const point = viewer.clientToFrame(event);
     const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
-    if (touch && !toolbox.tool.release) pendingPress = () => toolbox.press(point, subtract);
+    if (isTouch && !toolbox.tool.release) pendingPress = () => toolbox.press(point, subtract);
     else toolbox.press(point, subtract);
   });
 
@@ -174,8 +174,8 @@ class Hover {
   /** @param {import('./viewer.js').Point} point */
   move(point) {
     const { width, height } = this.toolbox.viewer.size;
-    const inside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
-    if (!inside || !this.canPreview) {
+    const isInside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
+    if (!isInside || !this.canPreview) {
       this.clear();
       return;
     }

@@ -1,7 +1,6 @@
 /** Review: frames to check, ranked; notes on frames. */
 
-import { createElement, element, RowList, setLabel, showError, showMessage } from './dom.js';
-import { TextField } from './fields.js';
+import { createElement, element, RowList, setLabel, showError, showMessage, TextField } from './dom.js';
 import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
@@ -75,7 +74,7 @@ export class Review {
     const corrected = this.entries.filter((entry) => this.isDone(entry) && !frames.includes(entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
-    this.app.objectList.show(this.app.objects);
+    this.app.objectPanel.show();
   }
 
   show() {
@@ -93,12 +92,12 @@ export class Review {
     const [dot, text] = [createElement('span', { className: 'dot' }), createElement('span', {})];
     const button = createElement('button', { name: `check${frame}` }, image, dot, text);
     const show = (/** @type {ReviewEntry} */ entry) => {
-      const [done, address] = [this.isDone(entry), app.frames.thumbnail(frame)];
+      const [isDone, address] = [this.isDone(entry), app.frames.thumbnail(frame)];
       button.onclick = () => this.goTo(entry);
-      button.className = done ? 'done' : '';
-      dot.textContent = done ? '✓' : '';
-      dot.style.background = (!done && app.objects.find(({ id }) => id === entry.object_ids[0])?.color) || 'none';
-      text.textContent = `${frame}: ${done ? 'corrected' : entry.sentence}`;
+      button.className = isDone ? 'done' : '';
+      dot.textContent = isDone ? '✓' : '';
+      dot.style.background = (!isDone && app.objects.find(({ id }) => id === entry.object_ids[0])?.color) || 'none';
+      text.textContent = `${frame}: ${isDone ? 'corrected' : entry.sentence}`;
       if (image.getAttribute('src') !== address) image.src = address;
     };
     return { line: createElement('li', {}, button), show };

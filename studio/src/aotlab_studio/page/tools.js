@@ -5,7 +5,7 @@ import { createElement, createIcon, element, formatCount, showKey, showMessage, 
 import { findId } from './frames.js';
 
 /** @import { Actions } from './protocol.js' */
-/** @import { ClickMark, Point, Sketch } from './viewer.js' */
+/** @import { Click, Point, Sketch } from './viewer.js' */
 
 /**
  * A tool of the page; `TOOLS` lists all.
@@ -56,21 +56,21 @@ export const TOOLS = [
   },
   {
     name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
-    usesBrush: true, release: (toolbox) => toolbox.send('paint'),
+    usesBrush: true, release: (toolbox) => toolbox.send(),
   },
   {
     name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.',
-    usesBrush: true, erases: true, release: (toolbox) => toolbox.send('paint'),
+    usesBrush: true, erases: true, release: (toolbox) => toolbox.send(),
   },
   {
     name: 'lasso', key: 'L', icon: 'lasso', help: 'Lasso: drag around the object; Shift to remove.',
-    closed: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send('outline') : toolbox.dropPoints()),
+    closed: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send() : toolbox.dropPoints()),
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
     corners: true,
-    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send('outline') : toolbox.points.push(point)),
+    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send() : toolbox.points.push(point)),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -112,9 +112,9 @@ export class Toolbox {
     this.points = [];
     /**
      * Clicks on an object by the step of the history that the last of them made.
-     * @type {Map<number, {frame: number, id: number, marks: ClickMark[]}>}
+     * @type {Map<number, {frame: number, id: number, clicks: Click[]}>}
      */
-    this.clicks = new Map();
+    this.clicksByStep = new Map();
     /** Input that was sent and is not answered. @type {Sketch[]} */
     this.pendingSketches = [];
     /** Frame and object at the last press. */
@@ -190,9 +190,9 @@ export class Toolbox {
   }
 
   /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
-  findMarks(frame = this.app.playback.frame, id = this.app.selection.id) {
-    const last = this.clicks.get(this.app.state.step);
-    return last?.frame === frame && last.id === id ? last.marks : [];
+  findClicks(frame = this.app.playback.frame, id = this.app.selection.id) {
+    const last = this.clicksByStep.get(this.app.state.step);
+    return last?.frame === frame && last.id === id ? last.clicks : [];
   }
 
   /** Remove the last corner or the stroke; return whether there was one. */
@@ -240,7 +240,7 @@ export class Toolbox {
 
   /** Close the polygon. */
   close() {
-    return this.tool.corners && this.points.length > 2 ? this.send('outline') : undefined;
+    return this.tool.corners && this.points.length > 2 ? this.send() : undefined;
   }
 
   /** Return whether a corner closes the polygon. @param {Point} point */
@@ -249,12 +249,12 @@ export class Toolbox {
     return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE / this.viewer.zoom;
   }
 
-  /** Send the drawn points. @param {'paint' | 'outline'} action */
-  async send(action) {
+  /** Send the drawn points. */
+  async send() {
     const { app: { queue, history }, pressTarget: { frame, target }, points, radius, isSubtracting, tool } = this;
-    const message = { frame, object_id: null, points: toPairs(points), erase: Boolean(tool.erases || isSubtracting) };
-    const answer = action === 'paint'
-      ? queue.push(action, { ...message, radius }, target) : queue.push(action, message, target);
+    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
+    const answer = tool.usesBrush
+      ? queue.push('paint', { ...message, radius }, target) : queue.push('outline', message, target);
     history.reportLosses(await this.showUntil(answer));
   }
 
@@ -296,26 +296,26 @@ export class Toolbox {
     }
   }
 
-  /** Request a mask; show the input until then. @param {Prompts} prompts @param {ClickMark} [mark] of a click */
-  suggest(prompts, mark) {
+  /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
+  suggest(prompts, click) {
     const { app: { queue }, pressTarget } = this;
-    return this.showUntil(queue.run(() => this.requestMask(pressTarget, { ...prompts, separate: true }, mark)), mark);
+    return this.showUntil(queue.run(() => this.requestMask(pressTarget, { ...prompts, separate: true }, click)), click);
   }
 
   /**
    * Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one.
    * @param {Toolbox['pressTarget']} pressTarget
    * @param {Prompts} prompts
-   * @param {ClickMark} [mark] of a click
+   * @param {Click} [click]
    */
-  async requestMask({ frame, target }, prompts, mark) {
+  async requestMask({ frame, target }, prompts, click) {
     const { app, app: { history, selection } } = this;
     const previousId = target.id;
-    const marks = this.findMarks(frame, previousId);
+    const clicks = this.findClicks(frame, previousId);
     const answer = await app.request('suggest', { ...prompts, frame, object_id: previousId || null });
     if (answer.error) return answer;
     const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-    if (mark) this.clicks.set(step, { frame, id, marks: id === previousId ? [...marks, mark] : [mark] });
+    if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     const isSeparate = previousId > 0 && id !== previousId;
     target.id ||= id;
     if (isSeparate) selection.selectNew(id, previousId);
@@ -324,7 +324,7 @@ export class Toolbox {
     const repeat = async (/** @type {Prompts} */ changes) => {
       if ((await history.undo(step)).error) return;
       const repeatTarget = { frame, target: selection.id === previousId ? selection.target : { id: previousId } };
-      await app.queue.run(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, mark));
+      await app.queue.run(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -341,18 +341,18 @@ export class Toolbox {
    * Show sent input until it is answered; refused corners can be sent again.
    * @template {{error?: Error}} T
    * @param {Promise<T>} answer
-   * @param {ClickMark} [mark] of a click
+   * @param {Click} [click]
    */
-  async showUntil(answer, mark) {
+  async showUntil(answer, click) {
     const { tool, points } = this;
     const sketch = this.sketch();
-    if (mark) sketch.marks = [...sketch.marks, mark];
+    if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
     this.pendingSketches.push(sketch);
     const result = await answer;
-    const canceled = !this.pendingSketches.includes(sketch);
+    const isCanceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (result.error && !canceled && !tool.release && !this.points.length) this.points = points;
+    if (result.error && !isCanceled && !tool.release && !this.points.length) this.points = points;
     this.show();
     return result;
   }
@@ -366,7 +366,7 @@ export class Toolbox {
       corners: tool.corners,
       width: tool.usesBrush ? 2 * this.radius : undefined,
       color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
-      marks: this.findMarks(),
+      clicks: this.findClicks(),
     };
   }
 

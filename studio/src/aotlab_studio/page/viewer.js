@@ -3,9 +3,9 @@
 import { drawOncePerRefresh, element, elements, watchSize } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
-/** @typedef {{point: Point, positive: boolean}} ClickMark */
+/** @typedef {{point: Point, positive: boolean}} Click */
 /**
- * @typedef {{points: Point[], closed?: boolean, corners?: boolean, width?: number, color: string, marks: ClickMark[]}}
+ * @typedef {{points: Point[], closed?: boolean, corners?: boolean, width?: number, color: string, clicks: Click[]}}
  * Sketch
  */
 
@@ -50,9 +50,9 @@ export class Viewer {
 
   /** @param {[number, number]} size height and width of the frames */
   setSize([height, width]) {
-    const first = this.size.width === 1;
+    const isFirst = this.size.width === 1;
     this.size = { width, height };
-    if (first) this.fit();
+    if (isFirst) this.fit();
   }
 
   /** @param {{id: number, name: string, color: string}[]} objects those that are drawn */
@@ -206,7 +206,7 @@ export class Viewer {
   }
 
   /** Draw in CSS pixels. @param {Sketch} sketch */
-  drawSketch({ points, width = 0, color, closed, corners, marks }) {
+  drawSketch({ points, width = 0, color, closed, corners, clicks }) {
     const { context } = this;
     const places = points.map((point) => this.frameToView(point));
     context.lineJoin = context.lineCap = 'round';
@@ -224,11 +224,11 @@ export class Viewer {
       strokeTwice(context, 1.5);
       if (corners) for (const place of places) drawDisc(context, place, 3);
     }
-    for (const mark of marks) this.drawMark(mark);
+    for (const click of clicks) this.drawClick(click);
   }
 
-  /** Draw a plus or minus in a ring, in black and white, which no object has. @param {ClickMark} mark */
-  drawMark({ point, positive }) {
+  /** Draw a plus or minus in a ring, in black and white, which no object has. @param {Click} click */
+  drawClick({ point, positive }) {
     const { context } = this;
     const place = this.frameToView(point);
     context.fillStyle = '#000';
