@@ -106,14 +106,12 @@ export class ClipHeader {
   }
 
   /** Open the next clip that needs work. */
-  async next() {
+  async openNext() {
     if (element('clips').hidden) return;
-    try {
-      const clip = findNext(await fetchClips('../../'), this.app.name);
-      if (clip) location.assign(`../${encodeURIComponent(clip.name)}/`);
-      else showMessage('No other clip needs work.');
-    } catch (error) {
-      showError(error);
-    }
+    const clips = await fetchClips('../../').catch(showError);
+    if (!clips) return;
+    const clip = findNext(clips, this.app.name);
+    if (clip) location.assign(`../${encodeURIComponent(clip.name)}/`);
+    else showMessage('No other clip needs work.');
   }
 }

@@ -93,14 +93,11 @@ export class Connection {
    * @param {number} [id] of `createId`: the message is sent until it is answered; the server stores each id once
    * @returns {Promise<ActionAnswer<A>>} with the revision of all masks and the last step of the history at this answer
    */
-  call(action, values, id) {
+  async call(action, values, id) {
+    if (!id && !this.isOpen) throw new ServerError(NO_CONNECTION);
     const key = id ?? this.createId();
     const message = JSON.stringify({ ...values, id: key, do: action });
     return new Promise((resolve, reject) => {
-      if (!id && !this.isOpen) {
-        reject(new ServerError(NO_CONNECTION));
-        return;
-      }
       this.pendingCalls.set(key, { resolve, reject, message: id ? message : '' });
       if (this.isOpen) this.socket?.send(message);
     });

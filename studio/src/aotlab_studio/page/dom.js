@@ -62,7 +62,7 @@ export class TextField {
     this.store = store;
     /** Frame or object whose text the field shows, and its stored text. */
     this.shownValue = { subject: 0, text: '' };
-    /** Latest stored text, which the field shows when nobody types. */
+    /** Latest stored text, which the field shows unless the user is typing. */
     this.storedValue = this.shownValue;
     /** Unstored texts and errors by frame or object. @type {Map<number, {text: string, error: string}>} */
     this.drafts = new Map();
@@ -72,7 +72,7 @@ export class TextField {
     input.onkeydown = (event) => { if (event.key === 'Escape') input.value = this.shownValue.text; };
   }
 
-  /** Show the stored text of a frame or object, unless somebody types. @param {number} subject @param {string} text */
+  /** Show stored text of a frame or object unless the user is typing. @param {number} subject @param {string} text */
   show(subject, text) {
     this.storedValue = { subject, text };
     if (document.activeElement === this.input) return;

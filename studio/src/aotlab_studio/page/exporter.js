@@ -63,7 +63,7 @@ export class Exporter {
     element('export-missing').textContent = texts.join(' ');
     if (!element('export-dialog').open) {
       showToast(`${archive} is ready`, { Download: () => element('download').click() });
-    } else if (!document.activeElement?.matches('input')) element('download').focus(); // nobody types
+    } else if (!document.activeElement?.matches('input')) element('download').focus(); // not while the user types
   }
 
   /** @param {boolean} isRunning */

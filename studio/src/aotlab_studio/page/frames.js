@@ -49,14 +49,14 @@ export class FrameCache {
   }
 
   /** Return the address of a frame. @param {number} index @param {number} [width] in pixels */
-  address(index, width) {
+  getAddress(index, width) {
     return `frame/${index}?video=${this.video}${width ? `&width=${width}` : ''}`;
   }
 
   /** @param {number} index @returns {Promise<ImageBitmap>} */
-  image(index) {
+  getImage(index) {
     const cached = this.images.get(index);
-    const image = cached ?? fetchImage(this.address(index));
+    const image = cached ?? fetchImage(this.getAddress(index));
     this.images.delete(index); // the last one is the most recently used
     this.images.set(index, image);
     const forget = () => this.images.get(index) === image && this.images.delete(index);
@@ -79,17 +79,17 @@ export class FrameCache {
   }
 
   /** Return the address of a small image of a frame with its masks. @param {number} index */
-  thumbnail(index) {
-    return `${this.address(index, THUMBNAIL_PIXELS)}&masks=${this.revisions.get(index) ?? this.revision}`;
+  getThumbnailAddress(index) {
+    return `${this.getAddress(index, THUMBNAIL_PIXELS)}&masks=${this.revisions.get(index) ?? this.revision}`;
   }
 
-  /** Fetch the nearest image at hand for a frame that is slow to decode. @param {number} index */
-  nearImage(index) {
+  /** Fetch the nearest available image for a frame that is slow to decode. @param {number} index */
+  fetchNearImage(index) {
     return fetchImage(`frame/${index}?near=1`);
   }
 
   /** @param {number} index @returns {Promise<Labels>} */
-  async labels(index) {
+  async fetchLabels(index) {
     return decodeRuns(await (await fetchOrThrow(`labels/${index}`)).arrayBuffer());
   }
 }

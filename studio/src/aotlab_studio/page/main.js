@@ -75,7 +75,7 @@ export class App {
       if (isOpen) await this.showSession((await this.connection.call('describe', {})).result);
       else await this.connection.explainDisconnect(this.name);
     } catch (error) {
-      if (isOpen === this.connection.isOpen) showError(error); // it has not changed since
+      if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
     }
   }
 
@@ -103,7 +103,7 @@ export class App {
     if (isFirst) this.countPending(-1);
   }
 
-  /** Show what was edited or tracked, without the masks. @param {DocumentState} state */
+  /** Show objects, status, range and notes; the masks are fetched separately. @param {DocumentState} state */
   showDocument(state) {
     const wasEmpty = !this.objects.length;
     this.state = state;
@@ -227,14 +227,14 @@ export class App {
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
-  change(id, changes) {
+  changeObject(id, changes) {
     return this.queue.push('change_object', { object_id: id, ...changes });
   }
 
   /** @param {'hidden' | 'locked'} key @param {number} id */
-  toggle(key, id = this.selection.id) {
+  toggleSwitch(key, id = this.selection.id) {
     const item = this.objects.find((object) => object.id === id);
-    if (item) this.change(id, { [key]: !item[key] });
+    if (item) this.changeObject(id, { [key]: !item[key] });
   }
 
   escape() {

@@ -20,7 +20,8 @@ const SWITCHES = /** @type {const} */ ([
 
 /** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
 function createObjectRow(id, app) {
-  const swatch = createElement('input', { type: 'color', onchange: () => app.change(id, { color: swatch.value }) });
+  const swatch = createElement('input', { type: 'color' });
+  swatch.onchange = () => app.changeObject(id, { color: swatch.value });
   const name = createElement('span', { className: 'name' });
   const category = createElement('span', { className: 'class' });
   const frames = createElement('span', { className: 'visually-hidden' });
@@ -28,12 +29,12 @@ function createObjectRow(id, app) {
   button.onclick = () => app.selection.select(id);
   button.ondblclick = focusName;
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
-    className: 'small', name: `${key}${id}`, onclick: () => app.toggle(key, id),
+    className: 'small', name: `${key}${id}`, onclick: () => app.toggleSwitch(key, id),
   }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
-    if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // one may be being chosen
+    if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // keep one being chosen
     swatch.title = swatch.ariaLabel = `Color of ${item.name}`;
     button.ariaPressed = String(id === app.selection.id);
     button.title = `Select ${item.name}; double-click to rename`;
@@ -62,9 +63,10 @@ export class ObjectPanel {
     /** @type {RowList<Item>} */
     this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, app));
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
-    this.name = new TextField(name, async (id, text) => (text ? app.change(id, { name: text }) : {}));
-    this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
-    this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
+    this.name = new TextField(name, async (id, text) => (text ? app.changeObject(id, { name: text }) : {}));
+    this.className = new TextField(className, (id, text) => app.changeObject(id, { class_name: text }));
+    this.attributes = new TextField(attributes, (id, text) => (
+      app.changeObject(id, { attributes: readAttributes(text) })));
     element('merge').onclick = () => app.playback.addInput(() => openMerge(app), true);
     element('load').onchange = () => loadMasks(app).catch(showError);
   }

@@ -12,7 +12,7 @@ export class Playback {
     this.app = app;
     this.count = 1;
     this.rate = 25;
-    /** Current frame, and the revision of all masks at the request for its own. */
+    /** Current frame, and the latest revision when its masks were requested. */
     this.frame = 0;
     this.revision = 0;
     /** Requested frame and revision. */
@@ -60,7 +60,7 @@ export class Playback {
     this.count = frames;
     this.rate = rate;
     this.destination.revision = revision;
-    this.revision = -1; // of an earlier run of the program, perhaps
+    this.revision = -1; // it may be of an earlier run of the program
     this.app.timeline.draw();
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
@@ -100,10 +100,10 @@ export class Playback {
   /** Load and show a frame with masks. @param {Playback['destination']} destination @param {AbortSignal} signal */
   async load({ frame, revision }, signal) {
     const { frames, viewer } = this.app;
-    const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
+    const answer = Promise.all([frames.getImage(frame), frames.fetchLabels(frame)]);
     let hasArrived = false;
     const showNear = async () => {
-      const near = hasArrived ? null : await frames.nearImage(frame).catch(() => null);
+      const near = hasArrived ? null : await frames.fetchNearImage(frame).catch(() => null);
       if (near && !hasArrived) viewer.placeholder = near;
       viewer.draw();
     };
@@ -140,12 +140,8 @@ export class Playback {
   async fetchLabels() {
     const { frame, destination: { revision } } = this;
     this.revision = revision;
-    try {
-      const labels = await this.app.frames.labels(frame);
-      if (frame === this.frame && revision === this.revision) this.app.viewer.show(null, labels);
-    } catch (error) {
-      showError(error);
-    }
+    const labels = await this.app.frames.fetchLabels(frame).catch(showError);
+    if (labels && frame === this.frame && revision === this.revision) this.app.viewer.show(null, labels);
   }
 
   /** @param {number} by */
@@ -173,7 +169,7 @@ export class Playback {
   }
 
   /** Play, or stop. */
-  async toggle() {
+  async togglePlay() {
     const { app: { frames, tracking }, destination } = this;
     const run = this.currentRun ? null : {};
     this.setRun(run);
@@ -184,7 +180,7 @@ export class Playback {
     while (this.currentRun === run && destination.frame < this.count - 1) {
       await this.goTo(destination.frame + 1);
       const end = Math.min(this.count, destination.frame + PREFETCH_FRAMES);
-      for (let ahead = destination.frame + 1; ahead < end; ahead += 1) frames.image(ahead).catch(() => {});
+      for (let ahead = destination.frame + 1; ahead < end; ahead += 1) frames.getImage(ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }

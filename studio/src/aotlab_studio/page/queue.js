@@ -47,7 +47,7 @@ export class EditQueue {
   run(task) {
     this.runningCount += 1;
     const answer = this.lastEdit.then(task).finally(() => { this.runningCount -= 1; });
-    this.lastEdit = answer.catch(() => {}); // the caller's
+    this.lastEdit = answer.catch(() => {}); // the caller handles it
     return answer;
   }
 

@@ -53,11 +53,7 @@ export class Review {
   }
 
   async fetchChanged() {
-    try {
-      while (this.needsFetch.checks) await this.fetch();
-    } catch (error) {
-      showError(error);
-    }
+    while (this.needsFetch.checks) await this.fetch().catch(showError);
     this.pendingRefresh = null;
   }
 
@@ -92,7 +88,7 @@ export class Review {
     const [dot, text] = [createElement('span', { className: 'dot' }), createElement('span', {})];
     const button = createElement('button', { name: `check${frame}` }, image, dot, text);
     const show = (/** @type {ReviewEntry} */ entry) => {
-      const [isDone, address] = [this.isDone(entry), app.frames.thumbnail(frame)];
+      const [isDone, address] = [this.isDone(entry), app.frames.getThumbnailAddress(frame)];
       button.onclick = () => this.goTo(entry);
       button.className = isDone ? 'done' : '';
       dot.textContent = isDone ? '✓' : '';
@@ -118,14 +114,14 @@ export class Review {
     return ids.every((id) => isDrawn(this.app.timeline.marks.get(id)?.[frame]));
   }
 
-  /** Show the masks of a changed frame in the list; tick it off, or no longer. @param {number} frame */
+  /** Show a changed frame in the list, with its masks and whether it is corrected. @param {number} frame */
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
     this.needsFetch.checks ||= Boolean(this.pendingRefresh); // the answer may be older than this change
     this.show();
   }
 
-  next() {
+  showNext() {
     const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
     const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isDone(candidate));
     if (entry) this.goTo(entry);
@@ -149,6 +145,6 @@ export class Review {
     if (answer.error) return;
     await this.refresh();
     this.app.history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);
-    if (answer.result && this.openEntries.length) this.next();
+    if (answer.result && this.openEntries.length) this.showNext();
   }
 }

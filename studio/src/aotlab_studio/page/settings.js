@@ -1,4 +1,4 @@
-/** Settings kept by the browser: tool, look, frame and object of each project. */
+/** Settings kept by the browser: tool, look of the masks, frame and object of each project. */
 
 import { element, elements } from './dom.js';
 

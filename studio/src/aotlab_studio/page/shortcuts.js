@@ -25,7 +25,7 @@ const KEY_NAMES = {
 /** Keys identified by their position, whatever the layout, besides W, A, S and D. @type {Record<string, string>} */
 const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 
-/** Keys that move the timeline's slider, by the keys that do the same elsewhere. @type {Record<string, string>} */
+/** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
 const SLIDER_KEYS = { PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event */
@@ -113,7 +113,7 @@ function createBindings(app) {
     Draw: [
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
-      bind('[ ]', 'smaller, larger brush', (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
+      bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
       bind('Ctrl+Z', 'undo', () => app.history.undoKey(), 'undo'),
@@ -132,8 +132,8 @@ function createBindings(app) {
       bindChange('Delete', 'delete the object, or the last corner or click',
         () => app.history.deleteKey(), 'delete', () => app.deleteObject()),
       bind('F2', 'rename the object', focusName),
-      bind('I', 'hide or show the object', () => app.toggle('hidden')),
-      bind('J', 'lock or unlock the object', () => app.toggle('locked')),
+      bind('I', 'hide or show the object', () => app.toggleSwitch('hidden')),
+      bind('J', 'lock or unlock the object', () => app.toggleSwitch('locked')),
     ],
     'Masks of this frame': [
       bindChange('F', 'fill holes', async () => app.history.reportLosses(await app.editMask('fill_holes')), 'holes'),
@@ -144,7 +144,7 @@ function createBindings(app) {
       bind('← →', 'previous, next frame', (key) => playback.step(key === '←' ? -1 : 1), 'previous next-frame'),
       bind('Shift+← Shift+→', 'ten frames back or forward', (key) => playback.step(key === 'Shift+←' ? -10 : 10)),
       bind('Home End', 'first, last frame', (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1)),
-      bind('Space', 'play or stop', () => playback.toggle(), 'play'),
+      bind('Space', 'play or stop', () => playback.togglePlay(), 'play'),
       bind('+ - PageUp PageDown', 'zoom at the pointer',
         (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
       bind(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
@@ -155,13 +155,13 @@ function createBindings(app) {
       bindChange('T', 'track forward', () => tracking.track('forward'), 'track'),
       bindChange('Shift+T', 'track backward', () => tracking.track('backward'), 'backward'),
       bindChange('Y', 'track in both directions', () => tracking.track('both'), 'both'),
-      bind('K', 'pause or resume tracking', () => tracking.pause(), 'pause'),
-      bindChange('Shift+Delete', 'clear tracking from this frame on', () => tracking.clear(), 'clear-tracking'),
+      bind('K', 'pause or resume tracking', () => tracking.togglePause(), 'pause'),
+      bindChange('Shift+Delete', 'clear tracking from this frame on', () => tracking.clearResults(), 'clear-tracking'),
     ],
     'Review and export': [
-      bind('.', 'next frame to check', () => app.review.next(), 'next-check'),
+      bind('.', 'next frame to check', () => app.review.showNext(), 'next-check'),
       bindChange('Q', 'mark this frame as checked until its masks change', () => app.review.toggleChecked(), 'checked'),
-      bind('>', 'next clip of the batch', () => app.clip.next(), 'next-clip'),
+      bind('>', 'next clip of the batch', () => app.clip.openNext(), 'next-clip'),
       bind('Shift+E', 'export', () => app.exporter.open(), 'export'),
       bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),
     ],

@@ -56,12 +56,12 @@ export class Timeline {
     this.maxSpan = Infinity;
     /** Marks of frames by object id. @type {Map<number, string[]>} */
     this.marks = new Map();
-    this.style = getComputedStyle(canvas); // live
+    this.style = getComputedStyle(canvas); // follows the color scheme
     this.draw = drawOncePerRefresh(() => this.drawNow());
     watchSize(() => this.draw(), ...elements('strips', 'thumbnails'));
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
-    canvas.addEventListener('pointerdown', (event) => this.press(event));
-    canvas.addEventListener('pointermove', (event) => this.hover(event));
+    canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
+    canvas.addEventListener('pointermove', (event) => this.movePointer(event));
     canvas.addEventListener('lostpointercapture', () => {
       if (this.handleIndex >= 0 && this.lastPress.moved) app.tracking.sendRange();
       else if (this.handleIndex >= 0) app.playback.seek(this.lastPress.frame); // a click
@@ -69,7 +69,7 @@ export class Timeline {
     });
     element('zoom-in').onclick = () => this.zoomBy(2);
     element('zoom-out').onclick = () => this.zoomBy(1 / 2);
-    canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
+    canvas.addEventListener('wheel', (event) => this.turnWheel(event), { passive: false });
   }
 
   /** Return the frames with a mark of any object. */
@@ -105,7 +105,7 @@ export class Timeline {
   }
 
   /** Return a color of the style sheet. @param {'text' | 'accent' | 'empty' | 'lost' | 'outdated'} name */
-  color(name) {
+  getColor(name) {
     return this.style.getPropertyValue(`--${name}`);
   }
 
@@ -160,19 +160,19 @@ export class Timeline {
   /**
    * Show fewer or more frames.
    * @param {number} factor above 1: fewer
-   * @param {number} [about] the frame that stays where it is; the one that shows if not given
+   * @param {number} [anchor] the frame that stays where it is; the current one if not given
    */
-  zoomBy(factor, about = this.app.playback.frame + 0.5) {
-    const share = (about - this.first) / this.span;
+  zoomBy(factor, anchor = this.app.playback.frame + 0.5) {
+    const share = (anchor - this.first) / this.span;
     this.maxSpan = Math.max(MIN_SPAN, this.span / factor);
     if (this.maxSpan >= this.count) this.maxSpan = Infinity;
-    this.scrollToFrame(about - share * this.span);
+    this.scrollToFrame(anchor - share * this.span);
   }
 
   /** @param {WheelEvent} event */
-  wheel(event) {
+  turnWheel(event) {
     const along = event.deltaX || (event.shiftKey ? event.deltaY : 0);
-    if (!event.ctrlKey && !along) return; // scrolls the rows
+    if (!event.ctrlKey && !along) return; // the browser scrolls the rows
     event.preventDefault();
     if (event.ctrlKey) this.zoomBy(wheelFactor(event), this.eventToPosition(event));
     else this.scrollToFrame(this.first + along / this.columnWidth);
@@ -194,7 +194,7 @@ export class Timeline {
   }
 
   /** @param {PointerEvent} event */
-  press(event) {
+  pressPointer(event) {
     this.handleIndex = this.handleAt(event);
     this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
     const object = this.handleIndex < 0 && this.objectAt(event);
@@ -206,7 +206,7 @@ export class Timeline {
   }
 
   /** @param {PointerEvent} event */
-  hover(event) {
+  movePointer(event) {
     this.canvas.style.cursor = this.handleIndex >= 0 || this.handleAt(event) >= 0 ? 'ew-resize' : '';
     this.lastPress.moved ||= Math.abs(event.offsetX - this.lastPress.x) >= MIN_DRAG;
     if (this.handleIndex >= 0) {
@@ -249,12 +249,12 @@ export class Timeline {
     const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.state;
     for (const [start, end] of outdated) this.drawOutdated(this.frameToX(start), this.frameToX(end + 1));
     const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
-    context.fillStyle = this.color('empty');
+    context.fillStyle = this.getColor('empty');
     context.globalAlpha = 0.75;
     context.fillRect(NAMES_WIDTH, 0, this.frameToX(firstEditable) - NAMES_WIDTH, height);
     context.fillRect(end, 0, this.frameToX(this.count) - end, height);
     context.globalAlpha = 1;
-    context.fillStyle = this.color('text');
+    context.fillStyle = this.getColor('text');
     for (const frame of this.app.review.markedFrames) {
       context.beginPath();
       const x = this.frameToX(frame + 0.5);
@@ -272,7 +272,7 @@ export class Timeline {
   /** Draw the handles of the range to track. @param {number} height */
   drawHandles(height) {
     const { context, canvas: { clientWidth: width } } = this;
-    context.fillStyle = this.color('accent');
+    context.fillStyle = this.getColor('accent');
     this.handlePositions.forEach((place, index) => {
       if (place < NAMES_WIDTH - 1 || place > width + 1) return;
       const x = Math.min(place, width - 1);
@@ -302,7 +302,7 @@ export class Timeline {
     const { context } = this;
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
-    context.fillStyle = this.color('text');
+    context.fillStyle = this.getColor('text');
     context.font = `${id === this.app.selection.id ? 'bold ' : ''}11px system-ui, sans-serif`;
     let text = name;
     while (text.length > 1 && context.measureText(text).width > NAMES_WIDTH - 20) text = `${text.slice(0, -2)}…`;
@@ -313,7 +313,7 @@ export class Timeline {
   drawTicks() {
     const { context, first, span, columnWidth } = this;
     const step = TICK_STEPS.find((frames) => frames * columnWidth >= MIN_TICK_DISTANCE) || 1e6;
-    context.fillStyle = this.color('text');
+    context.fillStyle = this.getColor('text');
     context.font = '10px system-ui, sans-serif';
     for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
       const x = this.frameToX(frame);
@@ -338,17 +338,17 @@ export class Timeline {
       const x = this.frameToX(start);
       const width = Math.max(1, columnWidth * (end - start) - gap);
       if (isDrawn(mark)) {
-        context.fillStyle = this.color('text');
+        context.fillStyle = this.getColor('text');
         context.fillRect(x, y, width, ROW_HEIGHT - 2);
-        context.fillStyle = mark === MARK.drawn ? color : this.color('empty');
+        context.fillStyle = mark === MARK.drawn ? color : this.getColor('empty');
         context.fillRect(x, y + 3, width, ROW_HEIGHT - 8);
       } else if (mark === MARK.lost) {
         // two lines, unlike any object
-        context.fillStyle = this.color('lost');
+        context.fillStyle = this.getColor('lost');
         context.fillRect(x, y + 1, width, 2);
         context.fillRect(x, y + ROW_HEIGHT - 5, width, 2);
       } else if (mark === MARK.absent) {
-        context.fillStyle = this.color('text');
+        context.fillStyle = this.getColor('text');
         context.fillRect(x, y + ROW_HEIGHT / 2 - 1.5, width, 1);
       } else {
         context.globalAlpha = 0.25 + 0.075 * (Number(mark) + 1);
@@ -367,7 +367,7 @@ export class Timeline {
     context.beginPath();
     context.rect(left, RULER_HEIGHT - 4, right - left, height + 4);
     context.clip();
-    context.strokeStyle = context.fillStyle = this.color('outdated');
+    context.strokeStyle = context.fillStyle = this.getColor('outdated');
     context.lineWidth = 1.5;
     context.beginPath();
     for (let x = left - height; x < right; x += 6) {

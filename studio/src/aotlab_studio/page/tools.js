@@ -25,10 +25,12 @@ import { findId } from './frames.js';
  * @property {(points: Point[]) => Point[]} [shape] outline of its input
  */
 
-/** Smallest edge of a box in pixels of the frame (the server's) and in CSS pixels; a smaller drag is a click. */
+/** Smallest edge of a box in pixels of the frame (as on the server) and in CSS pixels; a smaller drag is a click. */
 const MIN_BOX_EDGE = { frame: 2, css: 4 };
-/** Points of a scribble between two clicks beside the object. */
+/** Points of a removing scribble for each negative click. */
 const SCRIBBLE_STEP = 8;
+/** Smallest distance of two points of a free line in pixels of the frame, and its largest number of points. */
+const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 };
 /** CSS pixels from the first corner within which a click closes the polygon. */
 const CLOSE_DISTANCE = 8;
 
@@ -153,19 +155,19 @@ export class Toolbox {
   }
 
   /** @param {number} factor */
-  resize(factor) {
+  resizeBrush(factor) {
     this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + 0.5) : this.radius * factor);
   }
 
   /** @param {number} radius pixels of the frame */
   setRadius(radius) {
     this.radius = Math.min(300, Math.max(0.5, radius));
-    if (this.viewer.cursor) this.viewer.cursor.radius = this.cursorRadius();
+    if (this.viewer.cursor) this.viewer.cursor.radius = this.getCursorRadius();
     this.showButtons();
     this.viewer.draw();
   }
 
-  cursorRadius() {
+  getCursorRadius() {
     return this.tool.usesBrush ? this.radius : 0;
   }
 
@@ -180,7 +182,7 @@ export class Toolbox {
     this.show();
   }
 
-  /** Whether a stroke or polygon is unfinished or not answered, which following must not interrupt. */
+  /** Whether a stroke or polygon is unfinished or not answered, which a tracked frame must not interrupt. */
   get isDrawing() {
     return this.isDown || this.points.length + this.pendingSketches.length > 0;
   }
@@ -227,8 +229,9 @@ export class Toolbox {
     if (!this.isDown) return;
     const { points, tool } = this;
     const last = points[points.length - 1];
+    const distance = Math.hypot(point.x - last.x, point.y - last.y);
     if (tool.move) tool.move(this, point);
-    else if (Math.hypot(point.x - last.x, point.y - last.y) >= 0.7 && points.length < 19000) points.push(point);
+    else if (distance >= FREE_LINE.minDistance && points.length < FREE_LINE.maxPoints) points.push(point);
     this.show();
   }
 
@@ -345,7 +348,7 @@ export class Toolbox {
    */
   async showUntil(answer, click) {
     const { tool, points } = this;
-    const sketch = this.sketch();
+    const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
     this.pendingSketches.push(sketch);
@@ -357,7 +360,7 @@ export class Toolbox {
     return result;
   }
 
-  sketch() {
+  createSketch() {
     const { drawingTool: tool, points } = this;
     const erase = tool.erases || (this.isSubtracting && tool.usesBrush);
     return {
@@ -383,7 +386,7 @@ export class Toolbox {
 
   /** Draw unfinished input. */
   show() {
-    this.viewer.sketches = [...this.pendingSketches, this.sketch()];
+    this.viewer.sketches = [...this.pendingSketches, this.createSketch()];
     this.viewer.draw();
   }
 }

@@ -21,7 +21,7 @@ export class Tracking {
   setRange(first, last) {
     const texts = [first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : ''];
     for (const [index, field] of elements('first', 'last').entries()) {
-      if (document.activeElement !== field) field.value = texts[index]; // nobody types
+      if (document.activeElement !== field) field.value = texts[index]; // not while the user types
     }
     this.app.timeline.draw();
   }
@@ -32,7 +32,7 @@ export class Tracking {
     if (timeline.handleIndex < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
   }
 
-  /** Return the range of the fields; undefined if it is impossible, which the header says. */
+  /** Return the range of the fields; undefined: it is invalid, and the error is shown. */
   readRange() {
     const [first, last] = [readNumber('first'), readNumber('last')];
     const isValid = elements('first', 'last').every((field) => field.checkValidity());
@@ -118,7 +118,7 @@ export class Tracking {
   }
 
   /** Remove the tracked masks from this frame on. */
-  async clear() {
+  async clearResults() {
     const { playback: { frame }, history, queue } = this.app;
     const range = this.readRange();
     if (!range) return;
@@ -133,7 +133,7 @@ export class Tracking {
     if (this.job) this.app.request('stop', {});
   }
 
-  pause() {
+  togglePause() {
     if (this.job) this.app.queue.request(this.job.status === 'paused' ? 'resume' : 'pause', {});
   }
 }

@@ -68,10 +68,7 @@ export class Viewer {
 
   /** @param {ImageBitmap | null} image null: keep the shown one @param {import('./frames.js').Labels} labels */
   show(image, labels) {
-    if (image) {
-      this.image = image;
-      this.placeholder = null;
-    }
+    if (image) [this.image, this.placeholder] = [image, null];
     this.labels = labels;
     this.preview = []; // of the previous masks
     this.paintMask();
@@ -134,7 +131,7 @@ export class Viewer {
     return { x: x * this.zoom + this.left, y: y * this.zoom + this.top };
   }
 
-  /** Redraw the masks, after masks, colors or the fields of their look changed. */
+  /** Redraw the masks after they, their colors or the display settings changed. */
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
