@@ -3,16 +3,13 @@
 import { fetchClips, findNext, STATUSES, StatusFields } from './clips.js';
 import { fetchOrThrow } from './connection.js';
 import {
-  addIcons, askOutdated, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showMessage,
+  addIcons, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showFailure, showMessage,
 } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
 /** Milliseconds between two refreshes. */
 const INTERVAL = 5000;
-
-/** HTTP status of a request that must say what to do about outdated frames. */
-const OUTDATED = 428;
 
 /** @type {Clip[]} */
 let clips = [];
@@ -120,15 +117,11 @@ async function exportClips() {
  */
 async function post(address, values) {
   try {
-    const answer = await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(values) }, OUTDATED);
-    if (answer.ok) return answer;
-    const { error, choices } = await answer.json();
-    const outdated = await askOutdated(error, choices);
-    if (outdated) return await post(address, { ...values, outdated });
+    return await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(values) });
   } catch (error) {
-    showError(error);
+    const outdated = await showFailure(error);
+    return outdated ? post(address, { ...values, outdated }) : undefined;
   }
-  return undefined;
 }
 
 function openNext() {

@@ -9,6 +9,8 @@
 
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, message: string}} Call */
 
+/** HTTP status of a request that must say what to do about outdated frames. */
+const OUTDATED = 428;
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
 /**
@@ -19,8 +21,10 @@ const NO_CONNECTION = 'No connection to the program. Is it still running? Reconn
  */
 export async function fetchOrThrow(address, options, expected) {
   const answer = await fetch(address, options).catch(() => { throw new ServerError(NO_CONNECTION); });
-  if (!answer.ok && answer.status !== expected) throw new ServerError(await answer.text());
-  return answer;
+  if (answer.ok || answer.status === expected) return answer;
+  if (answer.status !== OUTDATED) throw new ServerError(await answer.text());
+  const { error, choices } = await answer.json();
+  throw new ServerError(error, choices);
 }
 
 /** Refusal of the server, or no connection to it. */

@@ -1,6 +1,6 @@
 /** Elements of the page, lists and text fields, messages on the frame, drawing once per screen refresh. */
 
-/** @import { Elements, Failure } from './protocol.js' */
+/** @import { Elements } from './protocol.js' */
 
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
 export const element = (id) => /** @type {any} */ (document.getElementById(id));
@@ -257,5 +257,13 @@ export async function ask(title, content, ...values) {
   return /** @type {T | ''} */ (dialog.returnValue);
 }
 
-/** Ask what to do about outdated frames; empty: canceled. @param {string} text @param {Failure['choices']} choices */
-export const askOutdated = (text, choices) => ask('Outdated frames', createElement('p', {}, text), ...choices);
+/**
+ * Show why a request failed, or ask for one of the choices that it offers.
+ * @param {any} error
+ * @returns {Promise<'wait' | 'proceed' | '' | undefined>} the choice; empty: canceled; undefined: the error is shown
+ */
+export async function showFailure(error) {
+  if (error.choices?.length) return ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
+  showError(error);
+  return undefined;
+}

@@ -1,9 +1,9 @@
 /** Main application: sends input to the server and shows its events. */
 
 import { ClipHeader } from './clips.js';
-import { Connection, ServerError } from './connection.js';
+import { Connection } from './connection.js';
 import {
-  addIcons, askOutdated, connectUser, createElement, element, elements, returnFocus, scrollTo, showError, showMessage,
+  addIcons, connectUser, createElement, element, elements, returnFocus, scrollTo, showError, showFailure, showMessage,
 } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
@@ -180,12 +180,9 @@ export class App {
       if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
       return answer;
     } catch (error) {
-      if (error instanceof ServerError && error.choices.length) {
-        const outdated = await askOutdated(error.message, error.choices);
-        return outdated ? this.request(action, { ...message, outdated }) : { error: new Error('') };
-      }
-      showError(error);
-      return { error: /** @type {Error} */ (error) };
+      const outdated = await showFailure(error);
+      if (outdated) return this.request(action, { ...message, outdated });
+      return { error: outdated === '' ? new Error('') : /** @type {Error} */ (error) };
     } finally {
       this.countPending(-1);
     }
