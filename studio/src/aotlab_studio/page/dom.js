@@ -167,7 +167,7 @@ export function scrollTo(list, top, bottom) {
 }
 
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
-export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
+export const getWheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
 /** Run whenever elements change size, or the screen its density. @param {() => void} run @param {Element[]} targets */
 export function watchSize(run, ...targets) {

@@ -3,7 +3,7 @@
  One pointer draws; two fingers or the middle button pan. */
 
 import { toPairs } from './connection.js';
-import { element, showMessage, wheelFactor } from './dom.js';
+import { element, showMessage, getWheelFactor } from './dom.js';
 import { findId } from './frames.js';
 
 const PEN_ERASER = 5;
@@ -113,8 +113,8 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {
     event.preventDefault();
-    if (toolbox.getCursorRadius() && !event.ctrlKey) toolbox.resizeBrush(wheelFactor(event));
-    else viewer.zoomBy(wheelFactor(event), viewer.clientToView(event));
+    if (toolbox.getCursorRadius() && !event.ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
+    else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
   }, { passive: false });
 }
 

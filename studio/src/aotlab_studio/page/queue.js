@@ -19,7 +19,7 @@
 const MAX_KEEPALIVE = 60000;
 
 /** Return a message with its object. @param {object & {object_id?: number | null}} message @param {Target} [target] */
-const withObject = (message, target) => (
+const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
 export class EditQueue {
@@ -62,7 +62,7 @@ export class EditQueue {
     const id = this.app.connection.createId();
     this.messages.set(id, { action, message, target });
     return async () => {
-      const fullMessage = /** @type {any} */ (withObject(message, target));
+      const fullMessage = /** @type {any} */ (addObjectId(message, target));
       const answer = await this.app.request(action, fullMessage, id);
       this.messages.delete(id);
       if (!answer.error && target && !fullMessage.object_id) {
@@ -99,7 +99,7 @@ export class EditQueue {
   flush() {
     if (!this.messages.size) return;
     const messages = [...this.messages].map(([id, { action, message, target }]) => (
-      { ...withObject(message, target), id, do: action }));
+      { ...addObjectId(message, target), id, do: action }));
     const body = JSON.stringify(messages);
     fetch('edits', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }

@@ -29,7 +29,7 @@ const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 const SLIDER_KEYS = { PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event */
-function keyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
+function getKeyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
   const control = ctrlKey || metaKey;
   const letter = /^Key([A-Z])$/.exec(code)?.[1];
   let key = KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
@@ -69,7 +69,7 @@ export function connectShortcuts(app) {
 function readShortcut(event) {
   const target = /** @type {HTMLElement} */ (event.target);
   if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return '';
-  const pressed = keyName(event);
+  const pressed = getKeyName(event);
   const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
   if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete)$/.test(name)) return '';
   if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {

@@ -3,7 +3,7 @@
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
 import {
-  drawOncePerRefresh, element, elements, formatCount, readNumber, scrollTo, watchSize, wheelFactor,
+  drawOncePerRefresh, element, elements, formatCount, readNumber, scrollTo, watchSize, getWheelFactor,
 } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
@@ -121,7 +121,7 @@ export class Timeline {
   }
 
   /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
-  handleAt(event) {
+  findHandle(event) {
     if (event.offsetY > RULER_HEIGHT) return -1;
     return this.handlePositions.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < HANDLE_REACH);
   }
@@ -174,7 +174,7 @@ export class Timeline {
     const along = event.deltaX || (event.shiftKey ? event.deltaY : 0);
     if (!event.ctrlKey && !along) return; // the browser scrolls the rows
     event.preventDefault();
-    if (event.ctrlKey) this.zoomBy(wheelFactor(event), this.eventToPosition(event));
+    if (event.ctrlKey) this.zoomBy(getWheelFactor(event), this.eventToPosition(event));
     else this.scrollToFrame(this.first + along / this.columnWidth);
   }
 
@@ -189,15 +189,15 @@ export class Timeline {
   }
 
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
-  objectAt(event) {
+  findObject(event) {
     return this.app.objects[Math.floor((event.offsetY - RULER_HEIGHT) / ROW_HEIGHT)];
   }
 
   /** @param {PointerEvent} event */
   pressPointer(event) {
-    this.handleIndex = this.handleAt(event);
+    this.handleIndex = this.findHandle(event);
     this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
-    const object = this.handleIndex < 0 && this.objectAt(event);
+    const object = this.handleIndex < 0 && this.findObject(event);
     if (object) this.app.selection.select(object.id);
     if (this.handleIndex < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
@@ -207,14 +207,14 @@ export class Timeline {
 
   /** @param {PointerEvent} event */
   movePointer(event) {
-    this.canvas.style.cursor = this.handleIndex >= 0 || this.handleAt(event) >= 0 ? 'ew-resize' : '';
+    this.canvas.style.cursor = this.handleIndex >= 0 || this.findHandle(event) >= 0 ? 'ew-resize' : '';
     this.lastPress.moved ||= Math.abs(event.offsetX - this.lastPress.x) >= MIN_DRAG;
     if (this.handleIndex >= 0) {
       if (this.lastPress.moved) this.moveHandle(event);
       return;
     }
     if (this.canvas.hasPointerCapture(event.pointerId)) this.app.playback.seek(this.eventToFrame(event));
-    this.canvas.title = this.objectAt(event)?.name || '';
+    this.canvas.title = this.findObject(event)?.name || '';
   }
 
   /** Fit the canvas to its rows; return its height. */

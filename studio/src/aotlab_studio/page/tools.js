@@ -184,7 +184,7 @@ export class Toolbox {
 
   /** Whether a stroke or polygon is unfinished or not answered, which a tracked frame must not interrupt. */
   get isDrawing() {
-    return this.isDown || this.points.length + this.pendingSketches.length > 0;
+    return this.hasUnfinishedInput || this.pendingSketches.length > 0;
   }
 
   get hasUnfinishedInput() {

@@ -209,7 +209,7 @@ export class Viewer {
     context.lineJoin = context.lineCap = 'round';
     context.strokeStyle = context.fillStyle = color;
     context.beginPath();
-    trace(context, places);
+    tracePath(context, places);
     if (width && places.length) {
       if (places.length === 1) context.lineTo(places[0].x + 0.001, places[0].y);
       context.globalAlpha = 0.6;
@@ -241,7 +241,7 @@ export class Viewer {
     const { context } = this;
     context.beginPath();
     for (const outline of this.preview) {
-      trace(context, outline.map(([x, y]) => this.frameToView({ x, y })));
+      tracePath(context, outline.map(([x, y]) => this.frameToView({ x, y })));
       context.closePath();
     }
     context.fillStyle = 'rgba(255, 255, 255, 0.25)';
@@ -264,7 +264,7 @@ export class Viewer {
 }
 
 /** @param {CanvasRenderingContext2D} context @param {Point[]} places */
-function trace(context, places) {
+function tracePath(context, places) {
   places.forEach(({ x, y }, index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
 }
 
