@@ -873,7 +873,7 @@ def test_list_keeps_a_note_that_is_typed(context, served, batch):
     assert tab.input_value(note) == "dark"
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#clips .accepted")
-    assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Note on c"
+    assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Status of c"
     wait_until(lambda: {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark")
     tab.close()
 
