@@ -65,18 +65,19 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, AOSTState]:
-        """Map tokens B×L×C to tokens of the same shape and their state."""
-        x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
-        return x, AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-
-    def attend(
-        self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, AOSTState]:
-        """Map tokens B×L×C to tokens of the same shape."""
+        """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`."""
+        x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
+        query, value = self.key_value(self.norm2(x)).chunk(2, dim=2)
+        state = AOSTState(query, value)
+        if memory is None:
+            assert id_embedding is not None
+            memory = self.memorize(state, id_embedding)
         long, short = memory
-        x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
-        x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
+        x = x + self.long_projection(self.long_attention(query, long.key, long.value))
+        x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
     def memorize(self, state: AOSTState, id_embedding: Tensor) -> BlockMemory:

@@ -81,18 +81,19 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
-        """Map tokens B×L×C to tokens of the same shape and their state."""
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, LSTTState]:
+        """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
-        return x, LSTTState(self.query(tokens), tokens)
-
-    def attend(
-        self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
-    ) -> tuple[Tensor, LSTTState]:
-        """Map tokens B×L×C to tokens of the same shape."""
-        query, (long, short) = state.key, memory
+        query = self.query(tokens)
+        state = LSTTState(query, tokens)
+        if memory is None:
+            assert id_embedding is not None
+            memory = self.memorize(state, id_embedding)
+        long, short = memory
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:

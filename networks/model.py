@@ -93,6 +93,7 @@ class Block(nn.Module, ABC):
     long_attention: Attention
     """attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D"""
 
+    @abstractmethod
     def forward(
         self, x: Tokens, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
     ) -> tuple[Tokens, BlockState]:
@@ -101,39 +102,16 @@ class Block(nn.Module, ABC):
         Args:
             x: tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            memory: memory of the block; None on a reference frame, which attends to itself.
+            memory: memory of the block; None on a reference frame, which reads its own memory, by `memorize`.
             id_embedding: identity embedding B×L×C of a reference frame; None on all others.
 
         Returns:
             The input of the next block, and the state of the frame, for `memorize`.
         """
-        x, state = self.project(x, size)
-        if memory is None:
-            assert id_embedding is not None
-            memory = self.memorize_reference(state, id_embedding)
-        return self.attend(x, size, state, memory)
-
-    @abstractmethod
-    def project(self, x: Tokens, size: MapSize) -> tuple[Tokens, BlockState]:
-        """Compute queries and keys, after self-attention if a block begins with it; return tokens and state."""
-
-    @abstractmethod
-    def attend(
-        self, x: Tokens, size: MapSize, state: BlockState, memory: BlockMemory
-    ) -> tuple[Tokens, BlockState]:
-        """Read memory; return the input of the next block, and the state for `memorize`.
-
-        Most blocks return the state as it is. RMem's adds the output of short-term attention, from which the next
-        frame's short-term memory is made; DeAOT's drops its gate, which is large and no longer needed.
-        """
 
     @abstractmethod
     def memorize(self, state: BlockState, id_embedding: Tensor) -> BlockMemory:
-        """Build a frame's memory from the state of `attend` and the identity embedding B×L×C."""
-
-    def memorize_reference(self, state: BlockState, id_embedding: Tensor) -> BlockMemory:
-        """Build the memory that a reference frame itself reads, from the state of `project`."""
-        return self.memorize(state, id_embedding)
+        """Build a frame's memory from its state and the identity embedding B×L×C."""
 
 
 class PropagatedFrame(NamedTuple):

@@ -41,11 +41,11 @@ class PyramidBlock(AOSTBlock):
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
-    def attend(
-        self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, AOSTState]:
-        """Read memory as the AOST block, and normalize the output."""
-        x, state = super().attend(x, size, state, memory)
+        """Run the AOST block, and normalize its output."""
+        x, state = super().forward(x, size, memory, id_embedding)
         return self.output_norm(x), state
 
 
