@@ -23,7 +23,7 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
-from aotlab.engine.rules.rules import Rules, drop_unavailable_rules
+from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
@@ -229,7 +229,7 @@ class Tracker:
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self.video.rules.detect_cut(frame).cut
+        return self.video.rules.detect_cut(frame)[0]
 
     @torch.inference_mode()
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
@@ -247,11 +247,11 @@ class Tracker:
             align_corners=align_corners,
             min_object_area=None if mask is None else find_smallest_area(mask),
         )
-        result = video.rules.detect_cut(frame)
+        cut, thumbnail = video.rules.detect_cut(frame)
         with self.autocast():
             features = self._encode(frame, input_size)
             decoded_frames = [
-                segment_frame(self.model, group.memory, features, short_term=not result.cut)
+                segment_frame(self.model, group.memory, features, short_term=not cut)
                 for group in video.groups
             ]
             logits = torch.zeros(1, *size, device=self.device)
@@ -259,8 +259,12 @@ class Tracker:
                 group_logits = [decoded.logits for decoded in decoded_frames]
                 logits = merge_logits(video.groups, group_logits, size, align_corners=align_corners)
             indices = logits.max(0).indices  # faster than argmax on CPUs
-            result, logits, indices = video.rules.correct(result, frame, logits, indices, self.ids)
-        return PredictedFrame(video, frame, result, input_size, features, decoded_frames, logits, indices)
+            reassignments = [] if cut else video.rules.find_reassignments(frame, indices, self.ids)
+            if reassignments:
+                logits, indices = swap_logits(logits, indices, reassignments, self.ids)
+        return PredictedFrame(
+            video, frame, cut, thumbnail, reassignments, input_size, features, decoded_frames, logits, indices
+        )
 
     @torch.inference_mode()
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> Prediction:
@@ -270,7 +274,7 @@ class Tracker:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
         self.require_usable()
-        video, result = predicted.video, predicted.rule_result
+        video = predicted.video
         if video is not self.video:
             raise InputError("commit: the tracker changed since this prediction; use one tracker per thread")
         logits, indices, annotated = predicted.logits, predicted.indices, list[int]()
@@ -281,9 +285,12 @@ class Tracker:
                 annotated = [object_id for object_id in np.unique(mask).tolist() if object_id]
                 indices = self._store_reference(predicted, mask, annotated)
                 logits = one_hot_logits(indices, len(self.ids))
-        video.rules.observe(result, predicted.frame, indices, self.ids, annotated)
+        video.rules.update(
+            predicted.frame, indices, self.ids, annotated,
+            cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
+        )  # fmt: skip
         self.video = replace(video, frame_shape=predicted.frame.shape, consistent=True)
-        return Prediction(self.ids, logits, indices, temperature=self.temperature, cut=result.cut)
+        return Prediction(self.ids, logits, indices, temperature=self.temperature, cut=predicted.cut)
 
     def _store_tracked(self, predicted: PredictedFrame) -> None:
         """Store a frame with its predicted masks."""
@@ -292,7 +299,7 @@ class Tracker:
         memories = [encode_memory(self.model, *pair) for pair in zip(frames, masks, strict=True)]
         self.video.consistent = False
         for group, decoded, memory in zip(groups, frames, memories, strict=True):
-            if predicted.rule_result.cut:
+            if predicted.cut:
                 group.memory.clear_short_term()
             store_memory(self.model, group.memory, decoded, memory)
 
