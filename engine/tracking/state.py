@@ -31,8 +31,8 @@ class VideoState:
     """(H, W, 3) of its frames; None before the first frame"""
     input_size: ImageSize | None = None
     """(height, width) of frames in the network; None before the first mask"""
-    consistent: bool = True
-    """False while a frame is being stored, and forever if that failed"""
+    usable: bool = True
+    """False from the first change of memory until the frame is stored; it remains False if that fails"""
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy in containers, numbers and tensors."""

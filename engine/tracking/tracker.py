@@ -27,7 +27,6 @@ from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
-    find_vanished_ids,
     forget_object,
     list_tracked_ids,
     mask_to_indices,
@@ -193,11 +192,7 @@ class Tracker:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
-        prediction = self.commit(self.predict(frame, mask, size), mask)
-        self.video.consistent = False  # a stored frame without a prediction must not be stored again
-        prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
-        self.video.consistent = True
-        return prediction
+        return self.commit(self.predict(frame, mask, size), mask, size)
 
     def prepare(
         self,
@@ -218,11 +213,11 @@ class Tracker:
         return frame, mask, size
 
     def require_usable(self) -> None:
-        """Raise `InputError` while a frame is being stored, and after that failed.
+        """Raise `InputError` if storing a frame has failed, or is not complete yet.
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if not self.video.consistent:
+        if not self.video.usable:
             raise InputError(
                 "tracker: a step failed while updating memory; call reset() or load_state_dict()"
             )
@@ -267,8 +262,12 @@ class Tracker:
         )
 
     @torch.inference_mode()
-    def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> Prediction:
+    def commit(
+        self, predicted: PredictedFrame, mask: np.ndarray | None, size: ImageSize | None = None
+    ) -> Prediction:
         """Store a predicted frame, corrected by a mask of object ids H×W; return its final prediction.
+
+        ``size``: (height, width) of the prediction; None means that of ``predicted``.
 
         Raises:
             InputError: the tracker changed since the prediction, or an update of memory failed.
@@ -289,15 +288,18 @@ class Tracker:
             predicted.frame, indices, self.ids, annotated,
             cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
         )  # fmt: skip
-        self.video = replace(video, frame_shape=predicted.frame.shape, consistent=True)
-        return Prediction(self.ids, logits, indices, temperature=self.temperature, cut=predicted.cut)
+        prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=predicted.cut)
+        if size is not None:
+            prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
+        self.video = replace(video, frame_shape=predicted.frame.shape, usable=True)
+        return prediction
 
     def _store_tracked(self, predicted: PredictedFrame) -> None:
         """Store a frame with its predicted masks."""
         groups, frames = self.video.groups, predicted.decoded_frames
         masks = split_by_group(groups, predicted.indices, predicted.input_size, self.max_objects)
         memories = [encode_memory(self.model, *pair) for pair in zip(frames, masks, strict=True)]
-        self.video.consistent = False
+        self.video.usable = False
         for group, decoded, memory in zip(groups, frames, memories, strict=True):
             if predicted.cut:
                 group.memory.clear_short_term()
@@ -311,15 +313,18 @@ class Tracker:
         build = partial(build_bank, self.config.memory, length=video.length)
         groups = add_objects(video.groups, annotated, self.max_objects, build)
         ids = list_tracked_ids(groups)
-        indices = mask_to_indices(mask, ids).to(self.device)
+        indices = mask_to_indices(mask, ids)
+        resized = resize_indices(indices, size).unique().tolist()
+        for object_id in annotated:
+            if ids.index(object_id) + 1 not in resized:
+                log.warning("object %d: too small to be tracked; raise input.scale", object_id)
+        indices = indices.to(self.device)
         if video.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
-        for object_id in find_vanished_ids(mask, annotated, size):
-            log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         masks = split_by_group(groups, indices, size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
         indices = resize_indices(indices, predicted.indices.shape)
-        video.consistent = False
+        video.usable = False
         for group, memory in zip(groups, memories, strict=True):
             group.memory.add_reference(memory)
         video.groups, video.input_size = groups, size
