@@ -130,7 +130,7 @@ class AOST(VOSModel):
         """
         x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embeddings)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, *id_embeddings)
         if self.shared:
             outputs[-1] = self.norms[0](outputs[-1])
         else:  # fewer outputs than norms if fewer blocks are used
@@ -144,4 +144,4 @@ class AOST(VOSModel):
         embeddings = propagated.embeddings[: 1 + depth]
         x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
         x = F.relu(self.decoder.conv_in[depth - 1](x))  # type: ignore[index]
-        return self.decoder.refine(x, features.f4, features.f8, features.f16)
+        return self.decoder.refine(x, features)

@@ -132,7 +132,7 @@ class AOT(VOSModel):
     ) -> PropagatedFrame:
         x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embeddings)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, *id_embeddings)
         normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
         embeddings = [x, *(tokens_to_map(output, size) for output in normed)]
         return PropagatedFrame(embeddings, states, [size] * len(states))
@@ -140,4 +140,4 @@ class AOT(VOSModel):
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         embeddings = torch.cat(propagated.embeddings, dim=1)
-        return self.decoder(embeddings, features.f4, features.f8, features.f16)
+        return self.decoder(embeddings, features)

@@ -171,14 +171,14 @@ class DeAOT(VOSModel):
         x = features.projected
         size = (x.shape[2], x.shape[3])
         tokens = map_to_tokens(x), None
-        outputs, states = run_blocks(self.active_blocks, tokens, size, memory, id_embeddings)
+        outputs, states = run_blocks(self.active_blocks, tokens, size, memory, *id_embeddings)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         [embedding] = propagated.embeddings
-        return self.decoder(embedding, features.f4, features.f8, features.f16)
+        return self.decoder(embedding, features)
 
 
 def merge_branches(branches: tuple[Tensor, Tensor], size: MapSize) -> Tensor:

@@ -207,21 +207,19 @@ class VOSModel(nn.Module, ABC):
 
 
 def run_blocks(
-    blocks: Sequence[Block], x: Tokens, size: MapSize, memory: Memory, id_embeddings: Sequence[Tensor]
+    blocks: Sequence[Block], x: Tokens, size: MapSize, memory: Memory, id_embedding: Tensor | None = None
 ) -> tuple[list[Tokens], list[BlockState]]:
     """Run the blocks of a stage one after another; return the output and the state of each.
 
     Args:
-        blocks: blocks of the stage.
         x: input of the first block.
         size: (h, w) of its map.
         memory: memory of each block; empty on a reference frame.
-        id_embeddings: the stage's identity embedding first, on a reference frame; empty on all others.
+        id_embedding: the stage's identity embedding on a reference frame; None on all others.
     """
     outputs, states = [], []
-    id_embedding = id_embeddings[0] if id_embeddings else None
-    for index, block in enumerate(blocks):
-        x, state = block(x, size, memory[index] if memory else None, id_embedding)
+    for block, block_memory in zip(blocks, memory or [None] * len(blocks), strict=True):
+        x, state = block(x, size, block_memory, id_embedding)
         outputs.append(x)
         states.append(state)
     return outputs, states

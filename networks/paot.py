@@ -116,7 +116,11 @@ class PAOT(VOSModel):
             size = (x.shape[2], x.shape[3])
             part = slice(len(states), len(states) + len(stage.blocks))
             outputs, stage_states = run_blocks(
-                self.active_blocks[part], map_to_tokens(x), size, memory[part], id_embeddings[index:]
+                self.active_blocks[part],
+                map_to_tokens(x),
+                size,
+                memory[part],
+                *id_embeddings[index : index + 1],
             )
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states
