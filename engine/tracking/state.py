@@ -58,10 +58,10 @@ class VideoState:
 
 
 def fingerprint_model(model: VOSModel, config: Config) -> dict[str, Any]:
-    """Return the checksum of the weights and the settings that a state depends on."""
+    """Return the precision and checksum of the weights, and the settings, that a state depends on."""
     checksum = 0
     for name, weight in model.state_dict().items():
         content = weight.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy()
         checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
     settings = {name: asdict(getattr(config, name)) for name in ("model", "memory", "input", "rules")}
-    return {"weights": checksum, **settings}
+    return {"precision": str(model.projector.weight.dtype), "weights": checksum, **settings}

@@ -137,7 +137,9 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        self.video = VideoState(None if length is None else index(length), Rules(self.config.rules))
+        length = None if length is None else index(length)
+        require(length is None or length >= 0, f"reset: length must be a number of frames, got {length}")
+        self.video = VideoState(length, Rules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
 
@@ -378,16 +380,17 @@ class Tracker:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
 
         Raises:
-            InputError: a state of other weights, settings or ``optimize``, or damaged; the tracker is unchanged.
+            InputError: a state of another precision, other weights, settings or ``optimize``, or damaged; the tracker
+                is unchanged.
         """
         with reading_kind("tracker state", TRACKER_STATE, RuntimeError):
             content = unwrap(TRACKER_STATE, state)
             saved = content["fingerprint"]
-            other = [name for name, value in self.fingerprint.items() if saved.get(name) != value]
-            require(not other, f"tracker state: saved with other {', '.join(other)}")
+            for name, value in self.fingerprint.items():  # precision first: it changes weights too
+                require(saved.get(name) == value, f"tracker state: saved with other {name}")
             self.video = VideoState.from_state_dict(content, self.config, self.device)
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """Checksum of the weights, and the settings, that states and results depend on."""
+        """Precision and checksum of the weights, and the settings, that states depend on."""
         return fingerprint_model(self.model, self.config)
