@@ -72,7 +72,7 @@ class AOSTBlock(Block):
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         query, value = self.key_value(self.norm2(x)).chunk(2, dim=2)
         state = AOSTState(query, value)
-        if memory is None:
+        if memory is None:  # a reference frame reads its own memory
             assert id_embedding is not None
             memory = self.memorize(state, id_embedding)
         long, short = memory

@@ -90,7 +90,7 @@ class LSTTBlock(Block):
         tokens = self.norm2(x)
         query = self.query(tokens)
         state = LSTTState(query, tokens)
-        if memory is None:
+        if memory is None:  # a reference frame reads its own memory
             assert id_embedding is not None
             memory = self.memorize(state, id_embedding)
         long, short = memory

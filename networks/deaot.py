@@ -125,7 +125,7 @@ class GPMBlock(Block):
         id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
         gate = torch.cat([visual_gate, id_gate], 2)  # B×L×4C
         state = GPMState(key, F.silu(value), normed_id)
-        if memory is None:
+        if memory is None:  # a reference frame reads its own memory
             assert id_embedding is not None
             memory = self.memorize(state, id_embedding)
         long, short = memory

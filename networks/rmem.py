@@ -106,7 +106,7 @@ class RecurrentLSTTBlock(Block):
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)
-        if memory is None:
+        if memory is None:  # a reference frame reads its own memory
             assert id_embedding is not None
             own = KeyValue(query, self.value(tokens + id_embedding))
             memory = BlockMemory(own, own)

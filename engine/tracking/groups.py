@@ -16,8 +16,8 @@ from aotlab.networks.identity_bank import one_hot
 
 NO_OBJECT = -1e10
 """logit of all other channels at pixels that a mask sets"""
-MAX_CONTIGUOUS_PLANES = 5
-"""largest number of maps that CPUs resize faster contiguous than channels-last (measured at 480p)"""
+MAX_CONTIGUOUS_CHANNELS = 5
+"""largest number of channels that CPUs resize faster contiguous than channels-last (measured at 480p)"""
 
 
 @dataclass
@@ -96,7 +96,7 @@ def merge_logits(
     for group, logits in zip(groups, group_logits, strict=True):
         kept = group.identities
         used = logits[:, : len(kept) + 1] if kept[-1] == len(kept) else logits[:, [0, *kept]]
-        if used.shape[1] <= MAX_CONTIGUOUS_PLANES:
+        if used.shape[1] <= MAX_CONTIGUOUS_CHANNELS:
             used = used.contiguous()
         resized.append(F.interpolate(used.float(), size, mode="bilinear", align_corners=align_corners)[0])
     if len(resized) == 1:

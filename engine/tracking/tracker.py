@@ -47,7 +47,7 @@ from aotlab.engine.tracking.inputs import (
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, fingerprint_model
 from aotlab.media.prompt import Prompt
-from aotlab.networks.fast.optimize import place_model
+from aotlab.networks.fast.optimize import prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
@@ -85,7 +85,7 @@ class Tracker:
             InputError: no such device.
         """
         self.device = pick_device(str(device))
-        self.model, precision = place_model(model, config.compute, self.device, fuse=optimize)
+        self.model, precision = prepare_for_tracking(model, config.compute, self.device, fuse=optimize)
         self.autocast = partial(autocast, self.device, precision)
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
@@ -278,7 +278,8 @@ class Tracker:
         video = predicted.video
         if video is not self.video:
             raise InputError("commit: the tracker changed since this prediction; use one tracker per thread")
-        logits, indices, annotated = predicted.logits, predicted.indices, list[int]()
+        logits, indices = predicted.logits, predicted.indices
+        annotated: list[int] = []
         with self.autocast():
             if mask is None:
                 self._store_tracked(predicted)
@@ -293,6 +294,7 @@ class Tracker:
         prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=predicted.cut)
         if size is not None:
             prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
+        # a new object, by which `commit` refuses predictions of earlier states
         self.video = replace(video, frame_shape=predicted.frame.shape, usable=True)
         return prediction
 
@@ -324,7 +326,7 @@ class Tracker:
         if video.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
         masks = split_by_group(groups, indices, size, self.max_objects)
-        memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
+        memories = [encode_reference(self.model, predicted.features, group_masks)[1] for group_masks in masks]
         indices = resize_indices(indices, predicted.indices.shape)
         video.usable = False
         for group, memory in zip(groups, memories, strict=True):
