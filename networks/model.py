@@ -218,7 +218,8 @@ def run_blocks(
         id_embedding: the stage's identity embedding on a reference frame; None on all others.
     """
     outputs, states = [], []
-    for block, block_memory in zip(blocks, memory or [None] * len(blocks), strict=True):
+    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
+    for block, block_memory in zip(blocks, memories, strict=True):
         x, state = block(x, size, block_memory, id_embedding)
         outputs.append(x)
         states.append(state)
