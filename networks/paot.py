@@ -114,13 +114,9 @@ class PAOT(VOSModel):
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
             size = (x.shape[2], x.shape[3])
-            part = slice(len(states), len(states) + len(stage.blocks))
+            tokens, part = map_to_tokens(x), slice(len(states), len(states) + len(stage.blocks))
             outputs, stage_states = run_blocks(
-                self.active_blocks[part],
-                map_to_tokens(x),
-                size,
-                memory[part],
-                *id_embeddings[index : index + 1],
+                self.active_blocks[part], tokens, size, memory[part], *id_embeddings[index : index + 1]
             )
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states

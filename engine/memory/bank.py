@@ -131,9 +131,9 @@ class MemoryBank:
         blocks = []
         for long, frames in zip(self._long, zip(*list(self._short)[:count], strict=True), strict=True):
             short = concat_frames(frames)
-            blocks.append(
-                BlockMemory(long.read(), short if short_term else KeyValue(*map(torch.zeros_like, short)))
-            )
+            if not short_term:
+                short = KeyValue(*map(torch.zeros_like, short))
+            blocks.append(BlockMemory(long.read(), short))
         return blocks
 
     def add_reference(self, memory: Memory) -> None:
