@@ -80,8 +80,11 @@ class Prompt:
             "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255",
         )
         require(
-            bool(labels.any()) or len(scribble) > 0 or box is not None or mask is not None,
-            "prompt: give a box, a mask, or a point on the object",
+            bool(labels.any())
+            or len(scribble) > 0
+            or box is not None
+            or (mask is not None and bool(mask.any())),
+            "prompt: give a box, a mask that is not empty, or a point on the object",
         )
         values = {
             "points": tuple(map(tuple, points.tolist())),

@@ -16,8 +16,9 @@ def test_clicks_are_split_by_their_labels():
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({}, "give a box, a mask, or a point on the object"),
-    ({"points": [(1, 2)], "labels": [0]}, "give a box, a mask, or a point on the object"),
+    ({}, "give a box, a mask that is not empty, or a point on the object"),
+    ({"mask": np.zeros((2, 3))}, "a mask that is not empty"),
+    ({"points": [(1, 2)], "labels": [0]}, "give a box, a mask that is not empty, or a point on the object"),
     ({"points": [(1, 2)], "labels": [1, 0]}, "a label of 0 or 1 for each of 1 points"),
     ({"points": [(1, 2)], "labels": [2]}, "a label of 0 or 1"),
     ({"points": [(1, float("nan"))]}, "finite numbers"),
@@ -48,7 +49,7 @@ def test_prompt_takes_lists_and_arrays():
 
 
 def test_prompts_with_different_masks_differ():
-    assert Prompt(mask=np.zeros((2, 2))) != Prompt(mask=np.ones((2, 2)))
+    assert Prompt(mask=np.eye(2)) != Prompt(mask=np.ones((2, 2)))
 
 
 def test_points_of_the_first_pixels_are_points():
@@ -98,7 +99,7 @@ def test_prompts_are_parsed_by_frame_and_object():
     (["3,3,0,9"], [], [], "object 1 on frame 0: box .*at least 2 each"),
     (["2=9:9-3:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
     (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=X,Y,W,H"),
-    (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: give a box, a mask, or a point on the object"),
+    (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: give a box, a mask that"),
 ])  # fmt: skip
 def test_invalid_prompt_texts_rejected(boxes, points, negative, words):
     with pytest.raises(InputError, match=words):

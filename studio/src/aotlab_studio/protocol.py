@@ -40,9 +40,9 @@ class LoadedMasks(Struct, frozen=True):
 
     frames: list[int]
     losses: dict[int, int]
-    """number of lost pixels by object id, for objects that the file does not contain"""
+    """lost pixels by id of each object that the file does not contain"""
     step: int
-    """as in `Answer`"""
+    """the last step of the history"""
 
 
 class ExportedClips(Struct, frozen=True):
@@ -143,7 +143,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     """chosen one of ``models``"""
     job: JobProgress | None
     problems: list[str]
-    """as in `Document.conflict`"""
+    """sentences about the project, such as `Document.conflict`"""
 
 
 class JobEvent(Event, frozen=True):

@@ -172,7 +172,7 @@ REFUSED = [
     (["video", "--mask", "film.mp4"], "film.mp4: not a readable mask"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
-    (["video", "--not-point", "2,3"], "object 1 on frame 0: prompt: give a box, a mask, or a point"),
+    (["video", "--not-point", "2,3"], "object 1 on frame 0: prompt: give a box, a mask that is not empty, or a point"),
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import LostObjects, Output, TrackedFrame, align_columns, atomic_path, concat_images
+from aotlab.sdk import Output, TrackedFrame, align_columns, atomic_path, concat_images
 from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
 from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.files import write_bytes, write_json
@@ -68,13 +68,9 @@ class ReviewFile(Output):
     def finish(self) -> None:
         """Write the files; no thumbnail without frames."""
         object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
-        objects = [review_object(each, self._scores, self.class_names.get(each)) for each in object_ids]
+        objects = [review_object(key, self._scores, self.class_names.get(key)) for key in object_ids]
         levels = None if self.source.levels is None else self.source.levels.report()
-        lost: dict[str, float] = {"frames": LostObjects.FRAMES, "confidence": LostObjects.MIN_CONFIDENCE}
-        self._review = VideoReview(
-            objects, find_checks(self._scores, self._drawn), self._cuts, self.source.name, len(self._scores),
-            lost, levels,
-        )  # fmt: skip
+        self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
         write_json(self.path, self._review)
         write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
