@@ -50,7 +50,6 @@ SKIPPED = {
     r"pip install|uv pip|python3? -m venv|source ": "installs packages; test_installed_extras_exist checks their names",
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
     r"git clone|cd |docker|sbatch": "needs a network, Docker or Slurm",
-    r"import ray": "needs Ray; tests/video/test_clusters.py does it",
     r"python demo/|python -m http\.server": "needs Node; demo/tests builds and serves the page",
     r"aotlab (train|export) .*gated": "needs the registered method; tests/engine/export/test_new_method.py does it all",
     r"import httpx": "needs the page's server; studio/tests/annotation/test_server.py does it",

@@ -1,0 +1,52 @@
+"""Small clips on disk, and a run of a job that is killed once in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import PIL.Image
+
+from aotlab import Job, JobOptions, write_mask
+from aotlab.media.synthetic_clip import draw_clip
+
+OPTIONS = JobOptions(write=("masks", "coco"))
+
+
+def write_clip(folder: Path, name: str, seed: int, frames: int = 6) -> Job:
+    """Write a synthetic clip and its first mask; return its job."""
+    images, masks = draw_clip(frames, 64, 96, seed=seed)
+    (folder / name).mkdir(parents=True)
+    for index, image in enumerate(images):
+        PIL.Image.fromarray(image).save(folder / name / f"{index:05d}.png")
+    write_mask(folder / f"{name}.png", masks[0])
+    return Job(name, str(folder / name), (str(folder / f"{name}.png"),))
+
+
+def run_killed_once(job: Job, output: str, *arguments: object) -> object:
+    """Run a job; the first time, the process of job b kills itself before a mask is complete."""
+    import aotlab_clusters
+
+    flag, number = Path(f"{output}.killed"), getattr(signal, os.environ.get("KILL_WITH", "SIGKILL"))
+    if job.name == "b" and not flag.exists():
+        replace, left = os.replace, [6]
+
+        def kill_before_last(source: str, target: str) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                flag.touch()
+                os.kill(os.getpid(), number)
+            replace(source, target)
+
+        os.replace = kill_before_last
+    return aotlab_clusters.run_job(job, output, *arguments)
+
+
+def read_results(folder: Path) -> dict[str, bytes]:
+    """Return the results below a folder by path, without records and locks."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name[0] != "." and path.suffix != ".killed"
+    }

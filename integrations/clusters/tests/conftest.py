@@ -1,0 +1,36 @@
+"""Clips of the tests, tracked undisturbed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+PATHS = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+sys.path[:0] = PATHS
+# workers of Ray, Dask and submitit import the modules too
+os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
+
+
+@pytest.fixture(scope="session")
+def jobs(tmp_path_factory):
+    """Three jobs."""
+    from clips import write_clip
+
+    folder = tmp_path_factory.mktemp("clips")
+    return [write_clip(folder, name, seed) for seed, name in enumerate(("a", "b", "c"))]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(jobs, tmp_path_factory):
+    """Results of the jobs, tracked one after another in this process."""
+    pytest.importorskip("fsspec", reason="the recipes need fsspec (pip install fsspec)")
+    from aotlab_clusters import run_job
+    from clips import OPTIONS, read_results
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for job in jobs:
+        assert run_job(job, str(folder / job.name), options=OPTIONS).error is None
+    return read_results(folder)

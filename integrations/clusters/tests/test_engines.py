@@ -1,0 +1,94 @@
+"""Lists on local clusters of Ray, Dask and submitit, one of whose workers is killed: the same bytes as undisturbed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("fsspec", reason="the recipes need fsspec (pip install fsspec)")
+import clips
+import engines
+from aotlab_clusters import JobResult
+
+FOLDER = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def killed(monkeypatch, tmp_path):
+    """Kill the process of job b once; the output folder."""
+    monkeypatch.setattr(engines, "run_job", clips.run_killed_once)
+    return str(tmp_path / "out")
+
+
+def check(results, output, undisturbed):
+    """Fail unless job b was killed, all ended well, and the results are those of an undisturbed run."""
+    assert Path(f"{output}/b.killed").exists()
+    assert {result.name: result.error for result in results} == {"a": None, "b": None, "c": None}
+    assert clips.read_results(Path(output)) == undisturbed
+
+
+def test_ray_repeats_job_of_killed_worker(jobs, undisturbed, killed):
+    ray = pytest.importorskip("ray", reason="the Ray recipe needs Ray (pip install ray)")
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}},
+    )
+    try:
+        check(engines.track_with_ray(jobs, killed, clips.OPTIONS), killed, undisturbed)
+    finally:
+        ray.shutdown()
+
+
+def test_dask_repeats_job_of_killed_worker(jobs, undisturbed, killed):
+    distributed = pytest.importorskip("distributed", reason="the Dask recipe needs dask[distributed]")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        check(engines.track_with_dask(jobs, killed, clips.OPTIONS, client), killed, undisturbed)
+
+
+def test_submitit_requeues_preempted_task(jobs, undisturbed, killed, tmp_path, monkeypatch):
+    submitit = pytest.importorskip(
+        "submitit", reason="the submitit recipe needs submitit (pip install submitit)"
+    )
+    monkeypatch.setenv("KILL_WITH", "SIGUSR2")
+    executor = submitit.AutoExecutor(folder=tmp_path / "logs", cluster="local")
+    executor.update_parameters(timeout_min=10)
+    check(engines.track_with_submitit(jobs, killed, clips.OPTIONS, executor), killed, undisturbed)
+
+
+def test_largest_video_is_first(jobs):
+    larger = clips.write_clip(Path(jobs[0].video).parent, "larger", 9, frames=8)
+    assert engines.largest_first([*jobs, larger])[0] is larger
+
+
+def test_results_have_the_order_of_jobs(jobs):
+    larger = clips.write_clip(Path(jobs[0].video).parent, "longer", 9, frames=8)
+    client = SimpleNamespace(submit=lambda function, job, *_, **__: JobResult(job.name), gather=list)
+    results = engines.track_with_dask([*jobs, larger], "out", clips.OPTIONS, client)
+    assert [result.name for result in results] == [*(job.name for job in jobs), "longer"]
+
+
+def test_slurm_script_tracks_its_part(jobs, tmp_path):
+    rows = [f"{job.video},{job.masks[0].value}\n" for job in jobs]
+    (tmp_path / "jobs.csv").write_text("video,masks\n" + "".join(rows))
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    (scripts / "aotlab").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aotlab "$@"\n')
+    (scripts / "aotlab").chmod(0o755)
+    array = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MIN": "0"}
+    path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", str(FOLDER / "slurm_array.sh"), str(tmp_path / "jobs.csv"), str(tmp_path / "out")],
+        env={**os.environ, **array, "SLURM_ARRAY_TASK_STEP": "1", "DEVICE": "cpu", "PATH": path},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "tracked in shard 1/2" in done.stdout

@@ -1,0 +1,133 @@
+"""Jobs with inputs and outputs on the file systems of fsspec."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+
+import pytest
+
+fsspec = pytest.importorskip("fsspec", reason="jobs with URLs need fsspec (pip install fsspec)")
+from aotlab_clusters import MARKER, run_job  # noqa: E402
+from clips import OPTIONS  # noqa: E402
+
+from aotlab import Job, TrackerOptions, load_model  # noqa: E402
+from aotlab.configs.files import BUNDLED_CHECKPOINT  # noqa: E402
+from aotlab.networks.weights.checkpoints import save_checkpoint  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """Address of a bucket on an S3 server in this process."""
+    server = pytest.importorskip(
+        "moto.server", reason="the S3 test needs moto (pip install 'moto[server]' s3fs)"
+    )
+    pytest.importorskip("s3fs", reason="the S3 test needs s3fs (pip install s3fs)")
+    patch = pytest.MonkeyPatch()
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        patch.setenv(name, value)
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("bucket")
+    yield "s3://bucket"
+    running.stop()
+    patch.undo()
+
+
+def put(job, base):
+    """The job with its inputs copied to a URL."""
+    files, root = fsspec.core.url_to_fs(f"{base}/inputs")
+    files.put(job.video, f"{root}/{job.name}", recursive=True)
+    files.put_file(job.masks[0].value, f"{root}/{job.name}.png")
+    return Job(job.name, f"{base}/inputs/{job.name}", (f"0={base}/inputs/{job.name}.png",))
+
+
+def read(files, root):
+    """Results below a URL by path, without the marker."""
+    root = files._strip_protocol(root)
+    paths = [path for path in files.find(root) if not path.endswith(MARKER)]
+    return {path.removeprefix(f"{root}/"): files.cat_file(path) for path in paths}
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_results_at_url_match_local(kind, jobs, undisturbed, request):
+    base = "memory://base" if kind == "memory" else request.getfixturevalue("s3")
+    job, output = put(jobs[0], base), f"{base}/results/a"
+    result = run_job(job, output, options=OPTIONS)
+    assert (result.error, result.frames, result.reused) == (None, 6, False)
+    files, root = fsspec.core.url_to_fs(output)
+    found = read(files, root)
+    assert {f"a/{path}": content for path, content in found.items()} == {
+        path: content for path, content in undisturbed.items() if path.startswith("a/")
+    }
+    assert run_job(job, output, options=OPTIONS).reused
+
+
+def test_upload_killed_before_marker_is_repeated(jobs, undisturbed, monkeypatch):
+    output = "memory://base/results/killed"
+    job, files = put(jobs[0], "memory://base"), fsspec.filesystem("memory")
+    pipe = type(files).pipe_file
+
+    def kill_at_the_end(self, path, value, **_):
+        if b'"identity": null' not in value:
+            raise KeyboardInterrupt
+        pipe(self, path, value)
+
+    monkeypatch.setattr(type(files), "pipe_file", kill_at_the_end)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job, output, options=OPTIONS)
+    monkeypatch.setattr(type(files), "pipe_file", pipe)
+    assert files.exists("/base/results/killed/coco.json")
+    assert not run_job(job, output, options=OPTIONS).reused
+    assert len(read(files, output)) == len([path for path in undisturbed if path.startswith("a/")])
+
+
+def test_files_of_others_are_not_replaced(jobs):
+    files = fsspec.filesystem("memory")
+    files.pipe_file("/base/results/mine/masks/00000.png", b"of a person")
+    result = run_job(put(jobs[0], "memory://base"), "memory://base/results/mine", options=OPTIONS)
+    assert "holds masks/00000.png, which no job wrote" in result.error
+    assert files.find("/base/results/mine") == ["/base/results/mine/masks/00000.png"]
+
+
+def test_changed_mask_replaces_results_of_jobs_only(jobs):
+    output, files = "memory://base/results/changed", fsspec.filesystem("memory")
+    job = put(jobs[0], "memory://base")
+    run_job(job, output, options=OPTIONS)
+    files.put_file(jobs[1].masks[0].value, "/base/inputs/a.png")
+    assert not run_job(job, output, options=OPTIONS).reused
+    files.pipe_file("/base/results/changed/masks/mine.png", b"of a person")
+    files.put_file(jobs[0].masks[0].value, "/base/inputs/a.png")
+    assert "holds masks/mine.png, which no job wrote" in str(run_job(job, output, options=OPTIONS).error)
+    assert files.cat_file("/base/results/changed/masks/mine.png") == b"of a person"
+
+
+def test_changed_frames_and_weights_replace_results(jobs, tmp_path):
+    output, weights = "memory://base/results/frames", tmp_path / "weights.safetensors"
+    job, files = put(jobs[0], "memory://base"), fsspec.filesystem("memory")
+    shutil.copyfile(BUNDLED_CHECKPOINT, weights)
+    tracker = TrackerOptions(weights)
+    run_job(job, output, tracker=tracker, options=OPTIONS)
+    files.pipe_file("/base/results/frames/notes.txt", b"of a person")
+    last = sorted(files.find("/base/inputs/" + job.name))[-1]
+    files.pipe_file(last, files.cat_file(sorted(files.find("/base/inputs/" + job.name))[0]))
+    assert not run_job(job, output, tracker=tracker, options=OPTIONS).reused
+    assert files.cat_file("/base/results/frames/notes.txt") == b"of a person"
+    model, config = load_model(weights)
+    next(model.parameters()).data.mul_(1.01)
+    save_checkpoint(weights, model, config)
+    assert not run_job(job, output, tracker=tracker, options=OPTIONS).reused
+
+
+def test_bad_input_is_returned_as_error(jobs):
+    job = Job("missing", "memory://no/video.mp4", jobs[0].masks)
+    result = run_job(job, "memory://base/results/missing")
+    assert result.error == "memory://no/video.mp4: no such file; check the address"
+
+
+def test_function_and_result_can_be_pickled(jobs):
+    assert pickle.loads(pickle.dumps((run_job, jobs[0], OPTIONS)))[0] is run_job
