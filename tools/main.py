@@ -33,6 +33,7 @@ OTHER_COMMANDS = {
     "agreement": "compare two annotations of a video",
     "table": "run a table of a paper",
     "vot": "track for the VOT toolkit",
+    "convert-visor": "convert VISOR's polygons and frames to a data set",
 }
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 STUDIO_COMMANDS = {

@@ -101,7 +101,7 @@ _DATASETS = [
         read=read_visor,
         layout="JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
         folder="VISOR_2022",
-        source="https://epic-kitchens.github.io/VISOR, converted by github.com/epic-kitchens/VISOR-VOS",
+        source="https://epic-kitchens.github.io/VISOR (converted by its script to the layout of DAVIS)",
     ),
     Dataset(
         name="mose",

@@ -33,7 +33,7 @@ def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, name
 
     Args:
         results: folder with ``<sequence>/<frame>.png``, ids.
-        names: ``<split>_data_mapping.json`` of VISOR's script, with the names of objects.
+        names: ``<split>_data_mapping.json`` of the conversion, with the names of objects.
         split: train, val or val_unseen.
     """
     names_by_sequence = read_object_names(names)

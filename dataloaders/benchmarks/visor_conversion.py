@@ -1,0 +1,197 @@
+"""Conversion of VISOR's polygons to the layout that `read_visor` reads.
+
+A JSON file holds ``video_annotations``, one entry a frame: ``image`` with ``name``, ``video`` and ``subsequence``, and
+``annotations``, each an object's ``name`` and its ``segments``, polygons of [x, y] on an image of 1920×1080.
+The conversion follows the official script: 854×480, ids by the alphabetical order of names, in val only the objects of
+a sequence's first frame, no sequence of fewer than two (val) or three (train) frames with masks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from aotlab.media.images import read_image
+from aotlab.media.masks import VOID, write_mask
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import (
+    atomic_path,
+    read_json,
+    reading,
+    require_file,
+    require_file_name,
+    write_text,
+)
+from aotlab.utils.numbers import MAX_SIDE
+
+Split = Literal["train", "val"]
+ANNOTATION_SIZE = (1080, 1920)
+"""(height, width) of the images on which polygons are defined"""
+SIZE = (480, 854)
+"""(height, width) of written images and masks"""
+MIN_FRAMES = {"train": 3, "val": 2}
+"""minimum number of frames with masks in a sequence"""
+UNSEEN_KITCHENS = frozenset(
+    ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One annotated image."""
+
+    video: str
+    name: str
+    """file name"""
+    outlines: tuple[tuple[str, tuple[np.ndarray, ...]], ...]
+    """object names with polygons, n×2 int32 each, in file order; later ones lie on top"""
+
+
+@dataclass
+class Conversion:
+    """Results of a conversion."""
+
+    names: dict[str, dict[str, str]] = field(default_factory=dict)
+    """names of objects by written sequence and id"""
+    masks: int = 0
+    """number of written masks"""
+    too_short: int = 0
+    """number of sequences with too few frames"""
+    failures: dict[str, str] = field(default_factory=dict)
+    """error message by file or sequence"""
+
+
+def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -> Conversion:
+    """Convert the sequences of all ``*.json`` in a folder; broken ones are skipped and reported.
+
+    Args:
+        annotations: the folder of a split's JSON files.
+        images: holds ``<video>/<frame>.jpg``, or that in a folder for each kitchen.
+        output: receives JPEGImages, Annotations, ImageSets and the names of objects, as ``VISOR_2022``; sequences of
+            earlier conversions stay in the lists.
+        split: "val" keeps only objects of the first frame.
+
+    Raises:
+        InputError: no JSON file, or nothing in them can be converted.
+    """
+    files = sorted(annotations.glob("[!.]*.json"))
+    conversion = Conversion()
+    for file in files:
+        try:
+            sequences = read_polygons(file)
+        except InputError as error:
+            conversion.failures[file.name] = str(error)
+            continue
+        for name, frames in sequences.items():
+            try:
+                ids = number_objects(frames, first_only=split == "val")
+                count = _write_sequence(name, frames, ids, images, output, MIN_FRAMES[split])
+            except InputError as error:
+                conversion.failures[name] = str(error)
+                continue
+            if count:
+                conversion.masks += count
+                conversion.names[name] = {str(object_id): text for text, object_id in ids.items()}
+            else:
+                conversion.too_short += 1
+    if not conversion.names:
+        problem = f"{annotations}: no sequence of enough frames in {len(files)} JSON files; expected P01_01.json, ..."
+        raise InputError(next(iter(conversion.failures.values()), problem))
+    _write_lists(output, split, conversion.names)
+    return conversion
+
+
+def read_polygons(path: Path) -> dict[str, list[Frame]]:
+    """Read the frames of each sequence of a JSON file, in temporal order."""
+    sequences: dict[str, list[Frame]] = {}
+    tree = read_json(path)
+    with reading(path):
+        for entry in sorted(tree["video_annotations"], key=_image_path):
+            image = entry["image"]
+            frame = Frame(
+                require_file_name(image["video"], str(path)),
+                require_file_name(image["name"], str(path)),
+                tuple(
+                    (str(item["name"]), _parse_polygons(item["segments"])) for item in entry["annotations"]
+                ),
+            )
+            sequences.setdefault(require_file_name(image["subsequence"], str(path)), []).append(frame)
+    return sequences
+
+
+def _image_path(entry: Any) -> str:
+    return str(entry["image"].get("image_path", entry["image"]["name"]))
+
+
+def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
+    """Number the objects with an outline on the frames, or only on the first, sorted by name."""
+    selected = frames[:1] if first_only else frames
+    names = sorted({name for frame in selected for name, polygons in frame.outlines if polygons})
+    if not 0 < len(names) < VOID:
+        raise InputError(f"{frames[0].name}: {len(names)} objects; expected 1 to {VOID - 1} with an outline")
+    return {name: object_id for object_id, name in enumerate(names, start=1)}
+
+
+def draw_labels(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
+    """Draw the ids of a frame, H×W uint8 in `SIZE`; objects without an id are skipped."""
+    mask = np.zeros(ANNOTATION_SIZE, dtype=np.uint8)
+    for name, polygons in frame.outlines:
+        if name in ids and polygons:
+            cv2.fillPoly(mask, list(polygons), ids[name])
+    return np.asarray(cv2.resize(mask, (SIZE[1], SIZE[0]), interpolation=cv2.INTER_NEAREST))
+
+
+def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
+    """Return polygons of [x, y] without empty ones; coordinates are truncated to integers, as in the script."""
+    outlines = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in segments if polygon]
+    if any(not np.isfinite(points).all() or np.abs(points).max() > MAX_SIDE for points in outlines):
+        raise ValueError(f"coordinates up to {MAX_SIDE} are expected")
+    return tuple(points.astype(np.int32) for points in outlines)
+
+
+def _write_sequence(
+    name: str, frames: Sequence[Frame], ids: Mapping[str, int], images: Path, output: Path, min_frames: int
+) -> int:
+    """Write images and masks; return the number of masks, 0 if there are too few to write."""
+    masks = [draw_labels(frame, ids) for frame in frames]
+    count = sum(bool(mask.any()) for mask in masks)
+    if count < min_frames:
+        return 0
+    paths = [_find_image(images, frame) for frame in frames]
+    for frame, mask, path in zip(frames, masks, paths, strict=True):
+        stem = Path(frame.name).stem
+        small = cv2.resize(read_image(path), (SIZE[1], SIZE[0]), interpolation=cv2.INTER_LINEAR)
+        with atomic_path(output / "JPEGImages" / "480p" / name / f"{stem}.jpg") as temporary:
+            cv2.imwrite(str(temporary), small[:, :, ::-1])
+        if mask.any():
+            write_mask(output / "Annotations" / "480p" / name / f"{stem}.png", mask)
+    return count
+
+
+def _find_image(images: Path, frame: Frame) -> Path:
+    """Return the image of a frame; raise `InputError` if it is missing."""
+    folders = (images / frame.video, images / frame.video.split("_")[0] / frame.video)
+    files = [folder / frame.name for folder in folders]
+    path = next(filter(Path.is_file, files), files[0])
+    require_file(path, f"unpack the frames of {frame.video} there", "image")
+    return path
+
+
+def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, str]]) -> None:
+    """Add sequences to the lists of a split and to the names of their objects."""
+    mapping = output / f"{split}_data_mapping.json"
+    earlier = read_json(mapping) if mapping.is_file() else {}
+    with reading(mapping):
+        names = dict(sorted({**earlier, **names}.items()))
+    lists: dict[str, list[str]] = {split: list(names)}
+    if split == "val":
+        lists["val_unseen"] = [name for name in names if "_".join(name.split("_")[:2]) in UNSEEN_KITCHENS]
+    for title, listed in lists.items():
+        write_text(output / "ImageSets" / "2022" / f"{title}.txt", "".join(f"{name}\n" for name in listed))
+    write_text(mapping, json.dumps(names, indent=1) + "\n")

@@ -1,0 +1,45 @@
+"""Convert VISOR as distributed to the layout that ``--dataset visor`` reads.
+
+aotlab convert-visor --annotations GroundTruth-SparseAnnotations/annotations/val \
+    --images GroundTruth-SparseAnnotations/rgb_frames/val --split val --output datasets/VISOR_2022
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from aotlab.tools.cli.command import command, report_failures
+from aotlab.tools.cli.types import ExistingPath, Folder, option
+from aotlab.utils.errors import require_extra
+from aotlab.utils.files import require_writable
+
+
+@command("aotlab convert-visor", "Convert VISOR's polygons and frames to a data set.")
+@option("--annotations", type=ExistingPath, required=True, help="folder of the split's JSON files")
+@option("--images", type=ExistingPath, required=True, help="folder with <video>/<frame>.jpg")
+@option("--output", type=Folder, required=True, help="folder of the data set to write")
+@option(
+    "--split",
+    type=click.Choice(("train", "val")),
+    default="val",
+    help="val keeps only the objects of the first frame",
+)
+def main(*, annotations: Path, images: Path, output: Path, split: Literal["train", "val"]) -> int:
+    """Write frames, masks and lists; returns 0, or 1 if something was skipped as broken."""
+    require_extra("score")
+    require_writable(output)
+    from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor
+
+    converted = convert_visor(annotations, images, output, split)
+    print(f"{output}: {len(converted.names)} sequences, {converted.masks} masks")
+    if converted.too_short:
+        print(f"left out, as too short: {converted.too_short}")
+    return report_failures(converted.failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
