@@ -22,6 +22,7 @@ Point = tuple[float, float]
 """x and y in pixels"""
 Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
+PromptKind = Literal["box", "point", "not-point"]
 
 MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image probably means two corners."""
@@ -158,7 +159,7 @@ class PlacedPrompt(NamedTuple):
     """x and y, or left, top, width and height, in pixels"""
 
 
-def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tuple[PlacedPrompt, ...]:
+def parse_placed(kind: PromptKind, given: Any) -> tuple[PlacedPrompt, ...]:
     """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several."""
     if isinstance(given, str | PlacedPrompt) or not np.iterable(given):
         return (_parse_prompt(kind, given),)
@@ -169,19 +170,16 @@ def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tupl
 
 
 def group_prompts(
-    boxes: Sequence[PlacedPrompt],
-    points: Sequence[PlacedPrompt],
-    negative_points: Sequence[PlacedPrompt] = (),
-    *,
-    first_frame: int = 0,
+    boxes: Any, points: Any, negative_points: Any = (), *, first_frame: int = 0
 ) -> dict[int, dict[int, Prompt]]:
-    """Return prompts by frame and object id; prompts without a frame are for ``first_frame``.
+    """Return prompts as in `parse_placed` by frame and object id; those without a frame are for ``first_frame``.
 
     Raises `InputError` for two boxes of one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
-    for kind, placed in (("box", boxes), ("point", points), ("not-point", negative_points)):
-        for number, object_id, values in placed:
+    kinds: dict[PromptKind, Any] = {"box": boxes, "point": points, "not-point": negative_points}
+    for kind, given in kinds.items():
+        for number, object_id, values in parse_placed(kind, given):
             frame = first_frame if number is None else number
             arguments = options.setdefault((frame, object_id), {"points": [], "labels": []})
             if kind != "box":
@@ -197,16 +195,6 @@ def group_prompts(
         with prefix_errors(f"object {object_id} on frame {frame}"):
             prompts.setdefault(frame, {})[object_id] = Prompt(**arguments)
     return prompts
-
-
-def parse_prompts(
-    boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
-) -> dict[int, dict[int, Prompt]]:
-    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id."""
-    return group_prompts(
-        parse_placed("box", boxes), parse_placed("point", points), parse_placed("not-point", negative_points),
-        first_frame=first_frame,
-    )  # fmt: skip
 
 
 def find_box(mask: np.ndarray) -> Box:

@@ -162,10 +162,10 @@ def report_worst(
 ) -> None:
     """Print the ``count`` worst objects, and draw them into a folder, if it is given."""
     from aotlab.engine.benchmark.object_strips import write_strip
-    from aotlab.evaluation.tables import worst_objects
+    from aotlab.evaluation.tables import list_worst_objects
 
     by_name = {video.name: video for video in videos}
-    worst = worst_objects(table, count, column)
+    worst = list_worst_objects(table, count, column)
     if worst:
         print(f"\nworst {column}:")
     for rank, (name, item, value) in enumerate(worst, start=1):

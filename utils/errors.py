@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "video": ("av", "cv2", "pycocotools", "tqdm"),
     "score": ("cv2", "scipy", "pycocotools", "tqdm"),
-    "train": ("cv2", "scipy", "pycocotools", "tqdm", "tensorboard", "matplotlib"),
+    "train": ("cv2", "scipy", "pycocotools", "tqdm", "tensorboard"),
     "images": ("tifffile", "imagecodecs", "OpenEXR"),
     "weights": ("gdown",),
     "vot": ("trax",),

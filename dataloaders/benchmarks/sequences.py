@@ -105,15 +105,13 @@ def require_readable(videos: Iterable[Video]) -> None:
             raise InputError(video.load_error)
 
 
-def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
-    """Return the videos of these names, in the data set's order; None: all."""
-    if names is None:
-        return list(videos)
+def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
+    """Return the videos of these names, in the data set's order; all without names."""
     known = [video.name for video in videos]
     for name in names:
         listed = f"it has {', '.join(known[:3])} and others"
         require_known(name, known, f"sequence {name}: not in this split", listed)
-    return [video for video in videos if video.name in names]
+    return [video for video in videos if not names or video.name in names]
 
 
 def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:

@@ -237,7 +237,7 @@ class BenchmarkOptions:
         videos = open_dataset(
             self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
         )
-        return select_videos(videos, self.sequence or None)
+        return select_videos(videos, self.sequence)
 
     def describe_submission(self, results: Path) -> str | None:
         """Return how results are scored that ``aotlab eval`` does not score; None if it does."""
