@@ -200,6 +200,7 @@ def describe(checked: CheckedJob) -> str:
 
     count = checked.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
+    frames = f"about {frames}" if checked.frames.is_estimate and count else frames
     height, width = checked.source.size
     objects = f"{format_count(len(checked.objects), 'object')} to track"
     rate = ""

@@ -27,7 +27,7 @@ from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
-from tests.media.video_files import write_gray, write_texture
+from tests.media.video_files import state_frames, write_gray, write_texture
 from tests.numbered_videos import cut_end
 from tests.tools.track.runs import Repeater, refused, run, save
 
@@ -75,6 +75,17 @@ def test_first_line_says_where_results_are(video, mask, capsys):
     assert first.startswith(f"{video}: 4 frames of 48×32, 1 object to track, 24 frames per second")
     assert first.endswith(f"into {video}.tracked")
     assert (video.parent / "video.tracked" / "overlay.mp4").is_file()
+
+
+def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsys):
+    video = write_gray(tmp_path / "gray.avi")
+    state_frames(video, 3)
+    assert run(video, tmp_path, save(tmp_path / "first.png", 1, (48, 64)), more=["--no-overlay"]) == 0
+    assert f"{video}: about 3 frames of 64×48" in capsys.readouterr().out
+    assert len(values(tmp_path)) == 6
+    (tmp_path / "out").rename(tmp_path / "earlier")
+    assert run(video, tmp_path, tmp_path / "earlier", more=["--no-overlay"]) == 0
+    assert len(values(tmp_path)) == 6
 
 
 def test_cuts_are_printed(capsys):
