@@ -255,8 +255,8 @@ def _parse_text(kind: str, text: str) -> PlacedPrompt:
     if match is None or not 0 < object_id <= MAX_ID:
         syntax, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
-            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {syntax}, for example {example} or "
-            f"40:2={example}"
+            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, for example {example} "
+            f"or 40:2={example}"
         )
     values = tuple(map(float, match.groups()))
     if corners:

@@ -98,14 +98,16 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     for video in videos:
         location = strip_credentials(video)
         path = Path(location) if Path(location).name not in ("", "..") else Path(location).resolve()
-        candidates = [sibling_path(path, ending) for ending in MASK_SUFFIXES]
-        masks = [str(file) for file in candidates if file != path and file.exists()]
-        jobs.append(Job(require_file_name(base_name(path), location), video, tuple(masks)))
+        masks: list[str] = []
+        for suffix in MASK_SUFFIXES:
+            files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
+            masks += [str(file) for file in files if file != path and file.exists()][:1]
+        jobs.append(Job(require_file_name(base_name(path), location), video, masks))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
 def _is_video(path: Path) -> bool:
-    if path.name[0] == "." or path.suffix in MASK_SUFFIXES:
+    if path.name[0] == "." or path.suffix.lower() in MASK_SUFFIXES:
         return False
     if path.is_dir():
         return not (path / JOB_RECORD).exists() and bool(list_image_files(path))

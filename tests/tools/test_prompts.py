@@ -92,7 +92,7 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
+    (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 to 65535 and X,Y,W,H"),
     (["--box", "300,300,20,20"], "outside the image"),
     (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: it has a mask; draw"),
     (["--start", "3", "--box", "1:1=3,3,14,14"],

@@ -1,6 +1,7 @@
 """Lists of videos to track."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -174,6 +175,16 @@ def test_video_without_masks_gets_an_empty_job(tmp_path):
     assert list_video_jobs([str(tmp_path / "a.mp4")])[0].masks == ()
     with pytest.raises(InputError, match="no such file"):
         read_jobs(tmp_path / "none.csv")
+
+
+def test_masks_of_capital_suffixes_are_found(tmp_path):
+    (tmp_path / "b.mp4").write_bytes(b"")
+    save(tmp_path / "b.PNG", 1)
+    for folder in (tmp_path / "c", tmp_path / "c.MASKS"):
+        write_plain(folder, 1)
+    jobs = read_jobs(tmp_path)
+    assert [job.name for job in jobs] == ["b", "c"]
+    assert [Path(job.masks[0].value).name for job in jobs] == ["b.PNG", "c.MASKS"]
 
 
 def test_unreadable_list_rejected(tmp_path):
