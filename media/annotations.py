@@ -139,7 +139,7 @@ def _find_tracked_masks(folder: Path) -> Path:
 def _read(path: Path, video: VideoInfo) -> Annotations:
     """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file."""
     classes, name = dict[str, int](), ""
-    with reading(path):
+    with reading(path, unchecked=True):
         regions = _parse_images(path, video.size)
         if regions is None and (tree := _read_coco(path)) is not None:
             regions, classes, name = (

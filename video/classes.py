@@ -102,7 +102,7 @@ def read_class_ids(path: Path) -> dict[str, int]:
     """
     if not path.is_file():
         return {}
-    with reading(path):
+    with reading(path, unchecked=True):
         return {name: int(class_id) for name, class_id in read_json(path).items()}
 
 

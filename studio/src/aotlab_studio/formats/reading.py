@@ -37,7 +37,7 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
     """
     if (path / PROJECT_FILE).is_file():
         return read_project(path, video)
-    with reading(path):
+    with reading(path, unchecked=True):
         parsed = _parse(path, video)
     if parsed is None:
         return None
