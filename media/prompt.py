@@ -82,16 +82,14 @@ class Prompt:
             bool(labels.any()) or len(scribble) > 0 or box is not None or mask is not None,
             "prompt: give a box, a mask, or a point on the object",
         )
-        values = {
-            "points": tuple(map(tuple, points.tolist())),
-            "labels": tuple(labels.tolist()),
-            "box": None if box is None else tuple(box.tolist()),
-            "scribble": tuple(map(tuple, scribble.tolist())),
-            "mask": mask,
-            "exclude": None if self.exclude is None else np.asarray(self.exclude, bool),
-        }
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(  # the class is frozen
+            points=tuple(map(tuple, points.tolist())),
+            labels=tuple(labels.tolist()),
+            box=None if box is None else tuple(box.tolist()),
+            scribble=tuple(map(tuple, scribble.tolist())),
+            mask=mask,
+            exclude=None if self.exclude is None else np.asarray(self.exclude, bool),
+        )
 
     @property
     def positive(self) -> list[Point]:
@@ -145,7 +143,7 @@ class Prompt:
                 )
 
 
-class PlacedPrompt(NamedTuple):
+class FramePrompt(NamedTuple):
     """Box or point of one object on one frame."""
 
     frame: int | None
@@ -155,9 +153,9 @@ class PlacedPrompt(NamedTuple):
     """x and y, or left, top, width and height, in pixels"""
 
 
-def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tuple[PlacedPrompt, ...]:
+def parse_frame_prompts(kind: Literal["box", "point", "not-point"], given: Any) -> tuple[FramePrompt, ...]:
     """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several."""
-    if isinstance(given, str | PlacedPrompt) or not np.iterable(given):
+    if isinstance(given, str | FramePrompt) or not np.iterable(given):
         return (_parse_prompt(kind, given),)
     values = list(given)
     if values and isinstance(values[0], Real):  # numbers of one prompt
@@ -166,9 +164,9 @@ def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tupl
 
 
 def group_prompts(
-    boxes: Sequence[PlacedPrompt],
-    points: Sequence[PlacedPrompt],
-    negative_points: Sequence[PlacedPrompt] = (),
+    boxes: Sequence[FramePrompt],
+    points: Sequence[FramePrompt],
+    negative_points: Sequence[FramePrompt] = (),
     *,
     first_frame: int = 0,
 ) -> dict[int, dict[int, Prompt]]:
@@ -201,9 +199,11 @@ def parse_prompts(
 ) -> dict[int, dict[int, Prompt]]:
     """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id."""
     return group_prompts(
-        parse_placed("box", boxes), parse_placed("point", points), parse_placed("not-point", negative_points),
+        parse_frame_prompts("box", boxes),
+        parse_frame_prompts("point", points),
+        parse_frame_prompts("not-point", negative_points),
         first_frame=first_frame,
-    )  # fmt: skip
+    )
 
 
 def find_box(mask: np.ndarray) -> Box:
@@ -227,9 +227,9 @@ def _to_vectors(values: object, length: int, message: str) -> np.ndarray:
     return array.astype(float)
 
 
-def _parse_prompt(kind: str, given: Any) -> PlacedPrompt:
+def _parse_prompt(kind: str, given: Any) -> FramePrompt:
     """Return a box or point from text or numbers; raise `InputError` for others and for fractions of the image."""
-    if isinstance(given, PlacedPrompt):
+    if isinstance(given, FramePrompt):
         return given
     placed = _parse_text(kind, given) if isinstance(given, str) else _read_numbers(kind, given)
     require(
@@ -239,15 +239,15 @@ def _parse_prompt(kind: str, given: Any) -> PlacedPrompt:
     return placed
 
 
-def _read_numbers(kind: str, given: Any) -> PlacedPrompt:
+def _read_numbers(kind: str, given: Any) -> FramePrompt:
     length, name = 4 if kind == "box" else 2, kind.replace("-", "_")
     message = f"{name}: expected text or numbers as on the command line, or a list of them, got {given!r:.80}"
     array = _to_vectors(given, length, message)
     require(array.shape == (length,), message)
-    return PlacedPrompt(None, 1, tuple(array.tolist()))
+    return FramePrompt(None, 1, tuple(array.tolist()))
 
 
-def _parse_text(kind: str, text: str) -> PlacedPrompt:
+def _parse_text(kind: str, text: str) -> FramePrompt:
     frame, object_id, value = parse_frame_object("".join(text.split()))
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
@@ -262,4 +262,4 @@ def _parse_text(kind: str, text: str) -> PlacedPrompt:
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)
-    return PlacedPrompt(frame, object_id, values)
+    return FramePrompt(frame, object_id, values)

@@ -50,7 +50,7 @@ from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.job_record import JobRecord
-    from aotlab.video.batch import JobList
+    from aotlab.video.batch import Batch
     from aotlab.video.job import CheckedJob, Job
     from aotlab.video.track import JobOptions, TrackResult
 
@@ -292,8 +292,8 @@ def require_list_options(videos: Sequence[str], options: TrackOptions) -> None:
 def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOptions) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
-    from aotlab.video.batch import JobList
-    from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
+    from aotlab.video.batch import Batch
+    from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
 
     require_list_options(videos, options)
     job_options = options.make_job_options()
@@ -312,14 +312,14 @@ def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOpt
         if tracker.device == "cuda":
             tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
     folder = options.output or default_output([str(options.jobs)] if options.jobs else videos)
-    job_list = JobList(jobs, folder, tracker, job_options, force=options.force, restart=options.restart)
+    batch = Batch(jobs, folder, tracker, job_options, force=options.force, restart=options.restart)
     if options.dry_run:
-        return preview_list(jobs, job_list, folder, wrong_lines)
+        return preview_list(jobs, batch, folder, wrong_lines)
     if options.summarize:
-        records = job_list.summarize()
+        records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
     with stop_flag() as stop:
-        records = job_list.track(stop, shard)
+        records = batch.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
     if stop.is_set():
         ended = {record.name for record in records}
@@ -331,7 +331,7 @@ def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOpt
 
 
 def preview_list(
-    jobs: Sequence[Job], videos: JobList, folder: Path, wrong_lines: Mapping[int, InputError]
+    jobs: Sequence[Job], videos: Batch, folder: Path, wrong_lines: Mapping[int, InputError]
 ) -> int:
     """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
 

@@ -43,7 +43,7 @@ CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 
 
-class JobList:
+class Batch:
     """A list of videos, each tracked into its own folder. A failing job does not stop the others.
 
     Args:
@@ -93,13 +93,12 @@ class JobList:
             InputError: the output cannot be written, is in use by another process, or holds another run's results; the
                 device or the settings of a job cannot be used.
         """
-        names = [job.name for job in self._jobs]
         if shard is None:
             with locked_output(self._output):
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
                 records = list(self._run_until_stopped(self._jobs, stop))
-                write_summary(self._output, names, records, self._outputs)
+                self._write_summary(records)
                 return records
         jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
         with self._locked():
@@ -108,7 +107,7 @@ class JobList:
         with self._locked():
             ended = self._read_ended()
             if len(ended) == len(self._jobs):
-                write_summary(self._output, names, ended, self._outputs)
+                self._write_summary(ended)
         return records
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
@@ -144,8 +143,30 @@ class JobList:
         require_existing(self._output, "give the folder that the jobs were tracked into")
         with self._locked():
             records = self._read_ended()
-            write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)
+            self._write_summary(records)
         return records
+
+    def _write_summary(self, records: Sequence[JobRecord]) -> None:
+        """Write ``summary.csv``, in which jobs without a record are waiting, and the files of plug-ins."""
+        by_name = {record.name: record for record in records}
+        rows = list[dict[str, Any]]()
+        for name in (job.name for job in self._jobs):
+            record = by_name.get(name)
+            values = {"name": name} if record is None else asdict(record)
+            status = "waiting" if record is None else "failed" if record.error else "done"
+            rows.append({**values, "status": status})
+        with (
+            atomic_path(self._output / "summary.csv") as temporary,
+            temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
+            columns = ("name", "status", "frames", "error", "video")
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        plugins = list_plugins(OUTPUT_PLUGINS)
+        for name in self._outputs:
+            if name in plugins:
+                load_plugin(plugins[name]).finish_batch(self._output, rows)
 
     def preview(self) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
         """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; write nothing.
@@ -310,28 +331,3 @@ def _video_bytes(job: Job) -> int:
         return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
     except OSError:
         return 0
-
-
-def write_summary(
-    output: Path, names: Sequence[str], records: Sequence[JobRecord], outputs: Sequence[str]
-) -> None:
-    """Write ``summary.csv`` for these jobs, some of which may have no record, and the files of plug-ins."""
-    by_name = {record.name: record for record in records}
-    rows: list[dict[str, Any]] = [
-        {**asdict(by_name[name]), "status": "failed" if by_name[name].error else "done"}
-        if name in by_name
-        else {"name": name, "status": "waiting"}
-        for name in names
-    ]
-    with (
-        atomic_path(output / "summary.csv") as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        columns = ("name", "status", "frames", "error", "video")
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    plugins = list_plugins(OUTPUT_PLUGINS)
-    for name in outputs:
-        if name in plugins:
-            load_plugin(plugins[name]).finish_batch(output, rows)

@@ -15,7 +15,7 @@ import numpy as np
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.masks import is_black_and_white
-from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_rle
+from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_rle, encode_rle
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
@@ -130,6 +130,12 @@ class VideoMasks(Mapping[int, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.annotations.frames)
+
+    def add(self, frame: int, mask: np.ndarray) -> None:
+        """Add the mask of a frame that has none: H×W object ids."""
+        ids = np.unique(mask[mask > 0]).tolist()
+        regions = {frame: [Region(object_id, encode_rle(mask == object_id)) for object_id in ids]}
+        self.annotations.frames = dict(sorted((self.annotations.frames | regions).items()))
 
 
 def load_masks(

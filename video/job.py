@@ -12,7 +12,7 @@ from aotlab.engine.prompting.load import find_segmenter
 from aotlab.media.frames import FrameSource, parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
-from aotlab.media.prompt import PlacedPrompt, Prompt, group_prompts, parse_placed
+from aotlab.media.prompt import FramePrompt, Prompt, group_prompts, parse_frame_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
@@ -29,7 +29,7 @@ MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 
 MaskValue = str | Path | FrameObjectValue
-PromptValue = str | Sequence[float] | PlacedPrompt
+PromptValue = str | Sequence[float] | FramePrompt
 
 
 @dataclass(frozen=True, init=False)
@@ -53,11 +53,11 @@ class Job:
     """number of the first frame to track; None: the first of the video"""
     end: int | None
     """number of the last frame to track; None: the last of the video"""
-    boxes: tuple[PlacedPrompt, ...]
+    boxes: tuple[FramePrompt, ...]
     """boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1"""
-    points: tuple[PlacedPrompt, ...]
+    points: tuple[FramePrompt, ...]
     """points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1"""
-    not_points: tuple[PlacedPrompt, ...]
+    not_points: tuple[FramePrompt, ...]
     """points that are not on the objects"""
     segmenter: str | tuple[Path, Path] | None
     """segmenter of the prompts: two ONNX files, or the name of a plug-in; None: the checkpoint's own"""
@@ -98,9 +98,9 @@ class Job:
             levels=levels,
             start=start,
             end=end,
-            boxes=parse_placed("box", boxes),
-            points=parse_placed("point", points),
-            not_points=parse_placed("not-point", not_points),
+            boxes=parse_frame_prompts("box", boxes),
+            points=parse_frame_prompts("point", points),
+            not_points=parse_frame_prompts("not-point", not_points),
             segmenter=segmenter,
             classes=parse_class_names(classes),
             rate=rate,

@@ -93,14 +93,17 @@ def plan_job(
     fields = COMPARED_FIELDS.items()
     changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
     causes = f"; changed: {changed}" if changed else ""
-    refusals = {
-        f"other outputs from the same inputs; {RESTART_ADVICE}": repeated and not (complete or rerun.in_list),
-        "corrected masks; choose another folder, or delete this one to track it again": corrected,
-        "the results of a list of videos; choose another folder": (folder / RUN_FILE).exists(),
-        f"{min(foreign, default='')}, {FOREIGN}": foreign,
-        f"results from different inputs ({min(filled, default='')}{causes}); {FORCE_ADVICE}": different,
-    }
-    for content, applies in refusals.items():
+    refusals = [
+        (
+            repeated and not (complete or rerun.in_list),
+            f"other outputs from the same inputs; {RESTART_ADVICE}",
+        ),
+        (corrected, "corrected masks; choose another folder, or delete this one to track it again"),
+        ((folder / RUN_FILE).exists(), "the results of a list of videos; choose another folder"),
+        (foreign, f"{min(foreign, default='')}, {FOREIGN}"),
+        (different, f"results from different inputs ({min(filled, default='')}{causes}); {FORCE_ADVICE}"),
+    ]
+    for applies, content in refusals:
         if applies:
             raise _refusal(folder, content)
     resumable = repeatable and saves_progress(options) and (folder / STATE_FILE).is_file()

@@ -23,7 +23,7 @@ from aotlab.video.track import JobOptions
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
-PROMPT_MASKS = "given"
+PROMPT_MASKS = "prompt_masks"
 """name of the folder with the masks of prompts in a job's folder"""
 FORMAT_FILE = "data.yaml"
 """name of the only file of an output's folder that belongs to no frame, of YOLO"""

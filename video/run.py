@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,6 @@ from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
-from aotlab.media.regions import VideoInfo
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name, remove
@@ -26,7 +25,6 @@ from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
-from aotlab.video.inputs import load_masks
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, remove_temporary_files, require_inputs_outside
 from aotlab.video.plan import Action, RerunOptions, plan_job, saves_progress
@@ -115,23 +113,16 @@ def track_job(
         prompt_masks = {} if segmenter is None else _segment_prompts(checked, segmenter)
         progress = results.open_progress(tracker)
         with results.record_run():
-            masks = checked.masks
-            if prompt_masks:
-                values = [*checked.job.masks, *_write_masks(checked, prompt_masks, folder / PROMPT_MASKS)]
-                masks = load_masks(values, VideoInfo.from_source(checked.source), checked.frames)
-            masks.annotations.class_names = dict(checked.class_names)
-            classes = ObjectClasses.from_annotations(masks.annotations, class_list)
+            for index, labels in prompt_masks.items():
+                path = folder / PROMPT_MASKS / f"{index:05d}.png"
+                write_mask(path, labels, max_id=max(checked.prompts[index]))
+                checked.masks.add(index, labels)
+            checked.masks.annotations.class_names = dict(checked.class_names)
+            classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
             result = track_frames(
-                tracker,
-                checked.source,
-                masks,
-                folder,
-                checked.options,
-                checked.frames,
-                classes,
-                progress,
+                tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, progress,
                 stop,
-            )
+            )  # fmt: skip
         results.save(result)
         return result
 
@@ -180,18 +171,6 @@ def _segment_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[in
         prompt_masks[index] = segmenter(checked.source.read(index), prompts)
         require_pixels(prompt_masks[index], prompts)
     return prompt_masks
-
-
-def _write_masks(
-    checked: CheckedJob, prompt_masks: Mapping[int, np.ndarray], folder: Path
-) -> list[FrameObjectValue]:
-    """Write the masks of the prompts into a folder; return them as in `Job.masks`."""
-    masks = []
-    for index, labels in prompt_masks.items():
-        path = folder / f"{index:05d}.png"
-        write_mask(path, labels, max_id=max(checked.prompts[index]))
-        masks.append(FrameObjectValue(checked.frames.number(index), None, str(path)))
-    return masks
 
 
 class JobResults:

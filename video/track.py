@@ -64,10 +64,9 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-        object.__setattr__(self, "write", names)
+        vars(self).update(write=names, removals=tuple(map(tuple, self.removals)))  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        object.__setattr__(self, "removals", tuple(map(tuple, self.removals)))
         require_range(self.timeout, POSITIVE, "timeout")
         require(
             not (self.both_directions and self.realtime),

@@ -58,7 +58,7 @@ from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import align_columns as align_columns, format_count as format_count
 from .utils.plugins import list_mask_formats as list_mask_formats
 from .video.inputs import FrameSelection as FrameSelection, load_masks as load_masks
-from .video.job_list import list_videos as list_videos
+from .video.job_file import list_videos as list_videos
 from .video.classes import (
     CLASSES as CLASSES,
     ObjectClasses as ObjectClasses,

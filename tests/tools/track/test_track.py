@@ -288,7 +288,7 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "more"), [("masks", ["--force", "--restart"]), ("given", ["--dry-run", "--force"])]
+    ("name", "more"), [("masks", ["--force", "--restart"]), ("prompt_masks", ["--dry-run", "--force"])]
 )
 def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name, more):
     photo = tmp_path / "out" / name / "00000.png"

@@ -16,7 +16,7 @@ from typing import Any
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
-from aotlab.media.prompt import parse_placed
+from aotlab.media.prompt import parse_frame_prompts
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, prefix_errors, read_text, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
@@ -214,9 +214,9 @@ PROMPT_COLUMNS = {"box": "boxes", "point": "points", "not_point": "not_points"}
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "video": ("video", _read_video),
     "masks": ("masks", lambda value: [parse_mask(text) for text in _read_texts("masks", value)]),
-    "box": ("boxes", lambda value: parse_placed("box", value or ())),
-    "point": ("points", lambda value: parse_placed("point", value or ())),
-    "not_point": ("not_points", lambda value: parse_placed("not-point", value or ())),
+    "box": ("boxes", lambda value: parse_frame_prompts("box", value or ())),
+    "point": ("points", lambda value: parse_frame_prompts("point", value or ())),
+    "not_point": ("not_points", lambda value: parse_frame_prompts("not-point", value or ())),
     "class": ("classes", lambda value: parse_class_names(_read_texts("class", value))),
     "overrides": ("overrides", partial(_read_texts, "overrides")),
     "name": ("name", lambda value: value and require_file_name(value, "name")),

@@ -10,7 +10,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import Job
-from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
+from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
 from tests.tools.track.runs import save
