@@ -83,7 +83,7 @@ class Batch:
         """Track all unfinished jobs, or those of one shard; return their records.
 
         Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
-        Job i is of shard i modulo their count; the largest video comes first. The last shard to end writes the summary.
+        Job i is of shard i modulo their count. The last shard to end writes the summary.
 
         Args:
             stop: flag that stops the run; the current job resumes next time.
@@ -100,7 +100,7 @@ class Batch:
                 records = list(self._run_until_stopped(self._jobs, stop))
                 self._write_summary(records)
                 return records
-        jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
+        jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
             self._start(jobs, f" in shard {shard}")
         records = list(self._run_until_stopped(jobs, stop))
@@ -179,12 +179,10 @@ class Batch:
         with locked_output(self._output):
             plan_list(self._output, self._jobs, self.inputs, force=self._rerun.force)
             for job in self._jobs:
-                checked = None
                 try:
-                    input_digest, action = self._plan(job)
-                    if action not in ("reuse", "keep_corrections"):
-                        checked = check_job(job, self._options, strict=True)
-                        action = preview_run(
+                    input_digest, action, checked = self._prepare(job)
+                    if checked is not None:
+                        preview_run(
                             checked, self._output / job.name, self._load_tracker, input_digest, self._rerun
                         )
                     yield action, checked
@@ -217,8 +215,8 @@ class Batch:
         log.info("%s: failed", job.name)
         return record
 
-    def _plan(self, job: Job) -> tuple[str, Action]:
-        """Return the digest of the inputs, and what to do about the job; its video is not opened."""
+    def _prepare(self, job: Job) -> tuple[str, Action, CheckedJob | None]:
+        """Return the digest of the inputs, what to do about the job, and the checked job if it is tracked."""
         folder = self._output / job.name
         input_digest = ""
         if not (folder / CORRECTED_FILE).exists():  # else they are kept, even if the inputs are gone
@@ -232,16 +230,16 @@ class Batch:
         action = plan_job(folder, planned, self._options, self._rerun, repeatable=repeatable)
         if action == "keep_corrections":
             _warn_about_kept_classes(job, folder)
-        return input_digest, action
+        tracked = action in ("track", "resume")
+        return input_digest, action, check_job(job, self._options, strict=True) if tracked else None
 
     def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
-        input_digest, action = self._plan(job)
+        input_digest, action, checked = self._prepare(job)
         if action == "keep_corrections":
             log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-        elif action == "reuse":
+        elif checked is None:
             log.info("%s: %s", job.name, FINISHED)
         else:
-            checked = check_job(job, self._options, strict=True)
             result = track_job(
                 checked, folder, self._load_tracker, input_digest, self._rerun,
                 class_list=self._output / CLASSES, stop=stop,
@@ -322,12 +320,3 @@ def _remove_run(output: Path) -> None:
             (output / name).rmdir()  # if it is empty
     for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected else set()):
         remove(output / name)
-
-
-def _video_bytes(job: Job) -> int:
-    """Return the size of a video, for the order of jobs; 0 if unknown."""
-    path = Path(job.video)
-    try:
-        return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
-    except OSError:
-        return 0

@@ -88,24 +88,19 @@ def plan_job(
     repeated = same_inputs and not rerun.restart
     if repeated and ended and complete and outputs <= filled and has_all_masks(folder, record):
         return "reuse"
-    foreign = filled - earlier_outputs
-    different = filled and not (same_inputs or rerun.force or rerun.in_list)
-    fields = COMPARED_FIELDS.items()
-    changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
-    causes = f"; changed: {changed}" if changed else ""
-    refusals = [
-        (
-            repeated and not (complete or rerun.in_list),
-            f"other outputs from the same inputs; {RESTART_ADVICE}",
-        ),
-        (corrected, "corrected masks; choose another folder, or delete this one to track it again"),
-        ((folder / RUN_FILE).exists(), "the results of a list of videos; choose another folder"),
-        (foreign, f"{min(foreign, default='')}, {FOREIGN}"),
-        (different, f"results from different inputs ({min(filled, default='')}{causes}); {FORCE_ADVICE}"),
-    ]
-    for applies, content in refusals:
-        if applies:
-            raise _refusal(folder, content)
+    if repeated and not (complete or rerun.in_list):
+        raise _refusal(folder, f"other outputs from the same inputs; {RESTART_ADVICE}")
+    if corrected:
+        raise _refusal(folder, "corrected masks; choose another folder, or delete this one to track it again")
+    if (folder / RUN_FILE).exists():
+        raise _refusal(folder, "the results of a list of videos; choose another folder")
+    if foreign := filled - earlier_outputs:
+        raise _refusal(folder, f"{min(foreign)}, {FOREIGN}")
+    if filled and not (same_inputs or rerun.force or rerun.in_list):
+        fields = COMPARED_FIELDS.items()
+        changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
+        causes = f"; changed: {changed}" if changed else ""
+        raise _refusal(folder, f"results from different inputs ({min(filled)}{causes}); {FORCE_ADVICE}")
     resumable = repeatable and saves_progress(options) and (folder / STATE_FILE).is_file()
     return "resume" if repeated and complete and resumable else "track"
 

@@ -24,6 +24,7 @@ from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
+    OutputContext,
     OutputKind,
     Outputs,
     StoredPrediction,
@@ -187,7 +188,7 @@ def track_frames(
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
     outputs = Outputs(
-        options.outputs, require_writable(folder), source, classes, frames.number,
+        options.outputs, require_writable(folder), OutputContext(source, classes, frames.number),
         None if progress is None else progress.add_frame,
     )  # fmt: skip
     if progress is None or progress.last < 0:

@@ -76,6 +76,7 @@ from .video.merging import (
 from .video.outputs import (
     LostObjects as LostObjects,
     Output as Output,
+    OutputContext as OutputContext,
     StoredPrediction as StoredPrediction,
     TrackedFrame as TrackedFrame,
     VideoFile as VideoFile,

@@ -487,18 +487,6 @@ def test_shards_and_summary_match_one_run(clips, out, tracker, capsys):
     assert results(out) == results(whole)
 
 
-def test_shards_divide_videos_that_still_grow(clips, tracker, capsys):
-    whole = {path: path.read_bytes() for path in (clips / "a").iterdir()}
-    for path in whole:
-        path.write_bytes(b"")
-    assert run(clips, "--shard", "1/2") == 0
-    for path, content in whole.items():
-        path.write_bytes(content * 9)
-    assert run(clips, "--shard", "0/2") == 0
-    assert run(clips, "--summarize") == 0
-    assert "3 of 3 videos tracked" in capsys.readouterr().out
-
-
 def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatch):
     (clips / "b.png").write_bytes(b"no mask")
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):

@@ -11,7 +11,15 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import LostObjects, Output, TrackedFrame, align_columns, atomic_path, concat_images
+from aotlab.sdk import (
+    LostObjects,
+    Output,
+    OutputContext,
+    TrackedFrame,
+    align_columns,
+    atomic_path,
+    concat_images,
+)
 from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
 from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.files import write_bytes, write_json
@@ -37,8 +45,8 @@ class ReviewFile(Output):
     file_name = "review.json"
     description = "where objects are lost, and frames to check"
 
-    def __init__(self, path: Path, source: Any) -> None:
-        super().__init__(path, source)
+    def __init__(self, path: Path, context: OutputContext) -> None:
+        super().__init__(path, context)
         self._scores: dict[int, dict[int, Score]] = {}
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
@@ -68,11 +76,12 @@ class ReviewFile(Output):
     def finish(self) -> None:
         """Write the files; no thumbnail without frames."""
         object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
-        objects = [review_object(each, self._scores, self.class_names.get(each)) for each in object_ids]
-        levels = None if self.source.levels is None else self.source.levels.report()
+        source, names = self.context.source, self.context.classes.class_names
+        objects = [review_object(each, self._scores, names.get(each)) for each in object_ids]
+        levels = None if source.levels is None else source.levels.report()
         lost: dict[str, float] = {"frames": LostObjects.FRAMES, "confidence": LostObjects.MIN_CONFIDENCE}
         self._review = VideoReview(
-            objects, find_checks(self._scores, self._drawn), self._cuts, self.source.name, len(self._scores),
+            objects, find_checks(self._scores, self._drawn), self._cuts, source.name, len(self._scores),
             lost, levels,
         )  # fmt: skip
         write_json(self.path, self._review)
@@ -84,7 +93,7 @@ class ReviewFile(Output):
 
     def summary(self) -> str:
         """Return the tables of objects and of frames to check, and a warning for every lost object."""
-        number = self.frame_number
+        number = self.context.frame_number
         warnings = [
             f"warning: object {item.id} is lost on frames {number(first)} to {number(last)}"
             for item in self._review.objects
