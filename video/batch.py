@@ -69,9 +69,8 @@ class Batch:
         self._jobs, self._output, self._tracker = jobs, output, tracker
         self._rerun = RerunOptions(force, restart, in_list=True)
         self._requested = options
-        review = {"review"} & list_plugins(OUTPUT_PLUGINS).keys()
-        self._outputs = tuple(dict.fromkeys((*options.write, *review)))
-        self._options = replace(options, write=self._outputs, progress=False)
+        write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
+        self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
 
     @cached_property
@@ -164,7 +163,7 @@ class Batch:
             writer.writeheader()
             writer.writerows(rows)
         plugins = list_plugins(OUTPUT_PLUGINS)
-        for name in self._outputs:
+        for name in self._options.write:
             if name in plugins:
                 load_plugin(plugins[name]).finish_batch(self._output, rows)
 

@@ -147,11 +147,14 @@ class CheckedJob:
     source: FrameSource
     frames: FrameSelection
     masks: VideoMasks
-    """masks from files"""
+    """masks from files, with the class names of these files and `Job.classes`"""
     prompts: Mapping[int, Mapping[int, Prompt]]
     """prompts by frame index and object id, with boxes cropped to the frame"""
-    class_names: Mapping[int, str]
-    """class names by object id, of the mask files and `Job.classes`"""
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Class names by object id."""
+        return self.masks.annotations.class_names
 
     @property
     def objects(self) -> set[int]:
@@ -197,8 +200,8 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     first = min((*masks, *prompts))
     if first > frames.first and not options.both_directions:
         _warn_about_empty_masks(job, source, frames, first)
-    class_names = {**masks.annotations.class_names, **job.classes}
-    return CheckedJob(job, options, source, frames, masks, prompts, class_names)
+    masks.annotations.class_names.update(job.classes)
+    return CheckedJob(job, options, source, frames, masks, prompts)
 
 
 def _index_prompts(

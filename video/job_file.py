@@ -126,7 +126,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         if is_json:
             for number, line in enumerate(text.split("\n"), start=1):
                 if line.strip():
-                    yield number, json.loads(line, object_pairs_hook=_make_row)
+                    yield number, json.loads(line)
             return
         reader = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
         columns = reader.fieldnames or []
@@ -152,14 +152,6 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     except (csv.Error, ValueError, RecursionError) as error:
         kind = "JSON" if is_json else "CSV"
         raise InputError(f"{path}, line {number}: not readable as {kind} ({error})") from error
-
-
-def _make_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; raise `ValueError` if it has a key twice, of which Python would keep the last."""
-    for key, count in Counter(key for key, _ in pairs).most_common(1):
-        if count > 1:
-            raise ValueError(f"the key {key[:40]!r} {count} times")
-    return dict(pairs)
 
 
 def _read_job(row: Any, list_line: str, folder: Path) -> Job:

@@ -44,7 +44,6 @@ FINISHED = "already tracked with these inputs"
 """reason to reuse results"""
 FOREIGN = "which aotlab track did not write; choose another folder"
 FORCE_ADVICE = "choose another folder, or replace results with --force"
-RESTART_ADVICE = "choose another folder, or track all outputs again with --restart"
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,8 @@ def plan_job(
     if repeated and ended and complete and outputs <= filled and has_all_masks(folder, record):
         return "reuse"
     if repeated and not (complete or rerun.in_list):
-        raise _refusal(folder, f"other outputs from the same inputs; {RESTART_ADVICE}")
+        advice = "choose another folder, or track all outputs again with --restart"
+        raise _refusal(folder, f"other outputs from the same inputs; {advice}")
     if corrected:
         raise _refusal(folder, "corrected masks; choose another folder, or delete this one to track it again")
     if (folder / RUN_FILE).exists():
@@ -162,9 +162,7 @@ def _refusal(folder: Path, content: str) -> InputError:
     return InputError(f"output {folder}: already contains {content}")
 
 
-def _includes(earlier: Any, settings: Mapping[str, Any]) -> bool:
+def _includes(earlier: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     """Return whether earlier settings are the same, perhaps with further outputs."""
-    write = earlier.get("write") if isinstance(earlier, dict) else None
-    if not isinstance(write, list) or {**earlier, "write": settings["write"]} != settings:
-        return False
-    return all(name in write for name in settings["write"])
+    write = settings["write"]
+    return {**earlier, "write": write} == settings and {*write} <= {*earlier["write"]}

@@ -55,7 +55,7 @@ def has_content(path: Path) -> bool:
     return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
-def read_run(output: Path) -> tuple[Any, list[str]]:
+def read_run(output: Path) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the settings and job names of the run in a folder; None and no names without one."""
     earlier = read_versioned(
         output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))

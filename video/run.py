@@ -117,7 +117,6 @@ def track_job(
                 path = folder / PROMPT_MASKS / f"{index:05d}.png"
                 write_mask(path, labels, max_id=max(checked.prompts[index]))
                 checked.masks.add(index, labels)
-            checked.masks.annotations.class_names = dict(checked.class_names)
             classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
             result = track_frames(
                 tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, progress,
@@ -257,7 +256,7 @@ def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
     if checked.source.named and checked.frames.last is not None:
         record.stems = [*map(checked.source.stem, range(checked.frames.first, checked.frames.last + 1))]
     record.masks, record.video_name = _locate_masks(checked), checked.source.name
-    record.class_names = dict(checked.class_names)
+    record.class_names = checked.class_names
     return record
 
 

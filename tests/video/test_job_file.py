@@ -103,8 +103,6 @@ def test_folder_has_masks_beside_videos(tmp_path):
 
 @pytest.mark.parametrize(("name", "text", "words"), [
     ("a.csv", "video,box\n,\n", "line 2: expected a video$"),
-    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "masks": ["b.png"]}',
-     "line 1: not readable as JSON .the key 'masks' 2 times"),
     ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
     ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
     ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3: class Dog: line 2 has dog; use one spelling"),
