@@ -153,14 +153,14 @@ class FramePrompt(NamedTuple):
     """x and y, or left, top, width and height, in pixels"""
 
 
-def parse_frame_prompts(kind: Literal["box", "point", "not-point"], given: Any) -> tuple[FramePrompt, ...]:
+def parse_frame_prompts(kind: Literal["box", "point", "not-point"], value: Any) -> tuple[FramePrompt, ...]:
     """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several."""
-    if isinstance(given, str | FramePrompt) or not np.iterable(given):
-        return (_parse_prompt(kind, given),)
-    values = list(given)
+    if isinstance(value, str | FramePrompt) or not np.iterable(value):
+        return (_parse_prompt(kind, value),)
+    values = list(value)
     if values and isinstance(values[0], Real):  # numbers of one prompt
         values = [values]
-    return tuple(_parse_prompt(kind, value) for value in values)
+    return tuple(_parse_prompt(kind, item) for item in values)
 
 
 def group_prompts(
@@ -175,8 +175,8 @@ def group_prompts(
     Raises `InputError` for two boxes of one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
-    for kind, placed in (("box", boxes), ("point", points), ("not-point", negative_points)):
-        for number, object_id, values in placed:
+    for kind, prompts in (("box", boxes), ("point", points), ("not-point", negative_points)):
+        for number, object_id, values in prompts:
             frame = first_frame if number is None else number
             arguments = options.setdefault((frame, object_id), {"points": [], "labels": []})
             if kind != "box":
@@ -187,11 +187,11 @@ def group_prompts(
                     f"box {','.join(f'{value:g}' for value in values)}: object {object_id} has a box on frame {frame} "
                     "already; give another object its id, as in :2=X,Y,W,H"
                 )
-    prompts: dict[int, dict[int, Prompt]] = {}
+    grouped: dict[int, dict[int, Prompt]] = {}
     for (frame, object_id), arguments in sorted(options.items()):
         with prefix_errors(f"object {object_id} on frame {frame}"):
-            prompts.setdefault(frame, {})[object_id] = Prompt(**arguments)
-    return prompts
+            grouped.setdefault(frame, {})[object_id] = Prompt(**arguments)
+    return grouped
 
 
 def parse_prompts(
@@ -227,22 +227,23 @@ def _to_vectors(values: object, length: int, message: str) -> np.ndarray:
     return array.astype(float)
 
 
-def _parse_prompt(kind: str, given: Any) -> FramePrompt:
+def _parse_prompt(kind: str, value: Any) -> FramePrompt:
     """Return a box or point from text or numbers; raise `InputError` for others and for fractions of the image."""
-    if isinstance(given, FramePrompt):
-        return given
-    placed = _parse_text(kind, given) if isinstance(given, str) else _read_numbers(kind, given)
+    if isinstance(value, FramePrompt):
+        return value
+    prompt = _parse_text(kind, value) if isinstance(value, str) else _read_numbers(kind, value)
     require(
-        not all(0 <= value <= 1 for value in placed.values) or not any(value % 1 for value in placed.values),
-        f"{kind} {given}: not in pixels; multiply fractions of the image by its width and height",
+        not all(0 <= number <= 1 for number in prompt.values)
+        or not any(number % 1 for number in prompt.values),
+        f"{kind} {value}: not in pixels; multiply fractions of the image by its width and height",
     )
-    return placed
+    return prompt
 
 
-def _read_numbers(kind: str, given: Any) -> FramePrompt:
+def _read_numbers(kind: str, value: Any) -> FramePrompt:
     length, name = 4 if kind == "box" else 2, kind.replace("-", "_")
-    message = f"{name}: expected text or numbers as on the command line, or a list of them, got {given!r:.80}"
-    array = _to_vectors(given, length, message)
+    message = f"{name}: expected text or numbers as on the command line, or a list of them, got {value!r:.80}"
+    array = _to_vectors(value, length, message)
     require(array.shape == (length,), message)
     return FramePrompt(None, 1, tuple(array.tolist()))
 

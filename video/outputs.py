@@ -74,8 +74,8 @@ class TrackedFrame:
     """time since the first frame in seconds"""
     max_id: int = 0
     """largest object id of the video, if known"""
-    given_ids: frozenset[int] = frozenset()
-    """ids of the objects whose masks are given on this frame"""
+    annotated_ids: frozenset[int] = frozenset()
+    """ids of the objects in the mask of this frame; empty without one"""
 
     @property
     def labels(self) -> np.ndarray:

@@ -62,7 +62,7 @@ class ReviewFile(Output):
         self._scores[tracked.index] = measure_scores(
             labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
         )
-        self._drawn[tracked.index] = tracked.given_ids
+        self._drawn[tracked.index] = tracked.annotated_ids
         self._cuts += [tracked.index] * prediction.cut
         confidence = min(prediction.confidence.values(), default=1.0)
         image = draw_thumbnail(tracked.frame, labels)
