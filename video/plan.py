@@ -101,12 +101,12 @@ def plan_job(
         changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
         causes = f"; changed: {changed}" if changed else ""
         raise _refusal(folder, f"results from different inputs ({min(filled)}{causes}); {FORCE_ADVICE}")
-    resumable = repeatable and saves_progress(options) and (folder / STATE_FILE).is_file()
+    resumable = repeatable and saves_checkpoints(options) and (folder / STATE_FILE).is_file()
     return "resume" if repeated and complete and resumable else "track"
 
 
-def saves_progress(options: JobOptions) -> bool:
-    """Return whether a run with these options saves its progress and can be resumed."""
+def saves_checkpoints(options: JobOptions) -> bool:
+    """Return whether a run with these options saves checkpoints and can be resumed."""
     resumable = all(kind.resumable for kind in options.outputs.values())
     return not options.both_directions and SOURCE_OUTPUT in options.write and resumable
 

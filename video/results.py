@@ -1,4 +1,4 @@
-"""Files of results in the folders of jobs and lists: records, outputs and progress."""
+"""Files of results in the folders of jobs and lists: records, outputs and checkpoints."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def list_job_folders(output: Path) -> list[Path]:
 
 
 def remove_results(folder: Path, kept_masks: Collection[Path] = ()) -> None:
-    """Remove the outputs of a job that its record in the folder names, its progress, and the record; other files stay.
+    """Remove the outputs of a job that its record names, its checkpoint, and the record; other files stay.
 
     Args:
         kept_masks: resolved paths of masks to keep, in the folder of prompts' masks.

@@ -27,9 +27,9 @@ from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, remove_temporary_files, require_inputs_outside
-from aotlab.video.plan import Action, RerunOptions, plan_job, saves_progress
+from aotlab.video.plan import Action, RerunOptions, plan_job, saves_checkpoints
 from aotlab.video.results import PROMPT_MASKS, UNFINISHED, remove_results, start_record
-from aotlab.video.resume import STATE_FILE, Progress
+from aotlab.video.resume import STATE_FILE, Checkpoint
 from aotlab.video.track import JobOptions, TrackResult, track_frames
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def track_job(
         on_start()
         remove_temporary_files(results.earlier_outputs, folder)
         prompt_masks = {} if segmenter is None else _segment_prompts(checked, segmenter)
-        progress = results.open_progress(tracker)
+        checkpoint = results.open_checkpoint(tracker)
         with results.record_run():
             for index, labels in prompt_masks.items():
                 path = folder / PROMPT_MASKS / f"{index:05d}.png"
@@ -119,7 +119,7 @@ def track_job(
                 checked.masks.add(index, labels)
             classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
             result = track_frames(
-                tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, progress,
+                tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, checkpoint,
                 stop,
             )  # fmt: skip
         results.save(result)
@@ -173,7 +173,7 @@ def _segment_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[in
 
 
 class JobResults:
-    """Results in the locked folder of a job: its record, and the results and progress of an earlier run.
+    """Results in the locked folder of a job: its record, and the results and checkpoint of an earlier run.
 
     Args:
         folder: output folder.
@@ -200,19 +200,19 @@ class JobResults:
         """Whether nothing is to be tracked."""
         return self.action in ("reuse", "keep_corrections")
 
-    def open_progress(self, tracker: Tracker) -> Progress | None:
-        """Return the progress to save, after restoring the tracker if the run resumes.
+    def open_checkpoint(self, tracker: Tracker) -> Checkpoint | None:
+        """Return the checkpoint to save, after restoring the tracker if the run resumes.
 
         None: the outputs cannot be resumed.
         """
         options = self._checked.options
-        if not (self._repeatable and saves_progress(options)):
+        if not (self._repeatable and saves_checkpoints(options)):
             return None
         confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # annotation files and plug-ins may store it
-        progress = Progress(self._folder, self._checked.source.stem, confidence=confidence)
+        checkpoint = Checkpoint(self._folder, self._checked.source.stem, confidence=confidence)
         if self.action == "resume":
-            progress.load(tracker)
-        return progress
+            checkpoint.load(tracker)
+        return checkpoint
 
     @contextmanager
     def record_run(self) -> Iterator[None]:

@@ -85,5 +85,4 @@ from .video.outputs import (
     to_detections as to_detections,
 )
 from .video.results import list_job_folders as list_job_folders
-from .video.resume import Progress as Progress
 from .video.track import TrackResult as TrackResult

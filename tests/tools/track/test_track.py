@@ -443,7 +443,7 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
 
 def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracker, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    monkeypatch.setattr(resume.Progress, "save_stopped", lambda *_: None)  # as if it had been killed
+    monkeypatch.setattr(resume.Checkpoint, "save_stopped", lambda *_: None)  # as if it had been killed
     request.getfixturevalue("interrupted")
     steps = tracker.steps
     assert run(video, tmp_path, mask, more=WRITE) == 0
