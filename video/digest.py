@@ -22,8 +22,6 @@ from aotlab.video.track import JobOptions
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
-WEIGHT_FILES = ("{stem}.*",)
-"""patterns of files beside an ONNX file that may hold its weights"""
 UNKNOWN_FRAME = -1
 """number of the first frame if it is in a file name that was not read"""
 
@@ -76,8 +74,8 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
         job.boxes, job.points, job.not_points, first_frame=UNKNOWN_FRAME if first is None else first
     )
     names = [job.segmenter] if isinstance(job.segmenter, str) else job.segmenter or ()
-    segmenter = [
-        _digest_files(Path(name), WEIGHT_FILES) if Path(name).is_file() else str(name) for name in names
+    segmenter = [  # other files of an ONNX file's name may have its weights
+        _digest_files(Path(name), ["{stem}.*"]) if Path(name).is_file() else str(name) for name in names
     ]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)

@@ -20,7 +20,6 @@ from aotlab.utils.files import require_file_name, sibling_path
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, parse_mask, suggest_object
-from aotlab.video.outputs import estimate_bytes
 from aotlab.video.track import JobOptions, group_removals
 
 log = logging.getLogger(__name__)
@@ -164,8 +163,11 @@ class CheckedJob:
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
         height, width = self.source.size
-        pixels = height * width * (self.frames.count or 0)
-        return estimate_bytes(self.options.write, pixels, len(self.objects))
+        bytes_per_pixel = sum(
+            kind.bytes_per_pixel * (len(self.objects) if kind.per_object else 1)
+            for kind in self.options.outputs.values()
+        )
+        return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 
 
 def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> CheckedJob:

@@ -297,30 +297,23 @@ class OutputKind:
     """whether ids and confidences suffice to write the frames of an interrupted run again"""
 
 
+def _pngs(save: Callable[[Path, str, TrackedFrame], None]) -> Callable[[Path, OutputContext], Output]:
+    return partial(FrameFiles, save=save)
+
+
 _ALPHA_VIDEO = partial(VideoFile, draw=render_alpha)
 BUILT_IN_OUTPUTS = {
-    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
+    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", _pngs(save_mask)),
     "objects": OutputKind(
-        "objects",
-        "one folder of black and white PNGs per object",
-        partial(FrameFiles, save=save_objects),
-        per_object=True,
+        "objects", "one folder of black and white PNGs per object", _pngs(save_objects), per_object=True
     ),
     "mattes": OutputKind(
-        "mattes",
-        "one folder of gray PNGs per object, 8 bits",
-        partial(FrameFiles, save=save_mattes),
-        0.2,
-        True,
+        "mattes", "one folder of gray PNGs per object, 8 bits", _pngs(save_mattes), 0.2, per_object=True
     ),
     "mattes16": OutputKind(
-        "mattes16",
-        "the same with 16 bits",
-        partial(FrameFiles, save=partial(save_mattes, white=65535)),
-        1.5,
-        True,
+        "mattes16", "the same with 16 bits", _pngs(partial(save_mattes, white=65535)), 1.5, per_object=True
     ),
-    "alpha": OutputKind("alpha", "RGBA PNGs", partial(FrameFiles, save=save_alpha), 2.0),
+    "alpha": OutputKind("alpha", "RGBA PNGs", _pngs(save_alpha), 2.0),
     "prores": OutputKind("alpha.mov", "ProRes 4444 with alpha", _ALPHA_VIDEO, 2.0, resumable=False),
     "vp9": OutputKind("alpha.webm", "VP9 with alpha", _ALPHA_VIDEO, 0.1, resumable=False),
     "overlay": OutputKind(
@@ -328,12 +321,6 @@ BUILT_IN_OUTPUTS = {
     ),
 }
 """outputs without annotation files and plug-ins, by name"""
-
-
-def estimate_bytes(names: Iterable[str], pixels: int, objects: int) -> int:
-    """Return about how many bytes outputs take, of a video of so many pixels in all frames."""
-    kinds = map(find_output, names)
-    return int(sum(pixels * kind.bytes_per_pixel * (objects if kind.per_object else 1) for kind in kinds))
 
 
 def list_outputs() -> list[str]:

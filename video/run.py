@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
@@ -110,7 +108,11 @@ def track_job(
         tracker, segmenter = _load_models(checked, load_tracker)
         on_start()
         remove_temporary_files(results.earlier_outputs, folder)
-        prompt_masks = {} if segmenter is None else _segment_prompts(checked, segmenter)
+        prompt_masks = {}
+        if segmenter is not None:
+            for index, prompts in checked.prompts.items():
+                prompt_masks[index] = segmenter(checked.source.read(index), prompts)
+                require_pixels(prompt_masks[index], prompts)
         checkpoint = results.open_checkpoint(tracker)
         with results.record_run():
             for index, labels in prompt_masks.items():
@@ -157,19 +159,6 @@ def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) 
     if isinstance(segmenter, str):
         return load_segmenter(plugin=segmenter)
     return load_segmenter(segmenter, device=str(tracker.device))
-
-
-def _segment_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[int, np.ndarray]:
-    """Return H×W object ids of the prompts by frame index.
-
-    Raises:
-        InputError: no pixel is found for an object, or the segmenter fails.
-    """
-    prompt_masks = {}
-    for index, prompts in checked.prompts.items():
-        prompt_masks[index] = segmenter(checked.source.read(index), prompts)
-        require_pixels(prompt_masks[index], prompts)
-    return prompt_masks
 
 
 class JobResults:

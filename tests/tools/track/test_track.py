@@ -227,7 +227,8 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_li
     monkeypatch.undo()  # the real tracker
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))
     monkeypatch.setattr(
-        "aotlab.video.job.estimate_bytes", lambda names, *_: 2 * 10**12 * ("mattes16" in names)
+        "aotlab.video.job.CheckedJob.estimate_bytes",
+        lambda checked: 2 * 10**12 * ("mattes16" in checked.options.write),
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
     save_record(tmp_path / "out" / JOB_RECORD, JobRecord("out", outputs=["masks"]))
