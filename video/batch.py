@@ -120,8 +120,7 @@ class Batch:
         claim_folder(self._output, self._jobs, self.inputs, force=self._rerun.force)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
-            for path in job.list_missing_files() if job.list_line else ():
-                problem = f"{path}: no such file or folder; paths are relative to the list"
+            if job.list_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.list_line, problem)
 
     def _locked(self) -> AbstractContextManager[None]:
@@ -219,10 +218,8 @@ class Batch:
         folder = self._output / job.name
         input_digest = ""
         if not (folder / CORRECTED_FILE).exists():  # else they are kept, even if the inputs are gone
-            if missing := job.list_missing_files():
-                raise InputError(
-                    f"{', '.join(missing)}: no such file or folder; paths are relative to the list"
-                )
+            if problem := job.describe_missing_files():
+                raise InputError(problem)
             input_digest = digest_inputs(job, self.inputs)
         planned = start_record(job, self._options, input_digest)
         repeatable = job.is_repeatable(self._options)
@@ -269,7 +266,7 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     Finished results keep their record if the job failed before its first frame, as without its video.
     """
     earlier = read_job_record(folder)  # names what is in the folder
-    record = replace(start_record(job), error=problem, outputs=[])
+    record = replace(start_record(job), error=problem)
     if earlier is not None:
         record = replace(
             record, outputs=earlier.outputs, stems=earlier.stems, first_frame=earlier.first_frame,

@@ -127,10 +127,11 @@ class Job:
         path = Path(self.video)
         return path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")
 
-    def list_missing_files(self) -> list[str]:
-        """Return the video, unless it is a stream, and the masks that do not exist."""
+    def describe_missing_files(self) -> str | None:
+        """Return the message about a missing video or masks, or None."""
         paths = [*([self.video] if self.is_stored else []), *(mask.value for mask in self.masks)]
-        return [path for path in paths if not Path(path).exists()]
+        missing = ", ".join(path for path in paths if not Path(path).exists())
+        return f"{missing}: no such file or folder; paths are relative to the list" if missing else None
 
     def is_repeatable(self, options: JobOptions) -> bool:
         """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""

@@ -230,7 +230,7 @@ class JobResults:
         record.error = UNFINISHED if result.interrupted else result.error
         masks = {PROMPT_MASKS} & {*record.written}
         record.written = sorted(masks.union(path.name for path in result.written.values()))
-        # on a full disk, the run's error tells more than the record's, which stays unfinished
+        # on a full disk, the run's error says more than that of its record, which stays unfinished
         with suppress(InputError) if result.error else nullcontext():
             write_job_record(self._folder, record)
         if record.error is None:

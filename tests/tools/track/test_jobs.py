@@ -237,8 +237,7 @@ def test_errors_of_a_clip_name_its_line(clips, capsys, more):
 def test_missing_files_are_warned_of_at_the_start(clips, tracker, caplog):
     assert run(write_jobs(clips, "video,masks", "gone.mp4,gone.png", "a,a.png")) == 1
     warnings = caplog.text.partition("a: 3 frames")[0].replace(f"{clips}/", "")
-    for name in ("gone.mp4", "gone.png"):
-        assert f"line 2: {name}: no such file or folder; paths are relative to the list" in warnings
+    assert "line 2: gone.mp4, gone.png: no such file or folder; paths are relative to the list" in warnings
 
 
 def test_dry_run_names_all_missing_files(clips, capsys):
