@@ -306,12 +306,10 @@ def _remove_run(output: Path) -> None:
     for name in {*names} - corrected:
         record = read_job_record(output / name)
         remove_results(output / name)
-        outputs = () if record is None else record.outputs
-        foreign = [file for file in outputs if has_content(output / name / file)]
-        # folders of outputs with files of others, which the next run may use
-        if record is not None and foreign:
-            record = replace(record, input_digest="", error=UNFINISHED, written=[], outputs=foreign)
-            write_job_record(output / name, record)
+        outputs = [] if record is None else record.outputs
+        # folders of outputs with files of others, into which the next run may write
+        if foreign := [file for file in outputs if has_content(output / name / file)]:
+            write_job_record(output / name, JobRecord(name, error=UNFINISHED, outputs=foreign))
         with suppress(OSError):
             (output / name).rmdir()  # if it is empty
     for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected else set()):

@@ -243,7 +243,7 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
 
 
 def suggest_object(number: int | None) -> str:
-    """Return a hint for a frame number that may have been meant as an object id; empty for frame 0 or None."""
+    """Return the syntax for a number that may be meant as an object id, not as a frame; empty for frame 0 or None."""
     return f" (for object {number} write :{number}=)" if number else ""
 
 

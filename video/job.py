@@ -211,15 +211,15 @@ def _index_prompts(
     job: Job, source: FrameSource, frames: FrameSelection, masks: VideoMasks
 ) -> dict[int, dict[int, Prompt]]:
     """Return the prompts by frame index and object id, cropped to the frame; none is on a frame with a mask."""
-    numbered = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
-    if numbered and not job.is_stored:
+    by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
+    if by_number and not job.is_stored:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
     subject = job.title if job.list_line else source.name
     prompts = {}
-    for number, by_object in numbered.items():
-        hint = suggest_object(number if 1 in by_object else None)
-        index = frames.index(number, f"box or point of frame {number}{hint}")
+    for number, by_object in by_number.items():
+        suggestion = suggest_object(number if 1 in by_object else None)
+        index = frames.index(number, f"box or point of frame {number}{suggestion}")
         prompts[index] = {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
             for object_id, prompt in by_object.items()

@@ -330,16 +330,16 @@ def pace_frames(
 
 
 def describe_unused_inputs(
-    source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int
+    source: FrameSource, masks: Iterable[int], removals: Iterable[int], num_frames: int
 ) -> str | None:
     """Return the message about masks and removals on missing frames, or None."""
-    if not frames:
+    if not num_frames:
         return f"{source.name}: ended before the first frame to track; give an earlier start"
     for name, indices in (("mask", masks), ("removal", removals)):
-        unused = [index for index in indices if index >= frames]
+        unused = [index for index in indices if index >= num_frames]
         if unused:
             return (
-                f"{source.name}: the {name} of frame {min(unused)} was not used, the video holds {frames} frames; "
-                f"give a frame from 0 to {frames - 1}"
+                f"{source.name}: the {name} of frame {min(unused)} was not used, the video holds {num_frames} frames; "
+                f"give a frame from 0 to {num_frames - 1}"
             )
     return None
