@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -153,8 +153,11 @@ class FramePrompt(NamedTuple):
     """x and y, or left, top, width and height, in pixels"""
 
 
-def parse_frame_prompts(kind: Literal["box", "point", "not-point"], value: Any) -> tuple[FramePrompt, ...]:
-    """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several."""
+def parse_frame_prompts(kind: str, value: Any) -> tuple[FramePrompt, ...]:
+    """Return the prompts of one or several texts like ``X,Y`` or ``40:2=X,Y``, or numbers for object 1.
+
+    ``kind``: box, point or not-point.
+    """
     if isinstance(value, str | FramePrompt) or not np.iterable(value):
         return (_parse_prompt(kind, value),)
     values = list(value)
@@ -164,19 +167,21 @@ def parse_frame_prompts(kind: Literal["box", "point", "not-point"], value: Any) 
 
 
 def group_prompts(
-    boxes: Sequence[FramePrompt],
-    points: Sequence[FramePrompt],
-    negative_points: Sequence[FramePrompt] = (),
+    boxes: Sequence[str | FramePrompt],
+    points: Sequence[str | FramePrompt],
+    negative_points: Sequence[str | FramePrompt] = (),
     *,
     first_frame: int = 0,
 ) -> dict[int, dict[int, Prompt]]:
-    """Return prompts by frame and object id; prompts without a frame are for ``first_frame``.
+    """Return prompts, or their texts as in `parse_frame_prompts`, by frame and object id.
+
+    Prompts without a frame are for ``first_frame``.
 
     Raises `InputError` for two boxes of one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
     for kind, prompts in (("box", boxes), ("point", points), ("not-point", negative_points)):
-        for number, object_id, values in prompts:
+        for number, object_id, values in parse_frame_prompts(kind, prompts):
             frame = first_frame if number is None else number
             arguments = options.setdefault((frame, object_id), {"points": [], "labels": []})
             if kind != "box":
@@ -192,18 +197,6 @@ def group_prompts(
         with prefix_errors(f"object {object_id} on frame {frame}"):
             grouped.setdefault(frame, {})[object_id] = Prompt(**arguments)
     return grouped
-
-
-def parse_prompts(
-    boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
-) -> dict[int, dict[int, Prompt]]:
-    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id."""
-    return group_prompts(
-        parse_frame_prompts("box", boxes),
-        parse_frame_prompts("point", points),
-        parse_frame_prompts("not-point", negative_points),
-        first_frame=first_frame,
-    )
 
 
 def find_box(mask: np.ndarray) -> Box:

@@ -62,10 +62,10 @@ def main(
     from aotlab.media.masks import write_mask
     from aotlab.media.matching import IMAGE_SUFFIXES
     from aotlab.media.overlay import draw_ids, draw_overlay
-    from aotlab.media.prompt import parse_prompts
+    from aotlab.media.prompt import group_prompts
     from aotlab.media.video import open_frames
 
-    by_frame = parse_prompts(boxes, points, not_points, first_frame=frame)
+    by_frame = group_prompts(boxes, points, not_points, first_frame=frame)
     if [*by_frame] != [frame]:
         raise InputError(f"{source}: boxes and points name a frame; remove the prefix, and use --frame")
     prompts = by_frame[frame]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.media.prompt import Prompt, find_box, parse_prompts
+from aotlab.media.prompt import Prompt, find_box, group_prompts
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import square
 
@@ -54,14 +54,14 @@ def test_prompts_with_different_masks_differ():
 def test_points_of_the_first_pixels_are_points():
     for point in ((0.4, 60), (0, 0), (1, 1), (0.5, 0.5)):
         assert Prompt(points=[point]).positive == [point]
-    assert parse_prompts((), ["1,1", "0.5,1.5"])[0][1].positive == [(1, 1), (0.5, 1.5)]
+    assert group_prompts((), ["1,1", "0.5,1.5"])[0][1].positive == [(1, 1), (0.5, 1.5)]
 
 
 def test_fractions_of_the_image_are_refused():
     remedy = "not in pixels; multiply fractions of the image by its width and height"
     for boxes, points in (((), ["0.5,0.5"]), (["0.1,0.1,0.5,0.5"], ()), (["0.1:0.1-0.5:0.5"], ())):
         with pytest.raises(InputError, match=remedy):
-            parse_prompts(boxes, points)
+            group_prompts(boxes, points)
 
 
 @pytest.mark.parametrize(("options", "words"), [
@@ -81,13 +81,13 @@ def test_box_holds_all_pixels_of_an_object():
 
 
 def test_prompts_are_parsed_by_frame_and_object():
-    prompts = parse_prompts(["40:3=1,2,30,40", ":2=10:20-40:60"], ["5,6", ":1=7.5,8"], ["0=9,9"])
+    prompts = group_prompts(["40:3=1,2,30,40", ":2=10:20-40:60"], ["5,6", ":1=7.5,8"], ["0=9,9"])
     assert list(prompts) == [0, 40]
     assert prompts[40][3].box == (1, 2, 30, 40)
     assert prompts[0][2].box == (10, 20, 30, 40)
     assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
     assert prompts[0][1].negative == [(9, 9)]
-    assert list(parse_prompts([], ["5,6"], first_frame=7)) == [7]
+    assert list(group_prompts([], ["5,6"], first_frame=7)) == [7]
 
 
 @pytest.mark.parametrize(("boxes", "points", "negative", "words"), [
@@ -103,7 +103,7 @@ def test_prompts_are_parsed_by_frame_and_object():
 ])  # fmt: skip
 def test_invalid_prompt_texts_rejected(boxes, points, negative, words):
     with pytest.raises(InputError, match=words):
-        parse_prompts(boxes, points, negative)
+        group_prompts(boxes, points, negative)
 
 
 @pytest.mark.parametrize("value", [255, 1.5, -0.1, float("nan")])
