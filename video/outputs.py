@@ -85,7 +85,7 @@ class TrackedFrame:
 
 @dataclass(frozen=True)
 class OutputContext:
-    """The video of an output."""
+    """Video of an output: its frames, classes and frame numbers."""
 
     source: FrameSource
     classes: ObjectClasses = field(default_factory=ObjectClasses)
