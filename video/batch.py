@@ -74,7 +74,7 @@ class Batch:
         self._load_tracker = lru_cache(1)(tracker.load)
 
     @cached_property
-    def inputs(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """Settings that the results of all jobs depend on."""
         return result_settings(self._tracker, self._requested)
 
@@ -117,7 +117,7 @@ class Batch:
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
             except InputError as error:
                 raise InputError(f"{job.name}: {error}") from error
-        claim_folder(self._output, self._jobs, self.inputs, force=self._rerun.force)
+        claim_folder(self._output, self._jobs, self.settings, force=self._rerun.force)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
             if job.list_line and (problem := job.describe_missing_files()):
@@ -175,7 +175,7 @@ class Batch:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            plan_list(self._output, self._jobs, self.inputs, force=self._rerun.force)
+            plan_list(self._output, self._jobs, self.settings, force=self._rerun.force)
             for job in self._jobs:
                 try:
                     input_digest, action, checked = self._prepare(job)
@@ -220,7 +220,7 @@ class Batch:
         if not (folder / CORRECTED_FILE).exists():  # else they are kept, even if the inputs are gone
             if problem := job.describe_missing_files():
                 raise InputError(problem)
-            input_digest = digest_inputs(job, self.inputs)
+            input_digest = digest_inputs(job, self.settings)
         planned = start_record(job, self._options, input_digest)
         repeatable = job.is_repeatable(self._options)
         action = plan_job(folder, planned, self._options, self._rerun, repeatable=repeatable)
@@ -278,23 +278,23 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     return record
 
 
-def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, force: bool) -> None:
+def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *, force: bool) -> None:
     """Start or resume a run in a folder.
 
     Args:
         output: existing folder.
-        inputs: what the results of all jobs depend on, as JSON values, which identify the run.
+        settings: `result_settings` of this run.
         force: remove the results of another run first, except results of corrected jobs and files of others.
 
     Raises:
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     names = sorted(job.name for job in jobs)
-    if plan_list(output, jobs, inputs, force=force) == "track":
+    if plan_list(output, jobs, settings, force=force) == "track":
         _remove_run(output)
-    settings, _ = read_run(output)
+    earlier_settings, _ = read_run(output)
     # earlier settings differ by more outputs only, which finished jobs keep
-    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings or inputs, "jobs": names})
+    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": earlier_settings or settings, "jobs": names})
 
 
 def _remove_run(output: Path) -> None:

@@ -39,18 +39,18 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     else:
         checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
         settings = to_yaml(tracker.config)
-    inputs: dict[str, Any] = {
+    result: dict[str, Any] = {
         "checkpoint": checkpoint,
         "settings": settings,
         "write": sorted(options.write),
         "both_directions": options.both_directions,
     }
     optional = {"removals": [list(removal) for removal in options.removals], "by_name": options.by_name}
-    return inputs | {name: value for name, value in optional.items() if value}
+    return result | {name: value for name, value in optional.items() if value}
 
 
-def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
-    """Return a digest of what masks depend on: the job, and ``inputs`` without outputs.
+def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
+    """Return a digest of what masks depend on: the job, and `result_settings` without outputs.
 
     It covers the contents of mask files, and sizes and times of video files.
 
@@ -63,7 +63,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
         files = sorted(list_images(path))
     video = path.resolve().name if files else str(path)  # which may be moved
     first = job.start
-    if first is None and not inputs.get("by_name"):  # else only the opened video has its number
+    if first is None and not settings.get("by_name"):  # else only the opened video has its number
         first = 0
     masks = []
     for frame, object_id, text in job.masks:
@@ -79,7 +79,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     ]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)
-    settings = {name: value for name, value in inputs.items() if name != "write"}
+    settings = {name: value for name, value in settings.items() if name != "write"}
     parts = (
         settings, job.overrides, video, [_read_stamp(file) for file in files], levels, rate, first, job.end,
         masks, prompts, sorted(job.classes.items()), segmenter,
