@@ -27,11 +27,7 @@ UNKNOWN_FRAME = -1
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
-    """Return the outputs and all that masks depend on apart from the job, as JSON values.
-
-    Raises:
-        InputError: the checkpoint cannot be read.
-    """
+    """Return the outputs and all that masks depend on apart from the job, as JSON values."""
     from aotlab.configs.load import to_yaml
 
     if isinstance(tracker, TrackerOptions):
@@ -53,9 +49,6 @@ def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
     """Return a digest of what masks depend on: the job, and `result_settings` without outputs.
 
     It covers the contents of mask files, and sizes and times of video files.
-
-    Raises:
-        InputError: a mask cannot be read, a folder has no frames, or a prompt is invalid.
     """
     path = Path(strip_credentials(job.video))
     files = [path] if path.is_file() else []
@@ -88,11 +81,7 @@ def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
 
 
 def _digest_files(path: Path, sidecars: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Return names and digests of a file and its sidecar files, patterns beside it, or of all files of a folder.
-
-    Raises:
-        InputError: as `sha256`.
-    """
+    """Return names and digests of a file and its sidecar files, patterns beside it, or of all files of a folder."""
     if path.is_dir():
         files = [file for file in path.rglob("*") if file.is_file()]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]

@@ -212,11 +212,7 @@ def _read_mask_value(
 
 
 def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
-    """Add annotations to ``merged`` in place; warn about pixels that they take from its objects.
-
-    Raises:
-        InputError: an object has another class name than before.
-    """
+    """Add annotations to ``merged`` in place; warn about pixels that they take from its objects."""
     covered = Counter[int]()
     for index, regions in added.frames.items():
         regions_below = merged.frames.setdefault(index, [])

@@ -353,9 +353,6 @@ class Outputs:
     Args:
         kinds: outputs to open by name.
         on_written: called after each frame.
-
-    Raises:
-        InputError: the folder cannot be written.
     """
 
     def __init__(

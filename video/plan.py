@@ -61,7 +61,7 @@ class RerunOptions:
 def plan_job(
     folder: Path, planned: JobRecord, options: JobOptions, rerun: RerunOptions, *, repeatable: bool
 ) -> Action:
-    """Return what a run does about the results of one video.
+    """Return what a run does about the results of one video; raise `InputError` if they must not be replaced.
 
     Args:
         folder: output folder.
@@ -69,9 +69,6 @@ def plan_job(
         options: outputs and how to track.
         rerun: what may be replaced.
         repeatable: `Job.is_repeatable`.
-
-    Raises:
-        InputError: the results must not be replaced.
     """
     record = read_job_record(folder)
     corrected = record is not None and (folder / CORRECTED_FILE).exists()

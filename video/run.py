@@ -149,11 +149,7 @@ def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracke
 
 
 def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
-    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's.
-
-    Raises:
-        InputError: the segmenter cannot be loaded.
-    """
+    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's."""
     if segmenter is None and tracker.model.prompts is not None:
         return tracker.segmenter
     if isinstance(segmenter, str):
@@ -168,9 +164,6 @@ class JobResults:
         folder: output folder.
         input_digest: digest of all inputs, of `digest_inputs`.
         rerun: what the run may do about earlier results.
-
-    Raises:
-        InputError: earlier results or inputs would be overwritten.
     """
 
     def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, rerun: RerunOptions) -> None:
