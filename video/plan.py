@@ -16,7 +16,6 @@ from aotlab.media.job_record import (
     read_job_record,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name
 from aotlab.utils.text import join_truncated
 from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
@@ -75,10 +74,10 @@ def plan_job(
     if corrected and rerun.in_list:
         return "keep_corrections"
     record = record or JobRecord(planned.name)
-    outputs, earlier_outputs = {*planned.outputs}, {*filter(is_file_name, record.outputs)}
+    outputs, earlier_outputs = {*planned.outputs}, {*record.outputs}
     filled = {name for name in outputs | earlier_outputs if has_content(folder / name)}
     ended = record.error is None
-    complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
+    complete = outputs <= {*record.written} if ended else outputs == earlier_outputs
     # a list tracks a stream once, a single run each time
     same_inputs = record.input_digest == planned.input_digest and (repeatable or rerun.in_list)
     repeated = same_inputs and not rerun.restart

@@ -76,7 +76,7 @@ def remove_results(folder: Path, kept_masks: Collection[Path] = ()) -> None:
         kept_masks: resolved paths of masks to keep, in the folder of prompts' masks.
     """
     record = read_job_record(folder) or JobRecord("")
-    for path in (folder / name for name in filter(is_file_name, record.outputs)):
+    for path in (folder / name for name in record.outputs):
         is_folder = path.is_dir() and not path.is_symlink()
         files = _list_frame_files(path, record) if is_folder else [path]
         for file in files:

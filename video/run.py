@@ -16,7 +16,7 @@ from aotlab.media.job_record import JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name, remove
+from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
@@ -107,7 +107,7 @@ def track_job(
             return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
         tracker, segmenter = _load_models(checked, load_tracker)
         on_start()
-        remove_temporary_files(results.earlier_outputs, folder)
+        remove_temporary_files(results.earlier.outputs, folder)
         prompt_masks = {}
         if segmenter is not None:
             for index, prompts in checked.prompts.items():
@@ -172,9 +172,8 @@ class JobResults:
         self.earlier = read_job_record(folder) or JobRecord(checked.job.name)
         self._repeatable = checked.job.is_repeatable(checked.options)
         self.action = plan_job(folder, self.record, checked.options, rerun, repeatable=self._repeatable)
-        self.earlier_outputs = {*filter(is_file_name, self.earlier.outputs)}
         if not self.finished:
-            names = {*self.record.outputs, *self.earlier_outputs}
+            names = {*self.record.outputs, *self.earlier.outputs}
             require_inputs_outside({checked.job.video: Path(checked.job.video)}, names, folder)
 
     @property

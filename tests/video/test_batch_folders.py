@@ -17,7 +17,7 @@ from aotlab.utils.versioned_files import save_record, wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, Batch, claim_folder
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.results import list_job_folders, start_record
+from aotlab.video.results import list_job_folders, remove_results, start_record
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
@@ -107,11 +107,13 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
 def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "work").write_text("x")
+    (tmp_path / "mine" / "00000.png").write_text("x")
     (output / RUN_FILE).write_text(json.dumps(wrap(RUN_KIND, {"settings": {}, "jobs": [name]})))
     (output / "other").write_text("kept")
     claim_folder(output, jobs, INPUTS, force=True)
-    assert (tmp_path / "mine" / "work").read_text() == "x"
+    save_record(output / JOB_RECORD, JobRecord("a", outputs=[name]))
+    remove_results(output)
+    assert (tmp_path / "mine" / "00000.png").read_text() == "x"
     assert (output / "other").read_text() == "kept"
 
 
