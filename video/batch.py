@@ -226,8 +226,10 @@ class Batch:
         action = plan_job(folder, planned, self._options, self._rerun, repeatable=repeatable)
         if action == "keep_corrections":
             _warn_about_kept_classes(job, folder)
-        tracked = action in ("track", "resume")
-        return input_digest, action, check_job(job, self._options, strict=True) if tracked else None
+        checked = None
+        if action in ("track", "resume"):
+            checked = check_job(job, self._options, strict=True)
+        return input_digest, action, checked
 
     def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
         input_digest, action, checked = self._prepare(job)
@@ -302,8 +304,8 @@ def _remove_run(output: Path) -> None:
     settings, names = read_run(output)
     if settings is None:
         return
-    corrected = {name for name in names if (output / name / CORRECTED_FILE).exists()}
-    for name in {*names} - corrected:
+    corrected_names = {name for name in names if (output / name / CORRECTED_FILE).exists()}
+    for name in {*names} - corrected_names:
         record = read_job_record(output / name)
         remove_results(output / name)
         outputs = [] if record is None else record.outputs
@@ -312,5 +314,5 @@ def _remove_run(output: Path) -> None:
             write_job_record(output / name, JobRecord(name, error=UNFINISHED, outputs=foreign))
         with suppress(OSError):
             (output / name).rmdir()  # if it is empty
-    for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected else set()):
+    for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected_names else set()):
         remove(output / name)

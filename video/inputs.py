@@ -207,18 +207,18 @@ def _read_mask_value(
     annotations = read_annotations(file, video, frame=index, strict=strict)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
-    tracked = {index: regions for index, regions in annotations.frames.items() if regions and index in frames}
-    return replace(annotations, frames=tracked)
+    masks = {index: regions for index, regions in annotations.frames.items() if regions and index in frames}
+    return replace(annotations, frames=masks)
 
 
 def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
     """Add annotations to ``merged`` in place; warn about pixels that they take from its objects."""
-    covered = Counter[int]()
+    covered_pixels = Counter[int]()
     for index, regions in added.frames.items():
         regions_below = merged.frames.setdefault(index, [])
-        covered.update(_count_covered(regions_below, regions, merged.size))
+        covered_pixels.update(_count_covered(regions_below, regions, merged.size))
         regions_below += regions
-    for object_id, count in covered.items():
+    for object_id, count in covered_pixels.items():
         log.warning("%s: covers %d pixels of object %d, which it loses", subject, count, object_id)
     for object_id, name in added.class_names.items():
         earlier = merged.class_names.setdefault(object_id, name)
