@@ -18,7 +18,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, group, require_new_output
-from aotlab.tools.cli.options import data_options, overwrite
+from aotlab.tools.cli.options import overwrite, root
 from aotlab.tools.cli.types import ExistingPath, File, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.text import format_count
@@ -89,7 +89,12 @@ SERVER_BENCHMARKS = [
 
 
 @command("aotlab submit", "Pack results for a benchmark's server, or check an archive.")
-@group("benchmark", *data_options(SERVER_BENCHMARKS, required=True, split=None))
+@group(
+    "benchmark",
+    option("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(SERVER_BENCHMARKS)}"),
+    root,
+    option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
+)
 @option("--results", type=ExistingPath, help="folder with <sequence>/<frame>.png")
 @option("--output", type=File, help="archive to write; burst: a JSON file, sav: a folder")
 @option("--check", type=File, help="check this archive and write nothing")

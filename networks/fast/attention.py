@@ -217,8 +217,8 @@ def gather_windows(x: Tensor, window: int, frames: int) -> Tensor:
     if not torch.compiler.is_compiling():
         return x.as_strided((len(x), TILE, TILE, frames, window, window), window_strides(window, frames))
     x = F.pad(x.flatten(1), (0, TILE * side)).unflatten(1, (TILE, TILE * row + side))
-    x = x[:, :, : TILE * (row + 1)].unflatten(2, (TILE, row + 1))[..., :row]  # N×8×8×(n·side²)
-    x = x.unflatten(3, (frames, side * side))[..., : window * side]
+    x = x[:, :, : TILE * (row + 1)].unflatten(2, (TILE, row + 1))  # N×8×8×(n·side² + 1)
+    x = torch.stack([x[..., start : start + window * side] for start in range(0, row, side * side)], 3)
     return x.unflatten(4, (window, side))[..., :window]
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from aotlab.configs.schema import ComputeConfig
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast.attention import DenseLocalAttention, SplitAttention, TiledLocalAttention
-from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoder, to_onednn
+from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoders, to_onednn
 from aotlab.networks.model import Block, VOSModel
 from aotlab.utils.environment import announce_compilation
 
@@ -33,8 +33,7 @@ def optimize(
     dtype = getattr(torch, resolve_precision(precision, device))
     model = deepcopy(model).eval().requires_grad_(False)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # tokens are views of maps
-    for module in list(model.modules()):
-        fuse_encoder(module)
+    fuse_encoders(model)
     replace_modules(model, device, dtype)
     if compile:
         compile_parts(model)

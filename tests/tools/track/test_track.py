@@ -66,7 +66,7 @@ def test_folder_of_any_name_takes_results(video, mask, tmp_path, monkeypatch, fo
 def test_default_output_is_named_after_the_video(tmp_path, monkeypatch, source, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips" / "frames.v1").mkdir(parents=True)
-    assert str(default_output([source])) == expected
+    assert str(default_output(source)) == expected
 
 
 def test_first_line_says_where_results_are(video, mask, capsys):
