@@ -34,7 +34,7 @@ class StoredVideo(Struct, omit_defaults=True):
     size: tuple[Count, Count]
     """height and width"""
     source: dict[str, Any]
-    """fingerprint as `compute_fingerprint`"""
+    """fingerprint of its content, from `compute_fingerprint`"""
     levels: tuple[float, float] | None = None
     """values of black and white, if given"""
 
@@ -92,9 +92,9 @@ def read_job(folder: Path) -> JobRecord | None:
 
 
 def digest_results(folder: Path) -> str:
-    """Return a digest of the tracking that a folder of results is of; empty without a record or an output.
+    """Return a digest of the run that has tracked a folder of results; empty without a record or an output.
 
-    An export of corrected masks leaves it as it is.
+    An export of corrected masks does not change it.
     """
     job = read_job(folder)
     if job is None or not job.written:

@@ -29,11 +29,7 @@ def read_colors(path: Path) -> np.ndarray | None:
 
 
 def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion]:
-    """Return the objects of a colored mask (H×W×3 uint8) by the legend beside its file.
-
-    Raises:
-        InputError: no legend, a damaged one, a color that it lacks, or another size.
-    """
+    """Return the objects of a colored mask (H×W×3 uint8) by the legend beside its file."""
     require_size(image.shape[0], image.shape[1], size)
     legend = next((path.parent / name for name in LEGENDS if (path.parent / name).is_file()), None)
     if legend is None:

@@ -11,15 +11,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import (
-    LostObjects,
-    Output,
-    OutputContext,
-    TrackedFrame,
-    align_columns,
-    atomic_path,
-    concat_images,
-)
+from aotlab.sdk import Output, OutputContext, TrackedFrame, align_columns, atomic_path, concat_images
 from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
 from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.files import write_bytes, write_json
@@ -77,13 +69,9 @@ class ReviewFile(Output):
         """Write the files; no thumbnail without frames."""
         object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
         source, names = self.context.source, self.context.classes.class_names
-        objects = [review_object(each, self._scores, names.get(each)) for each in object_ids]
+        objects = [review_object(key, self._scores, names.get(key)) for key in object_ids]
         levels = None if source.levels is None else source.levels.report()
-        lost: dict[str, float] = {"frames": LostObjects.FRAMES, "confidence": LostObjects.MIN_CONFIDENCE}
-        self._review = VideoReview(
-            objects, find_checks(self._scores, self._drawn), self._cuts, source.name, len(self._scores),
-            lost, levels,
-        )  # fmt: skip
+        self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
         write_json(self.path, self._review)
         write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
