@@ -41,7 +41,7 @@ from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.job_record import JobRecord
-    from aotlab.video.batch import JobList
+    from aotlab.video.batch import Batch
     from aotlab.video.job import CheckedJob, Job
     from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions, TrackResult
@@ -160,6 +160,7 @@ def describe_job(checked: CheckedJob) -> str:
 
     count = checked.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
+    frames = f"about {frames}" if checked.frames.is_estimate and count else frames
     height, width = checked.source.size
     objects = f"{format_count(len(checked.objects), 'object')} to track"
     rate = ""
@@ -218,7 +219,7 @@ def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -
     ]
 
 
-def track_list(jobs: Sequence[Job], batch: JobList, folder: Path, shard: Shard | None) -> int:
+def track_list(jobs: Sequence[Job], batch: Batch, folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
 
@@ -234,9 +235,7 @@ def track_list(jobs: Sequence[Job], batch: JobList, folder: Path, shard: Shard |
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
 
 
-def preview_list(
-    jobs: Sequence[Job], batch: JobList, folder: Path, problems: Mapping[int, InputError]
-) -> int:
+def preview_list(jobs: Sequence[Job], batch: Batch, folder: Path, problems: Mapping[int, InputError]) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
     Args:
@@ -458,9 +457,9 @@ def main(
         if realtime:
             raise UsageError("--realtime: applies to a single video; remove it")
 
-    from aotlab.video.batch import JobList
+    from aotlab.video.batch import Batch
     from aotlab.video.job import Job
-    from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
+    from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
     from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions
 
@@ -489,7 +488,7 @@ def main(
         if tracker.device == "cuda":
             tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
-    batch = JobList(jobs, folder, tracker, options, force=force, restart=restart)
+    batch = Batch(jobs, folder, tracker, options, force=force, restart=restart)
     if dry_run:
         return preview_list(jobs, batch, folder, problems)
     if summarize:

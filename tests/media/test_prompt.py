@@ -92,9 +92,10 @@ def test_prompts_are_parsed_by_frame_and_object():
 
 
 @pytest.mark.parametrize(("boxes", "points", "negative", "words"), [
-    (["3,3,14"], [], [], r"box 3,3,14: expected \[FRAME\]\[:ID\]= with an id from 1 and X,Y,W,H"),
+    (["3,3,14"], [], [], r"box 3,3,14: expected \[FRAME\]\[:ID\]= with an id from 1 to 65535 and X,Y,W,H"),
     ([], [":1=5"], [], "point :1=5: expected"),
     ([], [":0=3,3"], [], "point :0=3,3"),
+    ([], [":70000=3,3"], [], "point :70000=3,3: .* id from 1 to 65535"),
     ([], ["x=3,3"], [], "point x=3,3"),
     (["3,3,0,9"], [], [], "object 1 on frame 0: box .*at least 2 each"),
     (["2=9:9-3:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),

@@ -256,7 +256,7 @@ def test_unusable_results_keep_a_folder_of_others(tmp_path):
 
 def test_results_of_one_video_are_not_a_list(tmp_path):
     folder = write_job(tmp_path)
-    for name in ("masks", "given"):
+    for name in ("masks", "prompt_masks"):
         write_mask(folder / name / "00000.png", truth(0))
     (folder / "overlay.mp4").write_bytes(b"")
     assert read_entries(folder) is None

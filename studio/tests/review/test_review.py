@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.sdk import LostObjects, StoredPrediction, TrackedFrame
+from aotlab.sdk import LostObjects, ObjectClasses, OutputContext, StoredPrediction, TrackedFrame
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.masks import ResultStore
@@ -38,9 +38,8 @@ def source(tmp_path):
 
 
 def test_review_lists_lost_objects_and_frames(source, tmp_path):
-    output = ReviewFile(tmp_path / "out" / "review.json", source)
-    output.class_names[4] = "fish"
-    output.frame_number = lambda index: index + 100
+    context = OutputContext(source, ObjectClasses({4: "fish"}), lambda index: index + 100)
+    output = ReviewFile(tmp_path / "out" / "review.json", context)
     for index, frame in enumerate(source):
         labels = np.zeros((30, 40), np.uint8)
         labels[5:15, 5:15] = 4 * (index < 3)
@@ -57,8 +56,8 @@ def test_review_lists_lost_objects_and_frames(source, tmp_path):
 
 
 def test_review_names_cuts(source, tmp_path):
-    output = ReviewFile(tmp_path / "out" / "review.json", source)
-    output.frame_number = lambda index: index + 100
+    context = OutputContext(source, frame_number=lambda index: index + 100)
+    output = ReviewFile(tmp_path / "out" / "review.json", context)
     for index, frame in enumerate(source):
         result = StoredPrediction(np.ones((30, 40), np.uint8), {1: 0.9}, cut=index in (2, 5))
         output.write(str(index), TrackedFrame(index, frame, result, source.time(index)))

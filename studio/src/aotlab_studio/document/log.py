@@ -277,7 +277,8 @@ class Log:
 
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
-            with reading(f"{self._database.path}: record {self.size + 1}", DAMAGED_REMEDY, kind="intact"):
+            subject = f"{self._database.path}: record {self.size + 1}"
+            with reading(subject, DAMAGED_REMEDY, kind="intact", unchecked=True):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))

@@ -33,7 +33,7 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
     """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return read_project(path, video)
-    with reading(path):
+    with reading(path, unchecked=True):
         parsed = _parse(path, video)
     if parsed is None:
         return None
@@ -79,7 +79,7 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
     document = Document.read(folder)
     snapshot = document.snapshot
     size, count = snapshot.size, snapshot.count
-    if size != video.size or video.length not in (None, count):
+    if size != video.size or video.count_frames() not in (None, count):
         name = Path(document.header.video.path).name
         raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
     if not snapshot.annotated_frames:

@@ -19,9 +19,10 @@ from aotlab import InputError, draw_overlay
 from aotlab.sdk import (
     CLASSES,
     CORRECTED_FILE,
-    FrameSource,
     JobRecord,
+    ObjectClasses,
     Output,
+    OutputContext,
     StoredPrediction,
     TrackedFrame,
     VideoFile,
@@ -94,19 +95,19 @@ def export_masks(
     indices = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
+    class_ids = snapshot.state.classes if classes is None else classes
+    context = OutputContext(frames, ObjectClasses(class_names, class_ids, attributes))
     try:
         for name, kind in kinds.items():
             path = folder / kind.file_name
-            if name == "review":
-                outputs[name] = ProjectReview(path, frames, snapshot)
+            if name == "review":  # shows people which object it is
+                outputs[name] = ProjectReview(
+                    path, replace(context, classes=ObjectClasses(object_names)), snapshot
+                )
             elif name == "overlay":
-                outputs[name] = VideoFile(path, frames, lambda tracked: draw_names(tracked, object_names))
+                outputs[name] = VideoFile(path, context, lambda tracked: draw_names(tracked, object_names))
             else:
-                outputs[name] = kind.open(path, frames)
-            # a review shows people which object it is
-            outputs[name].class_names.update(object_names if name == "review" else class_names)
-            outputs[name].classes.update(snapshot.state.classes if classes is None else classes)
-            outputs[name].attributes.update(attributes)
+                outputs[name] = kind.open(path, context)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
@@ -154,8 +155,8 @@ def write_archive(folder: Path, archive: Path) -> None:
 class ProjectReview(ReviewFile):
     """Review with the stored scores and the checks that the page shows."""
 
-    def __init__(self, path: Path, source: FrameSource, snapshot: Snapshot) -> None:
-        super().__init__(path, source)
+    def __init__(self, path: Path, context: OutputContext, snapshot: Snapshot) -> None:
+        super().__init__(path, context)
         self._snapshot = snapshot
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
