@@ -22,7 +22,6 @@ Point = tuple[float, float]
 """x and y in pixels"""
 Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
-PromptKind = Literal["box", "point", "not-point"]
 
 MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image probably means two corners."""
