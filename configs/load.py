@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hint
 import yaml
 from typing_extensions import TypeVar
 
-from aotlab.configs.files import PRESETS, find_config
+from aotlab.configs.files import PRESETS, RECIPES, find_config
 from aotlab.configs.schema import Config, list_resets
 from aotlab.utils.errors import InputError, require, require_choice, require_range
 from aotlab.utils.files import read_text
@@ -262,7 +262,12 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
             break
         below = find_config(str(base), [path.parent], f"{path}: base:")
         if preset is not None and below.parent == PRESETS != path.parent:
-            below, preset = find_config(preset), None
+            below = find_config(preset)
+            require(
+                below.parent != RECIPES,
+                f"base={preset}: a recipe, whose phases {path.stem} replaces; give a preset",
+            )
+            preset = None
         path = below
     require(preset is None, f"base={preset}: {top} has no base to replace; load {preset} instead")
     return files

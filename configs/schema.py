@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -193,7 +194,8 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
         for setting in fields(stage):
             require(
                 setting.name not in optional or getattr(stage, setting.name) == setting.default,
-                f"model.stages.{number}.{setting.name}: {name} has no such setting; remove it",
+                f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it at "
+                f"{json.dumps(setting.default)}",
             )
         allowed = "odd or 0" if method.window_optional else "odd"
         require(

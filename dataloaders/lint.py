@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,15 +24,13 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS
 from aotlab.media.images import open_image, require_jpeg_end
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import VOID, read_mask
+from aotlab.media.masks import VOID, is_blurred, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
 DataKind = Literal["video", "static"]
-MAX_VALUES = 60
-"""largest number of values in a mask; blur and JPEG cause more"""
 LAYOUTS: Mapping[DataKind, str] = {
     "video": "expected JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
     f"{MIN_FRAMES} masks per video or more",
@@ -58,6 +57,8 @@ class Finding:
 
 
 make_error, make_warning = partial(Finding, "error"), partial(Finding, "warning")
+SEVERITY = attrgetter("level")
+"""key of findings that sorts errors first"""
 
 
 def to_finding(path: Path, error: InputError) -> Finding:
@@ -135,7 +136,7 @@ def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int
     if all(len(match_masks(video.frames, video.annotations)) < min_masks for video in videos):
         findings.append(make_error(root, f"nothing to train on; {LAYOUTS[kind]}"))
     result = lint_videos(videos, kind=kind, decode=decode, workers=workers)
-    return replace(result, findings=_sort_findings(_merge_warnings(findings) + result.findings))
+    return replace(result, findings=sorted(_merge_warnings(findings) + result.findings, key=SEVERITY))
 
 
 def lint_videos(
@@ -167,7 +168,7 @@ def lint_videos(
             )
             _add_video(result, video, frames, masks, kind)
             bar.update()
-    return replace(result, findings=_sort_findings(result.findings))
+    return replace(result, findings=sorted(result.findings, key=SEVERITY))
 
 
 def _add_video(
@@ -220,9 +221,9 @@ def check_mask(path: Path, *, decode: bool) -> FileInfo:
     ids, size = tuple(np.unique(labels[labels > 0]).tolist()), (labels.shape[0], labels.shape[1])
     if ids and ids[-1] > VOID:
         return FileInfo(size, None, make_error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254"))
-    if len(ids) > MAX_VALUES:
+    if is_blurred(labels):
         advice = "save ids without smoothing, resizing or JPEG"
-        finding = make_warning(path, f"more than {MAX_VALUES} values, like a blurred mask; {advice}")
+        finding = make_warning(path, f"{len(ids)} values, like a blurred mask; {advice}")
         return FileInfo(size, None, finding)
     return FileInfo(size, ids)
 
@@ -235,11 +236,6 @@ def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:
         first = groups.get(key)
         groups[key] = finding if first is None else replace(first, repeats=first.repeats + 1)
     return list(groups.values())
-
-
-def _sort_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings with errors first."""
-    return sorted(findings, key=lambda finding: finding.level)
 
 
 def _check_files(frames: FileInfos, masks: FileInfos) -> Iterator[Finding]:
@@ -287,8 +283,7 @@ def _check_same_size(frames: FileInfos) -> Iterator[Finding]:
     """Yield the frames of another size than most frames of their video."""
     counts = Counter(info.size for info in frames.values() if info.size)
     for path, info in frames.items():
-        usual = counts.most_common(1)[0][0] if counts else None
-        if info.size not in (None, usual):
+        if info.size and info.size != (usual := counts.most_common(1)[0][0]):
             sizes = f"{_format_size(info.size)}, but most frames of its video {_format_size(usual)}"
             yield make_error(path, f"{sizes}; give frames of one size, or use kind static for single images")
 
@@ -328,6 +323,6 @@ def _normalize_stem(stem: str) -> str:
     return re.sub(r"\d+", lambda match: str(int(match[0])), stem).casefold()
 
 
-def _format_size(size: tuple[int, int] | None) -> str:
+def _format_size(size: tuple[int, int]) -> str:
     """Return a size (height, width) as text, WIDTH×HEIGHT."""
-    return "unknown" if size is None else f"{size[1]}×{size[0]}"
+    return f"{size[1]}×{size[0]}"

@@ -47,14 +47,14 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     )
 
 
-def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
+def make_row(region: np.ndarray, contour: np.ndarray) -> Row:
     """Return `make_davis_row` and V of one object from its J and F, (n,) each."""
     mean = (region + contour) / 2
     deviation = float(np.sqrt(np.round(mean.var(), 4)))  # the public evaluator rounds the variance
     return {**make_davis_row(region, contour), "V": 100 * deviation}
 
 
-def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means of seen and unseen videos and their mean; over all objects if no group is known.
 
     An empty group has the value None, and so has the mean of both.
@@ -68,7 +68,7 @@ def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     return {"J&F": mean_or_none([values["J"], values["F"]]), **values}
 
 
-TABLE = TableLayout(COLUMNS, object_row, summary)
+TABLE = TableLayout(COLUMNS, make_row, summarize)
 
 
 def _list_counted_frames(item: ObjectInfo) -> frozenset[str]:

@@ -82,7 +82,7 @@ def match_contours_unrounded(annotation: np.ndarray, prediction: np.ndarray, rad
     return harmonic_mean(precision, recall)
 
 
-def object_row(region: np.ndarray, adaptive: np.ndarray, contour: np.ndarray, absent: np.ndarray) -> Row:
+def make_row(region: np.ndarray, adaptive: np.ndarray, contour: np.ndarray, absent: np.ndarray) -> Row:
     """Return the `COLUMNS` of one object from the values of `measure_object`, (n,) each."""
     j, f_dot, f = (100 * float(values.mean()) for values in (region, adaptive, contour))
     row = {"J&F_dot": (j + f_dot) / 2, "J": j, "F_dot": f_dot}
@@ -100,9 +100,9 @@ def object_row(region: np.ndarray, adaptive: np.ndarray, contour: np.ndarray, ab
     return {**row, "J&F": (j + f) / 2, "F": f}
 
 
-def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over all objects; J&F_d and J&F_r over those that have them, else None."""
     return {column: column_mean(rows, column) for column in COLUMNS}
 
 
-TABLE = TableLayout(COLUMNS, object_row, summary)
+TABLE = TableLayout(COLUMNS, make_row, summarize)

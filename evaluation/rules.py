@@ -17,8 +17,8 @@ from aotlab.evaluation.tables import (
     Summary,
     TableLayout,
     column_mean,
+    compute_statistics,
     mean_row,
-    measure_statistics,
 )
 from aotlab.media.labeled_video import Video
 
@@ -33,7 +33,7 @@ class Rules:
     """minimum number of annotated frames in a sequence"""
 
 
-def visor_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+def summarize_visor(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over all objects, and over those in kitchens unseen in training (Darkhalil et al. 2022)."""
     unseen = {f"{column}_unseen": column_mean(rows, column, seen, False) for column in ("J&F", "J", "F")}
     return {**mean_row(rows), **unseen}
@@ -51,12 +51,12 @@ def measure_region(
     return region_similarity(annotation, prediction), float("nan")
 
 
-def vost_row(region: np.ndarray, contour: np.ndarray) -> Row:
+def make_vost_row(region: np.ndarray, contour: np.ndarray) -> Row:
     """Return J (n,) of one object over all frames, and as J_tr over the last quarter, after the transformation.
 
     The tail starts at three quarters, rounded down.
     """
-    return measure_statistics("J", region) | measure_statistics("J_tr", region[3 * len(region) // 4 :])
+    return compute_statistics("J", region) | compute_statistics("J_tr", region[3 * len(region) // 4 :])
 
 
 VOST_COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
@@ -71,9 +71,9 @@ RULES: dict[str, Rules] = {
     # the last frame counts
     "visor": Rules(
         partial(davis.plan_sequence, drop_last=False),
-        replace(DAVIS_TABLE, summary=visor_summary),
+        replace(DAVIS_TABLE, summary=summarize_visor),
         min_frames=2,
     ),
-    "vost": Rules(plan_vost, replace(DAVIS_TABLE, columns=VOST_COLUMNS, row=vost_row)),
+    "vost": Rules(plan_vost, replace(DAVIS_TABLE, columns=VOST_COLUMNS, row=make_vost_row)),
     "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.TABLE, min_frames=2),
 }

@@ -1,4 +1,4 @@
-"""Scoring rules of SA-V: overlapping objects, each in a separate folder and scored separately.
+"""Scoring rules and results of SA-V: overlapping objects, each in a separate folder and scored separately.
 
 An object's first and last annotated frame do not count, nor do frames before the first pixel of its annotation or
 prediction; objects without pixels in their scored annotations are skipped.
@@ -7,7 +7,7 @@ Source: Ravi et al. 2024 and the public evaluator.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +16,10 @@ import numpy as np
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.matching import list_image_files, order_names
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_writable
 
 
 @dataclass(frozen=True)
@@ -101,3 +102,26 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         object_folders={object_id: folders[object_id] for object_id in ids},
         strict=False,
     )
+
+
+def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -> int:
+    """Write a folder of 0/1 PNGs for each object, named like its annotations; return the number of files.
+
+    Args:
+        results: for each video id PNGs, or one folder of binary PNGs per object.
+        output: an empty folder, or one that does not exist.
+    """
+    if require_writable(output).is_dir() and any(output.iterdir()):
+        raise InputError(f"{output}: holds files, which could be annotations; choose another folder")
+    return sum(_write_video(video, results / video.name, output / video.name) for video in videos)
+
+
+def _write_video(video: Video, results: Path, output: Path) -> int:
+    folders, count = video.object_folders, 0
+    names = {path.name for folder in folders.values() for path in list_image_files(folder, (".png",))}
+    for name in sorted(names):
+        masks, _ = read_object_results(results, name, folders)
+        for object_id, (_, mask) in masks.items():
+            write_mask(output / folders[object_id].name / name, mask.astype(np.uint8))
+        count += len(masks)
+    return count

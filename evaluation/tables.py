@@ -16,13 +16,13 @@ COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 
 
 def nanmean(values: np.ndarray) -> float:
-    """Return `numpy.nanmean` of (N,) values; NaN, without a warning, if there are none besides NaN."""
+    """Return the mean of (N,) values without NaN; NaN, without numpy's warning, if all are NaN."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")
 
 
 def recall(values: np.ndarray) -> float:
-    """Return the fraction of the (N,) values above one half; NaN counts as below."""
+    """Return the fraction of (N,) values above `RECALL_THRESHOLD`; NaN counts as below."""
     return float((values > RECALL_THRESHOLD).mean()) if values.size else float("nan")
 
 
@@ -57,8 +57,8 @@ class TableLayout:
     """the benchmark's summary from all rows and the group of each (seen or not)"""
 
 
-def measure_statistics(name: str, values: np.ndarray) -> Row:
-    """Return mean, recall and decay of one measure (n,) of an object in temporal order, in percent."""
+def compute_statistics(name: str, values: np.ndarray) -> Row:
+    """Return mean, recall and decay of one metric (n,) of an object in temporal order, in percent."""
     return {
         name: 100 * nanmean(values),
         f"{name}-Recall": 100 * recall(values),
@@ -69,7 +69,7 @@ def measure_statistics(name: str, values: np.ndarray) -> Row:
 def make_davis_row(region: np.ndarray, contour: np.ndarray) -> Row:
     """Return the `COLUMNS` of one object from its J and F, (n,) each."""
     both = 50 * (nanmean(region) + nanmean(contour))
-    return {"J&F": both, **measure_statistics("J", region), **measure_statistics("F", contour)}
+    return {"J&F": both, **compute_statistics("J", region), **compute_statistics("F", contour)}
 
 
 def mean_row(rows: Sequence[Row]) -> Row:
@@ -89,7 +89,7 @@ def column_mean(
 
 
 def mean_or_none(values: Collection[float | None]) -> float | None:
-    """Return the mean of some values; None if any of them is None."""
+    """Return the mean; None if a value is undefined (None)."""
     numbers = [value for value in values if value is not None]
     return sum(numbers) / len(numbers) if len(numbers) == len(values) else None
 
@@ -102,7 +102,7 @@ def summarize_means(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary
 DAVIS_TABLE = TableLayout(COLUMNS, make_davis_row, summarize_means)
 
 
-def make_object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) -> list[Row]:
+def make_object_rows(scores: SequenceScores, layout: TableLayout) -> list[Row]:
     """Return one row per object of a sequence, from the frames that count for it."""
     rows = []
     for index, region in enumerate(scores.region):
@@ -185,7 +185,7 @@ def _format_rows(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([title, "-" * len(title), *others])
 
 
-def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:
+def list_worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:
     """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
     values = [(name, object_name, row[column]) for name, object_name, row in list_object_rows(table)]
     return sorted(values, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]

@@ -39,10 +39,10 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     )
 
 
-def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over objects of seen and unseen categories; ``overall`` is the mean of these four.
 
-    An empty group has the values None, and ``overall`` is None too. ``J&F``, ``J`` and ``F`` cover all objects.
+    The values of an empty group are None, and then ``overall`` is too. ``J&F``, ``J`` and ``F`` cover all objects.
     """
     parts = {
         f"{column}_{name}": column_mean(rows, column, seen, group)
@@ -56,4 +56,4 @@ def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     }
 
 
-TABLE = TableLayout(COLUMNS, make_davis_row, summary)
+TABLE = TableLayout(COLUMNS, make_davis_row, summarize)

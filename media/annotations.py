@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, read_mode, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
-from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, list_ids, read_mask
+from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import list_image_files
 from aotlab.media.regions import (
     Annotations,
@@ -139,7 +139,7 @@ def _find_tracked_masks(folder: Path) -> Path:
 def _read(path: Path, video: VideoInfo) -> Annotations:
     """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file."""
     classes, name = dict[str, int](), ""
-    with reading(path):
+    with reading(path, unchecked=True):
         regions = _parse_images(path, video.size)
         if regions is None and (tree := _read_coco(path)) is not None:
             regions, classes, name = (
@@ -179,41 +179,47 @@ def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     if not path.is_dir():
         if read_mode(path) in ("", "RGB", "RGBA"):
             return None
-        return _parse_mask(path, size, binary=_are_binary([path], size))
+        return _parse_masks({path: ""}, size)
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and any(entry.glob("*.png")))
     if any((path / "labels").glob("*.txt")) or (path / PROJECT).is_file():
         return None
     if folders:
         return _parse_object_folders(folders, size)
     images = list_image_files(path, (".png",))
-    if not images:
-        return None
-    binary = _are_binary(images, size)
-    return [region for image in images for region in _parse_mask(image, size, image, binary=binary)]
+    return _parse_masks({image: image for image in images}, size) if images else None
 
 
-def _are_binary(images: Sequence[Path], size: Size) -> bool:
-    """Return whether 255 in 8-bit masks is object 1, which it is if the only other value is 0; otherwise it is void."""
-    return not any(list_ids(read_mask(image, size=size)) for image in images)
+def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedRegion]:
+    """Return the objects of images of object ids, by path with the names of their frames.
 
-
-def _parse_mask(path: Path, size: Size, image: str | Path = "", *, binary: bool) -> list[ParsedRegion]:
-    """Return the objects of an image of object ids, which is named ``image``; ``binary``: see `_are_binary`."""
-    mask = read_mask(path, size=size)
-    void = is_void(mask)
-    if void.any():
-        mask = np.where(void, np.uint8(binary), mask)
+    255 in 8 bits is object 1 if the only other value of all images is 0; otherwise it is void.
+    """
+    regions: dict[Path, list[ParsedRegion]] = {}
+    voids: dict[Path, np.ndarray] = {}
+    for path, image in names.items():
+        mask = read_mask(path, size=size)
+        void = is_void(mask)
+        if void.any():
+            voids[path], mask = encode_rle(void), np.where(void, np.uint8(0), mask)
+        ids = np.unique(mask[mask > 0])
+        if len(ids) > MAX_OBJECTS or is_blurred(mask):
+            raise InputError(
+                f"{path}: has {len(ids)} different ids, like a gray or smoothed image; give one value for each object: "
+                "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
+            )
+        regions[path] = [
+            ParsedRegion(None, encode_rle(mask == object_id), key=int(object_id), image=image)
+            for object_id in ids
+        ]
+    binary = not any(regions.values())
+    for path in voids:
         log.warning("%s: 255 is taken as %s", path, "object 1" if binary else "void, not an object")
-    ids = np.unique(mask[mask > 0])
-    if len(ids) > MAX_OBJECTS or is_blurred(mask):
-        raise InputError(
-            f"{path}: has {len(ids)} different ids, like a gray or smoothed image; give one value for each object: "
-            "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
-        )
+    shown = voids if binary else {}
     return [
-        ParsedRegion(None, encode_rle(mask == object_id), key=int(object_id), image=image)
-        for object_id in ids
-    ] or [ParsedRegion(None, None, image=image)]
+        region
+        for path, image in names.items()  # one region at least, for a frame without objects
+        for region in regions[path] or [ParsedRegion(None, shown.get(path), key=1, image=image)]
+    ]
 
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:

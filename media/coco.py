@@ -52,7 +52,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
 
 
 def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
-    """Return frame number and name of the video's images by image id; numbers are None unless all images have one."""
+    """Return frame number and name of the video's images by image id; numbers are None unless every image has one."""
     images, videos = tree["images"], tree.get("videos") or []
     if len(videos) > 1:
         video_id = _find_video(videos, video.name)["id"]

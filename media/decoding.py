@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from aotlab.media.truncation import count_missing_bytes
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error
 
@@ -30,6 +30,8 @@ PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifes
 """FFmpeg's readers of files that name other files"""
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
 """FFmpeg's readers of files whose header states no duration, where a cut shows only if the last frame is incomplete"""
+EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+"""first bytes of a Matroska or WebM file, and of its part with the media"""
 NO_FRAMES = "contains no frames; give a video with at least one frame"
 
 
@@ -103,13 +105,39 @@ def decode(
         failure = error
     if failure is None and last in damaged and container.format.name in FORMATS_WITHOUT_DURATION:
         raise InputError(f"{path}: cut off within frame {damaged[last]}; copy it again")
-    missing = count_missing_bytes(path) if index else 0
+    missing = count_missing_bytes(path, container) if index else 0
     if missing:
         raise InputError(
             f"{path}: cut off after frame {index - 1}, at least {missing} bytes are missing; copy it again"
         ) from failure
     if failure is not None:
         raise decode_error(path, index, failure) from failure
+
+
+def count_missing_bytes(path: Path, container: av.container.InputContainer) -> int:
+    """Return the number of bytes that an MP4, MOV, Matroska or WebM file lacks according to its header; 0 if unknown.
+
+    FFmpeg reports the end of such files as for complete ones, and drops errors of the last frames if it decodes them in
+    several threads.
+    """
+    end = 0
+    if container.format.name.startswith("mov,"):
+        entries = chain.from_iterable(stream.index_entries for stream in container.streams)
+        end = max((entry.pos + entry.size for entry in entries), default=0)
+    with path.open("rb") as file:
+        if file.read(len(EBML)) == EBML:
+            file.seek(_read_ebml_number(file), os.SEEK_CUR)
+            length = _read_ebml_number(file) if file.read(len(SEGMENT)) == SEGMENT else 0
+            end = file.tell() + length if length else 0
+        return max(0, end - file.seek(0, os.SEEK_END))
+
+
+def _read_ebml_number(file: BinaryIO) -> int:
+    """Read a number whose leading zero bits count its further bytes; 0 if unknown, which is stored as all ones."""
+    first = file.read(1)[0]
+    bits = 7 * (9 - first.bit_length())
+    value = int.from_bytes(bytes([first]) + file.read(bits // 7 - 1), "big") & ((1 << bits) - 1)
+    return 0 if value == (1 << bits) - 1 else value
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:

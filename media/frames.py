@@ -74,6 +74,10 @@ class FrameSource(ABC):
     sound: AudioTrack | None = None
     """source of the sound; None without sound"""
 
+    def count_frames(self) -> int | None:
+        """Return `length`, but counted in the file if it is an estimate."""
+        return self.length
+
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame to one that has been read."""
         return index / self.rate

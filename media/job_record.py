@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import load_record, save_record
 
@@ -95,7 +96,8 @@ def read_job_record(folder: Path) -> JobRecord | None:
     moved = folder.absolute().parent / Path(video).name
     if os.path.isabs(video) and not os.path.exists(video) and moved != folder.absolute() and moved.exists():
         video = str(moved)
-    return replace(record, video=video, masks=masks)
+    outputs = [*filter(is_file_name, record.outputs)]  # which another run may remove
+    return replace(record, video=video, masks=masks, outputs=outputs)
 
 
 def write_job_record(folder: Path, record: JobRecord) -> None:

@@ -6,7 +6,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -62,7 +62,7 @@ def match_frames(
     frames: Sequence[str] | None,
     *,
     video: str = "",
-    length: int | None = None,
+    count_frames: Callable[[], int | None] = lambda: None,
     partial: bool = False,
 ) -> list[int | None]:
     """Return the index of the frame that each image belongs to; None for an image of another video.
@@ -75,7 +75,7 @@ def match_frames(
         names: names of images in a file of annotations, or files of masks.
         frames: names of all frames without suffix; None if frames have no names.
         video: name of the video; of images in several folders, those in a folder of this name belong to it.
-        length: number of frames, if known.
+        count_frames: returns the number of frames, None if unknown; only called if names do not end in numbers.
         partial: return None for images that match no frame.
 
     Raises:
@@ -92,7 +92,7 @@ def match_frames(
             raise _explain_missing(missing, selected, frames, video)
     else:
         stems = list(dict.fromkeys(map(image_stem, selected)))
-        numbers = dict(zip(stems, _number(stems, length), strict=True))
+        numbers = dict(zip(stems, _number(stems, count_frames), strict=True))
         by_name = {str(name): numbers[image_stem(name)] for name in selected}
     require_different_frames((by_name.get(str(name)), name) for name in selected)
     return [by_name.get(str(name)) for name in names]
@@ -150,7 +150,7 @@ def _explain_missing(
     )
 
 
-def _number(stems: Sequence[str], length: int | None) -> list[int]:
+def _number(stems: Sequence[str], count_frames: Callable[[], int | None]) -> list[int]:
     """Return the frame numbers of images of a video whose frames have no names."""
     endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
     numbers = [int(ending[0]) for ending in endings if ending]
@@ -159,7 +159,7 @@ def _number(stems: Sequence[str], length: int | None) -> list[int]:
     separate = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
     if len(set(numbers)) == len(stems) and separate:
         return numbers
-    if len(stems) in (1, length):
+    if len(stems) == 1 or len(stems) == count_frames():
         order = order_names(stems)
         return [order.index(stem) for stem in stems]
     raise InputError(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -79,19 +79,20 @@ class Prompt:
             "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255",
         )
         require(
-            bool(labels.any()) or len(scribble) > 0 or box is not None or mask is not None,
-            "prompt: give a box, a mask, or a point on the object",
+            bool(labels.any())
+            or len(scribble) > 0
+            or box is not None
+            or (mask is not None and bool(mask.any())),
+            "prompt: give a box, a mask that is not empty, or a point on the object",
         )
-        values = {
-            "points": tuple(map(tuple, points.tolist())),
-            "labels": tuple(labels.tolist()),
-            "box": None if box is None else tuple(box.tolist()),
-            "scribble": tuple(map(tuple, scribble.tolist())),
-            "mask": mask,
-            "exclude": None if self.exclude is None else np.asarray(self.exclude, bool),
-        }
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(  # the class is frozen
+            points=tuple(map(tuple, points.tolist())),
+            labels=tuple(labels.tolist()),
+            box=None if box is None else tuple(box.tolist()),
+            scribble=tuple(map(tuple, scribble.tolist())),
+            mask=mask,
+            exclude=None if self.exclude is None else np.asarray(self.exclude, bool),
+        )
 
     @property
     def positive(self) -> list[Point]:
@@ -145,7 +146,7 @@ class Prompt:
                 )
 
 
-class PlacedPrompt(NamedTuple):
+class FramePrompt(NamedTuple):
     """Box or point of one object on one frame."""
 
     frame: int | None
@@ -155,30 +156,35 @@ class PlacedPrompt(NamedTuple):
     """x and y, or left, top, width and height, in pixels"""
 
 
-def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tuple[PlacedPrompt, ...]:
-    """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several."""
-    if isinstance(given, str | PlacedPrompt) or not np.iterable(given):
-        return (_parse_prompt(kind, given),)
-    values = list(given)
+def parse_frame_prompts(kind: str, value: Any) -> tuple[FramePrompt, ...]:
+    """Return the prompts of one or several texts like ``X,Y`` or ``40:2=X,Y``, or numbers for object 1.
+
+    ``kind``: box, point or not-point.
+    """
+    if isinstance(value, str | FramePrompt) or not np.iterable(value):
+        return (_parse_prompt(kind, value),)
+    values = list(value)
     if values and isinstance(values[0], Real):  # numbers of one prompt
         values = [values]
-    return tuple(_parse_prompt(kind, value) for value in values)
+    return tuple(_parse_prompt(kind, item) for item in values)
 
 
 def group_prompts(
-    boxes: Sequence[PlacedPrompt],
-    points: Sequence[PlacedPrompt],
-    negative_points: Sequence[PlacedPrompt] = (),
+    boxes: Sequence[str | FramePrompt],
+    points: Sequence[str | FramePrompt],
+    negative_points: Sequence[str | FramePrompt] = (),
     *,
     first_frame: int = 0,
 ) -> dict[int, dict[int, Prompt]]:
-    """Return prompts by frame and object id; prompts without a frame are for ``first_frame``.
+    """Return prompts, or their texts as in `parse_frame_prompts`, by frame and object id.
+
+    Prompts without a frame are for ``first_frame``.
 
     Raises `InputError` for two boxes of one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
-    for kind, placed in (("box", boxes), ("point", points), ("not-point", negative_points)):
-        for number, object_id, values in placed:
+    for kind, prompts in (("box", boxes), ("point", points), ("not-point", negative_points)):
+        for number, object_id, values in parse_frame_prompts(kind, prompts):
             frame = first_frame if number is None else number
             arguments = options.setdefault((frame, object_id), {"points": [], "labels": []})
             if kind != "box":
@@ -189,21 +195,11 @@ def group_prompts(
                     f"box {','.join(f'{value:g}' for value in values)}: object {object_id} has a box on frame {frame} "
                     "already; give another object its id, as in :2=X,Y,W,H"
                 )
-    prompts: dict[int, dict[int, Prompt]] = {}
+    grouped: dict[int, dict[int, Prompt]] = {}
     for (frame, object_id), arguments in sorted(options.items()):
         with prefix_errors(f"object {object_id} on frame {frame}"):
-            prompts.setdefault(frame, {})[object_id] = Prompt(**arguments)
-    return prompts
-
-
-def parse_prompts(
-    boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
-) -> dict[int, dict[int, Prompt]]:
-    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id."""
-    return group_prompts(
-        parse_placed("box", boxes), parse_placed("point", points), parse_placed("not-point", negative_points),
-        first_frame=first_frame,
-    )  # fmt: skip
+            grouped.setdefault(frame, {})[object_id] = Prompt(**arguments)
+    return grouped
 
 
 def find_box(mask: np.ndarray) -> Box:
@@ -227,27 +223,28 @@ def _to_vectors(values: object, length: int, message: str) -> np.ndarray:
     return array.astype(float)
 
 
-def _parse_prompt(kind: str, given: Any) -> PlacedPrompt:
+def _parse_prompt(kind: str, value: Any) -> FramePrompt:
     """Return a box or point from text or numbers; raise `InputError` for others and for fractions of the image."""
-    if isinstance(given, PlacedPrompt):
-        return given
-    placed = _parse_text(kind, given) if isinstance(given, str) else _read_numbers(kind, given)
+    if isinstance(value, FramePrompt):
+        return value
+    prompt = _parse_text(kind, value) if isinstance(value, str) else _read_numbers(kind, value)
     require(
-        not all(0 <= value <= 1 for value in placed.values) or not any(value % 1 for value in placed.values),
-        f"{kind} {given}: not in pixels; multiply fractions of the image by its width and height",
+        not all(0 <= number <= 1 for number in prompt.values)
+        or not any(number % 1 for number in prompt.values),
+        f"{kind} {value}: not in pixels; multiply fractions of the image by its width and height",
     )
-    return placed
+    return prompt
 
 
-def _read_numbers(kind: str, given: Any) -> PlacedPrompt:
+def _read_numbers(kind: str, value: Any) -> FramePrompt:
     length, name = 4 if kind == "box" else 2, kind.replace("-", "_")
-    message = f"{name}: expected text or numbers as on the command line, or a list of them, got {given!r:.80}"
-    array = _to_vectors(given, length, message)
+    message = f"{name}: expected text or numbers as on the command line, or a list of them, got {value!r:.80}"
+    array = _to_vectors(value, length, message)
     require(array.shape == (length,), message)
-    return PlacedPrompt(None, 1, tuple(array.tolist()))
+    return FramePrompt(None, 1, tuple(array.tolist()))
 
 
-def _parse_text(kind: str, text: str) -> PlacedPrompt:
+def _parse_text(kind: str, text: str) -> FramePrompt:
     frame, object_id, value = parse_frame_object("".join(text.split()))
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
@@ -255,11 +252,11 @@ def _parse_text(kind: str, text: str) -> PlacedPrompt:
     if match is None or not 0 < object_id <= MAX_ID:
         syntax, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
-            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {syntax}, for example {example} or "
-            f"40:2={example}"
+            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, for example {example} "
+            f"or 40:2={example}"
         )
     values = tuple(map(float, match.groups()))
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)
-    return PlacedPrompt(frame, object_id, values)
+    return FramePrompt(frame, object_id, values)

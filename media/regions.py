@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,12 +46,26 @@ class VideoInfo:
     """frame to use for a file with objects on a single frame; None: the file's"""
     file: Callable[[int], Path | None] | None = None
     """image file of a frame, which may be None; None if frames have no files"""
+    counter: Callable[[], int | None] | None = None
+    """counts the frames in a file whose header states `length`; None: `length` is no estimate"""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
         """Describe a source of frames."""
         stem = source.stem if source.named else None
-        return cls(source.name, source.size, source.length, str(source.rate), stem, file=source.file)
+        counter = source.count_frames if source.length_is_estimate else None
+        return cls(
+            source.name, source.size, source.length, str(source.rate), stem, file=source.file, counter=counter
+        )
+
+    @property
+    def length_is_estimate(self) -> bool:
+        """Whether `length` is from a file's header, as in `FrameSource`."""
+        return self.counter is not None
+
+    def count_frames(self) -> int | None:
+        """Return `length`, but counted in the file if it is an estimate."""
+        return self.length if self.counter is None else self.counter()
 
     def image_name(self, frame: int, stem: str) -> str:
         """Return the name of a frame's image in a folder named after the video, with ``stem`` if it has no file."""
@@ -331,15 +344,20 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int 
     """Return the frame of each region in the video; None for frames of other videos."""
     keys = dict.fromkeys((region.frame, region.image) for region in regions)
     named = [(frame, image) for frame, image in keys if image and (video.stem is not None or frame is None)]
-    matched = match_frames([image for _, image in named], video.stems, video=video.name, length=video.length)
+    names = [image for _, image in named]
+    matched = match_frames(names, video.stems, video=video.name, count_frames=video.count_frames)
     selected = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
     frames = {key: key[0] or 0 if key[1] in selected else None for key in keys}
     frames.update(zip(named, matched, strict=True))
     require_different_frames((index, image) for (_, image), index in frames.items())
-    length = math.inf if video.length is None else video.length
-    outside = [index for index in frames.values() if index is not None and not 0 <= index < length]
+    indices = [index for index in frames.values() if index is not None]
+    length = video.length
+    if length is not None and max(indices, default=0) >= length:
+        length = video.count_frames()
+    outside = [index for index in indices if index < 0 or (length is not None and index >= length)]
     if outside:
-        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {length - 1}")
+        end = "the end" if length is None else length - 1
+        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}")
     return [frames[region.frame, region.image] for region in regions]
 
 

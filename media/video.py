@@ -107,6 +107,10 @@ class VideoFrames(FrameSource):
         self._index: VideoIndex | None = None
         self._reader = VideoReader(self)
 
+    def count_frames(self) -> int:
+        """Return the number of frames in the file."""
+        return self.index.length
+
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame, by the file's clock if its rate varies, else by the rate."""
         if not self.variable:

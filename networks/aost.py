@@ -65,18 +65,19 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, AOSTState]:
-        """Map tokens B×L×C to tokens of the same shape and their state."""
-        x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
-        return x, AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-
-    def attend(
-        self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, AOSTState]:
-        """Map tokens B×L×C to tokens of the same shape."""
+        """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`."""
+        x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
+        query, value = self.key_value(self.norm2(x)).chunk(2, dim=2)
+        state = AOSTState(query, value)
+        if memory is None:  # a reference frame reads its own memory
+            assert id_embedding is not None
+            memory = self.memorize(state, id_embedding)
         long, short = memory
-        x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
-        x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
+        x = x + self.long_projection(self.long_attention(query, long.key, long.value))
+        x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
     def memorize(self, state: AOSTState, id_embedding: Tensor) -> BlockMemory:
@@ -129,7 +130,7 @@ class AOST(VOSModel):
         """
         x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embeddings)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, *id_embeddings)
         if self.shared:
             outputs[-1] = self.norms[0](outputs[-1])
         else:  # fewer outputs than norms if fewer blocks are used
@@ -143,4 +144,4 @@ class AOST(VOSModel):
         embeddings = propagated.embeddings[: 1 + depth]
         x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
         x = F.relu(self.decoder.conv_in[depth - 1](x))  # type: ignore[index]
-        return self.decoder.refine(x, features.f4, features.f8, features.f16)
+        return self.decoder.refine(x, features)

@@ -81,18 +81,19 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
-        """Map tokens B×L×C to tokens of the same shape and their state."""
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, LSTTState]:
+        """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
-        return x, LSTTState(self.query(tokens), tokens)
-
-    def attend(
-        self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
-    ) -> tuple[Tensor, LSTTState]:
-        """Map tokens B×L×C to tokens of the same shape."""
-        query, (long, short) = state.key, memory
+        query = self.query(tokens)
+        state = LSTTState(query, tokens)
+        if memory is None:  # a reference frame reads its own memory
+            assert id_embedding is not None
+            memory = self.memorize(state, id_embedding)
+        long, short = memory
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:
@@ -131,7 +132,7 @@ class AOT(VOSModel):
     ) -> PropagatedFrame:
         x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embeddings)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, *id_embeddings)
         normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
         embeddings = [x, *(tokens_to_map(output, size) for output in normed)]
         return PropagatedFrame(embeddings, states, [size] * len(states))
@@ -139,4 +140,4 @@ class AOT(VOSModel):
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         embeddings = torch.cat(propagated.embeddings, dim=1)
-        return self.decoder(embeddings, features.f4, features.f8, features.f16)
+        return self.decoder(embeddings, features)

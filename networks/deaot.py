@@ -83,8 +83,6 @@ class GPMState(NamedTuple):
     """B×L×2C, of the visual branch"""
     id_tokens: Tensor | None
     """B×L×C, normalized identity branch; None in the model's first block"""
-    gate: Tensor | None
-    """B×L×4C, of both branches; None once `GPMBlock.attend` has used it"""
 
 
 class GPMBlock(Block):
@@ -107,10 +105,17 @@ class GPMBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(
-        self, x: tuple[Tensor, Tensor | None], size: MapSize
-    ) -> tuple[tuple[Tensor, Tensor | None], GPMState]:
-        """Return visual and identity tokens, B×L×C each, and their state; the first block has no identity tokens."""
+    def forward(
+        self,
+        x: tuple[Tensor, Tensor | None],
+        size: MapSize,
+        memory: BlockMemory | None,
+        id_embedding: Tensor | None = None,
+    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
+        """Map visual and identity tokens, B×L×C each, to tokens of the same shape and the frame's state; see `Block`.
+
+        The input of the first block has no identity tokens.
+        """
         visual, id_tokens = x
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
@@ -118,29 +123,22 @@ class GPMBlock(Block):
         visual_gate = F.silu(self.gate(normed))  # B×L×2C
         # the first block has no identity branch; the published code gates it with ones
         id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
-        return x, GPMState(key, F.silu(value), normed_id, torch.cat([visual_gate, id_gate], 2))
-
-    def attend(
-        self,
-        x: tuple[Tensor, Tensor | None],
-        size: MapSize,
-        state: GPMState,
-        memory: BlockMemory,
-    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
-        """Map visual and identity tokens, B×L×C each, to tokens of the same shape."""
-        (visual, id_tokens), (long, short), gate = x, memory, state.gate
-        assert gate is not None
-        long_read = self.long_attention(state.key, long.key, long.value)  # B×L×4C
+        gate = torch.cat([visual_gate, id_gate], 2)  # B×L×4C
+        state = GPMState(key, F.silu(value), normed_id)
+        if memory is None:  # a reference frame reads its own memory
+            assert id_embedding is not None
+            memory = self.memorize(state, id_embedding)
+        long, short = memory
+        long_read = self.long_attention(key, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
-        short_read = self.short_attention(state.key, short.key, short.value, size)
+        short_read = self.short_attention(key, short.key, short.value, size)
         short_output = self.short_output(short_read, gate, size)  # B×L×2C
         added_visual, added_id = (long_output + short_output).chunk(2, 2)
         visual = visual + added_visual
         id_tokens = added_id if id_tokens is None else id_tokens + added_id
         self_output = self.self_attention(self.norm2(visual), self.id_norm2(id_tokens), size)
         added_visual, added_id = self_output.chunk(2, 2)
-        output = visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)
-        return output, GPMState(state.key, state.value, state.id_tokens, gate=None)
+        return (visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)), state
 
     def memorize(self, state: GPMState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: its key, and its visual value with an identity value B×L×2C."""
@@ -173,14 +171,14 @@ class DeAOT(VOSModel):
         x = features.projected
         size = (x.shape[2], x.shape[3])
         tokens = map_to_tokens(x), None
-        outputs, states = run_blocks(self.active_blocks, tokens, size, memory, id_embeddings)
+        outputs, states = run_blocks(self.active_blocks, tokens, size, memory, *id_embeddings)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
         [embedding] = propagated.embeddings
-        return self.decoder(embedding, features.f4, features.f8, features.f16)
+        return self.decoder(embedding, features)
 
 
 def merge_branches(branches: tuple[Tensor, Tensor], size: MapSize) -> Tensor:

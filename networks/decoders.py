@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.layers import ConvGN, init_xavier
+from aotlab.networks.model import Features
 
 
 class FPNDecoder(nn.Module):
@@ -37,12 +38,13 @@ class FPNDecoder(nn.Module):
         self.conv_out = nn.Conv2d(dim // 2, out_channels, 1)
         init_xavier(self)
 
-    def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
+    def forward(self, x: Tensor, features: Features) -> Tensor:
         """Map embeddings B×C×H/16×W/16 and the encoder's maps to logits; see `refine`."""
-        return self.refine(F.relu(self.conv_in(x)), f4, f8, f16)
+        return self.refine(F.relu(self.conv_in(x)), features)
 
-    def refine(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
+    def refine(self, x: Tensor, features: Features) -> Tensor:
         """Map B×dim×H/16×W/16 and the encoder's maps to logits B×out_channels×H/4×W/4."""
+        f4, f8, f16, _ = features
         x = F.relu(self.conv_16x(self.adapter_16x(f16) + x))  # B×dim×H/16×W/16
         x = F.interpolate(x, f8.shape[2:], mode="bilinear", align_corners=self.align_corners)
         x = F.relu(self.conv_8x(self.adapter_8x(f8) + x))  # B×dim/2×H/8×W/8

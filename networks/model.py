@@ -93,6 +93,7 @@ class Block(nn.Module, ABC):
     long_attention: Attention
     """attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D"""
 
+    @abstractmethod
     def forward(
         self, x: Tokens, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
     ) -> tuple[Tokens, BlockState]:
@@ -101,39 +102,16 @@ class Block(nn.Module, ABC):
         Args:
             x: tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            memory: memory of the block; None on a reference frame, which attends to itself.
+            memory: memory of the block; None on a reference frame, which reads its own memory, by `memorize`.
             id_embedding: identity embedding B×L×C of a reference frame; None on all others.
 
         Returns:
             The input of the next block, and the state of the frame, for `memorize`.
         """
-        x, state = self.project(x, size)
-        if memory is None:
-            assert id_embedding is not None
-            memory = self.memorize_reference(state, id_embedding)
-        return self.attend(x, size, state, memory)
-
-    @abstractmethod
-    def project(self, x: Tokens, size: MapSize) -> tuple[Tokens, BlockState]:
-        """Compute queries and keys, after self-attention if a block begins with it; return tokens and state."""
-
-    @abstractmethod
-    def attend(
-        self, x: Tokens, size: MapSize, state: BlockState, memory: BlockMemory
-    ) -> tuple[Tokens, BlockState]:
-        """Read memory; return the input of the next block, and the state for `memorize`.
-
-        Most blocks return the state as it is. RMem's adds the output of short-term attention, from which the next
-        frame's short-term memory is made; DeAOT's drops its gate, which is large and no longer needed.
-        """
 
     @abstractmethod
     def memorize(self, state: BlockState, id_embedding: Tensor) -> BlockMemory:
-        """Build a frame's memory from the state of `attend` and the identity embedding B×L×C."""
-
-    def memorize_reference(self, state: BlockState, id_embedding: Tensor) -> BlockMemory:
-        """Build the memory that a reference frame itself reads, from the state of `project`."""
-        return self.memorize(state, id_embedding)
+        """Build a frame's memory from its state and the identity embedding B×L×C."""
 
 
 class PropagatedFrame(NamedTuple):
@@ -229,21 +207,20 @@ class VOSModel(nn.Module, ABC):
 
 
 def run_blocks(
-    blocks: Sequence[Block], x: Tokens, size: MapSize, memory: Memory, id_embeddings: Sequence[Tensor]
+    blocks: Sequence[Block], x: Tokens, size: MapSize, memory: Memory, id_embedding: Tensor | None = None
 ) -> tuple[list[Tokens], list[BlockState]]:
     """Run the blocks of a stage one after another; return the output and the state of each.
 
     Args:
-        blocks: blocks of the stage.
         x: input of the first block.
         size: (h, w) of its map.
         memory: memory of each block; empty on a reference frame.
-        id_embeddings: the stage's identity embedding first, on a reference frame; empty on all others.
+        id_embedding: the stage's identity embedding on a reference frame; None on all others.
     """
     outputs, states = [], []
-    id_embedding = id_embeddings[0] if id_embeddings else None
-    for index, block in enumerate(blocks):
-        x, state = block(x, size, memory[index] if memory else None, id_embedding)
+    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
+    for block, block_memory in zip(blocks, memories, strict=True):
+        x, state = block(x, size, block_memory, id_embedding)
         outputs.append(x)
         states.append(state)
     return outputs, states

@@ -67,18 +67,15 @@ class MSDeAOT(VOSModel):
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
-        x, coarse, fine = features.projected, slice(len(self.blocks16)), slice(len(self.blocks16), None)
+        x, count16 = features.projected, len(self.blocks16)
+        blocks16, blocks8 = self.active_blocks[:count16], self.active_blocks[count16:]
         size16 = (x.shape[2], x.shape[3])
         tokens16 = map_to_tokens(x), None
-        outputs16, states16 = run_blocks(
-            self.active_blocks[coarse], tokens16, size16, memory[coarse], id_embeddings
-        )
+        outputs16, states16 = run_blocks(blocks16, tokens16, size16, memory[:count16], *id_embeddings[:1])
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
         tokens8 = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = run_blocks(
-            self.active_blocks[fine], tokens8, size8, memory[fine], id_embeddings[1:]
-        )
+        outputs8, states8 = run_blocks(blocks8, tokens8, size8, memory[count16:], *id_embeddings[1:])
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)

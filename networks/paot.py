@@ -41,11 +41,11 @@ class PyramidBlock(AOSTBlock):
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
-    def attend(
-        self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, AOSTState]:
-        """Read memory as the AOST block, and normalize the output."""
-        x, state = super().attend(x, size, state, memory)
+        """Run the AOST block, and normalize its output."""
+        x, state = super().forward(x, size, memory, id_embedding)
         return self.output_norm(x), state
 
 
@@ -114,9 +114,9 @@ class PAOT(VOSModel):
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
             size = (x.shape[2], x.shape[3])
-            part = slice(len(states), len(states) + len(stage.blocks))
+            tokens, part = map_to_tokens(x), slice(len(states), len(states) + len(stage.blocks))
             outputs, stage_states = run_blocks(
-                self.active_blocks[part], map_to_tokens(x), size, memory[part], id_embeddings[index:]
+                self.active_blocks[part], tokens, size, memory[part], *id_embeddings[index : index + 1]
             )
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states

@@ -58,13 +58,11 @@ class PromptNetwork(nn.Module):
         Returns:
             Logits N×1×h×w at stride 4 of each object against all else.
         """
-        f4, f8, f16, projected = features
-        x = projected.expand(len(planes), -1, -1, -1)
+        x = features.projected.expand(len(planes), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
         tokens, id_embedding, embeddings = map_to_tokens(x), self.identity_bank(planes), [x]
         for block, norm in zip(self.blocks, self.norms, strict=True):
             tokens, _ = block(tokens, size, None, id_embedding)
             embeddings.append(tokens_to_map(norm(tokens), size))
-        return self.decoder(
-            torch.cat(embeddings, dim=1), f4 + self.bank4(planes), f8 + self.bank8(planes), f16
-        )
+        prompted = features._replace(f4=features.f4 + self.bank4(planes), f8=features.f8 + self.bank8(planes))
+        return self.decoder(torch.cat(embeddings, dim=1), prompted)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.aot import AOT, LSTTState
+from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, MapSize, sine_position
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
@@ -96,28 +96,27 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
-        """Map tokens B×L×C to tokens of the same shape and their state."""
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`.
+
+        A reference frame's own memory is AOT's, as its short-term attention has not run yet.
+        """
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
-        return x, LSTTState(self.query(tokens), tokens)
-
-    def attend(
-        self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
-    ) -> tuple[Tensor, RecurrentState]:
-        """Map tokens B×L×C to tokens of the same shape."""
-        (query, tokens), (long, short) = state, memory
+        query = self.query(tokens)
+        if memory is None:  # a reference frame reads its own memory
+            assert id_embedding is not None
+            own = KeyValue(query, self.value(tokens + id_embedding))
+            memory = BlockMemory(own, own)
+        long, short = memory
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_output = self.short_projection(self.short_attention(query, key, value))
         x = x + long_output + short_output
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
         return x, RecurrentState(query, tokens, short_output)
-
-    def memorize_reference(self, state: LSTTState, id_embedding: Tensor) -> BlockMemory:
-        """Return AOT's memory, the same for long-term and short-term attention."""
-        memory = KeyValue(state.key, self.value(state.tokens + id_embedding))
-        return BlockMemory(memory, memory)
 
     def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: long-term from its tokens, short-term from the output of short-term attention."""

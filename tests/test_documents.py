@@ -19,7 +19,7 @@ import yaml
 import aotlab.sdk
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
+from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingPath
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
 from tests.documents import BLOCK, split_blocks, split_commands
 
@@ -102,7 +102,7 @@ def check_options(command, arguments):
     found = find_command(command)
     if not {"-h", "--help"} & set(arguments):
         with ExitStack() as unchecked:  # files of the documents do not exist
-            for kind, read in ((Checkpoint, Path), (ExistingPath, Path), (CONFIG_TYPE, str)):
+            for kind, read in ((Checkpoint, Path), (ExistingPath, Path), (ConfigFile, str)):
                 unchecked.enter_context(patch.object(kind, "read", read))
             given = found.make_context(command, arguments).params
         check_settings(given)

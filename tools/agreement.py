@@ -14,6 +14,7 @@ import click
 
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import overwrite
+from aotlab.tools.cli.types import File, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.text import align_columns, format_count
@@ -95,10 +96,10 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
 
 
 @command("aotlab agreement", "Compare two annotations of a video: J by object and frame.")
-@click.argument("first", metavar="FIRST", type=Path, help="file or folder of masks, as for track --mask")
-@click.argument("second", metavar="SECOND", type=Path, help="file or folder of masks, as for track --mask")
-@click.option("--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames")
-@click.option("--csv", "table", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
+@click.argument("first", metavar="FIRST", type=File, help="file or folder of masks, as for track --mask")
+@click.argument("second", metavar="SECOND", type=File, help="file or folder of masks, as for track --mask")
+@option("--video", type=File, required=True, help="the video, or its folder of frames")
+@option("--csv", "table", type=File, help="write J of every object and frame to FILE")
 @overwrite
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
     """Pair objects by shared pixels; print J by object and the frames that differ most; write J by object and frame."""

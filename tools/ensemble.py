@@ -32,11 +32,11 @@ from aotlab.utils.text import format_count
     required=True,
     help="folders with <sequence>/<frame>.png, in order of preference",
 )
-@list_option("--weights", "weight of each folder, comma-separated (default: all equal)")
+@list_option("--weights", "weight of each folder, comma-separated (default: 1)")
 @option("--output", type=Folder, required=True, help="folder for the voted results")
 @overwrite
 def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
-    """Vote; returns 0, or 1 if a sequence could not be voted on."""
+    """Vote; return 0, or 1 if a sequence could not be voted on."""
     if len(results) < 2:
         raise UsageError(f"{results[0]}: a single folder of results; give at least two")
     require_extra("score")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,152 +20,130 @@ import click
 from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.tools.cli.command import command, group
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
-    collect_options,
-    dataset_options,
+    benchmark_options,
+    checkpoint_option,
+    config_option,
     device,
     force,
     memory_options,
-    model_options,
     precision_option,
+    print_config,
     print_settings,
     quality,
     require_bounded,
     restart,
     settings,
 )
-from aotlab.tools.cli.types import (
-    Folder,
-    Pixels,
-    PositiveFloat,
-    Scale,
-    SettingOption,
-    flag,
-    list_option,
-    option,
-)
+from aotlab.tools.cli.types import Folder, PositiveFloat, Scale, flag, list_option, option
 from aotlab.utils.errors import RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
+    from aotlab.configs.schema import Config
     from aotlab.engine.benchmark.ensemble import Ensemble
     from aotlab.engine.tracking.tracker import Tracker
 
 RANK_TIMEOUT = timedelta(days=7)
 """timeout of ranks that wait for slower ones"""
+Model = tuple[Path, str | None, float]
+"""checkpoint, preset (None: the checkpoint's settings) and weight"""
 
 
-@dataclass(frozen=True)
-class ModelSet:
-    """Models of an evaluation, whose predictions are averaged over test-time views."""
+def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]) -> list[Model]:
+    """Return the models of a command line; raise `UsageError` if the options differ in number."""
+    checkpoints = checkpoints or [BUNDLED_CHECKPOINT]
+    count = len(checkpoints)
+    models = format_count(count, "model")
+    if len(configs) not in (0, 1, count):
+        raise UsageError(
+            f"--config: given {len(configs)} times for {models}; give none, one for all, or one for each"
+        )
+    if len(weights) not in (0, count):
+        raise UsageError(f"--weights: {format_count(len(weights), 'weight')} for {models}; give one for each")
+    presets: list[str | None] = [*configs] or [None]
+    presets *= 1 if len(presets) == count else count
+    return list(zip(checkpoints, presets, weights or [1.0] * count, strict=True))
 
-    checkpoint: tuple[Path, ...]
-    config: tuple[str, ...]
-    weights: tuple[float, ...]
-    overrides: tuple[str, ...]
-    flip: bool
-    scales: tuple[float, ...]
-    feedback: str
 
-    def __post_init__(self) -> None:
-        count = len(self.checkpoint) or 1
-        models, weights = format_count(count, "model"), format_count(len(self.weights), "weight")
-        if len(self.config) not in (0, 1, count):
-            raise UsageError(
-                f"--config: given {len(self.config)} times for {models}; give none, one for all, or one for each"
-            )
-        if len(self.weights) not in (0, count):
-            raise UsageError(f"--weights: {weights} for {models}; give one for each")
-        if self.feedback == "fused" and self.is_single:
-            raise UsageError(
-                "--feedback fused: has no effect without --flip, --scales or several --checkpoint"
-            )
+def load_models(
+    models: Sequence[Model],
+    overrides: tuple[str, ...],
+    device: str,
+    *,
+    flip: bool,
+    scales: Sequence[float],
+    feedback: str | None,
+) -> tuple[Tracker | Ensemble, dict[str, Any]]:
+    """Return a tracker, or an ensemble if there is ``feedback``, and all that its results depend on."""
+    from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
+    from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.utils.files import sha256
 
-    @property
-    def is_single(self) -> bool:
-        """Whether there is nothing to average."""
-        return len(self.checkpoint) <= 1 and not self.flip and self.scales in ((), (1.0,))
-
-    @property
-    def models(self) -> list[tuple[Path, str | None, float]]:
-        """Checkpoint, preset and weight of each; None: the checkpoint's own settings."""
-        checkpoints, configs = self.checkpoint or [BUNDLED_CHECKPOINT], self.config or [None]
-        weights = self.weights or [1.0] * len(checkpoints)
-        return [
-            (path, configs[index % len(configs)], weights[index]) for index, path in enumerate(checkpoints)
-        ]
-
-    def read_settings(self) -> Config:
-        """Return the settings of the first model; raise `InputError` if they cannot be read."""
-        from aotlab.networks.weights.checkpoints import read_settings
-
-        checkpoint, config, _ = self.models[0]
-        return read_settings(checkpoint, config=config, overrides=self.overrides)
-
-    def load(self, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
-        """Return the tracker, and all that its results depend on; raise `InputError` if it cannot be loaded."""
-        from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
-        from aotlab.engine.tracking.tracker import Tracker
-        from aotlab.utils.files import sha256
-
-        branches, origin, scales = [], [], self.scales or (1.0,)
-        for checkpoint, config, weight in self.models:
-            tracker = Tracker.from_pretrained(
-                checkpoint, config=config, overrides=self.overrides, device=device, protocol="published"
-            )
-            settings = hashlib.sha256(repr(tracker.config).encode()).hexdigest()
-            origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
-            if self.is_single:
-                return tracker, {"models": origin}
-            branches += build_branches(
-                tracker.model, tracker.config, scales=scales, flip=self.flip, weight=weight, device=device
-            )
-        views = {"flip": self.flip, "scales": list(scales), "feedback": self.feedback}
-        return Ensemble(branches, fused_feedback=self.feedback == "fused"), {"models": origin, **views}
+    branches, origin = [], []
+    for checkpoint, config, weight in models:
+        tracker = Tracker.from_pretrained(
+            checkpoint, config=config, overrides=overrides, device=device, protocol="published"
+        )
+        settings = hashlib.sha256(repr(tracker.config).encode()).hexdigest()
+        origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
+        if feedback is None:
+            return tracker, {"models": origin}
+        branches += build_branches(
+            tracker.model, tracker.config, scales=scales, flip=flip, weight=weight, device=device
+        )
+    views = {"flip": flip, "scales": list(scales), "feedback": feedback}
+    return Ensemble(branches, fused_feedback=feedback == "fused"), {"models": origin, **views}
 
 
 @command("aotlab eval", "Run a model on a benchmark and score it.")
 @settings
-@dataset_options(list(DATASETS), flag("--all-frames", "run on all frames, not only the labeled ones"))
 @group(
-    "output", option("--output", type=Folder, help="folder for the results and scores.json"), force, restart
+    "benchmark",
+    *benchmark_options(DATASETS),
+    flag("--all-frames", "run on all frames, not only the labeled ones"),
 )
+@group("output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart)
 @quality
 @group(
     "test-time augmentation and ensembles",
     flag("--flip", "average with the mirrored frame"),
-    list_option("--scales", "average over test-time scales, comma-separated (default: 1.0)", Scale),
-    list_option(
-        "--weights", "weight of each --checkpoint, comma-separated (default: all equal)", PositiveFloat
-    ),
+    list_option("--scales", "average over test-time scales, comma-separated (default: 1.0)", Scale.read),
+    list_option("--weights", "weight of each --checkpoint, comma-separated (default: 1)", PositiveFloat.read),
     option(
         "--feedback",
         type=click.Choice(("own", "fused")),
         default="own",
         help="prediction that each branch stores in memory: its own, or the fused one",
     ),
-    option(
-        "--max-long-edge",
-        cls=SettingOption,
-        key="input.max_long_edge",
-        type=Pixels,
-        help="sets input.max_long_edge, in pixels",
-    ),
 )
-@model_options(several="average models, each with its own --config", several_configs=True)
+@group(
+    "model",
+    checkpoint_option(several="average models, each with its own --config"),
+    config_option(several=True),
+    print_config,
+)
 @group("device and precision", device, precision_option())
-@memory_options(bounded=False)
-@collect_options("models", ModelSet)
+@memory_options
 def main(
     *,
-    models: ModelSet,
-    benchmark: BenchmarkOptions,
+    checkpoint: tuple[Path, ...],
+    config: tuple[str, ...],
+    weights: tuple[float, ...],
+    overrides: tuple[str, ...],
+    flip: bool,
+    scales: tuple[float, ...],
+    feedback: str,
+    dataset: str,
+    root: Path | None,
+    split: str,
+    sequence: tuple[str, ...],
+    new_objects: bool,
     all_frames: bool,
     output: Path | None,
     force: bool,
@@ -174,9 +152,20 @@ def main(
     device: str,
 ) -> int:
     """Evaluate; return 0, or 1 if a sequence failed."""
+    models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
+    averaging = len(models) > 1 or flip or scales != (1.0,)
+    if feedback == "fused" and not averaging:
+        raise UsageError("--feedback fused: has no effect without --flip, --scales or several --checkpoint")
+
+    def read_first() -> Config:
+        from aotlab.networks.weights.checkpoints import read_settings
+
+        return read_settings(models[0][0], config=models[0][1], overrides=overrides)
+
     if print_config:
-        print_settings(models.read_settings())
+        print_settings(read_first())
         return 0
+    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     if not benchmark.dataset or output is None:
         values = {"--dataset": benchmark.dataset, "--output": output}
         raise UsageError(f"missing: {' and '.join(name for name, value in values.items() if not value)}")
@@ -191,10 +180,13 @@ def main(
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.streaming import HELPER_THREADS
 
-    require_bounded(models.overrides, models.read_settings)
+    require_bounded(overrides, read_first)
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         reserve_cores(HELPER_THREADS)
-        tracker, origin = models.load(str(world.device))
+        tracker, origin = load_models(
+            models, overrides, str(world.device), flip=flip, scales=scales,
+            feedback=feedback if averaging else None,
+        )  # fmt: skip
         options = EvaluationOptions(origin=origin, restart=restart, force=force, stop=stop)
         report = evaluate(tracker, videos, output, options, world)
         if report.stopped:

@@ -15,15 +15,26 @@ from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.command import command, group
-from aotlab.tools.cli.options import memory_options, model_options, overwrite, print_settings, settings
-from aotlab.tools.cli.types import ExistingPath, Folder, Size, flag, number, option
+from aotlab.tools.cli.options import (
+    checkpoint_option,
+    config_option,
+    memory_options,
+    overwrite,
+    print_config,
+    print_settings,
+    settings,
+)
+from aotlab.tools.cli.types import ExistingPath, Folder, Number, Size, flag, option
 from aotlab.utils.errors import require_extra, require_module
-from aotlab.utils.numbers import MAX_COUNT, Range
+from aotlab.utils.numbers import Range
+
+VERIFIED_FRAMES = 12
+"""largest number of frames that --verify tracks"""
 
 
 @command("aotlab export", "Write a model as ONNX files.")
 @settings
-@option("--size", type=Size, default=(854, 480), help="size of the frames (default: 854x480)")
+@option("--size", type=Size, default=(854, 480), help="WIDTHxHEIGHT of the frames (default: 854x480)")
 @flag("--half", "store weights in float16, half the size; the graphs compute in float32")
 @option(
     "--precision",
@@ -44,7 +55,7 @@ from aotlab.utils.numbers import MAX_COUNT, Range
 )
 @option(
     "--max-loss",
-    type=number(Range(0, 100)),
+    type=Number(Range(0, 100)),
     default=1.0,
     help="maximum drop of J in points allowed for int8 (default: 1)",
 )
@@ -54,21 +65,14 @@ from aotlab.utils.numbers import MAX_COUNT, Range
     "track a synthetic clip, or that of --calibrate, with PyTorch and the graphs; exit code 1 if they differ",
 )
 @option(
-    "--verify-frames",
-    metavar="N",
-    type=number(Range(2, MAX_COUNT, whole=True)),
-    default=12,
-    help="frames of that clip",
-)
-@option(
     "--provider",
     type=click.Choice(("cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")),
     default="cpu",
     help="execution provider for --verify",
 )
 @group("output", option("--output", type=Folder, help="folder to write"), overwrite)
-@model_options(untrained=True)
-@memory_options(bounded=False)
+@group("model", checkpoint_option(untrained=True), config_option(), print_config)
+@memory_options
 def main(
     overrides: tuple[str, ...],
     *,
@@ -80,7 +84,6 @@ def main(
     max_loss: float,
     no_prompts: bool,
     verify: bool,
-    verify_frames: int,
     provider: str,
     output: Path | None,
     force: bool,
@@ -88,7 +91,7 @@ def main(
     config: str | None,
     print_config: bool,
 ) -> int:
-    """Export, and verify if asked to; returns the exit code."""
+    """Export, and verify if asked to; return the exit code."""
     from aotlab.engine.export.graphs import EXPORT_PACKAGES, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES, read_clip
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
@@ -111,15 +114,15 @@ def main(
         from aotlab.engine.export.verify import require_provider
 
         require_provider(provider)
-    clip = read_clip(*calibrate, max(verify_frames, CALIBRATION_FRAMES)) if calibrate else []
-    model, loaded = build_or_load(path, config=config, overrides=overrides)
+    clip = read_clip(*calibrate, CALIBRATION_FRAMES) if calibrate else []
+    model, model_config = build_or_load(path, config=config, overrides=overrides)
     description = export_model(
-        model, loaded, output, video=size[::-1], half=half, prompts=not no_prompts, force=force,
+        model, model_config, output, video=size[::-1], half=half, prompts=not no_prompts, force=force,
         calibration=clip, quantize_encoder=quantize_encoder,
     )  # fmt: skip
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(
-        f"{output}: {loaded.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "
+        f"{output}: {model_config.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "
         f"up to {description.config.memory.frames} frames in long-term memory"
     )
     if verify:
@@ -128,7 +131,8 @@ def main(
         from aotlab.engine.export.verify import require_agreement, verify_export
         from aotlab.media.synthetic_clip import draw_clip
 
-        clip = clip[:verify_frames] or list(zip(*draw_clip(verify_frames, *size[::-1], seed=0), strict=True))
+        synthetic = zip(*draw_clip(VERIFIED_FRAMES, *size[::-1], seed=0), strict=True)
+        clip = clip[:VERIFIED_FRAMES] or list(synthetic)
         agreement = verify_export(model, description.config, output, clip=clip, provider=provider)
         print(
             f"largest difference of logits {agreement.difference:.1e} of their spread, {agreement.equal:.4%} of the "

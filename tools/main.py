@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from aotlab import __version__
-from aotlab.tools.cli.command import EXIT_CODES, HELP_SETTINGS, CommandGroup
+from aotlab.tools.cli.command import EXIT_CODES, CommandGroup
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins, load_plugin
 
@@ -91,7 +91,7 @@ class AotlabGroup(CommandGroup):
         return super().main(args, prog_name or "aotlab")
 
 
-@click.group(cls=AotlabGroup, invoke_without_command=True, context_settings=HELP_SETTINGS)
+@click.group(cls=AotlabGroup, invoke_without_command=True)
 @click.version_option(__version__, message="aotlab %(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> int:

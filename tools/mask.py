@@ -47,8 +47,8 @@ def main(
     """Segment the objects; write one palette PNG, and an overlay as JPEG."""
     if not (boxes or points or not_points):
         raise UsageError(f"{source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
-    number = f".{frame}" if frame else ""
-    output = output or sibling_path(source, f"{number}.mask.png")
+    suffix = f".{frame}.mask.png" if frame else ".mask.png"
+    output = output or sibling_path(source, suffix)
     overlay = output.with_name(f"{output.stem.removesuffix('.mask')}.overlay.jpg")
     if source.resolve() in (output.resolve(), overlay.resolve()):
         raise UsageError(f"--output {output}: is the image itself; give another name")
@@ -62,10 +62,10 @@ def main(
     from aotlab.media.masks import write_mask
     from aotlab.media.matching import IMAGE_SUFFIXES
     from aotlab.media.overlay import draw_ids, draw_overlay
-    from aotlab.media.prompt import parse_prompts
+    from aotlab.media.prompt import group_prompts
     from aotlab.media.video import open_frames
 
-    by_frame = parse_prompts(boxes, points, not_points, first_frame=frame)
+    by_frame = group_prompts(boxes, points, not_points, first_frame=frame)
     if [*by_frame] != [frame]:
         raise InputError(f"{source}: boxes and points name a frame; remove the prefix, and use --frame")
     prompts = by_frame[frame]
@@ -79,7 +79,7 @@ def main(
     write_mask(output, labels, max_id=max(prompts))
     with atomic_path(overlay) as temporary:
         Image.fromarray(draw_ids(draw_overlay(image, labels), labels)).save(temporary, quality=90)
-    counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts)
+    counts = ", ".join(f"object {object_id} {(labels == object_id).sum()} pixels" for object_id in prompts)
     print(f"{output}: {counts}; drawn in {overlay.name}")
     return 0
 

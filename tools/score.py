@@ -24,8 +24,8 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
-from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import BenchmarkOptions, dataset_options, overwrite
+from aotlab.tools.cli.command import command, group, require_new_output
+from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwrite
 from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
@@ -63,10 +63,10 @@ def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
 def select_tracked(video: Video, masks: Path) -> Video:
     """Return a video without the annotated frames before the first and after the last mask of a finished run."""
     stems = {path.stem for path in list_masks(masks)}
-    tracked = [index for index, path in enumerate(video.frames) if path.stem in stems]
-    if not tracked or len(range(tracked[0], tracked[-1] + 1)) == len(video.frames):
+    indices = [index for index, path in enumerate(video.frames) if path.stem in stems]
+    frames = video.frames[indices[0] : indices[-1] + 1] if indices else video.frames
+    if len(frames) == len(video.frames):
         return video
-    frames = video.frames[tracked[0] : tracked[-1] + 1]
     log.warning("scored on frames %s to %s, which were tracked", frames[0].stem, frames[-1].stem)
     annotations = tuple(path for path in video.annotations if path in frames)
     return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
@@ -130,9 +130,8 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     videos = benchmark.open_videos()
     scorable = [video for video in videos if has_annotations(video) or video.load_error is not None]
     if any(has_annotations(video) for video in scorable):
-        unscorable = [video.name for video in videos if video not in scorable]
-        if unscorable:
-            log.warning("not scored, without annotations: %s", ", ".join(unscorable))
+        if names := [video.name for video in videos if video not in scorable]:
+            log.warning("not scored, without annotations: %s", ", ".join(names))
         return scorable
     if remedy is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
@@ -163,10 +162,10 @@ def report_worst(
 ) -> None:
     """Print the ``count`` worst objects, and draw them into a folder, if it is given."""
     from aotlab.engine.benchmark.object_strips import write_strip
-    from aotlab.evaluation.tables import worst_objects
+    from aotlab.evaluation.tables import list_worst_objects
 
     by_name = {video.name: video for video in videos}
-    worst = worst_objects(table, count, column)
+    worst = list_worst_objects(table, count, column)
     if worst:
         print(f"\nworst {column}:")
     for rank, (name, item, value) in enumerate(worst, start=1):
@@ -174,8 +173,8 @@ def report_worst(
         if draw_folder is not None:
             path, scores = draw_folder / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
             object_id = next(scored.object_id for scored in scores.objects if scored.name == item)
-            drawn = write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
-            note = f"  {path}" if drawn else "  no frame to draw"
+            has_frames = write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
+            note = f"  {path}" if has_frames else "  no frame to draw"
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
 
 
@@ -192,7 +191,7 @@ def report_worst(
     type=ExistingPath,
     help="score against the PNGs of this folder, by the rules of DAVIS 2017",
 )
-@dataset_options(list(DATASETS))
+@group("benchmark", *benchmark_options(DATASETS))
 @option(
     "--results",
     type=ExistingPath,
@@ -213,7 +212,11 @@ def main(
     folders: tuple[Path, ...],
     *,
     annotations: Path | None,
-    benchmark: BenchmarkOptions,
+    dataset: str,
+    root: Path | None,
+    split: str,
+    sequence: tuple[str, ...],
+    new_objects: bool,
     results: tuple[Path, ...],
     json_file: Path | None,
     workers: int,
@@ -223,6 +226,7 @@ def main(
 ) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
     results += folders
+    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     if annotations is None and not benchmark.dataset:
         raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
     if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):

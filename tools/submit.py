@@ -1,7 +1,6 @@
-"""Pack results for a benchmark's server, or check an archive.
+"""Pack results for a benchmark's server.
 
 aotlab submit --dataset youtubevos2019 --results results/youtubevos2019 --output youtubevos2019.zip
-aotlab submit --dataset youtubevos2019 --check youtubevos2019.zip
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, group, require_new_output
-from aotlab.tools.cli.options import data_options, overwrite
+from aotlab.tools.cli.options import overwrite, root
 from aotlab.tools.cli.types import ExistingPath, File, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.text import format_count
@@ -27,18 +26,14 @@ log = logging.getLogger(__name__)
 
 Writer = Callable[[Sequence[Video], Path, Path], int]
 """writes the results of videos from a folder to an output; returns the number of masks"""
-OTHER_FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "sav": ("folders of objects", ()),
-    "burst": ("a JSON file", (".json",)),
-    "visor": ("a JSON file of polygons", (".zip",)),
-}
-"""what is submitted instead of an archive of masks, and its suffixes, by data set"""
+OTHER_FORMATS: dict[str, tuple[str, ...]] = {"sav": (), "burst": (".json",), "visor": (".zip",)}
+"""suffixes of what is submitted instead of an archive of masks, by data set; none: a folder"""
 
 
 def find_writer(name: str, root: Path, split: str) -> Writer:
     """Return the writer of submissions of the data set at ``root``."""
     if name == "sav":
-        from aotlab.evaluation.submit.sav import write_object_folders
+        from aotlab.evaluation.sav import write_object_folders
 
         return write_object_folders
     if name == "burst":
@@ -64,15 +59,6 @@ def pack_archive(videos: Sequence[Video], results: Path, archive: Path, *, folde
     return sum(len(item.frames) for item in expected)
 
 
-def check_submission(videos: Sequence[Video], archive: Path, *, folder: str) -> int:
-    """Check an archive with the sequences below ``folder``; return the number of masks."""
-    from aotlab.evaluation.submit.archive import check_archive, expect_sequence
-
-    expected = [expect_sequence(video) for video in videos]
-    require_valid(check_archive(archive, expected, folder), archive)
-    return sum(len(item.frames) for item in expected)
-
-
 def require_valid(problems: Sequence[str], source: Path) -> None:
     """Raise `InputError` with the first problem and their number if there are any; ``--verbose`` prints all."""
     for problem in problems:
@@ -88,46 +74,33 @@ SERVER_BENCHMARKS = [
 """benchmarks with a server"""
 
 
-@command("aotlab submit", "Pack results for a benchmark's server, or check an archive.")
-@group("benchmark", *data_options(SERVER_BENCHMARKS, required=True, split=None))
-@option("--results", type=ExistingPath, help="folder with <sequence>/<frame>.png")
-@option("--output", type=File, help="archive to write; burst: a JSON file, sav: a folder")
-@option("--check", type=File, help="check this archive and write nothing")
+@command("aotlab submit", "Pack results for a benchmark's server.")
+@group(
+    "benchmark",
+    option("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(SERVER_BENCHMARKS)}"),
+    root,
+    option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
+)
+@option("--results", type=ExistingPath, required=True, help="folder with <sequence>/<frame>.png")
+@option("--output", type=File, required=True, help="archive to write; burst: a JSON file, sav: a folder")
 @overwrite
 def main(
-    *,
-    dataset: str,
-    root: Path | None,
-    split: str | None,
-    results: Path | None,
-    output: Path | None,
-    check: Path | None,
-    force: bool,
+    *, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool
 ) -> int:
-    """Write what a benchmark's server takes, or check an archive; return 0."""
-    missing = [name for name, value in (("--results", results), ("--output", output)) if value is None]
-    if check is None and missing:
-        raise UsageError(f"missing: {' and '.join(missing)}, or an archive as --check")
-    if check is not None and len(missing) < 2:
-        raise UsageError("--check: reads an archive and writes nothing; remove --results and --output")
+    """Write what a benchmark's server takes; return 0."""
     data = find_dataset(dataset)
     name = data.name
-    kind, suffixes = OTHER_FORMATS.get(name, (None, (".zip",)))
+    suffixes = OTHER_FORMATS.get(name, (".zip",))
     require_new_output(output, *suffixes, force=force or not suffixes)  # a folder is never replaced
-    if kind is not None and check is not None:
-        raise UsageError(f"--check: {name} takes {kind}; score the results with aotlab score")
     if name not in SERVER_BENCHMARKS:
         raise UsageError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
     require_extra("score")
     split = split or (*data.server_splits, "val")[0]
     videos = open_dataset(name, root, split)
     require_readable(videos)  # a server takes all sequences or none
-    if results is not None and output is not None:
-        masks = find_writer(name, root or find_default_root(name), split)(videos, results, output)
-    elif check is not None:
-        masks = check_submission(videos, check, folder=data.archive_root or "")
-    valid = "" if kind else ", all valid"
-    print(f"{check or output}: {masks} masks of {len(videos)} sequences of {name} {split}{valid}")
+    masks = find_writer(name, root or find_default_root(name), split)(videos, results, output)
+    valid = "" if name in OTHER_FORMATS else ", all valid"
+    print(f"{output}: {masks} masks of {len(videos)} sequences of {name} {split}{valid}")
     if split in data.server_splits:
         print(f"scored by {data.server}")
     return 0

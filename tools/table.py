@@ -71,15 +71,15 @@ class TableRunner:
     finished: dict[tuple[str, ...], Path] = field(default_factory=dict)
     """results by the arguments of the command"""
 
-    def run(self, row: TableRow) -> str:
+    def run_row(self, row: TableRow) -> str:
         """Return our figures for a row, or the reason for missing ones."""
         benchmark = self.table.benchmarks[row.benchmark]
         try:
-            results = self.results(row.model, row.benchmark)
+            results = self.run_model(row.model, row.benchmark)
             if benchmark.has_server:
                 archive = results.with_name(f"{results.name}.zip")
                 files = ("--results", str(results), "--output", str(archive))
-                self.call("submit", *list_benchmark_options(benchmark), *files, "--force")
+                self.run_tool("submit", *list_benchmark_options(benchmark), *files, "--force")
                 return f"server: {archive}"
         except subprocess.CalledProcessError as error:
             self.failed = True
@@ -87,28 +87,28 @@ class TableRunner:
         scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
         return format_figures([scores.get(key) for key in self.table.columns.values()])
 
-    def results(self, name: str, benchmark_name: str) -> Path:
+    def run_model(self, name: str, benchmark_name: str) -> Path:
         """Return the folder of a model's results on a benchmark; run the command unless it ran before."""
         model, benchmark = self.table.models[name], self.table.benchmarks[benchmark_name]
         output = self.output / name_results(name, benchmark_name)
         if model.vote:
-            parts = [str(self.results(member, benchmark_name)) for member in model.vote]
+            parts = [str(self.run_model(member, benchmark_name)) for member in model.vote]
             weights = ["--weights", ",".join(model.weights)] if model.weights else []
-            self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
+            self.run_tool("ensemble", *parts, "--output", str(output), *weights, "--force")
             if not benchmark.has_server:
                 new_objects = [option for option in benchmark.options if option == "--new-objects"]
                 files = ("--results", str(output), "--json", str(output / "scores.json"))
-                self.call("score", *list_benchmark_options(benchmark), *new_objects, *files, "--force")
+                self.run_tool("score", *list_benchmark_options(benchmark), *new_objects, *files, "--force")
             return output
         data = (*list_benchmark_options(benchmark), *benchmark.options)
         arguments = (*data, *list_model_options(model), *model.options)
         if arguments not in self.finished:
             run_options = ("--device", self.device, "--force", "--output", str(output))
-            self.call("eval", *arguments, *run_options, ranks=self.ranks)
+            self.run_tool("eval", *arguments, *run_options, ranks=self.ranks)
             self.finished[arguments] = output
         return self.finished[arguments]
 
-    def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
+    def run_tool(self, tool: str, *arguments: str, ranks: int = 1) -> None:
         """Print and run a command in separate processes: several ranks need them, and a crash costs one row."""
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
         line = [sys.executable, "-m", *(launcher if ranks > 1 else []), "aotlab", tool, *arguments]
@@ -144,7 +144,7 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
 @flag("--smoke", "run every row with the bundled model on a synthetic clip")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> int:
-    """Run and print a table; returns 0, or 1 if a command failed or every row is missing."""
+    """Run and print a table; return 0, or 1 if a command failed or every row is missing."""
     table = load_table(name)
     results = require_writable(output / ("smoke" if smoke else "") / table.name)
     if smoke:
@@ -154,7 +154,7 @@ def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> in
     for row in table.rows:
         row_missing = list_missing(table, row)
         missing |= dict.fromkeys(row_missing)
-        figures.append("missing" if row_missing else runner.run(row))
+        figures.append("missing" if row_missing else runner.run_row(row))
     text = format_table(table, figures)
     if missing:
         text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in missing)

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.tools.cli.command import command, group, is_quiet, report_failures
-from aotlab.tools.cli.options import (
-    FRAME_SYNTAX,
-    collect_options,
-    force,
-    levels,
-    prompt_options,
-    quality,
-    restart,
-    tracker_options,
-    video_argument,
-)
+from aotlab.tools.cli.command import command, group, report_failures
+from aotlab.tools.cli.options import force, prompt_options, quality, restart, tracker_options, video_argument
 from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.types import (
     File,
@@ -50,16 +41,17 @@ from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.job_record import JobRecord
-    from aotlab.video.batch import JobList
+    from aotlab.video.batch import Batch
     from aotlab.video.job import CheckedJob, Job
+    from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions, TrackResult
 
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
-"""suffixes of files that are no videos, but may be masks"""
+"""suffixes of mask files, which are never videos"""
 MAX_LISTED = 20
-"""largest number of damaged frames, of cuts, and of unfinished videos, that are named"""
+"""largest number of damaged frames, cuts and unfinished videos in a message"""
 PLANNED_STATUSES = {
     "track": "to track",
     "resume": "to resume",
@@ -71,50 +63,7 @@ SINGLE_VIDEO_OPTIONS = {
     "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
     "start": "--start", "end": "--end",
 }  # fmt: skip
-"""options of a single video, by the field of `Job` that each sets"""
-
-
-@dataclass(frozen=True)
-class TrackOptions:
-    """Options of the command without those of the tracker."""
-
-    masks: tuple[str, ...]
-    boxes: tuple[str, ...]
-    points: tuple[str, ...]
-    not_points: tuple[str, ...]
-    classes: tuple[str, ...]
-    start: int | None
-    end: int | None
-    segmenter: tuple[Path, Path] | None
-    segmenter_plugin: str | None
-    levels: str | None
-    rate: str | None
-    output: Path | None
-    write: tuple[str, ...]
-    no_overlay: bool
-    review: bool
-    force: bool
-    restart: bool
-    both_directions: bool
-    remove: tuple[tuple[int, int], ...]
-    frame_numbers: str
-    realtime: bool
-    timeout: float
-    jobs: Path | None
-    shard: Shard | None
-    summarize: bool
-    dry_run: bool
-
-    def make_job_options(self) -> JobOptions:
-        """Return the options of every job."""
-        from aotlab.video.track import JobOptions
-
-        outputs = dict.fromkeys([*(self.write or JobOptions.write), *(["review"] if self.review else [])])
-        return JobOptions(
-            write=tuple(name for name in outputs if name != "overlay" or not self.no_overlay),
-            both_directions=self.both_directions, realtime=self.realtime, timeout=self.timeout,
-            removals=self.remove, by_name=self.frame_numbers == "file",
-        )  # fmt: skip
+"""options of a single video, by the parameter of `Job` that each sets"""
 
 
 def parse_removal(text: str) -> tuple[int, int]:
@@ -125,81 +74,93 @@ def parse_removal(text: str) -> tuple[int, int]:
     return int(match["frame"]), int(match["object_id"])
 
 
-def require_video(source: str, advice: str = "put a path with spaces in quotes") -> None:
-    """Raise `InputError` if a file or folder does not exist."""
-    location = locate_video(source)
-    if location.kind == "stored":
-        require_existing(Path(location.text), advice)
+def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
+    """Raise an error unless there are either videos or a list, or if a file or folder does not exist."""
+    if job_file and videos:
+        raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
+    if not (job_file or videos):
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    for video in videos:
+        location = locate_video(video)
+        if location.kind == "stored":
+            advice = "put a path with spaces in quotes, and separate the values of an option by commas"
+            require_existing(Path(location.text), advice)
+        if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
+            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
 
 
-def default_output(sources: Sequence[str]) -> Path:
-    """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
-    if len(sources) > 1:
-        return Path(f"videos{RESULTS_SUFFIX}")
-    kind, text = locate_video(sources[0])
+def default_output(source: str) -> Path:
+    """Return the default folder of a video or list: next to it, for a stream in the working directory."""
+    kind, text = locate_video(source)
     text = strip_credentials(text)
-    if kind == "stdin":
-        return Path(f"stdin{RESULTS_SUFFIX}")
     if kind == "address" or text.startswith("/dev/"):
         name = re.sub(r"[^\w.-]+", "_", Path(text.partition("?")[0]).stem)
-        return Path(f"{name}{RESULTS_SUFFIX}")
-    return (
-        Path(f"camera{text}{RESULTS_SUFFIX}")
-        if kind == "camera"
-        else sibling_path(Path(text), RESULTS_SUFFIX)
-    )
+    elif kind in ("camera", "stdin"):
+        name = f"camera{text}" if kind == "camera" else "stdin"
+    else:
+        return sibling_path(Path(text), RESULTS_SUFFIX)
+    return Path(f"{name}{RESULTS_SUFFIX}")
 
 
-def track_video(video: str, options: TrackOptions, tracker: TrackerOptions) -> int:
-    """Track a video into a folder, or resume it; return the exit code."""
-    require_video(video)
-    if options.shard or options.summarize:
-        raise UsageError(
-            f"{'--shard' if options.shard else '--summarize'}: applies to several videos; give --jobs"
-        )
-    if count_ranks() > 1:
+def require_space(output: Path, num_bytes: int) -> None:
+    """Print how many bytes results take; raise `InputError` if the disk has fewer."""
+    folder = output.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if num_bytes > free:
         raise InputError(
-            f"{strip_credentials(video)}: torchrun distributes several videos only; start one without torchrun"
+            f"{output}: the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free; free "
+            "space, write fewer outputs, or choose another folder"
         )
-    require_extra("video")
+    print(f"results: about {format_bytes(num_bytes)}; {format_bytes(free)} free")
+
+
+def track_video(
+    job: Job,
+    folder: Path,
+    options: JobOptions,
+    tracker: TrackerOptions,
+    rerun: RerunOptions,
+    *,
+    dry_run: bool,
+) -> int:
+    """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.video.digest import digest_inputs, result_settings
-    from aotlab.video.job import Job, check_job
-    from aotlab.video.plan import FINISHED, RerunOptions
+    from aotlab.video.job import check_job
+    from aotlab.video.plan import FINISHED
     from aotlab.video.run import preview_run, track_job
 
-    job_options, rerun = options.make_job_options(), RerunOptions(options.force, options.restart)
-    folder = options.output or default_output([video])
-    job = Job(
-        folder.name if is_file_name(folder.name) else "video", video, levels=options.levels, rate=options.rate,
-        segmenter=options.segmenter_plugin or options.segmenter,
-        **{field: getattr(options, field) for field in SINGLE_VIDEO_OPTIONS},
-    )  # fmt: skip
-    checked = check_job(job, job_options)
-
-    def print_header() -> None:
-        if options.dry_run or not is_quiet():
-            print(f"{describe(checked)}, into {folder}", flush=True)
-
-    digest = digest_inputs(job, result_settings(tracker, job_options))
-    if options.dry_run:
+    if count_ranks() > 1:
+        name = strip_credentials(job.video)
+        raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
+    require_extra("video")
+    checked = check_job(job, options)
+    digest = digest_inputs(job, result_settings(tracker, options))
+    header = f"{describe_job(checked)}, into {folder}"
+    if dry_run:
         if preview_run(checked, folder, tracker.load, digest, rerun) != "reuse":
-            print_header()
+            print(header)
             require_space(folder, checked.estimate_bytes())
             return 0
     else:
-        result = track_job(checked, folder, tracker.load, digest, rerun, on_start=print_header)
+        quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
+        result = track_job(
+            checked, folder, tracker.load, digest, rerun,
+            on_start=lambda: None if quiet else print(header, flush=True),
+        )  # fmt: skip
         if not result.reused:
             return report_result(result, realtime=options.realtime)
     print(f"{folder}: {FINISHED}; --restart tracks it again")
     return 0
 
 
-def describe(checked: CheckedJob) -> str:
+def describe_job(checked: CheckedJob) -> str:
     """Return the video, with the numbers of frames and objects to track, and the rate of images."""
     from aotlab.media.frames import ImageFrames
 
     count = checked.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
+    frames = f"about {frames}" if checked.frames.is_estimate and count else frames
     height, width = checked.source.size
     objects = f"{format_count(len(checked.objects), 'object')} to track"
     rate = ""
@@ -212,165 +173,107 @@ def describe(checked: CheckedJob) -> str:
     return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
 
 
-def require_space(output: Path, needed: int) -> None:
-    """Print how many bytes results take; raise `InputError` if the disk has fewer."""
-    folder = output.absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise InputError(
-            f"{output}: the results take about {format_bytes(needed)}, but {format_bytes(free)} are free; free space, "
-            "write fewer outputs, or choose another folder"
-        )
-    print(f"results: about {format_bytes(needed)}; {format_bytes(free)} free")
-
-
 def report_result(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit code."""
     if result.levels is not None:
-        origin = (
-            "found in the video; --levels LOW,HIGH changes them" if result.levels.estimated else "as given"
-        )
-        print(f"levels {result.levels} ({origin})")
+        advice = " (found in the video; --levels LOW,HIGH changes them)" if result.levels.estimated else ""
+        print(f"levels {result.levels}{advice}")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
-    skipped = f", {result.dropped_frames} skipped" if realtime else ""
+    drops = f", {result.dropped_frames} skipped" if realtime else ""
     frames = format_count(result.frames, "frame")
     speed = f" at {result.frames_per_second:.1f} frames per second"
     if result.restored_frames:
         finished = result.restored_frames == result.frames
         speed = ", finished already" if finished else f", {result.restored_frames} restored; the rest{speed}"
-    print(f"{frames}{speed}{skipped}: {results}")
+    print(f"{frames}{speed}{drops}: {results}")
     for summary in result.summaries:
         print(summary)
     if result.cuts:
-        print(
-            f"{format_count(len(result.cuts), 'cut')}, before frame {join_truncated(result.cuts, MAX_LISTED)}"
-        )
+        count = format_count(len(result.cuts), "cut")
+        print(f"{count}, before frame {join_truncated(result.cuts, MAX_LISTED)}")
     if result.damaged_frames:
-        damaged = format_count(len(result.damaged_frames), "damaged frame")
-        listed = join_truncated(result.damaged_frames, MAX_LISTED)
-        print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
+        count = format_count(len(result.damaged_frames), "damaged frame")
+        numbers = join_truncated(result.damaged_frames, MAX_LISTED)
+        print(f"warning: the decoder filled in {count}: {numbers}", file=sys.stderr)
     if result.corrupt_packets:
-        packets = format_count(result.corrupt_packets, "corrupt packet")
-        print(f"warning: {packets} of the stream left out", file=sys.stderr)
+        count = format_count(result.corrupt_packets, "corrupt packet")
+        print(f"warning: {count} of the stream left out", file=sys.stderr)
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
         return 1
     if result.signal_number is not None:
-        resumes = "; the same command resumes" if result.resumable else ""
-        print(f"interrupted: the results hold the first {frames}{resumes}", file=sys.stderr)
+        advice = "; the same command resumes" if result.resumable else ""
+        print(f"interrupted: the results hold the first {frames}{advice}", file=sys.stderr)
         return SIGNAL_EXIT_BASE + result.signal_number
     return 0
 
 
-def require_list_options(videos: Sequence[str], options: TrackOptions) -> None:
-    """Raise an error for options that do not fit a list of videos, and for arguments that are no videos."""
-    if options.jobs and videos:
-        raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    if not (options.jobs or videos):
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    for video in videos:
-        require_video(
-            video, "put a path with spaces in quotes, and separate the values of an option by commas"
-        )
-        if Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
-            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
-    modes = {"--shard": options.shard, "--summarize": options.summarize, "--dry-run": options.dry_run}
-    first, *others = [*(name for name, value in modes.items() if value), ""]
-    if len(others) > 1:
-        raise UsageError(f"{first}: cannot be combined with {others[-2]}; give only one")
-    for field, name in SINGLE_VIDEO_OPTIONS.items():
-        if getattr(options, field) not in ((), None):
-            # a shell splits 1, 2
-            remedy = "use a column of --jobs, or separate values by commas without spaces"
-            raise UsageError(f"{name}: applies to a single video; {remedy}")
-    if options.realtime:
-        raise UsageError("--realtime: applies to a single video; remove it")
+def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
+    """Return the jobs, those of images with levels and frame rate unless they have their own."""
+    if (levels or rate) and not any(job.has_images for job in jobs):
+        name = "--levels" if levels else "--fps"
+        raise UsageError(f"{name}: none of the videos is a folder of images or a TIFF stack; remove it")
+    return [
+        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job
+        for job in jobs
+    ]
 
 
-def track_list(videos: Sequence[str], options: TrackOptions, tracker: TrackerOptions) -> int:
+def track_list(jobs: Sequence[Job], batch: Batch, folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
-    from aotlab.video.batch import JobList
-    from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
 
-    require_list_options(videos, options)
-    job_options = options.make_job_options()
-    wrong_lines: Mapping[int, InputError] = {}
-    try:
-        jobs = read_jobs(options.jobs) if options.jobs else list_video_jobs(videos)
-    except InvalidRowsError as error:
-        if not options.dry_run:
-            raise
-        jobs, wrong_lines = error.jobs, error.problems
-    jobs = [replace(job, segmenter=options.segmenter_plugin or options.segmenter) for job in jobs]
-    jobs = apply_to_images(jobs, options.levels, options.rate)
-    shard = options.shard
-    if count_ranks() > 1 and not (options.dry_run or options.summarize):
-        shard = shard or Shard(read_rank_variable("RANK"), count_ranks())
-        if tracker.device == "cuda":
-            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
-    folder = options.output or default_output([str(options.jobs)] if options.jobs else videos)
-    job_list = JobList(jobs, folder, tracker, job_options, force=options.force, restart=options.restart)
-    if options.dry_run:
-        return preview_list(jobs, job_list, folder, wrong_lines)
-    if options.summarize:
-        records = job_list.summarize()
-        return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
     with stop_flag() as stop:
-        records = job_list.track(stop, shard)
+        records = batch.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
     if stop.is_set():
-        ended = {record.name for record in records}
-        names = [] if shard else [job.name for job in jobs if job.name not in ended]
-        unfinished = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
-        print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
+        completed = {record.name for record in records}
+        names = [] if shard else [job.name for job in jobs if job.name not in completed]
+        remainder = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
+        print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
 
 
-def preview_list(
-    jobs: Sequence[Job], videos: JobList, folder: Path, wrong_lines: Mapping[int, InputError]
-) -> int:
-    """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
+def preview_list(jobs: Sequence[Job], batch: Batch, folder: Path, problems: Mapping[int, InputError]) -> int:
+    """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
     Args:
-        wrong_lines: problems of the list by line; the jobs are of the other lines.
+        problems: problem of each wrong line of the list; the other lines are the jobs.
     """
     from aotlab.media.job_record import read_job_record
 
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    rows += [(f"line {number}", "failed", *("",) * 4) for number in wrong_lines]
-    for problem in wrong_lines.values():
+    rows += [(f"line {number}", "failed", "", "", "", "") for number in problems]
+    for problem in problems.values():
         print(f"error: {problem}", file=sys.stderr)
-    counts, needed = Counter(failed=len(wrong_lines)), 0
     class_names: dict[str, Mapping[int, str]] = {}
-    without_class = list[str]()
-    for job, plan in zip(jobs, videos.preview(), strict=True):
-        status, checked = ("failed", None) if isinstance(plan, InputError) else plan
-        cells = ("",) * 4
+    missing_classes, num_bytes = list[str](), 0
+    for job, plan in zip(jobs, batch.preview(), strict=True):
+        action, checked = ("failed", None) if isinstance(plan, InputError) else plan
+        cells = ("", "", "", "")
         if isinstance(plan, InputError):
             print(f"error: {job.title}: {plan}", file=sys.stderr)
         elif checked is not None:
-            needed += checked.estimate_bytes()
+            num_bytes += checked.estimate_bytes()
             count, (height, width) = checked.frames.count, checked.source.size
             frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
             cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
             class_names[job.name] = checked.class_names
-            if unnamed := len(checked.objects - checked.class_names.keys()):
-                without_class.append(f"{format_count(unnamed, 'object')} of {job.name}")
+            if without_class := len(checked.objects - checked.class_names.keys()):
+                missing_classes.append(f"{format_count(without_class, 'object')} of {job.name}")
         elif (record := read_job_record(folder / job.name)) is not None:
             cells, class_names[job.name] = (str(record.frames), "", "", ""), record.class_names
-        rows.append((job.name, PLANNED_STATUSES.get(status, status), *cells))
-        counts[rows[-1][1]] += 1
+        rows.append((job.name, PLANNED_STATUSES.get(action, action), *cells))
     for row in align_columns(rows, right=2):
         print("  ".join(row).rstrip())
     print_class_variants({name: names.values() for name, names in class_names.items()})
-    if without_class and any(class_names.values()):
-        print(f"without a class: {', '.join(without_class)}")
-    print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
-    if needed:
-        require_space(folder, needed)
+    if missing_classes and any(class_names.values()):
+        print(f"without a class: {', '.join(missing_classes)}")
+    counts = Counter(status for _, status, *_ in rows[1:])
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if num_bytes:
+        require_space(folder, num_bytes)
     return 1 if counts["failed"] else 0
 
 
@@ -398,7 +301,9 @@ def report_jobs(
 @command(
     "aotlab track",
     "Track objects through a video, starting from masks, boxes or points.",
-    epilog=FRAME_SYNTAX,
+    epilog="FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y "
+    "for object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; "
+    "given again, they add to it.",
 )
 @video_argument(
     "[VIDEO]...",
@@ -440,10 +345,7 @@ def report_jobs(
         multiple=True,
         help="class name of an object (of object 1 without ID), for annotation files; repeat it for each object",
     ),
-    flag(
-        "--both-directions",
-        "track forward and backward from every mask and prompt and merge both",
-    ),
+    flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )
 @group(
@@ -464,7 +366,12 @@ def report_jobs(
         default="index",
         help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
     ),
-    levels,
+    option(
+        "--levels",
+        metavar="auto|LOW,HIGH",
+        help="intensity range shown as black to white in all frames of an image folder or TIFF stack; auto: "
+        "percentiles of the video (default: 8-bit images unchanged, others auto)",
+    ),
     option(
         "--fps",
         "rate",
@@ -484,6 +391,7 @@ def report_jobs(
     "many videos",
     option(
         "--jobs",
+        "job_file",
         type=File,
         help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes; each process of "
         "torchrun tracks a shard",
@@ -500,32 +408,93 @@ def report_jobs(
 @tracker_options()
 @quality
 @flag("--dry-run", "check all inputs and write nothing")
-@collect_options("options", TrackOptions)
-def main(video: tuple[str, ...], *, options: TrackOptions, tracker: TrackerOptions) -> int:
-    """Track one or several videos; return 1 if one ended early."""
-    if "help" in options.write:
+def main(
+    video: tuple[str, ...],
+    *,
+    tracker: TrackerOptions,
+    segmenter: tuple[Path, Path] | None,
+    segmenter_plugin: str | None,
+    levels: str | None,
+    rate: str | None,
+    output: Path | None,
+    write: tuple[str, ...],
+    no_overlay: bool,
+    review: bool,
+    force: bool,
+    restart: bool,
+    both_directions: bool,
+    remove: tuple[tuple[int, int], ...],
+    frame_numbers: str,
+    realtime: bool,
+    timeout: float,
+    job_file: Path | None,
+    shard: Shard | None,
+    summarize: bool,
+    dry_run: bool,
+    **inputs: Any,
+) -> int:
+    """Track one or several videos; return 1 if one ended early. ``inputs``: values of `SINGLE_VIDEO_OPTIONS`."""
+    if "help" in write:
         from aotlab.video.outputs import find_output, list_outputs
 
         names = list_outputs()
         for name in names:
             print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
         return 0
-    if len(video) == 1 and options.jobs is None:
-        return track_video(video[0], options, tracker)
-    return track_list(video, options, tracker)
+    require_videos(video, job_file)
+    flags = {"--shard": shard, "--summarize": summarize, "--dry-run": dry_run}
+    modes = [name for name, value in flags.items() if value]
+    if len(modes) > 1:
+        raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
+    if len(video) == 1 and (shard or summarize):
+        raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
+    if len(video) != 1:
+        for parameter, name in SINGLE_VIDEO_OPTIONS.items():
+            if inputs[parameter] not in ((), None):
+                # a shell splits 1, 2
+                remedy = "use a column of --jobs, or separate values by commas without spaces"
+                raise UsageError(f"{name}: applies to a single video; {remedy}")
+        if realtime:
+            raise UsageError("--realtime: applies to a single video; remove it")
 
+    from aotlab.video.batch import Batch
+    from aotlab.video.job import Job
+    from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
+    from aotlab.video.plan import RerunOptions
+    from aotlab.video.track import JobOptions
 
-def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
-    """Return the jobs, those of images with levels and frame rate unless they have their own."""
-    if (levels or rate) and not any(job.has_images for job in jobs):
-        option_name = "--levels" if levels else "--fps"
-        raise UsageError(
-            f"{option_name}: none of the videos is a folder of images or a TIFF stack; remove it"
-        )
-    return [
-        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job
-        for job in jobs
-    ]
+    outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
+    options = JobOptions(
+        write=tuple(name for name in outputs if name != "overlay" or not no_overlay),
+        both_directions=both_directions, realtime=realtime, timeout=timeout, removals=remove,
+        by_name=frame_numbers == "file",
+    )  # fmt: skip
+    segmenter_choice = segmenter_plugin or segmenter
+    if len(video) == 1:
+        folder = output or default_output(video[0])
+        name = folder.name if is_file_name(folder.name) else "video"
+        job = Job(name, video[0], levels=levels, rate=rate, segmenter=segmenter_choice, **inputs)
+        return track_video(job, folder, options, tracker, RerunOptions(force, restart), dry_run=dry_run)
+    problems: Mapping[int, InputError] = {}
+    try:
+        jobs = read_jobs(job_file) if job_file else list_video_jobs(video)
+    except InvalidRowsError as error:
+        if not dry_run:
+            raise
+        jobs, problems = error.jobs, error.problems
+    jobs = [replace(job, segmenter=segmenter_choice) for job in apply_to_images(jobs, levels, rate)]
+    if count_ranks() > 1 and not (dry_run or summarize):
+        shard = shard or Shard(read_rank_variable("RANK"), count_ranks())
+        if tracker.device == "cuda":
+            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
+    folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
+    batch = Batch(jobs, folder, tracker, options, force=force, restart=restart)
+    if dry_run:
+        return preview_list(jobs, batch, folder, problems)
+    if summarize:
+        records = batch.summarize()
+        return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
+    return track_list(jobs, batch, folder, shard)
 
 
 if __name__ == "__main__":

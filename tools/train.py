@@ -33,7 +33,7 @@ RECIPE = "configs/recipes/mini.yaml"
 """settings without ``--config``"""
 
 
-def run(config: Config, *, device: str, restart: bool, dry_run: bool) -> int:
+def run_training(config: Config, *, device: str, restart: bool, dry_run: bool) -> int:
     """Train through the phases of a recipe; return the exit code."""
     require_extra("train")
     from aotlab.engine.training.dry_run import dry_run as estimate_run
@@ -87,11 +87,11 @@ def main(
             raise UsageError(f"{text}: did you mean --config {text}?")
     from aotlab.configs.load import load_config
 
-    loaded = load_config(config or RECIPE, overrides)
+    recipe = load_config(config or RECIPE, overrides)
     if print_config:
-        print_settings(loaded)
+        print_settings(recipe)
         return 0
-    return run(loaded, device=device, restart=restart, dry_run=dry_run)
+    return run_training(recipe, device=device, restart=restart, dry_run=dry_run)
 
 
 if __name__ == "__main__":

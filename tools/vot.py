@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @settings
 @tracker_options()
 def main(*, tracker: TrackerOptions) -> int:
-    """Serve until the toolkit quits; returns the exit code."""
+    """Serve until the toolkit quits; return the exit code."""
     require_extra("vot")
     import trax
 

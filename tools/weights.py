@@ -7,7 +7,7 @@ import sys
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import HELP_SETTINGS, CommandGroup, report_failures
+from aotlab.tools.cli.command import CommandGroup, report_failures
 from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns
@@ -33,9 +33,9 @@ def describe_weights(name: str) -> str:
     from aotlab.networks.weights.checkpoints import read_settings
     from aotlab.networks.weights.zoo import find_weights, list_published_weights, resolve_checkpoint
 
-    stored = find_weights(name) if name in list_published_weights() else None
-    path = stored or (None if name in list_presets() else resolve_checkpoint(name))
-    config = read_settings(path, config=name if path is None or stored else None)
+    file = find_weights(name) if name in list_published_weights() else None
+    path = file or (None if name in list_presets() else resolve_checkpoint(name))
+    config = read_settings(path, config=name if path is None or file else None)
     model_config, card = config.model, None if path is None else load_card(path)
     height, width = network_size(FRAME_SIZE, config.input, align_corners=model_config.align_corners)
     flops = {}
@@ -57,13 +57,13 @@ def describe_weights(name: str) -> str:
     parameters = {
         part: sum(weight.numel() for weight in module.parameters()) for part, module in model.named_children()
     }
-    rows = [
-        ["parameters", "M"],
-        *([part, f"{count / 1e6:.2f}"] for part, count in parameters.items() if count),
-    ]
-    rows += [["total", f"{sum(parameters.values()) / 1e6:.2f}"], ["one frame", "GFLOP"]]
-    rows += [[part, f"{count / 1e9:.2f}"] for part, count in flops.items()]
-    rows += [["total", f"{sum(flops.values()) / 1e9:.2f}"]]
+    rows: list[tuple[str, str]] = []
+    for title, unit, scale, counts in (
+        ("parameters", "M", 1e6, parameters),
+        ("one frame", "GFLOP", 1e9, flops),
+    ):
+        rows += [(title, unit), *((part, f"{count / scale:.2f}") for part, count in counts.items() if count)]
+        rows.append(("total", f"{sum(counts.values()) / scale:.2f}"))
     blocks = " + ".join(str(stage.depth) for stage in model_config.stages)
     lines = [
         f"{config.name}: {model_config.method}, encoder {model_config.encoder}, blocks {blocks}, "
@@ -74,7 +74,7 @@ def describe_weights(name: str) -> str:
     return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
 
 
-@click.group("aotlab weights", CommandGroup, invoke_without_command=True, context_settings=HELP_SETTINGS)
+@click.group("aotlab weights", CommandGroup, invoke_without_command=True)
 @click.pass_context
 def main(ctx: click.Context) -> int:
     """List, download, verify and show AOT and DeAOT checkpoints."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import sys
 from collections.abc import Collection, Iterable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "video": ("av", "cv2", "pycocotools", "tqdm"),
     "score": ("cv2", "scipy", "pycocotools", "tqdm"),
-    "train": ("cv2", "scipy", "pycocotools", "tqdm", "tensorboard", "matplotlib"),
+    "train": ("cv2", "scipy", "pycocotools", "tqdm", "tensorboard"),
     "images": ("tifffile", "imagecodecs", "OpenEXR"),
     "weights": ("gdown",),
     "vot": ("trax",),
@@ -67,7 +68,8 @@ def require(condition: bool, message: str) -> None:
 def require_range(value: object, allowed: Range, name: str) -> None:
     """Raise `InputError` unless a setting is in a range."""
     got = f"the text {value!r}" if isinstance(value, str) else value
-    require(value in allowed, f"{name} must be {allowed}, got {got}")
+    expected = "finite" if isinstance(value, float) and math.isinf(value) else allowed
+    require(value in allowed, f"{name} must be {expected}, got {got}")
 
 
 def require_known(name: object, known: Collection[object], problem: str, fallback: str = "") -> None:

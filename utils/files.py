@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
-PARSE_ERRORS = (
-    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RecursionError, SyntaxError, TypeError, ValueError,
-    struct.error, zlib.error,
+READ_ERRORS = (
+    ArithmeticError, EOFError, OSError, RecursionError, SyntaxError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
-"""errors that a damaged file causes in parsers, which use fields without checks"""
+"""errors that a damaged file causes in its reader"""
+STRUCTURE_ERRORS = (AttributeError, LookupError, TypeError)
+"""errors that missing fields, and fields of other types, cause in code that uses them without checks"""
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -115,17 +116,22 @@ def is_file_name(name: object) -> bool:
 
 @contextmanager
 def reading(
-    subject: object, advice: str = "export it again", *errors: type[Exception], kind: str = "readable"
+    subject: object,
+    advice: str = "export it again",
+    *errors: type[Exception],
+    kind: str = "readable",
+    unchecked: bool = False,
 ) -> Iterator[None]:
-    """Turn `PARSE_ERRORS` of the block, which parses a file, into an `InputError` about the subject, usually a path.
+    """Turn `READ_ERRORS` of the block, which reads a file, into an `InputError` about the subject, usually a path.
 
     Args:
         subject: what is read.
         advice: remedy at the end of the message.
         errors: further types of errors, of a library that reads the file.
         kind: what the subject turned out not to be, such as "a readable mask".
+        unchecked: the block uses fields of the file without checks, so turn `STRUCTURE_ERRORS` as well.
     """
-    caught: tuple[type[Exception], ...] = (*PARSE_ERRORS, *errors)
+    caught: tuple[type[Exception], ...] = (*READ_ERRORS, *errors, *(STRUCTURE_ERRORS if unchecked else ()))
     try:
         with prefix_errors(subject):
             yield

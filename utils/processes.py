@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -76,33 +76,38 @@ class StopFlag(threading.Event):
 
 
 @contextmanager
-def stop_flag() -> Iterator[StopFlag]:
-    """Yield a flag that Ctrl-C, SIGTERM and SIGHUP set while the block runs; a second signal acts immediately.
+def handle_stop_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[dict[int, Any]]:
+    """Call ``handler`` on Ctrl-C, SIGTERM and SIGHUP while the block runs; yield the earlier handlers by signal.
 
-    Ignored signals, such as SIGHUP under nohup, stay ignored. Outside the main thread the flag is never set.
+    Ignored signals, such as SIGHUP under nohup, stay ignored. Outside the main thread nothing changes.
     """
-    flag = StopFlag()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-    handlers = {
-        number: signal.getsignal(number)
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers: dict[int, Any] = {
+        number: earlier
         for number in STOP_SIGNALS
-        if signal.getsignal(number) is not signal.SIG_IGN
+        if is_main and (earlier := signal.getsignal(number)) not in (signal.SIG_IGN, None)
     }
+    try:
+        for number in handlers:
+            signal.signal(number, handler)
+        yield handlers
+    finally:
+        for number, earlier in handlers.items():
+            signal.signal(number, earlier)
+
+
+@contextmanager
+def stop_flag() -> Iterator[StopFlag]:
+    """Yield a flag that the signals of `handle_stop_signals` set; a second signal acts immediately."""
+    flag = StopFlag()
 
     def request(number: int, _: FrameType | None) -> None:
         flag.signal_number = number
         flag.set()
-        signal.signal(number, handlers[signal.Signals(number)])
+        signal.signal(number, handlers[number])
 
-    try:
-        for number in handlers:
-            signal.signal(number, request)
+    with handle_stop_signals(request) as handlers:
         yield flag
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def peak_resident_bytes() -> int | None:

@@ -38,7 +38,7 @@ RUN_RECORD = FileKind("record of a run", 1, "that step will be rerun")
 
 def reading_kind(subject: object, kind: FileKind, *errors: type[Exception]) -> AbstractContextManager[None]:
     """Read such a file as `reading` does, with the remedy of its kind."""
-    return reading(subject, kind.remedy, *errors, kind=f"a usable {kind.name}")
+    return reading(subject, kind.remedy, *errors, kind=f"a usable {kind.name}", unchecked=True)
 
 
 def wrap(kind: FileKind, content: Mapping[str, Any]) -> dict[str, Any]:

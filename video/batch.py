@@ -43,7 +43,7 @@ CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 
 
-class JobList:
+class Batch:
     """A list of videos, each tracked into its own folder. A failing job does not stop the others.
 
     Args:
@@ -69,13 +69,12 @@ class JobList:
         self._jobs, self._output, self._tracker = jobs, output, tracker
         self._rerun = RerunOptions(force, restart, in_list=True)
         self._requested = options
-        review = {"review"} & list_plugins(OUTPUT_PLUGINS).keys()
-        self._outputs = tuple(dict.fromkeys((*options.write, *review)))
-        self._options = replace(options, write=self._outputs, progress=False)
+        write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
+        self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
 
     @cached_property
-    def inputs(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """Settings that the results of all jobs depend on."""
         return result_settings(self._tracker, self._requested)
 
@@ -83,7 +82,7 @@ class JobList:
         """Track all unfinished jobs, or those of one shard; return their records.
 
         Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
-        Job i is of shard i modulo their count; the largest video comes first. The last shard to end writes the summary.
+        Job i is of shard i modulo their count. The last shard to end writes the summary.
 
         Args:
             stop: flag that stops the run; the current job resumes next time.
@@ -93,22 +92,21 @@ class JobList:
             InputError: the output cannot be written, is in use by another process, or holds another run's results; the
                 device or the settings of a job cannot be used.
         """
-        names = [job.name for job in self._jobs]
         if shard is None:
             with locked_output(self._output):
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
                 records = list(self._run_until_stopped(self._jobs, stop))
-                write_summary(self._output, names, records, self._outputs)
+                self._write_summary(records)
                 return records
-        jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
+        jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
             self._start(jobs, f" in shard {shard}")
         records = list(self._run_until_stopped(jobs, stop))
         with self._locked():
             ended = self._read_ended()
             if len(ended) == len(self._jobs):
-                write_summary(self._output, names, ended, self._outputs)
+                self._write_summary(ended)
         return records
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
@@ -119,11 +117,10 @@ class JobList:
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
             except InputError as error:
                 raise InputError(f"{job.name}: {error}") from error
-        claim_folder(self._output, self._jobs, self.inputs, force=self._rerun.force)
+        claim_folder(self._output, self._jobs, self.settings, force=self._rerun.force)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
-            for path in job.list_missing_files() if job.list_line else ():
-                problem = f"{path}: no such file or folder; paths are relative to the list"
+            if job.list_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.list_line, problem)
 
     def _locked(self) -> AbstractContextManager[None]:
@@ -144,8 +141,30 @@ class JobList:
         require_existing(self._output, "give the folder that the jobs were tracked into")
         with self._locked():
             records = self._read_ended()
-            write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)
+            self._write_summary(records)
         return records
+
+    def _write_summary(self, records: Sequence[JobRecord]) -> None:
+        """Write ``summary.csv``, in which jobs without a record are waiting, and the files of plug-ins."""
+        by_name = {record.name: record for record in records}
+        rows = list[dict[str, Any]]()
+        for name in (job.name for job in self._jobs):
+            record = by_name.get(name)
+            values = {"name": name} if record is None else asdict(record)
+            status = "waiting" if record is None else "failed" if record.error else "done"
+            rows.append({**values, "status": status})
+        with (
+            atomic_path(self._output / "summary.csv") as temporary,
+            temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
+            columns = ("name", "status", "frames", "error", "video")
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        plugins = list_plugins(OUTPUT_PLUGINS)
+        for name in self._options.write:
+            if name in plugins:
+                load_plugin(plugins[name]).finish_batch(self._output, rows)
 
     def preview(self) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
         """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; write nothing.
@@ -156,14 +175,12 @@ class JobList:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            plan_list(self._output, self._jobs, self.inputs, force=self._rerun.force)
+            plan_list(self._output, self._jobs, self.settings, force=self._rerun.force)
             for job in self._jobs:
-                checked = None
                 try:
-                    input_digest, action = self._plan(job)
-                    if action not in ("reuse", "keep_corrections"):
-                        checked = check_job(job, self._options, strict=True)
-                        action = preview_run(
+                    input_digest, action, checked = self._prepare(job)
+                    if checked is not None:
+                        preview_run(
                             checked, self._output / job.name, self._load_tracker, input_digest, self._rerun
                         )
                     yield action, checked
@@ -196,31 +213,31 @@ class JobList:
         log.info("%s: failed", job.name)
         return record
 
-    def _plan(self, job: Job) -> tuple[str, Action]:
-        """Return the digest of the inputs, and what to do about the job; its video is not opened."""
+    def _prepare(self, job: Job) -> tuple[str, Action, CheckedJob | None]:
+        """Return the digest of the inputs, what to do about the job, and the checked job if it is tracked."""
         folder = self._output / job.name
         input_digest = ""
         if not (folder / CORRECTED_FILE).exists():  # else they are kept, even if the inputs are gone
-            if missing := job.list_missing_files():
-                raise InputError(
-                    f"{', '.join(missing)}: no such file or folder; paths are relative to the list"
-                )
-            input_digest = digest_inputs(job, self.inputs)
+            if problem := job.describe_missing_files():
+                raise InputError(problem)
+            input_digest = digest_inputs(job, self.settings)
         planned = start_record(job, self._options, input_digest)
         repeatable = job.is_repeatable(self._options)
         action = plan_job(folder, planned, self._options, self._rerun, repeatable=repeatable)
         if action == "keep_corrections":
             _warn_about_kept_classes(job, folder)
-        return input_digest, action
+        checked = None
+        if action in ("track", "resume"):
+            checked = check_job(job, self._options, strict=True)
+        return input_digest, action, checked
 
     def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
-        input_digest, action = self._plan(job)
+        input_digest, action, checked = self._prepare(job)
         if action == "keep_corrections":
             log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-        elif action == "reuse":
+        elif checked is None:
             log.info("%s: %s", job.name, FINISHED)
         else:
-            checked = check_job(job, self._options, strict=True)
             result = track_job(
                 checked, folder, self._load_tracker, input_digest, self._rerun,
                 class_list=self._output / CLASSES, stop=stop,
@@ -251,7 +268,7 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     Finished results keep their record if the job failed before its first frame, as without its video.
     """
     earlier = read_job_record(folder)  # names what is in the folder
-    record = replace(start_record(job), error=problem, outputs=[])
+    record = replace(start_record(job), error=problem)
     if earlier is not None:
         record = replace(
             record, outputs=earlier.outputs, stems=earlier.stems, first_frame=earlier.first_frame,
@@ -263,23 +280,23 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     return record
 
 
-def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, force: bool) -> None:
+def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *, force: bool) -> None:
     """Start or resume a run in a folder.
 
     Args:
         output: existing folder.
-        inputs: what the results of all jobs depend on, as JSON values, which identify the run.
+        settings: `result_settings` of this run.
         force: remove the results of another run first, except results of corrected jobs and files of others.
 
     Raises:
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     names = sorted(job.name for job in jobs)
-    if plan_list(output, jobs, inputs, force=force) == "track":
+    if plan_list(output, jobs, settings, force=force) == "track":
         _remove_run(output)
-    settings, _ = read_run(output)
+    earlier_settings, _ = read_run(output)
     # earlier settings differ by more outputs only, which finished jobs keep
-    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings or inputs, "jobs": names})
+    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": earlier_settings or settings, "jobs": names})
 
 
 def _remove_run(output: Path) -> None:
@@ -287,51 +304,15 @@ def _remove_run(output: Path) -> None:
     settings, names = read_run(output)
     if settings is None:
         return
-    corrected = {name for name in names if (output / name / CORRECTED_FILE).exists()}
-    for name in {*names} - corrected:
+    corrected_names = {name for name in names if (output / name / CORRECTED_FILE).exists()}
+    for name in {*names} - corrected_names:
         record = read_job_record(output / name)
         remove_results(output / name)
-        outputs = () if record is None else record.outputs
-        foreign = [file for file in outputs if has_content(output / name / file)]
-        # folders of outputs with files of others, which the next run may use
-        if record is not None and foreign:
-            record = replace(record, input_digest="", error=UNFINISHED, written=[], outputs=foreign)
-            write_job_record(output / name, record)
+        outputs = [] if record is None else record.outputs
+        # folders of outputs with files of others, into which the next run may write
+        if foreign := [file for file in outputs if has_content(output / name / file)]:
+            write_job_record(output / name, JobRecord(name, error=UNFINISHED, outputs=foreign))
         with suppress(OSError):
             (output / name).rmdir()  # if it is empty
-    for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected else set()):
+    for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected_names else set()):
         remove(output / name)
-
-
-def _video_bytes(job: Job) -> int:
-    """Return the size of a video, for the order of jobs; 0 if unknown."""
-    path = Path(job.video)
-    try:
-        return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
-    except OSError:
-        return 0
-
-
-def write_summary(
-    output: Path, names: Sequence[str], records: Sequence[JobRecord], outputs: Sequence[str]
-) -> None:
-    """Write ``summary.csv`` for these jobs, some of which may have no record, and the files of plug-ins."""
-    by_name = {record.name: record for record in records}
-    rows: list[dict[str, Any]] = [
-        {**asdict(by_name[name]), "status": "failed" if by_name[name].error else "done"}
-        if name in by_name
-        else {"name": name, "status": "waiting"}
-        for name in names
-    ]
-    with (
-        atomic_path(output / "summary.csv") as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        columns = ("name", "status", "frames", "error", "video")
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    plugins = list_plugins(OUTPUT_PLUGINS)
-    for name in outputs:
-        if name in plugins:
-            load_plugin(plugins[name]).finish_batch(output, rows)

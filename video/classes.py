@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -16,8 +14,6 @@ from aotlab.utils.locks import locked
 
 CLASSES = "classes.json"
 """name of the file with the class ids of a list of videos in the folder of its results"""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,12 +66,10 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
         InputError: the file is damaged or cannot be written.
     """
     with locked(path.with_name(f".{path.name}.lock")):
-        wanted = {name: class_id or None for name, class_id in classes.items()}
-        shared = add_class_ids(read_class_ids(path), wanted)
+        shared = add_class_ids(
+            read_class_ids(path), {name: class_id or None for name, class_id in classes.items()}
+        )
         write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
-    for name, class_id in classes.items():
-        if class_id not in (None, shared[name]):
-            _warn_once_of_class_id(path, name, shared[name], class_id)
     return shared
 
 
@@ -102,13 +96,5 @@ def read_class_ids(path: Path) -> dict[str, int]:
     """
     if not path.is_file():
         return {}
-    with reading(path):
+    with reading(path, unchecked=True):
         return {name: int(class_id) for name, class_id in read_json(path).items()}
-
-
-@cache
-def _warn_once_of_class_id(path: Path, name: str, shared_id: int, class_id: int) -> None:
-    log.warning(
-        "%s: class %r has id %d in the results of all videos; in one of them it had %d",
-        path.name, name, shared_id, class_id,
-    )  # fmt: skip

@@ -22,18 +22,12 @@ from aotlab.video.track import JobOptions
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
-WEIGHT_FILES = ("{stem}.*",)
-"""patterns of files beside an ONNX file that may hold its weights"""
 UNKNOWN_FRAME = -1
 """number of the first frame if it is in a file name that was not read"""
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
-    """Return the outputs and all that masks depend on apart from the job, as JSON values.
-
-    Raises:
-        InputError: the checkpoint cannot be read.
-    """
+    """Return the outputs and all that masks depend on apart from the job, as JSON values."""
     from aotlab.configs.load import to_yaml
 
     if isinstance(tracker, TrackerOptions):
@@ -41,23 +35,20 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     else:
         checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
         settings = to_yaml(tracker.config)
-    inputs: dict[str, Any] = {
+    result: dict[str, Any] = {
         "checkpoint": checkpoint,
         "settings": settings,
         "write": sorted(options.write),
         "both_directions": options.both_directions,
     }
     optional = {"removals": [list(removal) for removal in options.removals], "by_name": options.by_name}
-    return inputs | {name: value for name, value in optional.items() if value}
+    return result | {name: value for name, value in optional.items() if value}
 
 
-def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
-    """Return a digest of what masks depend on: the job, and ``inputs`` without outputs.
+def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
+    """Return a digest of what masks depend on: the job, and `result_settings` without outputs.
 
     It covers the contents of mask files, and sizes and times of video files.
-
-    Raises:
-        InputError: a mask cannot be read, a folder has no frames, or a prompt is invalid.
     """
     path = Path(strip_credentials(job.video))
     files = [path] if path.is_file() else []
@@ -65,7 +56,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
         files = sorted(list_images(path))
     video = path.resolve().name if files else str(path)  # which may be moved
     first = job.start
-    if first is None and not inputs.get("by_name"):  # else only the opened video has its number
+    if first is None and not settings.get("by_name"):  # else only the opened video has its number
         first = 0
     masks = []
     for frame, object_id, text in job.masks:
@@ -76,12 +67,12 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
         job.boxes, job.points, job.not_points, first_frame=UNKNOWN_FRAME if first is None else first
     )
     names = [job.segmenter] if isinstance(job.segmenter, str) else job.segmenter or ()
-    segmenter = [
-        _digest_files(Path(name), WEIGHT_FILES) if Path(name).is_file() else str(name) for name in names
+    segmenter = [  # other files of an ONNX file's name may have its weights
+        _digest_files(Path(name), ["{stem}.*"]) if Path(name).is_file() else str(name) for name in names
     ]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)
-    settings = {name: value for name, value in inputs.items() if name != "write"}
+    settings = {name: value for name, value in settings.items() if name != "write"}
     parts = (
         settings, job.overrides, video, [_read_stamp(file) for file in files], levels, rate, first, job.end,
         masks, prompts, sorted(job.classes.items()), segmenter,
@@ -90,11 +81,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
 
 
 def _digest_files(path: Path, sidecars: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Return names and digests of a file and its sidecar files, patterns beside it, or of all files of a folder.
-
-    Raises:
-        InputError: as `sha256`.
-    """
+    """Return names and digests of a file and its sidecar files, patterns beside it, or of all files of a folder."""
     if path.is_dir():
         files = [file for file in path.rglob("*") if file.is_file()]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]

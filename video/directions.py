@@ -184,13 +184,13 @@ def _track_gap(
                 return False
             frame, weight = gap[position], (position + 1) / (len(gap) + 1)
             forward = None if before is None else timed.step(frame, removed=removals.get(index, ()))
-            fused = fuse_directions(forward, backward.load(position), weight, removed)
+            prediction = merge_predictions(forward, backward.load(position), weight, removed)
             cut = position in cuts or (forward is not None and forward.cut)
-            yield index, frame, replace(fused, cut=cut)
+            yield index, frame, replace(prediction, cut=cut)
     return len(gap) in cuts
 
 
-def fuse_directions(
+def merge_predictions(
     forward: Prediction | None, backward: ObjectProbabilities, weight: float, removed: Collection[int] = ()
 ) -> Prediction:
     """Return the weighted mean of the probabilities of both directions; objects of one direction only are copied.

@@ -15,8 +15,7 @@ import numpy as np
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.masks import is_black_and_white
-from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_rle
-from aotlab.media.video import VideoFrames
+from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_rle, encode_rle
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
@@ -46,8 +45,9 @@ class FrameSelection:
         by_name: bool = False,
     ) -> None:
         self._numbers = _read_numbers(video) if by_name else None
-        # see `FrameSource.length_is_estimate`
-        self._estimated = video if isinstance(video, VideoFrames) else None
+        self._count_frames = video.count_frames
+        self.is_estimate = video.length_is_estimate
+        """whether `last` is from a file's header, and frames may follow it"""
         self.first = 0
         """index of the first frame"""
         self.last = None if video.length is None else video.length - 1
@@ -56,7 +56,7 @@ class FrameSelection:
             self.first = self.index(start, f"start {start}")
             self.last = self._find_last(self.first)
         if end is not None:
-            self.last, self._estimated = self.index(end, f"end {end}"), None
+            self.last, self.is_estimate = self.index(end, f"end {end}"), False
 
     def __contains__(self, index: int) -> bool:
         last = self._find_last(index)
@@ -64,9 +64,10 @@ class FrameSelection:
 
     def _find_last(self, index: int) -> int | None:
         """Return the index of the last frame, counted in the file if its header states fewer than ``index`` + 1."""
-        if self._estimated is None or self.last is None or index <= self.last:
+        if not self.is_estimate or self.last is None or index <= self.last:
             return self.last
-        return self._estimated.index.length - 1
+        count = self._count_frames()
+        return None if count is None else count - 1
 
     @property
     def count(self) -> int | None:
@@ -95,8 +96,7 @@ class FrameSelection:
 
     def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
         """Yield index and image, as `FrameSource.iterate_from`."""
-        last = None if self._estimated is not None else self.last
-        return islice(source.iterate_from(self.first), None if last is None else last + 1 - self.first)
+        return islice(source.iterate_from(self.first), None if self.is_estimate else self.count)
 
 
 def _read_numbers(source: FrameSource | VideoInfo) -> list[int]:
@@ -130,6 +130,12 @@ class VideoMasks(Mapping[int, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.annotations.frames)
+
+    def add(self, frame: int, mask: np.ndarray) -> None:
+        """Add the mask of a frame that has none: H×W object ids."""
+        ids = np.unique(mask[mask > 0]).tolist()
+        regions = {frame: [Region(object_id, encode_rle(mask == object_id)) for object_id in ids]}
+        self.annotations.frames = dict(sorted((self.annotations.frames | regions).items()))
 
 
 def load_masks(
@@ -201,27 +207,18 @@ def _read_mask_value(
     annotations = read_annotations(file, video, frame=index, strict=strict)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
-    tracked = {}
-    for index, regions in annotations.frames.items():
-        in_video = video.length is None or index < video.length
-        if regions and (index in frames or not in_video):
-            frames.require(index, f"{subject}, frame {frames.number(index) if in_video else index}")
-            tracked[index] = regions
-    return replace(annotations, frames=tracked)
+    masks = {index: regions for index, regions in annotations.frames.items() if regions and index in frames}
+    return replace(annotations, frames=masks)
 
 
 def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
-    """Add annotations to ``merged`` in place; warn about pixels that they take from its objects.
-
-    Raises:
-        InputError: an object has another class name than before.
-    """
-    covered = Counter[int]()
+    """Add annotations to ``merged`` in place; warn about pixels that they take from its objects."""
+    covered_pixels = Counter[int]()
     for index, regions in added.frames.items():
         regions_below = merged.frames.setdefault(index, [])
-        covered.update(_count_covered(regions_below, regions, merged.size))
+        covered_pixels.update(_count_covered(regions_below, regions, merged.size))
         regions_below += regions
-    for object_id, count in covered.items():
+    for object_id, count in covered_pixels.items():
         log.warning("%s: covers %d pixels of object %d, which it loses", subject, count, object_id)
     for object_id, name in added.class_names.items():
         earlier = merged.class_names.setdefault(object_id, name)
@@ -242,7 +239,7 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
 
 
 def suggest_object(number: int | None) -> str:
-    """Return a hint for a frame number that may have been meant as an object id; empty for frame 0 or None."""
+    """Return the syntax for a number that may be meant as an object id, not as a frame; empty for frame 0 or None."""
     return f" (for object {number} write :{number}=)" if number else ""
 
 

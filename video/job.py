@@ -12,7 +12,7 @@ from aotlab.engine.prompting.load import find_segmenter
 from aotlab.media.frames import FrameSource, parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
-from aotlab.media.prompt import PlacedPrompt, Prompt, group_prompts, parse_placed
+from aotlab.media.prompt import FramePrompt, Prompt, group_prompts, parse_frame_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
@@ -20,7 +20,6 @@ from aotlab.utils.files import require_file_name, sibling_path
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, parse_mask, suggest_object
-from aotlab.video.outputs import estimate_bytes
 from aotlab.video.track import JobOptions, group_removals
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 
 MaskValue = str | Path | FrameObjectValue
-PromptValue = str | Sequence[float] | PlacedPrompt
+PromptValue = str | Sequence[float] | FramePrompt
 
 
 @dataclass(frozen=True, init=False)
@@ -53,11 +52,11 @@ class Job:
     """number of the first frame to track; None: the first of the video"""
     end: int | None
     """number of the last frame to track; None: the last of the video"""
-    boxes: tuple[PlacedPrompt, ...]
+    boxes: tuple[FramePrompt, ...]
     """boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1"""
-    points: tuple[PlacedPrompt, ...]
+    points: tuple[FramePrompt, ...]
     """points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1"""
-    not_points: tuple[PlacedPrompt, ...]
+    not_points: tuple[FramePrompt, ...]
     """points that are not on the objects"""
     segmenter: str | tuple[Path, Path] | None
     """segmenter of the prompts: two ONNX files, or the name of a plug-in; None: the checkpoint's own"""
@@ -98,9 +97,9 @@ class Job:
             levels=levels,
             start=start,
             end=end,
-            boxes=parse_placed("box", boxes),
-            points=parse_placed("point", points),
-            not_points=parse_placed("not-point", not_points),
+            boxes=parse_frame_prompts("box", boxes),
+            points=parse_frame_prompts("point", points),
+            not_points=parse_frame_prompts("not-point", not_points),
             segmenter=segmenter,
             classes=parse_class_names(classes),
             rate=rate,
@@ -128,10 +127,11 @@ class Job:
         path = Path(self.video)
         return path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")
 
-    def list_missing_files(self) -> list[str]:
-        """Return the video, unless it is a stream, and the masks that do not exist."""
+    def describe_missing_files(self) -> str | None:
+        """Return the message about a missing video or masks, or None."""
         paths = [*([self.video] if self.is_stored else []), *(mask.value for mask in self.masks)]
-        return [path for path in paths if not Path(path).exists()]
+        missing = ", ".join(path for path in paths if not Path(path).exists())
+        return f"{missing}: no such file or folder; paths are relative to the list" if missing else None
 
     def is_repeatable(self, options: JobOptions) -> bool:
         """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""
@@ -147,11 +147,14 @@ class CheckedJob:
     source: FrameSource
     frames: FrameSelection
     masks: VideoMasks
-    """masks from files"""
+    """masks from files, with the class names of these files and `Job.classes`"""
     prompts: Mapping[int, Mapping[int, Prompt]]
     """prompts by frame index and object id, with boxes cropped to the frame"""
-    class_names: Mapping[int, str]
-    """class names by object id, of the mask files and `Job.classes`"""
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Class names by object id."""
+        return self.masks.annotations.class_names
 
     @property
     def objects(self) -> set[int]:
@@ -161,8 +164,11 @@ class CheckedJob:
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
         height, width = self.source.size
-        pixels = height * width * (self.frames.count or 0)
-        return estimate_bytes(self.options.write, pixels, len(self.objects))
+        bytes_per_pixel = sum(
+            kind.bytes_per_pixel * (len(self.objects) if kind.per_object else 1)
+            for kind in self.options.outputs.values()
+        )
+        return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 
 
 def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> CheckedJob:
@@ -197,23 +203,23 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     first = min((*masks, *prompts))
     if first > frames.first and not options.both_directions:
         _warn_about_empty_masks(job, source, frames, first)
-    class_names = {**masks.annotations.class_names, **job.classes}
-    return CheckedJob(job, options, source, frames, masks, prompts, class_names)
+    masks.annotations.class_names.update(job.classes)
+    return CheckedJob(job, options, source, frames, masks, prompts)
 
 
 def _index_prompts(
     job: Job, source: FrameSource, frames: FrameSelection, masks: VideoMasks
 ) -> dict[int, dict[int, Prompt]]:
     """Return the prompts by frame index and object id, cropped to the frame; none is on a frame with a mask."""
-    numbered = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
-    if numbered and not job.is_stored:
+    by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
+    if by_number and not job.is_stored:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
     subject = job.title if job.list_line else source.name
     prompts = {}
-    for number, by_object in numbered.items():
-        hint = suggest_object(number if 1 in by_object else None)
-        index = frames.index(number, f"box or point of frame {number}{hint}")
+    for number, by_object in by_number.items():
+        suggestion = suggest_object(number if 1 in by_object else None)
+        index = frames.index(number, f"box or point of frame {number}{suggestion}")
         prompts[index] = {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
             for object_id, prompt in by_object.items()

@@ -19,7 +19,7 @@ from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_rle
+from aotlab.media.regions import Annotations, Region, VideoInfo, encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, require_known, require_module
 from aotlab.utils.files import atomic_path, remove
@@ -74,13 +74,24 @@ class TrackedFrame:
     """time since the first frame in seconds"""
     max_id: int = 0
     """largest object id of the video, if known"""
-    given_ids: frozenset[int] = frozenset()
-    """ids of the objects whose masks are given on this frame"""
+    annotated_ids: frozenset[int] = frozenset()
+    """ids of the objects in the mask of this frame; empty without one"""
 
     @property
     def labels(self) -> np.ndarray:
         """H×W object ids."""
         return np.asarray(self.prediction.labels)
+
+
+@dataclass(frozen=True)
+class OutputContext:
+    """Video of an output: its frames, classes and frame numbers."""
+
+    source: FrameSource
+    classes: ObjectClasses = field(default_factory=ObjectClasses)
+    """classes and attributes of the objects, if known"""
+    frame_number: Callable[[int], int] = int
+    """returns the user-facing number of a frame from its index"""
 
 
 class Output:
@@ -94,17 +105,9 @@ class Output:
     description = ""
     """content in a few words"""
 
-    def __init__(self, path: Path, source: FrameSource) -> None:
-        """Prepare the output of a source; it may defer writing."""
-        self.path, self.source = path, source
-        self.class_names: dict[int, str] = {}
-        """class name by object id, if known"""
-        self.classes: dict[str, int] = {}
-        """class id by class name, if known"""
-        self.attributes: AttributeTable = {}
-        """attributes of the objects, if known"""
-        self.frame_number: Callable[[int], int] = int
-        """user-facing frame number, by its index"""
+    def __init__(self, path: Path, context: OutputContext) -> None:
+        """Prepare the output of a video; it may defer writing."""
+        self.path, self.context = path, context
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
@@ -134,9 +137,9 @@ class FrameFiles(Output):
     """A folder with PNGs of single frames; ``save`` writes the PNGs of a frame by folder and name."""
 
     def __init__(
-        self, path: Path, source: FrameSource, save: Callable[[Path, str, TrackedFrame], None]
+        self, path: Path, context: OutputContext, save: Callable[[Path, str, TrackedFrame], None]
     ) -> None:
-        super().__init__(path, source)
+        super().__init__(path, context)
         self._save = save
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
@@ -178,9 +181,11 @@ def save_mattes(folder: Path, name: str, tracked: TrackedFrame, white: int = 255
 class VideoFile(Output):
     """Video with the rate, times, size and sound of the source."""
 
-    def __init__(self, path: Path, source: FrameSource, draw: Callable[[TrackedFrame], np.ndarray]) -> None:
-        super().__init__(path, source)
-        self._draw = draw
+    def __init__(
+        self, path: Path, context: OutputContext, draw: Callable[[TrackedFrame], np.ndarray]
+    ) -> None:
+        super().__init__(path, context)
+        self._draw, source = draw, context.source
         self._writer = VideoWriter(
             path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
         )
@@ -201,10 +206,13 @@ class VideoFile(Output):
 class AnnotationFile(Output):
     """Objects of all frames in one format, held as run lengths until the end."""
 
-    def __init__(self, path: Path, source: FrameSource, writer: MaskWriter) -> None:
-        super().__init__(path, source)
+    def __init__(self, path: Path, context: OutputContext, writer: MaskWriter) -> None:
+        super().__init__(path, context)
         self._writer = writer
-        self._annotations = Annotations(source.size)
+        classes = context.classes
+        self._annotations = Annotations(
+            context.source.size, class_names=dict(classes.class_names), classes=dict(classes.class_ids)
+        )
         self._flags = LostObjects()
         self._images: list[Path] = []
 
@@ -221,19 +229,18 @@ class AnnotationFile(Output):
         self._annotations.stems[tracked.index] = name
         if self._writer.images:
             path = self.path / "images" / name
-            self._images.append(store_frame(self.source, tracked.index, tracked.frame, path))
+            self._images.append(store_frame(self.context.source, tracked.index, tracked.frame, path))
 
     def finish(self) -> None:
         """Write the file, unless there were no frames."""
-        frames = self._annotations.frames
+        annotations, frames = self._annotations, self._annotations.frames
         if frames:
-            self._annotations.class_names, self._annotations.classes = self.class_names, self.classes
-            self._annotations.add_attributes(self.attributes)
-            source = self.source
+            source = self.context.source
+            annotations.add_attributes(self.context.classes.attributes)
             stated_length = None if source.length_is_estimate else source.length
             length = max(max(frames) + 1, stated_length or 0)
             info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
-            self._writer.write(self.path, self._annotations, info)
+            self._writer.write(self.path, annotations, info)
 
     def drop(self) -> None:
         """Remove the stored images; the file itself was not written yet."""
@@ -282,7 +289,7 @@ class OutputKind:
 
     file_name: str
     description: str
-    open: Callable[[Path, FrameSource], Output]
+    open: Callable[[Path, OutputContext], Output]
     bytes_per_pixel: float = 0.02
     """size of a frame, of each object if `per_object`; rounded up from ``rabbit.mp4``"""
     per_object: bool = False
@@ -290,30 +297,23 @@ class OutputKind:
     """whether ids and confidences suffice to write the frames of an interrupted run again"""
 
 
+def _pngs(save: Callable[[Path, str, TrackedFrame], None]) -> Callable[[Path, OutputContext], Output]:
+    return partial(FrameFiles, save=save)
+
+
 _ALPHA_VIDEO = partial(VideoFile, draw=render_alpha)
 BUILT_IN_OUTPUTS = {
-    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
+    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", _pngs(save_mask)),
     "objects": OutputKind(
-        "objects",
-        "one folder of black and white PNGs per object",
-        partial(FrameFiles, save=save_objects),
-        per_object=True,
+        "objects", "one folder of black and white PNGs per object", _pngs(save_objects), per_object=True
     ),
     "mattes": OutputKind(
-        "mattes",
-        "one folder of gray PNGs per object, 8 bits",
-        partial(FrameFiles, save=save_mattes),
-        0.2,
-        True,
+        "mattes", "one folder of gray PNGs per object, 8 bits", _pngs(save_mattes), 0.2, per_object=True
     ),
     "mattes16": OutputKind(
-        "mattes16",
-        "the same with 16 bits",
-        partial(FrameFiles, save=partial(save_mattes, white=65535)),
-        1.5,
-        True,
+        "mattes16", "the same with 16 bits", _pngs(partial(save_mattes, white=65535)), 1.5, per_object=True
     ),
-    "alpha": OutputKind("alpha", "RGBA PNGs", partial(FrameFiles, save=save_alpha), 2.0),
+    "alpha": OutputKind("alpha", "RGBA PNGs", _pngs(save_alpha), 2.0),
     "prores": OutputKind("alpha.mov", "ProRes 4444 with alpha", _ALPHA_VIDEO, 2.0, resumable=False),
     "vp9": OutputKind("alpha.webm", "VP9 with alpha", _ALPHA_VIDEO, 0.1, resumable=False),
     "overlay": OutputKind(
@@ -321,12 +321,6 @@ BUILT_IN_OUTPUTS = {
     ),
 }
 """outputs without annotation files and plug-ins, by name"""
-
-
-def estimate_bytes(names: Iterable[str], pixels: int, objects: int) -> int:
-    """Return about how many bytes outputs take, of a video of so many pixels in all frames."""
-    kinds = map(find_output, names)
-    return int(sum(pixels * kind.bytes_per_pixel * (objects if kind.per_object else 1) for kind in kinds))
 
 
 def list_outputs() -> list[str]:
@@ -354,24 +348,18 @@ def find_output(name: str) -> OutputKind:
 
 
 class Outputs:
-    """Outputs of one source in a folder, written together.
+    """Outputs of one video in a folder, written together.
 
     Args:
         kinds: outputs to open by name.
-        frame_number: user-facing number of a frame by index.
         on_written: called after each frame.
-
-    Raises:
-        InputError: the folder cannot be written.
     """
 
     def __init__(
         self,
         kinds: Mapping[str, OutputKind],
         folder: Path,
-        source: FrameSource,
-        classes: ObjectClasses,
-        frame_number: Callable[[int], int],
+        context: OutputContext,
         on_written: Callable[[TrackedFrame], None] | None = None,
     ) -> None:
         self.written: dict[str, Path] = {}
@@ -384,13 +372,8 @@ class Outputs:
         """index in the source of the last written frame; -1 before the first"""
         self.cuts: list[int] = []
         """indices of written frames that follow a cut"""
-        self._source, self._on_written = source, on_written
-        self._outputs = {name: kind.open(folder / kind.file_name, source) for name, kind in kinds.items()}
-        for output in self._outputs.values():
-            output.class_names.update(classes.class_names)
-            output.classes.update(classes.class_ids)
-            output.attributes.update(classes.attributes)
-            output.frame_number = frame_number
+        self._source, self._on_written = context.source, on_written
+        self._outputs = {name: kind.open(folder / kind.file_name, context) for name, kind in kinds.items()}
 
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.

@@ -16,7 +16,6 @@ from aotlab.media.job_record import (
     read_job_record,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name
 from aotlab.utils.text import join_truncated
 from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
@@ -44,7 +43,6 @@ FINISHED = "already tracked with these inputs"
 """reason to reuse results"""
 FOREIGN = "which aotlab track did not write; choose another folder"
 FORCE_ADVICE = "choose another folder, or replace results with --force"
-RESTART_ADVICE = "choose another folder, or track all outputs again with --restart"
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class RerunOptions:
 def plan_job(
     folder: Path, planned: JobRecord, options: JobOptions, rerun: RerunOptions, *, repeatable: bool
 ) -> Action:
-    """Return what a run does about the results of one video.
+    """Return what a run does about the results of one video; raise `InputError` if they must not be replaced.
 
     Args:
         folder: output folder.
@@ -70,45 +68,42 @@ def plan_job(
         options: outputs and how to track.
         rerun: what may be replaced.
         repeatable: `Job.is_repeatable`.
-
-    Raises:
-        InputError: the results must not be replaced.
     """
     record = read_job_record(folder)
-    corrected = record is not None and (folder / CORRECTED_FILE).exists()
-    if corrected and rerun.in_list:
+    is_corrected = record is not None and (folder / CORRECTED_FILE).exists()
+    if is_corrected and rerun.in_list:
         return "keep_corrections"
     record = record or JobRecord(planned.name)
-    outputs, earlier_outputs = {*planned.outputs}, {*filter(is_file_name, record.outputs)}
-    filled = {name for name in outputs | earlier_outputs if has_content(folder / name)}
-    ended = record.error is None
-    complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
+    outputs, earlier_outputs = {*planned.outputs}, {*record.outputs}
+    existing = {name for name in outputs | earlier_outputs if has_content(folder / name)}
+    has_ended = record.error is None
+    has_all_outputs = outputs <= {*record.written} if has_ended else outputs == earlier_outputs
     # a list tracks a stream once, a single run each time
     same_inputs = record.input_digest == planned.input_digest and (repeatable or rerun.in_list)
-    repeated = same_inputs and not rerun.restart
-    if repeated and ended and complete and outputs <= filled and has_all_masks(folder, record):
+    is_repeat = same_inputs and not rerun.restart
+    is_finished = has_ended and has_all_outputs and outputs <= existing and has_all_masks(folder, record)
+    if is_repeat and is_finished:
         return "reuse"
-    foreign = filled - earlier_outputs
-    different = filled and not (same_inputs or rerun.force or rerun.in_list)
-    fields = COMPARED_FIELDS.items()
-    changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
-    causes = f"; changed: {changed}" if changed else ""
-    refusals = {
-        f"other outputs from the same inputs; {RESTART_ADVICE}": repeated and not (complete or rerun.in_list),
-        "corrected masks; choose another folder, or delete this one to track it again": corrected,
-        "the results of a list of videos; choose another folder": (folder / RUN_FILE).exists(),
-        f"{min(foreign, default='')}, {FOREIGN}": foreign,
-        f"results from different inputs ({min(filled, default='')}{causes}); {FORCE_ADVICE}": different,
-    }
-    for content, applies in refusals.items():
-        if applies:
-            raise _refusal(folder, content)
-    resumable = repeatable and saves_progress(options) and (folder / STATE_FILE).is_file()
-    return "resume" if repeated and complete and resumable else "track"
+    if is_repeat and not (has_all_outputs or rerun.in_list):
+        advice = "choose another folder, or track all outputs again with --restart"
+        raise _refusal(folder, f"other outputs from the same inputs; {advice}")
+    if is_corrected:
+        raise _refusal(folder, "corrected masks; choose another folder, or delete this one to track it again")
+    if (folder / RUN_FILE).exists():
+        raise _refusal(folder, "the results of a list of videos; choose another folder")
+    if foreign_outputs := existing - earlier_outputs:
+        raise _refusal(folder, f"{min(foreign_outputs)}, {FOREIGN}")
+    if existing and not (same_inputs or rerun.force or rerun.in_list):
+        fields = COMPARED_FIELDS.items()
+        changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
+        causes = f"; changed: {changed}" if changed else ""
+        raise _refusal(folder, f"results from different inputs ({min(existing)}{causes}); {FORCE_ADVICE}")
+    can_resume = repeatable and saves_checkpoints(options) and (folder / STATE_FILE).is_file()
+    return "resume" if is_repeat and has_all_outputs and can_resume else "track"
 
 
-def saves_progress(options: JobOptions) -> bool:
-    """Return whether a run with these options saves its progress and can be resumed."""
+def saves_checkpoints(options: JobOptions) -> bool:
+    """Return whether a run with these options saves checkpoints and can be resumed."""
     resumable = all(kind.resumable for kind in options.outputs.values())
     return not options.both_directions and SOURCE_OUTPUT in options.write and resumable
 
@@ -137,7 +132,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
         for path in (job.video, *(mask.value for mask in job.masks))
     }
     require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
-    removed = sorted(name for name in {*earlier_names} - names if (output / name / JOB_RECORD).exists())
+    removed_names = sorted(name for name in {*earlier_names} - names if (output / name / JOB_RECORD).exists())
     problem = None
     if earlier_settings is None:
         for name in RESERVED_NAMES:
@@ -146,14 +141,14 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
         # hidden files are locks and temporary files, perhaps of another machine
         if any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()):
             problem = "other files"
-    elif removed and names.isdisjoint(earlier_names):
-        problem = f"results of other jobs ({join_truncated(removed, 1)})"
+    elif removed_names and names.isdisjoint(earlier_names):
+        problem = f"results of other jobs ({join_truncated(removed_names, 1)})"
     elif not _includes(earlier_settings, settings):
         problem = "results of a run with different settings or outputs"
     if problem is not None and not force:
         raise _refusal(output, f"{problem}; {FORCE_ADVICE}")
     action: Action = "track" if problem is not None or earlier_settings is None else "resume"
-    for name in removed:
+    for name in removed_names:
         has_results = any(path.name[0] != "." for path in (output / name).iterdir())
         if has_results and (action == "resume" or (output / name / CORRECTED_FILE).exists()):
             log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
@@ -164,9 +159,7 @@ def _refusal(folder: Path, content: str) -> InputError:
     return InputError(f"output {folder}: already contains {content}")
 
 
-def _includes(earlier: Any, settings: Mapping[str, Any]) -> bool:
+def _includes(earlier: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     """Return whether earlier settings are the same, perhaps with further outputs."""
-    write = earlier.get("write") if isinstance(earlier, dict) else None
-    if not isinstance(write, list) or {**earlier, "write": settings["write"]} != settings:
-        return False
-    return all(name in write for name in settings["write"])
+    write = settings["write"]
+    return {**earlier, "write": write} == settings and {*write} <= {*earlier["write"]}

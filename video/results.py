@@ -1,4 +1,4 @@
-"""Files of results in the folders of jobs and lists: records, outputs and progress."""
+"""Files of results in the folders of jobs and lists: records, outputs and checkpoints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aotlab.video.track import JobOptions
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
-PROMPT_MASKS = "given"
+PROMPT_MASKS = "prompt_masks"
 """name of the folder with the masks of prompts in a job's folder"""
 FORMAT_FILE = "data.yaml"
 """name of the only file of an output's folder that belongs to no frame, of YOLO"""
@@ -55,7 +55,7 @@ def has_content(path: Path) -> bool:
     return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
-def read_run(output: Path) -> tuple[Any, list[str]]:
+def read_run(output: Path) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the settings and job names of the run in a folder; None and no names without one."""
     earlier = read_versioned(
         output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
@@ -70,13 +70,13 @@ def list_job_folders(output: Path) -> list[Path]:
 
 
 def remove_results(folder: Path, kept_masks: Collection[Path] = ()) -> None:
-    """Remove the outputs of a job that its record in the folder names, its progress, and the record; other files stay.
+    """Remove the outputs of a job that its record names, its checkpoint, and the record; other files stay.
 
     Args:
         kept_masks: resolved paths of masks to keep, in the folder of prompts' masks.
     """
     record = read_job_record(folder) or JobRecord("")
-    for path in (folder / name for name in filter(is_file_name, record.outputs)):
+    for path in (folder / name for name in record.outputs):
         is_folder = path.is_dir() and not path.is_symlink()
         files = _list_frame_files(path, record) if is_folder else [path]
         for file in files:

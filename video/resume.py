@@ -1,4 +1,4 @@
-"""Progress of a tracked video, from which an interrupted run resumes."""
+"""Checkpoints of a tracked video, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from aotlab.video.outputs import StoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
-PROGRESS = FileKind("progress of a tracked video", 4, "--restart tracks it from the first frame")
+CHECKPOINT = FileKind("progress of a tracked video", 4, "--restart tracks it from the first frame")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
 SOURCE_OUTPUT = "masks"
 """output that predictions are restored from"""
 
 
-class Progress:
+class Checkpoint:
     """State of the tracker and confidences of all frames so far, saved once a minute and when a run is stopped.
 
     Only written frames count: a state is saved after the outputs of its frame.
@@ -54,8 +54,8 @@ class Progress:
         """
         import torch
 
-        with reading_kind(self._path, PROGRESS, RuntimeError, pickle.UnpicklingError):
-            content = unwrap(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
+        with reading_kind(self._path, CHECKPOINT, RuntimeError, pickle.UnpicklingError):
+            content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
             tracker.load_state_dict(content["state"])
             self._confidence, self.last = content["confidence"], int(content["last"])
             self._cuts = list(content["cuts"])
@@ -97,5 +97,5 @@ class Progress:
         cuts = [index for index in self._cuts if index <= last]
         content = {"last": last, "confidence": frames, "cuts": cuts, "state": state}
         buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
-        torch.save(wrap(PROGRESS, content), buffer)
+        torch.save(wrap(CHECKPOINT, content), buffer)
         write_bytes(self._path, buffer.getbuffer())

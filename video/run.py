@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
-from aotlab.media.regions import VideoInfo
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name, remove
+from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
-from aotlab.video.inputs import load_masks
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, remove_temporary_files, require_inputs_outside
-from aotlab.video.plan import Action, RerunOptions, plan_job, saves_progress
+from aotlab.video.plan import Action, RerunOptions, plan_job, saves_checkpoints
 from aotlab.video.results import PROMPT_MASKS, UNFINISHED, remove_results, start_record
-from aotlab.video.resume import STATE_FILE, Progress
+from aotlab.video.resume import STATE_FILE, Checkpoint
 from aotlab.video.track import JobOptions, TrackResult, track_frames
 
 if TYPE_CHECKING:
@@ -111,27 +107,23 @@ def track_job(
             return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
         tracker, segmenter = _load_models(checked, load_tracker)
         on_start()
-        remove_temporary_files(results.earlier_outputs, folder)
-        prompt_masks = {} if segmenter is None else _segment_prompts(checked, segmenter)
-        progress = results.open_progress(tracker)
+        remove_temporary_files(results.earlier.outputs, folder)
+        prompt_masks = {}
+        if segmenter is not None:
+            for index, prompts in checked.prompts.items():
+                prompt_masks[index] = segmenter(checked.source.read(index), prompts)
+                require_pixels(prompt_masks[index], prompts)
+        checkpoint = results.open_checkpoint(tracker)
         with results.record_run():
-            masks = checked.masks
-            if prompt_masks:
-                values = [*checked.job.masks, *_write_masks(checked, prompt_masks, folder / PROMPT_MASKS)]
-                masks = load_masks(values, VideoInfo.from_source(checked.source), checked.frames)
-            masks.annotations.class_names = dict(checked.class_names)
-            classes = ObjectClasses.from_annotations(masks.annotations, class_list)
+            for index, labels in prompt_masks.items():
+                path = folder / PROMPT_MASKS / f"{index:05d}.png"
+                write_mask(path, labels, max_id=max(checked.prompts[index]))
+                checked.masks.add(index, labels)
+            classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
             result = track_frames(
-                tracker,
-                checked.source,
-                masks,
-                folder,
-                checked.options,
-                checked.frames,
-                classes,
-                progress,
+                tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, checkpoint,
                 stop,
-            )
+            )  # fmt: skip
         results.save(result)
         return result
 
@@ -157,11 +149,7 @@ def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracke
 
 
 def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
-    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's.
-
-    Raises:
-        InputError: the segmenter cannot be loaded.
-    """
+    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's."""
     if segmenter is None and tracker.model.prompts is not None:
         return tracker.segmenter
     if isinstance(segmenter, str):
@@ -169,41 +157,13 @@ def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) 
     return load_segmenter(segmenter, device=str(tracker.device))
 
 
-def _segment_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[int, np.ndarray]:
-    """Return H×W object ids of the prompts by frame index.
-
-    Raises:
-        InputError: no pixel is found for an object, or the segmenter fails.
-    """
-    prompt_masks = {}
-    for index, prompts in checked.prompts.items():
-        prompt_masks[index] = segmenter(checked.source.read(index), prompts)
-        require_pixels(prompt_masks[index], prompts)
-    return prompt_masks
-
-
-def _write_masks(
-    checked: CheckedJob, prompt_masks: Mapping[int, np.ndarray], folder: Path
-) -> list[FrameObjectValue]:
-    """Write the masks of the prompts into a folder; return them as in `Job.masks`."""
-    masks = []
-    for index, labels in prompt_masks.items():
-        path = folder / f"{index:05d}.png"
-        write_mask(path, labels, max_id=max(checked.prompts[index]))
-        masks.append(FrameObjectValue(checked.frames.number(index), None, str(path)))
-    return masks
-
-
 class JobResults:
-    """Results in the locked folder of a job: its record, and the results and progress of an earlier run.
+    """Results in the locked folder of a job: its record, and the results and checkpoint of an earlier run.
 
     Args:
         folder: output folder.
         input_digest: digest of all inputs, of `digest_inputs`.
         rerun: what the run may do about earlier results.
-
-    Raises:
-        InputError: earlier results or inputs would be overwritten.
     """
 
     def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, rerun: RerunOptions) -> None:
@@ -212,9 +172,8 @@ class JobResults:
         self.earlier = read_job_record(folder) or JobRecord(checked.job.name)
         self._repeatable = checked.job.is_repeatable(checked.options)
         self.action = plan_job(folder, self.record, checked.options, rerun, repeatable=self._repeatable)
-        self.earlier_outputs = {*filter(is_file_name, self.earlier.outputs)}
         if not self.finished:
-            names = {*self.record.outputs, *self.earlier_outputs}
+            names = {*self.record.outputs, *self.earlier.outputs}
             require_inputs_outside({checked.job.video: Path(checked.job.video)}, names, folder)
 
     @property
@@ -222,19 +181,19 @@ class JobResults:
         """Whether nothing is to be tracked."""
         return self.action in ("reuse", "keep_corrections")
 
-    def open_progress(self, tracker: Tracker) -> Progress | None:
-        """Return the progress to save, after restoring the tracker if the run resumes.
+    def open_checkpoint(self, tracker: Tracker) -> Checkpoint | None:
+        """Return the checkpoint to save, after restoring the tracker if the run resumes.
 
         None: the outputs cannot be resumed.
         """
         options = self._checked.options
-        if not (self._repeatable and saves_progress(options)):
+        if not (self._repeatable and saves_checkpoints(options)):
             return None
         confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # annotation files and plug-ins may store it
-        progress = Progress(self._folder, self._checked.source.stem, confidence=confidence)
+        checkpoint = Checkpoint(self._folder, self._checked.source.stem, confidence=confidence)
         if self.action == "resume":
-            progress.load(tracker)
-        return progress
+            checkpoint.load(tracker)
+        return checkpoint
 
     @contextmanager
     def record_run(self) -> Iterator[None]:
@@ -263,7 +222,7 @@ class JobResults:
         record.error = UNFINISHED if result.interrupted else result.error
         masks = {PROMPT_MASKS} & {*record.written}
         record.written = sorted(masks.union(path.name for path in result.written.values()))
-        # on a full disk, the run's error tells more than the record's, which stays unfinished
+        # on a full disk, the run's error says more than that of its record, which stays unfinished
         with suppress(InputError) if result.error else nullcontext():
             write_job_record(self._folder, record)
         if record.error is None:
@@ -278,7 +237,7 @@ def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
     if checked.source.named and checked.frames.last is not None:
         record.stems = [*map(checked.source.stem, range(checked.frames.first, checked.frames.last + 1))]
     record.masks, record.video_name = _locate_masks(checked), checked.source.name
-    record.class_names = dict(checked.class_names)
+    record.class_names = checked.class_names
     return record
 
 

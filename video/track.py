@@ -24,6 +24,7 @@ from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
+    OutputContext,
     OutputKind,
     Outputs,
     StoredPrediction,
@@ -31,7 +32,7 @@ from aotlab.video.outputs import (
     find_output,
     list_outputs,
 )
-from aotlab.video.resume import Progress
+from aotlab.video.resume import Checkpoint
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -64,10 +65,9 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-        object.__setattr__(self, "write", names)
+        vars(self).update(write=names, removals=tuple(map(tuple, self.removals)))  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        object.__setattr__(self, "removals", tuple(map(tuple, self.removals)))
         require_range(self.timeout, POSITIVE, "timeout")
         require(
             not (self.both_directions and self.realtime),
@@ -133,7 +133,6 @@ def track(
     *,
     frames: FrameSelection | None = None,
     classes: ObjectClasses | Mapping[int, str] | None = None,
-    progress: Progress | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
@@ -146,7 +145,6 @@ def track(
         options: outputs and how to track; None: the defaults.
         frames: frames to track; None: all.
         classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
-        progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
 
     Raises:
         InputError: no masks, the output folder is not writable or holds results of `run_job` or corrected masks, a
@@ -162,7 +160,7 @@ def track(
                 f"output {output}: already contains {results}; choose another folder, or delete this one"
             )
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
-    return track_frames(tracker, source, masks, Path(output), options, frames, classes, progress)
+    return track_frames(tracker, source, masks, Path(output), options, frames, classes)
 
 
 def track_frames(
@@ -173,12 +171,14 @@ def track_frames(
     options: JobOptions,
     frames: FrameSelection,
     classes: ObjectClasses,
-    progress: Progress | None,
+    checkpoint: Checkpoint | None = None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video as `track` does, whatever results the folder holds.
 
-    ``stop``: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
+    Args:
+        checkpoint: checkpoint to save, which has restored the tracker if the run resumes; None: not resumable.
+        stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
 
@@ -188,10 +188,10 @@ def track_frames(
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
     outputs = Outputs(
-        options.outputs, require_writable(folder), source, classes, frames.number,
-        None if progress is None else progress.add_frame,
+        options.outputs, require_writable(folder), OutputContext(source, classes, frames.number),
+        None if checkpoint is None else checkpoint.add_frame,
     )  # fmt: skip
-    if progress is None or progress.last < 0:
+    if checkpoint is None or checkpoint.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
     with nullcontext(stop) if stop else stop_flag() as stop:
@@ -201,7 +201,7 @@ def track_frames(
             if options.both_directions:
                 predictions = track_both_directions(timed, items, masks, removals, folder, stop)
             else:
-                predictions = track_forward(timed, items, masks, removals, progress)
+                predictions = track_forward(timed, items, masks, removals, checkpoint)
             with closing(predictions):
                 for index, frame, prediction in predictions:
                     annotated = ids.get(index, frozenset())
@@ -221,8 +221,8 @@ def track_frames(
         problem = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
     if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
         raise problem
-    if progress is not None and (stop.is_set() or problem is not None):
-        progress.save_stopped(outputs.last, tracker)
+    if checkpoint is not None and (stop.is_set() or problem is not None):
+        checkpoint.save_stopped(outputs.last, tracker)
     message = None
     if problem is not None:
         missing = sorted(
@@ -236,14 +236,14 @@ def track_frames(
         timed.seconds,
         outputs.written,
         tuple(outputs.summaries),
-        restored_frames=0 if progress is None else max(0, progress.last + 1 - frames.first),
+        restored_frames=0 if checkpoint is None else max(0, checkpoint.last + 1 - frames.first),
         dropped_frames=reader.dropped,
         damaged_frames=tuple(source.damaged),
         corrupt_packets=source.corrupt_packets,
         cuts=tuple(map(frames.number, outputs.cuts)),
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
-        resumable=progress is not None,
+        resumable=checkpoint is not None,
         error=message,
     )
 
@@ -272,16 +272,16 @@ def track_forward(
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
-    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Generator[FramePrediction, None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
-        if progress is not None and index <= progress.last:
-            yield index, frame, progress.restore(index)
+        if checkpoint is not None and index <= checkpoint.last:
+            yield index, frame, checkpoint.restore(index)
             continue
         prediction = timed.step(frame, masks.get(index), removals.get(index, ()))
-        if progress is not None:
-            progress.keep_state(index, timed.tracker)
+        if checkpoint is not None:
+            checkpoint.keep_state(index, timed.tracker)
         yield index, frame, prediction
 
 
@@ -330,16 +330,16 @@ def pace_frames(
 
 
 def describe_unused_inputs(
-    source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int
+    source: FrameSource, masks: Iterable[int], removals: Iterable[int], num_frames: int
 ) -> str | None:
     """Return the message about masks and removals on missing frames, or None."""
-    if not frames:
+    if not num_frames:
         return f"{source.name}: ended before the first frame to track; give an earlier start"
     for name, indices in (("mask", masks), ("removal", removals)):
-        unused = [index for index in indices if index >= frames]
+        unused = [index for index in indices if index >= num_frames]
         if unused:
             return (
-                f"{source.name}: the {name} of frame {min(unused)} was not used, the video holds {frames} frames; "
-                f"give a frame from 0 to {frames - 1}"
+                f"{source.name}: the {name} of frame {min(unused)} was not used, the video holds {num_frames} frames; "
+                f"give a frame from 0 to {num_frames - 1}"
             )
     return None

@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.burst import read_burst
-from aotlab.dataloaders.benchmarks.davis import read_davis
+from aotlab.dataloaders.benchmarks.davis import read_davis, read_visor
 from aotlab.dataloaders.benchmarks.lvos import read_lvos
 from aotlab.dataloaders.benchmarks.mose import read_mose, read_mosev2
 from aotlab.dataloaders.benchmarks.sav import read_sav
 from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
-from aotlab.dataloaders.benchmarks.visor import read_visor
 from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.media.labeled_video import Video
@@ -25,7 +24,7 @@ Reader = Callable[..., list[Video]]
 
 
 @dataclass(frozen=True)
-class DataSet:
+class Dataset:
     """A data set with its reader and download information."""
 
     name: str
@@ -55,14 +54,14 @@ DAVIS_LAYOUT = (
 VALID_LAYOUT = "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png"
 
 _DATASETS = [
-    DataSet(
+    Dataset(
         name="davis2016",
         read=partial(read_davis, year=2016),
         layout=DAVIS_LAYOUT,
         folder="DAVIS",
         source="https://davischallenge.org",
     ),
-    DataSet(
+    Dataset(
         name="davis2017",
         read=read_davis,
         layout=DAVIS_LAYOUT,
@@ -73,7 +72,7 @@ _DATASETS = [
         archive_root="",
     ),
     *(
-        DataSet(
+        Dataset(
             name=f"youtubevos{year}",
             read=read_youtube_vos,
             layout=f"{VALID_LAYOUT}, valid/meta.json",
@@ -86,7 +85,7 @@ _DATASETS = [
         )
         for year in (2018, 2019)
     ),
-    DataSet(
+    Dataset(
         name="vost",
         read=read_vost,
         layout="JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
@@ -97,14 +96,14 @@ _DATASETS = [
         server_splits=("test",),
         archive_root="",
     ),
-    DataSet(
+    Dataset(
         name="visor",
         read=read_visor,
         layout="JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
         folder="VISOR_2022",
         source="https://epic-kitchens.github.io/VISOR (converted by its script to the layout of DAVIS)",
     ),
-    DataSet(
+    Dataset(
         name="mose",
         read=read_mose,
         layout=VALID_LAYOUT,
@@ -114,7 +113,7 @@ _DATASETS = [
         server_splits=("val", "valid", "test"),
         archive_root="",
     ),
-    DataSet(
+    Dataset(
         name="mosev2",
         read=read_mosev2,
         layout=f"{VALID_LAYOUT}, valid/meta.json if there is one",
@@ -125,7 +124,7 @@ _DATASETS = [
         archive_root="",
     ),
     *(
-        DataSet(
+        Dataset(
             name=f"lvosv{version}",
             read=read_lvos,
             layout="valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, "
@@ -138,14 +137,14 @@ _DATASETS = [
         )
         for version in (1, 2)
     ),
-    DataSet(
+    Dataset(
         name="longvideo",
         read=read_long_video,
         layout="JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labeled frames",
         folder="LongVideo",
         source="the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
     ),
-    DataSet(
+    Dataset(
         name="sav",
         read=read_sav,
         layout="sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
@@ -153,7 +152,7 @@ _DATASETS = [
         folder="SA-V",
         source="https://ai.meta.com/datasets/segment-anything-video-downloads",
     ),
-    DataSet(
+    Dataset(
         name="burst",
         read=read_burst,
         layout="frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
@@ -162,7 +161,7 @@ _DATASETS = [
         options=("all_frames",),
         hota=True,
     ),
-    DataSet(
+    Dataset(
         name="folder",
         read=read_folder,
         layout="JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
@@ -189,7 +188,7 @@ def open_dataset(
         name: key of `DATASETS`, case-insensitive.
         root: folder of the data set; None: `find_default_root`.
         split: name of the split; ignored by "folder" and "longvideo".
-        all_frames: YouTube-VOS, VOST: run on all frames, write labeled ones.
+        all_frames: YouTube-VOS, VOST, BURST: track all frames, write labeled ones.
         new_objects: folder: later masks may add objects.
 
     Raises:
@@ -209,7 +208,7 @@ def open_dataset(
     )
 
 
-def find_dataset(name: str) -> DataSet:
+def find_dataset(name: str) -> Dataset:
     """Return the data set of a case-insensitive name."""
     key = name.lower()
     require_known(key, DATASETS, f"dataset {name}: unknown data set", f"known are {', '.join(DATASETS)}")

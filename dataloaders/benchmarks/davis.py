@@ -1,11 +1,20 @@
-"""Reader of DAVIS 2016 and 2017. Layout as distributed (davischallenge.org)."""
+"""Readers of DAVIS 2016 and 2017, and of VISOR as its official script converts it to the same layout.
+
+Layouts as distributed (davischallenge.org, github.com/epic-kitchens/VISOR-VOS).
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.sequences import find_list_file, read_names, read_video, read_videos
+from aotlab.dataloaders.benchmarks.sequences import (
+    find_list_file,
+    read_names,
+    read_optional_list,
+    read_video,
+    read_videos,
+)
 from aotlab.media.labeled_video import Video
 
 SUBMISSION_HEIGHT = 480
@@ -27,7 +36,7 @@ def read_davis(root: Path, split: str = "val", *, year: int | str = 2017) -> lis
     path = find_list_file("test-dev" if split == "test" else split, *lists)
 
     def read(name: str) -> Video:
-        video = read_sequence(root, size, name)
+        video = _read_sequence(root, size, name)
         # The server for splits without public annotations expects 480 rows. Other results have the annotations' size.
         height = SUBMISSION_HEIGHT if len(video.annotations) == 1 else None
         return replace(video, merge_ids=merge_ids, output_height=height)
@@ -35,6 +44,18 @@ def read_davis(root: Path, split: str = "val", *, year: int | str = 2017) -> lis
     return read_videos(path, sorted(read_names(path)), read)
 
 
-def read_sequence(root: Path, size: str, name: str) -> Video:
-    """Read ``JPEGImages/<size>/<name>`` and ``Annotations/<size>/<name>``."""
+def read_visor(root: Path, split: str = "val") -> list[Video]:
+    """Read the sequences of a split (train, val, val_unseen), sorted by name; sequences of val_unseen are marked."""
+    lists = root / "ImageSets" / "2022"
+    path = find_list_file(split, lists)
+    unseen = read_optional_list(lists / "val_unseen.txt")
+
+    def read(name: str) -> Video:
+        seen = None if unseen is None else name not in unseen
+        return replace(_read_sequence(root, "480p", name), seen=seen, rules="visor")
+
+    return read_videos(path, sorted(read_names(path)), read)
+
+
+def _read_sequence(root: Path, size: str, name: str) -> Video:
     return read_video(name, *(root / kind / size / name for kind in ("JPEGImages", "Annotations")))

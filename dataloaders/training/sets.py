@@ -69,11 +69,6 @@ class LabeledImage:
     """file of the mask"""
     reader: MaskReader
 
-    @property
-    def name(self) -> str:
-        """Name in messages: the path of the image."""
-        return str(self.image)
-
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored."""
         mask = self.read_mask()
@@ -172,14 +167,13 @@ class ImageSet:
         """Make a clip of an image."""
         frames, labels = make_image_clip(*self.images[index].read(), phase, rng)
         clip = relabel(frames, labels, rng, min_pixels=0, max_objects=max_objects)
-        return replace(clip, names=(self.images[index].name,))
+        return replace(clip, names=(str(self.images[index].image),))
 
 
 @dataclass(frozen=True)
 class VideoSet:
     """Videos, from which clips are cut."""
 
-    name: str
     videos: tuple[Video, ...]
     """``annotations[i]`` is the mask of ``frames[i]``, see `select_labeled_frames`"""
     max_gap: int
@@ -250,7 +244,7 @@ def sample_clip(
     pixels = {index: frames[index].read() for index in sorted(set(indices))}
     for index, (_, mask) in pixels.items():
         require_image_size(
-            mask, pixels[indices[0]][1].shape, frames[index].name, "another frame of its video"
+            mask, pixels[indices[0]][1].shape, frames[index].image, "another frame of its video"
         )
     images, masks = zip(*(pixels[index] for index in indices), strict=True)
     clip_frames, labels = make_video_clip(images, masks, phase, rng)
@@ -342,7 +336,7 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
         "images/*.jpg and ground_truth_mask/*.png",
     ),
     "msra10k": (
-        [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs", "MSRA10K/Imgs", ".")],
+        [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs")],
         "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png next to it",
     ),
     # its gray levels count votes for an object; at least half of the votes select it
@@ -362,8 +356,6 @@ def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
         "a list of images",
     )
     candidates, layout = SALIENCY_SETS[source.kind]
-    if not list_images_by_stem(folder, (".jpg",)):
-        candidates = [names for names in candidates if names != (".", ".")]
     images, masks = find_paths(folder, candidates, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
 
@@ -443,4 +435,4 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     if len(videos) < len(labeled):
         dropped = len(labeled) - len(videos)
         log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
-    return VideoSet(source.path, videos, source.max_gap)
+    return VideoSet(videos, source.max_gap)

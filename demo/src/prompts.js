@@ -48,22 +48,7 @@ export async function segmentPrompt(graphs, frame, prompt, taken) {
 }
 
 /**
- * Return the size in the network of a crop whose longer edge becomes about `edge` pixels, in whole tokens.
- * @param {Graphs} graphs
- * @param {Crop} crop
- * @param {number} edge
- * @returns {Size}
- */
-function networkSize(graphs, { height, width }, edge) {
-  const extra = Number(graphs.config.model.align_corners);
-  const scale = edge / Math.max(height, width);
-  /** @param {number} side */
-  const fit = (side) => STRIDE * Math.max(2, round((side * scale - extra) / STRIDE)) + extra;
-  return [fit(height), fit(width)];
-}
-
-/**
- * Return the logits h×w of an object in a crop whose longer edge becomes about `edge` pixels.
+ * Return the logits h×w of an object in a crop whose longer edge becomes about `edge` pixels, in whole tokens.
  * @param {Graphs} graphs
  * @param {Frame} frame
  * @param {Crop} crop
@@ -73,7 +58,11 @@ function networkSize(graphs, { height, width }, edge) {
  */
 async function segmentCrop(graphs, frame, crop, edge, prompt, rough = null) {
   const { height, width } = crop;
-  const size = networkSize(graphs, crop, edge);
+  const [extra, scale] = [Number(graphs.config.model.align_corners), edge / Math.max(height, width)];
+  /** @param {number} side */
+  const fit = (side) => STRIDE * Math.max(2, round((side * scale - extra) / STRIDE)) + extra;
+  /** @type {Size} */
+  const size = [fit(height), fit(width)];
   const [image, mask] = [new Uint8Array(3 * height * width), new Float32Array(height * width)];
   forCrop(crop, frame.width, (pixel, index) => {
     for (let color = 0; color < 3; color += 1) image[3 * index + color] = frame.data[3 * pixel + color];

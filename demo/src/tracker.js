@@ -1,7 +1,6 @@
 /** Tracker of exported models, a port of `runtime/src/aotlab_runtime` for up to ten objects that appear together. */
 
 import { nearestIndices, resize } from './images.js';
-import { segmentPrompt } from './prompts.js';
 
 /** @typedef {import('onnxruntime-common').Tensor} Tensor */
 /** @typedef {Record<string, Tensor>} Tensors */
@@ -102,17 +101,6 @@ export class Tracker {
     this.memory = new Memory(graphs);
     /** Ids of the tracked objects by channel from 1 on. @type {number[]} */
     this.ids = [];
-  }
-
-  /**
-   * Segment an object from its prompts; memory is unchanged.
-   * @param {Frame} frame
-   * @param {import('./prompts.js').Prompt} prompt
-   * @param {Uint8Array} taken pixels of other objects, H×W, not 0
-   * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
-   */
-  segment(frame, prompt, taken) {
-    return segmentPrompt(this.graphs, frame, prompt, taken);
   }
 
   /**

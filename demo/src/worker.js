@@ -1,6 +1,7 @@
 /** Worker that loads a model and runs its tracker, so that the page never waits for it. */
 
 import { unzipSync } from 'fflate';
+import { segmentPrompt } from './prompts.js';
 import { Graphs, Tracker } from './tracker.js';
 
 const MAX_THREADS = 8;
@@ -34,7 +35,7 @@ const methods = {
 
   /** @param {ImageData} image @param {import('./prompts.js').Prompt} prompt @param {Uint8Array} taken */
   segment(image, prompt, taken) {
-    return tracker.segment(makeFrame(image), prompt, taken);
+    return segmentPrompt(tracker.graphs, makeFrame(image), prompt, taken);
   },
 
   /** @param {ImageData} image @param {Uint8Array} labels */

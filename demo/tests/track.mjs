@@ -4,6 +4,7 @@
 // OUTPUT: labels T×H×W of the tracked frames, then a mask H×W for each prompt.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as runtime from 'onnxruntime-web';
+import { segmentPrompt } from '../src/prompts.js';
 import { Graphs, Tracker } from '../src/tracker.js';
 
 const [folder, clip, output] = process.argv.slice(2);
@@ -23,5 +24,6 @@ const tracker = new Tracker(graphs);
 const results = [mask];
 await tracker.start(frames[0], mask);
 for (const frame of frames.slice(1)) results.push(await tracker.step(frame));
-for (const prompt of prompts) results.push(await tracker.segment(frames[0], prompt, mask.map((id) => Number(id === 2))));
+const taken = mask.map((id) => Number(id === 2));
+for (const prompt of prompts) results.push(await segmentPrompt(graphs, frames[0], prompt, taken));
 writeFileSync(output, Buffer.concat(results));

@@ -93,7 +93,7 @@ class Ensemble:
             annotated = mask_to_indices(mask, self.ids).to(self.device)
             indices = overwrite_with_mask(indices, annotated, len(self.ids))
             logits = one_hot_logits(indices, len(self.ids))
-        cut = any(predicted.rule_result.cut for predicted in by_branch)
+        cut = any(predicted.cut for predicted in by_branch)
         prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=cut)
         return prediction.resize(size, align_corners=first.model.config.align_corners)
 

@@ -44,6 +44,7 @@ from aotlab.engine.prompting.network import (
 from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
 from aotlab.networks.attention import Attention
 from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention
+from aotlab.networks.fast.convolutions import fuse_encoders
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import (
     BlockMemory,
@@ -309,11 +310,12 @@ def build_prompt_graph(model: VOSModel) -> Graph:
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
-    """Copy a model for inference, with local attention by tiles."""
+    """Copy a model for inference, with fused encoders and local attention by tiles."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
     if model.prompts is not None:
         replace_local_attention(model.prompts, DenseLocalAttention)  # its maps have any size
     replace_local_attention(model)
+    fuse_encoders(model)
     return model
 
 

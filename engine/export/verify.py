@@ -45,7 +45,7 @@ def require_provider(name: str) -> None:
     from aotlab_runtime import graphs
 
     try:
-        graphs.find_provider(name)
+        graphs.require_provider(name)
     except graphs.InputError as error:
         raise InputError(str(error)) from error
 

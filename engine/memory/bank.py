@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.policies import MemoryPolicy, StoredFrames, build_policy
+from aotlab.engine.memory.policies import MemoryPolicy, build_policy
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue, Memory
 
@@ -85,8 +85,11 @@ class FrameBuffer:
         self._stores = grown
 
 
-class MemoryBank(StoredFrames):
-    """Long-term and short-term memory of a group of objects, or in training of a batch of clips."""
+class MemoryBank:
+    """Long-term and short-term memory of a group of objects, or in training of a batch of clips.
+
+    Frames have indices, which count from the bank's first frame.
+    """
 
     def __init__(
         self,
@@ -97,13 +100,26 @@ class MemoryBank(StoredFrames):
         training: bool = False,
     ) -> None:
         """``training``: store long-term memory in `FrameList`s, through which gradients flow, not in `FrameBuffer`s."""
-        super().__init__()
         self.policy = policy
+        self.frames: list[int] = []
+        """indices of the frames in long-term memory, oldest first"""
+        self.references: list[int] = []
+        """indices of the reference frames among them"""
+        self.last_index = -1
+        """index of the last frame, stored or not"""
         self._skip = short_term_skip
         self._last_decision = 0  # index of the last frame that was considered for long-term memory
         self._training = training
         self._long: list[FrameList | FrameBuffer] = []  # by block
         self._short: deque[list[KeyValue]] = deque(maxlen=short_term_skip + short_term_frames - 1)  # by block
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def evictable(self) -> list[int]:
+        """Positions in `frames` of tracked frames, oldest first."""
+        return [position for position, frame in enumerate(self.frames) if frame not in self.references]
 
     def read(self, *, short_term: bool = True) -> list[BlockMemory]:
         """Return the memory that each block reads on the next frame.
@@ -115,9 +131,9 @@ class MemoryBank(StoredFrames):
         blocks = []
         for long, frames in zip(self._long, zip(*list(self._short)[:count], strict=True), strict=True):
             short = concat_frames(frames)
-            blocks.append(
-                BlockMemory(long.read(), short if short_term else KeyValue(*map(torch.zeros_like, short)))
-            )
+            if not short_term:
+                short = KeyValue(*map(torch.zeros_like, short))
+            blocks.append(BlockMemory(long.read(), short))
         return blocks
 
     def add_reference(self, memory: Memory) -> None:
@@ -143,22 +159,26 @@ class MemoryBank(StoredFrames):
         return self._long[0].read().key
 
     @property
+    def is_due(self) -> bool:
+        """Whether the policy decides about the next tracked frame."""
+        return self.last_index + 1 - self._last_decision >= self.policy.every
+
+    @property
     def needs_relevance(self) -> bool:
         """Whether the policy reads the relevance of long-term memory to the next tracked frame."""
-        return self.last_index + 1 - self._last_decision >= self.policy.every and self.policy.needs_relevance(
-            len(self)
-        )
+        return self.is_due and self.policy.needs_relevance(len(self))
 
     def add(self, memory: Memory, relevance: FrameRelevance | None = None) -> None:
         """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
 
         ``relevance``: relevance of long-term memory to this frame, if `needs_relevance`.
         """
+        due = self.is_due
         self.last_index += 1
         self._short.append([block.short for block in memory])
-        if self.last_index - self._last_decision < self.policy.every:
+        if not due:
             return
-        store, evicted = self.policy.decide(self, relevance)
+        store, evicted = self.policy.decide(self.frames, self.evictable, self.last_index, relevance)
         self._last_decision = self.last_index
         if store:
             if evicted is not None:

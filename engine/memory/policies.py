@@ -23,26 +23,6 @@ PRIOR_UPDATES = 8.0
 """number added to every frame's updates (RMem)"""
 
 
-@dataclass(eq=False)
-class StoredFrames:
-    """Frames in the long-term memory of a bank, by their indices, which count from the bank's first frame."""
-
-    frames: list[int] = field(default_factory=list)
-    """indices of the stored frames, oldest first"""
-    references: list[int] = field(default_factory=list)
-    """indices of the reference frames among them"""
-    last_index: int = -1
-    """index of the last frame, stored or not"""
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def evictable(self) -> list[int]:
-        """Positions in `frames` of tracked frames, oldest first; policies evict only these."""
-        return [position for position, frame in enumerate(self.frames) if frame not in self.references]
-
-
 class Decision(NamedTuple):
     """Decision of a policy about a new frame."""
 
@@ -64,10 +44,16 @@ class MemoryPolicy:
         """Return whether `decide` reads relevance when long-term memory holds ``frames`` frames."""
         return False
 
-    def decide(self, stored: StoredFrames, relevance: FrameRelevance | None) -> Decision:
-        """Return whether to store the current frame, and which frame to evict for it; called every ``every`` frames.
+    def decide(
+        self, frames: Sequence[int], evictable: Sequence[int], newest: int, relevance: FrameRelevance | None
+    ) -> Decision:
+        """Return whether to store the new frame, and which frame to evict for it; called every ``every`` frames.
 
-        ``relevance``: relevance of stored frames to the new frame; None unless `needs_relevance`.
+        Args:
+            frames: indices of the stored frames, oldest first; they count from the bank's first frame.
+            evictable: positions in ``frames`` of tracked frames, oldest first; only these may be evicted.
+            newest: index of the new frame.
+            relevance: relevance of the stored frames to the new one; None unless `needs_relevance`.
         """
         return Decision(store=True)
 
@@ -91,17 +77,16 @@ class FIFO(MemoryPolicy):
     capacity: int | None = None
     max_tracked: int | None = None
 
-    def decide(self, stored: StoredFrames, relevance: FrameRelevance | None) -> Decision:
-        """Evict the oldest tracked frame of a full memory."""
-        full = self.capacity is not None and len(stored) >= self.capacity
+    def decide(
+        self, frames: Sequence[int], evictable: Sequence[int], newest: int, relevance: FrameRelevance | None
+    ) -> Decision:
+        """Evict the oldest tracked frame of a full memory; without one, the new frame is not stored."""
+        full = self.capacity is not None and len(frames) >= self.capacity
         if self.max_tracked is not None:
-            full = full or len(stored.evictable) >= self.max_tracked
-        return decide_fifo(stored) if full else Decision(store=True)
-
-
-def decide_fifo(stored: StoredFrames) -> Decision:
-    """Evict the oldest tracked frame; without one, the new frame is not stored."""
-    return Decision(True, stored.evictable[0]) if stored.evictable else Decision(store=False)
+            full = full or len(evictable) >= self.max_tracked
+        if not full:
+            return Decision(store=True)
+        return Decision(True, evictable[0]) if evictable else Decision(store=False)
 
 
 @dataclass
@@ -120,20 +105,24 @@ class ScoredMemory(MemoryPolicy):
     updates: dict[int, int] = field(default_factory=dict, init=False)
     """number of times each frame was scored, counting its insertion"""
 
-    def decide(self, stored: StoredFrames, relevance: FrameRelevance | None) -> Decision:
+    def decide(
+        self, frames: Sequence[int], evictable: Sequence[int], newest: int, relevance: FrameRelevance | None
+    ) -> Decision:
         """Evict the tracked frame of lowest score from a full memory, the oldest on ties or without foreground."""
         if relevance is None:  # memory has room, and is not scored before it is full
             return Decision(store=True)
         shares = to_host(relevance.shares)
         foreground = shares.any()
-        self._update(stored, shares if foreground else np.full(len(stored), 1 / len(stored)))
-        if len(stored) < self.capacity:
+        self._update(frames, newest, shares if foreground else np.full(len(frames), 1 / len(frames)))
+        if len(frames) < self.capacity:
             return Decision(store=True)
-        if not (foreground and stored.evictable):
-            return decide_fifo(stored)
-        running = np.array([self.running[frame] for frame in stored.frames])
-        scores = self.score(running, [self.updates[frame] for frame in stored.frames], relevance.keys)
-        return Decision(True, min(stored.evictable, key=scores.__getitem__))
+        if not evictable:
+            return Decision(store=False)
+        if not foreground:
+            return Decision(True, evictable[0])
+        running = np.array([self.running[frame] for frame in frames])
+        scores = self.score(running, [self.updates[frame] for frame in frames], relevance.keys)
+        return Decision(True, min(evictable, key=scores.__getitem__))
 
     def needs_relevance(self, frames: int) -> bool:
         """Return whether to score when long-term memory holds ``frames`` frames."""
@@ -151,15 +140,13 @@ class ScoredMemory(MemoryPolicy):
         """Continue from running relevance and updates."""
         self.running, self.updates = {**state["running"]}, {**state["updates"]}
 
-    def _update(self, stored: StoredFrames, shares: np.ndarray) -> None:
+    def _update(self, frames: Sequence[int], newest: int, shares: np.ndarray) -> None:
         """Update R and n of the T stored frames by their shares T; the new frame counts one update."""
         self.running = {
             frame: MOMENTUM * share + (1 - MOMENTUM) * self.running[frame] if frame in self.running else share
-            for frame, share in zip(stored.frames, shares.tolist(), strict=True)
+            for frame, share in zip(frames, shares.tolist(), strict=True)
         }
-        self.updates = {
-            frame: self.updates.get(frame, 0) + 1 for frame in (*stored.frames, stored.last_index)
-        }
+        self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*frames, newest)}
 
 
 @dataclass

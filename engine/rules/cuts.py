@@ -5,10 +5,7 @@ The two limits were set by hand; the sensitivity of detection to them was not me
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import torch
 from PIL import Image
 
 SIZE = (96, 54)
@@ -19,27 +16,10 @@ MAX_CORRELATION = 0.5
 """largest correlation of both thumbnails at a cut"""
 
 
-class CutDetector:
-    """Compares each frame with the previous one: a cut changes both the colors and their layout."""
-
-    def __init__(self) -> None:
-        self.previous: np.ndarray | None = None
-        """thumbnail of the last stored frame, 54×96×3 uint8"""
-
-    def is_cut(self, thumbnail: np.ndarray) -> bool:
-        """Return whether a frame follows a cut, from its `make_thumbnail`."""
-        if self.previous is None:
-            return False
-        shared = float(np.minimum(color_histogram(self.previous), color_histogram(thumbnail)).sum())
-        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.previous, thumbnail) < MAX_CORRELATION
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a copy of the thumbnail."""
-        return {"previous": None if self.previous is None else torch.from_numpy(self.previous.copy())}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a thumbnail."""
-        self.previous = None if state["previous"] is None else state["previous"].numpy().copy()
+def is_cut(previous: np.ndarray, thumbnail: np.ndarray) -> bool:
+    """Compare the thumbnails of two frames: a cut changes both the colors and their layout."""
+    overlap = float(np.minimum(color_histogram(previous), color_histogram(thumbnail)).sum())
+    return overlap < MAX_HISTOGRAM_OVERLAP and correlate(previous, thumbnail) < MAX_CORRELATION
 
 
 def make_thumbnail(frame: np.ndarray) -> np.ndarray:

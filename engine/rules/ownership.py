@@ -93,7 +93,7 @@ class Reassignment(NamedTuple):
 
 @dataclass
 class ComponentOwnership:
-    """Gives components that split off an object to a lost object nearby; `find_detached`, then `update` run per frame.
+    """Gives components that split off an object to a lost object; `find_reassignments`, then `update` run per frame.
 
     1. An object is lost if its area falls below `LOST_AREA` of its usual one; it then claims a component that split off
        another object, if size, position and color fit.
@@ -107,13 +107,13 @@ class ComponentOwnership:
     main_labels: np.ndarray | None = None
     """H×W object ids on the main component of each object, else 0"""
 
-    def find_detached(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
+    def find_reassignments(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
         """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size; nothing changes."""
         if len(self.objects) < 2 or self.main_labels is None or self.main_labels.shape != labels.shape:
             return []
         areas = {object_id: np.count_nonzero(labels == object_id) for object_id in self.objects}
         lost = [i for i, history in self.objects.items() if areas[i] < LOST_AREA * history.median]
-        reassigned: list[Reassignment] = []
+        reassignments: list[Reassignment] = []
         for source, history in self.objects.items():
             if source in lost or not areas[source] or not (lost or history.undo_frames_left):
                 continue
@@ -127,19 +127,19 @@ class ComponentOwnership:
                 remains = kept.area >= LOST_AREA * history.median
                 owner = self._find_owner(detached, lost, frame) if remains else None
                 if owner is not None:
-                    reassigned.append(Reassignment(detached.pixels, source, owner))
+                    reassignments.append(Reassignment(detached.pixels, source, owner))
                     main = kept
                 elif self._should_undo_claim(main, part, history, frame):
-                    reassigned.append(Reassignment(main.pixels, source, history.claimed_from))
+                    reassignments.append(Reassignment(main.pixels, source, history.claimed_from))
                     break
-        return reassigned
+        return reassignments
 
     def update(
         self,
         labels: np.ndarray,
         frame: np.ndarray,
         annotated: Sequence[int] = (),
-        reassigned: Sequence[Reassignment] = (),
+        reassignments: Sequence[Reassignment] = (),
     ) -> None:
         """Update areas, centers and main components.
 
@@ -147,7 +147,7 @@ class ComponentOwnership:
             labels: H×W object ids, as memory stores them.
             frame: H×W×3 uint8 of any size.
             annotated: object ids in the frame's mask; their history restarts.
-            reassigned: components that `find_detached` moved on this frame.
+            reassignments: components that `find_reassignments` moved on this frame.
         """
         if self.main_labels is not None and self.main_labels.shape != labels.shape:
             self.clear_positions()
@@ -156,14 +156,14 @@ class ComponentOwnership:
             if pixels.any():
                 self.objects[object_id] = History(measure_colors(pixels, frame))
         # a mask, or the mean of an ensemble, may have replaced the prediction
-        reassigned = [move for move in reassigned if (labels[move.pixels] == move.target).mean() > 0.5]
-        self._count_claims(reassigned)
+        reassignments = [move for move in reassignments if (labels[move.pixels] == move.target).mean() > 0.5]
+        self._count_claims(reassignments)
         main_labels = np.zeros_like(labels)
         for object_id, history in self.objects.items():
             parts = self._components(labels, object_id)
             if not parts:
                 continue
-            new = [move.pixels for move in reassigned if move.target == object_id]
+            new = [move.pixels for move in reassignments if move.target == object_id]
             main = max(parts, key=lambda part: int((new[0] & part.pixels).sum())) if new else parts[0]
             main_labels[main.pixels] = object_id
             area = sum(part.area for part in parts)
@@ -241,13 +241,13 @@ class ComponentOwnership:
             and history.color_distance(part, frame) < history.color_distance(main, frame)
         )
 
-    def _count_claims(self, reassigned: Sequence[Reassignment]) -> None:
+    def _count_claims(self, reassignments: Sequence[Reassignment]) -> None:
         """Count frames since claims, and record new and undone ones."""
         for history in self.objects.values():
             history.undo_frames_left = max(history.undo_frames_left - 1, 0)
             history.cooldown = max(history.cooldown - 1, 0)
-        claiming = {move.target for move in reassigned}
-        for move in reassigned:
+        claiming = {move.target for move in reassignments}
+        for move in reassignments:
             source, target = self.objects[move.source], self.objects[move.target]
             if source.undo_frames_left and source.claimed_from == move.target:  # undone
                 source.undo_frames_left, source.cooldown = 0, UNDO_FRAMES

@@ -16,8 +16,8 @@ from aotlab.networks.identity_bank import one_hot
 
 NO_OBJECT = -1e10
 """logit of all other channels at pixels that a mask sets"""
-MAX_CONTIGUOUS_PLANES = 5
-"""largest number of maps that CPUs resize faster contiguous than channels-last (measured at 480p)"""
+MAX_CONTIGUOUS_CHANNELS = 5
+"""largest number of channels that CPUs resize faster contiguous than channels-last (measured at 480p)"""
 
 
 @dataclass
@@ -96,7 +96,7 @@ def merge_logits(
     for group, logits in zip(groups, group_logits, strict=True):
         kept = group.identities
         used = logits[:, : len(kept) + 1] if kept[-1] == len(kept) else logits[:, [0, *kept]]
-        if used.shape[1] <= MAX_CONTIGUOUS_PLANES:
+        if used.shape[1] <= MAX_CONTIGUOUS_CHANNELS:
             used = used.contiguous()
         resized.append(F.interpolate(used.float(), size, mode="bilinear", align_corners=align_corners)[0])
     if len(resized) == 1:
@@ -110,15 +110,6 @@ def find_smallest_area(mask: np.ndarray) -> int | None:
     """Return the pixels of the smallest object in a mask H×W of ids; None without objects."""
     areas = np.unique(mask[mask > 0], return_counts=True)[1]
     return int(areas.min()) if len(areas) else None
-
-
-def find_vanished_ids(mask: np.ndarray, ids: Iterable[int], size: ImageSize) -> list[int]:
-    """Return those of the ``ids`` of a mask H×W that have no pixel after it is resized to (height, width)."""
-    rows, columns = (  # pixels that `resize_indices` reads, computed on the host, in float32 as there
-        (np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(int).clip(max=old - 1)
-        for new, old in zip(size, mask.shape, strict=True)
-    )
-    return sorted({*ids}.difference(np.unique(mask[np.ix_(rows, columns)]).tolist()))
 
 
 def mask_to_indices(mask: np.ndarray, ids: Sequence[int]) -> Tensor:

@@ -16,7 +16,7 @@ from aotlab.engine.tracking.host_copy import HostCopy
 
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
-    from aotlab.engine.rules.rules import RuleResult
+    from aotlab.engine.rules.ownership import Reassignment
     from aotlab.engine.tracking.inputs import ImageSize
     from aotlab.engine.tracking.state import VideoState
     from aotlab.networks.model import Features
@@ -81,7 +81,7 @@ class Prediction:
 
     @cached_property
     def confidence(self) -> dict[int, float]:
-        """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
+        """Mean calibrated probability of each object's pixels, in [0, 1]: 0 without pixels, 1 where a mask is given."""
         copied = self._host_copy.wait()[1:] if self._host_copy else []
         values = copied[0] if copied else self._mean_probabilities
         return dict(zip(self.ids, values.tolist(), strict=True))
@@ -103,7 +103,12 @@ class PredictedFrame(NamedTuple):
     """state of the video from which it was predicted"""
     frame: np.ndarray
     """H×W×3 uint8"""
-    rule_result: RuleResult
+    cut: bool
+    """whether the frame follows a cut"""
+    thumbnail: np.ndarray | None
+    """for the next frame's `Rules.detect_cut`"""
+    reassignments: list[Reassignment]
+    """pixels that belong to another object than first predicted, as ``logits`` and ``indices`` show"""
     input_size: ImageSize
     """(height, width) of the frame in the network"""
     features: Features

@@ -16,7 +16,7 @@ from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.model import VOSModel
 from aotlab.utils.versioned_files import FileKind
 
-TRACKER_STATE = FileKind("tracker state", 14, "save it again")
+TRACKER_STATE = FileKind("tracker state", 15, "save it again")
 
 
 @dataclass
@@ -31,8 +31,8 @@ class VideoState:
     """(H, W, 3) of its frames; None before the first frame"""
     input_size: ImageSize | None = None
     """(height, width) of frames in the network; None before the first mask"""
-    consistent: bool = True
-    """False while a frame is being stored, and forever if that failed"""
+    usable: bool = True
+    """False from the first change of memory until the frame is stored; it remains False if that fails"""
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy in containers, numbers and tensors."""
@@ -58,10 +58,10 @@ class VideoState:
 
 
 def fingerprint_model(model: VOSModel, config: Config) -> dict[str, Any]:
-    """Return the checksum of the weights and the settings that a state depends on."""
+    """Return the precision and checksum of the weights, and the settings, that a state depends on."""
     checksum = 0
     for name, weight in model.state_dict().items():
         content = weight.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy()
         checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
     settings = {name: asdict(getattr(config, name)) for name in ("model", "memory", "input", "rules")}
-    return {"weights": checksum, **settings}
+    return {"precision": str(model.projector.weight.dtype), "weights": checksum, **settings}

@@ -23,11 +23,10 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
-from aotlab.engine.rules.rules import Rules, drop_unavailable_rules
+from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
-    find_vanished_ids,
     forget_object,
     list_tracked_ids,
     mask_to_indices,
@@ -48,7 +47,7 @@ from aotlab.engine.tracking.inputs import (
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, fingerprint_model
 from aotlab.media.prompt import Prompt
-from aotlab.networks.fast.optimize import place_model
+from aotlab.networks.fast.optimize import prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
@@ -86,7 +85,7 @@ class Tracker:
             InputError: no such device.
         """
         self.device = pick_device(str(device))
-        self.model, precision = place_model(model, config.compute, self.device, fuse=optimize)
+        self.model, precision = prepare_for_tracking(model, config.compute, self.device, fuse=optimize)
         self.autocast = partial(autocast, self.device, precision)
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
@@ -138,7 +137,9 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        self.video = VideoState(None if length is None else index(length), Rules(self.config.rules))
+        length = None if length is None else index(length)
+        require(length is None or length >= 0, f"reset: length must be a number of frames, got {length}")
+        self.video = VideoState(length, Rules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
 
@@ -193,11 +194,7 @@ class Tracker:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
-        prediction = self.commit(self.predict(frame, mask, size), mask)
-        self.video.consistent = False  # a stored frame without a prediction must not be stored again
-        prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
-        self.video.consistent = True
-        return prediction
+        return self.commit(self.predict(frame, mask, size), mask, size)
 
     def prepare(
         self,
@@ -218,18 +215,18 @@ class Tracker:
         return frame, mask, size
 
     def require_usable(self) -> None:
-        """Raise `InputError` while a frame is being stored, and after that failed.
+        """Raise `InputError` if storing a frame has failed, or is not complete yet.
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if not self.video.consistent:
+        if not self.video.usable:
             raise InputError(
                 "tracker: a step failed while updating memory; call reset() or load_state_dict()"
             )
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self.video.rules.detect_cut(frame).cut
+        return self.video.rules.detect_cut(frame)[0]
 
     @torch.inference_mode()
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
@@ -247,11 +244,11 @@ class Tracker:
             align_corners=align_corners,
             min_object_area=None if mask is None else find_smallest_area(mask),
         )
-        result = video.rules.detect_cut(frame)
+        cut, thumbnail = video.rules.detect_cut(frame)
         with self.autocast():
             features = self._encode(frame, input_size)
             decoded_frames = [
-                segment_frame(self.model, group.memory, features, short_term=not result.cut)
+                segment_frame(self.model, group.memory, features, short_term=not cut)
                 for group in video.groups
             ]
             logits = torch.zeros(1, *size, device=self.device)
@@ -259,21 +256,30 @@ class Tracker:
                 group_logits = [decoded.logits for decoded in decoded_frames]
                 logits = merge_logits(video.groups, group_logits, size, align_corners=align_corners)
             indices = logits.max(0).indices  # faster than argmax on CPUs
-            result, logits, indices = video.rules.correct(result, frame, logits, indices, self.ids)
-        return PredictedFrame(video, frame, result, input_size, features, decoded_frames, logits, indices)
+            reassignments = [] if cut else video.rules.find_reassignments(frame, indices, self.ids)
+            if reassignments:
+                logits, indices = swap_logits(logits, indices, reassignments, self.ids)
+        return PredictedFrame(
+            video, frame, cut, thumbnail, reassignments, input_size, features, decoded_frames, logits, indices
+        )
 
     @torch.inference_mode()
-    def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> Prediction:
+    def commit(
+        self, predicted: PredictedFrame, mask: np.ndarray | None, size: ImageSize | None = None
+    ) -> Prediction:
         """Store a predicted frame, corrected by a mask of object ids H×W; return its final prediction.
+
+        ``size``: (height, width) of the prediction; None means that of ``predicted``.
 
         Raises:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
         self.require_usable()
-        video, result = predicted.video, predicted.rule_result
+        video = predicted.video
         if video is not self.video:
             raise InputError("commit: the tracker changed since this prediction; use one tracker per thread")
-        logits, indices, annotated = predicted.logits, predicted.indices, list[int]()
+        logits, indices = predicted.logits, predicted.indices
+        annotated: list[int] = []
         with self.autocast():
             if mask is None:
                 self._store_tracked(predicted)
@@ -281,18 +287,25 @@ class Tracker:
                 annotated = [object_id for object_id in np.unique(mask).tolist() if object_id]
                 indices = self._store_reference(predicted, mask, annotated)
                 logits = one_hot_logits(indices, len(self.ids))
-        video.rules.observe(result, predicted.frame, indices, self.ids, annotated)
-        self.video = replace(video, frame_shape=predicted.frame.shape, consistent=True)
-        return Prediction(self.ids, logits, indices, temperature=self.temperature, cut=result.cut)
+        video.rules.update(
+            predicted.frame, indices, self.ids, annotated,
+            cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
+        )  # fmt: skip
+        prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=predicted.cut)
+        if size is not None:
+            prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
+        # a new object, by which `commit` refuses predictions of earlier states
+        self.video = replace(video, frame_shape=predicted.frame.shape, usable=True)
+        return prediction
 
     def _store_tracked(self, predicted: PredictedFrame) -> None:
         """Store a frame with its predicted masks."""
         groups, frames = self.video.groups, predicted.decoded_frames
         masks = split_by_group(groups, predicted.indices, predicted.input_size, self.max_objects)
         memories = [encode_memory(self.model, *pair) for pair in zip(frames, masks, strict=True)]
-        self.video.consistent = False
+        self.video.usable = False
         for group, decoded, memory in zip(groups, frames, memories, strict=True):
-            if predicted.rule_result.cut:
+            if predicted.cut:
                 group.memory.clear_short_term()
             store_memory(self.model, group.memory, decoded, memory)
 
@@ -304,15 +317,18 @@ class Tracker:
         build = partial(build_bank, self.config.memory, length=video.length)
         groups = add_objects(video.groups, annotated, self.max_objects, build)
         ids = list_tracked_ids(groups)
-        indices = mask_to_indices(mask, ids).to(self.device)
+        indices = mask_to_indices(mask, ids)
+        resized = resize_indices(indices, size).unique().tolist()
+        for object_id in annotated:
+            if ids.index(object_id) + 1 not in resized:
+                log.warning("object %d: too small to be tracked; raise input.scale", object_id)
+        indices = indices.to(self.device)
         if video.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
-        for object_id in find_vanished_ids(mask, annotated, size):
-            log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         masks = split_by_group(groups, indices, size, self.max_objects)
-        memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
+        memories = [encode_reference(self.model, predicted.features, group_masks)[1] for group_masks in masks]
         indices = resize_indices(indices, predicted.indices.shape)
-        video.consistent = False
+        video.usable = False
         for group, memory in zip(groups, memories, strict=True):
             group.memory.add_reference(memory)
         video.groups, video.input_size = groups, size
@@ -366,16 +382,17 @@ class Tracker:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
 
         Raises:
-            InputError: a state of other weights, settings or ``optimize``, or damaged; the tracker is unchanged.
+            InputError: a state of another precision, other weights, settings or ``optimize``, or damaged; the tracker
+                is unchanged.
         """
         with reading_kind("tracker state", TRACKER_STATE, RuntimeError):
             content = unwrap(TRACKER_STATE, state)
             saved = content["fingerprint"]
-            other = [name for name, value in self.fingerprint.items() if saved.get(name) != value]
-            require(not other, f"tracker state: saved with other {', '.join(other)}")
+            for name, value in self.fingerprint.items():  # precision first: it changes weights too
+                require(saved.get(name) == value, f"tracker state: saved with other {name}")
             self.video = VideoState.from_state_dict(content, self.config, self.device)
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """Checksum of the weights, and the settings, that states and results depend on."""
+        """Precision and checksum of the weights, and the settings, that states depend on."""
         return fingerprint_model(self.model, self.config)

@@ -43,21 +43,6 @@ class StepResult:
     """predicted masks of that micro-batch, B×H×W per frame"""
 
 
-@dataclass(frozen=True)
-class MicroBatchResult:
-    """Losses of a micro-batch, whose gradients were added."""
-
-    loss: Tensor
-    """loss that was minimized, a scalar"""
-    losses: ClipLosses
-    clip: ClipBatch
-    clip_names: list[str]
-    unreadable: list[str]
-    """one message per unreadable item that was replaced"""
-    waited: float
-    """seconds spent waiting for data"""
-
-
 def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
     """Run one optimizer step on the next ``train.accumulate`` micro-batches.
 
@@ -71,16 +56,32 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
     """
     begin = time.perf_counter()
     rates = begin_step(state)
-    results = [
-        run_micro_batch(state, clip_module, batches, index) for index in range(state.config.train.accumulate)
-    ]
-    clip_names = [name for result in results for name in result.clip_names]
-    unreadable = [message for result in results for message in result.unreadable]
-    means = mean_over_batches(results)
-    loss, any_unreadable = state.world.mean([means["loss"], float(len(unreadable))])
+    losses_by_batch: list[Tensor] = []  # 3 each: total, of reference frames, of tracked frames
+    ious: list[Tensor] = []
+    clip_names: list[str] = []
+    unreadable: list[str] = []
+    waited = 0.0
+    for index in range(state.config.train.accumulate):
+        wait_start = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - wait_start
+        clip_names += [name for names in batch.names for name in names]
+        unreadable += batch.unreadable
+        clip = to_device(batch, state.world.device)
+        loss, losses = run_micro_batch(state, clip_module, clip, index)
+        with torch.no_grad():
+            losses_by_batch.append(torch.stack([loss, losses.reference.mean(), losses.tracked.mean()]))
+            ious += [
+                mean_iou(mask, labels, clip.object_counts)
+                for mask, labels in zip(losses.predictions[1:], clip.labels[1:], strict=True)
+            ]
+    values = [*torch.stack(losses_by_batch).mean(0), torch.stack(ious).nanmean()]
+    names = ("loss", "reference_loss", "tracked_loss", "iou")
+    means = dict(zip(names, torch.stack(values).tolist(), strict=True))  # copied from the device at once
+    mean_loss, any_unreadable = state.world.mean([means["loss"], float(len(unreadable))])
     if any_unreadable:
         count_unreadable(state, unreadable)
-    if not math.isfinite(loss):
+    if not math.isfinite(mean_loss):
         suspects = state.world.gather([] if math.isfinite(means["loss"]) else clip_names)
         raise NonFiniteError(
             f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}"
@@ -90,21 +91,16 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
         **means,
         **rates,
         "gradient_norm": norm,
-        "data_seconds": sum(result.waited for result in results),
+        "data_seconds": waited,
         "step_seconds": time.perf_counter() - begin,
     }
-    last = results[-1]
-    return StepResult(mean_over_ranks(metrics, state.world), last.clip, last.losses.predictions)
+    return StepResult(mean_over_ranks(metrics, state.world), clip, losses.predictions)
 
 
 def run_micro_batch(
-    state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors], index: int
-) -> MicroBatchResult:
-    """Add the gradients of micro-batch ``index`` of a step; other arguments as `train_step`."""
-    wait_start = time.perf_counter()
-    batch = next(batches)
-    waited = time.perf_counter() - wait_start
-    clip = to_device(batch, state.world.device)
+    state: PhaseState, clip_module: nn.Module, clip: ClipBatch, index: int
+) -> tuple[Tensor, ClipLosses]:
+    """Add the gradients of micro-batch ``index`` of a step; return the minimized loss, a scalar, and its parts."""
     options = select_clip_options(state, clip, index)
     settings = state.config.train
     is_last = index == settings.accumulate - 1
@@ -115,8 +111,7 @@ def run_micro_batch(
         # DDP exchanges gradients here
         with detect_lost_ranks() if state.world.ranks > 1 else nullcontext():
             state.scaler.scale(loss / settings.accumulate).backward()
-    clip_names = [name for names in batch.names for name in names]
-    return MicroBatchResult(loss.detach(), losses, clip, clip_names, batch.unreadable, waited)
+    return loss.detach(), losses
 
 
 def count_unreadable(state: PhaseState, messages: list[str]) -> None:
@@ -195,23 +190,6 @@ def update_weights(state: PhaseState, clip_names: list[str]) -> float:
 def join_names(names: list[list[str]]) -> str:
     """Return the unique names of all ranks."""
     return ", ".join(sorted({name for rank in names for name in rank}))
-
-
-@torch.no_grad()
-def mean_over_batches(results: list[MicroBatchResult]) -> dict[str, float]:
-    """Return losses and IoU, averaged over micro-batches and copied from the device at once."""
-    ious = [
-        mean_iou(mask, labels, result.clip.object_counts)
-        for result in results
-        for mask, labels in zip(result.losses.predictions[1:], result.clip.labels[1:], strict=True)
-    ]
-    means = {
-        "loss": torch.stack([result.loss for result in results]).mean(),
-        "reference_loss": torch.stack([result.losses.reference.mean() for result in results]).mean(),
-        "tracked_loss": torch.stack([result.losses.tracked.mean() for result in results]).mean(),
-        "iou": torch.stack(ious).nanmean(),
-    }
-    return dict(zip(means, torch.stack([*means.values()]).tolist(), strict=True))
 
 
 def mean_over_ranks(metrics: dict[str, float], world: Distributed) -> dict[str, float]:

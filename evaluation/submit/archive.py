@@ -1,14 +1,11 @@
-"""Archives of id PNGs for the servers of benchmarks: writing and checking."""
+"""Archives of id PNGs for the servers of benchmarks."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from lzma import LZMAError
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +17,11 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.masks import PALETTE, list_ids
 from aotlab.media.object_masks import read_labels
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import atomic_path, reading, require_file
+from aotlab.utils.files import atomic_path, reading
 from aotlab.utils.progress import progress_bar
 
-DEPTH_BYTE = 24
-"""offset of the bit depth in a PNG file"""
 DATE = (1980, 1, 1, 0, 0, 0)
 """time stamp of every entry"""
-ENTRY_ERRORS = (zipfile.BadZipFile, LZMAError, RuntimeError)
-"""further errors of reading an entry that is damaged, encrypted, or compressed in an unknown way"""
-MAX_EXTRA_BYTES = 2**20
-"""allowed size of a PNG in bytes beyond two per pixel"""
 
 
 @dataclass(frozen=True)
@@ -59,17 +50,21 @@ def check_results(results: Path, expected: Sequence[ExpectedSequence]) -> list[s
 
     Further files are ignored.
     """
-    return _check_masks(
-        expected,
-        lambda item, stem: str(results / item.name / f"{stem}.png"),
-        lambda name: Path(name).is_file(),
-        lambda name: Path(name).read_bytes(),
-    )
+    problems, missing = list[str](), dict[str, list[Path]]()
+    for item, stem in _iterate_frames(expected, "checking"):
+        path = results / item.name / f"{stem}.png"
+        if not path.is_file():
+            missing.setdefault(item.name, []).append(path)
+            continue
+        try:
+            with reading(path, "save it again", kind="a readable PNG"):
+                require_valid_mask(path.read_bytes(), item)
+        except InputError as error:
+            problems.append(str(error))
+    return problems + [f"{paths[0]}: missing ({len(paths)} in all)" for paths in missing.values()]
 
 
-def write_archive(
-    expected: Sequence[ExpectedSequence], results: Path, output: Path, folder: str = ""
-) -> None:
+def write_archive(expected: Sequence[ExpectedSequence], results: Path, output: Path, folder: str) -> None:
     """Pack checked results. All masks get the standard palette.
 
     Args:
@@ -77,16 +72,16 @@ def write_archive(
         output: path of the zip.
         folder: folder around the sequences in the archive; "" for its root.
     """
-    write_zip(
-        output,
-        (
-            (
-                _entry_name(folder, item, stem),
-                set_standard_palette((results / item.name / f"{stem}.png").read_bytes()),
+
+    def read_entries() -> Iterator[tuple[str, bytes]]:
+        for item, stem in _iterate_frames(expected, "packing"):
+            mask = results / item.name / f"{stem}.png"
+            yield (
+                "/".join(filter(None, (folder, item.name, mask.name))),
+                set_standard_palette(mask.read_bytes()),
             )
-            for item, stem in _iterate_frames(expected, "packing")
-        ),
-    )
+
+    write_zip(output, read_entries())
 
 
 def write_zip(
@@ -100,64 +95,12 @@ def write_zip(
             archive.writestr(entry, content, compression)
 
 
-def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: str = "") -> list[str]:
-    """Return the problems of a zip's entries as `check_results`, and unexpected ones; `InputError` for another file."""
-    require_file(archive, "give a zip written by submit")
-    with reading(archive, "write it again", zipfile.BadZipFile, kind="a readable zip"):
-        file = zipfile.ZipFile(archive)
-    with file:
-        counts = Counter(name for name in file.namelist() if not name.endswith("/"))
-        limits = {
-            _entry_name(folder, item, stem): MAX_EXTRA_BYTES + 2 * item.size[0] * item.size[1]
-            for item in expected
-            for stem in item.frames
-        }
-        if limits.keys().isdisjoint(counts):
-            first = f"the first entry is {min(counts)}" if counts else "the archive is empty"
-            return [f"no entry has an expected path: {first}; expected paths like {min(limits)}"]
-        problems = [f"{name}: unexpected" for name in sorted(counts.keys() - limits.keys())]
-        problems += [f"{name}: duplicate entry" for name in sorted(limits) if counts[name] > 1]
-
-        def read_entry(name: str) -> bytes:
-            size = file.getinfo(name).file_size
-            require(size <= limits[name], f"{size} bytes; the limit is {limits[name]}")
-            return file.read(name)
-
-        return problems + _check_masks(
-            expected, partial(_entry_name, folder), counts.__contains__, read_entry
-        )
-
-
-def _check_masks(
-    expected: Sequence[ExpectedSequence],
-    name_of: Callable[[ExpectedSequence, str], str],
-    exists: Callable[[str], bool],
-    read: Callable[[str], bytes],
-) -> list[str]:
-    """Return a line for each invalid mask, and one for the missing masks of each sequence."""
-    problems, missing = list[str](), dict[str, list[str]]()
-    for item, stem in _iterate_frames(expected, "checking"):
-        name = name_of(item, stem)
-        if not exists(name):
-            missing.setdefault(item.name, []).append(name)
-            continue
-        try:
-            with reading(name, "save it again", *ENTRY_ERRORS, kind="a readable PNG"):
-                require_valid_mask(read(name), item)
-        except InputError as error:
-            problems.append(str(error))
-    return problems + [f"{names[0]}: missing ({len(names)} in all)" for names in missing.values()]
-
-
 def require_valid_mask(content: bytes, item: ExpectedSequence) -> None:
     """Raise `InputError` unless the bytes are an 8-bit PNG with the sequence's size and ids."""
     with decode_image(io.BytesIO(content)) as image:
         kind, mode, (width, height) = image.format, image.mode, image.size
         require(kind == "PNG", f"a {kind} file; expected PNG")
-        bits = content[DEPTH_BYTE]
-        require(
-            mode in ("P", "L") and bits == 8, f"mode {mode} with {bits} bits; expected an 8-bit palette PNG"
-        )
+        require(mode in ("P", "L"), f"mode {mode}; expected an 8-bit palette PNG")
         # A small file can decode to a huge image, so the size is compared first.
         require((height, width) == item.size, f"{width}×{height}; expected {item.size[1]}×{item.size[0]}")
         unknown = find_unknown_ids(np.array(image), sorted(item.ids))
@@ -186,7 +129,3 @@ def _iterate_frames(
             for stem in item.frames:
                 yield item, stem
                 bar.update()
-
-
-def _entry_name(folder: str, item: ExpectedSequence, stem: str) -> str:
-    return "/".join(filter(None, (folder, item.name, f"{stem}.png")))

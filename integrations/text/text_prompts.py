@@ -44,7 +44,7 @@ class TextDetector:
     def from_pretrained(
         cls, name: str, texts: Sequence[str], *, device: str = "cpu", threshold: float = 0.3
     ) -> TextDetector:
-        """Load a detector from a folder or from the Hugging Face Hub; raise `InputError` if there is none."""
+        """Load a detector from a folder or the Hugging Face Hub; raise `InputError` if there is no such detector."""
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
         try:

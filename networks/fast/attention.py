@@ -24,7 +24,7 @@ TILES_AT_ONCE = 32
 """tiles of one head that are computed together on a CPU, so that intermediate results stay in the cache"""
 
 
-class SplitAttention(Attention):
+class ChunkedAttention(Attention):
     """`Attention` as matrix products, one head at a time, in chunks of queries."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -79,9 +79,9 @@ class DenseLocalAttention(LocalAttention):
         weights = logits.flatten(3).softmax(3).to(value.dtype)
         output = weights @ value
         if self.relative_value is not None:
-            shared = F.pad(weights.unflatten(3, (-1, tokens)).sum(3), (0, 1))  # of all frames
-            shared = shared.gather(3, token_at.expand(*shared.shape[:2], -1, -1))
-            output = output + shared @ self.relative_value.mT
+            window_weights = F.pad(weights.unflatten(3, (-1, tokens)).sum(3), (0, 1))  # of all frames
+            window_weights = window_weights.gather(3, token_at.expand(*window_weights.shape[:2], -1, -1))
+            output = output + window_weights @ self.relative_value.mT
         return output.transpose(1, 2).flatten(2)
 
 
@@ -150,9 +150,9 @@ class TiledLocalAttention(DenseLocalAttention):
         spread = scatter_windows(weights.view(logits.shape))  # N×64×(n·side²)
         output = torch.bmm(spread, value.reshape(len(spread), spread.shape[2], -1))
         if self.relative_value is not None:
-            shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
-            shared = shared.view(batch, count, -1, TILE**2, self.window**2)
-            output = output + (shared @ self.relative_value[head_slice, None].mT).flatten(0, 2)
+            window_weights = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
+            window_weights = window_weights.view(batch, count, -1, TILE**2, self.window**2)
+            output = output + (window_weights @ self.relative_value[head_slice, None].mT).flatten(0, 2)
         return output
 
 
@@ -217,8 +217,8 @@ def gather_windows(x: Tensor, window: int, frames: int) -> Tensor:
     if not torch.compiler.is_compiling():
         return x.as_strided((len(x), TILE, TILE, frames, window, window), window_strides(window, frames))
     x = F.pad(x.flatten(1), (0, TILE * side)).unflatten(1, (TILE, TILE * row + side))
-    x = x[:, :, : TILE * (row + 1)].unflatten(2, (TILE, row + 1))[..., :row]  # N×8×8×(n·side²)
-    x = x.unflatten(3, (frames, side * side))[..., : window * side]
+    x = x[:, :, : TILE * (row + 1)].unflatten(2, (TILE, row + 1))  # N×8×8×(n·side² + 1)
+    x = torch.stack([x[..., start : start + window * side] for start in range(0, row, side * side)], 3)
     return x.unflatten(4, (window, side))[..., :window]
 
 

@@ -101,10 +101,11 @@ FUSIONS: dict[type[nn.Module], Callable] = {ResNet50: fuse_resnet, MobileNetV2: 
 """encoders whose order of layers is known; others are not changed"""
 
 
-def fuse_encoder(encoder: nn.Module) -> None:
-    """Fold the frozen norms, activations and sums of one of `FUSIONS` into its convolutions, in place."""
-    if type(encoder) in FUSIONS:
-        FUSIONS[type(encoder)](encoder)
+def fuse_encoders(model: nn.Module) -> None:
+    """Fold the frozen norms, activations and sums of a model's encoders into their convolutions, in place."""
+    for module in list(model.modules()):
+        if type(module) in FUSIONS:
+            FUSIONS[type(module)](module)
 
 
 def fuse_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d, activation: str | None = None) -> FusedConv2d:

@@ -9,8 +9,8 @@ from torch import nn
 
 from aotlab.configs.schema import ComputeConfig
 from aotlab.networks.attention import Attention, LocalAttention
-from aotlab.networks.fast.attention import DenseLocalAttention, SplitAttention, TiledLocalAttention
-from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoder, to_onednn
+from aotlab.networks.fast.attention import ChunkedAttention, DenseLocalAttention, TiledLocalAttention
+from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoders, to_onednn
 from aotlab.networks.model import Block, VOSModel
 from aotlab.utils.environment import announce_compilation
 
@@ -33,8 +33,7 @@ def optimize(
     dtype = getattr(torch, resolve_precision(precision, device))
     model = deepcopy(model).eval().requires_grad_(False)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # tokens are views of maps
-    for module in list(model.modules()):
-        fuse_encoder(module)
+    fuse_encoders(model)
     replace_modules(model, device, dtype)
     if compile:
         compile_parts(model)
@@ -42,7 +41,7 @@ def optimize(
     return model.to(device, dtype)
 
 
-def place_model(
+def prepare_for_tracking(
     model: VOSModel, compute: ComputeConfig, device: torch.device, *, fuse: bool
 ) -> tuple[VOSModel, str]:
     """Return a model on a device, in evaluation mode, and the precision of its autocast.
@@ -106,11 +105,11 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
         return
     # PyTorch's fused attention on CPUs is slow for values wider than keys (DeAOT's one head), and in bfloat16 on
     # processors without AMX, where it does not use AVX512-BF16
-    use_split_attention = dtype == torch.bfloat16 and not has_amx()
+    use_chunked_attention = dtype == torch.bfloat16 and not has_amx()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is Attention and (child.heads == 1 or use_split_attention):
-                child.__class__ = SplitAttention  # as in `replace_local_attention`
+            if type(child) is Attention and (child.heads == 1 or use_chunked_attention):
+                child.__class__ = ChunkedAttention  # as in `replace_local_attention`
             elif type(child) is nn.Conv2d and child.padding_mode == "zeros":
                 setattr(parent, name, to_onednn(child))
 

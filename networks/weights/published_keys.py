@@ -210,9 +210,9 @@ def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[s
     dropped = {key for key in state if key not in current and any(part in key for part in DROPPED_WEIGHTS)}
     result = added | {key: tensor for key, tensor in state.items() if key not in dropped}
     for key, tensor in current.items():
-        planes = result[key].shape[1] if key.endswith("identity_bank.weight") and key in result else 0
-        if 0 < planes < tensor.shape[1]:
-            result[key] = torch.cat([result[key].to(tensor), tensor[:, planes:]], 1)
+        channels = result[key].shape[1] if key.endswith("identity_bank.weight") and key in result else 0
+        if 0 < channels < tensor.shape[1]:
+            result[key] = torch.cat([result[key].to(tensor), tensor[:, channels:]], 1)
     return result
 
 

@@ -61,7 +61,6 @@ class Case:
 class Result:
     """J of one object, 0 to 1."""
 
-    name: str
     share: float
     box: float
     clicks: list[float]
@@ -114,10 +113,7 @@ def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int)
 
 def _find_image(root: Path, annotation: Path) -> Path:
     stem = root / "JPEGImages" / annotation.relative_to(root / "Annotations")
-    path = next((path for path in map(stem.with_suffix, IMAGE_SUFFIXES) if path.is_file()), None)
-    if path is None:
-        raise InputError(f"{stem.with_suffix('.jpg')}: no such image; every annotation needs one")
-    return path
+    return next(filter(Path.is_file, map(stem.with_suffix, IMAGE_SUFFIXES)), stem.with_suffix(".jpg"))
 
 
 def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
@@ -140,7 +136,7 @@ def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
         labels.append(found[1])
         answer = segment_prompt(Prompt(points, labels, mask=answer if scores else None))
         scores.append(jaccard(answer, case.truth))
-    return Result(case.name, case.share, box, scores, seconds)
+    return Result(case.share, box, scores, seconds)
 
 
 def format_table(results_by_method: Mapping[str, Sequence[Result]]) -> str:

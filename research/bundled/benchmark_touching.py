@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import cv2
@@ -26,7 +28,6 @@ from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.progress import progress_bar
-from research.bundled.identity_switches import IdentitySwitches, count_switches
 from research.bundled.touching_clips import (
     HELD_OUT_PART,
     Cutout,
@@ -37,6 +38,8 @@ from research.bundled.touching_clips import (
     paste_touching,
 )
 
+CONTACT_DISTANCE = 3
+"""distance in pixels within which two objects touch"""
 PIXELS_PER_FRAME = 400
 """number of pixels of each frame on which calibration is measured"""
 FRAMES, SIDE = 12, 321
@@ -47,6 +50,50 @@ TEMPERATURES = np.geomspace(0.25, 8, 241)
 """temperatures that `fit_temperature` tries"""
 PEOPLE = ("CCP", "PennFudan")
 """sets of images of people"""
+
+
+class IdentitySwitches(NamedTuple):
+    """Counts over the frames on which objects touch."""
+
+    frames: int
+    """contact frames"""
+    pixels: int
+    """pixels of the touching objects on these frames"""
+    switched: int
+    """pixels labeled as another object"""
+
+    @property
+    def share(self) -> float:
+        """Switched pixels of all, 0 to 1."""
+        return self.switched / self.pixels if self.pixels else 0.0
+
+
+def find_touching_ids(annotation: np.ndarray) -> list[int]:
+    """Ids of an annotation (H×W, 255 is void) that lie within `CONTACT_DISTANCE` of another object."""
+    objects = np.where(annotation < VOID, annotation, 0).astype(np.uint8)
+    kernel = np.ones((2 * CONTACT_DISTANCE + 1,) * 2, np.uint8)
+    highest = cv2.dilate(objects, kernel)
+    lowest = 255 - cv2.dilate(np.where(objects > 0, 255 - objects, 0).astype(np.uint8), kernel)
+    contact = (objects > 0) & ((highest != objects) | (lowest != objects))
+    return [int(number) for number in np.unique(objects[contact])]
+
+
+def count_switches(annotations: Iterable[np.ndarray], predictions: Iterable[np.ndarray]) -> IdentitySwitches:
+    """Count identity switches of a video.
+
+    Args:
+        annotations: H×W ids of each frame, 0 background, 255 void.
+        predictions: H×W ids of the same frames.
+    """
+    frames = pixels = switched = 0
+    for annotation, prediction in zip(annotations, predictions, strict=True):
+        touching = find_touching_ids(annotation)
+        if touching:
+            own = np.isin(annotation, touching)
+            frames += 1
+            pixels += int(own.sum())
+            switched += int((own & (prediction != annotation) & (prediction > 0)).sum())
+    return IdentitySwitches(frames, pixels, switched)
 
 
 @dataclass(frozen=True)
@@ -121,17 +168,17 @@ def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: i
         cutouts = draw_cutouts(images, index, rng)
     ground = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
     clip = paste_touching(ground, cutouts, rng, max_objects=10)
-    return replace(clip, names=(Path(images.images[index].name).stem,))
+    return replace(clip, names=(images.images[index].image.stem,))
 
 
 def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
     """Compose a clip of T×side×side frames: people of two images meet, in like colors, before a panned image."""
-    people = [image for image in images.images if Path(image.name).parent.name in PEOPLE]
-    others = [image for image in images.images if Path(image.name).parent.name not in PEOPLE]
+    people = [image for image in images.images if image.image.parent.name in PEOPLE]
+    others = [image for image in images.images if image.image.parent.name not in PEOPLE]
     cutouts: list[Cutout] = []
     for index in rng.permutation(len(people)):
         image, mask = people[index].read()
-        if Path(people[index].name).parent.name == "CCP":  # ids of clothes
+        if people[index].image.parent.name == "CCP":  # ids of clothes
             mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
         person = cut_out_object(image, mask, rng)
         if person is not None:
@@ -142,7 +189,7 @@ def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int
     clip = paste_touching(
         pan_image(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2
     )
-    return replace(clip, names=(Path(people[index].name).stem,))
+    return replace(clip, names=(people[index].image.stem,))
 
 
 def pan_image(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, side: int) -> Clip:
@@ -217,9 +264,7 @@ def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, o
             bar.update()
     table = make_scores_table(scores)
     print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
-    total = IdentitySwitches(
-        *(sum(getattr(counts, name) for counts in counted) for name in ("frames", "pixels", "switched"))
-    )
+    total = IdentitySwitches(*np.sum(counted, axis=0).tolist())
     print(
         f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
     )

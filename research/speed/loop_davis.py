@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -17,22 +16,17 @@ from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, option
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, write_text
 
 
-def loop_davis(
-    root: Path, output: Path, *, year: Literal[2016, 2017], split: str, times: int
-) -> dict[str, int]:
-    """Write a tree of symbolic links in the layout of DAVIS (480p) whose sequences are those of a split, looped.
+def loop_davis(root: Path, output: Path, times: int) -> dict[str, int]:
+    """Write a tree of symbolic links in the layout of DAVIS (480p) with the sequences of DAVIS 2017 val, looped.
 
     Frames are numbered from 00000, and each has the labels of the frame that it repeats.
 
     Args:
         root: DAVIS, which stays as it is.
         output: folder to write, which must not exist.
-        year: whose list.
-        split: name of the list.
         times: how often each sequence is played, in turn forward and backward.
 
     Returns:
@@ -40,22 +34,20 @@ def loop_davis(
     """
     require_new_output(output, force=False)
     lengths, links = {}, {}
-    videos = read_davis(root, split, year=year)
+    videos = read_davis(root)
     require_readable(videos)
     for video in videos:
         length, labels = len(video.frames), {path.stem: path for path in video.annotations}
         lengths[video.name] = length + (times - 1) * (length - 1)
         for index in range(lengths[video.name]):
             frame = video.frames[reflect_index(index, length)]
-            if frame.stem not in labels:
-                raise InputError(f"{frame}: has no labels; give a split whose frames all have, such as val")
             image = f"480p/{video.name}/{index:05d}"
             links[output / "JPEGImages" / f"{image}{frame.suffix}"] = frame
             links[output / "Annotations" / f"{image}.png"] = labels[frame.stem]
     for path, source in links.items():
         make_folder(path.parent)
         path.symlink_to(source.resolve())
-    write_text(output / "ImageSets" / str(year) / f"{split}.txt", "".join(f"{name}\n" for name in lengths))
+    write_text(output / "ImageSets" / "2017" / "val.txt", "".join(f"{name}\n" for name in lengths))
     return lengths
 
 
@@ -65,11 +57,9 @@ def loop_davis(
     "output", metavar="OUTPUT", type=File, help="folder for the looped sequences, in the same layout"
 )
 @option("--times", type=PositiveInt, default=3, help="repetitions, alternating in direction")
-@option("--year", type=click.Choice((2016, 2017)), default=2017, help="of the list")
-@option("--split", default="val", help="name of the list")
-def main(root: Path, output: Path, *, times: int, year: Literal[2016, 2017], split: str) -> int:
+def main(root: Path, output: Path, *, times: int) -> int:
     """Write the folders and print the lengths of the videos; returns the exit code."""
-    frames = loop_davis(root, output, year=year, split=split, times=times)
+    frames = loop_davis(root, output, times)
     print(f"{len(frames)} sequences of {min(frames.values())} to {max(frames.values())} frames in {output}")
     return 0
 

@@ -13,7 +13,7 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab_runtime.memory import Memory
+from aotlab_runtime.memory import Memory, score_frames
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,36 @@ def test_stored_frames_equal_framework(settings, references, seed):
             memory.add(tensors, shares if memory.needs_relevance else None)
         state, memory = memory.state_dict(), Memory(asdict(bound_memory(config)), 60)
         memory.load_state_dict(state)
-        assert memory.frames["index"].tolist() == bank.frames
-        assert memory.frames["index"][memory.frames["reference"]].tolist() == bank.references
+        assert memory.frames["reference"].tolist() == [frame in bank.references for frame in bank.frames]
         (block,), read = bank.read(), memory.read()
         assert np.array_equal(read["memory_0_long_key"], block.long.key.numpy())
         assert np.array_equal(read["memory_0_short_value"], block.short.value.numpy())
+
+
+def test_scores_equal_those_by_hand():
+    # n = (3, 3, 2), ln 8 = 2.0794: 0.5 + 1.5·√(2.0794 / 11), 0.3 + 1.5·√(2.0794 / 11), 0.28 + 1.5·√(2.0794 / 10)
+    scores = score_frames(np.array([0.5, 0.3, 0.28]), np.array([7, 3, 2]))
+    np.testing.assert_allclose(scores, [1.1522, 0.9522, 0.9640], atol=1e-4)
+
+
+def test_restricted_memory_evicts_the_lowest_score():
+    memory = Memory(asdict(MemoryConfig(policy="restricted", frames=3, every=1)), None)
+    stored = []
+    for index, shares in enumerate(
+        [
+            None,  # the reference frame
+            None,
+            None,
+            [0.5, 0.2, 0.3],  # equal n: frame 1 has the lowest relevance
+            [0.5, 0.1, 0.4],  # R of frame 2 is 0.8·0.1 + 0.2·0.3 = 0.14
+            [0.445, 0.275, 0.28],  # R of frame 3 is 0.8·0.275 + 0.2·0.4 = 0.30, n = 3; of frame 4 0.28, n = 2
+            [0, 0, 0],  # no object: the oldest
+        ]
+    ):
+        frame = dict.fromkeys(("memory_0_long_key", "memory_0_short_key"), np.full((1, 1, 1), index))
+        if index:
+            memory.add(frame, None if shares is None else np.array(shares))
+        else:
+            memory.add_reference(frame)
+        stored.append(memory.read()["memory_0_long_key"].ravel().tolist())
+    assert stored[2:] == [[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 5], [0, 5, 6]]

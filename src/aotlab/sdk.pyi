@@ -1,6 +1,5 @@
 from .engine.prompting.load import load_segmenter as load_segmenter
 from .engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
-from .evaluation.metrics import region_similarity as region_similarity
 from .media.annotations import (
     TRACKED_MASKS as TRACKED_MASKS,
     MaskWriter as MaskWriter,
@@ -23,14 +22,12 @@ from .media.job_record import (
     require_same_video as require_same_video,
     write_job_record as write_job_record,
 )
-from .media.masks import PALETTE as PALETTE
 from .media.matching import (
     IMAGE_SUFFIXES as IMAGE_SUFFIXES,
     order_names as order_names,
     require_different_images as require_different_images,
 )
 from .media.overlay import concat_images as concat_images
-from .media.prompt import PlacedPrompt as PlacedPrompt
 from .media.regions import (
     Annotations as Annotations,
     AttributeTable as AttributeTable,
@@ -60,9 +57,8 @@ from .utils.files import atomic_path as atomic_path, reading as reading
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import align_columns as align_columns, format_count as format_count
 from .utils.plugins import list_mask_formats as list_mask_formats
-from .utils.value_syntax import FrameObjectValue as FrameObjectValue
 from .video.inputs import FrameSelection as FrameSelection, load_masks as load_masks
-from .video.job_list import list_videos as list_videos
+from .video.job_file import list_videos as list_videos
 from .video.classes import (
     CLASSES as CLASSES,
     ObjectClasses as ObjectClasses,
@@ -80,6 +76,7 @@ from .video.merging import (
 from .video.outputs import (
     LostObjects as LostObjects,
     Output as Output,
+    OutputContext as OutputContext,
     StoredPrediction as StoredPrediction,
     TrackedFrame as TrackedFrame,
     VideoFile as VideoFile,
@@ -88,5 +85,4 @@ from .video.outputs import (
     to_detections as to_detections,
 )
 from .video.results import list_job_folders as list_job_folders
-from .video.resume import Progress as Progress
 from .video.track import TrackResult as TrackResult

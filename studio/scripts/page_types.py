@@ -101,7 +101,7 @@ def format_declarations() -> str:
     table = "\n".join(["export interface Actions {", *actions, "}"])
     elements = "\n".join(["export interface Elements {", *list_elements(), "}"])
     blocks = [elements, *(done[name] for name in sorted(done))]
-    return "\n\n".join([HEADER + table, f"export type Event = {event};", *blocks]) + "\n"
+    return "\n\n".join([HEADER + table, f"export type ServerEvent = {event};", *blocks]) + "\n"
 
 
 if __name__ == "__main__":

@@ -430,7 +430,7 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
         ),
         (["--to", "coco"], "give --video for the masks of one video, or --merge"),
         (["--to", "coco", "--merge"], "holds 0 tracked videos"),
-        (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: parts the videos of --merge"),
+        (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
         (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
     ],
 )

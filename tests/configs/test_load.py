@@ -95,6 +95,7 @@ OVERRIDES = {
     "model.align_corners=1": "model.align_corners must be true or false, got 1",
     "memory.every=1" + "0" * 9000: "Exceeds the limit",
     "input.scale=1" + "0" * 400: "input.scale must be a number, got 1000",
+    "confidence_temperature=1e400": "confidence_temperature must be finite, got inf",
     "name=*a": "aliases (*name) are not supported",
     "train.phases=[{name: a, sources: [{path: b, weight: inf}]}]": "weight must be a number, got 'inf'",
     "model.dim=99999999999999999999": "model.dim must be at least 16 and at most 65536 and a multiple of 16",
@@ -141,6 +142,13 @@ def test_circular_base_rejected(tmp_path):
     write(tmp_path / "two.yaml", "base: one.yaml\n")
     with pytest.raises(InputError, match=r"one\.yaml: base: refers back to this file"):
         load_config(tmp_path / "one.yaml")
+
+
+def test_recipe_as_base_override_rejected():
+    with pytest.raises(
+        InputError, match="base=davis: a recipe, whose phases finetune replaces; give a preset"
+    ):
+        load_config("finetune", ["base=davis"])
 
 
 def test_base_override_without_preset_rejected(tmp_path):

@@ -6,12 +6,12 @@ import pytest
 from aotlab.evaluation.metrics import REGION_AND_CONTOUR, region_similarity
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import (
+    compute_statistics,
     decay,
+    list_worst_objects,
     make_scores_table,
-    measure_statistics,
     nanmean,
     recall,
-    worst_objects,
 )
 from tests.shared import golden_arrays
 
@@ -48,7 +48,7 @@ def test_statistics_equal_the_reference(measure):
 
 
 def test_statistics_of_no_frames_are_nan():
-    assert np.isnan(list(measure_statistics("J", np.array([])).values())).all()
+    assert np.isnan(list(compute_statistics("J", np.array([])).values())).all()
 
 
 def test_worst_objects_come_first_and_ties_by_name():
@@ -58,5 +58,5 @@ def test_worst_objects_come_first_and_ties_by_name():
         )
         for name, values in {"b": (0.5, 0.25), "a": (1.0, 0.5)}.items()
     }
-    worst = worst_objects(make_scores_table(scores), 3, "J")
+    worst = list_worst_objects(make_scores_table(scores), 3, "J")
     assert worst == [("b", "2", 25.0), ("a", "2", 50.0), ("b", "1", 50.0)]

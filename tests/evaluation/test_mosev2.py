@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, object_row, plan_sequence
+from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, make_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
 from aotlab.media.labeled_video import ObjectInfo, Video
 from tests.drawn_clips import write_masks
@@ -50,7 +50,7 @@ def test_measures_equal_plain_evaluator(size):
 def test_runs_of_absence_have_equal_weight():
     absent = np.array([1, 0, 0, 1, 0, 1, 1, 1, 0], dtype=float)
     region = np.array([9, 9, 9, 0.2, 0.4, 0.6, 0.6, 0.9, 0.8])  # at the start: gone, but from nowhere
-    row = object_row(region, region, region, absent)
+    row = make_row(region, region, region, absent)
     assert row["J&F_d"] == pytest.approx(100 * (0.2 + 0.7) / 2)
     assert row["J&F_r"] == pytest.approx(
         100 * (9 + 0.4 + 0.8) / 3
@@ -59,7 +59,7 @@ def test_runs_of_absence_have_equal_weight():
 
 def test_permanent_objects_have_no_reappearance_score():
     values = np.full(4, 0.5)
-    row = object_row(values, values, values, np.zeros(4))
+    row = make_row(values, values, values, np.zeros(4))
     assert sorted(row) == ["F", "F_dot", "J", "J&F", "J&F_dot"]
     rows = [row, {**row, "J&F_d": 10.0, "J&F_r": 30.0}]
     assert TABLE.summary(rows, [None, None])["J&F_d"] == 10

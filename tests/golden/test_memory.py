@@ -5,8 +5,6 @@ and foreground follow from logits and get the same. Those on relevance, redundan
 The policies' decisions ship with the tests, whole sequences lie beside the project.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -47,17 +45,6 @@ def cases() -> list[tuple[str, dict]]:
     ]
 
 
-class FakeBank(SimpleNamespace):
-    """The part of a bank that a policy reads."""
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def evictable(self) -> list[int]:
-        return list(range(1, len(self)))
-
-
 def draw_keys(inputs: dict) -> torch.Tensor:
     """The keys T×L×C of a case; RMem, which does not read them, ships without."""
     return torch.empty(0) if inputs["K"] is None else torch.from_numpy(inputs["K"])
@@ -93,8 +80,7 @@ def test_evicted_frames_equal_reference(policy: str, case: dict, case_arrays: di
             shares = plain_relevance(arrays_of_step["A"], arrays_of_step["f"])
             assert len(shares) == len(kept)
             relevance = FrameRelevance(shares, draw_keys(arrays_of_step))
-        bank = FakeBank(frames=kept, last_index=step["frame"])
-        decision = chooser.decide(bank, relevance)
+        decision = chooser.decide(kept, range(1, len(kept)), step["frame"], relevance)
         assert decision.store
         assert decision.evict == step["evicted_position"]
         if step.get("R") is not None and None not in step["R"]:

@@ -49,7 +49,7 @@ def test_names_of_other_frames_rejected(name):
     frames = [f"frame_{index:05d}" for index in range(1, 6)]
     names = [name.format(index, index) for index in (1, 2)]
     with pytest.raises(InputError, match=r"2 of its 2 images are not frames of clip: .*'frame_00001'"):
-        match_frames(names, frames, video="clip", length=5)
+        match_frames(names, frames, video="clip")
 
 
 def test_unicode_form_and_case_are_explained():
@@ -88,12 +88,12 @@ def test_two_images_of_one_frame_rejected():
     (["photo.png"], 9, [0]), (["z.png", "b.png"], 2, [1, 0]), (["shot.0000", "shot.0004"], 9, [0, 4]),
 ])  # fmt: skip
 def test_images_of_frames_without_names_are_counted(names, length, numbers):
-    assert match_frames(names, None, length=length) == numbers
+    assert match_frames(names, None, count_frames=lambda: length) == numbers
 
 
 def test_random_names_are_not_counted():
     with pytest.raises(InputError, match="do not end in different frame numbers"):
-        match_frames(["1_jpg.rf.0a1b17.jpg", "2_jpg.rf.0a1b2c3.jpg"], None, length=9)
+        match_frames(["1_jpg.rf.0a1b17.jpg", "2_jpg.rf.0a1b2c3.jpg"], None, count_frames=lambda: 9)
 
 
 def test_masks_of_double_suffixes(tmp_path):

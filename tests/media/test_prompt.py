@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.media.prompt import Prompt, find_box, parse_prompts
+from aotlab.media.prompt import Prompt, find_box, group_prompts
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import square
 
@@ -16,8 +16,9 @@ def test_clicks_are_split_by_their_labels():
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({}, "give a box, a mask, or a point on the object"),
-    ({"points": [(1, 2)], "labels": [0]}, "give a box, a mask, or a point on the object"),
+    ({}, "give a box, a mask that is not empty, or a point on the object"),
+    ({"mask": np.zeros((2, 3))}, "a mask that is not empty"),
+    ({"points": [(1, 2)], "labels": [0]}, "give a box, a mask that is not empty, or a point on the object"),
     ({"points": [(1, 2)], "labels": [1, 0]}, "a label of 0 or 1 for each of 1 points"),
     ({"points": [(1, 2)], "labels": [2]}, "a label of 0 or 1"),
     ({"points": [(1, float("nan"))]}, "finite numbers"),
@@ -48,20 +49,20 @@ def test_prompt_takes_lists_and_arrays():
 
 
 def test_prompts_with_different_masks_differ():
-    assert Prompt(mask=np.zeros((2, 2))) != Prompt(mask=np.ones((2, 2)))
+    assert Prompt(mask=np.eye(2)) != Prompt(mask=np.ones((2, 2)))
 
 
 def test_points_of_the_first_pixels_are_points():
     for point in ((0.4, 60), (0, 0), (1, 1), (0.5, 0.5)):
         assert Prompt(points=[point]).positive == [point]
-    assert parse_prompts((), ["1,1", "0.5,1.5"])[0][1].positive == [(1, 1), (0.5, 1.5)]
+    assert group_prompts((), ["1,1", "0.5,1.5"])[0][1].positive == [(1, 1), (0.5, 1.5)]
 
 
 def test_fractions_of_the_image_are_refused():
     remedy = "not in pixels; multiply fractions of the image by its width and height"
     for boxes, points in (((), ["0.5,0.5"]), (["0.1,0.1,0.5,0.5"], ()), (["0.1:0.1-0.5:0.5"], ())):
         with pytest.raises(InputError, match=remedy):
-            parse_prompts(boxes, points)
+            group_prompts(boxes, points)
 
 
 @pytest.mark.parametrize(("options", "words"), [
@@ -81,28 +82,29 @@ def test_box_holds_all_pixels_of_an_object():
 
 
 def test_prompts_are_parsed_by_frame_and_object():
-    prompts = parse_prompts(["40:3=1,2,30,40", ":2=10:20-40:60"], ["5,6", ":1=7.5,8"], ["0=9,9"])
+    prompts = group_prompts(["40:3=1,2,30,40", ":2=10:20-40:60"], ["5,6", ":1=7.5,8"], ["0=9,9"])
     assert list(prompts) == [0, 40]
     assert prompts[40][3].box == (1, 2, 30, 40)
     assert prompts[0][2].box == (10, 20, 30, 40)
     assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
     assert prompts[0][1].negative == [(9, 9)]
-    assert list(parse_prompts([], ["5,6"], first_frame=7)) == [7]
+    assert list(group_prompts([], ["5,6"], first_frame=7)) == [7]
 
 
 @pytest.mark.parametrize(("boxes", "points", "negative", "words"), [
-    (["3,3,14"], [], [], r"box 3,3,14: expected \[FRAME\]\[:ID\]= with an id from 1 and X,Y,W,H"),
+    (["3,3,14"], [], [], r"box 3,3,14: expected \[FRAME\]\[:ID\]= with an id from 1 to 65535 and X,Y,W,H"),
     ([], [":1=5"], [], "point :1=5: expected"),
     ([], [":0=3,3"], [], "point :0=3,3"),
+    ([], [":70000=3,3"], [], "point :70000=3,3: .* id from 1 to 65535"),
     ([], ["x=3,3"], [], "point x=3,3"),
     (["3,3,0,9"], [], [], "object 1 on frame 0: box .*at least 2 each"),
     (["2=9:9-3:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
     (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=X,Y,W,H"),
-    (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: give a box, a mask, or a point on the object"),
+    (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: give a box, a mask that"),
 ])  # fmt: skip
 def test_invalid_prompt_texts_rejected(boxes, points, negative, words):
     with pytest.raises(InputError, match=words):
-        parse_prompts(boxes, points, negative)
+        group_prompts(boxes, points, negative)
 
 
 @pytest.mark.parametrize("value", [255, 1.5, -0.1, float("nan")])

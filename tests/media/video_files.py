@@ -61,6 +61,14 @@ def set_display_matrix(path, matrix):
     path.write_bytes(content)
 
 
+def state_frames(path, count):
+    """Overwrite the number of frames in the header of an AVI file."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"strh") + 40
+    content[start : start + 4] = count.to_bytes(4, "little")
+    path.write_bytes(content)
+
+
 def write_gray(path, count=6):
     """A small video that can be read without going back: gray frames that get brighter."""
     with av.open(str(path), "w") as container:

@@ -17,7 +17,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize as fast
-from aotlab.networks.fast.convolutions import fuse_encoder
+from aotlab.networks.fast.convolutions import fuse_encoders
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -44,14 +44,14 @@ def randomize_norms(encoder):
 def test_fused_encoder_equals_the_plain_one(name):
     encoder = randomize_norms(build_encoder(name))
     fused, image = deepcopy(encoder), images(1, 49, 65)
-    fuse_encoder(fused)
+    fuse_encoders(fused)
     assert not any(isinstance(module, FrozenBatchNorm2d) for module in fused.modules())
     for ours, expected in zip(fused(image), encoder(image), strict=True):
         torch.testing.assert_close(ours, expected, atol=1e-4 * expected.abs().max().item(), rtol=0)
 
 
 class ResNet18(nn.Module):
-    """An encoder that `fuse_encoder` does not know, whose blocks use one ReLU twice."""
+    """An encoder that `fuse_encoders` does not know, whose blocks use one ReLU twice."""
 
     def __init__(self):
         super().__init__()
@@ -65,7 +65,7 @@ class ResNet18(nn.Module):
 def test_unknown_encoder_keeps_its_results():
     encoder, image = randomize_norms(ResNet18()), images(1, 49, 65)
     fused, trained = deepcopy(encoder), deepcopy(encoder)
-    fuse_encoder(fused)
+    fuse_encoders(fused)
     fast.fold_training_norms(trained)
     fast.replace_modules(trained, CPU, torch.float32)
     (expected,) = encoder(image)

@@ -180,12 +180,12 @@ def test_schema_lists_all_methods_and_encoders():
 
 
 @pytest.mark.parametrize(("method", "setting", "message"), [
-    ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; remove it"),
-    ("deaot", {"memory_stride": 2}, "memory_stride: deaot has no such setting; remove it"),
-    ("msdeaot", {"self_stride": 2}, "self_stride: msdeaot has no such setting; remove it"),
-    ("aot", {"shared": True}, "shared: aot has no such setting; remove it"),
-    ("deaot", {"heads": 4}, "heads: deaot has no such setting; remove it"),
-    ("aot_rmem", {"window": 7}, "window: aot_rmem has no such setting; remove it"),
+    ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; leave it at 0"),
+    ("deaot", {"memory_stride": 2}, "memory_stride: deaot has no such setting; leave it at 1"),
+    ("msdeaot", {"self_stride": 2}, "self_stride: msdeaot has no such setting; leave it at 1"),
+    ("aot", {"shared": True}, "shared: aot has no such setting; leave it at false"),
+    ("deaot", {"heads": 4}, "heads: deaot has no such setting; leave it at 8"),
+    ("aot_rmem", {"window": 7}, "window: aot_rmem has no such setting; leave it at 15"),
     ("deaot", {"window": 0}, "window must be odd, got 0"),
 ])  # fmt: skip
 def test_settings_that_a_model_would_ignore_rejected(method, setting, message):

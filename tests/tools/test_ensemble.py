@@ -75,7 +75,7 @@ def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_pat
             job.rename(tmp_path / "masks")
             job.mkdir()
             (tmp_path / "masks").rename(job / "masks")
-            write_mask(job / "given" / "00000.png", np.ones((4, 6), np.uint8))
+            write_mask(job / "prompt_masks" / "00000.png", np.ones((4, 6), np.uint8))
             (job / ".track.json").write_text("{}")
     assert main([*folders, "--output", str(tmp_path / "out")]) == 0
     assert sorted((path.parent.name, path.stem) for path in (tmp_path / "out").rglob("*.png")) == [

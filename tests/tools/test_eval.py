@@ -141,7 +141,7 @@ def test_full_disk_keeps_masks_and_the_printed_table(tmp_path, capsys, loaded):
 
 
 PROGRAM = str(ROOT / "tools" / "eval.py")
-TINY = ["--max-long-edge", "48"]
+TINY = ["input.max_long_edge=48"]
 
 
 @pytest.fixture(scope="module")

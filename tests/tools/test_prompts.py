@@ -59,7 +59,7 @@ BOXES = ["--box", "3, 3, 14, 14", "--box", ":2=37,22,16,16"]
 
 def test_boxes_become_masks_and_are_tracked(run, tmp_path):
     assert run(*BOXES) == 0
-    assert (read_mask(tmp_path / "out" / "given" / "00000.png") == LABELS).all()
+    assert (read_mask(tmp_path / "out" / "prompt_masks" / "00000.png") == LABELS).all()
     masks = sorted((tmp_path / "out" / "masks").iterdir())
     assert len(masks) == LENGTH
     assert (read_mask(masks[-1]) == LABELS).all()
@@ -67,13 +67,16 @@ def test_boxes_become_masks_and_are_tracked(run, tmp_path):
 
 def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
     assert run("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
-    assert sorted(path.name for path in (tmp_path / "out" / "given").iterdir()) == ["00000.png", "00004.png"]
+    assert sorted(path.name for path in (tmp_path / "out" / "prompt_masks").iterdir()) == [
+        "00000.png",
+        "00004.png",
+    ]
     masks = [read_mask(path) for path in sorted((tmp_path / "out" / "masks").iterdir())]
     assert [bool((mask == 2).any()) for mask in masks] == [False] * 4 + [True] * (LENGTH - 4)
 
 
 def test_forced_run_replaces_masks_of_earlier_prompts(run, tmp_path):
-    drawn = tmp_path / "out" / "given"
+    drawn = tmp_path / "out" / "prompt_masks"
     assert run("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
     assert run("--box", "2=3,3,14,14", "--start", "2", "--force") == 0
     assert [path.name for path in drawn.iterdir()] == ["00002.png"]
@@ -83,14 +86,14 @@ def test_forced_run_replaces_masks_of_earlier_prompts(run, tmp_path):
 
 
 def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
-    mask = tmp_path / "out" / "given" / "00000.png"
+    mask = tmp_path / "out" / "prompt_masks" / "00000.png"
     assert run("--point", "10,10") == 0
     assert run("--mask", str(mask), "--force") == 0
     assert mask.is_file()
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
+    (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 to 65535 and X,Y,W,H"),
     (["--box", "300,300,20,20"], "outside the image"),
     (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: it has a mask; draw"),
     (["--start", "3", "--box", "1:1=3,3,14,14"],
@@ -137,7 +140,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     assert other.checkpoint_digest is None
     inputs = result_settings(other, options)
     assert (inputs["checkpoint"], "removals" in inputs) == (other.fingerprint["weights"], False)
-    with pytest.raises(InputError, match="already contains results from different inputs \\(given\\)"):
+    with pytest.raises(InputError, match="already contains results from different inputs \\(masks\\)"):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):

@@ -180,10 +180,15 @@ def test_samples_cover_both_ends_of_a_file(tmp_path, size):
     MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo"), RuntimeError("x"), AssertionError("x"),
 ])  # fmt: skip
 def test_only_errors_that_a_file_causes_are_bad_input(error):
-    of_file = isinstance(error, KeyError | ValueError | TypeError | OSError | AttributeError)
-    with pytest.raises(InputError if of_file else type(error)) as raised, reading("file"):
-        raise error
-    assert str(raised.value).startswith("file: not readable") == of_file
+    for unchecked in (False, True):
+        of_structure = unchecked and isinstance(error, KeyError | TypeError | AttributeError)
+        of_file = of_structure or isinstance(error, ValueError | OSError)
+        with (
+            pytest.raises(InputError if of_file else type(error)) as raised,
+            reading("file", unchecked=unchecked),
+        ):
+            raise error
+        assert str(raised.value).startswith("file: not readable") == of_file
 
 
 @pytest.mark.parametrize(("name", "expected"), [

@@ -38,3 +38,10 @@ def test_flag_of_another_thread_stays_unset():
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+def test_handlers_that_python_did_not_install_stay(monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(signal, "signal", pytest.fail)
+    with stop_flag() as stop:
+        assert not stop.is_set()

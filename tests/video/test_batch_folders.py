@@ -14,10 +14,10 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.versioned_files import save_record, wrap
-from aotlab.video.batch import RUN_FILE, RUN_KIND, JobList, claim_folder, write_summary
+from aotlab.video.batch import RUN_FILE, RUN_KIND, Batch, claim_folder
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.results import list_job_folders, start_record
+from aotlab.video.results import list_job_folders, remove_results, start_record
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
@@ -59,14 +59,14 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
     save_record(output / "a" / JOB_RECORD, replace(start_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
-        record = JobList([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job, StopFlag())
+        record = Batch([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job, StopFlag())
     assert "in use by" in record.error
     assert read_job_record(output / "a").error == "not finished"
 
 
 def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     (output / "run").write_text("a file")
-    record = JobList(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
+    record = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
     assert record.error
 
 
@@ -105,11 +105,13 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
 def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "work").write_text("x")
+    (tmp_path / "mine" / "00000.png").write_text("x")
     (output / RUN_FILE).write_text(json.dumps(wrap(RUN_KIND, {"settings": {}, "jobs": [name]})))
     (output / "other").write_text("kept")
     claim_folder(output, jobs, INPUTS, force=True)
-    assert (tmp_path / "mine" / "work").read_text() == "x"
+    save_record(output / JOB_RECORD, JobRecord("a", outputs=[name]))
+    remove_results(output)
+    assert (tmp_path / "mine" / "00000.png").read_text() == "x"
     assert (output / "other").read_text() == "kept"
 
 
@@ -132,6 +134,8 @@ def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
-    write_summary(tmp_path, ["a", "b"], [JobRecord("a", "\udcff.mp4", frames=3)], ["masks"])
+    save_record(tmp_path / "a" / JOB_RECORD, JobRecord("a", "\udcff.mp4", frames=3))
+    jobs = [Job("a", "\udcff.mp4"), Job("b", "b.mp4")]
+    Batch(jobs, tmp_path, TrackerOptions(), JobOptions(write=("masks",))).summarize()
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,\\udcff.mp4\nb,waiting,,,\n"

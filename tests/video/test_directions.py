@@ -10,7 +10,7 @@ import torch
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from aotlab.video.directions import TimedTracker, fuse_directions, track_both_directions
+from aotlab.video.directions import TimedTracker, merge_predictions, track_both_directions
 from aotlab.video.merging import ObjectProbabilities, PredictionFile, SpillFile
 from tests.engine.small_model import clip, run, stripes
 
@@ -78,8 +78,8 @@ def test_object_of_one_mask_keeps_its_direction():
     """As in the studio: a mask says nothing about objects that it does not contain."""
     ahead, backward = answer((1,), [[0.3, 1.0], [0.7, 0.0]]), later((8,), [[1.0, 0.0], [0.0, 1.0]])
     for weight in (0.1, 0.9):
-        assert fuse_directions(ahead, backward, weight).labels.tolist() == [[1, 8]]
-    assert fuse_directions(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
+        assert merge_predictions(ahead, backward, weight).labels.tolist() == [[1, 8]]
+    assert merge_predictions(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize("last", [{}, {6: stripes([4, 9, 5])}])
@@ -105,9 +105,9 @@ def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
 def test_disagreement_is_of_common_objects():
     ahead = answer((1,), [[0.0, 0.9], [1.0, 0.1]])
     backward = later((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
-    assert fuse_directions(ahead, backward, 0.25).disagreement == {1: 0.0}
+    assert merge_predictions(ahead, backward, 0.25).disagreement == {1: 0.0}
     ahead = answer((1,), [[0.0, 0.1], [1.0, 0.9]])
-    assert fuse_directions(ahead, backward, 0.25).disagreement == {1: 0.5}
+    assert merge_predictions(ahead, backward, 0.25).disagreement == {1: 0.5}
 
 
 def test_stored_predictions_have_steps_of_a_level(tmp_path):

@@ -15,7 +15,7 @@ from aotlab.utils.errors import InputError
 from aotlab.video.inputs import FrameSelection, load_masks, parse_mask
 from aotlab.video.job import Job
 from tests.drawn_clips import draw_box, write_plain
-from tests.media.video_files import write_texture
+from tests.media.video_files import state_frames, write_texture
 from tests.numbered_videos import cut_end
 
 SIZE, LENGTH = (24, 32), 5
@@ -242,8 +242,9 @@ def test_job_takes_class_names_by_object_id():
 
 
 def test_header_with_too_few_frames_hides_none(tmp_path):
-    video = open_frames(write_texture(tmp_path / "v.mp4", count=10))
-    video.length = 5  # as a damaged header states
+    path = write_texture(tmp_path / "v.avi", "mpeg4", count=10)
+    state_frames(path, 5)
+    video = open_frames(path)
     assert [index for index, _ in FrameSelection(video).read(video)] == list(range(10))
     assert [index for index, _ in FrameSelection(video, 7).read(video)] == [7, 8, 9]
     assert FrameSelection(video, 7).count == 3
@@ -253,6 +254,14 @@ def test_header_with_too_few_frames_hides_none(tmp_path):
     assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
     with pytest.raises(InputError, match="end 12: not among the frames to track, 0 to 9"):
         FrameSelection(video, end=12)
+    for index in range(10):
+        write_mask(tmp_path / "masks" / f"{index:05d}.png", draw_box((120, 160), (4, 12), (6, 20), 1))
+        write_mask(tmp_path / "named" / f"{chr(97 + index)}.png", draw_box((120, 160), (4, 12), (6, 20), 1))
+    for name in ("masks", "named"):
+        assert [*load_masks([tmp_path / name], VideoInfo.from_source(video))] == [*range(10)]
+    (tmp_path / "masks" / "00009.png").rename(tmp_path / "masks" / "00010.png")
+    with pytest.raises(InputError, match="is for frame 10, but the video has frames 0 to 9"):
+        load_masks([tmp_path / "masks"], VideoInfo.from_source(video))
 
 
 def test_mask_named_like_another_frame_is_warned_of(source, video, masks, tmp_path, caplog):

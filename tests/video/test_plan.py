@@ -104,7 +104,6 @@ RUN = {"settings": SETTINGS, "jobs": ["a"]}
     ({**RUN, "settings": {**SETTINGS, "write": ["coco", "masks", "x"]}}, (), ("resume", "resume")),
     ({**RUN, "settings": {**SETTINGS, "write": ["masks"]}}, (), ("refuse", "track")),
     ({**RUN, "settings": {**SETTINGS, "checkpoint": "y"}}, (), ("refuse", "track")),
-    ({**RUN, "settings": "damaged"}, (), ("refuse", "track")),
     ({**RUN, "jobs": ["b"]}, ("b/.track.json",), ("refuse", "track")),
     ({**RUN, "jobs": ["a", "b"]}, ("b/.track.json",), ("resume", "resume")),
 ])  # fmt: skip

@@ -15,14 +15,7 @@ from typing import Any
 
 import click
 
-from aotlab.tools.cli.stdio import (
-    INTERRUPTED,
-    PIPE_CLOSED,
-    SIGNAL_EXIT_BASE,
-    StdoutError,
-    protect_stdout,
-    signals_as_exceptions,
-)
+from aotlab.tools.cli.stdio import INTERRUPTED, SIGNAL_EXIT_BASE, protect_stdout, signals_as_exceptions
 from aotlab.tools.cli.types import SettingOption
 from aotlab.utils.environment import enable_mps_fallback, limit_spin_waiting, tune_malloc
 from aotlab.utils.errors import (
@@ -71,13 +64,11 @@ LOG_OPTIONS = [
 ]
 
 
-def is_quiet() -> bool:
-    """Return whether the command line has ``--quiet``."""
-    return not logging.getLogger("aotlab").isEnabledFor(logging.WARNING)
-
-
 class Program(click.Command):
     """Command line with the messages and exit codes of `run_command`."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **{"context_settings": HELP_SETTINGS, **attributes})
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
         """Run a command line (default: the program's); return its exit code."""
@@ -101,7 +92,7 @@ class Command(Program):
     """
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
-        super().__init__(*args, **{"context_settings": HELP_SETTINGS, **attributes})
+        super().__init__(*args, **attributes)
         self.params += LOG_OPTIONS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -114,24 +105,10 @@ class Command(Program):
         return rest
 
 
-class CommandGroup(Program, click.Group):
-    """Group of commands, listed in the order of their definitions."""
+class CommandGroup(click.Group, Program):
+    """Group of commands."""
 
     command_class = Command
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of their definitions."""
-        return list(self.commands)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options and the commands."""
-        super().format_options(ctx, formatter)
-        self.format_commands(ctx, formatter)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write all commands with their help."""
-        with formatter.section("commands"):
-            formatter.write_dl([(name, entry.help or "") for name, entry in self.commands.items()])
 
 
 def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Callable[..., int]], Command]:
@@ -187,7 +164,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             command.make_context(prog_name, list(argv)) as context,
         ):
             return command.invoke(context) or 0
-    except click.exceptions.Exit as end:  # --help
+    except click.exceptions.Exit as end:  # --help, or a closed output pipe
         return end.exit_code
     except click.UsageError as error:
         program = error.ctx.command_path if error.ctx is not None else prog_name
@@ -201,10 +178,6 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
         return _print_error(f"stopped: {error}", status)
     except KeyboardInterrupt:
         return _print_error("interrupted", INTERRUPTED)
-    except StdoutError as error:
-        if str(error):
-            return _print_error(f"error: standard output: cannot be written ({error})", 1)
-        return PIPE_CLOSED
     except Exception as error:
         missing = (
             describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None

@@ -1,9 +1,10 @@
-"""Options shared by commands: each has one name, one meaning and one help text."""
+"""Options that several commands share, and what they describe: a tracker, the videos of a benchmark."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,95 +16,78 @@ from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.command import group
 from aotlab.tools.cli.types import (
-    CONFIG_TYPE,
     Checkpoint,
+    ConfigFile,
     Device,
     ExistingPath,
     Folder,
     Integer,
     PositiveInt,
-    SettingOption,
     flag,
     list_option,
     option,
-    split_settings,
 )
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from aotlab.configs.schema import Config as Settings
+    from aotlab.configs.schema import Config
+    from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.labeled_video import Video
 
 Decorator = Callable[[Any], Any]
 
-FRAME_SYNTAX = (
-    "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y for "
-    "object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; given "
-    "again, they add to it."
-)
-"""end of the help of commands with frames and objects"""
+SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
+"""a setting such as ``memory.every=2``; not ``./a=b``, which names a file"""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
 SETTINGS_HELP = (
     "settings to change, for example memory.every=2; write ./name for a file whose name contains '='"
 )
-
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """names of ``--quality`` to `input.scale`"""
 
-
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
-depth = option(
-    "--depth",
-    cls=SettingOption,
-    key="model.depth",
-    type=PositiveInt,
-    help="blocks to use of an AOST model (default: all)",
-)
 force = flag("--force", "replace existing results of another run")
 overwrite = flag("--force", "replace an existing output")
 restart = flag("--restart", "start over instead of resuming")
-levels = option(
-    "--levels",
-    metavar="auto|LOW,HIGH",
-    help="intensity range shown as black to white in all frames of an image folder or TIFF stack; auto: percentiles of "
-    "the video (default: 8-bit images unchanged, others auto)",
-)
 quality = option(
     "--quality",
-    cls=SettingOption,
-    key="input.scale",
+    sets="input.scale",
     type=click.Choice(QUALITIES),
     callback=lambda ctx, param, name: QUALITIES.get(name),
     help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
 )
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP)
-
-
-def collect_options(name: str, kind: type[Any]) -> Decorator:
-    """Return a decorator that gives the function the parameters named like a dataclass's fields as one, ``name``.
-
-    The decorators of the options stand above it.
-    """
-
-    def decorate(main: Any) -> Any:
-        @wraps(main)
-        def run(**values: Any) -> int:
-            field_values = {field.name: values.pop(field.name) for field in fields(kind)}
-            status: int = main(**values, **{name: kind(**field_values)})
-            return status
-
-        return run
-
-    return decorate
+memory_options = group(
+    "memory",
+    option(
+        "--memory",
+        sets="memory.policy",
+        metavar="POLICY",
+        type=click.Choice(POLICIES),
+        help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings; track, annotate and vot replace "
+        "every_nth by restricted)",
+    ),
+    option(
+        "--memory-frames",
+        sets="memory.frames",
+        type=Integer,
+        help="sets memory.frames: maximum number of frames in long-term memory, including the reference frame "
+        "(default: as in the settings)",
+    ),
+)
+root = option(
+    "--root",
+    type=Folder,
+    help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
+)
 
 
 def precision_option(key: str = "compute.precision") -> Decorator:
     """Return ``--precision``, which sets ``key``."""
     return option(
         "--precision",
-        cls=SettingOption,
-        key=key,
+        sets=key,
         type=click.Choice(PRECISIONS),
         help="sets the precision of the computation; auto: bfloat16 if the processor supports it (default: as in the "
         "settings)",
@@ -120,6 +104,12 @@ def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
         callback=split_settings,
         help=f"{help}; {SETTINGS_HELP}",
     )
+
+
+def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+    """Return arguments that are not settings; the settings become the parameter ``overrides``."""
+    ctx.params["overrides"] = tuple(text for text in values if SETTING.fullmatch(text))
+    return tuple(text for text in values if not SETTING.fullmatch(text))
 
 
 def checkpoint_option(*, several: str | None = None, untrained: bool = False) -> Decorator:
@@ -144,44 +134,9 @@ def config_option(*, several: bool = False, unset: str = "the checkpoint's") -> 
     """Return ``--config``; ``unset``: the settings of a command line without it, as the help states them."""
     return option(
         "--config",
-        type=CONFIG_TYPE,
+        type=ConfigFile,
         multiple=several,
         help=f"preset (aott, aotl, r50_aotl, ...) or YAML file with the settings (default: {unset})",
-    )
-
-
-def model_options(
-    *, several: str | None = None, several_configs: bool = False, untrained: bool = False
-) -> Decorator:
-    """Return the group "model": ``--checkpoint``, ``--config`` and ``--print-config``.
-
-    It takes the arguments of `checkpoint_option`; ``several_configs``: ``--config`` is repeatable too.
-    """
-    checkpoint = checkpoint_option(several=several, untrained=untrained)
-    return group("model", checkpoint, config_option(several=several_configs), print_config)
-
-
-def memory_options(*, bounded: bool) -> Decorator:
-    """Return the group "memory"; ``bounded``: whether the command bounds memory by itself."""
-    replaced = ", but restricted instead of every_nth" if bounded else ""
-    return group(
-        "memory",
-        option(
-            "--memory",
-            cls=SettingOption,
-            key="memory.policy",
-            metavar="POLICY",
-            type=click.Choice(POLICIES),
-            help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
-        ),
-        option(
-            "--memory-frames",
-            cls=SettingOption,
-            key="memory.frames",
-            type=Integer,
-            help="sets memory.frames: maximum number of frames in long-term memory, including the reference frame "
-            "(default: as in the settings)",
-        ),
     )
 
 
@@ -194,38 +149,57 @@ def tracker_options(*, several: str | None = None) -> Decorator:
         several: purpose of repeating ``--checkpoint``; the function gets all of them as ``checkpoints`` too. None: it
             is given once.
     """
+    depth = option(
+        "--depth",
+        sets="model.depth",
+        type=PositiveInt,
+        help="blocks to use of an AOST model (default: all)",
+    )
+    options = (
+        group("model", checkpoint_option(several=several), config_option(), print_config),
+        group("device and precision", device, precision_option(), depth),
+        memory_options,
+    )
 
     def decorate(main: Any) -> Any:
         @wraps(main)
         def run(
             *,
-            checkpoint: Path | tuple[Path, ...],
+            checkpoint: Any,
             config: str | None,
             device: str,
             print_config: bool,
             overrides: tuple[str, ...] = (),
             **others: Any,
         ) -> int:
-            from aotlab.engine.tracking.options import TrackerOptions
-
-            if isinstance(checkpoint, tuple):
+            if several is not None:
                 others["checkpoints"], checkpoint = checkpoint, (*checkpoint, BUNDLED_CHECKPOINT)[0]
-            tracker = TrackerOptions(checkpoint, config, overrides, device)
-            require_bounded(overrides, tracker.read_settings)
-            if print_config:
-                print(tracker.settings_as_yaml(), end="")
-                return 0
+            tracker = make_tracker(checkpoint, config, overrides, device, print_config=print_config)
             status: int = main(tracker=tracker, **others)
             return status
 
-        run = memory_options(bounded=True)(run)
-        run = group("device and precision", device, precision_option(), depth)(run)
-        return model_options(several=several)(run)
+        for add in reversed(options):
+            run = add(run)
+        return run
 
     return decorate
 
 
-def require_bounded(overrides: Sequence[str], read_settings: Callable[[], Settings]) -> None:
+def make_tracker(
+    checkpoint: Path, config: str | None, overrides: tuple[str, ...], device: str, *, print_config: bool
+) -> TrackerOptions:
+    """Return the `TrackerOptions` of a command line; ``--print-config`` prints the settings and ends the command."""
+    from aotlab.engine.tracking.options import TrackerOptions
+
+    tracker = TrackerOptions(checkpoint, config, overrides, device)
+    require_bounded(overrides, tracker.read_settings)
+    if print_config:
+        print(tracker.settings_as_yaml(), end="")
+        raise click.exceptions.Exit
+    return tracker
+
+
+def require_bounded(overrides: Sequence[str], read_settings: Callable[[], Config]) -> None:
     """Raise `InputError` if ``memory.frames`` is overridden for a policy that keeps all frames."""
     limited = any(override.startswith("memory.frames=") for override in overrides)
     if limited and (policy := read_settings().memory.policy) not in BOUNDED_POLICIES:
@@ -235,7 +209,7 @@ def require_bounded(overrides: Sequence[str], read_settings: Callable[[], Settin
         )
 
 
-def print_settings(settings: Settings) -> None:
+def print_settings(settings: Config) -> None:
     """Print settings as YAML, for ``--print-config``."""
     from aotlab.configs.load import to_yaml
 
@@ -244,7 +218,7 @@ def print_settings(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """Videos of a benchmark, as ``--dataset`` and the options beside it choose them."""
+    """Videos of a benchmark, as the options of `benchmark_options` choose them."""
 
     dataset: str = ""
     """empty without ``--dataset``"""
@@ -263,10 +237,10 @@ class BenchmarkOptions:
         videos = open_dataset(
             self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
         )
-        return select_videos(videos, self.sequence or None)
+        return select_videos(videos, self.sequence)
 
     def describe_submission(self, results: Path) -> str | None:
-        """Return how to have results scored that ``eval`` does not score; None: it does."""
+        """Return how results are scored that ``aotlab eval`` does not score; None if it does."""
         from aotlab.dataloaders.benchmarks.datasets import find_dataset
 
         dataset = find_dataset(self.dataset)
@@ -282,38 +256,14 @@ class BenchmarkOptions:
         )
 
 
-def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
-    """Return the group "benchmark": ``--dataset``, ``--root``, ``--split``, which sequences, and ``more``.
-
-    The function gets a `BenchmarkOptions` as ``benchmark``.
-    """
-    options = group(
-        "benchmark",
-        *data_options(names, required=False, split=BenchmarkOptions.split),
+def benchmark_options(names: Iterable[str]) -> tuple[Decorator, ...]:
+    """Return the options of `BenchmarkOptions`; ``names``: the data sets of the help."""
+    return (
+        option("--dataset", metavar="NAME", default="", help=f"one of {', '.join(names)}"),
+        root,
+        option("--split", metavar="NAME", default=BenchmarkOptions.split, help="train, val, test, ..."),
         list_option("--sequence", "use these sequences only, comma-separated"),
         flag("--new-objects", "folder: later masks add objects"),
-        *more,
-    )
-    return lambda main: options(collect_options("benchmark", BenchmarkOptions)(main))
-
-
-def data_options(names: Sequence[str], *, required: bool, split: str | None) -> tuple[Decorator, ...]:
-    """Return ``--dataset``, ``--root`` and ``--split``; ``split``: default, None: the one that the server scores."""
-    server = "" if split else " (default: the one the server scores)"
-    return (
-        option(
-            "--dataset",
-            metavar="NAME",
-            required=required,
-            default=None if required else "",
-            help=f"one of {', '.join(names)}",
-        ),
-        option(
-            "--root",
-            type=Folder,
-            help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
-        ),
-        option("--split", metavar="NAME", default=split, help=f"train, val, test, ...{server}"),
     )
 
 

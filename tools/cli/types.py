@@ -1,9 +1,9 @@
-"""Types of options: numbers in a range, lists, sizes, devices, files, models."""
+"""Options, and types of their values: numbers in a range, lists, sizes, devices, files, models."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -17,7 +17,6 @@ from aotlab.utils.files import require_existing
 from aotlab.utils.numbers import (
     COUNT,
     MAX_COUNT,
-    MAX_SIDE,
     POSITIVE,
     POSITIVE_COUNT,
     Range,
@@ -26,20 +25,13 @@ from aotlab.utils.numbers import (
     parse_size,
 )
 
-SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
-"""a setting such as ``memory.every=2``; not ``./a=b``, which names a file"""
-
 
 class FunctionType(click.ParamType):
     """Type of values that a function reads from text; it raises `ValueError` with the problem."""
 
     def __init__(self, read: Callable[[str], Any], name: str = "TEXT") -> None:
-        """``name``: shown in the help instead of the value."""
+        """``name``: shown in the help, in capitals, instead of the value."""
         self.read, self.name = read, name
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Return the name of the value."""
-        return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value of text; defaults that are not text are returned unchanged."""
@@ -47,6 +39,13 @@ class FunctionType(click.ParamType):
             return self.read(value) if isinstance(value, str) else value
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Number(FunctionType):
+    """Type of numbers in a range."""
+
+    def __init__(self, allowed: Range) -> None:
+        super().__init__(partial(parse_number, allowed=allowed), "N")
 
 
 class FileName(FunctionType):
@@ -93,24 +92,18 @@ def parse_existing(text: str) -> Path:
     return Path(text)
 
 
-def number(allowed: Range) -> FunctionType:
-    """Return the type of numbers in a range."""
-    return FunctionType(partial(parse_number, allowed=allowed), "N")
-
-
-Integer = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
+Integer = Number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds depend on the settings"""
-PositiveInt = number(POSITIVE_COUNT)
-NonNegativeInt = number(COUNT)
-PositiveFloat = number(POSITIVE)
-Pixels = number(Range(32, MAX_SIDE, whole=True))
-Scale = number(Range(0, 16, above_low=True))
+PositiveInt = Number(POSITIVE_COUNT)
+NonNegativeInt = Number(COUNT)
+PositiveFloat = Number(POSITIVE)
+Scale = Number(Range(0, 16, above_low=True))
 Bytes = FunctionType(parse_bytes, "SIZE")
 """type of sizes such as 2GB; the value is a number of bytes"""
-Size = FunctionType(parse_size, "WIDTHxHEIGHT")
+Size = FunctionType(parse_size, "SIZE")
 Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
-CONFIG_TYPE = FileName(parse_config, "NAME")
+ConfigFile = FileName(parse_config, "NAME")
 File = FileName(Path, "FILE")
 Folder = FileName(Path, "DIR")
 ExistingPath = FileName(parse_existing, "PATH")
@@ -125,12 +118,14 @@ class SettingOption(click.Option):
         self.key = key
 
 
-def option(*names: str, help: str, **settings: Any) -> Callable[[Any], Any]:
-    """Return `click.option`, with the default in the help."""
-    default = settings.get("default")
+def option(*names: str, help: str, sets: str | None = None, **attributes: Any) -> Callable[[Any], Any]:
+    """Return `click.option`, with the default in the help; ``sets``: key of the setting that it stands for."""
+    default = attributes.get("default")
     if default not in (None, "") and "(default" not in help:
         help = f"{help} (default: {default})"
-    return click.option(*names, help=help, **settings)
+    if sets is not None:
+        attributes |= {"cls": SettingOption, "key": sets}
+    return click.option(*names, help=help, **attributes)
 
 
 def flag(name: str, help: str) -> Callable[[Any], Any]:
@@ -138,22 +133,13 @@ def flag(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(name, is_flag=True, help=help)
 
 
-def list_option(
-    name: str, help: str, read: Callable[[str], Any] | FunctionType = str
-) -> Callable[[Any], Any]:
-    """Return an option of comma-separated values that is repeatable; its value is one list."""
-    item = read.read if isinstance(read, FunctionType) else read
+def list_option(name: str, help: str, read: Callable[[str], Any] = str) -> Callable[[Any], Any]:
+    """Return an option of comma-separated values that is repeatable; its value is one tuple."""
     return option(
         name,
         metavar="LIST",
         multiple=True,
-        type=FunctionType(partial(parse_list, read=item)),
+        type=FunctionType(partial(parse_list, read=read)),
         callback=lambda ctx, param, lists: tuple(chain.from_iterable(lists)),
         help=help,
     )
-
-
-def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
-    """Return arguments that are not settings; the settings become the parameter ``overrides``."""
-    ctx.params["overrides"] = tuple(text for text in values if SETTING.fullmatch(text))
-    return tuple(text for text in values if not SETTING.fullmatch(text))

@@ -18,7 +18,7 @@ from research.bundled.benchmark_prompts import (
     read_cases,
     read_held_out_cases,
 )
-from research.bundled.clicks import jaccard
+from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_settings import PromptSource
 from tests.drawn_clips import square
 from tests.segment_by_color import segment_by_color
@@ -62,7 +62,7 @@ def test_one_held_out_case_per_image_or_video(tmp_path):
 
 
 def test_rows_are_means_by_size():
-    results = [Result("a", 0.01, 0.5, [0.2, 0.9], [0.1]), Result("b", 0.5, 0.7, [0.6], [0.3])]
+    results = [Result(0.01, 0.5, [0.2, 0.9], [0.1]), Result(0.5, 0.7, [0.6], [0.3])]
     assert format_table({"x": results}).splitlines()[2:] == [
         "| x | all | 2 | 60.0 | 40.0 | 75.0 | 75.0 | 75.0 | 200 |",
         "| x | below 2 % | 1 | 50.0 | 20.0 | 90.0 | 90.0 | 90.0 | 100 |",
@@ -112,3 +112,18 @@ def test_command_prints_a_table(folder, monkeypatch, capsys):
 def test_folder_without_annotations_rejected(tmp_path, more, words, capsys):
     assert main([str(tmp_path), *more]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_click_is_in_the_middle_of_the_largest_error():
+    truth = square(10, 10, 21)
+    assert next_click(np.zeros(truth.shape, bool), truth) == ((20, 20), 1)
+    assert next_click((truth == 1) | (square(30, 40, 25) == 1), truth) == ((52, 42), 0)
+    assert next_click(truth == 1, truth) is None
+
+
+def test_ignored_pixels_get_no_clicks_and_no_score():
+    truth = square(10, 10)
+    truth[30:] = 255
+    answer = (truth == 1) | (truth == 255)
+    assert next_click(answer, truth) is None
+    assert jaccard(answer, truth) == 1

@@ -1,4 +1,4 @@
-"""Clips of similar objects that touch."""
+"""Clips of similar objects that touch; identity switches and calibration."""
 
 from pathlib import Path
 
@@ -7,8 +7,14 @@ import pytest
 
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.sets import ImageSet
-from research.bundled.benchmark_touching import compose_people_clip
-from research.bundled.identity_switches import find_touching_ids
+from research.bundled.benchmark_touching import (
+    compose_people_clip,
+    count_switches,
+    expected_calibration_error,
+    find_touching_ids,
+    fit_temperature,
+    softmax_with_temperature,
+)
 from research.bundled.touching_clips import (
     Cutout,
     Joint,
@@ -41,7 +47,7 @@ class MemoryImage:
     """An image in memory with two squares."""
 
     def __init__(self, name, *, gray=100, side=60):
-        self.name, self.image, self.gray, self.side = name, Path(name), gray, side
+        self.image, self.gray, self.side = Path(name), gray, side
 
     def read(self):
         return np.full((self.side, self.side, 3), self.gray, np.uint8), self.read_mask()
@@ -130,7 +136,53 @@ def test_cutouts_come_from_the_same_folder():
 def test_parts_divide_all_images(tmp_path):
     write_videos(tmp_path / "static", "a", frames=60, size=(64, 64))
     parts = [
-        {image.name for image in open_static_part(tmp_path, part).images}
+        {image.image for image in open_static_part(tmp_path, part).images}
         for part in {compute_part(path) for path in tmp_path.glob("static/JPEGImages/*/*")}
     ]
     assert sum(map(len, parts)) == len(set().union(*parts)) == 60
+
+
+def two(gap):
+    labels = np.zeros((20, 40), np.uint8)
+    labels[5:15, 2:12] = 1
+    labels[5:15, 12 + gap : 22 + gap] = 2
+    return labels
+
+
+def test_objects_touch_within_reach():
+    void, third = two(0), two(0)
+    void[void == 2] = 255
+    third[:3, 30:] = 3  # far from both
+    assert [find_touching_ids(labels) for labels in (two(0), two(2), third)] == [[1, 2]] * 3
+    assert find_touching_ids(two(5)) == find_touching_ids(void) == []
+
+
+def test_switches_are_counted_on_contact_frames():
+    apart, close = two(8), two(0)
+    wrong = close.copy()
+    wrong[5:7, 2:12] = 2  # 20 pixels of object 1
+    wrong[5:15, 12:14] = 0  # missed, not switched
+    counted = count_switches([apart, close], [np.where(apart == 1, 2, apart), wrong])
+    assert (counted.frames, counted.pixels, counted.switched) == (1, 200, 20)
+    assert counted.share == 0.1
+    assert count_switches([apart], [apart]).share == 0
+
+
+def test_calibration_error_is_the_probability_gap():
+    right = np.arange(100) < 70
+    assert expected_calibration_error(np.full(100, 0.7), right) == pytest.approx(0)
+    assert expected_calibration_error(np.full(100, 0.9), right) == pytest.approx(0.2)
+    assert expected_calibration_error(np.ones(100), right) == pytest.approx(0.3)
+
+
+def test_fitted_temperature_matches_the_true_one():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (4000, 3))
+    logits[:2000, 2] = -np.inf
+    probabilities = softmax_with_temperature(logits, 1.0)
+    truth = np.array([rng.choice(3, p=each) for each in probabilities])
+    assert not (truth[:2000] == 2).any()
+    assert fit_temperature(2.5 * logits, truth) == pytest.approx(2.5, rel=0.1)
+    overconfident, fitted = (softmax_with_temperature(2.5 * logits, t).max(1) for t in (1.0, 2.5))
+    right = logits.argmax(1) == truth
+    assert expected_calibration_error(fitted, right) < 0.5 * expected_calibration_error(overconfident, right)

@@ -12,7 +12,7 @@ stride 16, and each block N:
     memorize           states_N_*, identities_0 → memory_N_long_*, memory_N_short_* 1×L×C: the frame's keys and values
     relevance          states_0_*, memory_0_long_key, logits → relevance T: each stored frame's share of the attention
                        from foreground tokens (RMem)
-    prompt             image F×G×3 uint8, any size, planes 1×3×h×w, rough_mask F×G → logits and refined_logits F×G
+    prompt             image F×G×3 uint8, any size, planes 1×3×P×Q, rough_mask F×G → logits and refined_logits F×G
 
 DeAOT has other channels and only the last block's embeddings; multi-scale models have one set per stage. Not every
 model has the last two graphs.
@@ -53,28 +53,30 @@ class Graphs:
             threads: number of CPU threads; None: one per core.
 
         Raises:
-            InputError: a changed, damaged or missing file, or a provider that is not available.
+            InputError: a changed, damaged or missing file, a provider that is not available, or too little memory.
         """
-        provider_name = find_provider(provider)
+        require_provider(provider)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
         folder = Path(folder)
+        description = read_description(folder)
         try:
-            description = read_description(folder)
             self._sessions = {
-                path.stem: onnxruntime.InferenceSession(path, options, providers=[provider_name])
+                path.stem: onnxruntime.InferenceSession(path, options, providers=[PROVIDERS[provider]])
                 for path in map(folder.joinpath, description["sha256"])
                 if path.suffix == ".onnx"
             }
         except Exception as error:  # onnxruntime's errors have no common class
-            reason = (str(error).splitlines() or [""])[0][:200]
-            raise InputError(f"{folder}: not a usable export ({reason}); run aotlab export") from error
+            raise InputError(
+                f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it with provider {provider} "
+                f"({error!r:.200}); free memory, update onnxruntime, or choose another provider"
+            ) from error
         self.providers: list[str] = self._sessions["encode"].get_providers()
         """onnxruntime's execution providers, in order of preference"""
         require(
-            provider_name in self.providers,
+            PROVIDERS[provider] in self.providers,
             f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
         )
         self.digest: str = description["digest"]
@@ -98,22 +100,24 @@ class Graphs:
         return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def find_provider(name: str) -> str:
-    """Return onnxruntime's name of one of `PROVIDERS`; raise `InputError` if it is not available."""
+def require_provider(name: str) -> None:
+    """Raise `InputError` unless one of `PROVIDERS` is available."""
     available = [key for key in PROVIDERS if PROVIDERS[key] in onnxruntime.get_available_providers()]
     choices = ", ".join(available)
     require(name in available, f"provider {name}: not available in onnxruntime here; choose one of {choices}")
-    return PROVIDERS[name]
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Return the content of ``export.json``; raise an exception if a hash does not match."""
-    description: dict[str, Any] = json.loads((folder / "export.json").read_text("utf-8"))
-    content = {key: description[key] for key in ("config", "network_size", "prompting")}
-    content["sha256"] = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in description["sha256"]
-    }
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    if (description["version"], description["digest"]) != (VERSION, digest):
-        raise ValueError("changed, or written by another version")
+    """Return the content of ``export.json``; raise `InputError` if a file is missing or not the one it describes."""
+    try:
+        description: dict[str, Any] = json.loads((folder / "export.json").read_text("utf-8"))
+        content = {key: description[key] for key in ("config", "network_size", "prompting")}
+        content["sha256"] = {
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in description["sha256"]
+        }
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if (description["version"], description["digest"]) != (VERSION, digest):
+            raise ValueError("changed, or written by another version")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise InputError(f"{folder}: not a usable export ({error!s:.200}); run aotlab export") from error
     return description

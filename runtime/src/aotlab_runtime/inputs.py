@@ -76,14 +76,14 @@ class Prompt:
             require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
         corners = None
         if self.box is not None:
-            box = to_array(self.box, "box", float)
-            box = box if box.shape == (4,) and np.isfinite(box).all() else np.zeros(4)  # rejected below
-            corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
-            require(
-                (corners[1] - corners[0]).min() >= 2,
+            message = (
                 f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each inside the "
-                f"image of {width}×{height}",
+                f"image of {width}×{height}"
             )
+            box = to_array(self.box, "box", float)
+            require(box.shape == (4,) and np.isfinite(box).all(), message)
+            corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
+            require((corners[1] - corners[0]).min() >= 2, message)
         exclude = np.zeros(size, bool) if self.exclude is None else np.asarray(self.exclude, bool)
         require(
             exclude.shape == size,

@@ -16,18 +16,18 @@ BONUS = 1.5
 """weight of the bonus for frames that were scored few times (RMem, section 3.2)"""
 PRIOR_UPDATES = 8
 """number added to the updates of every frame (RMem)"""
-FRAME = np.dtype([("index", int), ("reference", bool), ("relevance", float), ("updates", int)])
-"""a stored frame: its index, counted from the group's first frame; whether its mask was given; the running mean of its
-relevance, NaN at first; and how often it was scored: a frame stored while others are scored starts at 1 (RMem)"""
+FRAME = np.dtype([("reference", bool), ("relevance", float), ("updates", int)])
+"""a stored frame: whether its mask was given; the running mean of its relevance, NaN at first; and how often it was
+scored: a frame stored while others are scored starts at 1 (RMem)"""
 
 
 class Memory:
     """Keys and values of stored frames, of all blocks; never changed in place, so a ``copy`` is independent.
 
     Long-term memory holds reference frames (those with a given mask) and every ``every``-th frame, at most ``frames``;
-    short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
-    one with the lowest score. A model whose only long-term memory is reference frames is exported as ``bounded_fifo``
-    with ``newest: 0``.
+    short-term memory is the frame ``skip`` steps back. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted``
+    (RMem) the one with the lowest score. A model whose only long-term memory is reference frames is exported as
+    ``bounded_fifo`` with ``newest: 0``.
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
@@ -43,10 +43,8 @@ class Memory:
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
-        self.last_index = -1
-        """index of the last frame, stored or not"""
-        self.last_decision = 0
-        """index of the last frame considered for long-term memory"""
+        self.since_due = 0
+        """number of frames since the last one that was due for long-term memory"""
         self.frames = np.empty(0, FRAME)
         """the frames in long-term memory, T, oldest first"""
         self.long: Tensors = {}
@@ -64,8 +62,7 @@ class Memory:
 
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
-        self.last_index += 1
-        self.last_decision = self.last_index
+        self.since_due = 0
         if len(self.frames) >= self.capacity:
             evictable = self.evictable
             self._drop(evictable[0] if evictable else 1)
@@ -75,8 +72,8 @@ class Memory:
 
     @property
     def is_due(self) -> bool:
-        """Whether the next frame is considered for long-term memory."""
-        return self.last_index + 1 - self.last_decision >= self.every
+        """Whether the next tracked frame is considered for long-term memory."""
+        return self.since_due + 1 >= self.every
 
     @property
     def needs_relevance(self) -> bool:
@@ -87,18 +84,21 @@ class Memory:
     def add(self, memory: Tensors, shares: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``shares``: the relevance T of the stored frames, if `needs_relevance`."""
         is_due = self.is_due
-        self.last_index += 1
+        self.since_due = 0 if is_due else self.since_due + 1
         self._store_short(memory)
         if not is_due:
             return
-        self.last_decision = self.last_index
-        scores = np.zeros(len(self.frames)) if shares is None else self._score(shares)
+        if shares is not None:
+            self._update_relevance(shares)
         evictable = self.evictable
-        full = len(self.frames) >= self.capacity or len(evictable) >= self.max_tracked
-        if full and not evictable:
-            return
-        if full:
-            self._drop(evictable[scores[evictable].argmin()])  # of equal scores, the oldest
+        if len(self.frames) >= self.capacity or len(evictable) >= self.max_tracked:
+            if not evictable:
+                return
+            evicted = evictable[0]
+            if shares is not None and shares.any():
+                scores = score_frames(self.frames["relevance"], self.frames["updates"])
+                evicted = min(evictable, key=scores.__getitem__)
+            self._drop(evicted)
         self._store_long(memory, updates=int(shares is not None))
 
     @property
@@ -106,25 +106,16 @@ class Memory:
         """Positions of tracked frames, oldest first; only these are evicted for tracked frames."""
         return np.flatnonzero(~self.frames["reference"]).tolist()
 
-    def _score(self, shares: np.ndarray) -> np.ndarray:
-        """Update the running relevance R and the update counts n of T frames by their shares; return their scores.
-
-        The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 if the new frame shows no object. The
-        first frame's n is fixed to T.
-        """
+    def _update_relevance(self, shares: np.ndarray) -> None:
+        """Update the running relevance of the T frames by their shares, equal ones if the new frame has no object."""
         self.frames = frames = self.frames.copy()
-        foreground = shares.any()
-        shares = shares.astype(float) if foreground else np.full(len(frames), 1 / len(frames))
+        shares = shares.astype(float) if shares.any() else np.full(len(frames), 1 / len(frames))
         mean = MOMENTUM * shares + (1 - MOMENTUM) * frames["relevance"]
         frames["relevance"] = np.where(np.isnan(mean), shares, mean)
         frames["updates"] += 1
-        updates = frames["updates"].copy()
-        updates[0] = len(frames)
-        bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PRIOR_UPDATES))
-        return (frames["relevance"] + bonus) * foreground
 
     def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
-        frame = np.array([(self.last_index, reference, np.nan, updates)], FRAME)
+        frame = np.array([(reference, np.nan, updates)], FRAME)
         self.frames = np.concatenate([self.frames, frame])
         self.long = append(self.long, {name: x for name, x in memory.items() if "_long_" in name})
 
@@ -139,14 +130,22 @@ class Memory:
 
     def state_dict(self) -> Tensors:
         """Return the arrays with which `load_state_dict` resumes."""
-        last = np.array([self.last_index, self.last_decision])
-        return self.long | self.short | {"frames": self.frames, "last": last}
+        return self.long | self.short | {"frames": self.frames, "since_due": np.array(self.since_due)}
 
     def load_state_dict(self, state: Tensors) -> None:
         """Resume from a `state_dict`."""
-        self.frames, (self.last_index, self.last_decision) = state["frames"], state["last"].tolist()
+        self.frames, self.since_due = state["frames"], int(state["since_due"])
         self.long = {name: x for name, x in state.items() if "_long_" in name}
         self.short = {name: x for name, x in state.items() if "_short_" in name}
+
+
+def score_frames(relevance: np.ndarray, updates: np.ndarray) -> np.ndarray:
+    """Return the upper confidence bounds R + 1.5·√(ln Σn / (n + 8)) of T frames by relevance R and updates n (RMem).
+
+    The n of the first frame is fixed to T.
+    """
+    n = np.array([len(updates), *updates[1:]])
+    return relevance + BONUS * np.sqrt(math.log(n.sum()) / (n + PRIOR_UPDATES))
 
 
 def append(stored: Tensors, frame: Tensors) -> Tensors:

@@ -7,16 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aotlab_runtime.graphs import Graphs
-from aotlab_runtime.images import ImageSize, label_components, measure_distance
-from aotlab_runtime.inputs import CheckedPrompt, Point, require
+from aotlab_runtime.images import ImageSize
+from aotlab_runtime.inputs import CheckedPrompt, require
+from aotlab_runtime.parts import find_far_from_box, find_far_from_points
 
 Crop = tuple[slice, slice]
 """rows and columns of a frame"""
 
-BOX_MARGIN = 0.12
-"""how far an object may extend beyond its box, as a fraction of the sides of the box"""
-MAX_PART_DISTANCE = 0.5
-"""largest distance of a part without a point from those with one, in units of the square root of their area"""
 EXCLUDED = np.float32(-12)
 """logit of pixels that an object cannot have"""
 
@@ -103,24 +100,3 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
         x0, y0 = start.clip(0, (size[1] - 1, size[0] - 1))
         planes[2, y0 : max(y0 + 1, stop[1]), x0 : max(x0 + 1, stop[0])] = 1  # a pixel at least
     return planes
-
-
-def find_far_from_box(mask: np.ndarray, box: np.ndarray, points: Sequence[Point]) -> np.ndarray:
-    """Return the pixels of a mask H×W bool outside a box 2×2 with its margin, extended to points on the object."""
-    margin = BOX_MARGIN * (box[1] - box[0])
-    corners = [box[0] - margin, box[1] + margin, *points]
-    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
-    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
-
-
-def find_far_from_points(mask: np.ndarray, points: Sequence[Point]) -> np.ndarray:
-    """Return the pixels of a mask H×W bool in parts far from those with a point, or else from the largest one."""
-    height, width = mask.shape
-    parts = label_components(mask)
-    x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
-    prompted = mask & np.isin(parts, parts[y, x])
-    if not prompted.any():
-        prompted = parts == 1 + np.bincount(parts.ravel(), minlength=2)[1:].argmax()
-    near = measure_distance(prompted) <= MAX_PART_DISTANCE * np.sqrt(prompted.sum())
-    return mask & ~np.isin(parts, parts[near & mask])

@@ -34,7 +34,7 @@ from aotlab_runtime.inputs import InputError, Point, Prompt, require
 from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import segment_prompts
 
-STATE_VERSION = 6
+STATE_VERSION = 7
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit outside the mask of an object, on a frame with a mask"""
@@ -49,7 +49,7 @@ class Prediction:
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     temperature: float = 1.0
-    """softmax temperature for `confidence`"""
+    """divisor of the logits for `confidence`"""
 
     @cached_property
     def indices(self) -> np.ndarray:
@@ -64,12 +64,12 @@ class Prediction:
     @cached_property
     def probabilities(self) -> np.ndarray:
         """(1+n)×H×W that sum to 1 in every pixel."""
-        return softmax(self.logits, axis=0)
+        return softmax(self.logits)
 
     @cached_property
     def confidence(self) -> dict[int, float]:
-        """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
-        probabilities = softmax(self.logits / self.temperature, axis=0).max(0).ravel()
+        """Mean calibrated probability of each object's pixels, in [0, 1]: 0 without pixels, 1 where a mask is given."""
+        probabilities = softmax(self.logits / self.temperature).max(0).ravel()
         chosen, count = self.indices.ravel(), len(self.logits)
         pixels = np.bincount(chosen, minlength=count)
         means = np.bincount(chosen, probabilities, count) / np.maximum(pixels, 1)
@@ -146,11 +146,11 @@ class Tracker:
         groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]  # a step may fail
         features = self.graphs.run("encode", {"frame": frame})
         segmented = [self._segment_frame(group, features) for group in groups]
-        logits = self._merge_logits(groups, [logits for _, logits in segmented], frame.shape[:2])
+        logits = self._merge_logits(groups, segmented, frame.shape[:2])
         prediction = Prediction(self.ids, logits, self._temperature)
         if mask is None:
-            for group, (propagated, _) in zip(groups, segmented, strict=True):
-                self._store_tracked(group, propagated, prediction.labels)
+            for group, tensors in zip(groups, segmented, strict=True):
+                self._store_tracked(group, tensors, prediction.labels)
         else:
             labels = overwrite_with_mask(prediction.labels, mask)
             new = sorted({*np.unique(mask).tolist()} - {0, *self.ids})
@@ -204,19 +204,20 @@ class Tracker:
         Raises:
             InputError: a state of another export, or one that cannot be read; the tracker is unchanged.
         """
+        groups = []
         try:
             header = json.loads(str(state["header"]))
-            same = (header["version"], header["export"]) == (STATE_VERSION, self.graphs.digest)
-            shape, groups = header["frame_shape"], []
-            length = None if header["length"] is None else int(header["length"])
-            for index, group in enumerate(header["groups"] if same else ()):
+            if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
+                raise ValueError("saved with another export or version")
+            length, shape = header["length"], header["frame_shape"] and tuple(header["frame_shape"])
+            for index, group in enumerate(header["groups"]):
                 memory = Memory(self.graphs.config["memory"], length)
                 memory.load_state_dict({name: state[f"{index}.{name}"] for name in group["arrays"]})
                 groups.append(Group(group["objects"], memory))
-            shape = shape and tuple(shape)
         except Exception as error:  # damaged files cause errors of any kind
-            raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
-        require(same, "tracker state: saved with another export or version; load the export that saved it")
+            raise InputError(
+                f"tracker state: not a usable one ({error!s:.100}); load the export that saved it, or save it again"
+            ) from error
         self._length, self._frame_shape, self.groups = length, shape, groups
 
     def _merge_prompts(
@@ -239,17 +240,17 @@ class Tracker:
         require(labels.any() or self.groups, "mask is empty: give ids above 0 where the objects are")
         return labels if labels.any() else None
 
-    def _segment_frame(self, group: Group, features: Tensors) -> tuple[Tensors, np.ndarray]:
-        """Propagate a group's memory to a frame; return the propagated tensors and the logits 1×(1+M)×H/4×W/4."""
+    def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
+        """Return the outputs of ``propagate`` and ``decode`` for a frame and a group's memory."""
         propagated = self.graphs.run("propagate", features | group.memory.read())
-        return propagated, self.graphs.run("decode", propagated | features)["logits"]
+        return propagated | self.graphs.run("decode", propagated | features)
 
-    def _store_tracked(self, group: Group, propagated: Tensors, labels: np.ndarray) -> None:
-        """Store a frame with its predicted labels H×W."""
-        memory = self.graphs.run("memorize", propagated | self._assign_identities(group, labels))
+    def _store_tracked(self, group: Group, segmented: Tensors, labels: np.ndarray) -> None:
+        """Store a frame, of `_segment_frame`, with its predicted labels H×W."""
+        memory = self.graphs.run("memorize", segmented | self._assign_identities(group, labels))
         shares = None
         if group.memory.needs_relevance:
-            shares = self.graphs.run("relevance", propagated | group.memory.read())["relevance"]
+            shares = self.graphs.run("relevance", segmented | group.memory.read())["relevance"]
         group.memory.add(memory, shares)
 
     def _store_reference(self, group: Group, features: Tensors, labels: np.ndarray) -> None:
@@ -274,22 +275,20 @@ class Tracker:
         masks[0] = 1 - masks.sum(0)
         return self.graphs.run("assign_identities", {"masks": masks[None]})
 
-    def _merge_logits(
-        self, groups: list[Group], group_logits: Sequence[np.ndarray], size: ImageSize
-    ) -> np.ndarray:
-        """Merge the logits 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
+    def _merge_logits(self, groups: list[Group], segmented: Sequence[Tensors], size: ImageSize) -> np.ndarray:
+        """Merge the ``logits`` 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
         The background probability is the product over the groups (soft aggregation of AOT's code).
         """
         if not groups:
             return np.zeros((1, *size), np.float32)
         merged = []
-        for group, logits in zip(groups, group_logits, strict=True):
+        for group, tensors in zip(groups, segmented, strict=True):
             used = [0, *(k for k, object_id in enumerate(group.ids, start=1) if object_id)]
-            merged.append(resize(logits[0, used], size, align_corners=self.graphs.align_corners))
+            merged.append(resize(tensors["logits"][0, used], size, align_corners=self.graphs.align_corners))
         if len(merged) == 1:
             return merged[0]
-        by_group = [softmax(logits, axis=0) for logits in merged]
+        by_group = [softmax(logits) for logits in merged]
         background = np.prod([probabilities[:1] for probabilities in by_group], axis=0)
         merged = [background, *(probabilities[1:] for probabilities in by_group)]
         probabilities = np.concatenate(merged).clip(1e-5, 1 - 1e-5)
@@ -301,7 +300,7 @@ def overwrite_with_mask(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask > 0, mask, np.where(np.isin(labels, mask), 0, labels))
 
 
-def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
-    """Return probabilities along an axis."""
-    exponentials = np.exp(logits - logits.max(axis, keepdims=True))
-    return exponentials / exponentials.sum(axis, keepdims=True)
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities along the first axis."""
+    exponentials = np.exp(logits - logits.max(0))
+    return exponentials / exponentials.sum(0)

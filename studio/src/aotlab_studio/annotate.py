@@ -35,7 +35,7 @@ INTERRUPTED = 130
 def open_session(
     video: str | Path, loader: TrackerLoader, segmenter: Segmenter | None = None, **options: Any
 ) -> Session:
-    """Return the session of a document; its first job loads the model. Options as of `open_document`."""
+    """Return the session of a document; its first job loads the model. Options as in `open_document`."""
     from aotlab_studio.opening import open_document
     from aotlab_studio.session.session import Session
 

@@ -91,7 +91,7 @@ def main(
     if not 0 < split <= 1:
         raise UsageError(f"--split {split:g}: expected a share above 0 and at most 1, for example 0.9")
     if split < 1 and not merge:
-        raise UsageError("--split: parts the videos of --merge; remove it")
+        raise UsageError("--split: applies to --merge only; remove it")
     if merge and to not in MERGED_FORMATS:
         raise UsageError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
     inputs = [path.resolve() for path in (masks, video) if path is not None]
@@ -123,7 +123,10 @@ def main(
 
 
 def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
-    """Check an output as `require_new_output`; with ``force`` too, a conversion must have written all in a folder."""
+    """Raise `InputError` for an output that is in the way; see `require_new_output`.
+
+    With ``force`` too, every file of a folder must be written by a conversion.
+    """
     if output.is_dir() and not suffixes:
         written = read_export(output / RECORD).files | {RECORD}
         if other := next((name for name in list_files(output) if name not in written), ""):
@@ -171,15 +174,10 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
 
     Returns:
         what is written, and sentences about videos that are left out.
-
-    Raises:
-        InputError: too few videos can be used, or two class names differ only in letter case.
     """
     clips, notes, problems = collect_clips(results)
     if len(clips) < (2 if share < 1 else 1):
-        nested = next(filter(list_job_folders, sorted(results.glob("*"))), None)
-        advice = "give the --output of track --jobs" + ("" if nested is None else f", such as {nested}")
-        advice = "; ".join(problems) or advice
+        advice = "; ".join(problems) or "give the --output of track --jobs"
         raise InputError(f"{results}: holds {format_count(len(clips), 'tracked video')}; {advice}")
     names = {clip.name: dict.fromkeys(clip.annotations.class_names.values()) for clip in clips}
     for problem in find_class_variants(names):
@@ -311,11 +309,7 @@ def read_status(folder: Path) -> VideoStatus:
 
 
 def read_clip(folder: Path) -> Clip:
-    """Return the video and the masks of a job's results.
-
-    Raises:
-        InputError: it was neither tracked to its end nor exported, or the video or masks are not readable.
-    """
+    """Return the video and the masks of a job's results."""
     job = read_job(folder)
     if job is None:
         raise InputError("no record of its tracking; track it")

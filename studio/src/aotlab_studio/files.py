@@ -25,7 +25,7 @@ REPLACED = ".aotlab-replaced-"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file as `atomic_path` does; afterwards, it survives a power cut."""
+    """Replace a file by way of `atomic_path`, and make it survive a power cut."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.flush()
@@ -34,12 +34,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a file by JSON in lines, as `write_bytes`."""
+    """Replace a file by indented JSON; see `write_bytes`."""
     write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
 
 def write_compact_json(path: Path, value: Any) -> None:
-    """Replace a file by JSON in one line, as `write_bytes`; text outside ASCII is escaped, undecodable names too."""
+    """Replace a file by JSON in one line, in ASCII, which can hold undecodable names too; see `write_bytes`."""
     write_bytes(path, (json.dumps(value, separators=(",", ":")) + "\n").encode())
 
 
@@ -88,13 +88,13 @@ def replace_outputs(source: Path, folder: Path, old_files: Collection[str]) -> N
         old_files: files, relative to ``folder``, that this program has written; others are kept.
 
     Raises:
-        InputError: another file is where something is replaced, or as `move_entries`.
+        InputError: another file is where something is replaced, or see `move_entries`.
     """
     present, new_roots = set(list_files(folder)), {*os.listdir(source)}
-    old_roots = {PurePosixPath(each).parts[0] for each in present.intersection(old_files)}
-    for each in sorted(present.difference(old_files)):
-        if PurePosixPath(each).parts[0] in old_roots | new_roots:
-            raise InputError(f"{folder / each}: not written by an export; move it away")
+    old_roots = {PurePosixPath(name).parts[0] for name in present.intersection(old_files)}
+    for name in sorted(present.difference(old_files)):
+        if PurePosixPath(name).parts[0] in old_roots | new_roots:
+            raise InputError(f"{folder / name}: not written by an export; move it away")
     move_entries(source, folder, removed=old_roots)
 
 

@@ -57,7 +57,7 @@ def open_document(
     Args:
         path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
         project: project folder; None: beside ``path``, with the suffix of projects.
-        levels: as of `open_frames`; None: the project's. Results keep their job's.
+        levels: as in `open_frames`; None: the project's. Results keep their job's.
         same_video: open the project although the video's content has changed.
 
     Raises:
@@ -105,24 +105,23 @@ def _import_results(document: Document, job: JobRecord) -> None:
     results, inputs = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*results.objects(), *inputs.objects()})
-    first, last = job.first_frame, count - 1 if job.last_frame is None else job.last_frame
+    first = job.first_frame
+    # a header may have stated more frames than the video has
+    last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
-    layer_id, masks = document.new_layer_id(), dict[int, dict[int, str]]()
+    layer_id, masks = document.make_layer_id(), dict[int, dict[int, str]]()
     new_pngs = dict[str, bytes]()
     for index in sorted({*range(first, min(first + job.frames, count)), *results.frames}):
         ids = results.mask(index)
         result = Result(index, scores.get(index) or measure_scores(ids, object_ids))
-        document.layers.put(layer_id, result, ids)
-    document.layers.finish(layer_id)
+        document.results.put(layer_id, result, ids)
+    document.results.finish(layer_id)
     for index in inputs.frames:
         ids = inputs.mask(index)
-        masks[index] = {
-            each: document.masks.encode(ids == each, new_pngs) for each in np.setdiff1d(ids, 0).tolist()
-        }
+        present = np.setdiff1d(ids, 0).tolist()
+        masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
     values = State(
-        objects={
-            each: make_object(each, class_name=results.class_names.get(each, "")) for each in object_ids
-        },
+        objects={key: make_object(key, class_name=results.class_names.get(key, "")) for key in object_ids},
         keyframes=masks,
         layers={
             layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest_results(folder))

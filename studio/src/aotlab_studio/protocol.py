@@ -42,7 +42,7 @@ class LoadedMasks(Struct, frozen=True):
     losses: dict[int, int]
     """lost pixels by id of each object that the file does not contain"""
     step: int
-    """as in `Answer`"""
+    """the last step of the history"""
 
 
 class ExportedClips(Struct, frozen=True):
@@ -143,7 +143,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     """chosen one of ``models``"""
     job: JobProgress | None
     problems: list[str]
-    """as of `Document.conflict`"""
+    """sentences about the project, such as `Document.conflict`"""
 
 
 class JobEvent(Event, frozen=True):

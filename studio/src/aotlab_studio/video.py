@@ -111,7 +111,7 @@ class FrameStore(FrameSource):
         """Return the image file of a frame; None for a video."""
         return self._source.file(index)
 
-    def _reader(self, source: VideoFrames, name: str) -> VideoReader:
+    def _find_reader(self, source: VideoFrames, name: str) -> VideoReader:
         with self._lock:
             return self._readers.setdefault(name, VideoReader(source))
 
@@ -127,7 +127,7 @@ class FrameStore(FrameSource):
         require_frame(index, self.count)
         found = self._decoded.get(index)
         if found is None and isinstance(self._source, VideoFrames):
-            video = self._reader(self._source, reader)
+            video = self._find_reader(self._source, reader)
             with video.lock:
                 found = self._decoded.get(index)  # another thread may have read it meanwhile
                 return video.read(index, self._decoded.put) if found is None else _to_rgb(found)
@@ -135,7 +135,7 @@ class FrameStore(FrameSource):
             self._decoded.put(index, found := self._source.read(index))
         return _to_rgb(found)
 
-    def jpeg(self, index: int, width: int | None = None) -> bytes:
+    def read_jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raise `InputError` without such a frame."""
         require_frame(index, self.count)
         width = None if width is None or width >= self.size[1] else max(16, width)
@@ -144,13 +144,13 @@ class FrameStore(FrameSource):
             (index, width), lambda: encode_jpeg(self.read(index, reader), width)
         )
 
-    def nearest_jpeg(self, index: int) -> bytes:
+    def read_nearest_jpeg(self, index: int) -> bytes:
         """Return the JPEG of the nearest available frame, or of the key frame before it."""
         require_frame(index, self.count)
         near = range(index - MAX_NEAREST_DISTANCE, index + MAX_NEAREST_DISTANCE + 1)
         for other in sorted(near, key=lambda other: abs(other - index)):
             if (other, None) in self._jpegs or other in self._decoded:
-                return self.jpeg(other)
+                return self.read_jpeg(other)
         key = index if self._index is None else self._index.find_key_frame(index)
         return encode_jpeg(self.read(key, "near"), None)
 

@@ -14,4 +14,5 @@ export default [
       'no-undef': 'off', eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error', 'no-shadow': 'error', 'no-else-return': 'error',
     },
   },
+  { files: ['**/page/*.js'], rules: { 'max-len': ['error', 120] } },
 ];

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 from PIL import Image
 
 from aotlab import write_mask
 from aotlab.sdk import JobRecord, read_job_record, write_job_record
-from aotlab_studio.review.batch import write_batch_review
+from aotlab_studio.files import write_json
+from aotlab_studio.review.batch import ReviewedObject, VideoReview, write_batch_review
+from aotlab_studio.review.checks import Check
 from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
 
 
@@ -29,9 +30,9 @@ def write_results(folder, names, lost=()):
             write_mask(results / "masks" / f"{index:05d}.png", labels)
         record = {"name": name, "video": str(video), "frames": LENGTH, "rate": "25", "status": "done"}
         write_job_record(results, JobRecord(name, str(video), frames=LENGTH, written=["masks"]))
-        ranges = [[1, LENGTH - 1]] if name in lost else []
-        review = {"objects": [{"id": 1, "lost_on": ranges}, {"id": 2, "lost_on": []}], "check": []}
-        (results / "review.json").write_text(json.dumps(review))
+        ranges, checks = ([[1, LENGTH - 1]], [Check(3, 1, "lost", 1.0)]) if name in lost else ([], [])
+        review = VideoReview([ReviewedObject(1, ranges), ReviewedObject(2)], checks)
+        write_json(results / "review.json", review)
         Image.fromarray(image(0)).save(results / "thumbnail.jpg")
         records.append(record)
     write_batch_review(folder / "batch", records)

@@ -219,7 +219,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     fixed = np.zeros((32, 48), bool)
     fixed[2:6, 2:6] = True
     set_mask(state, 2, 7, fixed)
-    export_masks(state.frames, state.snapshot, tmp_path / "export", ["cvat"])
+    export_masks(state.frames, state.snapshot, tmp_path / "export", ["cvat"], first=0, last=LENGTH - 1)
     exported = read_annotations(tmp_path / "export" / "cvat.xml", VideoInfo.from_source(state.frames))
     assert exported.class_names == {1: "cell", 7: "cell"}
     assert ((exported.mask(2) == 7) == fixed).all()
@@ -256,7 +256,7 @@ def test_unusable_results_keep_a_folder_of_others(tmp_path):
 
 def test_results_of_one_video_are_not_a_list(tmp_path):
     folder = write_job(tmp_path)
-    for name in ("masks", "given"):
+    for name in ("masks", "prompt_masks"):
         write_mask(folder / name / "00000.png", truth(0))
     (folder / "overlay.mp4").write_bytes(b"")
     assert read_entries(folder) is None

@@ -113,7 +113,7 @@ def test_reset_frame_covers_no_locked_object(session):
     document = session.document
     draw(session, 0, 1, 2)
     for object_id, width in ((1, 20), (2, 10)):  # the second over half of the first
-        layer_id = document.new_layer_id()
+        layer_id = document.make_layer_id()
         document.edit("tracking", Changes(layers={layer_id: Layer([object_id], 1, 9)}))
         ids = np.zeros((HEIGHT, WIDTH), np.uint16)
         ids[:10, :width] = object_id

@@ -33,6 +33,7 @@ from studio.tests.annotation.clips import (
     start_job,
     truth,
 )
+from tests.limits import limit_file_size
 
 
 def track_part(session):
@@ -43,6 +44,18 @@ def track_part(session):
     session.runner.schedule()  # tracks object 2
     assert session.runner.wait(60)
     return session.archive.parent
+
+
+def test_full_disk_keeps_the_last_export(session):
+    track_part(session)
+    session.export(["masks"])
+    content = session.archive.read_bytes()
+    with (
+        limit_file_size(len(content) - 1),
+        pytest.raises(InputError, match=r"clip\.zip: cannot be written"),
+    ):
+        session.export(["masks"])
+    assert session.archive.read_bytes() == content
 
 
 def test_export_canceled_while_it_waits_for_tracking(session, monkeypatch):

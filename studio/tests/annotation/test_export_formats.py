@@ -47,11 +47,11 @@ def session(tmp_path_factory):
     """A project with tracked and given masks on its first frames, exported in all outputs."""
     session = open_session(draw_folder(tmp_path_factory.mktemp("formats") / "clip"))
     document = session.document
-    layer_id = document.new_layer_id()
+    layer_id = document.make_layer_id()
     for index in range(TRACKED):
         scores = measure_scores(drawn(index), list(NAMES), {}, {})
-        document.layers.put(layer_id, Result(index, scores), drawn(index))
-    document.layers.finish(layer_id)
+        document.results.put(layer_id, Result(index, scores), drawn(index))
+    document.results.finish(layer_id)
     objects = {each: make_object(each, class_name=name) for each, name in NAMES.items()}
     layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
     document.edit("tracking", Changes(objects=objects, layers={layer_id: layer}))

@@ -374,7 +374,7 @@ class History(RuleBasedStateMachine):
             )
             unlocked = {each for each, locked in self.model.now.locked.items() if not locked}
             assert {self.model.now.resolve(raw) for raw in layer.objects} == unlocked
-            self.document.edit("tracking", Changes(layers={self.document.new_layer_id(): layer}))
+            self.document.edit("tracking", Changes(layers={self.document.make_layer_id(): layer}))
 
         self.follow(lambda _: None, act)
 
@@ -385,7 +385,7 @@ class History(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(self.model.find_unfinished()), label="layer")
         layer, then = (
             self.model.now.layers[key],
-            self.document.snapshot_at(self.document.log.layer_entries[key]),
+            self.document.take_snapshot(self.document.log.layer_entries[key]),
         )
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")

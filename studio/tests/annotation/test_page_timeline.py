@@ -259,7 +259,7 @@ def test_evicted_images_can_still_be_drawn(idle_page):
     found = idle_page.tab.evaluate(
         """import('/page/frames.js').then(async ({ FrameCache }) => {
             const cache = new FrameCache();
-            const images = await Promise.all([...Array(10).keys()].map((frame) => cache.image(frame)));
+            const images = await Promise.all([...Array(10).keys()].map((frame) => cache.getImage(frame)));
             await new Promise((resolve) => { setTimeout(resolve); });
             cache.evict({ width: 1e5, height: 1e5 });
             await new Promise((resolve) => { setTimeout(resolve); });

@@ -22,7 +22,7 @@ from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_F
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import compute_fingerprint, locate_project
 from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord, VersionRecord
-from aotlab_studio.document.masks import LayerStore, Result, encode_png
+from aotlab_studio.document.masks import Result, ResultStore, encode_png
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
@@ -40,6 +40,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     write_video,
 )
+from tests.limits import limit_file_size
 
 
 def test_videos_of_one_stem_have_a_project_each(tmp_path):
@@ -305,7 +306,7 @@ def test_backup_has_no_results_and_reuses_no_id(folder):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.document.save_version("tracked")
-    last = session.document.layers.last_row
+    last = session.document.results.last_row
     session.close()
     project = session.document.folder
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
@@ -345,6 +346,36 @@ def test_full_disk_is_named(video, project):
     with closing(open_document(video)) as again:
         assert again.log.size == shown
         editing.set_note(again, 0, "now")
+
+
+def test_full_disk_refuses_edits_until_there_is_space(folder):
+    session, noise = open_session(folder), np.random.default_rng(0)
+    document = session.document
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+
+    def draw_noise(frame):
+        set_mask(document, frame, 1, noise.random(document.masks.size) < 0.5)
+
+    def describe(document):
+        return document.snapshot.digest, document.titles, document.log.size
+
+    refused = pytest.raises(InputError, match=r"project\.sqlite: cannot be written")
+    with limit_file_size(document.database.path.stat().st_size + 10_000), refused:
+        for _ in range(1000):
+            draw_noise(3)
+            acknowledged = describe(document)
+    with limit_file_size(0):
+        for act in (lambda: draw_noise(3), session.undo, lambda: session.track(0)):
+            with refused:
+                act()
+    assert describe(document) == acknowledged
+    draw_noise(5)
+    session.close()
+    with closing(open_document(folder)) as again:
+        assert describe(again) == describe(document)
+        for frame in (3, 5):
+            assert (again.snapshot.labels(frame) == document.snapshot.labels(frame)).all()
 
 
 @pytest.mark.parametrize(
@@ -530,29 +561,29 @@ def test_edits_of_another_program_are_kept(tmp_path, database):
     with pytest.raises(InputError, match="another program has opened this project"):
         Log(database).append(StatusRecord("rejected", "", "", ""))
     with pytest.raises(InputError, match="another program has opened this project"):
-        LayerStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
+        ResultStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
     assert Log(Database(tmp_path)).status.status == "accepted"
 
 
 def test_damaged_result_costs_the_frames_after(tmp_path, database):
-    layers = LayerStore(database, (4, 6), 3)
+    layers = ResultStore(database, (4, 6), 3)
     for index in range(3):
         layers.put(1, Result(index), np.full((4, 6), index, np.uint16))
     layers.finish(1)
     database.close()
     change_rows(tmp_path, "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2")
     with closing(Database(tmp_path, writable=True)) as database:
-        layers = LayerStore(database, (4, 6), 3)
+        layers = ResultStore(database, (4, 6), 3)
         layer = layers.open(1)
         assert (sorted(layer.frames), layer.complete) == ([0], False)
         assert (layers.read(layer, 0) == 0).all()
         layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
-        assert sorted(LayerStore(database, (4, 6), 3).open(1).frames) == [0, 1]
+        assert sorted(ResultStore(database, (4, 6), 3).open(1).frames) == [0, 1]
 
 
 def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
-    LayerStore(database, (4, 6), 3).put(1, Result(0), np.ones((4, 6), np.uint16))
-    layers, query = LayerStore(database, (4, 6), 3), database.query
+    ResultStore(database, (4, 6), 3).put(1, Result(0), np.ones((4, 6), np.uint16))
+    layers, query = ResultStore(database, (4, 6), 3), database.query
 
     def fail(*arguments):
         monkeypatch.setattr(database, "query", query)
@@ -562,11 +593,11 @@ def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
     with pytest.raises(InputError, match="cannot be read"):
         layers.open(1)
     layers.put(1, Result(1), np.ones((4, 6), np.uint16))
-    assert sorted(LayerStore(database, (4, 6), 3).open(1).frames) == [0, 1]
+    assert sorted(ResultStore(database, (4, 6), 3).open(1).frames) == [0, 1]
 
 
 def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
-    layers = LayerStore(database, (4, 6), 3)
+    layers = ResultStore(database, (4, 6), 3)
     layers.put(1, Result(0, provisional=True), np.ones((4, 6), np.uint16))
     layer, sha256 = layers.open(1), hashlib.sha256
 

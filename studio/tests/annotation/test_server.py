@@ -273,7 +273,7 @@ def test_page_contains_its_icons(served):
         ({"do": "change_object", "object_id": 1, "name": "<img src=x>\n"}, "name"),
         ({"do": "change_object", "object_id": 1, "name": ""}, "name"),
         ({"do": "change_object", "object_id": 1, "name": "x" * 61}, "name"),
-        ({"do": "change_object", "object_id": 1, "color": "red"}, "#rrggbb"),
+        ({"do": "change_object", "object_id": 1, "color": "red"}, "color"),
         ({"do": "change_object", "object_id": 1, "attributes": {"place": "left, behind"}}, "without a comma"),
         ({"do": "change_object", "object_id": 1, "attributes": {"left, behind": "true"}}, "without a comma"),
         ({"do": "change_object", "object_id": 1, "attributes": {"a=b": "c"}}, "without a comma"),
@@ -447,6 +447,31 @@ def test_upload_with_names_of_no_frame_is_refused(session):
     archive = zip_files({f"mask_{index}.png": png(truth(index)) for index in (3, 5)})
     with pytest.raises(InputError, match=r"are not frames of clip: 'mask_3\.png', 'mask_5\.png'"):
         load_upload(session.document, 0, archive)
+
+
+@pytest.mark.parametrize("field", [{"id": 2**31 + 1}, {"name": "\ud800"}])
+def test_upload_that_could_not_be_read_again_is_refused(session, folder, field):
+    tree = json.loads(coco(3))
+    tree["categories"][0] |= field
+    for region in tree["annotations"]:
+        region["category_id"] = tree["categories"][0]["id"]
+    with pytest.raises(InputError, match="edit: not storable"):
+        load_upload(session.document, 0, json.dumps(tree).encode())
+    assert session.document.snapshot.keyframes == []
+    session.close()
+    open_session(folder).close()
+
+
+def test_accepted_upload_stays_accepted_when_opened_again(session, folder):
+    tree = json.loads(coco(3))
+    tree["annotations"][0]["attributes"]["age"] = float("nan")
+    load_upload(session.document, 0, json.dumps(tree).encode())
+    session.set_status("accepted")
+    assert session.document.status.value == "accepted"
+    session.close()
+    again = open_session(folder)
+    assert again.document.status.value == "accepted"
+    again.close()
 
 
 @pytest.mark.parametrize("kind", WHOLE)

@@ -437,6 +437,25 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
     session.close()
 
 
+def test_request_redone_while_it_is_cancelled_stays_incomplete(folder, monkeypatch):
+    session = open_session(folder)
+    document, add_result = session.document, session.document.add_result
+    draw(session, 0, 1)
+
+    def cancel(layer_id, result, ids):
+        if result.frame < 3:
+            return add_result(layer_id, result, ids)
+        document.undo()
+        lost_pixels = add_result(layer_id, result, ids)
+        document.redo()
+        return lost_pixels
+
+    monkeypatch.setattr(document, "add_result", cancel)
+    assert run(session, 0).status == "stopped"
+    assert document.snapshot.list_outdated() == [(3, LENGTH - 1)]
+    session.close()
+
+
 def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     draw(session, 0, 1)
     undo, holds = session.document.undo, threading.Event()

@@ -38,12 +38,12 @@ def test_any_order_gives_the_same_frames(video):
 
 def test_slow_frame_has_nearby_image_at_once(video):
     store = FrameStore(video)
-    store._reader(store._source, "view").lock.acquire()  # someone decodes on the way to the frame
-    near = cv2.imdecode(np.frombuffer(store.nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
+    store._find_reader(store._source, "view").lock.acquire()  # someone decodes on the way to the frame
+    near = cv2.imdecode(np.frombuffer(store.read_nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert abs(int(near[20, 20]) - 4 * store._index.find_key_frame(50)) < 6
-    store._reader(store._source, "view").lock.release()
+    store._find_reader(store._source, "view").lock.release()
     store.read(45)
-    near = cv2.imdecode(np.frombuffer(store.nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
+    near = cv2.imdecode(np.frombuffer(store.read_nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert abs(int(near[20, 20]) - 180) < 4
 
 
@@ -51,7 +51,7 @@ def test_caches_never_exceed_their_limit(video):
     limit = 10 * 48 * 64 * 3
     store = FrameStore(video, cache_bytes=limit)
     for index in range(LENGTH):
-        store.jpeg(index)
+        store.read_jpeg(index)
         assert nbytes(store) <= limit
 
 
@@ -64,10 +64,14 @@ def test_empty_items_are_evicted_too():
 
 def test_jpeg_shows_the_frame_and_previews_are_small(video):
     store = FrameStore(video)
-    image = cv2.imdecode(np.frombuffer(store.jpeg(30), np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(store.read_jpeg(30), np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (48, 64, 3)
     assert abs(image[30, 40].astype(int) - 120).max() < 6
-    assert cv2.imdecode(np.frombuffer(store.jpeg(30, 32), np.uint8), cv2.IMREAD_COLOR).shape == (24, 32, 3)
+    assert cv2.imdecode(np.frombuffer(store.read_jpeg(30, 32), np.uint8), cv2.IMREAD_COLOR).shape == (
+        24,
+        32,
+        3,
+    )
 
 
 @pytest.mark.parametrize("index", [-1, LENGTH, 10**9])

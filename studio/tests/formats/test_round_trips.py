@@ -24,7 +24,7 @@ from aotlab.sdk import (
     list_mask_formats,
     read_annotations,
 )
-from aotlab.video.outputs import StoredPrediction, TrackedFrame, find_output
+from aotlab.video.outputs import OutputContext, StoredPrediction, TrackedFrame, find_output
 from aotlab_studio.convert import convert
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
@@ -236,7 +236,7 @@ def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
 
 def test_dropped_yolo_folder_keeps_images_of_others(tmp_path):
     source = SimpleNamespace(name="clip", size=SIZE, rate=24, length=1)
-    output = find_output("yolo").open(tmp_path / "yolo", source)
+    output = find_output("yolo").open(tmp_path / "yolo", OutputContext(source))
     prediction = StoredPrediction(np.zeros(SIZE, np.uint8), {})
     output.write("00000", TrackedFrame(0, np.zeros((*SIZE, 3), np.uint8), prediction, Fraction(0)))
     (tmp_path / "yolo" / "images" / "mine.jpg").write_text("mine")

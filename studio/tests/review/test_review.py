@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.sdk import LostObjects, StoredPrediction, TrackedFrame
+from aotlab.sdk import LostObjects, ObjectClasses, OutputContext, StoredPrediction, TrackedFrame
 from aotlab_studio.document.database import Database
-from aotlab_studio.document.masks import LayerStore
 from aotlab_studio.document.masks import Result as StoredResult
+from aotlab_studio.document.masks import ResultStore
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
 from aotlab_studio.document.signals import ReviewSignals, measure_flip, measure_fragment
 from aotlab_studio.review.batch import (
@@ -38,9 +38,8 @@ def source(tmp_path):
 
 
 def test_review_lists_lost_objects_and_frames(source, tmp_path):
-    output = ReviewFile(tmp_path / "out" / "review.json", source)
-    output.class_names[4] = "fish"
-    output.frame_number = lambda index: index + 100
+    context = OutputContext(source, ObjectClasses({4: "fish"}), lambda index: index + 100)
+    output = ReviewFile(tmp_path / "out" / "review.json", context)
     for index, frame in enumerate(source):
         labels = np.zeros((30, 40), np.uint8)
         labels[5:15, 5:15] = 4 * (index < 3)
@@ -57,8 +56,8 @@ def test_review_lists_lost_objects_and_frames(source, tmp_path):
 
 
 def test_review_names_cuts(source, tmp_path):
-    output = ReviewFile(tmp_path / "out" / "review.json", source)
-    output.frame_number = lambda index: index + 100
+    context = OutputContext(source, frame_number=lambda index: index + 100)
+    output = ReviewFile(tmp_path / "out" / "review.json", context)
     for index, frame in enumerate(source):
         result = StoredPrediction(np.ones((30, 40), np.uint8), {1: 0.9}, cut=index in (2, 5))
         output.write(str(index), TrackedFrame(index, frame, result, source.time(index)))
@@ -119,8 +118,8 @@ def test_scores_survive_storage(tmp_path):
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
     assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, Signals(0.1, 0.2, 0.3))}
     with closing(Database(tmp_path, writable=True)) as database:
-        LayerStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
-        layers = LayerStore(database, labels.shape, 1)
+        ResultStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
+        layers = ResultStore(database, labels.shape, 1)
         assert layers.open(1).frames[0].scores == scores
         assert (layers.read(layers.open(1), 0) == labels).all()
 
@@ -183,13 +182,13 @@ def entry(name, lost=(), check=(), label="", status="check", frames=20):
     """A job's entry, with one object."""
     objects = [ReviewedObject(1, list(lost), label), ReviewedObject(2)]
     checks = [Check(frame, number, reason, 1.0) for frame, number, reason in check]
-    return ClipEntry(name, status, None, frames, 2, rate="10", notes=VideoReview(objects, checks))
+    return ClipEntry(name, status, None, frames, 2, notes=VideoReview(objects, checks))
 
 
-def test_list_names_classes_ranges_and_reasons():
+def test_list_names_classes_and_reasons():
     check = [(6, 1, "lost"), (8, 1, "jump"), (8, 2, "unsure")]
     assert list_sentences(entry("a", lost=[(2, 6)], check=check, label="cell")) == [
-        "object 1 (cell) is lost from frame 2 to 6 (at 0.2 s)",
+        "frame 6: object 1 (cell) is lost",
         "frame 8: object 1 (cell) jumps",
         "frame 8: object 2 has low confidence",
     ]

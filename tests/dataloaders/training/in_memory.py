@@ -26,7 +26,7 @@ class MemoryImage:
     """A labeled image whose pixels are gray of ten times their id, and a count of what was read of it."""
 
     mask: np.ndarray
-    name: str = "shown"
+    image: str = "shown"
     read_images: int = 0
     read_masks: int = 0
     error: Exception | None = field(default=None, repr=False)

@@ -60,7 +60,7 @@ def opened(root, split=None):
 
 
 def test_images_with_large_objects_are_found(root):
-    assert [image.name[-6:] for image in opened(root)] == ["09.jpg", "07.jpg"]
+    assert [image.image.name[-6:] for image in opened(root)] == ["09.jpg", "07.jpg"]
 
 
 def test_ids_follow_the_annotations_and_crowds_are_ignored(root):

@@ -31,15 +31,18 @@ class ScaledState(NamedTuple):
 
 
 class ScaledBlock(LSTTBlock):
-    def project(self, x, size):
-        x, state = super().project(x, size)
+    def forward(self, x, size, memory, id_embedding=None):
+        x, state = super().forward(x, size, memory, id_embedding)
         return x, self.build_state(*state)
 
     def build_state(self, key, tokens):
         return ScaledState(key, tokens, tokens.abs().mean((1, 2), keepdim=True))
 
     def memorize(self, state, id_embedding):
-        return super().memorize(state, id_embedding * (1 + state.scale))
+        scale = getattr(
+            state, "scale", 0.0
+        )  # LSTTBlock.forward memorizes a reference frame before it has a scale
+        return super().memorize(state, id_embedding * (1 + scale))
 
 
 class ScaledAOT(AOT):

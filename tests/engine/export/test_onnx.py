@@ -6,12 +6,14 @@ import onnx
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.configs.load import load_config
 from aotlab.engine.export import graphs
 from aotlab.engine.export.graphs import export_model, resolve_export_config
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.build import build_model
 from aotlab.networks.fast.attention import FusedAttention, TiledLocalAttention
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
@@ -46,6 +48,13 @@ def test_exportable_local_attention_is_exact(size, relative_value, frames, monke
 def test_graphs_are_fused_on_request(fused):
     made = graphs.build_graphs(build("aott")[0], VIDEO, 2, fused=fused)["propagate"].model
     assert any(isinstance(module, FusedAttention) for module in made.modules()) == fused
+
+
+def test_norms_are_folded_into_convolutions():
+    """Quantization would round each norm's result; onnxruntime fuses float convolutions by itself."""
+    model = build_model(load_config("aott", ["memory.policy=bounded_fifo", "memory.frames=2"]).model)
+    encode = graphs.build_graphs(model, VIDEO, 2)["encode"].model
+    assert not any(isinstance(module, FrozenBatchNorm2d) for module in encode.modules())
 
 
 def test_first_frame_policy_is_unchanged_by_the_bound():

@@ -69,9 +69,7 @@ def test_redundant_frame_is_evicted():
     shares = torch.full((4,), 0.25)
     keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
     keys[2] = keys[3]
-    bank = fill_bank(FIFO(1), 4)
-    bank.last_index += 1
-    assert ERMU(1, 4).decide(bank, FrameRelevance(shares, keys)) == (True, 2)
+    assert ERMU(1, 4).decide(range(4), range(1, 4), 4, FrameRelevance(shares, keys)) == (True, 2)
     assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
     assert compute_redundancy(keys[:1]).tolist() == [0]
 

@@ -6,7 +6,7 @@ import torch
 
 from aotlab.configs.schema import RulesConfig
 from aotlab.engine.rules.ownership import GOOD_FRAMES, MAX_CLAIMS, ComponentOwnership, Reassignment
-from aotlab.engine.rules.rules import RuleResult, Rules, swap_logits
+from aotlab.engine.rules.rules import Rules, swap_logits
 from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, clip, stripes
 
@@ -36,10 +36,10 @@ def started(*squares, frames=3):
 def step(rule, *squares):
     """Correct and observe a frame; return the reassignments as (source, target, column of the pixels)."""
     labels, frame = draw(*squares)
-    reassigned = rule.find_detached(labels, frame)
+    reassigned = rule.find_reassignments(labels, frame)
     for move in reassigned:
         labels[move.pixels] = move.target
-    rule.update(labels, frame, reassigned=reassigned)
+    rule.update(labels, frame, reassignments=reassigned)
     return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in reassigned]
 
 
@@ -79,7 +79,7 @@ def test_small_part_stays():
     rule = started(*TWO)
     labels, frame = draw((1, 20, 10, RED))
     labels[25:27, 44:46] = 1
-    assert rule.find_detached(labels, frame) == []
+    assert rule.find_reassignments(labels, frame) == []
 
 
 def test_usual_area_is_that_of_the_last_frames():
@@ -110,10 +110,10 @@ def test_claims_end_after_a_limit():
 def test_reassignment_that_is_not_stored_is_no_claim():
     rule = started(*TWO)
     labels, frame = draw((1, 20, 10, RED), (1, 20, 44, RED))
-    reassigned = rule.find_detached(labels, frame)
+    reassigned = rule.find_reassignments(labels, frame)
     assert [move.target for move in reassigned] == [2]
     rule.update(
-        labels, frame, reassigned=reassigned
+        labels, frame, reassignments=reassigned
     )  # as the mean of an ensemble, which has not reassigned it
     assert rule.objects[2].claim_streak == rule.objects[2].undo_frames_left == 0
 
@@ -122,10 +122,11 @@ def test_prediction_of_another_frame_changes_no_claim():
     rules = Rules(RulesConfig(ownership=True))
     rules.ownership = started(*TWO)
     claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
-    channels, logits = torch.from_numpy(claimed[0]).long(), torch.zeros(3, *SIZE)
-    result, _, corrected = rules.correct(RuleResult(), claimed[1], logits, channels, (1, 2))
-    rules.correct(RuleResult(), other[1], logits, torch.from_numpy(other[0]).long(), (1, 2))
-    rules.observe(result, claimed[1], corrected, (1, 2), ())
+    indices = torch.from_numpy(claimed[0]).long()
+    reassignments = rules.find_reassignments(claimed[1], indices, (1, 2))
+    rules.find_reassignments(other[1], torch.from_numpy(other[0]).long(), (1, 2))
+    _, corrected = swap_logits(torch.zeros(3, *SIZE), indices, reassignments, (1, 2))
+    rules.update(claimed[1], corrected, (1, 2), (), cut=False, thumbnail=None, reassignments=reassignments)
     assert rules.ownership.objects[2].claim_streak == 1
 
 

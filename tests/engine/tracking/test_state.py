@@ -1,6 +1,7 @@
 """A video that is stopped in the middle and resumed by another tracker."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,18 @@ def test_state_of_other_weights_rejected(bounded):
         model.decoder.conv_out.bias += 1
     with pytest.raises(InputError, match="saved with other weights"):
         Tracker(model, config).load_state_dict(state)
+
+
+def test_state_of_other_precision_rejected():
+    model, config = build("aott")
+    other = replace(config, compute=replace(config.compute, precision="bfloat16"))
+    with pytest.raises(InputError, match=r"saved with other precision$"):
+        Tracker(model, other).load_state_dict(Tracker(model, config).state_dict())
+
+
+def test_negative_length_rejected(bounded):
+    with pytest.raises(InputError, match="length must be a number of frames, got -5"):
+        Tracker(*bounded["every_nth"]).reset(-5)
 
 
 def damaged(state):

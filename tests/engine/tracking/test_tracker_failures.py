@@ -125,7 +125,7 @@ def test_failed_rule_requires_reset(monkeypatch):
     tracker.step(frames[0], FIRST)
     state = copy.deepcopy(tracker.state_dict())
     with monkeypatch.context() as patch:
-        patch.setattr(Rules, "observe", lambda *_, **__: 1 / 0)
+        patch.setattr(Rules, "update", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tracker.step(frames[1])
     for refused in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):

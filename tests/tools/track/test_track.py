@@ -26,7 +26,7 @@ from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
-from tests.media.video_files import write_gray, write_texture
+from tests.media.video_files import state_frames, write_gray, write_texture
 from tests.numbered_videos import cut_end
 from tests.tools.track.runs import Repeater, run, save
 
@@ -65,7 +65,7 @@ def test_folder_of_any_name_takes_results(video, mask, tmp_path, monkeypatch, fo
 def test_default_output_is_named_after_the_video(tmp_path, monkeypatch, source, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips" / "frames.v1").mkdir(parents=True)
-    assert str(default_output([source])) == expected
+    assert str(default_output(source)) == expected
 
 
 def test_first_line_says_where_results_are(video, mask, capsys):
@@ -74,6 +74,17 @@ def test_first_line_says_where_results_are(video, mask, capsys):
     assert first.startswith(f"{video}: 4 frames of 48×32, 1 object to track, 24 frames per second")
     assert first.endswith(f"into {video}.tracked")
     assert (video.parent / "video.tracked" / "overlay.mp4").is_file()
+
+
+def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsys):
+    video = write_gray(tmp_path / "gray.avi")
+    state_frames(video, 3)
+    assert run(video, tmp_path, save(tmp_path / "first.png", 1, (48, 64)), more=["--no-overlay"]) == 0
+    assert f"{video}: about 3 frames of 64×48" in capsys.readouterr().out
+    assert len(values(tmp_path)) == 6
+    (tmp_path / "out").rename(tmp_path / "earlier")
+    assert run(video, tmp_path, tmp_path / "earlier", more=["--no-overlay"]) == 0
+    assert len(values(tmp_path)) == 6
 
 
 def test_cuts_are_printed(capsys):
@@ -168,7 +179,7 @@ REFUSED = [
     (["--jobs", "jobs.csv", "--mask", "first.png"], "--mask: applies to a single video; use a column of --jobs"),
     (["video", "--mask", "film.mp4"], "film.mp4: not a readable mask"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
-    (["video", "--not-point", "2,3"], "object 1 on frame 0: prompt: give a box, a mask, or a point"),
+    (["video", "--not-point", "2,3"], "object 1 on frame 0: prompt: give a box, a mask that is not empty, or a point"),
 ]  # fmt: skip
 
 
@@ -214,7 +225,8 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_li
     monkeypatch.undo()  # the real tracker
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))
     monkeypatch.setattr(
-        "aotlab.video.job.estimate_bytes", lambda names, *_: 2 * 10**12 * ("mattes16" in names)
+        "aotlab.video.job.CheckedJob.estimate_bytes",
+        lambda checked: 2 * 10**12 * ("mattes16" in checked.options.write),
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
     save_record(tmp_path / "out" / JOB_RECORD, JobRecord("out", outputs=["masks"]))
@@ -275,7 +287,7 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "more"), [("masks", ["--force", "--restart"]), ("given", ["--dry-run", "--force"])]
+    ("name", "more"), [("masks", ["--force", "--restart"]), ("prompt_masks", ["--dry-run", "--force"])]
 )
 def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name, more):
     photo = tmp_path / "out" / name / "00000.png"
@@ -430,7 +442,7 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
 
 def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracker, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    monkeypatch.setattr(resume.Progress, "save_stopped", lambda *_: None)  # as if it had been killed
+    monkeypatch.setattr(resume.Checkpoint, "save_stopped", lambda *_: None)  # as if it had been killed
     request.getfixturevalue("interrupted")
     steps = tracker.steps
     assert run(video, tmp_path, mask, more=WRITE) == 0

@@ -36,7 +36,7 @@ class Database:
     """Tables of a project. Thread-safe. What `transaction` has written survives a kill and a power cut.
 
     Args:
-        folder: of the project.
+        folder: project folder.
         writable: lock the folder, and create it and the file if they are missing.
 
     Raises:
@@ -53,7 +53,7 @@ class Database:
                 opened.callback(self.folder_lock.release)
             else:
                 _roll_back(folder)
-            with self._explain("opened"):
+            with self._wrap_errors("opened"):
                 self._connection = _connect(self.path, "rwc" if writable else "ro")
             opened.callback(self._connection.close)
             if writable:
@@ -80,7 +80,7 @@ class Database:
             if self._connection.in_transaction:
                 yield self._connection
                 return
-            with self._explain("written"), self._connection:
+            with self._wrap_errors("written"), self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
                 if self.query("PRAGMA data_version") != self._version:
                     raise InputError(f"{self.path}: another program has opened this project; open it again")
@@ -88,7 +88,7 @@ class Database:
 
     def query(self, statement: str, *values: int | str | None) -> list[Any]:
         """Return the rows that a statement selects."""
-        with self._explain("read"), self._lock:
+        with self._wrap_errors("read"), self._lock:
             return self._connection.execute(statement, values).fetchall()
 
     def read_content(self, table: str, key: int | str) -> bytes:
@@ -115,7 +115,7 @@ class Database:
         sync_folder(self.folder)
 
     @contextmanager
-    def _explain(self, action: str) -> Iterator[None]:
+    def _wrap_errors(self, action: str) -> Iterator[None]:
         """Raise `InputError` for an error of SQLite."""
         try:
             yield

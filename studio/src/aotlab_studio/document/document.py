@@ -42,7 +42,7 @@ from aotlab_studio.document.log import (
     format_time,
     utc_now,
 )
-from aotlab_studio.document.masks import LayerStore, MaskStore, Result
+from aotlab_studio.document.masks import MaskStore, Result, ResultStore
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
 
@@ -78,7 +78,7 @@ class Document:
     It appends to the log and to layers; `snapshot` reads them.
 
     Args:
-        database: of the project, released with the document.
+        database: tables of the project, released with the document.
         frames: the video; None: its stored size and number of frames, for a document that is only read.
 
     A damaged project raises `InputError`.
@@ -89,10 +89,10 @@ class Document:
         self.folder = folder = database.folder
         self.results_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """results folder being corrected, if it exists"""
-        self._frames = video = frames or self.header.video
+        self._video = video = frames or self.header.video
         self.log = Log(database)
         self.masks = MaskStore(database, video.size)
-        self.layers = LayerStore(database, video.size, video.count)
+        self.results = ResultStore(database, video.size, video.count)
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.actor = Actor()
@@ -110,7 +110,7 @@ class Document:
                 problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
-            self.layers.delete_other_layers(self.log.list_reachable_layers())
+            self.results.delete_other_layers(self.log.list_reachable_layers())
 
     @classmethod
     def read(cls, folder: Path) -> Document:
@@ -123,24 +123,19 @@ class Document:
         view.actor = actor
         return view
 
-    def snapshot_at(self, entry: int, last_row: int | None = None) -> Snapshot:
-        """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
-        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, last_row)
+    def take_snapshot(self, entry: int, last_row: int | None = None) -> Snapshot:
+        """Return what the document shows at an entry of its log; arguments as in `Snapshot`."""
+        return Snapshot(self.log, entry, self.masks, self.results, self._video.count, last_row)
 
     @property
     def snapshot(self) -> Snapshot:
         """Visible masks and objects at the head of the log."""
         with self.lock:
-            key = self.log.head, self.layers.last_row
+            key = self.log.head, self.results.last_row
             if key not in self._snapshots:
                 self._snapshots.clear()
-                self._snapshots[key] = self.snapshot_at(self.log.head)
+                self._snapshots[key] = self.take_snapshot(self.log.head)
             return self._snapshots[key]
-
-    def frozen_snapshot(self) -> Snapshot:
-        """Return what shows now, without what is tracked later."""
-        with self.lock:
-            return self.snapshot_at(self.log.head, self.layers.last_row)
 
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
@@ -153,13 +148,13 @@ class Document:
     @property
     def frames(self) -> FrameStore:
         """The video."""
-        assert isinstance(self._frames, FrameStore)
-        return self._frames
+        assert isinstance(self._video, FrameStore)  # not a document that is only read
+        return self._video
 
     @property
     def revision(self) -> int:
         """Number that grows with each change of what shows."""
-        return self.log.size + self.layers.last_row
+        return self.log.size + self.results.last_row
 
     @property
     def edited(self) -> bool:
@@ -170,7 +165,7 @@ class Document:
     def has_new_results(self) -> bool:
         """Whether its results are of another run of tracking than those that it has read, or of an unknown one."""
         layers = self.snapshot.state.layers.values()
-        read = {layer.source_digest for layer in layers if layer is not None and layer.kind == "import"}
+        read = {layer.source_digest for layer in layers if layer.kind == "import"}
         return digest_results(self.results_folder) not in {"", *read}
 
     @property
@@ -185,10 +180,10 @@ class Document:
 
     @property
     def digest(self) -> str:
-        """Digest of the masks and objects that a status is for, and of the results that they correct."""
+        """Digest of the masks and objects that a status is for; without an edit, of the results that show."""
         with self.lock:
-            shown = self.edited or self.has_new_results
-            return digest_values(*self._digests if shown else [digest_results(self.results_folder)])
+            differs = self.edited or self.has_new_results  # otherwise, as of results without a project
+            return digest_values(*self._digests if differs else [digest_results(self.results_folder)])
 
     # Edits
 
@@ -200,12 +195,12 @@ class Document:
         Frames have to be in `Snapshot.editable_range`.
 
         Args:
-            new_pngs: new masks that ``values`` name, as of `MaskStore.encode`.
+            new_pngs: new masks that ``values`` name, as in `MaskStore.encode`.
         """
         with self.lock:
             first, last = self.snapshot.editable_range
             if "job" in values.ranges:
-                first, last = values.ranges["job"] or (0, self._frames.count - 1)
+                first, last = values.ranges["job"] or (0, self._video.count - 1)
             for index in values.frames:
                 if not first <= index <= last:
                     problem = f"outside the tracked part of the video, frames {first} to {last}"
@@ -223,11 +218,11 @@ class Document:
         """Repeat the entry undone last and return it; None without one. Raises `InputError` for one of another page."""
         return self._move("redo")
 
-    def new_object_id(self) -> int:
+    def make_object_id(self) -> int:
         """Return an id that no object ever had."""
         return max(self.log.used_objects, default=0) + 1
 
-    def new_layer_id(self) -> int:
+    def make_layer_id(self) -> int:
         """Return an id that no layer of the log ever had."""
         return max(self.log.layer_entries, default=0) + 1
 
@@ -276,7 +271,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(VersionRecord(self.log.head, title, self.layers.last_row))
+            self._append(VersionRecord(self.log.head, title, self.results.last_row))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -291,7 +286,7 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
-            snapshot = self.snapshot_at(version.entry, version.last_row)
+            snapshot = self.take_snapshot(version.entry, version.last_row)
             limited_layers = {
                 key: msgspec.structs.replace(layer, last_row=version.last_row)
                 for key in snapshot.unfinished
@@ -313,7 +308,7 @@ class Document:
                 return None
             labels = snapshot.labels(result.frame)
             ids = np.where(np.isin(labels, snapshot.locked_ids), 0, ids)
-            self.layers.put(layer_id, result, ids)
+            self.results.put(layer_id, result, ids)
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0
@@ -323,7 +318,7 @@ class Document:
         with self.lock:
             layer = self.snapshot.state.layers.get(layer_id)
             if layer is not None and layer.last_row is None:
-                self.layers.finish(layer_id)
+                self.results.finish(layer_id)
 
     def emit(self, event: Event) -> None:
         """Notify all listeners."""

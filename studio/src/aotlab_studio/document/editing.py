@@ -20,7 +20,14 @@ from aotlab.sdk import add_class_ids
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Count, Layer
-from aotlab_studio.document.objects import MAX_OBJECTS, Attributes, ObjectInfo, check_object, make_object
+from aotlab_studio.document.objects import (
+    MAX_OBJECTS,
+    Attributes,
+    Color,
+    ObjectInfo,
+    check_object,
+    make_object,
+)
 from aotlab_studio.document.planning import include_merged_ids, plan_correction
 
 MAX_POINTS = 20_000
@@ -34,7 +41,7 @@ Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 Text = Annotated[str, Meta(max_length=500)]
 
 Edit = Callable[[np.ndarray], np.ndarray]
-"""from the mask of an object, H×W bool, to its new mask"""
+"""function from the mask of an object, H×W bool, to its new mask"""
 Correction = tuple[Points, bool]
 """points of clicks or of a scribble, and whether they are on the object"""
 
@@ -49,12 +56,12 @@ class EditResult(Struct, frozen=True):
     """pixels of the prompt's mask that were left to drawn, locked or hidden objects"""
 
 
-def require_editable(document: Document, object_id: int, *, seen: bool = True) -> ObjectInfo:
-    """Return the object; raise `InputError` for one that is unknown, locked, or (with ``seen``) hidden."""
+def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:
+    """Return the object; raise `InputError` if it is unknown, locked, or, with ``visible``, hidden."""
     item = document.snapshot.find_object(object_id)
     if item.locked:
         raise InputError(f"{item.name} is locked; unlock it first")
-    if seen and item.hidden:
+    if visible and item.hidden:
         raise InputError(f"{item.name} is hidden; show it first")
     return item
 
@@ -76,7 +83,7 @@ def edit_mask(
         require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a drawn one.
 
     Raises:
-        InputError: no such frame, as `require_editable`, a new object without a pixel, or no change.
+        InputError: no such frame, a new object without a pixel, no change, or see `require_editable`.
     """
     with document.lock:
         if object_id is not None:
@@ -98,20 +105,20 @@ def edit_mask(
             object_id = item.id
             objects[object_id] = item
         other_ids = keyframe.keys() - {object_id}  # what was only tracked of them stays so
-        masks = {each: document.masks.subtract(keyframe[each], after, new_pngs) for each in other_ids}
+        masks = {key: document.masks.subtract(keyframe[key], after, new_pngs) for key in other_ids}
         masks[object_id] = document.masks.encode(after, new_pngs)
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
-            layers[document.new_layer_id()] = layer
+            layers[document.make_layer_id()] = layer
         document.edit(title, Changes(objects, {frame: masks}, layers), frame, new_pngs)
         ids, counts = np.unique(labels[after & ~before], return_counts=True)
-        losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
+        losses = {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key}
         return EditResult(object_id, losses)
 
 
 def paint(
     document: Document, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
 ) -> EditResult:
-    """Draw with a round brush of ``radius`` pixels; as `edit_mask`."""
+    """Draw with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
     return _edit_area(document, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
 
@@ -119,7 +126,7 @@ def paint(
 def outline(
     document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
 ) -> EditResult:
-    """Fill the inside of a polygon or lasso; as `edit_mask`."""
+    """Fill the inside of a polygon or lasso; see `edit_mask`."""
     area = painting.draw_polygon(document.masks.size, points)
     return _edit_area(document, frame, object_id, area, erase=erase, title="outline")
 
@@ -154,7 +161,7 @@ def apply_suggestion(
     correction: Correction | None,
     overwrite: bool = False,
 ) -> EditResult:
-    """Store the mask found for prompts, in one entry; as `edit_mask`.
+    """Store the mask found for prompts, in one entry; see `edit_mask`.
 
     Args:
         mask: H×W bool.
@@ -194,20 +201,16 @@ def clear(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def remove_keyframe(document: Document, frame: int) -> None:
-    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs.
-
-    Raises:
-        InputError: there is none, or a tracked mask would cover a locked object.
-    """
+    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
         snapshot, layers = document.snapshot, dict[int, Layer | None]()
         masks = snapshot.keyframe(frame)
-        protected = {each: masks[each] for each in snapshot.protected_ids if each in masks}
+        protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
         keyframes, after, covers_locked = {frame: protected or None}, copy.copy(snapshot), False
-        after.state = snapshot.state.apply(Changes(keyframes=keyframes))
+        after.state = snapshot.state.apply(Changes(keyframes=keyframes))  # what would show
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)
             covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()
@@ -219,12 +222,12 @@ def remove_keyframe(document: Document, frame: int) -> None:
             nearest = earlier[-1:] or [index for index in frames if index > frame]
             if masks[object_id] and nearest:
                 layer = plan_correction(snapshot, nearest[0], object_id, removed=frame)
-                layers |= {} if layer is None else {document.new_layer_id() + len(layers): layer}
+                layers |= {} if layer is None else {document.make_layer_id() + len(layers): layer}
         document.edit("reset frame", Changes(keyframes=keyframes, layers=layers), frame)
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Make the part of an object's mask under a point, on this frame, a new object; as `edit_mask`."""
+    """Make the part of an object's mask under a point, on this frame, a new object; see `edit_mask`."""
     with document.lock:
         require_editable(document, object_id)
         piece = painting.find_part(document.snapshot.labels(frame) == object_id, point)
@@ -235,7 +238,7 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
 
 
 def reassign(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Give the part of another object's mask under a point to this object; as `edit_mask`."""
+    """Give the part of another object's mask under a point to this object; see `edit_mask`."""
     with document.lock:
         item, labels = require_editable(document, object_id), document.snapshot.labels(frame)
         piece = painting.find_part(np.where(labels == object_id, 0, labels), point)
@@ -258,7 +261,7 @@ def change_object(
     object_id: int,
     *,
     name: str | None = None,
-    color: str | None = None,
+    color: Color | None = None,
     hidden: bool | None = None,
     locked: bool | None = None,
     class_name: str | None = None,
@@ -282,7 +285,7 @@ def change_object(
 def delete_object(document: Document, object_id: int) -> None:
     """Remove an object from all frames; raises `InputError` for an unknown or locked one."""
     with document.lock:
-        require_editable(document, object_id, seen=False)
+        require_editable(document, object_id, visible=False)
         document.edit("delete object", Changes(objects={object_id: None}))
 
 
@@ -291,8 +294,8 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
     if object_id == into:
         raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
     with document.lock:
-        for each in (object_id, into):
-            require_editable(document, each, seen=False)
+        for merged_id in (object_id, into):
+            require_editable(document, merged_id, visible=False)
         snapshot, new_pngs = document.snapshot, dict[str, bytes]()
         keyframes = dict[int, dict[int, str]]()
         for frame in snapshot.keyframes:
@@ -300,7 +303,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
-                rest = {each: digest for each, digest in masks.items() if each != object_id}
+                rest = {key: digest for key, digest in masks.items() if key != object_id}
                 keyframes[frame] = {**rest, into: both}
         changes = Changes({object_id: None}, keyframes, merged={object_id: into})
         document.edit("merge objects", changes, new_pngs=new_pngs)
@@ -316,11 +319,11 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> int
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
         ids = include_merged_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
-        layers = [each[frame : last + 1] for key, each in snapshot.newest_layer_ids.items() if key in ids]
+        layers = [newest[frame : last + 1] for key, newest in snapshot.newest_layer_ids.items() if key in ids]
         count = int(np.any(np.array(layers) > 0, axis=0).sum()) if layers else 0
         if count:
             layer = Layer(ids, frame, last, frame, "empty")
-            document.edit("clear tracking", Changes(layers={document.new_layer_id(): layer}), frame)
+            document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
         return count
 
 
@@ -363,4 +366,4 @@ def _edit_area(
 def _make_object(document: Document) -> ObjectInfo:
     if len(document.snapshot.objects) >= MAX_OBJECTS:
         raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
-    return make_object(document.new_object_id())
+    return make_object(document.make_object_id())

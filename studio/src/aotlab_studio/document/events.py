@@ -40,7 +40,7 @@ class DocumentState(Struct, frozen=True):
     editable_range: FrameRange
     """first and last frame that can be changed"""
     notes: dict[int, str]
-    """by frame"""
+    """notes by frame"""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):

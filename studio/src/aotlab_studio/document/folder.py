@@ -34,7 +34,7 @@ class StoredVideo(Struct, omit_defaults=True):
     size: tuple[Count, Count]
     """height and width"""
     source: dict[str, Any]
-    """fingerprint as `compute_fingerprint`"""
+    """fingerprint of its content, from `compute_fingerprint`"""
     levels: tuple[float, float] | None = None
     """values of black and white, if given"""
 
@@ -51,7 +51,7 @@ class Header(Struct):
 def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
-    with reading(f"{database.path}: the header", DAMAGED_REMEDY, kind="intact"):
+    with reading(f"{database.path}: the header", DAMAGED_REMEDY, kind="intact", unchecked=True):
         version = msgspec.json.decode(content)["version"]
         if version == FORMAT_VERSION:
             return msgspec.json.decode(content, type=Header)
@@ -92,9 +92,9 @@ def read_job(folder: Path) -> JobRecord | None:
 
 
 def digest_results(folder: Path) -> str:
-    """Return a digest of the tracking that a folder of results is of; empty without a record or an output.
+    """Return a digest of the run that has tracked a folder of results; empty without a record or an output.
 
-    An export of corrected masks leaves it as it is.
+    An export of corrected masks does not change it.
     """
     job = read_job(folder)
     if job is None or not job.written:

@@ -24,7 +24,7 @@ EXPORTED_STATUSES = ("corrected", "accepted")
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 RowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-"""of a result in the project's file"""
+"""row id of a tracked mask in the project's file"""
 FrameRange = tuple[Count, Count]
 """first and last frame"""
 MAX_STATES = 1024
@@ -32,7 +32,7 @@ MAX_STATES = 1024
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Request of a run of tracking; `LayerStore` has its masks. It starts from the keyframes of its entry.
+    """Request of a run of tracking; `ResultStore` has its masks. It starts from the keyframes of its entry.
 
     ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30.
     """
@@ -49,9 +49,9 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     previous_keyframe: Count | None = None
     """keyframe before a correction; the frames between are tracked from both"""
     source_digest: str = ""
-    """of an import: digest of the results, of `digest_results`; empty: they have none"""
+    """value of `digest_results` for an import; empty for results without a record"""
     last_row: RowId | None = None
-    """last result that counts, if a version was kept while it grew; None: all count"""
+    """last result to show, if a version was saved before its tracking ended; None: all"""
 
     @property
     def is_automatic(self) -> bool:
@@ -89,7 +89,7 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     checked: Mapping[Count, str | None] = {}
     """digest of the masks of a frame that are marked as checked"""
     notes: Mapping[Count, str | None] = {}
-    """notes on frames"""
+    """notes by frame"""
     ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
     """frames of the job whose results it corrects, and frames to track; without one: all"""
     classes: Mapping[str, Count | None] = {}
@@ -131,7 +131,7 @@ class State(Changes, frozen=True):
             object_id = self.merged[object_id]
         return object_id if object_id in self.objects else 0
 
-    def find_drawn(self, object_id: int) -> dict[int, str]:
+    def find_drawn_masks(self, object_id: int) -> dict[int, str]:
         """Return the digests of an object's drawn masks with pixels, by frame in order."""
         drawn = {frame: masks.get(object_id) for frame, masks in sorted(self.keyframes.items())}
         return {frame: digest for frame, digest in drawn.items() if digest}
@@ -193,7 +193,7 @@ class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     message: int | None = None
-    """as in `Entry`"""
+    """id of the page's message that caused it"""
     author: str = ""
     time: str = ""
 
@@ -204,7 +204,7 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
     entry: int
     title: str = ""
     last_row: RowId = 0
-    """last result that counts"""
+    """last result to show"""
     author: str = ""
     time: str = ""
 
@@ -221,7 +221,7 @@ class Log:
         self.size = 0
         """number of records"""
         self.entries: dict[int, Entry] = {}
-        """by number, from 1"""
+        """entries by number, from 1"""
         self.parents: dict[int, int] = {}
         """entry before each entry; 0: none"""
         self.undone: list[int] = []
@@ -244,10 +244,12 @@ class Log:
 
     def append(self, record: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         """Store a record after the last one, with new drawn masks by digest; raise `InputError` if that fails."""
+        with reading("edit", "use other values", kind="storable"):
+            content = msgspec.json.encode(record)
+            record = decode_record(content)  # as every later start reads it
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", new_pngs.items())
-            row = self.size + 1, msgspec.json.encode(record)
-            connection.execute("INSERT INTO records VALUES (?, ?)", row)
+            connection.execute("INSERT INTO records VALUES (?, ?)", (self.size + 1, content))
         self._apply(record)
 
     def state(self, number: int) -> State:
@@ -271,11 +273,12 @@ class Log:
             entries.append(number)
             number = self.parents[number]
         of_versions = (self.state(version.entry).layers for version in self.versions)
-        return set().union(*of_versions, *(self.entries[each].values.layers for each in entries))
+        return set().union(*of_versions, *(self.entries[entry].values.layers for entry in entries))
 
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
-            with reading(f"{self._database.path}: record {self.size + 1}", DAMAGED_REMEDY, kind="intact"):
+            subject = f"{self._database.path}: record {self.size + 1}"
+            with reading(subject, DAMAGED_REMEDY, kind="intact", unchecked=True):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))

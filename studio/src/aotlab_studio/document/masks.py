@@ -54,7 +54,7 @@ class MaskStore:
         return digest
 
     def subtract(self, digest: str, area: np.ndarray, new_pngs: dict[str, bytes]) -> str:
-        """Return the digest of a mask without an area, H×W bool; as `encode` if it is another mask."""
+        """Return the digest of a mask without an area, H×W bool; a changed mask is added as in `encode`."""
         mask = self.read(digest)
         return self.encode(mask & ~area, new_pngs) if (mask & area).any() else digest
 
@@ -83,27 +83,27 @@ class Result(Struct, frozen=True, omit_defaults=True):
     frame: int
     """frame number; -1 in the last row of a layer that is complete"""
     scores: dict[int, Score] = {}
-    """by id of each object with a result"""
+    """score of each object with a result, by id"""
     absent: list[int] = []
     """objects that are not tracked any more on this frame, without a result"""
     provisional: bool = False
     """whether tracked in one direction only, until the other one reaches this frame"""
     digest: str = ""
-    """of the mask"""
+    """digest of the mask's PNG"""
 
 
 decode_result = msgspec.json.Decoder(Result).decode
 
 
 class LayerResults:
-    """Results of a layer of a video of ``count`` frames; of several of a frame the last counts."""
+    """Results of a layer by frame, of which the last one counts."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self.frames: dict[int, Result] = {}
-        """by frame"""
+        """last result of each frame"""
         self.presence: dict[int, np.ndarray] = {}
-        """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
+        """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
         self.masks: dict[int, tuple[int, str]] = {}
         """row id and digest of the mask of each frame"""
         self.complete = False
@@ -124,7 +124,7 @@ class LayerResults:
             present[frame] = 1 if object_id in result.scores else -1
 
 
-class LayerStore:
+class ResultStore:
     """Results of tracking by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
 
     Args:
@@ -138,14 +138,14 @@ class LayerStore:
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
-        """of frames, by a text of what they show"""
+        """scores of the objects of a frame, by a text that describes its masks"""
         (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
         """row id of the last result of all layers; 0: none"""
 
     def open(self, layer_id: int, last_row: int | None = None) -> LayerResults:
         """Return the results of a layer, up to the row ``last_row``; None: all, also those that are added later.
 
-        After a damaged one, no result counts: their frames have none, and the layer is not complete.
+        A damaged result and all after it are ignored, so that the layer is not complete.
         """
         with self._lock:
             whole = self._layers.get((layer_id, None))

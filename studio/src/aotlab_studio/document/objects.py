@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -20,9 +19,9 @@ COLORS = (
 )  # fmt: skip
 """colors of new objects, in turn; distinct for color-blind people too, the first ones most"""
 
-
 ObjectId = Annotated[int, Meta(ge=1, le=65535)]
 Text = Annotated[str, Meta(max_length=NAME_LENGTH)]
+Color = Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
 Attributes = Annotated[dict[Text, Text], Meta(max_length=20)]
 
 
@@ -33,16 +32,15 @@ class ObjectInfo:
     id: ObjectId
     """object id in masks"""
     name: Text
-    color: Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
-    """#rrggbb"""
+    color: Color
     hidden: bool = False
-    """not drawn in the page"""
+    """whether the page does not show it, and refuses edits of its masks"""
     locked: bool = False
-    """changed neither by painting nor by tracking"""
+    """whether neither painting nor tracking changes it"""
     class_name: Text = ""
     """empty: none"""
     attributes: Attributes = field(default_factory=dict)
-    """on all frames"""
+    """attributes on all frames"""
 
     @property
     def own_name(self) -> str:
@@ -64,7 +62,7 @@ def make_object(object_id: int, name: str | None = None, class_name: str = "") -
 
 
 def check_object(item: ObjectInfo) -> ObjectInfo:
-    """Return the object; raise `InputError` for an unusable field."""
+    """Return the object; raise `InputError` for an unusable text."""
     if not (item.name.strip() and item.name.isprintable() and len(item.name) <= NAME_LENGTH):
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
     for text in (item.class_name, *item.attributes, *item.attributes.values()):
@@ -75,6 +73,4 @@ def check_object(item: ObjectInfo) -> ObjectInfo:
         if "," in name + value or "=" in name:  # they separate attributes in the page
             expected = "expected a name without a comma or =, and a value without a comma"
             raise InputError(f"attribute {name!r}: {expected}")
-    if not re.fullmatch("#[0-9a-f]{6}", item.color):
-        raise InputError(f"color {item.color[:80]!r}: expected #rrggbb, for example #ff8800")
     return item

@@ -87,7 +87,7 @@ def is_far_from(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[
         return bool((across & (rows >= top) & (rows < top + height)).sum() < len(rows) / 2)
     reach = max(2.0, MARK_REACH * min(mask.shape), OBJECT_REACH * len(rows) ** 0.5)
     distances = [np.hypot(columns + 0.5 - x, rows + 0.5 - y) for x, y in points]
-    return bool(distances) and len(rows) > 0 and all(each.min() > reach for each in distances)
+    return bool(distances) and len(rows) > 0 and all(distance.min() > reach for distance in distances)
 
 
 def _to_fixed_points(points: Sequence[Point] | np.ndarray) -> np.ndarray:
@@ -108,5 +108,5 @@ def find_outlines(mask: np.ndarray) -> list[list[tuple[int, int]]]:
     """Return the corners (x, y) of each outline of a mask H×W bool, holes included."""
     import cv2
 
-    found = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]
-    return [[(x, y) for x, y in each[:, 0].tolist()] for each in found]
+    contours = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]
+    return [[(x, y) for x, y in contour[:, 0].tolist()] for contour in contours]

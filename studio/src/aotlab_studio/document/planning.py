@@ -81,8 +81,8 @@ def plan_correction(
     it, only frames that have results of the object or are between two of its masks.
 
     Args:
-        frame: of the keyframe.
-        removed: frame of a keyframe that is being removed.
+        frame: the keyframe.
+        removed: keyframe that is being removed.
     """
     own_ids = set(include_merged_ids(snapshot, {object_id}))
     has_result, has_own_result = np.zeros((2, snapshot.count), bool)
@@ -99,8 +99,10 @@ def plan_correction(
     own_frames = [index for index, by_object in masks.items() if object_id in by_object]
     next_keyframe = min((index for index in own_frames if index > frame), default=snapshot.count)
     previous = max((index for index in own_frames if index < frame), default=-1)
+    # after the keyframe: frames with results, up to the next keyframe of the object
     reachable = takewhile(passable.__getitem__, range(frame + 1, next_keyframe))
     last = max((index for index in reachable if has_result[index]), default=frame)
+    # before it: all frames since its previous keyframe, or those with its results
     gap = slice(previous + 1, frame)
     fills_gap = previous >= 0 and masks[previous][object_id] and passable[gap].all() and has_result[gap].any()
     reachable_back = takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1))
@@ -112,7 +114,7 @@ def plan_correction(
 
 def include_merged_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
     """Return the ids under which layers store objects: their own, and those of objects merged into them."""
-    merged_ids = (each for each in snapshot.state.merged if snapshot.state.resolve(each) in object_ids)
+    merged_ids = (key for key in snapshot.state.merged if snapshot.state.resolve(key) in object_ids)
     return sorted({*object_ids, *merged_ids})
 
 
@@ -135,6 +137,6 @@ def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
 
 
 def _list_references(snapshot: Snapshot, first: int, last: int, start: int) -> list[int]:
-    """Return the frames of a range with drawn masks, and the start, of which a mask shows."""
+    """Return the start and the frames of a range with drawn masks, if they show a mask."""
     keyframes = [index for index in snapshot.keyframes if first <= index <= last]
     return [index for index in sorted({*keyframes, start}) if snapshot.labels(index).any()]

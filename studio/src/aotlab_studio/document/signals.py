@@ -36,7 +36,7 @@ class ReviewSignals:
         changed = np.zeros(ids.shape, bool)
         if self._last is not None and abs(self._last[0] - index) == 1 and self._last[1].shape == ids.shape:
             last_ids, last_image = self._last[1:]
-            similar = color_distance(image, last_image) <= SIMILAR_COLOR
+            similar = measure_color_distance(image, last_image) <= SIMILAR_COLOR
             changed = (ids > 0) & (last_ids > 0) & (ids != last_ids) & similar
         self._last = index, ids.copy(), image.copy()
         return {
@@ -77,7 +77,7 @@ def measure_fragment(mask: np.ndarray) -> float:
     return float(areas[-2] / areas.sum()) if len(areas) > 1 else 0.0
 
 
-def color_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def measure_color_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the largest difference of a channel."""
     return np.asarray(np.abs(first.astype(np.int16) - second).max(-1, initial=0))
 
@@ -90,7 +90,7 @@ def _count_contacts(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], C
         rows, columns = np.nonzero(labels[:-CONTACT_DISTANCE] != labels[CONTACT_DISTANCE:])
         others = rows + CONTACT_DISTANCE
         inner, outer = labels[rows, columns], labels[others, columns]
-        distance = color_distance(pixels[rows, columns], pixels[others, columns])
+        distance = measure_color_distance(pixels[rows, columns], pixels[others, columns])
         similar = (inner > 0) & (outer > 0) & (distance <= SIMILAR_COLOR)
         for side in (inner, outer):
             outline.update(side.tolist())

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
 from aotlab_studio.document.log import FrameRange, Layer, Log, digest_values
-from aotlab_studio.document.masks import LayerResults, LayerStore, MaskStore
+from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
@@ -42,14 +42,13 @@ class Snapshot:
         log: Log,
         entry: int,
         masks: MaskStore,
-        layers: LayerStore,
+        results: ResultStore,
         count: int,
         last_row: int | None = None,
     ) -> None:
         self.entry, self.state, self.last_row = entry, log.state(entry), last_row
         self.count, self.size = count, masks.size
-        self.layers = layers
-        self._log, self._masks = log, masks
+        self._log, self._masks, self._results = log, masks, results
 
     @property
     def objects(self) -> Mapping[int, ObjectInfo]:
@@ -80,7 +79,7 @@ class Snapshot:
 
     def describe_objects(self) -> tuple[dict[int, str], AttributeTable]:
         """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
-        attributes = {each: {**by_frame} for each, by_frame in self.state.attributes.items()}
+        attributes = {key: {**by_frame} for key, by_frame in self.state.attributes.items()}
         for item in self.objects.values():
             if own := ({"name": item.own_name} if item.own_name else {}) | item.attributes:
                 stored, frames = attributes.get(item.id, {}), self.annotated_frames
@@ -90,7 +89,7 @@ class Snapshot:
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
         last_row = self.state.layers[layer_id].last_row
-        return self.layers.open(layer_id, self.last_row if last_row is None else last_row)
+        return self._results.open(layer_id, self.last_row if last_row is None else last_row)
 
     # Masks
 
@@ -106,7 +105,7 @@ class Snapshot:
 
     @cached_property
     def newest_layer_ids(self) -> dict[int, np.ndarray]:
-        """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
+        """Newest layer of each frame, N int64, by object id in layers; 0: no layer, negative: the object is absent."""
         layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in sorted(self.state.layers.items()):
             frames = slice(layer.first, layer.last + 1)
@@ -122,7 +121,7 @@ class Snapshot:
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
         has_result = np.any(
-            [np.zeros(self.count, bool), *(each > 0 for each in self.newest_layer_ids.values())], axis=0
+            [np.zeros(self.count, bool), *(newest > 0 for newest in self.newest_layer_ids.values())], axis=0
         )
         return np.flatnonzero(has_result).tolist()
 
@@ -132,7 +131,7 @@ class Snapshot:
         return sorted({*self.keyframes, *self.tracked_frames})
 
     def find_layers(self, index: int) -> dict[int, list[int]]:
-        """Return the ids in layers whose tracked masks show on a frame by layer, oldest first."""
+        """Return the ids of the objects whose tracked masks show on a frame by layer, the oldest first."""
         drawn_masks, layers = self.keyframe(index), dict[int, list[int]]()
         for object_id, newest in self.newest_layer_ids.items():
             layer_id = int(newest[index])
@@ -145,7 +144,7 @@ class Snapshot:
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.find_layers(index).items():
-            ids = self.layers.read(self.open_layer(layer_id), index)
+            ids = self._results.read(self.open_layer(layer_id), index)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
             layer_labels = table[ids]
@@ -172,32 +171,32 @@ class Snapshot:
         tracked: dict[int, Score] = {}
         for layer_id, object_ids in layers.items():
             scores = self.open_layer(layer_id).frames[index].scores
-            tracked |= {each: scores[each] for each in object_ids if each in scores}
-        found = merge_scores(tracked, self.state.resolve)
+            tracked |= {key: scores[key] for key in object_ids if key in scores}
+        merged = merge_scores(tracked, self.state.resolve)
         if not drawn_masks and len(layers) < 2:
-            return found
-        content = self._describe_frame(index), *found.items()
-        return self.layers.scores.get_or_compute(
-            content, lambda: self._measure_scores(index, found, drawn_masks)
+            return merged
+        content = self._describe_frame(index), *merged.items()
+        return self._results.scores.get_or_compute(
+            content, lambda: self._measure_scores(index, merged, drawn_masks)
         )
 
     def _measure_scores(
         self, index: int, tracked: dict[int, Score], drawn_masks: dict[int, str]
     ) -> dict[int, Score]:
         """Return the scores with area and center of the pixels that show."""
-        found = dict(tracked)
+        scores = dict(tracked)
         try:
             labels = self.labels(index)
         except InputError:  # a damaged mask, which is reported when the frame is shown
-            return found | {
-                each: Score(float(bool(digest)), 0, 0.0, 0.0) for each, digest in drawn_masks.items()
+            return scores | {
+                key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
             }
         for object_id, score in measure_scores(labels, {**tracked, **drawn_masks}).items():
             if object_id in drawn_masks or score.area == 0:
-                found[object_id] = score
+                scores[object_id] = score
             elif score.area != tracked[object_id].area:
-                found[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
-        return found
+                scores[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
+        return scores
 
     # Content
 
@@ -224,7 +223,7 @@ class Snapshot:
         layers = [
             (
                 self.open_layer(layer_id).frames[index].digest,
-                [(each, self.state.resolve(each)) for each in object_ids],
+                [(key, self.state.resolve(key)) for key in object_ids],
             )
             for layer_id, object_ids in self.find_layers(index).items()
         ]
@@ -245,7 +244,7 @@ class Snapshot:
 
         def replaces(newer: Layer, layer: Layer) -> bool:
             covers = newer.first <= layer.tracked_range[0] and newer.last >= layer.tracked_range[1]
-            return covers and {*newer.objects} >= {each for each in layer.objects if self.state.resolve(each)}
+            return covers and {*newer.objects} >= {key for key in layer.objects if self.state.resolve(key)}
 
         return [
             key
@@ -265,7 +264,7 @@ class Snapshot:
             target = outdated[self.state.resolve(object_id)]
             for layer_id in set(newest[newest > 0].tolist()):
                 frames = np.flatnonzero(newest == layer_id)
-                changed = self._find_changed(layer_id, object_id, int(frames[0]), int(frames[-1]))
+                changed = self._find_changed_frames(layer_id, object_id, int(frames[0]), int(frames[-1]))
                 target[frames] |= changed[frames - frames[0]]
         for layer_id in self.pending:
             layer, results = self.state.layers[layer_id], self.open_layer(layer_id).frames
@@ -274,8 +273,8 @@ class Snapshot:
                 for index in range(layer.first, layer.last + 1)
                 if index not in results or results[index].provisional
             ]
-            for each in {self.state.resolve(object_id) for object_id in layer.objects} - {0}:
-                outdated[each][missing] = True
+            for object_id in {*map(self.state.resolve, layer.objects)} - {0}:
+                outdated[object_id][missing] = True
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
@@ -289,16 +288,18 @@ class Snapshot:
         edges = np.flatnonzero(np.diff(outdated, prepend=False, append=False))
         return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
 
-    def _find_changed(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
+    def _find_changed_frames(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
         """Return which frames of a range, bool, were tracked from a drawn mask that has changed since.
 
         A frame is tracked from the drawn mask of its object before it, the one after it, or both.
         """
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
         states = self.state, self._log.state(entry)
-        now_drawn, then_drawn = (state.find_drawn(state.resolve(object_id)) for state in states)
+        now_drawn, then_drawn = (state.find_drawn_masks(state.resolve(object_id)) for state in states)
         frames, index = sorted({*now_drawn, *then_drawn}), np.arange(first, last + 1)
-        changed = np.array([False, *(now_drawn.get(each) != then_drawn.get(each) for each in frames), False])
+        changed = np.array(
+            [False, *(now_drawn.get(frame) != then_drawn.get(frame) for frame in frames), False]
+        )
         from_before, from_after = layer.find_directions(index)
         before = changed[np.searchsorted(frames, index, "right")]
         after = changed[np.searchsorted(frames, index, "left") + 1]
@@ -330,10 +331,10 @@ class Snapshot:
             scores, drawn_masks = self.scores(index), self.keyframe(index)
             for object_id, score in scores.items():
                 marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
-            marks |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn_masks.items()}
-            for each in marks:
-                seen[each][index] = each in drawn_masks or each not in scores or scores[each].visible
-        for object_id, own in seen.items():
-            for index in chain.from_iterable(find_lost(own)):
+            marks |= {key: KEYFRAME if digest else KEYFRAME_ABSENT for key, digest in drawn_masks.items()}
+            for key in marks:
+                seen[key][index] = key in drawn_masks or key not in scores or scores[key].visible
+        for object_id, seen_on in seen.items():
+            for index in chain.from_iterable(find_lost(seen_on)):
                 rows[index][object_id] = LOST
         return rows

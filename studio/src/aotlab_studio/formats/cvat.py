@@ -153,7 +153,7 @@ def _add_attributes(parent: Element, values: Mapping[str, object]) -> None:
 
 
 def _parse_attributes(parent: Element) -> dict[str, str]:
-    return {each.get("name", ""): each.text or "" for each in parent.iterfind("attribute")}
+    return {attribute.get("name", ""): attribute.text or "" for attribute in parent.iterfind("attribute")}
 
 
 def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
@@ -179,9 +179,9 @@ def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
         key: Hashable = int(track.get("group_id", 0)) or None
         if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
             key = ("track", track.get("id", index))
-        label, own = track.get("label", ""), _parse_attributes(track)
+        label, constant = track.get("label", ""), _parse_attributes(track)
         for shape in shapes:
-            rle, values = _parse_shape(shape, size), own | _parse_attributes(shape)
+            rle, values = _parse_shape(shape, size), constant | _parse_attributes(shape)
             region = ParsedRegion(int(shape.attrib["frame"]), rle, label, key, attributes=values)
             regions.append((int(shape.get("z_order", 0)), region))
     return [region for _, region in sorted(regions, key=itemgetter(0))]

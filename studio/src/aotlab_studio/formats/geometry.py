@@ -22,7 +22,7 @@ class ParsedFile(Struct):
 
     regions: list[ParsedRegion]
     classes: dict[str, int] = {}
-    """class ids by class name; empty if the format has none"""
+    """class ids by class name; empty if unset"""
     video: str = ""
     """name of the video; empty if unset"""
 
@@ -54,7 +54,7 @@ def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
     return [outline for outline in outlines if len(outline) >= 3]
 
 
-def mean_confidence(regions: Sequence[Region]) -> float:
+def average_confidence(regions: Sequence[Region]) -> float:
     """Return the mean confidence with four decimals; 0 without regions."""
     return round(sum(region.confidence for region in regions) / max(len(regions), 1), 4)
 

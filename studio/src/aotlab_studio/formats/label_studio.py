@@ -26,7 +26,7 @@ from aotlab.sdk import (
     require_size,
 )
 from aotlab_studio.files import write_bytes, write_compact_json
-from aotlab_studio.formats.geometry import ParsedFile, Size, mean_confidence
+from aotlab_studio.formats.geometry import ParsedFile, Size, average_confidence
 
 RESULT_TYPES = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""
@@ -84,7 +84,7 @@ def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict
                 "score": round(region.confidence, 4),
                 "value": {"format": "rle", "rle": brush, "brushlabels": [class_name]},
             })  # fmt: skip
-        prediction = {"model_version": "aotlab", "score": mean_confidence(regions), "result": results}
+        prediction = {"model_version": "aotlab", "score": average_confidence(regions), "result": results}
         image = f"{LOCAL_FILES_URL}{video.image_name(frame, annotations.stem(frame))}"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
     return tasks
@@ -146,7 +146,7 @@ def decode_brush(packed: object, size: Size) -> np.ndarray:
         raise wrong
     text, place = "".join(f"{byte:08b}" for byte in packed), 0
 
-    def take(bits: int) -> int:
+    def read_bits(bits: int) -> int:
         nonlocal place
         place += bits
         if place > len(text):
@@ -154,16 +154,16 @@ def decode_brush(packed: object, size: Size) -> np.ndarray:
         return int(text[place - bits : place], 2)
 
     words = size[0] * size[1] * CHANNELS
-    if take(32) != words or take(5) != 7:
+    if read_bits(32) != words or read_bits(5) != 7:
         raise wrong
-    sizes = [take(4) + 1 for _ in RUN_BIT_LENGTHS]
+    sizes = [read_bits(4) + 1 for _ in RUN_BIT_LENGTHS]
     image, done = np.zeros(words, dtype=np.uint8), 0
     while done < words:
-        repeated, choice = take(1), take(2)
-        count = take(sizes[choice]) + 1
+        repeated, choice = read_bits(1), read_bits(2)
+        count = read_bits(sizes[choice]) + 1
         if done + count > words:
             raise wrong
-        image[done : done + count] = take(8) if repeated else [take(8) for _ in range(count)]
+        image[done : done + count] = read_bits(8) if repeated else [read_bits(8) for _ in range(count)]
         done += count
     return image.reshape(*size, CHANNELS)[..., -1] > 0
 

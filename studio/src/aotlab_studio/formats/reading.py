@@ -30,14 +30,10 @@ from aotlab_studio.formats.youtube_vis import parse_youtube_vis
 
 
 def read(path: Path, video: VideoInfo) -> Annotations | None:
-    """Return the objects of a file or folder; None if it is in no format of this package.
-
-    Raises:
-        InputError: damaged, another size, another video, a shape that cannot be drawn, or no object.
-    """
+    """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return read_project(path, video)
-    with reading(path):
+    with reading(path, unchecked=True):
         parsed = _parse(path, video)
     if parsed is None:
         return None
@@ -83,7 +79,7 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
     document = Document.read(folder)
     snapshot = document.snapshot
     size, count = snapshot.size, snapshot.count
-    if size != video.size or video.length not in (None, count):
+    if size != video.size or video.count_frames() not in (None, count):
         name = Path(document.header.video.path).name
         raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
     if not snapshot.annotated_frames:
@@ -94,9 +90,9 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [
-            Region(each, encode_rle(labels == each), scores[each].confidence)
-            for each in snapshot.objects
-            if each in scores
+            Region(key, encode_rle(labels == key), scores[key].confidence)
+            for key in snapshot.objects
+            if key in scores
         ]
     annotations.add_attributes(attributes)
     return annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 from aotlab.sdk import Annotations, MaskWriter, Region, VideoInfo, format_coco, parse_classes, parse_coco
 from aotlab_studio.files import write_compact_json
-from aotlab_studio.formats.geometry import ParsedFile, mean_confidence
+from aotlab_studio.formats.geometry import ParsedFile, average_confidence
 
 
 def parse_youtube_vis(tree: Any, video: VideoInfo) -> ParsedFile:
@@ -19,9 +19,9 @@ def parse_youtube_vis(tree: Any, video: VideoInfo) -> ParsedFile:
         video_id, segmentations = record["video_id"], record["segmentations"]
         lengths[video_id] = max(lengths.get(video_id, 0), len(segmentations))
         # the object id is used without a track id
-        own = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
+        attributes = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
         annotations += [
-            {**record, "attributes": own, "image_id": (video_id, frame), "segmentation": segmentation}
+            {**record, "attributes": attributes, "image_id": (video_id, frame), "segmentation": segmentation}
             for frame, segmentation in enumerate(segmentations)
         ]
     images = []
@@ -51,7 +51,7 @@ def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, 
     for record, (frame, region) in zip(coco["annotations"], annotations.regions(), strict=True):
         tracks[region.object_id][frame] = record, region
 
-    def column(object_id: int, field: str) -> list[Any]:
+    def list_values(object_id: int, field: str) -> list[Any]:
         records = [tracks[object_id].get(frame, ({"area": 0}, None))[0] for frame in frames]
         return [record[field] if record["area"] else None for record in records]
 
@@ -60,9 +60,9 @@ def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, 
     tracked = [
         {
             "id": object_id, "video_id": 1, "track_id": object_id, "iscrowd": 0,
-            "score": mean_confidence([region for _, region in track.values() if region.area]), **size,
-            "segmentations": column(object_id, "segmentation"), "bboxes": column(object_id, "bbox"),
-            "areas": column(object_id, "area"), "category_id": next(iter(track.values()))[0]["category_id"],
+            "score": average_confidence([region for _, region in track.values() if region.area]), **size,
+            "segmentations": list_values(object_id, "segmentation"), "bboxes": list_values(object_id, "bbox"),
+            "areas": list_values(object_id, "area"), "category_id": next(iter(track.values()))[0]["category_id"],
         }
         for object_id, track in sorted(tracks.items())
     ]  # fmt: skip

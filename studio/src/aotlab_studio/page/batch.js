@@ -1,163 +1,140 @@
 /** List of the clips of a batch, the most urgent first. */
 
-import { askReason, fetchClips, findNext, makeStatusOptions, readReason, STATUSES } from './clips.js';
-import { request } from './connection.js';
-import { addIcons, askOutdated, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showMessage } from './dom.js';
+import { fetchClips, findNext, STATUSES, StatusFields } from './clips.js';
+import { fetchOrThrow } from './connection.js';
+import {
+  addIcons, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showFailure, showMessage,
+} from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
 /** Milliseconds between two refreshes. */
 const INTERVAL = 5000;
 
-/** HTTP status of a request that must say what to do about outdated frames. */
-const OUTDATED = 428;
+/** @type {Clip[]} */
+let clips = [];
+/** Whether the list could not be read. */
+let hasFailed = false;
+/** @type {RowList<Clip>} */
+const table = new RowList(element('clips'), ({ name }) => name, createRow);
 
-class BatchPage {
-  constructor() {
-    history.replaceState(null, '', location.pathname); // without the token
-    /** @type {Clip[]} */
-    this.clips = [];
-    /** @type {RowList<Clip>} */
-    this.list = new RowList(element('clips'), ({ name }) => name, (clip) => this.createRow(clip));
-    /** Whether the list could not be read. */
-    this.hasFailed = false;
-    connectUser(() => showMessage(''));
-    element('filter').append(...makeStatusOptions());
-    element('filter').onchange = () => this.show();
-    element('next-clip').onclick = () => this.openNext();
-    element('track-all').onclick = () => this.trackAll();
-    onSubmit(element('export-clips'), () => this.exportClips());
-    document.addEventListener('keydown', (event) => {
-      if (event.key !== '>' || /** @type {HTMLElement} */ (event.target).matches('input, select')) return;
-      event.preventDefault(); // the name's field may get the focus
-      this.openNext();
-    });
-    addIcons();
-    this.refresh();
-    setInterval(() => { if (!document.hidden) this.refresh(); }, INTERVAL);
-  }
+history.replaceState(null, '', location.pathname); // without the token
+connectUser(() => showMessage(''));
+element('filter').append(...STATUSES.map((status) => new Option(status)));
+element('filter').onchange = showClips;
+element('next-clip').onclick = openNext;
+element('track-all').onclick = trackAll;
+onSubmit(element('export-clips'), exportClips);
+document.addEventListener('keydown', (event) => {
+  if (event.key !== '>' || /** @type {HTMLElement} */ (event.target).matches('input, select')) return;
+  event.preventDefault(); // the name's field may get the focus
+  openNext();
+});
+addIcons();
+refresh();
+setInterval(() => { if (!document.hidden) refresh(); }, INTERVAL);
 
-  async refresh() {
-    try {
-      this.clips = await fetchClips('');
-      if (this.hasFailed) showMessage('');
-      this.hasFailed = false;
-      this.show();
-    } catch (error) {
-      this.hasFailed = true;
-      showError(error);
-    }
-  }
-
-  show() {
-    const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
-    const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
-    const advice = this.clips.some((clip) => clip.objects)
-      ? 'Most urgent first.' : 'Open a clip and draw an object, then press Track all.';
-    element('summary').textContent = `${formatCount(this.clips.length, 'clip')}: ${counts.join(', ')}. ${advice}`;
-    element('track-all').hidden = !this.clips.some((clip) => clip.untracked);
-    this.list.show(this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value)));
-  }
-
-  /** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */
-  createRow({ name }) {
-    const address = encodeURIComponent(name);
-    /** @type {Clip | undefined} */
-    let shownClip;
-    let isSending = false;
-    let isWaiting = false; // for a reason
-    const image = createElement('img', { alt: '', loading: 'lazy' });
-    const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.requireName(event) },
-      image, createElement('span', {}, name));
-    const checks = createElement('ul', {});
-    const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
-    const field = createElement('input', { type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}` });
-    const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
-    const send = async () => {
-      isWaiting = false;
-      const message = { status: list.value, note: readReason(list, field), digest: shownClip?.digest }; // of the shown masks
-      field.defaultValue = field.value; // nothing is being typed
-      isSending = true;
-      if (this.requireName() && await this.post(`clips/${address}`, message)) showMessage('');
-      isSending = false;
-      await this.refresh();
-    };
-    list.onchange = () => {
-      isWaiting = askReason(list, field);
-      if (!isWaiting) send();
-    };
-    field.onchange = send;
-    field.onblur = () => isWaiting && send();
-    const show = (/** @type {Clip} */ clip) => {
-      const isChoosing = list === document.activeElement && list.value === shownClip?.status;
-      if (isSending || isWaiting || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
-      shownClip = clip;
-      const source = `thumbnail/${address}?digest=${clip.digest}`;
-      if (image.getAttribute('src') !== source) image.src = source;
-      checks.replaceChildren(...(clip.error ? [clip.error] : clip.sentences).map((text) => createElement('li', {}, text)));
-      list.value = clip.status;
-      field.defaultValue = field.value = clip.note;
-      field.hidden = clip.status !== 'rejected' && !clip.note;
-      statusCell.className = clip.status.replace(' ', '-');
-      personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
-    };
-    const cells = [createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), statusCell, personCell];
-    return { line: createElement('tr', {}, ...cells), show };
-  }
-
-  /** Track all clips with drawn masks. */
-  async trackAll() {
-    if (!this.requireName()) return;
-    const answer = await this.post('track', null);
-    if (answer) showMessage(`${formatCount(await answer.json(), 'clip')} will be tracked, one after the other.`);
-    await this.refresh();
-  }
-
-  /** Write the masks of all corrected and accepted clips. */
-  async exportClips() {
-    showMessage('Exporting…');
-    const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'));
-    const answer = await this.post('export', [...boxes].map((box) => box.name));
-    if (!answer) return;
-    const { names, problems, left_out: leftOut } = await answer.json();
-    const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];
-    if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
-    showMessage(sentences.join(' '), problems.length > 0);
-  }
-
-  /**
-   * Send a request, and ask what to do about outdated frames.
-   * @param {string} address
-   * @param {object | null} values
-   * @returns {Promise<Response | undefined>} undefined if it was canceled, or failed and the error is shown
-   */
-  async post(address, values) {
-    try {
-      const answer = await request(address, { method: 'POST', body: JSON.stringify(values) }, OUTDATED);
-      if (answer.ok) return answer;
-      const { error, choices } = await answer.json();
-      const outdated = await askOutdated(error, choices);
-      if (outdated) return await this.post(address, { ...values, outdated });
-    } catch (error) {
-      showError(error);
-    }
-    return undefined;
-  }
-
-  openNext() {
-    const clip = findNext(this.clips);
-    if (!clip) showMessage('No clip needs work.');
-    else if (this.requireName()) location.assign(`clip/${encodeURIComponent(clip.name)}/`);
-  }
-
-  /** Ask for the user's name; return whether it is there. @param {Event} [event] canceled without the name */
-  requireName(event) {
-    if (element('person').value.trim()) return true;
-    event?.preventDefault();
-    showMessage('Type your name first, so that others see who has a clip open.', true);
-    element('person').focus();
-    return false;
+async function refresh() {
+  try {
+    clips = await fetchClips('');
+    if (hasFailed) showMessage('');
+    hasFailed = false;
+    showClips();
+  } catch (error) {
+    hasFailed = true;
+    showError(error);
   }
 }
 
-new BatchPage();
+function showClips() {
+  const count = (/** @type {string} */ status) => clips.filter((clip) => clip.status === status).length;
+  const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
+  const advice = clips.some((clip) => clip.objects)
+    ? 'Most urgent first.' : 'Open a clip and draw an object, then press Track all.';
+  element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${advice}`;
+  element('track-all').hidden = !clips.some((clip) => clip.untracked);
+  table.show(clips.filter((clip) => [clip.status, ''].includes(element('filter').value)));
+}
+
+/** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */
+function createRow({ name }) {
+  const address = encodeURIComponent(name);
+  /** Digest of the masks that the row shows, which the status is for. */
+  let digest = '';
+  const image = createElement('img', { alt: '', loading: 'lazy' });
+  const link = createElement('a', { href: `clip/${address}/` }, image, createElement('span', {}, name));
+  link.onclick = (event) => requireName(event);
+  const checks = createElement('ul', {});
+  const list = createElement('select', { ariaLabel: `Status of ${name}` });
+  const field = createElement('input', {
+    type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}`,
+  });
+  const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
+  const fields = new StatusFields(list, field, async (status, note) => {
+    if (requireName() && await post(`clips/${address}`, { status, note, digest })) showMessage('');
+    await refresh();
+    return {};
+  });
+  const show = (/** @type {Clip} */ clip) => {
+    if (fields.isChanging) return;
+    digest = clip.digest;
+    const source = `thumbnail/${address}?digest=${digest}`;
+    if (image.getAttribute('src') !== source) image.src = source;
+    const texts = clip.error ? [clip.error] : clip.sentences;
+    checks.replaceChildren(...texts.map((text) => createElement('li', {}, text)));
+    fields.show(clip);
+    statusCell.className = clip.status.replace(' ', '-');
+    personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
+  };
+  const [nameCell, checksCell] = [createElement('th', { scope: 'row' }, link), createElement('td', {}, checks)];
+  return { line: createElement('tr', {}, nameCell, checksCell, statusCell, personCell), show };
+}
+
+/** Track all clips with drawn masks. */
+async function trackAll() {
+  if (!requireName()) return;
+  const answer = await post('track', null);
+  if (answer) showMessage(`${formatCount(await answer.json(), 'clip')} will be tracked, one after the other.`);
+  await refresh();
+}
+
+/** Write the masks of all corrected and accepted clips. */
+async function exportClips() {
+  showMessage('Exporting…');
+  const answer = await post('export', [...new FormData(element('export-form')).keys()]);
+  if (!answer) return;
+  const { names, problems, left_out: leftOut } = await answer.json();
+  const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];
+  if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
+  showMessage(sentences.join(' '), problems.length > 0);
+}
+
+/**
+ * Send a request, and ask what to do about outdated frames.
+ * @param {string} address
+ * @param {object | null} values
+ * @returns {Promise<Response | undefined>} undefined if it was canceled, or failed and the error is shown
+ */
+async function post(address, values) {
+  try {
+    return await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(values) });
+  } catch (error) {
+    const outdated = await showFailure(error);
+    return outdated ? post(address, { ...values, outdated }) : undefined;
+  }
+}
+
+function openNext() {
+  const clip = findNext(clips);
+  if (!clip) showMessage('No clip needs work.');
+  else if (requireName()) location.assign(`clip/${encodeURIComponent(clip.name)}/`);
+}
+
+/** Ask for the user's name; return whether it is there. @param {Event} [event] canceled without the name */
+function requireName(event) {
+  if (element('person').value.trim()) return true;
+  event?.preventDefault();
+  showMessage('Type your name first, so that others see who has a clip open.', true);
+  element('person').focus();
+  return false;
+}

@@ -1,6 +1,6 @@
 /** HTTP requests, and the WebSocket with its calls, answers and events; reconnects. */
 
-/** @import { Actions, Answer, Event, Failure } from './protocol.js' */
+/** @import { Actions, Answer, Failure, ServerEvent } from './protocol.js' */
 /**
  * @template {keyof Actions} A
  * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer
@@ -9,6 +9,8 @@
 
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, message: string}} Call */
 
+/** HTTP status of a request that must say what to do about outdated frames. */
+const OUTDATED = 428;
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
 /**
@@ -17,10 +19,12 @@ const NO_CONNECTION = 'No connection to the program. Is it still running? Reconn
  * @param {RequestInit} [options]
  * @param {number} [expected] HTTP status that is no error
  */
-export async function request(address, options, expected) {
+export async function fetchOrThrow(address, options, expected) {
   const answer = await fetch(address, options).catch(() => { throw new ServerError(NO_CONNECTION); });
-  if (!answer.ok && answer.status !== expected) throw new ServerError(await answer.text());
-  return answer;
+  if (answer.ok || answer.status === expected) return answer;
+  if (answer.status !== OUTDATED) throw new ServerError(await answer.text());
+  const { error, choices } = await answer.json();
+  throw new ServerError(error, choices);
 }
 
 /** Refusal of the server, or no connection to it. */
@@ -33,10 +37,9 @@ export class ServerError extends Error {
 }
 
 export class Connection {
-  /** @param {(event: Event) => void} onEvent @param {(connected: boolean) => void} onChange */
-  constructor(onEvent, onChange) {
-    this.onEvent = onEvent;
-    this.onChange = onChange;
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
     /** Calls without an answer; a message is sent again to the next connection. @type {Map<number, Call>} */
     this.pendingCalls = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
@@ -51,7 +54,7 @@ export class Connection {
     this.socket = new WebSocket(new URL(`socket?page=${this.pageId}`, location.href).href.replace('http', 'ws'));
     this.socket.onopen = () => {
       this.reconnectDelay = 250;
-      this.onChange(true);
+      this.app.showConnection(true);
       for (const { message } of this.pendingCalls.values()) if (message) this.socket?.send(message);
     };
     this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
@@ -61,7 +64,7 @@ export class Connection {
         reject(new ServerError(NO_CONNECTION));
         this.pendingCalls.delete(id);
       }
-      this.onChange(false);
+      this.app.showConnection(false);
       setTimeout(() => this.connect(), this.reconnectDelay);
       this.reconnectDelay = Math.min(5000, this.reconnectDelay * 2);
     };
@@ -73,14 +76,15 @@ export class Connection {
 
   /** Throw the reason why there is no connection. @param {string} name of the video */
   async explainDisconnect(name) {
-    const { status } = await request('page/main.js', { cache: 'no-store' }, 403);
-    throw new ServerError(status === 403
-      ? `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.` : NO_CONNECTION);
+    const { status } = await fetchOrThrow('page/main.js', { cache: 'no-store' }, 403);
+    if (status !== 403) throw new ServerError(NO_CONNECTION);
+    const command = `aotlab annotate ${name}`;
+    throw new ServerError(`This page belongs to an earlier run of the program. Open the new link of “${command}”.`);
   }
 
-  /** @param {Event | Answer | Failure} message */
+  /** @param {ServerEvent | Answer | Failure} message */
   receive(message) {
-    if ('event' in message) return this.onEvent(message);
+    if ('event' in message) return this.app.handleEvent(message);
     const call = this.pendingCalls.get(message.id ?? 0);
     this.pendingCalls.delete(message.id ?? 0);
     return 'error' in message ? call?.reject(new ServerError(message.error, message.choices)) : call?.resolve(message);
@@ -90,23 +94,20 @@ export class Connection {
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} values
-   * @param {number} [id] of `makeId`: the message is sent until it is answered; the server stores each id once
+   * @param {number} [id] of `createId`: the message is sent until it is answered; the server stores each id once
    * @returns {Promise<ActionAnswer<A>>} with the revision of all masks and the last step of the history at this answer
    */
-  call(action, values, id) {
-    const key = id ?? this.makeId();
+  async call(action, values, id) {
+    if (!id && !this.isOpen) throw new ServerError(NO_CONNECTION);
+    const key = id ?? this.createId();
     const message = JSON.stringify({ ...values, id: key, do: action });
     return new Promise((resolve, reject) => {
-      if (!id && !this.isOpen) {
-        reject(new ServerError(NO_CONNECTION));
-        return;
-      }
       this.pendingCalls.set(key, { resolve, reject, message: id ? message : '' });
       if (this.isOpen) this.socket?.send(message);
     });
   }
 
-  makeId() {
+  createId() {
     this.lastId += 1;
     return this.lastId;
   }

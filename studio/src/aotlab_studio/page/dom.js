@@ -1,6 +1,6 @@
-/** Elements of the page, messages on the frame, drawing once per screen refresh. */
+/** Elements of the page, lists and text fields, messages on the frame, drawing once per screen refresh. */
 
-/** @import { Elements, Failure } from './protocol.js' */
+/** @import { Elements } from './protocol.js' */
 
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
 export const element = (id) => /** @type {any} */ (document.getElementById(id));
@@ -22,11 +22,6 @@ export function createElement(kind, values, ...children) {
   const node = Object.assign(document.createElement(kind), values);
   node.append(...children);
   return node;
-}
-
-/** Return a button with an icon only. @param {string} icon @param {string} ariaLabel @param {object} values */
-export function createIconButton(icon, ariaLabel, values) {
-  return createElement('button', { ariaLabel, ...values }, drawIcon(icon));
 }
 
 /** List that keeps the elements of its rows, which may be pressed, focused or open. @template T */
@@ -59,23 +54,64 @@ export class RowList {
   }
 }
 
+/** Text field that keeps unsaved and refused text with its frame or object. */
+export class TextField {
+  /** @param {HTMLInputElement} input @param {(subject: number, text: string) => Promise<{error?: Error}>} store */
+  constructor(input, store) {
+    this.input = input;
+    this.store = store;
+    /** Frame or object whose text the field shows, and its stored text. */
+    this.shownValue = { subject: 0, text: '' };
+    /** Latest stored text, which the field shows unless the user is typing. */
+    this.storedValue = this.shownValue;
+    /** Unstored texts and errors by frame or object. @type {Map<number, {text: string, error: string}>} */
+    this.drafts = new Map();
+    this.problem = createElement('p', { className: 'problem', role: 'alert' });
+    (input.closest('label') ?? input).after(this.problem);
+    input.onblur = () => this.commit();
+    input.onkeydown = (event) => { if (event.key === 'Escape') input.value = this.shownValue.text; };
+  }
+
+  /** Show stored text of a frame or object unless the user is typing. @param {number} subject @param {string} text */
+  show(subject, text) {
+    this.storedValue = { subject, text };
+    if (document.activeElement === this.input) return;
+    this.shownValue = this.storedValue;
+    if (this.drafts.get(subject)?.text === text) this.drafts.delete(subject);
+    const draft = this.drafts.get(subject);
+    this.input.value = draft?.text ?? text;
+    this.problem.textContent = draft?.error ?? '';
+  }
+
+  /** Store the typed text. */
+  async commit() {
+    const { subject, text: before } = this.shownValue;
+    const draft = { text: this.input.value.trim(), error: '' };
+    this.drafts.set(subject, draft);
+    const { error } = draft.text === before ? {} : await this.store(subject, draft.text);
+    if (error) draft.error = error.message;
+    else if (this.drafts.get(subject) === draft) this.drafts.delete(subject);
+    this.show(this.storedValue.subject, this.storedValue.text);
+  }
+}
+
 /** Return the focus to the frame, so that keys act on it. */
 export const focusView = () => element('view').focus({ preventScroll: true });
 
 /** Return the focus to the frame after a button, box or list was used with the pointer. */
 export function returnFocus() {
-  const back = (/** @type {Event} */ event) => {
+  const returnToView = (/** @type {Event} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     const { activeElement } = document;
     const controls = 'button, input[type=checkbox], input[type=range], input[type=color], select, a';
     if (!target.closest(controls) || target.closest('dialog')) return;
-    if (event instanceof MouseEvent ? event.detail === 0 : target.matches(':focus-visible')) return; // from the keyboard
-    if (event.type === 'click' && target.closest('select, input[type=color]')) return;
-    if (event.type === 'change' && activeElement?.matches('input') && activeElement !== target) return; // the next field
-    focusView();
+    const isFromKeyboard = event instanceof MouseEvent ? event.detail === 0 : target.matches(':focus-visible');
+    const opensList = event.type === 'click' && target.closest('select, input[type=color]');
+    const isInNextField = event.type === 'change' && activeElement?.matches('input') && activeElement !== target;
+    if (!isFromKeyboard && !opensList && !isInNextField) focusView();
   };
-  document.addEventListener('click', back, true);
-  document.addEventListener('change', back);
+  document.addEventListener('click', returnToView, true);
+  document.addEventListener('change', returnToView);
 }
 
 /** Handle a form's main button and Enter, if all is valid. @param {HTMLButtonElement} button @param {() => void} run */
@@ -87,7 +123,7 @@ export function onSubmit(button, run) {
 }
 
 /** Return an icon of `icons.svg`, which the server inserts into the page. @param {string} name */
-export function drawIcon(name) {
+export function createIcon(name) {
   const [image, use] = ['svg', 'use'].map((tag) => document.createElementNS('http://www.w3.org/2000/svg', tag));
   use.setAttribute('href', `#icon-${name}`);
   image.setAttribute('aria-hidden', 'true');
@@ -97,7 +133,9 @@ export function drawIcon(name) {
 
 /** Give all elements with `data-icon` their icon. */
 export function addIcons() {
-  for (const target of document.querySelectorAll('[data-icon]')) target.prepend(drawIcon(target.getAttribute('data-icon') || ''));
+  for (const target of document.querySelectorAll('[data-icon]')) {
+    target.prepend(createIcon(target.getAttribute('data-icon') || ''));
+  }
 }
 
 /** Name a key in the title of a button. @param {HTMLElement} button @param {string} key */
@@ -118,15 +156,9 @@ export function setLabel(target, text) {
 
 /** Return a function that draws once at the next screen refresh for all its calls. @param {() => void} draw */
 export function drawOncePerRefresh(draw) {
-  let scheduled = false;
-  return () => {
-    if (scheduled) return;
-    scheduled = true;
-    requestAnimationFrame(() => {
-      scheduled = false;
-      draw();
-    });
-  };
+  let request = 0;
+  const drawNow = () => { request = 0; draw(); };
+  return () => { request ||= requestAnimationFrame(drawNow); };
 }
 
 /** Scroll only a list to show a part of it. @param {HTMLElement} list @param {number} top @param {number} bottom */
@@ -135,7 +167,7 @@ export function scrollTo(list, top, bottom) {
 }
 
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
-export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
+export const getWheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
 /** Run whenever elements change size, or the screen its density. @param {() => void} run @param {Element[]} targets */
 export function watchSize(run, ...targets) {
@@ -176,7 +208,8 @@ export function connectUser(onChange) {
 }
 
 /** @param {() => void} onclick */
-const createCloseButton = (onclick) => createIconButton('x', 'Close this message', { className: 'small', onclick });
+const createCloseButton = (onclick) => (
+  createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
 const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;
@@ -191,11 +224,15 @@ export function showToast(text, buttons = {}, step) {
   const close = () => box.remove();
   const actions = Object.entries(buttons).map(([label, run]) => (
     createElement('button', { onclick: () => { close(); run(); } }, label)));
-  const box = createElement('div', { className: 'toast' }, createElement('span', {}, text), ...actions, createCloseButton(close));
+  const box = createElement('div', { className: 'toast' },
+    createElement('span', {}, text), ...actions, createCloseButton(close));
   if (step) box.dataset.step = String(step);
   element('toasts').append(box);
   while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
-  const expire = () => { if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100); else close(); };
+  const expire = () => {
+    if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100);
+    else close();
+  };
   if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
@@ -220,5 +257,13 @@ export async function ask(title, content, ...values) {
   return /** @type {T | ''} */ (dialog.returnValue);
 }
 
-/** Ask what to do about outdated frames; empty: canceled. @param {string} text @param {Failure['choices']} choices */
-export const askOutdated = (text, choices) => ask('Outdated frames', createElement('p', {}, text), ...choices);
+/**
+ * Show why a request failed, or ask for one of the choices that it offers.
+ * @param {any} error
+ * @returns {Promise<'wait' | 'proceed' | '' | undefined>} the choice; empty: canceled; undefined: the error is shown
+ */
+export async function showFailure(error) {
+  if (error.choices?.length) return ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
+  showError(error);
+  return undefined;
+}

@@ -11,30 +11,26 @@ export class Exporter {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
+    /** Boxes of the outputs. @type {HTMLInputElement[]} */
+    this.boxes = [];
     onSubmit(element('export-start'), () => this.start());
     element('presets').append(...Object.entries(PRESETS).map(([preset, outputs]) => {
-      const onclick = () => { for (const box of this.checkboxes) box.checked = outputs.includes(box.name); };
+      const onclick = () => { for (const box of this.boxes) box.checked = outputs.includes(box.name); };
       return createElement('button', { type: 'button', onclick }, preset);
     }));
     element('export-annotated').onclick = () => {
-      const [first, last] = app.timeline.findAnnotatedRange() || ['', ''];
-      element('export-first').value = String(first);
-      element('export-last').value = String(last);
+      const frames = app.timeline.findAnnotatedFrames();
+      element('export-first').value = String(frames[0] ?? '');
+      element('export-last').value = String(frames.pop() ?? '');
     };
     element('export-cancel').onclick = () => app.request('cancel_export', {});
   }
 
   /** @param {Record<string, string>} outputs descriptions by name */
-  setNames(outputs) {
-    const fields = element('outputs');
-    const legend = /** @type {HTMLLegendElement} */ (fields.firstElementChild);
-    fields.replaceChildren(legend, ...Object.entries(outputs).map(([value, text]) => createElement('label', {},
-      createElement('input', { type: 'checkbox', name: value, checked: PRESETS.Masks.includes(value) }), ` ${text}`)));
-  }
-
-  /** Boxes of the outputs. */
-  get checkboxes() {
-    return [.../** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('#outputs input'))];
+  setOutputs(outputs) {
+    this.boxes = Object.keys(outputs).map((name) => (
+      createElement('input', { type: 'checkbox', name, checked: PRESETS.Masks.includes(name) })));
+    element('outputs').append(...this.boxes.map((box) => createElement('label', {}, box, ` ${outputs[box.name]}`)));
   }
 
   open() {
@@ -46,7 +42,7 @@ export class Exporter {
   /** Export, with progress and errors in the dialog. */
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
-    const names = this.checkboxes.filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.name);
+    const names = this.boxes.filter((box) => box.checked).map((box) => box.name);
     this.setRunning(true);
     const answer = await this.app.queue.request('export', { names, first, last });
     this.setRunning(false);
@@ -59,20 +55,21 @@ export class Exporter {
     element('download').hidden = false;
     element('download').textContent = `Download ${archive}`;
     const texts = [];
-    if (unclassed) texts.push(`${formatCount(unclassed, 'object')} without a class: annotation files name the class “object”.`);
+    if (unclassed) texts.push(`${formatCount(unclassed, 'object')} without a class: “object” in annotation files.`);
     if (missing) {
-      texts.push(`${formatCount(missing, 'frame')} without annotation: masks and annotation files omit them, videos show no overlay.`);
-      texts.push('In CVAT files, objects end before these frames.');
+      texts.push(`${formatCount(missing, 'frame')} without masks: left out of masks and annotation files; videos show`);
+      texts.push('them without overlay. In CVAT files, objects end before these frames.');
     }
     element('export-missing').textContent = texts.join(' ');
-    if (!element('export-dialog').open) showToast(`${archive} is ready`, { Download: () => element('download').click() });
-    else if (!document.activeElement?.matches('input')) element('download').focus(); // nobody types
+    if (!element('export-dialog').open) {
+      showToast(`${archive} is ready`, { Download: () => element('download').click() });
+    } else if (!document.activeElement?.matches('input')) element('download').focus(); // not while the user types
   }
 
-  /** @param {boolean} running */
-  setRunning(running) {
-    element('export-start').disabled = running;
-    element('export-progress').hidden = element('export-cancel').hidden = !running;
+  /** @param {boolean} isRunning */
+  setRunning(isRunning) {
+    element('export-start').disabled = isRunning;
+    element('export-progress').hidden = element('export-cancel').hidden = !isRunning;
     element('export-progress').value = 0;
     element('export-missing').textContent = '';
     element('download').hidden = true;

@@ -1,6 +1,6 @@
 /** Images and masks of frames, fetched on demand, with recent images cached; pixels of objects. */
 
-import { request } from './connection.js';
+import { fetchOrThrow } from './connection.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
@@ -49,17 +49,18 @@ export class FrameCache {
   }
 
   /** Return the address of a frame. @param {number} index @param {number} [width] in pixels */
-  address(index, width) {
+  getAddress(index, width) {
     return `frame/${index}?video=${this.video}${width ? `&width=${width}` : ''}`;
   }
 
   /** @param {number} index @returns {Promise<ImageBitmap>} */
-  image(index) {
+  getImage(index) {
     const cached = this.images.get(index);
-    const image = cached ?? fetchImage(this.address(index));
+    const image = cached ?? fetchImage(this.getAddress(index));
     this.images.delete(index); // the last one is the most recently used
     this.images.set(index, image);
-    if (!cached) image.then((bitmap) => this.evict(bitmap), () => this.images.get(index) === image && this.images.delete(index));
+    const forget = () => this.images.get(index) === image && this.images.delete(index);
+    if (!cached) image.then((bitmap) => this.evict(bitmap), forget);
     return image;
   }
 
@@ -78,24 +79,24 @@ export class FrameCache {
   }
 
   /** Return the address of a small image of a frame with its masks. @param {number} index */
-  thumbnail(index) {
-    return `${this.address(index, THUMBNAIL_PIXELS)}&masks=${this.revisions.get(index) ?? this.revision}`;
+  getThumbnailAddress(index) {
+    return `${this.getAddress(index, THUMBNAIL_PIXELS)}&masks=${this.revisions.get(index) ?? this.revision}`;
   }
 
-  /** Fetch the nearest image at hand for a frame that is slow to decode. @param {number} index */
-  nearImage(index) {
+  /** Fetch the nearest available image for a frame that is slow to decode. @param {number} index */
+  fetchNearImage(index) {
     return fetchImage(`frame/${index}?near=1`);
   }
 
   /** @param {number} index @returns {Promise<Labels>} */
-  async labels(index) {
-    return decodeRuns(await (await request(`labels/${index}`)).arrayBuffer());
+  async fetchLabels(index) {
+    return decodeRuns(await (await fetchOrThrow(`labels/${index}`)).arrayBuffer());
   }
 }
 
 /** @param {string} address */
 async function fetchImage(address) {
-  return createImageBitmap(await (await request(address)).blob());
+  return createImageBitmap(await (await fetchOrThrow(address)).blob());
 }
 
 /** Return the object id at a point, or 0. @param {Labels | null} labels @param {import('./viewer.js').Point} point */

@@ -1,6 +1,6 @@
-/** Undo and redo: buttons, and messages that offer to undo a step. */
+/** Undo and redo: buttons, and messages that offer to undo a step; the dialog of versions. */
 
-import { element, elements, formatCount, showMessage, showToast } from './dom.js';
+import { createElement, element, elements, formatCount, onSubmit, showMessage, showToast } from './dom.js';
 
 /** Pixels taken from other objects. @typedef {{losses: Record<number, number>, object_id?: number}} Losses */
 
@@ -8,11 +8,16 @@ export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
+    element('open-versions').onclick = async () => {
+      await this.showVersions();
+      element('versions-dialog').showModal();
+    };
+    onSubmit(element('version-save'), () => this.saveVersion());
   }
 
   /** @param {[string | null, string | null]} titles of the steps that undo and redo would take */
   show(titles) {
-    const { step } = this.app.document;
+    const { step } = this.app.state;
     for (const box of element('toasts').querySelectorAll(`[data-step]:not([data-step='${step}'])`)) box.remove();
     this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {
@@ -72,12 +77,38 @@ export class EditHistory {
   /** Remove the last corner or click; without one, the object. */
   deleteKey() {
     const { app, app: { toolbox } } = this;
-    if (toolbox.hasUnfinishedInput || toolbox.findMarks().length) this.undoKey();
+    if (toolbox.hasUnfinishedInput || toolbox.findClicks().length) this.undoKey();
     else app.deleteObject();
   }
 
   async resetFrame() {
     const { frame } = this.app.playback;
     this.offerUndo(await this.app.queue.push('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
+  }
+  async saveVersion() {
+    const field = element('version-title');
+    const title = field.value.trim();
+    field.value = '';
+    if ((await this.app.queue.request('save_version', { title })).error) field.value ||= title;
+    await this.showVersions();
+  }
+
+  async showVersions() {
+    const { result: versions } = await this.app.queue.request('list_versions', {});
+    if (!versions) return;
+    element('versions').replaceChildren(...versions.map(({ number, title, author, date }) => {
+      const text = [`${number}: ${title || 'untitled'}`, author, date].filter(Boolean).join(' · ');
+      return createElement('li', {}, createElement('span', {}, text), createElement('button', {
+        type: 'button', ariaLabel: `Restore version ${number}`, onclick: () => this.restoreVersion(number),
+      }, 'Restore'));
+    }));
+    element('versions-empty').hidden = versions.length > 0;
+  }
+
+  /** @param {number} number */
+  async restoreVersion(number) {
+    element('versions-dialog').close();
+    this.offerUndo(await this.app.queue.request('restore_version', { number }), `Version ${number} restored`);
+    this.app.review.refresh();
   }
 }

@@ -1,28 +1,27 @@
 /** Main application: sends input to the server and shows its events. */
 
 import { ClipHeader } from './clips.js';
-import { Connection, ServerError } from './connection.js';
+import { Connection } from './connection.js';
 import {
-  addIcons, askOutdated, connectUser, createElement, element, elements, returnFocus, RowList, scrollTo, showError, showMessage,
+  addIcons, connectUser, createElement, element, elements, returnFocus, scrollTo, showError, showFailure, showMessage,
 } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { createObjectRow, loadMasks, ObjectFields, openMerge } from './objects.js';
+import { ObjectPanel } from './objects.js';
 import { Playback } from './playback.js';
 import { watchPointers } from './pointers.js';
 import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { Shortcuts } from './shortcuts.js';
+import { connectShortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
-import { connectVersions } from './versions.js';
 import { Viewer } from './viewer.js';
 
-/** @import { Actions, Description, DocumentState, Event, ObjectInfo } from './protocol.js' */
+/** @import { Actions, Description, DocumentState, ServerEvent } from './protocol.js' */
 
 export class App {
   constructor() {
@@ -34,15 +33,15 @@ export class App {
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
     /** Latest state from the server. @type {Omit<DocumentState, 'revision' | 'classes' | 'history'>} */
-    this.document = {
-      objects: [], status: 'open', note: '', notes: {}, step: 0, range: null, editable_range: [0, Infinity], outdated: [],
+    this.state = {
+      status: 'open', note: '', objects: [], notes: {}, step: 0, outdated: [], range: null, editable_range: [0, 0],
     };
     /** Object to which list and timeline have scrolled. */
     this.scrolledId = 0;
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
     this.frames = new FrameCache();
-    this.viewer = new Viewer(element('view'), element('place'));
+    this.viewer = new Viewer();
     this.timeline = new Timeline(this);
     this.playback = new Playback(this);
     this.toolbox = new Toolbox(this);
@@ -50,48 +49,33 @@ export class App {
     this.review = new Review(this);
     this.history = new EditHistory(this);
     this.exporter = new Exporter(this);
-    /** @type {RowList<ObjectInfo>} */
-    this.objectList = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, this));
-    this.fields = new ObjectFields(this);
+    this.objectPanel = new ObjectPanel(this);
     this.clip = new ClipHeader(this);
     addIcons();
     returnFocus();
-    this.connectControls();
-    connectVersions(this);
+    connectUser(() => this.connection.socket?.close()); // the next connection has the name
+    element('panels').onclick = () => { // in a narrow window
+      element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
+      this.scrollToSelected();
+    };
     watchPointers(this.viewer, this.toolbox);
-    new Shortcuts(this);
+    connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
       if (this.name && (this.pendingCount > 0 || this.queue.hasUnsent)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush());
-    this.connection = new Connection((event) => this.handle(event), (connected) => this.connected(connected));
+    this.connection = new Connection(this);
   }
 
-  /** Connect buttons and fields that have no key. */
-  connectControls() {
-    const { playback, timeline, viewer } = this;
-    element('merge').onclick = () => playback.addInput(() => openMerge(this), true);
-    element('panels').onclick = () => { // in a narrow window
-      element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
-      this.scrollToSelected();
-    };
-    element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
-    element('zoom-out').onclick = () => timeline.zoomBy(2);
-    element('load').onchange = () => loadMasks(this).catch(showError);
-    for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
-    element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
-    connectUser(() => this.connection.socket?.close()); // the next connection has the name
-  }
-
-  /** @param {boolean} connected */
-  async connected(connected) {
+  /** Show the session, or why there is no connection. @param {boolean} isOpen */
+  async showConnection(isOpen) {
     try {
-      if (connected) await this.showSession((await this.connection.call('describe', {})).result);
+      if (isOpen) await this.showSession((await this.connection.call('describe', {})).result);
       else await this.connection.explainDisconnect(this.name);
     } catch (error) {
-      if (connected === this.connection.isOpen) showError(error);
+      if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
     }
   }
 
@@ -102,40 +86,40 @@ export class App {
     this.playback.setVideo(state);
     this.viewer.setSize(state.size);
     this.tracking.setModels(state.models, state.model);
-    const first = !this.name;
+    const isFirst = !this.name;
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
-    const place = (first && loadSettings().places?.[state.project]) || {};
+    const place = isFirst ? loadSettings(state.project) : {};
     if (place.object_id) this.selection.target = { id: place.object_id };
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
-    if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
+    if (isFirst) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     showMessage(state.problems.join(' · '), state.problems.length > 0);
-    await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
+    await this.playback.goTo(isFirst ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
-    if (first) this.countPending(-1);
+    if (isFirst) this.countPending(-1);
   }
 
-  /** Show what was edited or tracked, without the masks. @param {DocumentState} state */
+  /** Show objects, status, range and notes; the masks are fetched separately. @param {DocumentState} state */
   showDocument(state) {
     const wasEmpty = !this.objects.length;
-    this.document = state;
+    this.state = state;
     const last = this.objects[this.objects.length - 1];
     if (wasEmpty && last && !this.selection.item) this.selection.target = { id: last.id };
     this.tracking.showRange();
-    this.clip.showStatus();
+    this.clip.fields.show(state);
     this.history.show(state.history);
     this.review.showNote();
     this.review.show();
-    this.fields.classes.show(state.classes);
+    element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
     this.renderObjects();
   }
 
   get objects() {
-    return this.document.objects;
+    return this.state.objects;
   }
 
   /** Show objects and selection after one of them changed. */
@@ -145,9 +129,8 @@ export class App {
     this.timeline.draw();
     const { id: selectedId, isolatedId } = selection;
     this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isolatedId || id === isolatedId)));
-    this.objectList.show(objects);
+    this.objectPanel.show();
     if (selectedId !== this.scrolledId) this.scrollToSelected();
-    this.fields.show(selection.item);
     this.toolbox.show();
     element('empty').hidden = selectedId > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !selectedId;
@@ -157,10 +140,11 @@ export class App {
   /** Scroll to the selected object in the list and the timeline, once after each selection. */
   scrollToSelected() {
     this.scrolledId = this.selection.id;
-    const line = this.objectList.rows.get(this.scrolledId)?.line;
+    const { list, rows } = this.objectPanel.list;
+    const line = rows.get(this.scrolledId)?.line;
     if (!line) return;
-    const top = line.offsetTop - this.objectList.list.offsetTop;
-    scrollTo(this.objectList.list, top, top + line.offsetHeight);
+    const top = line.offsetTop - list.offsetTop;
+    scrollTo(list, top, top + line.offsetHeight);
     this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.scrolledId));
   }
 
@@ -172,7 +156,8 @@ export class App {
    */
   async editMask(action, values) {
     const { selection: { target }, playback: { frame }, queue } = this;
-    if (target.id || queue.hasUnsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), target);
+    const message = /** @type {any} */ ({ frame, object_id: null, ...values });
+    if (target.id || queue.hasUnsent) return queue.push(action, message, target);
     const error = new Error('Select an object first.');
     showError(error);
     return { error };
@@ -195,12 +180,9 @@ export class App {
       if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
       return answer;
     } catch (error) {
-      if (error instanceof ServerError && error.choices.length) {
-        const outdated = await askOutdated(error.message, error.choices);
-        return outdated ? this.request(action, { ...message, outdated }) : { error: new Error('') };
-      }
-      showError(error);
-      return { error: /** @type {Error} */ (error) };
+      const outdated = await showFailure(error);
+      if (outdated) return this.request(action, { ...message, outdated });
+      return { error: outdated === '' ? new Error('') : /** @type {Error} */ (error) };
     } finally {
       this.countPending(-1);
     }
@@ -237,18 +219,19 @@ export class App {
 
   async deleteObject() {
     const { item } = this.selection;
-    if (item) this.history.offerUndo(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
+    if (!item) return;
+    this.history.offerUndo(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
-  change(id, changes) {
+  changeObject(id, changes) {
     return this.queue.push('change_object', { object_id: id, ...changes });
   }
 
   /** @param {'hidden' | 'locked'} key @param {number} id */
-  toggle(key, id = this.selection.id) {
+  toggleSwitch(key, id = this.selection.id) {
     const item = this.objects.find((object) => object.id === id);
-    if (item) this.change(id, { [key]: !item[key] });
+    if (item) this.changeObject(id, { [key]: !item[key] });
   }
 
   escape() {
@@ -257,14 +240,14 @@ export class App {
     else this.tracking.stop();
   }
 
-  /** @param {Event} event */
-  handle(event) {
+  /** @param {ServerEvent} event */
+  handleEvent(event) {
     const { frames, playback, review, timeline, tracking } = this;
     switch (event.event) {
       case 'frame':
         frames.revisions.set(event.frame, event.revision);
         timeline.setFrameMarks(event.frame, event.marks);
-        if (event.frame === playback.target.frame) playback.refresh(event.revision);
+        if (event.frame === playback.destination.frame) playback.refresh(event.revision);
         review.refreshFrame(event.frame);
         break;
       case 'document':

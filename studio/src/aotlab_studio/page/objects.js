@@ -1,8 +1,9 @@
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
-import { request } from './connection.js';
-import { ask, createElement, createIconButton, element, elements, RowList, setIcon, showMessage } from './dom.js';
-import { TextField } from './fields.js';
+import { fetchOrThrow } from './connection.js';
+import {
+  ask, createElement, createIcon, element, elements, RowList, setIcon, showError, showMessage, TextField,
+} from './dom.js';
 import { describeMarks } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
@@ -18,18 +19,22 @@ const SWITCHES = /** @type {const} */ ([
 ]);
 
 /** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
-export function createObjectRow(id, app) {
-  const swatch = createElement('input', { type: 'color', onchange: () => app.change(id, { color: swatch.value }) });
-  const [name, category, frames] = ['name', 'class', 'visually-hidden'].map((className) => createElement('span', { className }));
-  const values = { className: 'select', name: `select${id}`, onclick: () => app.selection.select(id), ondblclick: focusName };
-  const button = createElement('button', values, name, category, frames);
-  const switches = SWITCHES.map(({ key, icons: [icon] }) => createIconButton(icon, '', {
-    className: 'small', name: `${key}${id}`, onclick: () => app.toggle(key, id),
-  }));
+function createObjectRow(id, app) {
+  const swatch = createElement('input', { type: 'color' });
+  swatch.onchange = () => app.changeObject(id, { color: swatch.value });
+  const name = createElement('span', { className: 'name' });
+  const category = createElement('span', { className: 'class' });
+  const frames = createElement('span', { className: 'visually-hidden' });
+  const button = createElement('button', { className: 'select', name: `select${id}` }, name, category, frames);
+  button.onclick = () => app.selection.select(id);
+  button.ondblclick = focusName;
+  const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
+    className: 'small', name: `${key}${id}`, onclick: () => app.toggleSwitch(key, id),
+  }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
-    if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // one may be being chosen
+    if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // keep one being chosen
     swatch.title = swatch.ariaLabel = `Color of ${item.name}`;
     button.ariaPressed = String(id === app.selection.id);
     button.title = `Select ${item.name}; double-click to rename`;
@@ -51,35 +56,43 @@ export function focusName() {
   element('object-name').select();
 }
 
-export class ObjectFields {
+export class ObjectPanel {
   /** @param {App} app */
   constructor(app) {
+    this.app = app;
+    /** @type {RowList<Item>} */
+    this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, app));
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
-    this.name = new TextField(name, async (id, text) => (text ? app.change(id, { name: text }) : {}));
-    this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
-    /** Classes that are offered. @type {RowList<string>} */
-    this.classes = new RowList(element('classes'), (value) => value, (value) => ({ line: createElement('option', { value }), show() {} }));
-    this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
+    this.name = new TextField(name, async (id, text) => (text ? app.changeObject(id, { name: text }) : {}));
+    this.className = new TextField(className, (id, text) => app.changeObject(id, { class_name: text }));
+    this.attributes = new TextField(attributes, (id, text) => (
+      app.changeObject(id, { attributes: readAttributes(text) })));
+    element('merge').onclick = () => app.playback.addInput(() => openMerge(app), true);
+    element('load').onchange = () => loadMasks(app).catch(showError);
   }
 
-  /** @param {Item | undefined} item the selected object */
-  show(item) {
+  /** Show all objects, and the fields of the selected one. */
+  show() {
+    const { objects, selection: { item } } = this.app;
+    this.list.show(objects);
     element('object-fields').hidden = !item;
     if (!item) return;
     this.name.show(item.id, item.name);
     this.className.show(item.id, item.class_name);
-    this.attributes.show(item.id, Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', '));
+    const pairs = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`);
+    this.attributes.show(item.id, pairs.join(', '));
   }
 }
 
 /** Return typed attributes; one without a value is true. @param {string} text @returns {Record<string, string>} */
 function readAttributes(text) {
   const pairs = text.split(',').map((pair) => pair.split('='));
-  return Object.fromEntries(pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']).filter(([name]) => name));
+  const attributes = pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']);
+  return Object.fromEntries(attributes.filter(([name]) => name));
 }
 
 /** Merge the selected object into another one. @param {App} app */
-export async function openMerge(app) {
+async function openMerge(app) {
   const from = app.selection.item;
   const others = app.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
@@ -94,7 +107,7 @@ export async function openMerge(app) {
 }
 
 /** Load the masks of the chosen file. @param {App} app */
-export async function loadMasks(app) {
+async function loadMasks(app) {
   const file = element('load').files?.[0];
   element('load').value = '';
   if (!file) return;
@@ -102,9 +115,10 @@ export async function loadMasks(app) {
   await app.queue.lastEdit; // earlier drawings come first
   const { playback } = app;
   const address = `masks/${playback.frame}?page=${app.connection.pageId}&chosen=${app.selection.id || null}`;
-  const send = (/** @type {string} */ targets) => request(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
-    throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
-  });
+  const send = (/** @type {string} */ targets) => (
+    fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
+      throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
+    }));
   let answer = await send('');
   if (answer.status === UNMATCHED) {
     const targets = await matchObjects(await answer.json(), app.objects);
@@ -115,7 +129,8 @@ export async function loadMasks(app) {
   /** @type {import('./protocol.js').LoadedMasks} */
   const result = await answer.json();
   const { frames, step } = result;
-  const place = frames.length > 1 ? `${frames.length} frames (${frames[0]} to ${frames[frames.length - 1]})` : `frame ${frames[0]}`;
+  const [first, last] = [frames[0], frames[frames.length - 1]];
+  const place = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
   showMessage(`Masks loaded on ${place}.`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   await playback.seek(frames.includes(playback.frame) ? playback.frame : frames[0]);

@@ -12,14 +12,14 @@ export class Playback {
     this.app = app;
     this.count = 1;
     this.rate = 25;
-    /** Current frame, and the revision of all masks at the request for its own. */
+    /** Current frame, and the latest revision when its masks were requested. */
     this.frame = 0;
     this.revision = 0;
     /** Requested frame and revision. */
-    this.target = { frame: 0, revision: 0 };
-    /** Whether the user waits for the target frame; until it shows, nothing is changed. */
-    this.isAwaited = false;
-    /** Load of the target frame; aborted: the frame is not shown. @type {AbortController | null} */
+    this.destination = { frame: 0, revision: 0 };
+    /** Whether the user waits for the requested frame; until it shows, nothing is changed. */
+    this.isUserWaiting = false;
+    /** Load of the requested frame; aborted: the frame is not shown. @type {AbortController | null} */
     this.loading = null;
     /** Identifies the playback loop; null: stopped. @type {object | null} */
     this.currentRun = null;
@@ -37,7 +37,7 @@ export class Playback {
 
   /** Whether the current frame can be changed. */
   get isReady() {
-    return Boolean(this.currentRun) || (!this.isAwaited && !this.app.viewer.placeholder);
+    return Boolean(this.currentRun) || (!this.isUserWaiting && !this.app.viewer.placeholder);
   }
 
   /**
@@ -59,8 +59,8 @@ export class Playback {
   setVideo({ frames, rate, revision }) {
     this.count = frames;
     this.rate = rate;
-    this.target.revision = revision;
-    this.revision = -1; // of an earlier run of the program, perhaps
+    this.destination.revision = revision;
+    this.revision = -1; // it may be of an earlier run of the program
     this.app.timeline.draw();
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
@@ -68,46 +68,46 @@ export class Playback {
   /** Show a frame requested by the user, and stop following the tracking. @param {number} frame */
   seek(frame) {
     this.app.tracking.isFollowing = false;
-    this.isAwaited = true;
+    this.isUserWaiting = true;
     return this.goTo(frame);
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   async goTo(frame) {
-    const { app, target } = this;
-    target.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
-    if (target.frame !== this.frame) app.toolbox.cancel();
+    const { app, destination } = this;
+    destination.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
+    if (destination.frame !== this.frame) app.toolbox.cancel();
     if (this.loading) return;
     try {
-      while (target.frame !== this.frame || target.revision > this.revision) {
+      while (destination.frame !== this.frame || destination.revision > this.revision) {
         this.loading = new AbortController();
-        await this.load(target, this.loading.signal);
+        await this.load(destination, this.loading.signal);
       }
     } catch (error) {
-      target.frame = this.frame;
+      destination.frame = this.frame;
       this.stop();
       app.viewer.placeholder = null;
       app.viewer.draw();
       this.inputs = [];
       showError(error);
     }
-    this.isAwaited = false;
+    this.isUserWaiting = false;
     this.loading = null;
-    this.refresh(target.revision); // does nothing, except after an error
+    this.refresh(destination.revision); // does nothing, except after an error
     this.runInputs();
   }
 
-  /** Load and show a frame with masks. @param {{frame: number, revision: number}} target @param {AbortSignal} signal */
+  /** Load and show a frame with masks. @param {Playback['destination']} destination @param {AbortSignal} signal */
   async load({ frame, revision }, signal) {
     const { frames, viewer } = this.app;
-    const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
+    const answer = Promise.all([frames.getImage(frame), frames.fetchLabels(frame)]);
     let hasArrived = false;
     const showNear = async () => {
-      const near = hasArrived ? null : await frames.nearImage(frame).catch(() => null);
+      const near = hasArrived ? null : await frames.fetchNearImage(frame).catch(() => null);
       if (near && !hasArrived) viewer.placeholder = near;
       viewer.draw();
     };
-    if (this.isAwaited || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
+    if (this.isUserWaiting || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
     const [image, labels] = await answer.finally(() => { hasArrived = true; });
     if (signal.aborted) return;
     this.frame = frame;
@@ -120,42 +120,40 @@ export class Playback {
   showPosition() {
     if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
     const seconds = this.frame / this.rate;
-    const [first, last] = this.app.document.editable_range;
-    const outside = this.frame < first || this.frame > last ? ` · outside the tracked part (frames ${first} to ${last})` : '';
-    element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}${outside}`;
+    const time = `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
+    const [first, last] = this.app.state.editable_range;
+    const isOutside = this.frame < first || this.frame > last;
+    const note = isOutside ? ` · outside the tracked part (frames ${first} to ${last})` : '';
+    element('time').textContent = `of ${this.count - 1} · ${time}${note}`;
     this.app.timeline.showFrame();
     this.app.review.showNote();
   }
 
   /** Fetch the masks of this frame again, unless this revision's were requested. @param {number} revision */
   refresh(revision) {
-    this.target.revision = Math.max(this.target.revision, revision);
-    if (!this.loading && this.target.revision > this.revision) this.lastRefresh = this.fetchLabels();
+    this.destination.revision = Math.max(this.destination.revision, revision);
+    if (!this.loading && this.destination.revision > this.revision) this.lastRefresh = this.fetchLabels();
     return this.lastRefresh;
   }
 
   /** Fetch and show masks, unless newer ones are requested meanwhile. */
   async fetchLabels() {
-    const { frame, target: { revision } } = this;
+    const { frame, destination: { revision } } = this;
     this.revision = revision;
-    try {
-      const labels = await this.app.frames.labels(frame);
-      if (frame === this.frame && revision === this.revision) this.app.viewer.show(null, labels);
-    } catch (error) {
-      showError(error);
-    }
+    const labels = await this.app.frames.fetchLabels(frame).catch(showError);
+    if (labels && frame === this.frame && revision === this.revision) this.app.viewer.show(null, labels);
   }
 
   /** @param {number} by */
   step(by) {
-    return this.seek(this.target.frame + by);
+    return this.seek(this.destination.frame + by);
   }
 
   /** Stop at the visible frame, because the user draws on it, unless the user waits for another one. */
   keepFrame() {
-    if (this.isAwaited || !(this.currentRun || this.loading)) return;
+    if (this.isUserWaiting || !(this.currentRun || this.loading)) return;
     this.stop();
-    this.target.frame = this.frame;
+    this.destination.frame = this.frame;
     this.loading?.abort();
   }
 
@@ -171,18 +169,18 @@ export class Playback {
   }
 
   /** Play, or stop. */
-  async toggle() {
-    const { app: { frames, tracking }, target } = this;
+  async togglePlay() {
+    const { app: { frames, tracking }, destination } = this;
     const run = this.currentRun ? null : {};
     this.setRun(run);
     if (!run) return;
     tracking.isFollowing = false;
-    if (target.frame >= this.count - 1) await this.goTo(0);
+    if (destination.frame >= this.count - 1) await this.goTo(0);
     let due = performance.now();
-    while (this.currentRun === run && target.frame < this.count - 1) {
-      await this.goTo(target.frame + 1);
-      const end = Math.min(this.count, target.frame + PREFETCH_FRAMES);
-      for (let ahead = target.frame + 1; ahead < end; ahead += 1) frames.image(ahead).catch(() => {});
+    while (this.currentRun === run && destination.frame < this.count - 1) {
+      await this.goTo(destination.frame + 1);
+      const end = Math.min(this.count, destination.frame + PREFETCH_FRAMES);
+      for (let ahead = destination.frame + 1; ahead < end; ahead += 1) frames.getImage(ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }

@@ -3,7 +3,7 @@
  One pointer draws; two fingers or the middle button pan. */
 
 import { toPairs } from './connection.js';
-import { element, showMessage, wheelFactor } from './dom.js';
+import { element, showMessage, getWheelFactor } from './dom.js';
 import { findId } from './frames.js';
 
 const PEN_ERASER = 5;
@@ -11,17 +11,17 @@ const PEN_ERASER = 5;
 /** @param {import('./viewer.js').Viewer} viewer @param {import('./tools.js').Toolbox} toolbox */
 export function watchPointers(viewer, toolbox) {
   const { canvas } = viewer;
-  const hover = new Hover(toolbox);
+  const preview = new ClickPreview(toolbox);
   /** @type {Map<number, {x: number, y: number}>} */
   const fingers = new Map();
   /** Id of the pointer that draws or pans. @type {number | null} */
   let activeId = null;
-  /** Last place of what pans, and the distance of its fingers. @type {{x: number, y: number, spread: number} | null} */
+  /** Last center of what pans, and distance of two fingers. @type {{x: number, y: number, spread: number} | null} */
   let lastPan = null;
   /** Press of a finger, done when it is lifted, unless a second finger joins. @type {(() => void) | null} */
   let pendingPress = null;
 
-  /** Return the place that pans: of the fingers, or of another pointer. @param {PointerEvent} event */
+  /** Return the center of the fingers, or the place of another pointer. @param {PointerEvent} event */
   const measurePan = ({ clientX, clientY }) => {
     const [a, b = a] = fingers.size ? [...fingers.values()] : [{ x: clientX, y: clientY }];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
@@ -31,13 +31,13 @@ export function watchPointers(viewer, toolbox) {
     toolbox.isSecondClick = false;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
-    const touch = event.pointerType === 'touch';
-    if (touch && activeId !== null && !fingers.size) return; // a palm beside the pen
-    if (!touch) fingers.clear();
+    const isTouch = event.pointerType === 'touch';
+    if (isTouch && activeId !== null && !fingers.size) return; // a palm beside the pen
+    if (!isTouch) fingers.clear();
     canvas.setPointerCapture(event.pointerId);
     activeId = event.pointerId;
     pendingPress = null;
-    if (touch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (isTouch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isPan = fingers.size >= 2 || event.button === 1 || toolbox.tool.name === 'pan';
     lastPan = isPan ? measurePan(event) : null;
     if (isPan) {
@@ -46,11 +46,11 @@ export function watchPointers(viewer, toolbox) {
       return;
     }
     viewer.cursor = null;
-    hover.clear();
+    preview.clear();
     placeRing(event); // a finger does not move before it presses
     const point = viewer.clientToFrame(event);
     const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
-    if (touch && !toolbox.tool.release) pendingPress = () => toolbox.press(point, subtract);
+    if (isTouch && !toolbox.tool.release) pendingPress = () => toolbox.press(point, subtract);
     else toolbox.press(point, subtract);
   });
 
@@ -71,9 +71,9 @@ export function watchPointers(viewer, toolbox) {
       toolbox.move(viewer.clientToFrame(move));
     }
     if (event.pointerType !== 'touch') {
-      const [point, radius] = [viewer.clientToFrame(event), toolbox.cursorRadius()];
+      const [point, radius] = [viewer.clientToFrame(event), toolbox.getCursorRadius()];
       viewer.pointer = viewer.clientToView(event);
-      hover.move(point);
+      preview.moveTo(point);
       viewer.cursor = radius ? { point, radius } : null;
       viewer.draw();
     }
@@ -94,10 +94,12 @@ export function watchPointers(viewer, toolbox) {
     else toolbox.release();
     pendingPress = null;
   };
-  for (const name of /** @type {const} */ (['pointerup', 'pointercancel', 'lostpointercapture'])) canvas.addEventListener(name, endPress);
+  canvas.addEventListener('pointerup', endPress);
+  canvas.addEventListener('pointercancel', endPress);
+  canvas.addEventListener('lostpointercapture', endPress);
   canvas.addEventListener('pointerleave', () => {
     if (!toolbox.isDown) viewer.cursor = null;
-    hover.clear();
+    preview.clear();
     viewer.pointer = null;
     viewer.draw();
   });
@@ -106,17 +108,17 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('dblclick', (event) => {
     if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(findId(viewer.labels, viewer.clientToFrame(event)));
     else if (toolbox.points.length > 2) toolbox.close();
-    else if (toolbox.tool.close) toolbox.dropPoints(); // the second press on the first corner
+    else if (toolbox.tool.corners) toolbox.dropPoints(); // the second press on the first corner
   });
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {
     event.preventDefault();
-    if (toolbox.cursorRadius() && !event.ctrlKey) toolbox.resize(wheelFactor(event));
-    else viewer.zoomBy(wheelFactor(event), viewer.clientToView(event));
+    if (toolbox.getCursorRadius() && !event.ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
+    else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
   }, { passive: false });
 }
 
-/** Move the ring that shows a wait. @param {PointerEvent} event */
+/** Move the ring that shows waiting. @param {PointerEvent} event */
 function placeRing({ offsetX, offsetY }) {
   element('ring').style.translate = `${offsetX}px ${offsetY}px`;
 }
@@ -132,7 +134,7 @@ export function moveCursor(app, name) {
   const step = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
   const point = { x: Math.min(width, Math.max(0, x + dx * step)), y: Math.min(height, Math.max(0, y + dy * step)) };
-  viewer.cursor = { point, radius: toolbox.cursorRadius() };
+  viewer.cursor = { point, radius: toolbox.getCursorRadius() };
   viewer.pointer = viewer.frameToView(point);
   viewer.canvas.classList.remove('pointed');
   toolbox.move(point);
@@ -142,16 +144,16 @@ export function moveCursor(app, name) {
   showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${place}`);
 }
 
-/** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
+/** Press the selected tool at the cursor, or release it. @param {import('./main.js').App} app @param {boolean} shift */
 export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
-  if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
+  if (!cursor && app.toolbox.tool.corners && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, '');
   else if (app.toolbox.isDown) app.toolbox.release();
   else app.toolbox.press(cursor.point, shift);
 }
 
-class Hover {
+class ClickPreview {
   /** @param {import('./tools.js').Toolbox} toolbox */
   constructor(toolbox) {
     this.toolbox = toolbox;
@@ -170,15 +172,12 @@ class Hover {
   }
 
   /** @param {import('./viewer.js').Point} point */
-  move(point) {
+  moveTo(point) {
     const { width, height } = this.toolbox.viewer.size;
-    const inside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
-    if (!inside || !this.canPreview) {
-      this.clear();
-      return;
-    }
-    this.target = point;
-    if (!this.isRequesting) this.request();
+    const isInside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
+    if (isInside && this.canPreview) this.target = point;
+    else this.clear();
+    if (this.target && !this.isRequesting) this.fetchOutlines();
   }
 
   clear() {
@@ -187,7 +186,7 @@ class Hover {
   }
 
   /** One request at a time, each for the newest place. */
-  async request() {
+  async fetchOutlines() {
     const { app, viewer } = this.toolbox;
     this.isRequesting = true;
     while (this.target) {
@@ -195,12 +194,9 @@ class Hover {
       this.target = null;
       element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
       this.frame = frame;
-      try {
-        const { result } = await app.connection.call('preview', { frame, positive: toPairs([point]) });
-        viewer.preview = this.canPreview && app.playback.frame === frame && viewer.labels === labels ? result : [];
-      } catch {
-        viewer.preview = []; // a click will say what is wrong
-      }
+      const answer = await app.connection.call('preview', { frame, positive: toPairs([point]) }).catch(() => null);
+      const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
+      viewer.preview = (isCurrent && answer?.result) || []; // a click will say what failed
       element('ring').classList.remove('waiting');
       viewer.draw();
     }

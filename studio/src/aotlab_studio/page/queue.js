@@ -3,8 +3,6 @@
  `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.request` sends any
  other action after the earlier edits; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
 
-import { showError } from './dom.js';
-
 /** @typedef {import('./protocol.js').Actions} Actions */
 /**
  * Object that edits go to; `id` is 0 until the server has created it; edits until then share the record.
@@ -21,7 +19,7 @@ import { showError } from './dom.js';
 const MAX_KEEPALIVE = 60000;
 
 /** Return a message with its object. @param {object & {object_id?: number | null}} message @param {Target} [target] */
-const withObject = (message, target) => (
+const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
 export class EditQueue {
@@ -49,7 +47,7 @@ export class EditQueue {
   run(task) {
     this.runningCount += 1;
     const answer = this.lastEdit.then(task).finally(() => { this.runningCount -= 1; });
-    this.lastEdit = answer.then(() => {}, showError);
+    this.lastEdit = answer.catch(() => {}); // the caller handles it
     return answer;
   }
 
@@ -61,10 +59,10 @@ export class EditQueue {
    * @param {Target} [target] object of a message without one, which the server may create
    */
   store(action, message, target) {
-    const id = this.app.connection.makeId();
+    const id = this.app.connection.createId();
     this.messages.set(id, { action, message, target });
     return async () => {
-      const fullMessage = /** @type {any} */ (withObject(message, target));
+      const fullMessage = /** @type {any} */ (addObjectId(message, target));
       const answer = await this.app.request(action, fullMessage, id);
       this.messages.delete(id);
       if (!answer.error && target && !fullMessage.object_id) {
@@ -100,8 +98,9 @@ export class EditQueue {
   /** Send all unacknowledged messages when the page closes. */
   flush() {
     if (!this.messages.size) return;
-    const entries = [...this.messages];
-    const body = JSON.stringify(entries.map(([id, { action, message, target }]) => ({ ...withObject(message, target), id, do: action })));
+    const messages = [...this.messages].map(([id, { action, message, target }]) => (
+      { ...addObjectId(message, target), id, do: action }));
+    const body = JSON.stringify(messages);
     fetch('edits', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }
 }

@@ -1,7 +1,6 @@
 /** Review: frames to check, ranked; notes on frames. */
 
-import { createElement, element, RowList, setLabel, showError, showMessage } from './dom.js';
-import { TextField } from './fields.js';
+import { createElement, element, RowList, setLabel, showError, showMessage, TextField } from './dom.js';
 import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
@@ -29,15 +28,16 @@ export class Review {
     /** @type {RowList<[string, string]>} */
     this.noteList = new RowList(element('notes'), ([frame]) => frame, ([frame]) => {
       const button = createElement('button', { name: `note${frame}`, onclick: () => app.playback.seek(Number(frame)) });
-      return { line: createElement('li', {}, button), show: ([, text]) => { button.textContent = `${frame}: ${text}`; } };
+      const show = (/** @type {[string, string]} */ [, text]) => { button.textContent = `${frame}: ${text}`; };
+      return { line: createElement('li', {}, button), show };
     });
     this.note = new TextField(element('note'), (frame, text) => app.queue.push('set_note', { frame, text }));
   }
 
   /** Show the note on the frame. */
   showNote() {
-    const { document, playback: { frame } } = this.app;
-    this.note.show(frame, document.notes[frame] ?? '');
+    const { state: { notes }, playback: { frame } } = this.app;
+    this.note.show(frame, notes[frame] ?? '');
   }
 
   /** Refresh the checks while a job runs, but not too often; events of frames bring the marks. */
@@ -53,11 +53,7 @@ export class Review {
   }
 
   async fetchChanged() {
-    try {
-      while (this.needsFetch.checks) await this.fetch();
-    } catch (error) {
-      showError(error);
-    }
+    while (this.needsFetch.checks) await this.fetch().catch(showError);
     this.pendingRefresh = null;
   }
 
@@ -68,18 +64,20 @@ export class Review {
     const start = performance.now();
     if (marks) timeline.setMarks((await connection.call('timeline', {})).result);
     const entries = (await connection.call('review', {})).result;
-    this.nextRefreshTime = performance.now() + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (performance.now() - start));
-    const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
+    const end = performance.now();
+    this.nextRefreshTime = end + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (end - start));
+    const frames = entries.map(({ frame }) => frame);
+    const corrected = this.entries.filter((entry) => this.isDone(entry) && !frames.includes(entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
-    this.app.objectList.show(this.app.objects);
+    this.app.objectPanel.show();
   }
 
   show() {
     this.app.timeline.draw();
     element('review-empty').hidden = this.entries.length > 0;
     this.list.show(this.entries.slice(0, MAX_MARKED));
-    this.noteList.show(Object.entries(this.app.document.notes));
+    this.noteList.show(Object.entries(this.app.state.notes));
     setLabel(element('next-check'), `Next frame to check (${this.openEntries.length})`);
   }
 
@@ -90,12 +88,12 @@ export class Review {
     const [dot, text] = [createElement('span', { className: 'dot' }), createElement('span', {})];
     const button = createElement('button', { name: `check${frame}` }, image, dot, text);
     const show = (/** @type {ReviewEntry} */ entry) => {
-      const [done, address] = [this.isDone(entry), app.frames.thumbnail(frame)];
+      const [isDone, address] = [this.isDone(entry), app.frames.getThumbnailAddress(frame)];
       button.onclick = () => this.goTo(entry);
-      button.className = done ? 'done' : '';
-      dot.textContent = done ? '✓' : '';
-      dot.style.background = (!done && app.objects.find(({ id }) => id === entry.object_ids[0])?.color) || 'none';
-      text.textContent = `${frame}: ${done ? 'corrected' : entry.sentence}`;
+      button.className = isDone ? 'done' : '';
+      dot.textContent = isDone ? '✓' : '';
+      dot.style.background = (!isDone && app.objects.find(({ id }) => id === entry.object_ids[0])?.color) || 'none';
+      text.textContent = `${frame}: ${isDone ? 'corrected' : entry.sentence}`;
       if (image.getAttribute('src') !== address) image.src = address;
     };
     return { line: createElement('li', {}, button), show };
@@ -116,18 +114,19 @@ export class Review {
     return ids.every((id) => isDrawn(this.app.timeline.marks.get(id)?.[frame]));
   }
 
-  /** Show the masks of a changed frame in the list; tick it off, or no longer. @param {number} frame */
+  /** Show a changed frame in the list, with its masks and whether it is corrected. @param {number} frame */
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
     this.needsFetch.checks ||= Boolean(this.pendingRefresh); // the answer may be older than this change
     this.show();
   }
 
-  next() {
+  showNext() {
     const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
     const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isDone(candidate));
     if (entry) this.goTo(entry);
-    else showMessage(this.app.timeline.findAnnotatedRange() ? 'No frames left to check.' : 'No frames to check. Track first.');
+    else if (this.app.timeline.findAnnotatedFrames().length) showMessage('No frames left to check.');
+    else showMessage('No frames to check. Track first.');
   }
 
   /** @param {ReviewEntry} entry */
@@ -145,7 +144,7 @@ export class Review {
     const answer = await this.app.queue.request('toggle_checked', { frame });
     if (answer.error) return;
     await this.refresh();
-    this.app.history.offerUndo(answer, `Frame ${frame} ${answer.result ? 'marked as checked' : 'no longer marked as checked'}`);
-    if (answer.result && this.openEntries.length) this.next();
+    this.app.history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);
+    if (answer.result && this.openEntries.length) this.showNext();
   }
 }

@@ -25,11 +25,11 @@ const KEY_NAMES = {
 /** Keys identified by their position, whatever the layout, besides W, A, S and D. @type {Record<string, string>} */
 const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 
-/** Keys that move the timeline's slider, by the keys that do the same elsewhere. @type {Record<string, string>} */
+/** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
 const SLIDER_KEYS = { PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event */
-function keyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
+function getKeyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
   const control = ctrlKey || metaKey;
   const letter = /^Key([A-Z])$/.exec(code)?.[1];
   let key = KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
@@ -41,45 +41,44 @@ function keyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
   return (control ? 'Ctrl+' : '') + (shift ? 'Shift+' : '') + key;
 }
 
-export class Shortcuts {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
-    this.playback = app.playback;
-    /** @type {Map<string, Binding>} */
-    this.bindings = new Map();
-    const groups = createBindings(app);
-    for (const binding of Object.values(groups).flat()) {
-      const { keys, run, click, changesFrame, buttons = [] } = binding;
-      for (const key of keys) this.bindings.set(key, binding);
-      for (const [index, button] of elements(...buttons).entries()) {
-        button.onclick = () => this.playback.addInput(click ?? (() => run(keys[index])), changesFrame);
-        showKey(button, keys[index]);
-      }
+/** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
+export function connectShortcuts(app) {
+  const groups = createBindings(app);
+  /** @type {Map<string, Binding>} */
+  const bindings = new Map();
+  for (const binding of Object.values(groups).flat()) {
+    const { keys, run, click, changesFrame, buttons = [] } = binding;
+    for (const key of keys) bindings.set(key, binding);
+    for (const [index, button] of elements(...buttons).entries()) {
+      button.onclick = () => app.playback.addInput(click ?? (() => run(keys[index])), changesFrame);
+      showKey(button, keys[index]);
     }
-    document.addEventListener('keydown', (event) => this.press(event));
-    showKeys(groups);
   }
-
-  /** Run the binding of a key, unless a dialog is open or text is being typed. @param {KeyboardEvent} event */
-  press(event) {
-    const target = /** @type {HTMLElement} */ (event.target);
-    if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
-    const pressed = keyName(event);
-    const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
-    if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete)$/.test(name)) return;
-    if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
-      if (name === 'Escape') target.blur();
-      if (name === 'Enter' && target.matches('input')) focusView();
-      return;
-    }
-    if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return;
-    if (target.matches('input') && name.endsWith('Delete')) return;
-    const binding = this.bindings.get(name);
+  document.addEventListener('keydown', (event) => {
+    const key = readShortcut(event);
+    const binding = bindings.get(key);
     if (!binding) return;
     event.preventDefault();
-    if (name === 'Escape') binding.run(name); // drops the queued inputs
-    else this.playback.addInput(() => binding.run(name), binding.changesFrame);
+    if (key === 'Escape') binding.run(key); // drops the queued inputs
+    else app.playback.addInput(() => binding.run(key), binding.changesFrame);
+  });
+  showKeys(groups);
+}
+
+/** Return the name of a key press, empty while a dialog is open or text is being typed. @param {KeyboardEvent} event */
+function readShortcut(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return '';
+  const pressed = getKeyName(event);
+  const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
+  if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete)$/.test(name)) return '';
+  if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
+    if (name === 'Escape') target.blur();
+    if (name === 'Enter' && target.matches('input')) focusView();
+    return '';
   }
+  if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return '';
+  return target.matches('input') && name.endsWith('Delete') ? '' : name;
 }
 
 /** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */
@@ -93,16 +92,17 @@ function showKeys(groups) {
   }));
 }
 
-const PAN_STEP = 80;
-/** @type {Record<string, [number, number]>} */
-const PAN_KEYS = { 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] };
+/** Movement of the frame in CSS pixels. @type {Record<string, [number, number]>} */
+const PAN_KEYS = { 'Ctrl+←': [80, 0], 'Ctrl+→': [-80, 0], 'Ctrl+↑': [0, 80], 'Ctrl+↓': [0, -80] };
 
 /**
  * Return a binding of keys separated by spaces; `bindChange`: of one that changes the frame.
  * @type {(keys: string, text: string, run: Binding['run'], buttons?: string, click?: Binding['click']) => Binding}
  */
-const bind = (keys, text, run, buttons, click) => (
-  { keys: keys.split(' '), text, run, buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ')), click, changesFrame: false });
+const bind = (keys, text, run, buttons, click) => ({
+  keys: keys.split(' '), text, run, click, changesFrame: false,
+  buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ')),
+});
 /** @type {typeof bind} */
 const bindChange = (...values) => ({ ...bind(...values), changesFrame: true });
 
@@ -113,7 +113,7 @@ function createBindings(app) {
     Draw: [
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
-      bind('[ ]', 'smaller, larger brush', (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
+      bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
       bind('Ctrl+Z', 'undo', () => app.history.undoKey(), 'undo'),
@@ -129,11 +129,11 @@ function createBindings(app) {
       bindChange('N', 'new object', () => app.addObject(), 'add'),
       bind('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
-      bindChange('Delete', 'delete the object, last corner or click',
+      bindChange('Delete', 'delete the object, or the last corner or click',
         () => app.history.deleteKey(), 'delete', () => app.deleteObject()),
       bind('F2', 'rename the object', focusName),
-      bind('I', 'hide or show the object', () => app.toggle('hidden')),
-      bind('J', 'lock or unlock the object', () => app.toggle('locked')),
+      bind('I', 'hide or show the object', () => app.toggleSwitch('hidden')),
+      bind('J', 'lock or unlock the object', () => app.toggleSwitch('locked')),
     ],
     'Masks of this frame': [
       bindChange('F', 'fill holes', async () => app.history.reportLosses(await app.editMask('fill_holes')), 'holes'),
@@ -144,7 +144,7 @@ function createBindings(app) {
       bind('← →', 'previous, next frame', (key) => playback.step(key === '←' ? -1 : 1), 'previous next-frame'),
       bind('Shift+← Shift+→', 'ten frames back or forward', (key) => playback.step(key === 'Shift+←' ? -10 : 10)),
       bind('Home End', 'first, last frame', (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1)),
-      bind('Space', 'play or stop', () => playback.toggle(), 'play'),
+      bind('Space', 'play or stop', () => playback.togglePlay(), 'play'),
       bind('+ - PageUp PageDown', 'zoom at the pointer',
         (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
       bind(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
@@ -155,13 +155,13 @@ function createBindings(app) {
       bindChange('T', 'track forward', () => tracking.track('forward'), 'track'),
       bindChange('Shift+T', 'track backward', () => tracking.track('backward'), 'backward'),
       bindChange('Y', 'track in both directions', () => tracking.track('both'), 'both'),
-      bind('K', 'pause or resume tracking', () => tracking.pause(), 'pause'),
-      bindChange('Shift+Delete', 'clear tracking from this frame on', () => tracking.clear(), 'clear-tracking'),
+      bind('K', 'pause or resume tracking', () => tracking.togglePause(), 'pause'),
+      bindChange('Shift+Delete', 'clear tracking from this frame on', () => tracking.clearResults(), 'clear-tracking'),
     ],
     'Review and export': [
-      bind('.', 'next frame to check', () => app.review.next(), 'next-check'),
+      bind('.', 'next frame to check', () => app.review.showNext(), 'next-check'),
       bindChange('Q', 'mark this frame as checked until its masks change', () => app.review.toggleChecked(), 'checked'),
-      bind('>', 'next clip of the batch', () => app.clip.next(), 'next-clip'),
+      bind('>', 'next clip of the batch', () => app.clip.openNext(), 'next-clip'),
       bind('Shift+E', 'export', () => app.exporter.open(), 'export'),
       bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),
     ],

@@ -39,7 +39,7 @@ export class Thumbnails {
       }, createElement('img', { alt: '' }), createElement('span', {}, String(frame)))));
     }
     for (const [index, image] of this.strip.querySelectorAll('img').entries()) {
-      const address = app.frames.thumbnail(frames[index]);
+      const address = app.frames.getThumbnailAddress(frames[index]);
       if (image.getAttribute('src') === address) continue;
       image.src = address;
       await image.decode().catch(() => {}); // the frame itself will say what is wrong

@@ -2,7 +2,9 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { drawOncePerRefresh, element, elements, formatCount, readNumber, scrollTo, watchSize, wheelFactor } from './dom.js';
+import {
+  drawOncePerRefresh, element, elements, formatCount, readNumber, scrollTo, watchSize, getWheelFactor,
+} from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -17,7 +19,7 @@ const HANDLE_REACH = 7;
 const MIN_DRAG = 3;
 /** Smallest distance of two ticks. */
 const MIN_TICK_DISTANCE = 64;
-/** Number of frames at the closest zoom. */
+/** Number of frames at the largest zoom. */
 const MIN_SPAN = 8;
 /** Smallest number of rows, so that the layout does not move with each new object. */
 const MIN_ROWS = 4;
@@ -33,8 +35,9 @@ export const isDrawn = (mark) => mark === MARK.drawn || mark === MARK.drawnEmpty
 export function describeMarks(marks) {
   if (!marks) return 'no masks yet';
   const count = (/** @type {string} */ letters) => marks.filter((mark) => letters.includes(mark)).length;
-  const drawn = formatCount(count(MARK.drawn + MARK.drawnEmpty), 'frame');
-  return `drawn on ${drawn}, tracked on ${count('0123456789')}, absent on ${count(MARK.absent)}, lost on ${count(MARK.lost)}`;
+  const drawn = `drawn on ${formatCount(count(MARK.drawn + MARK.drawnEmpty), 'frame')}`;
+  const tracked = `tracked on ${count('0123456789')}`;
+  return `${drawn}, ${tracked}, absent on ${count(MARK.absent)}, lost on ${count(MARK.lost)}`;
 }
 
 export class Timeline {
@@ -53,24 +56,27 @@ export class Timeline {
     this.maxSpan = Infinity;
     /** Marks of frames by object id. @type {Map<number, string[]>} */
     this.marks = new Map();
+    this.style = getComputedStyle(canvas); // follows the color scheme
     this.draw = drawOncePerRefresh(() => this.drawNow());
     watchSize(() => this.draw(), ...elements('strips', 'thumbnails'));
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
-    canvas.addEventListener('pointerdown', (event) => this.press(event));
-    canvas.addEventListener('pointermove', (event) => this.hover(event));
+    canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
+    canvas.addEventListener('pointermove', (event) => this.movePointer(event));
     canvas.addEventListener('lostpointercapture', () => {
       if (this.handleIndex >= 0 && this.lastPress.moved) app.tracking.sendRange();
       else if (this.handleIndex >= 0) app.playback.seek(this.lastPress.frame); // a click
       this.handleIndex = -1;
     });
-    canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
+    element('zoom-in').onclick = () => this.zoomBy(2);
+    element('zoom-out').onclick = () => this.zoomBy(1 / 2);
+    canvas.addEventListener('wheel', (event) => this.turnWheel(event), { passive: false });
   }
 
-  /** Return the first and the last annotated frame; null without any. @returns {[number, number] | null} */
-  findAnnotatedRange() {
+  /** Return the frames with a mark of any object. */
+  findAnnotatedFrames() {
     const rows = this.app.objects.map(({ id }) => this.marks.get(id) ?? []);
-    const frames = [...Array(this.count).keys()].filter((frame) => rows.some((row) => (row[frame] ?? MARK.none) !== MARK.none));
-    return frames.length ? [frames[0], frames[frames.length - 1]] : null;
+    const isAnnotated = (/** @type {number} */ frame) => rows.some((row) => (row[frame] ?? MARK.none) !== MARK.none);
+    return [...Array(this.count).keys()].filter(isAnnotated);
   }
 
   /** Number of frames in view. */
@@ -98,11 +104,9 @@ export class Timeline {
     return this.app.playback.count;
   }
 
-  /** Colors of the style sheet. */
-  get colors() {
-    const style = getComputedStyle(this.canvas);
-    const read = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`);
-    return { ink: read('text'), accent: read('accent'), empty: read('empty'), lost: read('lost'), outdated: read('outdated') };
+  /** Return a color of the style sheet. @param {'text' | 'accent' | 'empty' | 'lost' | 'outdated'} name */
+  getColor(name) {
+    return this.style.getPropertyValue(`--${name}`);
   }
 
   /** First and last frame to track. */
@@ -117,7 +121,7 @@ export class Timeline {
   }
 
   /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
-  handleAt(event) {
+  findHandle(event) {
     if (event.offsetY > RULER_HEIGHT) return -1;
     return this.handlePositions.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < HANDLE_REACH);
   }
@@ -130,10 +134,10 @@ export class Timeline {
     else this.app.tracking.setRange(Math.max(0, Math.min(last, place)), last);
   }
 
-  /** Scroll to the current frame and mark it. */
+  /** Mark the current frame, and scroll to it if it is not in view. */
   showFrame() {
     const { frame } = this.app.playback;
-    if (frame < this.first || frame >= this.first + this.span) this.show(frame - this.span / 2);
+    if (frame < this.first || frame >= this.first + this.span) this.scrollToFrame(frame - this.span / 2);
     this.markFrame();
   }
 
@@ -148,30 +152,30 @@ export class Timeline {
   }
 
   /** Scroll to a first frame. @param {number} first */
-  show(first) {
+  scrollToFrame(first) {
     this.first = Math.max(0, Math.min(this.count - this.span, first));
     this.draw();
   }
 
   /**
    * Show fewer or more frames.
-   * @param {number} factor above 1: more
-   * @param {number} [about] the frame that stays where it is; the one that shows if not given
+   * @param {number} factor above 1: fewer
+   * @param {number} [anchor] the frame that stays where it is; the current one if not given
    */
-  zoomBy(factor, about = this.app.playback.frame + 0.5) {
-    const share = (about - this.first) / this.span;
-    this.maxSpan = Math.max(MIN_SPAN, this.span * factor);
+  zoomBy(factor, anchor = this.app.playback.frame + 0.5) {
+    const share = (anchor - this.first) / this.span;
+    this.maxSpan = Math.max(MIN_SPAN, this.span / factor);
     if (this.maxSpan >= this.count) this.maxSpan = Infinity;
-    this.show(about - share * this.span);
+    this.scrollToFrame(anchor - share * this.span);
   }
 
   /** @param {WheelEvent} event */
-  wheel(event) {
+  turnWheel(event) {
     const along = event.deltaX || (event.shiftKey ? event.deltaY : 0);
-    if (!event.ctrlKey && !along) return; // scrolls the rows
+    if (!event.ctrlKey && !along) return; // the browser scrolls the rows
     event.preventDefault();
-    if (event.ctrlKey) this.zoomBy(1 / wheelFactor(event), this.eventToPosition(event));
-    else this.show(this.first + along / this.columnWidth);
+    if (event.ctrlKey) this.zoomBy(getWheelFactor(event), this.eventToPosition(event));
+    else this.scrollToFrame(this.first + along / this.columnWidth);
   }
 
   /** Return the frame under the pointer, with its fraction. @param {MouseEvent} event */
@@ -185,15 +189,15 @@ export class Timeline {
   }
 
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
-  objectAt(event) {
+  findObject(event) {
     return this.app.objects[Math.floor((event.offsetY - RULER_HEIGHT) / ROW_HEIGHT)];
   }
 
   /** @param {PointerEvent} event */
-  press(event) {
-    this.handleIndex = this.handleAt(event);
+  pressPointer(event) {
+    this.handleIndex = this.findHandle(event);
     this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
-    const object = this.handleIndex < 0 && this.objectAt(event);
+    const object = this.handleIndex < 0 && this.findObject(event);
     if (object) this.app.selection.select(object.id);
     if (this.handleIndex < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
@@ -202,15 +206,15 @@ export class Timeline {
   }
 
   /** @param {PointerEvent} event */
-  hover(event) {
-    this.canvas.style.cursor = this.handleIndex >= 0 || this.handleAt(event) >= 0 ? 'ew-resize' : '';
+  movePointer(event) {
+    this.canvas.style.cursor = this.handleIndex >= 0 || this.findHandle(event) >= 0 ? 'ew-resize' : '';
     this.lastPress.moved ||= Math.abs(event.offsetX - this.lastPress.x) >= MIN_DRAG;
     if (this.handleIndex >= 0) {
       if (this.lastPress.moved) this.moveHandle(event);
       return;
     }
     if (this.canvas.hasPointerCapture(event.pointerId)) this.app.playback.seek(this.eventToFrame(event));
-    this.canvas.title = this.objectAt(event)?.name || '';
+    this.canvas.title = this.findObject(event)?.name || '';
   }
 
   /** Fit the canvas to its rows; return its height. */
@@ -242,15 +246,15 @@ export class Timeline {
     context.clip();
     this.drawTicks();
     this.app.objects.forEach((object, index) => this.drawRow(object, tops[index]));
-    const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.document;
-    for (const [start, end] of outdated) this.hatch(this.frameToX(start), this.frameToX(end + 1));
+    const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.state;
+    for (const [start, end] of outdated) this.drawOutdated(this.frameToX(start), this.frameToX(end + 1));
     const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
-    context.fillStyle = this.colors.empty;
+    context.fillStyle = this.getColor('empty');
     context.globalAlpha = 0.75;
     context.fillRect(NAMES_WIDTH, 0, this.frameToX(firstEditable) - NAMES_WIDTH, height);
     context.fillRect(end, 0, this.frameToX(this.count) - end, height);
     context.globalAlpha = 1;
-    context.fillStyle = this.colors.ink;
+    context.fillStyle = this.getColor('text');
     for (const frame of this.app.review.markedFrames) {
       context.beginPath();
       const x = this.frameToX(frame + 0.5);
@@ -268,7 +272,7 @@ export class Timeline {
   /** Draw the handles of the range to track. @param {number} height */
   drawHandles(height) {
     const { context, canvas: { clientWidth: width } } = this;
-    context.fillStyle = this.colors.accent;
+    context.fillStyle = this.getColor('accent');
     this.handlePositions.forEach((place, index) => {
       if (place < NAMES_WIDTH - 1 || place > width + 1) return;
       const x = Math.min(place, width - 1);
@@ -289,7 +293,7 @@ export class Timeline {
     const [from, to] = this.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
     canvas.ariaValueText = `Frame ${frame}; ${inView}${limits}`;
-    const outdated = this.app.document.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
+    const outdated = this.app.state.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
     canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }
 
@@ -298,7 +302,7 @@ export class Timeline {
     const { context } = this;
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
-    context.fillStyle = this.colors.ink;
+    context.fillStyle = this.getColor('text');
     context.font = `${id === this.app.selection.id ? 'bold ' : ''}11px system-ui, sans-serif`;
     let text = name;
     while (text.length > 1 && context.measureText(text).width > NAMES_WIDTH - 20) text = `${text.slice(0, -2)}…`;
@@ -309,7 +313,7 @@ export class Timeline {
   drawTicks() {
     const { context, first, span, columnWidth } = this;
     const step = TICK_STEPS.find((frames) => frames * columnWidth >= MIN_TICK_DISTANCE) || 1e6;
-    context.fillStyle = this.colors.ink;
+    context.fillStyle = this.getColor('text');
     context.font = '10px system-ui, sans-serif';
     for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
       const x = this.frameToX(frame);
@@ -322,7 +326,7 @@ export class Timeline {
 
   /** @param {Item} object @param {number} y top of its row */
   drawRow({ id, color }, y) {
-    const { context, columnWidth, colors } = this;
+    const { context, columnWidth } = this;
     const [from, to] = [Math.floor(this.first), Math.ceil(this.first + this.span)];
     const gap = columnWidth > 4 ? 1 : 0; // if columns are wide, each frame has its own box
     const row = this.marks.get(id) || [];
@@ -334,17 +338,17 @@ export class Timeline {
       const x = this.frameToX(start);
       const width = Math.max(1, columnWidth * (end - start) - gap);
       if (isDrawn(mark)) {
-        context.fillStyle = colors.ink;
+        context.fillStyle = this.getColor('text');
         context.fillRect(x, y, width, ROW_HEIGHT - 2);
-        context.fillStyle = mark === MARK.drawn ? color : colors.empty;
+        context.fillStyle = mark === MARK.drawn ? color : this.getColor('empty');
         context.fillRect(x, y + 3, width, ROW_HEIGHT - 8);
       } else if (mark === MARK.lost) {
         // two lines, unlike any object
-        context.fillStyle = colors.lost;
+        context.fillStyle = this.getColor('lost');
         context.fillRect(x, y + 1, width, 2);
         context.fillRect(x, y + ROW_HEIGHT - 5, width, 2);
       } else if (mark === MARK.absent) {
-        context.fillStyle = colors.ink;
+        context.fillStyle = this.getColor('text');
         context.fillRect(x, y + ROW_HEIGHT / 2 - 1.5, width, 1);
       } else {
         context.globalAlpha = 0.25 + 0.075 * (Number(mark) + 1);
@@ -356,14 +360,14 @@ export class Timeline {
   }
 
   /** Hatch frames whose tracked masks are older than a correction. @param {number} left @param {number} right */
-  hatch(left, right) {
+  drawOutdated(left, right) {
     const { context } = this;
     const height = this.app.objects.length * ROW_HEIGHT;
     context.save();
     context.beginPath();
     context.rect(left, RULER_HEIGHT - 4, right - left, height + 4);
     context.clip();
-    context.strokeStyle = context.fillStyle = this.colors.outdated;
+    context.strokeStyle = context.fillStyle = this.getColor('outdated');
     context.lineWidth = 1.5;
     context.beginPath();
     for (let x = left - height; x < right; x += 6) {

@@ -1,11 +1,11 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
-import { createElement, drawIcon, element, formatCount, showKey, showMessage, showToast } from './dom.js';
+import { createElement, createIcon, element, formatCount, showKey, showMessage, showToast } from './dom.js';
 import { findId } from './frames.js';
 
 /** @import { Actions } from './protocol.js' */
-/** @import { ClickMark, Point, Sketch } from './viewer.js' */
+/** @import { Click, Point, Sketch } from './viewer.js' */
 
 /**
  * A tool of the page; `TOOLS` lists all.
@@ -20,16 +20,17 @@ import { findId } from './frames.js';
  * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
  * @property {(toolbox: Toolbox) => unknown} [release] ends a drag; without it, the tool acts at once when pressed
- * @property {(toolbox: Toolbox) => unknown} [close]
  * @property {boolean} [closed] whether the outline of its input is drawn closed
- * @property {boolean} [corners] whether the corners of its input are drawn
+ * @property {boolean} [corners] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input
  */
 
-/** Smallest edge of a box in pixels of the frame (the server's) and in CSS pixels; a smaller drag is a click. */
+/** Smallest edge of a box in pixels of the frame (as on the server) and in CSS pixels; a smaller drag is a click. */
 const MIN_BOX_EDGE = { frame: 2, css: 4 };
-/** Points of a scribble between two clicks beside the object. */
+/** Points of a removing scribble for each negative click. */
 const SCRIBBLE_STEP = 8;
+/** Smallest distance of two points of a free line in pixels of the frame, and its largest number of points. */
+const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 };
 /** CSS pixels from the first corner within which a click closes the polygon. */
 const CLOSE_DISTANCE = 8;
 
@@ -57,22 +58,21 @@ export const TOOLS = [
   },
   {
     name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
-    usesBrush: true, release: (toolbox) => toolbox.send('paint'),
+    usesBrush: true, release: (toolbox) => toolbox.send(),
   },
   {
     name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.',
-    usesBrush: true, erases: true, release: (toolbox) => toolbox.send('paint'),
+    usesBrush: true, erases: true, release: (toolbox) => toolbox.send(),
   },
   {
     name: 'lasso', key: 'L', icon: 'lasso', help: 'Lasso: drag around the object; Shift to remove.',
-    closed: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send('outline') : toolbox.dropPoints()),
+    closed: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send() : toolbox.dropPoints()),
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
     corners: true,
-    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send('outline') : toolbox.points.push(point)),
-    close: (toolbox) => (toolbox.points.length > 2 ? toolbox.send('outline') : undefined),
+    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send() : toolbox.points.push(point)),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -114,9 +114,9 @@ export class Toolbox {
     this.points = [];
     /**
      * Clicks on an object by the step of the history that the last of them made.
-     * @type {Map<number, {frame: number, id: number, marks: ClickMark[]}>}
+     * @type {Map<number, {frame: number, id: number, clicks: Click[]}>}
      */
-    this.clicks = new Map();
+    this.clicksByStep = new Map();
     /** Input that was sent and is not answered. @type {Sketch[]} */
     this.pendingSketches = [];
     /** Frame and object at the last press. */
@@ -130,7 +130,7 @@ export class Toolbox {
     this.subtractByDefault = false;
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
       const values = { title: help, onclick: () => this.setTool(name) };
-      const button = createElement('button', values, drawIcon(icon), createElement('span', {}, name));
+      const button = createElement('button', values, createIcon(icon), createElement('span', {}, name));
       button.dataset.tool = name;
       showKey(button, key);
       return button;
@@ -155,19 +155,19 @@ export class Toolbox {
   }
 
   /** @param {number} factor */
-  resize(factor) {
+  resizeBrush(factor) {
     this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + 0.5) : this.radius * factor);
   }
 
   /** @param {number} radius pixels of the frame */
   setRadius(radius) {
     this.radius = Math.min(300, Math.max(0.5, radius));
-    if (this.viewer.cursor) this.viewer.cursor.radius = this.cursorRadius();
+    if (this.viewer.cursor) this.viewer.cursor.radius = this.getCursorRadius();
     this.showButtons();
     this.viewer.draw();
   }
 
-  cursorRadius() {
+  getCursorRadius() {
     return this.tool.usesBrush ? this.radius : 0;
   }
 
@@ -182,9 +182,9 @@ export class Toolbox {
     this.show();
   }
 
-  /** Whether a stroke or polygon is unfinished or not answered, which following must not interrupt. */
+  /** Whether a stroke or polygon is unfinished or not answered, which a tracked frame must not interrupt. */
   get isDrawing() {
-    return this.isDown || this.points.length + this.pendingSketches.length > 0;
+    return this.hasUnfinishedInput || this.pendingSketches.length > 0;
   }
 
   get hasUnfinishedInput() {
@@ -192,9 +192,9 @@ export class Toolbox {
   }
 
   /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
-  findMarks(frame = this.app.playback.frame, id = this.app.selection.id) {
-    const last = this.clicks.get(this.app.document.step);
-    return last?.frame === frame && last.id === id ? last.marks : [];
+  findClicks(frame = this.app.playback.frame, id = this.app.selection.id) {
+    const last = this.clicksByStep.get(this.app.state.step);
+    return last?.frame === frame && last.id === id ? last.clicks : [];
   }
 
   /** Remove the last corner or the stroke; return whether there was one. */
@@ -210,11 +210,12 @@ export class Toolbox {
   press(point, subtract) {
     if (this.tool.name !== 'pan') this.app.playback.keepFrame();
     if (!this.app.playback.isReady) {
-      showMessage(`Frame ${this.app.playback.target.frame} is still loading; nothing was drawn.`, true);
+      showMessage(`Frame ${this.app.playback.destination.frame} is still loading; nothing was drawn.`, true);
       return;
     }
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
-    if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault; // the first corner of a polygon decides
+    // the first corner of a polygon decides
+    if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) {
       this.isDown = true;
       this.points = [point];
@@ -228,8 +229,9 @@ export class Toolbox {
     if (!this.isDown) return;
     const { points, tool } = this;
     const last = points[points.length - 1];
+    const distance = Math.hypot(point.x - last.x, point.y - last.y);
     if (tool.move) tool.move(this, point);
-    else if (Math.hypot(point.x - last.x, point.y - last.y) >= 0.7 && points.length < 19000) points.push(point);
+    else if (distance >= FREE_LINE.minDistance && points.length < FREE_LINE.maxPoints) points.push(point);
     this.show();
   }
 
@@ -241,7 +243,7 @@ export class Toolbox {
 
   /** Close the polygon. */
   close() {
-    return this.tool.close?.(this);
+    return this.tool.corners && this.points.length > 2 ? this.send() : undefined;
   }
 
   /** Return whether a corner closes the polygon. @param {Point} point */
@@ -250,11 +252,12 @@ export class Toolbox {
     return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE / this.viewer.zoom;
   }
 
-  /** Send the drawn points. @param {'paint' | 'outline'} action */
-  async send(action) {
+  /** Send the drawn points. */
+  async send() {
     const { app: { queue, history }, pressTarget: { frame, target }, points, radius, isSubtracting, tool } = this;
-    const message = { frame, object_id: null, points: toPairs(points), erase: Boolean(tool.erases || isSubtracting) };
-    const answer = action === 'paint' ? queue.push(action, { ...message, radius }, target) : queue.push(action, message, target);
+    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
+    const answer = tool.usesBrush
+      ? queue.push('paint', { ...message, radius }, target) : queue.push('outline', message, target);
     history.reportLosses(await this.showUntil(answer));
   }
 
@@ -296,26 +299,26 @@ export class Toolbox {
     }
   }
 
-  /** Request a mask; show the input until then. @param {Prompts} prompts @param {ClickMark} [mark] of a click */
-  suggest(prompts, mark) {
+  /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
+  suggest(prompts, click) {
     const { app: { queue }, pressTarget } = this;
-    return this.showUntil(queue.run(() => this.requestMask(pressTarget, { ...prompts, separate: true }, mark)), mark);
+    return this.showUntil(queue.run(() => this.requestMask(pressTarget, { ...prompts, separate: true }, click)), click);
   }
 
   /**
    * Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one.
    * @param {Toolbox['pressTarget']} pressTarget
    * @param {Prompts} prompts
-   * @param {ClickMark} [mark] of a click
+   * @param {Click} [click]
    */
-  async requestMask({ frame, target }, prompts, mark) {
+  async requestMask({ frame, target }, prompts, click) {
     const { app, app: { history, selection } } = this;
     const previousId = target.id;
-    const marks = this.findMarks(frame, previousId);
+    const clicks = this.findClicks(frame, previousId);
     const answer = await app.request('suggest', { ...prompts, frame, object_id: previousId || null });
     if (answer.error) return answer;
     const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-    if (mark) this.clicks.set(step, { frame, id, marks: id === previousId ? [...marks, mark] : [mark] });
+    if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     const isSeparate = previousId > 0 && id !== previousId;
     target.id ||= id;
     if (isSeparate) selection.selectNew(id, previousId);
@@ -324,7 +327,7 @@ export class Toolbox {
     const repeat = async (/** @type {Prompts} */ changes) => {
       if ((await history.undo(step)).error) return;
       const repeatTarget = { frame, target: selection.id === previousId ? selection.target : { id: previousId } };
-      await app.queue.run(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, mark));
+      await app.queue.run(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -341,23 +344,23 @@ export class Toolbox {
    * Show sent input until it is answered; refused corners can be sent again.
    * @template {{error?: Error}} T
    * @param {Promise<T>} answer
-   * @param {ClickMark} [mark] of a click
+   * @param {Click} [click]
    */
-  async showUntil(answer, mark) {
+  async showUntil(answer, click) {
     const { tool, points } = this;
-    const sketch = this.sketch();
-    if (mark) sketch.marks = [...sketch.marks, mark];
+    const sketch = this.createSketch();
+    if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
     this.pendingSketches.push(sketch);
-    const result = await answer.catch((error) => /** @type {import('./connection.js').Failed} */ ({ error })); // shown by the queue
-    const canceled = !this.pendingSketches.includes(sketch);
+    const result = await answer;
+    const isCanceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (result.error && !canceled && !tool.release && !this.points.length) this.points = points;
+    if (result.error && !isCanceled && !tool.release && !this.points.length) this.points = points;
     this.show();
     return result;
   }
 
-  sketch() {
+  createSketch() {
     const { drawingTool: tool, points } = this;
     const erase = tool.erases || (this.isSubtracting && tool.usesBrush);
     return {
@@ -366,7 +369,7 @@ export class Toolbox {
       corners: tool.corners,
       width: tool.usesBrush ? 2 * this.radius : undefined,
       color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
-      marks: this.findMarks(),
+      clicks: this.findClicks(),
     };
   }
 
@@ -383,7 +386,7 @@ export class Toolbox {
 
   /** Draw unfinished input. */
   show() {
-    this.viewer.sketches = [...this.pendingSketches, this.sketch()];
+    this.viewer.sketches = [...this.pendingSketches, this.createSketch()];
     this.viewer.draw();
   }
 }

@@ -19,25 +19,26 @@ export class Tracking {
 
   /** Show the range to track in its fields; empty: to the start or end. @param {number} first @param {number} last */
   setRange(first, last) {
-    const texts = { first: first ? String(first) : '', last: last < this.app.playback.count - 1 ? String(last) : '' };
-    for (const field of elements('first', 'last')) {
-      if (document.activeElement !== field) field.value = texts[/** @type {'first' | 'last'} */ (field.id)]; // not while it is being typed
+    const texts = [first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : ''];
+    for (const [index, field] of elements('first', 'last').entries()) {
+      if (document.activeElement !== field) field.value = texts[index]; // not while the user types
     }
     this.app.timeline.draw();
   }
 
   /** Show the stored range. */
   showRange() {
-    const { document: { range }, timeline } = this.app;
+    const { state: { range }, timeline } = this.app;
     if (timeline.handleIndex < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
   }
 
-  /** Return the range of the fields; undefined if it is impossible, which the header says. */
+  /** Return the range of the fields; undefined: it is invalid, and the error is shown. */
   readRange() {
     const [first, last] = [readNumber('first'), readNumber('last')];
     const isValid = elements('first', 'last').every((field) => field.checkValidity());
     if (isValid && (first ?? 0) <= (last ?? Infinity)) return { first, last };
-    showMessage(`“From” and “To” must be frames from 0 to ${this.app.playback.count - 1}, and “From” must not be after “To”.`, true);
+    const lastFrame = this.app.playback.count - 1;
+    showMessage(`“From” and “To” must be frames from 0 to ${lastFrame}, and “From” must not be after “To”.`, true);
     return undefined;
   }
 
@@ -77,7 +78,8 @@ export class Tracking {
       if (!previousJob) this.isFollowing = true;
       this.showProgress(this.job);
       if (this.job.done) review.refreshLive();
-      if (this.isFollowing && !toolbox.isDrawing && this.job.status === 'running' && this.job.done) playback.goTo(this.job.frame);
+      const isTracked = this.job.status === 'running' && this.job.done > 0;
+      if (isTracked && this.isFollowing && !toolbox.isDrawing) playback.goTo(this.job.frame);
     } else if (job && !running) this.showEnd(job);
   }
 
@@ -97,7 +99,8 @@ export class Tracking {
     const timeLeft = job.remaining === null ? '' : `, ${formatDuration(job.remaining)} left`;
     const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${timeLeft}` : '';
     const count = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
-    element('job-text').textContent = job.status === 'starting' ? 'Loading the model…' : `${job.status} · ${count}${speed}`;
+    element('job-text').textContent = job.status === 'starting'
+      ? 'Loading the model…' : `${job.status} · ${count}${speed}`;
     setLabel(element('pause'), job.status === 'paused' ? 'Resume' : 'Pause');
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
@@ -115,7 +118,7 @@ export class Tracking {
   }
 
   /** Remove the tracked masks from this frame on. */
-  async clear() {
+  async clearResults() {
     const { playback: { frame }, history, queue } = this.app;
     const range = this.readRange();
     if (!range) return;
@@ -130,7 +133,7 @@ export class Tracking {
     if (this.job) this.app.request('stop', {});
   }
 
-  pause() {
+  togglePause() {
     if (this.job) this.app.queue.request(this.job.status === 'paused' ? 'resume' : 'pause', {});
   }
 }

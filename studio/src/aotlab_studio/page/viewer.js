@@ -1,11 +1,11 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, watchSize } from './dom.js';
+import { drawOncePerRefresh, element, elements, watchSize } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
-/** @typedef {{point: Point, positive: boolean}} ClickMark */
+/** @typedef {{point: Point, positive: boolean}} Click */
 /**
- * @typedef {{points: Point[], closed?: boolean, corners?: boolean, width?: number, color: string, marks: ClickMark[]}}
+ * @typedef {{points: Point[], closed?: boolean, corners?: boolean, width?: number, color: string, clicks: Click[]}}
  * Sketch
  */
 
@@ -13,10 +13,8 @@ import { drawOncePerRefresh, watchSize } from './dom.js';
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
 export class Viewer {
-  /** @param {HTMLCanvasElement} canvas @param {HTMLElement} readout shows the pixel under the pointer and the zoom */
-  constructor(canvas, readout) {
-    this.canvas = canvas;
-    this.readout = readout;
+  constructor() {
+    const canvas = this.canvas = element('view');
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.mask = document.createElement('canvas');
     /** @type {ImageBitmap | null} */
@@ -31,7 +29,6 @@ export class Viewer {
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
-    this.look = { fill: true, outline: true, opacity: 0.45 };
     /**
      * Names and colors, red in the lowest byte, of the visible objects by id; `halo` surrounds the outline.
      * @type {Map<number, {name: string, color: number, halo: number}>}
@@ -47,14 +44,15 @@ export class Viewer {
     this.pointer = null;
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
+    for (const field of elements('fill', 'outline', 'opacity')) field.oninput = () => this.paintMask();
     watchSize(() => this.resize(), canvas);
   }
 
   /** @param {[number, number]} size height and width of the frames */
   setSize([height, width]) {
-    const first = this.size.width === 1;
+    const isFirst = this.size.width === 1;
     this.size = { width, height };
-    if (first) this.fit();
+    if (isFirst) this.fit();
   }
 
   /** @param {{id: number, name: string, color: string}[]} objects those that are drawn */
@@ -68,18 +66,9 @@ export class Viewer {
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
 
-  /** @param {{fill?: boolean, outline?: boolean, opacity?: number}} changes */
-  setStyle(changes) {
-    this.look = { ...this.look, ...changes };
-    this.paintMask();
-  }
-
   /** @param {ImageBitmap | null} image null: keep the shown one @param {import('./frames.js').Labels} labels */
   show(image, labels) {
-    if (image) {
-      this.image = image;
-      this.placeholder = null;
-    }
+    if (image) [this.image, this.placeholder] = [image, null];
     this.labels = labels;
     this.preview = []; // of the previous masks
     this.paintMask();
@@ -142,7 +131,7 @@ export class Viewer {
     return { x: x * this.zoom + this.left, y: y * this.zoom + this.top };
   }
 
-  /** Redraw the masks, after masks, colors or look changed. */
+  /** Redraw the masks after they, their colors or the display settings changed. */
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
@@ -150,7 +139,8 @@ export class Viewer {
     const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
+    const alpha = element('fill').checked ? Math.round(element('opacity').valueAsNumber * 255) : 0;
+    const hasOutline = element('outline').checked;
     /** Ids of the visible objects on the frame. @type {Set<number>} */
     const visibleIds = new Set();
     let [index, last] = [0, 0];
@@ -170,10 +160,11 @@ export class Viewer {
         const right = x < width - 1 ? index + 1 : index;
         const above = y ? index - width : index;
         const below = y < height - 1 ? index + width : index;
-        const isEdge = this.look.outline && (ids[left] !== id || ids[right] !== id || ids[above] !== id || ids[below] !== id);
-        pixels[index] = object.color | ((isEdge ? 255 : alpha) << 24);
+        const isInside = ids[left] === id && ids[right] === id && ids[above] === id && ids[below] === id;
+        const isOutline = hasOutline && !isInside;
+        pixels[index] = object.color | ((isOutline ? 255 : alpha) << 24);
         // keeps the outline visible on a background of its color
-        if (isEdge) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
+        if (isOutline) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
       }
     }
     context.putImageData(image, 0, 0);
@@ -184,11 +175,11 @@ export class Viewer {
 
   /** Show the pixel under the pointer and the zoom. */
   showPlace() {
-    const { pointer, readout } = this;
+    const { pointer } = this;
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
     const point = pointer && this.viewToFrame(pointer);
     const place = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
-    readout.textContent = `${place}${Math.round(100 * this.zoom)} %`;
+    element('place').textContent = `${place}${Math.round(100 * this.zoom)} %`;
   }
 
   drawNow() {
@@ -212,13 +203,13 @@ export class Viewer {
   }
 
   /** Draw in CSS pixels. @param {Sketch} sketch */
-  drawSketch({ points, width = 0, color, closed, corners, marks }) {
+  drawSketch({ points, width = 0, color, closed, corners, clicks }) {
     const { context } = this;
     const places = points.map((point) => this.frameToView(point));
     context.lineJoin = context.lineCap = 'round';
     context.strokeStyle = context.fillStyle = color;
     context.beginPath();
-    trace(context, places);
+    tracePath(context, places);
     if (width && places.length) {
       if (places.length === 1) context.lineTo(places[0].x + 0.001, places[0].y);
       context.globalAlpha = 0.6;
@@ -230,11 +221,11 @@ export class Viewer {
       strokeTwice(context, 1.5);
       if (corners) for (const place of places) drawDisc(context, place, 3);
     }
-    for (const mark of marks) this.drawMark(mark);
+    for (const click of clicks) this.drawClick(click);
   }
 
-  /** Draw a plus or minus in a ring, in black and white, which no object has. @param {ClickMark} mark */
-  drawMark({ point, positive }) {
+  /** Draw a plus or minus in a ring, in black and white, which no object has. @param {Click} click */
+  drawClick({ point, positive }) {
     const { context } = this;
     const place = this.frameToView(point);
     context.fillStyle = '#000';
@@ -250,7 +241,7 @@ export class Viewer {
     const { context } = this;
     context.beginPath();
     for (const outline of this.preview) {
-      trace(context, outline.map(([x, y]) => this.frameToView({ x, y })));
+      tracePath(context, outline.map(([x, y]) => this.frameToView({ x, y })));
       context.closePath();
     }
     context.fillStyle = 'rgba(255, 255, 255, 0.25)';
@@ -273,7 +264,7 @@ export class Viewer {
 }
 
 /** @param {CanvasRenderingContext2D} context @param {Point[]} places */
-function trace(context, places) {
+function tracePath(context, places) {
   places.forEach(({ x, y }, index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
 }
 

@@ -1,1 +1,1 @@
-"""Reviews of tracked videos: scores, frames to check, and pages that list them."""
+"""Reviews of tracked videos: frames to check, and the list of a batch."""

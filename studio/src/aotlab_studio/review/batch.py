@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos, reading
 from aotlab_studio.document.database import PROJECT_FILE
@@ -48,11 +47,8 @@ class VideoReview(Struct, frozen=True):
     """frames to check, worst first"""
     cuts: list[int] = []
     """first frame after each cut"""
-    video: str = ""
-    frames: int = 0
-    lost: dict[str, float] = {}
-    """consecutive frames, and confidence, below which an object is lost"""
     levels: dict[str, Any] | None = None
+    """levels of the images, as in `open_frames`; None for a video file"""
 
 
 class ClipEntry(Struct):
@@ -67,8 +63,6 @@ class ClipEntry(Struct):
     """number of objects"""
     error: str = ""
     """error message if it could not be tracked"""
-    rate: Annotated[str, Meta(pattern="^0*[1-9][0-9]*(/0*[1-9][0-9]*)?$")] = "25"
-    """frames per second, a fraction"""
     notes: VideoReview = VideoReview()
 
 
@@ -95,11 +89,7 @@ def _make_entry(folder: Path, record: Mapping[str, Any]) -> ClipEntry:
 
 
 def read_entries(folder: Path) -> list[ClipEntry] | None:
-    """Return the reviews of a batch, the most urgent first, or the videos of a folder; None for any other path.
-
-    Raises:
-        InputError: the reviews are damaged or cannot be read.
-    """
+    """Return the reviews of a batch, the most urgent first, or the videos of a folder; None for any other path."""
     if (entries := _read_review(folder)) is not None:
         return rank_entries([entry for entry in entries if entry.status != "waiting"])
     return [ClipEntry(path.name, "done", str(path)) for path in _list_videos(folder)] or None
@@ -116,7 +106,7 @@ def _read_review(folder: Path) -> list[ClipEntry] | None:
 
 
 def rank_entries(entries: Sequence[ClipEntry]) -> list[ClipEntry]:
-    """Return the entries of ``review.json``: by status, then by the largest share of frames without an object."""
+    """Return entries by status, then by the share of frames on which an object is lost, the most urgent first."""
 
     def measure_loss(entry: ClipEntry) -> float:
         lost = [sum(end - start + 1 for start, end in item.lost_on) for item in entry.notes.objects]
@@ -132,29 +122,16 @@ def locate_video(folder: Path, entry: ClipEntry) -> Path:
 
 
 def list_sentences(entry: ClipEntry) -> list[str]:
-    """Return what to check in a video: ranges with lost objects, then frames, worst first."""
-    rate, notes = Fraction(entry.rate), entry.notes
-    class_names = {item.id: item.class_name for item in notes.objects}
-
-    def name(object_id: int) -> str:
-        class_name = class_names.get(object_id)
-        return f"object {object_id} ({class_name})" if class_name else f"object {object_id}"
-
-    sentences = [
-        f"{name(item.id)} is lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
-        for item in notes.objects
-        for start, end in item.lost_on
+    """Return what to check in a video, worst first."""
+    review = entry.notes
+    labels = {item.id: f" ({item.class_name})" for item in review.objects if item.class_name}
+    return [
+        check.describe(f"object {check.object_id}{labels.get(check.object_id, '')}") for check in review.check
     ]
-    sentences += [f"frame {index} follows a cut" for index in notes.cuts]
-    checks = [check for check in notes.check if check.reason != "lost"]
-    return sentences + [check.describe(name(check.object_id)) for check in checks]
 
 
 def _list_videos(folder: Path) -> list[Path]:
-    """Return the videos of a folder, beside which only masks of their names may be images.
-
-    None in a project, or in the results of a video.
-    """
+    """Return the videos of a folder; empty for a project, results, or a folder with images that are not their masks."""
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
         return []
     videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]

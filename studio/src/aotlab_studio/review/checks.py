@@ -43,7 +43,7 @@ class Check:
     reason: str
     """key of `REASONS`"""
     severity: float
-    """0 to 1; the worst come first"""
+    """how doubtful the mask is, 0 to 1"""
 
     @property
     def sentence(self) -> str:
@@ -87,15 +87,15 @@ def _check_object(
             "lost": float(index in lost),
             # 0 at a confidence of 0.96 and above, `MIN_SEVERITY` at 0.82, 1 at 0.4
             "unsure": min(1.0, max(0.0, (0.96 - score.confidence) / 0.56)) if score.area else 0.0,
-            "fragment": _share_severity(score.signals.fragment),
-            "flip": _share_severity(score.signals.flip),
+            "fragment": _rate_share(score.signals.fragment),
+            "flip": _rate_share(score.signals.flip),
             "contact": 0.8 * score.signals.contact,
             "disagreement": score.disagreement or 0.0,
         }
         if order and frames[order - 1] == index - 1:
             before = scores[order - 1]
-            severities["area"] = _area_severity(before, score)
-            severities["jump"] = _jump_severity(before, score)
+            severities["area"] = _rate_area_change(before, score)
+            severities["jump"] = _rate_jump(before, score)
         for reason, severity in severities.items():
             if severity >= MIN_SEVERITY:
                 distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE
@@ -108,19 +108,19 @@ def _check_object(
     return [check for checks in kept.values() for check in checks]
 
 
-def _share_severity(share: float) -> float:
-    """0 below `MIN_SHARE`, then 0.6, and 1 where a quarter of the object is in the part."""
+def _rate_share(share: float) -> float:
+    """Return 0 below `MIN_SHARE`, 0.6 there, and 1 if a quarter of the object is in the part."""
     return min(1.0, 0.6 + 0.4 * (share - MIN_SHARE) / 0.17) if share >= MIN_SHARE else 0.0
 
 
-def _area_severity(before: Score, after: Score) -> float:
-    """0 for the same area, 1 for an object that appears, disappears, or is many times larger or smaller."""
+def _rate_area_change(before: Score, after: Score) -> float:
+    """Return 0 for a similar area, up to 0.75 for an object that appears, disappears, or is many times larger."""
     smaller, larger = sorted((before.area, after.area))
     return 0.0 if larger < 16 else max(0.0, 1 - smaller / larger - 0.25)
 
 
-def _jump_severity(before: Score, after: Score) -> float:
-    """Movement of the center relative to the object's extent."""
+def _rate_jump(before: Score, after: Score) -> float:
+    """Return 0 if the center moves by less than a quarter of the square root of the area, 1 from 1.25 of it on."""
     if not before.area or not after.area:
         return 0.0
     distance = math.hypot(before.x - after.x, before.y - after.y)

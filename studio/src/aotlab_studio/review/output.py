@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import LostObjects, Output, TrackedFrame, align_columns, atomic_path, concat_images
+from aotlab.sdk import Output, OutputContext, TrackedFrame, align_columns, atomic_path, concat_images
 from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
 from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.files import write_bytes, write_json
@@ -37,8 +37,8 @@ class ReviewFile(Output):
     file_name = "review.json"
     description = "where objects are lost, and frames to check"
 
-    def __init__(self, path: Path, source: Any) -> None:
-        super().__init__(path, source)
+    def __init__(self, path: Path, context: OutputContext) -> None:
+        super().__init__(path, context)
         self._scores: dict[int, dict[int, Score]] = {}
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
@@ -54,7 +54,7 @@ class ReviewFile(Output):
         self._scores[tracked.index] = measure_scores(
             labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
         )
-        self._drawn[tracked.index] = tracked.given_ids
+        self._drawn[tracked.index] = tracked.annotated_ids
         self._cuts += [tracked.index] * prediction.cut
         confidence = min(prediction.confidence.values(), default=1.0)
         image = draw_thumbnail(tracked.frame, labels)
@@ -68,13 +68,10 @@ class ReviewFile(Output):
     def finish(self) -> None:
         """Write the files; no thumbnail without frames."""
         object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
-        objects = [review_object(each, self._scores, self.class_names.get(each)) for each in object_ids]
-        levels = None if self.source.levels is None else self.source.levels.report()
-        lost: dict[str, float] = {"frames": LostObjects.FRAMES, "confidence": LostObjects.MIN_CONFIDENCE}
-        self._review = VideoReview(
-            objects, find_checks(self._scores, self._drawn), self._cuts, self.source.name, len(self._scores),
-            lost, levels,
-        )  # fmt: skip
+        source, names = self.context.source, self.context.classes.class_names
+        objects = [review_object(key, self._scores, names.get(key)) for key in object_ids]
+        levels = None if source.levels is None else source.levels.report()
+        self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
         write_json(self.path, self._review)
         write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
@@ -84,7 +81,7 @@ class ReviewFile(Output):
 
     def summary(self) -> str:
         """Return the tables of objects and of frames to check, and a warning for every lost object."""
-        number = self.frame_number
+        number = self.context.frame_number
         warnings = [
             f"warning: object {item.id} is lost on frames {number(first)} to {number(last)}"
             for item in self._review.objects

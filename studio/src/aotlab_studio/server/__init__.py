@@ -1,1 +1,1 @@
-"""Session of a page and its web server."""
+"""Web servers of a session and of a batch, and their access control."""

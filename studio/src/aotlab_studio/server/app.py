@@ -44,7 +44,7 @@ MAX_MESSAGE_BYTES = 2**20
 MAX_UPLOAD_BYTES = 32 * 2**20
 """maximum size of a file of masks"""
 MAX_CONNECTIONS = 500
-"""below the 1024 files that a process may commonly open"""
+"""largest number of connections; processes may commonly open 1024 files"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
 CLOSING_ACTIONS = (*(action.__name__ for action in EDITS), "set_status")
@@ -74,7 +74,7 @@ def build_app(session: Session) -> Starlette:
         index, query, frames = parse_index(request), request.query_params, session.document.frames
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
-        content = frames.nearest_jpeg(index) if query.get("near") else frames.jpeg(index, width)
+        content = frames.read_nearest_jpeg(index) if query.get("near") else frames.read_jpeg(index, width)
         if "masks" in query:
             content = draw_masks(content, session.document.snapshot, index)
         cacheable = query.get("video") == session.video_id and not query.get("near")
@@ -89,7 +89,7 @@ def build_app(session: Session) -> Starlette:
         """Load the masks of an uploaded file.
 
         ``chosen`` in the query is the chosen object, ``targets`` as in `load_upload`; without them, 409 and the list of
-        `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as of its WebSocket.
+        `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as for its WebSocket.
         """
         query, index = request.query_params, parse_index(request)
         document = session.document.with_actor(Actor(read_person(request), query.get("page")))

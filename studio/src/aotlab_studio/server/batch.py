@@ -74,12 +74,12 @@ class Batch:
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
-        """by clip; held while it is opened, used or closed, so that the others need not wait"""
+        """lock of each clip, held while it is opened, used or closed, so that the others need not wait"""
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._runs: dict[str, Future[str]] = {}
-        """last tracking of each clip: its error message, empty without one"""
+        """last tracking of each clip; its result is the error message, empty on success"""
         self._described: dict[str, tuple[list[tuple[int, int] | None], Clip]] = {}
-        """by clip: stamps of the files of a project that is not open, and what the list shows of it"""
+        """stamps of the files of each project that is not open, and what the list shows of it"""
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
@@ -91,9 +91,9 @@ class Batch:
     # Opening
 
     def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
-        """Begin a request of a person for a clip, which is opened first; `leave` ends it.
+        """Return a clip for a request of a person, and open it if needed; `leave` ends the request.
 
-        While a ``page`` shows the clip, its request goes on, and other persons cannot open it.
+        The request of a ``page`` lasts as long as its connection; meanwhile, other persons cannot open the clip.
         """
         with self._lock(name):
             clip = self._open.get(name)
@@ -145,7 +145,7 @@ class Batch:
             self.release(name)
 
     def _lock(self, name: str) -> threading.RLock:
-        """Return the lock of a clip; raise `InputError` if there is no such clip."""
+        """Return the lock of a clip; raise `InputError` for an unknown clip."""
         if name not in self._locks:
             self._find_entry(name)
         return self._locks.setdefault(name, threading.RLock())
@@ -160,7 +160,7 @@ class Batch:
 
     def _find_entry(self, name: str) -> ClipEntry:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
-        entry = next((each for each in read_entries(self.folder) or () if each.name == name), None)
+        entry = next((entry for entry in read_entries(self.folder) or () if entry.name == name), None)
         if entry is None:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
         if entry.error and not locate_video(self.folder, entry).exists():
@@ -210,8 +210,7 @@ class Batch:
     def _describe_entry(self, entry: ClipEntry) -> Clip:
         name, error = entry.name, entry.error
         project, results = self._locate_project(name), digest_values(digest_results(self.folder / name))
-        checks = list_sentences(entry) if entry.notes.objects else []
-        clip = Clip(name, entry.frames or 0, entry.objects, digest=results, sentences=checks)
+        clip = Clip(name, entry.frames or 0, entry.objects, digest=results, sentences=list_sentences(entry))
         try:
             if (project / PROJECT_FILE).is_file():
                 clip = self._describe_project(name, project)
@@ -251,8 +250,8 @@ class Batch:
             }
             if confidence:
                 worst = min(confidence, key=confidence.__getitem__)
-                masks = {each: snapshot.labels(each) for each in (min(confidence), worst, max(confidence))}
-        images = [draw_thumbnail(frames.read(each), labels) for each, labels in masks.items()]
+                masks = {index: snapshot.labels(index) for index in (min(confidence), worst, max(confidence))}
+        images = [draw_thumbnail(frames.read(index), labels) for index, labels in masks.items()]
         return encode_jpeg(concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:

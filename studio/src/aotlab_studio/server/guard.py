@@ -13,14 +13,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""content security policy: the page loads nothing from elsewhere and cannot be embedded"""
-
 SECURITY_HEADERS = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
+    # the page loads nothing from elsewhere and cannot be embedded
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -57,28 +53,28 @@ class GuardMiddleware:
             return
         request = HTTPConnection(scope)
         # the first request of a page, with the right token
-        first = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
-        first = first and self._is_token(request.query_params.get("token", ""))
-        refusal = self._find_refusal(request, first=first)
+        is_first = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
+        is_first = is_first and self._is_token(request.query_params.get("token", ""))
+        refusal = self._find_refusal(request, is_first=is_first)
         if refusal is not None:
             status, sentence = refusal
             await PlainTextResponse(sentence, status, SECURITY_HEADERS)(scope, receive, send)
             return
 
-        async def with_headers(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             """Send a message; the first one of a response gets the headers, and the cookie when it is asked for."""
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
                 headers.setdefault("cache-control", "no-store")
-                if first:
+                if is_first:
                     cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
                     headers.append("set-cookie", cookie)
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        await self._app(scope, receive, send_with_headers)
 
-    def _find_refusal(self, request: HTTPConnection, *, first: bool) -> tuple[int, str] | None:
+    def _find_refusal(self, request: HTTPConnection, *, is_first: bool) -> tuple[int, str] | None:
         """Return status and message for a request to refuse; None to serve it."""
         headers, remedy = request.headers, "open the address that the program printed"
         if not self._is_local_host(headers.get("host", "")):
@@ -87,9 +83,9 @@ class GuardMiddleware:
         changes = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
         if (origin is None and changes) or (origin is not None and origin != f"http://{headers['host']}"):
             return 403, f"wrong Origin: {remedy}"
-        if headers.get("sec-fetch-site") == "cross-site" and not first:
+        if headers.get("sec-fetch-site") == "cross-site" and not is_first:
             return 403, f"cross-site request: {remedy}"
-        if not first and not self._is_token(request.cookies.get(self.cookie, "")):
+        if not is_first and not self._is_token(request.cookies.get(self.cookie, "")):
             return 403, "no access: open the address with the token that the program printed"
         return None
 
@@ -99,7 +95,7 @@ class GuardMiddleware:
     def _is_local_host(self, host: str) -> bool:
         """Return whether a Host header is an address or name of this machine; other names may be rebound.
 
-        Its port may be another one, as of ``ssh -L``.
+        Its port may be another one, as with ``ssh -L``.
         """
         try:
             name = urlsplit(f"//{host}").hostname or ""

@@ -55,7 +55,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     return result
 
 
-def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
+def _make_message_type(action: Callable[..., Any]) -> type[msgspec.Struct]:
     """Return the type of an action's message: its parameters."""
     hints = get_type_hints(action, include_extras=True)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
@@ -86,5 +86,5 @@ SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
 """actions whose first parameter is the session"""
 ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_ACTIONS)}
 """actions by name"""
-MESSAGES = {name: _message(action) for name, action in ACTIONS.items()}
+MESSAGES = {name: _make_message_type(action) for name, action in ACTIONS.items()}
 """message type of each action"""

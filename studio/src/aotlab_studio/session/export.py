@@ -19,12 +19,14 @@ from aotlab import InputError, draw_overlay
 from aotlab.sdk import (
     CLASSES,
     CORRECTED_FILE,
-    FrameSource,
     JobRecord,
+    ObjectClasses,
     Output,
+    OutputContext,
     StoredPrediction,
     TrackedFrame,
     VideoFile,
+    atomic_path,
     find_output,
     list_outputs,
     locked,
@@ -45,23 +47,22 @@ from aotlab_studio.review.batch import read_entries, update_review
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
-
-def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
-    """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
-    scores = snapshot.scores(index)
-    confidence = {each: scores[each].confidence for each in snapshot.objects if each in scores}
-    disagreement = {key: each.disagreement for key, each in scores.items() if each.disagreement is not None}
-    return StoredPrediction(snapshot.labels(index), confidence, disagreement)
-
-
 EXPORT_RECORD = "export.json"
 """record of `freeze_export`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
-"""outputs that would hold 0 and full only, as a project stores no probabilities, and that its page does not offer"""
+"""outputs of probabilities, which a project does not store; its page does not offer them"""
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
 LOCK_TIMEOUT = 10.0
 """seconds to wait for another export of the same clip"""
+
+
+def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
+    """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
+    scores = snapshot.scores(index)
+    confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
+    both_ways = {key: score.disagreement for key, score in scores.items() if score.disagreement is not None}
+    return StoredPrediction(snapshot.labels(index), confidence, both_ways)
 
 
 def export_masks(
@@ -70,47 +71,43 @@ def export_masks(
     folder: Path,
     names: Sequence[str],
     *,
-    first: int = 0,
-    last: int | None = None,
+    first: int,
+    last: int,
     classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
-        snapshot: the document, which does not change meanwhile (`Document.frozen_snapshot`).
+        snapshot: the document, which does not change meanwhile (`freeze_export`).
         names: outputs, of `list_outputs`.
-        last: last frame, included; None: the last editable one.
+        last: last frame, included.
         classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
-
-    Raises:
-        InputError: no or an unknown name, no result in the range, or the folder cannot be written.
     """
     if not names:
-        raise InputError("export: choose an output")
+        raise InputError("export: choose an output, such as masks")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
-    first, last = max(first, snapshot.editable_range[0]), snapshot.editable_range[1] if last is None else last
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
     indices = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
+    class_ids = snapshot.state.classes if classes is None else classes
+    context = OutputContext(frames, ObjectClasses(class_names, class_ids, attributes))
     try:
         for name, kind in kinds.items():
             path = folder / kind.file_name
-            if name == "review":
-                outputs[name] = ProjectReview(path, frames, snapshot)
+            if name == "review":  # shows people which object it is
+                outputs[name] = ProjectReview(
+                    path, replace(context, classes=ObjectClasses(object_names)), snapshot
+                )
             elif name == "overlay":
-                outputs[name] = VideoFile(path, frames, lambda tracked: draw_names(tracked, object_names))
+                outputs[name] = VideoFile(path, context, lambda tracked: draw_names(tracked, object_names))
             else:
-                outputs[name] = kind.open(path, frames)
-            # a review shows people which object it is
-            outputs[name].class_names.update(object_names if name == "review" else class_names)
-            outputs[name].classes.update(snapshot.state.classes if classes is None else classes)
-            outputs[name].attributes.update(attributes)
+                outputs[name] = kind.open(path, context)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
@@ -132,11 +129,14 @@ def export_masks(
 def freeze_export(
     document: Document, first: int = 0, last: int | None = None
 ) -> tuple[Snapshot, dict[str, Any]]:
-    """Return what shows now, and its record, for JSON: edit, status, digest, outdated frames, person and time."""
+    """Return what shows now, without what is tracked later, and its record for JSON."""
     with document.lock:
-        snapshot, (status, note, _) = document.frozen_snapshot(), document.status
+        snapshot, status = (
+            document.take_snapshot(document.log.head, document.results.last_row),
+            document.status,
+        )
         return snapshot, {
-            "edit": snapshot.entry, "status": status, "note": note, "digest": snapshot.digest,
+            "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
         }  # fmt: skip
 
@@ -144,7 +144,10 @@ def freeze_export(
 def write_archive(folder: Path, archive: Path) -> None:
     """Write all files of a folder into a ZIP archive, which may be in it."""
     names = sorted(list_files(folder))
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+    with (
+        atomic_path(archive) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
+    ):
         for name in names:
             target.write(folder / name, name)
 
@@ -152,8 +155,8 @@ def write_archive(folder: Path, archive: Path) -> None:
 class ProjectReview(ReviewFile):
     """Review with the stored scores and the checks that the page shows."""
 
-    def __init__(self, path: Path, source: FrameSource, snapshot: Snapshot) -> None:
-        super().__init__(path, source)
+    def __init__(self, path: Path, context: OutputContext, snapshot: Snapshot) -> None:
+        super().__init__(path, context)
         self._snapshot = snapshot
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
@@ -190,9 +193,6 @@ def export_clips(
         folder: results of a batch, or a folder of videos.
         outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
         opened: documents that this process has opened, by the clip's name.
-
-    Raises:
-        InputError: an unknown output, or neither results of a batch nor projects.
     """
     for output in outputs:
         find_output(output)
@@ -200,13 +200,13 @@ def export_clips(
     shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
     for name in names:
         try:
-            with ExitStack() as leaving:
+            with ExitStack() as cleanup:
                 document, job = (opened or {}).get(name), read_job(folder / name)
                 if document is None:
                     document = open_document(
                         folder / f"{name}{PROJECT_SUFFIX}" if job is None else folder / name
                     )
-                    leaving.callback(document.close)
+                    cleanup.callback(document.close)
                 results = folder / (f"{name}.masks" if job is None else name)
                 _export_clip(results, job, outputs, document, shared)
             written.append(name)
@@ -268,32 +268,30 @@ def _export_clip(
 
     Args:
         job: record of the job that has made the results, which gets the project's class names and no error.
-
-    Raises:
-        InputError: the clip is neither corrected nor accepted any more, or an output holds a file that neither the job
-            nor an earlier export has written.
     """
     snapshot, record = freeze_export(document)
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)
-    exported = read_export(results / CORRECTED_FILE).files
-    own_names = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in exported)}
-    files = {name: find_output(name).file_name for name in list_outputs()}
-    names = [name for name, file in files.items() if name in outputs or file in own_names]
+    replaceable = read_export(results / CORRECTED_FILE).files
+    written = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in replaceable)}
+    file_names = {name: find_output(name).file_name for name in list_outputs()}
+    names = [name for name, file_name in file_names.items() if name in outputs or file_name in written]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         folder = Path(temporary)
-        export_masks(document.frames, snapshot, folder, names, classes=classes)
+        first, last = snapshot.editable_range
+        export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
         record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
-        if not exported:  # files of the job's outputs that are named like frames or like files of the export
+        if not replaceable:  # the first export; files of the job are named like frames, or as now exported
             stems = {document.frames.stem(index) for index in range(snapshot.count)}
             for file in list_files(results):
                 path = PurePosixPath(file)
-                if path.parts[0] in own_names and (path.stem in stems or file in record["files"]):
-                    exported.add(file)
-        exported.update({*os.listdir(folder)}.difference(files.values()))  # scores and thumbnail of a review
+                if path.parts[0] in written and (path.stem in stems or file in record["files"]):
+                    replaceable.add(file)
+        # scores and thumbnail of a review
+        replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            replace_outputs(folder, results, exported)
+            replace_outputs(folder, results, replaceable)
             if job is not None:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))

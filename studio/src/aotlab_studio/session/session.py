@@ -49,10 +49,10 @@ from aotlab_studio.tracking.models import ModelChoice, import_tracker
 from aotlab_studio.video import require_frame
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
-"""from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
+"""function from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
 Note = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
-"""seconds that accepting or an export waits for corrections"""
+"""largest number of seconds that a status or an export waits for corrections"""
 MAX_CHECKS = 500
 """maximum number of checks in a review"""
 
@@ -61,7 +61,7 @@ class Session:
     """Everything a person can do with a video.
 
     Args:
-        make_tracker: as of `JobRunner`.
+        make_tracker: as in `JobRunner`.
         segmenter: turns prompts into a mask; None: prompts are refused.
         choice: models that ``make_tracker`` can load; None: there is no choice.
     """
@@ -81,7 +81,7 @@ class Session:
         self._export_canceled = threading.Event()
 
     def with_actor(self, actor: Actor) -> Session:
-        """Return a view of this session whose edits an actor makes, as `Document.with_actor`."""
+        """Return a view of this session whose edits an actor makes; see `Document.with_actor`."""
         view = copy.copy(self)
         view.document = self.document.with_actor(actor)
         return view
@@ -234,7 +234,7 @@ class Session:
         first: int = 0,
         last: int | None = None,
     ) -> JobProgress:
-        """Start a job; arguments as of `plan_request`. Raise `InputError` for unusable ones, or if a job is running."""
+        """Start a job; arguments as in `plan_request`. Raise `InputError` for unusable ones, or if a job is running."""
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
 
@@ -257,9 +257,7 @@ class Session:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
         entries = []
         for frame, reasons in frames.items():
-            sentences = [
-                f"{snapshot.objects[each].name} {', '.join(texts)}" for each, texts in reasons.items()
-            ]
+            sentences = [f"{snapshot.objects[key].name} {', '.join(texts)}" for key, texts in reasons.items()]
             entries.append(ReviewEntry(frame, list(reasons), "; ".join(sentences)))
         return entries
 
@@ -278,10 +276,6 @@ class Session:
         Args:
             names: outputs, of `list_outputs`.
             last: last frame, included; None: the video's.
-
-        Raises:
-            InputError: an unknown output, no result or outdated frames in the range, a file that no export has written
-                is in the way, no such frame, another export runs, or canceled.
         """
         if last is not None and first > last:
             raise InputError(f"export: frames {first} to {last} are not in order; swap them")

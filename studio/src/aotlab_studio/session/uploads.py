@@ -47,10 +47,12 @@ YOLO_LABELS = "labels"
 
 
 class UnclearObjectsError(InputError):
-    """Objects of a file may not be the project's of the same ids or names; a person has to choose."""
+    """The objects of a file cannot be matched with the project's for certain; a person has to choose."""
 
     def __init__(self, objects: list[FileObject]) -> None:
-        super().__init__("masks: of other objects than the chosen one, or of other names; say which they are")
+        super().__init__(
+            "masks: the file may show other objects than the chosen one; choose the object of each mask"
+        )
         self.objects = objects
 
 
@@ -91,52 +93,52 @@ def load_upload(
         new = {item.class_name: None for item in added.values()} | annotations.classes
         new = {name: class_id for name, class_id in new.items() if name not in ("", NO_CLASS)}
         classes = add_class_ids(snapshot.state.classes, new)
-        attributes = {each: {**by_frame} for each, by_frame in snapshot.state.attributes.items()}
-        for each, by_frame in annotations.attribute_table().items():
-            for frame, values in by_frame.items():
-                own = {key: value for key, value in values.items() if key != "name"}
-                attributes.setdefault(ids[each], {})[frame] = own
+        attributes = {key: {**by_frame} for key, by_frame in snapshot.state.attributes.items()}
+        for file_id, by_frame in annotations.attribute_table().items():
+            for frame, texts in by_frame.items():
+                unnamed = {key: text for key, text in texts.items() if key != "name"}
+                attributes.setdefault(ids[file_id], {})[frame] = unnamed
         losses, new_pngs, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str]]()
-        for each in annotations.frames:
-            masks[each] = _encode_labels(document, each, annotations.mask(each), ids, losses, new_pngs)
-        edit = Changes(objects=added, keyframes=masks, classes=classes, attributes=attributes)
-        document.edit("load masks", edit, min(annotations.frames), new_pngs)
+        for frame in annotations.frames:
+            masks[frame] = _encode_labels(document, frame, annotations.mask(frame), ids, losses, new_pngs)
+        values = Changes(objects=added, keyframes=masks, classes=classes, attributes=attributes)
+        document.edit("load masks", values, min(annotations.frames), new_pngs)
         return LoadedMasks(sorted(annotations.frames), dict(losses), document.log.head)
 
 
 def _list_names(annotations: Annotations) -> dict[int, str]:
     """Return the name of each object in a file, or its class; empty if neither is stated."""
-    names = {each: name for each, name in annotations.class_names.items() if name != NO_CLASS}
-    for each, by_frame in annotations.attribute_table().items():
-        own = [str(values["name"]) for values in by_frame.values() if values.get("name")]
-        names |= {each: own[0]} if own else {}
+    names = {file_id: name for file_id, name in annotations.class_names.items() if name != NO_CLASS}
+    for file_id, by_frame in annotations.attribute_table().items():
+        stated = [str(values["name"]) for values in by_frame.values() if values.get("name")]
+        names |= {file_id: stated[0]} if stated else {}
     return names
 
 
 def _match_objects(
     snapshot: Snapshot, annotations: Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
-    """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
+    """Return the object of each id in a file, None: a new one; see `load_upload`."""
     objects, ids = snapshot.objects, annotations.objects()
-    by_id = {each for each in ids if each in objects and each not in annotations.assigned_ids}
+    by_id = {file_id for file_id in ids if file_id in objects and file_id not in annotations.assigned_ids}
     by_name = {item.name: item.id for item in objects.values() if item.id not in by_id}
     counts = Counter(item.name for item in objects.values()) + Counter(names.values())
     targets, is_certain = dict[int, int | None](), True
-    for each in ids:
-        name = names.get(each, "")
+    for file_id in ids:
+        name = names.get(file_id, "")
         if ids == [BINARY_ID]:
-            targets[each] = chosen
+            targets[file_id] = chosen
             is_certain &= chosen is not None
-        elif each in by_id:
-            targets[each], item = each, objects[each]
+        elif file_id in by_id:
+            targets[file_id], item = file_id, objects[file_id]
             is_certain &= name in ("", item.name, item.class_name)
         elif counts[name] == 2:  # once here, and once in the file
-            targets[each] = by_name.get(name)
+            targets[file_id] = by_name.get(name)
         else:
-            targets[each] = None
+            targets[file_id] = None
             is_certain &= name not in by_name
     if objects and not (is_certain and chosen in (None, *targets.values())):
-        raise UnclearObjectsError([FileObject(each, names.get(each, ""), targets[each]) for each in ids])
+        raise UnclearObjectsError([FileObject(key, names.get(key, ""), targets[key]) for key in ids])
     return targets
 
 
@@ -145,18 +147,18 @@ def _find_objects(
 ) -> tuple[dict[int, int], dict[int, ObjectInfo]]:
     """Return the object of each id in a file, and those that are new or get a class."""
     ids, changed = dict[int, int](), dict[int, ObjectInfo]()
-    for each in annotations.objects():
-        class_name, target = clean_name(annotations.class_names.get(each, "")), targets.get(each)
+    for file_id in annotations.objects():
+        class_name, target = clean_name(annotations.class_names.get(file_id, "")), targets.get(file_id)
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
-            free_id, used_ids = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
+            free_id, used_ids = 1 if file_id == BINARY_ID else file_id, {*document.log.used_objects, *changed}
             free_id = max(used_ids) + 1 if free_id in used_ids else free_id
-            changed[free_id] = item = make_object(free_id, clean_name(names.get(each, "")), class_name)
+            changed[free_id] = item = make_object(free_id, clean_name(names.get(file_id, "")), class_name)
         else:
             item = document.snapshot.find_object(target)
             if class_name and not item.class_name:
                 changed[item.id] = replace(item, class_name=class_name)
-        ids[each] = item.id
+        ids[file_id] = item.id
     return ids, changed
 
 
@@ -177,8 +179,8 @@ def _encode_labels(
     labels_before, masks = snapshot.labels(index), snapshot.keyframe(index)
     present = {targets[each] for each in np.setdiff1d(labels, 0).tolist()}
     for target in present.difference(snapshot.locked_ids):
-        mask = np.isin(labels, [each for each in targets if targets[each] == target])
-        mask &= ~np.isin(labels_before, [each for each in snapshot.protected_ids if each != target])
+        mask = np.isin(labels, [file_id for file_id in targets if targets[file_id] == target])
+        mask &= ~np.isin(labels_before, [other for other in snapshot.protected_ids if other != target])
         if mask.any():
             masks = {
                 other: document.masks.subtract(digest, mask, new_pngs) for other, digest in masks.items()
@@ -193,9 +195,6 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
 
     Args:
         index: frame of an image.
-
-    Raises:
-        InputError: not a file of masks of this video, or an archive that is damaged or has no masks; without a path.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -211,7 +210,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
             raise InputError(text) from error
     annotations.frames = {
-        frame: [replace(each, object_id=BINARY_ID) for each in regions] if binary else regions
+        frame: [replace(region, object_id=BINARY_ID) for region in regions] if binary else regions
         for frame, regions in annotations.frames.items()
         if regions
     }
@@ -234,7 +233,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
         reading("masks", "pack it again", Exception, kind="a readable ZIP archive"),
         zipfile.ZipFile(BytesIO(content)) as archive,
     ):
-        entries = [each for each in archive.infolist() if _may_be_mask(each)]
+        entries = [entry for entry in archive.infolist() if _may_be_mask(entry)]
         if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
             limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
             raise InputError(f"masks: an archive of more than {limits}; split it")

@@ -1,1 +1,1 @@
-"""Tracking jobs: the frames to track, the thread that tracks them, the models on offer."""
+"""Tracking jobs: the frames to track, the thread that tracks them, the models that a page offers."""

@@ -42,7 +42,7 @@ class TrackingJob:
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self._document = document
-        self._start_snapshot = document.snapshot_at(document.log.layer_entries[layer_id])
+        self._start_snapshot = document.take_snapshot(document.log.layer_entries[layer_id])
         self.total = self.done = self.lost_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
@@ -111,11 +111,11 @@ class TrackingJob:
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
         if status == "failed" and not self.layer.is_automatic:  # a correction is tried again
-            with suppress(Exception):  # the job's own error is the one to report
+            with suppress(Exception):  # the job's own error is the one to report, and ends it
                 self._finish()
         self.status = status
         try:
-            with suppress(InputError):  # a masks file that cannot be read
+            with suppress(InputError):  # a project that cannot be read
                 self._document.emit_state()
             self._set_status(status)
         finally:
@@ -138,7 +138,7 @@ class TrackingJob:
                 if self.stopping:
                     return
                 if not self._store(result):
-                    self.stop()
+                    self.stop(complete=False)  # redo may bring the layer back
                     return
                 self.done += 1
                 self.frame = result.index
@@ -163,7 +163,7 @@ class TrackingJob:
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, result.confidence, result.disagreement, signals)
         covered_ids = include_merged_ids(self._start_snapshot, {*scores, *(object_ids & result.absent_ids)})
-        absent = [each for each in covered_ids if each not in scores]
+        absent = [key for key in covered_ids if key not in scores]
         stored_result = Result(index, scores, absent, provisional=result.provisional)
         lost_pixels = document.add_result(self.layer_id, stored_result, ids)
         self.lost_pixels += lost_pixels or 0
@@ -204,7 +204,7 @@ class JobRunner:
             if self.job is not None and self.busy and not self.job.layer.is_automatic:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
-                layer, layer_id = plan(document.snapshot), document.new_layer_id()
+                layer, layer_id = plan(document.snapshot), document.make_layer_id()
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
             self.delay_corrections()
@@ -241,9 +241,9 @@ class JobRunner:
         """Return the corrections that still have to propagate, oldest first."""
         snapshot = self._document.snapshot
         return [
-            each
-            for each in snapshot.pending
-            if snapshot.state.layers[each].is_automatic and each not in self._failed
+            layer_id
+            for layer_id in snapshot.pending
+            if snapshot.state.layers[layer_id].is_automatic and layer_id not in self._failed
         ]
 
     def wait(self, seconds: float) -> bool:

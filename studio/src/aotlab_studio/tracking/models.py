@@ -25,7 +25,7 @@ def import_tracker() -> None:
 
 @dataclass
 class ModelChoice:
-    """Names of the models on offer, and the chosen one. A page sends a name, never a path."""
+    """Names of the models that a page offers, and the chosen one. A page never sends a path."""
 
     names: list[str] = field(default_factory=list)
     chosen: str = ""
@@ -42,7 +42,7 @@ class TrackerLoader:
     """Loader of the chosen tracker; keeps the last one. Raises `InputError` for unusable options.
 
     Args:
-        options: of the command line; their checkpoint is chosen first.
+        options: command-line options; their checkpoint is chosen first.
         checkpoints: more that the page offers, besides `list_models`.
     """
 

@@ -27,17 +27,28 @@ class SpanFrame:
     labels: np.ndarray
     """H×W ids"""
     confidence: Mapping[int, float]
-    """by id of each tracked object"""
+    """confidence of each tracked object by id"""
     disagreement: Mapping[int, float] = field(default_factory=dict)
     """1 minus the IoU of both directions, where both were tracked"""
     absent_ids: frozenset[int] = frozenset()
     """objects stated to be absent, which are not tracked any more"""
     provisional: bool = False
-    """of one direction, merged with the other one later"""
+    """whether only one direction is tracked so far; the result of both replaces it"""
 
 
-Step = tuple[int, Prediction, frozenset[int]]
-"""frame number, prediction, and the objects that a keyframe states to be absent"""
+@dataclass(frozen=True)
+class Step:
+    """Prediction of one direction on one frame."""
+
+    index: int
+    prediction: Prediction
+    absent_ids: frozenset[int]
+    """objects that a keyframe states to be absent"""
+
+    def to_frame(self) -> SpanFrame:
+        """Return the result without the other direction."""
+        labels, confidence = np.asarray(self.prediction.labels), self.prediction.confidence
+        return SpanFrame(self.index, labels, confidence, absent_ids=self.absent_ids)
 
 
 def track_span(
@@ -49,7 +60,7 @@ def track_span(
 
     Args:
         snapshot: the document at the entry of the layer.
-        folder: for a temporary file.
+        folder: where a temporary file is written.
     """
     forward: Iterable[Step] = ()
     backward: Iterable[Step] = ()
@@ -84,7 +95,7 @@ def _step_frames(
             tracker.forget(object_id)
         prediction = tracker.step(frames.read(index, "track"), drawn_labels if drawn_labels.any() else None)
         absent_ids = (absent_ids | described_ids) - set(tracker.ids)
-        yield index, prediction, absent_ids
+        yield Step(index, prediction, absent_ids)
 
 
 def _track_one_way(steps: Iterable[Step], *, on_gpu: bool) -> Iterator[SpanFrame]:
@@ -92,11 +103,11 @@ def _track_one_way(steps: Iterable[Step], *, on_gpu: bool) -> Iterator[SpanFrame
     pending: list[Step] = []
     for step in steps:
         if on_gpu:
-            step[1].start_host_copy(confidence=True)
+            step.prediction.start_host_copy(confidence=True)
         pending.append(step)
         if len(pending) > on_gpu:
-            yield _make_frame(*pending.pop(0))
-    yield from (_make_frame(*step) for step in pending)
+            yield pending.pop(0).to_frame()
+    yield from (step.to_frame() for step in pending)
 
 
 def _track_both_ways(
@@ -111,24 +122,22 @@ def _track_both_ways(
     ``described`` has the objects that each reference describes.
     """
     absent_backward: dict[int, frozenset[int]] = {}
-    with PredictionFile(folder) as stored:
-        for index, prediction, absent_ids in backward:
-            if index in between:
-                stored.store(index, prediction)
-                absent_backward[index] = absent_ids
-            yield replace(_make_frame(index, prediction, absent_ids), provisional=index in between)
-        for index, prediction, absent_ids in forward:
+    with PredictionFile(folder) as backward_file:
+        for step in backward:
+            if step.index in between:
+                backward_file.store(step.index, step.prediction)
+                absent_backward[step.index] = step.absent_ids
+            yield replace(step.to_frame(), provisional=step.index in between)
+        for step in forward:
+            index, prediction = step.index, step.prediction
             if index not in between:
-                yield _make_frame(index, prediction, absent_ids)
+                yield step.to_frame()
                 continue
-            early = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
-            late = stored.load(index)
-            weights = _weigh_backward({*early.ids, *late.ids}, index, described)
-            yield merge_frame(index, early, late, weights, absent_ids | absent_backward[index])
-
-
-def _make_frame(index: int, prediction: Prediction, absent_ids: frozenset[int]) -> SpanFrame:
-    return SpanFrame(index, np.asarray(prediction.labels), prediction.confidence, absent_ids=absent_ids)
+            forward_result = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
+            backward_result = backward_file.load(index)
+            weights = _weigh_backward({*forward_result.ids, *backward_result.ids}, index, described)
+            absent_ids = step.absent_ids | absent_backward[index]
+            yield merge_frame(index, forward_result, backward_result, weights, absent_ids)
 
 
 def _weigh_backward(
@@ -163,8 +172,8 @@ def merge_frame(
     """Return the weighted mean of both directions, object by object.
 
     Args:
-        weights: of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if only
-            masks on one side describe the object, so that only this direction counts.
+        weights: weight of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if
+            masks on one side only describe the object.
         absent_ids: objects that a keyframe of either direction states to be absent.
     """
     merged = merge_directions(forward, backward, weights)

@@ -1,6 +1,7 @@
 """Lists of videos to track."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -9,7 +10,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import Job
-from aotlab.video.job_list import InvalidRowsError, list_video_jobs, read_jobs
+from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
 from tests.tools.track.runs import save
@@ -101,8 +102,6 @@ def test_folder_has_masks_beside_videos(tmp_path):
 
 @pytest.mark.parametrize(("name", "text", "words"), [
     ("a.csv", "video,box\n,\n", "line 2: expected a video$"),
-    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "masks": ["b.png"]}',
-     "line 1: not readable as JSON .the key 'masks' 2 times"),
     ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
     ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
     ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3: class Dog: line 2 has dog; use one spelling"),
@@ -167,6 +166,16 @@ def test_video_without_masks_gets_an_empty_job(tmp_path):
     assert list_video_jobs([str(tmp_path / "a.mp4")])[0].masks == ()
     with pytest.raises(InputError, match="no such file"):
         read_jobs(tmp_path / "none.csv")
+
+
+def test_masks_of_capital_suffixes_are_found(tmp_path):
+    (tmp_path / "b.mp4").write_bytes(b"")
+    save(tmp_path / "b.PNG", 1)
+    for folder in (tmp_path / "c", tmp_path / "c.MASKS"):
+        write_plain(folder, 1)
+    jobs = read_jobs(tmp_path)
+    assert [job.name for job in jobs] == ["b", "c"]
+    assert [Path(job.masks[0].value).name for job in jobs] == ["b.PNG", "c.MASKS"]
 
 
 def test_unreadable_list_rejected(tmp_path):

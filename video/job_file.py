@@ -16,12 +16,11 @@ from typing import Any
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
-from aotlab.media.prompt import parse_placed
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, prefix_errors, read_text, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.video.inputs import parse_mask
-from aotlab.video.job import MASK_SUFFIXES, Job, parse_class_names
+from aotlab.video.job import MASK_SUFFIXES, Job
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """suffixes of videos and TIFF stacks in a folder of videos"""
@@ -98,14 +97,16 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     for video in videos:
         location = strip_credentials(video)
         path = Path(location) if Path(location).name not in ("", "..") else Path(location).resolve()
-        candidates = [sibling_path(path, ending) for ending in MASK_SUFFIXES]
-        masks = [str(file) for file in candidates if file != path and file.exists()]
-        jobs.append(Job(require_file_name(base_name(path), location), video, tuple(masks)))
+        masks: list[str] = []
+        for suffix in MASK_SUFFIXES:
+            files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
+            masks += [str(file) for file in files if file != path and file.exists()][:1]
+        jobs.append(Job(require_file_name(base_name(path), location), video, masks))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
 def _is_video(path: Path) -> bool:
-    if path.name[0] == "." or path.suffix in MASK_SUFFIXES:
+    if path.name[0] == "." or path.suffix.lower() in MASK_SUFFIXES:
         return False
     if path.is_dir():
         return not (path / JOB_RECORD).exists() and bool(list_image_files(path))
@@ -125,7 +126,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         if is_json:
             for number, line in enumerate(text.split("\n"), start=1):
                 if line.strip():
-                    yield number, json.loads(line, object_pairs_hook=_make_row)
+                    yield number, json.loads(line)
             return
         reader = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
         columns = reader.fieldnames or []
@@ -153,14 +154,6 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         raise InputError(f"{path}, line {number}: not readable as {kind} ({error})") from error
 
 
-def _make_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; raise `ValueError` if it has a key twice, of which Python would keep the last."""
-    for key, count in Counter(key for key, _ in pairs).most_common(1):
-        if count > 1:
-            raise ValueError(f"the key {key[:40]!r} {count} times")
-    return dict(pairs)
-
-
 def _read_job(row: Any, list_line: str, folder: Path) -> Job:
     """Return the job of a row, with paths relative to the list's folder."""
     cells = row if isinstance(row, dict) else {}
@@ -169,7 +162,7 @@ def _read_job(row: Any, list_line: str, folder: Path) -> Job:
     values = {field: read(cells.get(column)) for column, (field, read) in COLUMNS.items()}
     video = locate_video(values["video"], folder).text
     name = values["name"] or (base_name(Path(strip_credentials(video))) if Path(values["video"]).name else "")
-    masks = [mask._replace(value=str(folder / mask.value)) for mask in values["masks"]]
+    masks = [mask._replace(value=str(folder / mask.value)) for mask in map(parse_mask, values["masks"])]
     return Job(**values | {"name": name, "video": video, "masks": masks, "list_line": list_line})
 
 
@@ -194,6 +187,11 @@ def _read_texts(column: str, value: Any) -> list[str]:
     return texts
 
 
+def _read_prompts(value: Any) -> Any:
+    """Return the boxes or points of a cell, as `Job` takes them."""
+    return value or ()
+
+
 def _read_number_text(value: Any) -> str | None:
     """Return the text of a number, or of several in a list; None for an empty cell."""
     values = value if isinstance(value, list) else [] if value is None else [value]
@@ -207,24 +205,22 @@ def _read_frame_number(column: str, value: Any) -> int | None:
     return int(text) if text else None
 
 
-PROMPT_COLUMNS = {"box": "boxes", "point": "points", "not_point": "not_points"}
-"""columns of prompts, and the field of `Job` that each sets"""
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "video": ("video", _read_video),
-    "masks": ("masks", lambda value: [parse_mask(text) for text in _read_texts("masks", value)]),
-    "box": ("boxes", lambda value: parse_placed("box", value or ())),
-    "point": ("points", lambda value: parse_placed("point", value or ())),
-    "not_point": ("not_points", lambda value: parse_placed("not-point", value or ())),
-    "class": ("classes", lambda value: parse_class_names(_read_texts("class", value))),
+    "masks": ("masks", partial(_read_texts, "masks")),
+    "box": ("boxes", _read_prompts),
+    "point": ("points", _read_prompts),
+    "not_point": ("not_points", _read_prompts),
+    "class": ("classes", partial(_read_texts, "class")),
     "overrides": ("overrides", partial(_read_texts, "overrides")),
-    "name": ("name", lambda value: value and require_file_name(value, "name")),
+    "name": ("name", lambda value: value),
     "levels": ("levels", _read_number_text),
     "fps": ("rate", _read_number_text),
     "start": ("start", partial(_read_frame_number, "start")),
     "end": ("end", partial(_read_frame_number, "end")),
 }
-"""columns of a list: the field of `Job` that each sets, and the function that reads its cells"""
-LIST_COLUMNS = ("masks", *PROMPT_COLUMNS, "class")
+"""columns of a list: the argument of `Job` that each sets, and the function that reads its cells"""
+LIST_COLUMNS = ("masks", "box", "point", "not_point", "class")
 """columns whose cells hold several values, separated by ; in a CSV"""
 
 

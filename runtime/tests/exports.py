@@ -1,0 +1,60 @@
+"""Exports of small models, and their trackers beside PyTorch's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import aotlab
+import aotlab_runtime
+from aotlab.engine.export.graphs import export_model
+from aotlab.engine.tracking.tracker import Tracker
+from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
+
+FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
+RESTRICTED = (*FIFO, "memory.policy=restricted")
+MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
+"""two objects, and on a later frame a third one"""
+
+
+def make(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):
+    """Export a model of random weights; return trackers of the runtime and of PyTorch."""
+    model, config = build(preset, *overrides, tiny=tiny)
+    for name, parameter in model.named_parameters():
+        if name.endswith("relative_value"):
+            parameter.data *= 0.1  # untrained ones amplify rounding
+    description = export_model(model, config, folder, video=video, **options)
+    return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(model, description.config)
+
+
+def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
+    runtime, plain = pair
+    for index, frame in enumerate(clip(length, *masks[0].shape)):
+        found, expected = runtime.step(frame, masks.get(index)), plain.step(frame, masks.get(index))
+        assert found.ids == expected.ids
+        assert (found.labels == expected.labels).mean() >= min_equal
+        assert found.confidence == pytest.approx(expected.confidence, abs=2e-3)
+        if index not in masks and min_equal >= 0.999:
+            np.testing.assert_allclose(
+                found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
+            )
+
+
+EXCLUDED = np.zeros((HEIGHT, WIDTH), int)
+EXCLUDED[:, :12] = 7
+PROMPTS = {
+    1: {"box": (5, 5, 20, 20)},
+    4: {"box": (5, 5, 20, 20), "exclude": EXCLUDED},
+    2: {"points": [(40, 16), (5, 5)], "labels": [1, 0]},
+    3: {"points": (30, 8)},
+}
+
+
+def assert_equal_prompted_masks(pair):
+    frame = clip(1)[0]
+    labels = [
+        tracker.prompt(frame, {n: package.Prompt(**prompt) for n, prompt in PROMPTS.items()}).labels
+        for tracker, package in zip(pair, (aotlab_runtime, aotlab), strict=True)
+    ]
+    assert (labels[0] == labels[1]).mean() >= 0.999
+    assert not any((found[EXCLUDED > 0] == 4).any() for found in labels)

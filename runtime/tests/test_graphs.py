@@ -1,0 +1,113 @@
+"""Exported folders: damaged ones, execution providers, imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from unittest.mock import Mock
+
+import onnxruntime
+import pytest
+
+import aotlab_runtime
+from aotlab.engine.export.graphs import EXPORT
+from aotlab.utils.versioned_files import unwrap, wrap
+
+SOURCE = Path(aotlab_runtime.__file__).parent
+
+
+def rewrite(folder, **changes):
+    path = folder / "export.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def damage_graph(folder, content=b"0"):
+    """Change a graph and its digest, as a program that writes exports would."""
+    (folder / "encode.onnx").write_bytes(content)
+    path = folder / "export.json"
+    description = unwrap(EXPORT, json.loads(path.read_text()))
+    description["sha256"]["encode.onnx"] = hashlib.sha256(content).hexdigest()
+    path.write_text(json.dumps(wrap(EXPORT, description)))
+
+
+DAMAGED_FOLDERS = {
+    "damaged graph": (damage_graph, "encode.onnx"),
+    "another version": (lambda folder: rewrite(folder, version=9), "changed, or written by another version"),
+    "no description": (lambda folder: (folder / "export.json").unlink(), "export.json"),
+    "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable export"),
+    "nested": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable export"),
+    "list": (lambda folder: (folder / "export.json").write_text("[]"), "not a usable export"),
+    "changed settings": (
+        lambda folder: rewrite(folder, network_size=[1, 1]),
+        "changed, or written by another",
+    ),
+    "outside": (lambda folder: rewrite(folder, sha256={"../x": ""}), "not a usable export"),
+    "swapped graph": (
+        lambda folder: shutil.copy(folder / "encode.onnx", folder / "decode.onnx"),
+        "not a usable export .changed",
+    ),
+    "other weights": (
+        lambda folder: (folder / "weights.bin").write_bytes(b"0"),
+        "not a usable export .changed",
+    ),
+    "missing graph": (lambda folder: (folder / "propagate.onnx").unlink(), "propagate.onnx"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED_FOLDERS)
+def test_damaged_exports_rejected(exported, tmp_path, case):
+    damage, message = DAMAGED_FOLDERS[case]
+    shutil.copytree(exported[0], tmp_path / "export")
+    damage(tmp_path / "export")
+    with pytest.raises(aotlab_runtime.InputError, match=message) as raised:
+        aotlab_runtime.Tracker.from_export(tmp_path / "export")
+    assert "\n" not in str(raised.value)
+
+
+def test_unavailable_provider_rejected(exported):
+    with pytest.raises(aotlab_runtime.InputError, match=r"provider .*: not available .*; choose one of cpu"):
+        aotlab_runtime.Tracker.from_export(exported[0], provider="nonsense")
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_dropped_provider_rejected(exported, monkeypatch):
+    assert exported[1].graphs.providers == ["CPUExecutionProvider"]
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    with pytest.raises(aotlab_runtime.InputError, match="provider cuda: onnxruntime cannot start it"):
+        aotlab_runtime.Tracker.from_export(exported[0], provider="cuda")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RUNTIME_EXCEPTION : std::bad_alloc")])
+def test_failure_of_onnxruntime_is_not_the_exports(exported, monkeypatch, error):
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Mock(side_effect=error))
+    with pytest.raises(aotlab_runtime.InputError, match=r"aott: onnxruntime .* cannot load") as raised:
+        aotlab_runtime.Tracker.from_export(exported[0])
+    assert repr(error) in str(raised.value)
+
+
+def test_runtime_imports_numpy_and_onnxruntime_only():
+    for path in SOURCE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            packages = {name.partition(".")[0] for name in names}
+            assert packages <= {"aotlab_runtime", "numpy", "onnxruntime", *sys.stdlib_module_names}, path
+
+
+def test_runtime_tracks_where_pytorch_cannot_be_imported(exported):
+    script = f"""
+        import sys
+        sys.modules |= dict.fromkeys(("aotlab", "cv2", "PIL", "torch"))  # importing them raises ImportError
+        import numpy as np
+        from aotlab_runtime import Tracker
+        tracker, frame = Tracker.from_export({str(exported[0])!r}), np.zeros((33, 49, 3), np.uint8)
+        tracker.step(frame, np.eye(33, 49, dtype=int))
+        assert tracker.step(frame).ids == (1,)"""
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=120)

@@ -1,0 +1,94 @@
+"""Exports of presets compared with PyTorch: masks, weights, axes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from aotlab.configs.files import list_presets
+from aotlab.configs.load import load_config
+from aotlab.engine.export.graphs import EXPORTED_POLICIES
+from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, make
+from tests.engine.small_model import clip, stripes
+
+PRESETS = (
+    "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl"
+)  # fmt: skip
+"""presets with all methods and encoders, the quickest to export"""
+
+
+@pytest.mark.slow  # converts the prompt graph
+def test_exported_graphs_are_valid_and_portable(tmp_path):
+    assert_equal_prompted_masks(make(tmp_path / "export", "aott", "model.prompt_blocks=1", *FIFO))
+    axes = set()
+    for path in (tmp_path / "export").glob("*.onnx"):
+        onnx.checker.check_model(path)
+        graph = onnx.load(path, load_external_data=False).graph
+        shapes = [value.type.tensor_type.shape.dim for value in graph.input]
+        axes |= {side.dim_param for shape in shapes for side in shape if side.dim_param}
+        for node in graph.node:  # WebGPU and TensorRT have no Resize with antialias
+            antialias = [item.i for item in node.attribute if item.name == "antialias"]
+            assert node.op_type != "Resize" or not any(antialias), path
+    assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
+
+
+@pytest.mark.slow
+def test_half_weights_keep_the_masks(tmp_path):
+    pair = make(tmp_path / "export", "aott", *FIFO, half=True)
+    assert_equal_masks(pair, MASKS, min_equal=0.95)
+    assert (tmp_path / "export" / "weights.bin").stat().st_size < 2.2 * sum(
+        parameter.numel() for parameter in pair[1].model.parameters()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("preset", "overrides"),
+    [
+        ("r50_aotl_rmem", ("memory.frames=3", "memory.every=1")),
+        ("r50_aotl_rmem", ("memory.frames=10", "memory.every=1")),  # more frames than temporal slots
+        ("r50_deaotl_rmem", ("memory.frames=3", "memory.every=1")),
+        ("msdeaott", ("model.stages.1.window=5",)),
+    ],
+)
+def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
+    torch.manual_seed(0)
+    assert_equal_masks(make(tmp_path / "export", preset, *overrides), MASKS, length=9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "preset",
+    [
+        pytest.param(preset, marks=() if preset in PRESETS else pytest.mark.all_presets)
+        for preset in list_presets()
+    ],
+)
+def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
+    """The table of docs/reference/exports.md: ``pytest runtime/tests -m slow -k presets_equal -s``.
+
+    Both store PyTorch's masks: with random weights one pixel changes all later frames, so that AOST in PyTorch differs
+    from itself with weights changed by a millionth.
+    """
+    policy = load_config(preset).memory.policy
+    exported = policy in EXPORTED_POLICIES
+    changes = () if exported else ("memory.policy=bounded_fifo", "memory.frames=4", "memory.every=2")
+    runtime, plain = make(tmp_path / "export", preset, *changes, tiny=False, video=(129, 161))
+    store = runtime._store_tracked
+    equal, ids = [], set()
+    for index, frame in enumerate(clip(9, 129, 161)):
+        mask = None if index else stripes([1, 2, 5], 129, 161)
+        expected = plain.step(frame, mask).labels
+        store_expected = partial(
+            lambda labels, group, segmented, _: store(group, segmented, labels), expected
+        )
+        monkeypatch.setattr(runtime, "_store_tracked", store_expected)
+        equal.append((runtime.step(frame, mask).labels == expected).mean())
+        ids |= set(np.unique(expected)) if index else set()
+    print(f"\n| {preset} | {policy if exported else f'{policy} → bounded_fifo'} | {100 * min(equal):.3f} |")
+    assert len(ids) > 1
+    assert min(equal) >= 0.999

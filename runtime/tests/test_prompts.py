@@ -1,0 +1,146 @@
+"""The runtime's prompts compared with the framework's: equal crops, planes and masks, rejected prompts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import aotlab
+import aotlab_runtime
+from aotlab import InputError
+from aotlab.engine.export.graphs import PROMPTING
+from aotlab.engine.prompting.network import COARSE_MARGIN, REFINE_MARGIN
+from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes
+from aotlab.engine.prompting.planes import find_crop as find_crop_in_pytorch
+from aotlab_runtime.inputs import check_prompts
+from aotlab_runtime.prompts import draw_prompt_planes as draw_in_runtime
+from aotlab_runtime.prompts import find_crop
+from runtime.tests.exports import assert_equal_prompted_masks
+from tests.engine.small_model import clip, stripes
+
+
+def test_pair_is_a_point_and_ids_are_integers(tracker):
+    prediction = tracker.prompt(clip(1)[0], {np.uint8(1): (20, 16), 2: np.array([40, 16])})
+    assert prediction.ids == (1, 2)
+    assert json.dumps(prediction.confidence)
+
+
+def test_prompts_of_arrays_are_compared_by_identity():
+    prompts = [aotlab_runtime.Prompt(np.array([[3, 4], [5, 6]])) for _ in range(2)]
+    assert len({*prompts}) == 2
+
+
+@pytest.mark.parametrize("values", [{"points": [(1, 2), (3,)]}, {"points": "abc"}, {"box": "abcd"}])
+def test_prompts_that_are_no_numbers_rejected(tracker, values):
+    prompt = aotlab_runtime.Prompt if isinstance(tracker, aotlab_runtime.Tracker) else aotlab.Prompt
+    with pytest.raises(ValueError, match=r"points|box .*expected|box: expected"):
+        tracker.step(clip(1)[0], prompts={1: prompt(**values)})
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64])
+def test_prompts_with_a_mask_of_any_integers(exported, dtype):
+    frame, mask = clip(1)[0], stripes([1]).astype(dtype)
+    results = []
+    for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
+        tracker = tracker.fresh()
+        prediction = tracker.step(frame, mask, prompts={200: package.Prompt(box=(5, 5, 20, 20))})
+        assert all(type(object_id) is int for object_id in prediction.ids)
+        assert prediction.labels.dtype.kind == "u"
+        results.append(prediction)
+    assert results[0].ids == results[1].ids == (1, 200)
+    assert (results[0].labels == results[1].labels).mean() >= 0.999
+
+
+def test_prompted_masks_are_near_pytorch(exported):
+    assert_equal_prompted_masks(exported[1:])
+
+
+def test_prompts_on_few_pixels_equal_pytorch(exported):
+    logits = [
+        tracker.prompt(clip(1)[0][:2, :2], {1: package.Prompt(box=(0, 0, 2, 2))}).logits
+        for tracker, package in zip([x.fresh() for x in exported[1:]], (aotlab_runtime, aotlab), strict=True)
+    ]
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ({}, "give a box"),
+        ({"box": (0, 0, 1, 1)}, "at least 2 each"),
+        ({"points": [(np.nan, 1)]}, "finite"),
+        ({"points": [(1, 2, 3)]}, r"finite numbers in pixels, got \[\(1, 2, 3\)\]"),
+        (
+            {"box": (5, 5, 20, 20), "exclude": np.ones((3, 3), bool)},
+            r"exclude of shape \(3, 3\) does not match",
+        ),
+        ({"points": [(1, 1)], "labels": 1}, "expected a label"),
+        ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
+        ({"points": [(500, 1)]}, "outside the image of 49×33"),
+        *(
+            ({"box": (left, 0, 9, 9)}, rf"box \(?{left}, ?0, ?9, ?9.*the image of 49×33")
+            for left in (48, 49, 100)
+        ),
+    ],
+)
+def test_bad_prompts_rejected(exported, prompt, message):
+    for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
+        with pytest.raises(package.InputError, match=message):
+            tracker.prompt(clip(1)[0], {1: package.Prompt(**prompt)})
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"points": (0.4, 0.6)},
+        {"points": [(0, 0), (1, 1)], "labels": [1, 0]},
+        {"points": np.array([[3, 4], [5, 6]]), "labels": np.array([True, False])},
+        {"points": [(-1, -1), (49, 33)]},
+        {"box": (0.5, 0.5, 2, 2)},
+        {"box": np.array([-4, -4, 90, 90])},
+        {"points": [], "box": [1, 1, 9, 9]},
+    ],
+)
+def test_same_prompts_are_accepted(prompt):
+    size = (33, 49)
+    assert check_prompts({1: aotlab_runtime.Prompt(**prompt)}, size)
+    aotlab.Prompt(**prompt).check_inside(size)
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "size"),
+    [(105, 105, (3, 3)), (105, 105, (2, 900)), (1918, 0, (2, 1000)), (0, 1077, (1500, 3))],
+)
+def test_small_box_draws_a_pixel(left, top, size):
+    prompt = aotlab_runtime.Prompt(box=(left, top, *size)).check((1080, 1920))
+    plane = draw_in_runtime(prompt, np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
+    expected = draw_prompt_planes(
+        aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321)
+    )
+    assert plane.any()
+    assert np.array_equal(plane, expected[2])
+
+
+@pytest.mark.parametrize("prompt", [{"box": (600, 100, 200, 90)}, {"points": [(400, 240), (300, 9)]}])
+@pytest.mark.parametrize("part", [None, np.s_[20:240, 20:140], np.s_[400:480, 700:854], np.s_[:0]])
+def test_crops_equal_pytorch(prompt, part):
+    rough_mask, margin, expected = None, COARSE_MARGIN, CropBox(0, 0, 854, 480)
+    if part is not None:
+        rough_mask, margin = np.zeros((480, 854)), REFINE_MARGIN
+        rough_mask[part] = 0.9
+    if part is not None or "box" in prompt:
+        expected = find_crop_in_pytorch(aotlab.Prompt(**prompt), (480, 854), margin, rough_mask)
+    checked = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (480, 854))[1]
+    (rows, columns), _ = find_crop(PROMPTING, (480, 854), checked, rough_mask)
+    assert (columns.start, rows.start, columns.stop, rows.stop) == expected
+
+
+@pytest.mark.parametrize(
+    "prompts", [{0: (20, 16)}, {-1: (20, 16)}, {2**31: (20, 16)}, {"1": (20, 16)}, [(20, 16)]]
+)
+def test_prompts_without_ids_rejected(tracker, prompts):
+    with pytest.raises((InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"):
+        tracker.step(clip(1)[0], prompts=prompts)
+    assert tracker.ids == ()
