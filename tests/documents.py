@@ -1,4 +1,4 @@
-"""Code blocks of the documents."""
+"""Code blocks and command lines of the documents."""
 
 import re
 
@@ -13,3 +13,9 @@ def split_blocks(page, *languages):
         for match in BLOCK.finditer(text)
         if match[1] in languages
     ]
+
+
+def split_commands(text):
+    """Return the command lines of a shell block, without comments."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]

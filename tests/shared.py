@@ -34,9 +34,8 @@ SHIPPED_NAMES = {
 METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
 
 
-needs_data = pytest.mark.skipif(
-    not (SHARED / "data").is_dir(), reason="the real clips (../shared/data) are not here"
-)
+MISSING_DATA = "the real clips (../shared/data) are not here"
+needs_data = pytest.mark.skipif(not (SHARED / "data").is_dir(), reason=MISSING_DATA)
 
 
 def slow(*values: Any) -> list[Any]:
@@ -115,9 +114,8 @@ def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
     """Frames T×H×W×3 uint8 and masks T×H×W uint8 of a recipe, known by its checksums."""
     start = {int(number): frame for number, frame in meta["start"].items()}
     length = meta.get("num_frames") or len(meta["frame_names"])
-    frames, masks = filler.clip(
-        length, meta["height"], meta["width"], meta["num_objects"], meta["seed"], start
-    )
+    numbers = (meta[key] for key in ("height", "width", "num_objects", "seed"))
+    frames, masks = filler.clip(length, *numbers, start)
     assert crc32(frames.tobytes()) == meta["frames_crc32"]
     assert crc32(masks.tobytes()) == meta.get("masks_crc32", crc32(masks.tobytes()))
     return frames, masks

@@ -22,9 +22,8 @@ def test_bundled_model_follows_the_bundled_clips():
     tracker = Tracker.from_pretrained(overrides=["input.max_long_edge=480"])
     for frames, truth in clips:
         tracker.reset()
-        labels = [
-            tracker.step(frame, None if index else truth[0]).labels for index, frame in enumerate(frames)
-        ]
+        given = [truth[0], None, None, None]
+        labels = [tracker.step(*pair).labels for pair in zip(frames, given, strict=True)]
         assert tracker.ids == (1, 2, 3, 4)
         for number in tracker.ids:
             # Far above what standing still or guessing gives; the real figure is near 0.9.

@@ -21,12 +21,10 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingPath
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
-from tests.documents import BLOCK, split_blocks
+from tests.documents import BLOCK, split_blocks, split_commands
 
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
-PAGES = sorted(
-    page for page in ROOT.rglob("*.md") if not set(page.relative_to(ROOT).parts[:-1]) & set(LEFT_OUT)
-)
+PAGES = sorted(page for page in ROOT.rglob("*.md") if not {*page.relative_to(ROOT).parts[:-1]} & {*LEFT_OUT})
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
     r"`((?:configs|dataloaders|demo|docs|engine|evaluation|media|networks|pretrain_models|research|scripts|src|studio|tests|tools|utils|video)"
@@ -53,11 +51,11 @@ def blocks(*languages):
 
 
 def commands(text):
-    """Command lines of a shell block, split into words, without variables, pipes and comments."""
+    """Commands of a shell block, split into words, without variables and pipes."""
     found = []
-    for line in text.replace("\\\n", " ").splitlines():
+    for line in split_commands(text):
         for part in re.split(r"\s(?:\||&&)\s", line):
-            words = shlex.split(part, comments=True)
+            words = shlex.split(part)
             while words and re.fullmatch(r"[A-Z0-9_]+=.*", words[0]):
                 words.pop(0)
             if words:
@@ -114,9 +112,8 @@ def check_settings(given):
     """Fail unless the settings of a command line exist."""
     if given.get("overrides"):
         config = given.get("config")
-        load_config(
-            (config[0] if isinstance(config, tuple) and config else config) or "aott", given["overrides"]
-        )
+        config = config[0] if isinstance(config, tuple) and config else config
+        load_config(config or "aott", given["overrides"])
 
 
 def parse_ini(text):
@@ -145,9 +142,8 @@ def test_links_resolve(page):
                 assert (ROOT / target.removeprefix(prefix)).exists(), f"{link}: no such file"
         if target.startswith(SITE) and target.endswith(".html"):
             linked = ROOT / "docs" / target.removeprefix(SITE)
-            assert any(linked.with_suffix(suffix).is_file() for suffix in (".md", ".ipynb")), (
-                f"{link}: no page"
-            )
+            pages = [linked.with_suffix(suffix) for suffix in (".md", ".ipynb")]
+            assert any(page.is_file() for page in pages), f"{link}: no page"
         if "://" in target or target.startswith("mailto:"):
             continue
         path = page.parent / target if target else page
@@ -190,15 +186,11 @@ def test_attribute_text_with_colon_stays_whole(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
     from references import keep_colons
 
-    lines = ["number of the first frame to track; None: the video's first"]
-    assert ":type:" in str(
-        docstring(lines, what="attribute", name="start")
-    )  # what it does without the extension
+    text = "number of the first frame to track; None: the video's first"
+    lines, names = [text], {"what": "attribute", "name": "start"}
+    assert ":type:" in str(docstring(lines, **names))  # without the extension
     keep_colons(None, "attribute", "start", None, None, lines)
-    assert (
-        str(docstring(lines, what="attribute", name="start")).strip()
-        == "number of the first frame to track; None: the video's first"
-    )
+    assert str(docstring(lines, **names)).strip() == text
 
 
 def test_page_on_commands_lists_them_all():

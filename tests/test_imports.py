@@ -68,9 +68,8 @@ def test_no_module_imports_itself_through_others():
 
 @pytest.mark.parametrize("package", ALLOWED)
 def test_imports_go_leftwards_only(package):
-    found = {
-        str(path.relative_to(ROOT)): find_breaches(path.read_text(), package) for path in sources(package)
-    }
+    files = {str(path.relative_to(ROOT)): path.read_text() for path in sources(package)}
+    found = {path: find_breaches(text, package) for path, text in files.items()}
     assert found
     assert {path: names for path, names in found.items() if names} == {}
 

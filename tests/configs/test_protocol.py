@@ -33,9 +33,8 @@ def test_only_unbounded_memory_is_replaced(preset, protocol, overrides, policy):
 
 def test_replaced_memory_is_logged(caplog, monkeypatch):
     config = replace(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
-    monkeypatch.setattr(
-        "aotlab.engine.tracking.tracker.load_model", lambda *_, **__: (build_model(config.model), config)
-    )
+    loaded = build_model(config.model), config
+    monkeypatch.setattr("aotlab.engine.tracking.tracker.load_model", lambda *_, **__: loaded)
     assert Tracker.from_pretrained().config.memory.policy == "restricted"
     assert "aott: memory.policy restricted keeps at most 9 frames; the paper keeps all" in caplog.text
     caplog.clear()

@@ -10,11 +10,8 @@ from tests.engine.training.tiny_recipes import draw_sets, tiny_recipe
 @pytest.fixture(scope="module")
 def models():
     """Each model and its settings, made once."""
-    return {
-        "aott": build(),
-        "aotl": build("aotl", "memory.every=2"),
-        "few": build("aott", "model.max_objects=3"),
-    }
+    few = build("aott", "model.max_objects=3")
+    return {"aott": build(), "aotl": build("aotl", "memory.every=2"), "few": few}
 
 
 @pytest.fixture

@@ -54,10 +54,10 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
 
 def forget_constants() -> None:
     """Let constants that are cached per device and type be made again."""
-    for name, module in list(sys.modules.items()):
-        for value in vars(module).values() if name.startswith("aotlab.") else ():
-            if hasattr(value, "cache_clear"):
-                value.cache_clear()
+    modules = [module for name, module in sys.modules.items() if name.startswith("aotlab.")]
+    for function in [value for module in modules for value in vars(module).values()]:
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()
 
 
 def on_cuda(config: Config) -> VOSModel:

@@ -76,13 +76,11 @@ def test_training_step_equals_the_cpus(preset, precision, loss_error, gradient_e
         batch = replace(batch, images=batch.images.to(device), labels=batch.labels.to(device))
         permutation = torch.arange(config.model.max_objects + 1, device=device)[None]
         with autocast(device, used):
-            loss, _ = ClipModule(model, config.memory)(
-                batch, ClipOptions(permutation, 65 * 65, feed_predictions=True)
-            )
+            options = ClipOptions(permutation, 65 * 65, feed_predictions=True)
+            loss, _ = ClipModule(model, config.memory)(batch, options)
         loss.backward()
-        norm = torch.stack(
-            [weight.grad.norm() for weight in model.parameters() if weight.grad is not None]
-        ).norm()
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
         found.append((loss.item(), norm.item()))
     assert found[0][0] == pytest.approx(found[1][0], rel=loss_error)
     assert found[0][1] == pytest.approx(found[1][1], rel=gradient_error)

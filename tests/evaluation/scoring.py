@@ -37,12 +37,8 @@ def near(contour, radius):
     middle = size // 2
     shift = middle - radius
     steps = range(-middle, size - middle)
-    disk = [
-        (down, right)
-        for down in steps
-        for right in steps
-        if (down + shift) ** 2 + (right + shift) ** 2 <= radius**2
-    ]
+    grid = [(down, right) for down in steps for right in steps]
+    disk = [(down, right) for down, right in grid if (down + shift) ** 2 + (right + shift) ** 2 <= radius**2]
     reach = np.zeros_like(contour)
     height, width = contour.shape
     for row, column in zip(*np.nonzero(contour), strict=True):

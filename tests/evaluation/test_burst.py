@@ -45,10 +45,8 @@ def test_tracks_are_given_by_their_first_mask(root):
         for index in sorted(first.reference_masks)
     ] == [[0, 1, 2]]
     assert sorted(second.reference_masks) == [0, 1]
-    assert [sorted(np.unique(read_labels(mask))) for mask in second.reference_masks.values()] == [
-        [0, 1],
-        [0, 2],
-    ]
+    given = [sorted(np.unique(read_labels(mask))) for mask in second.reference_masks.values()]
+    assert given == [[0, 1], [0, 2]]
     assert second.results == ("frame0000", "frame0004", "frame0008")
 
 

@@ -34,7 +34,7 @@ def draw(folder, frames):
     return folder
 
 
-def test_24_fps_tracked_and_masked_frames_written(videos):
+def test_24_fps_are_tracked_and_masked_frames_written(videos):
     first, second = videos
     assert (len(first.frames), first.results) == (17, ("00000", "00004", "00008", "00012", "00016"))
     assert sorted(first.reference_masks) == [0]
@@ -59,7 +59,7 @@ def test_objects_that_overlap_are_scored_each_by_itself(videos, tmp_path):
     assert (scores.values == 1).all()
 
 
-def test_results_as_ids_are_scored_too(videos, tmp_path):
+def test_results_as_ids_are_scored(videos, tmp_path):
     labels = miniatures.separate_labels(videos[0])
     for stem, ids in labels.items():
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)

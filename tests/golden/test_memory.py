@@ -66,9 +66,8 @@ def case_arrays() -> dict[str, dict[str, np.ndarray]]:
 def test_evicted_frames_equal_reference(policy: str, case: dict, case_arrays: dict) -> None:
     arrays = case_arrays[policy]
     frames = case["former_mem_len"] + case["latter_mem_len"]
-    config = load_config(
-        preset(policy, case["model"]), [f"memory.frames={frames}", f"memory.every={case['gap']}"]
-    )
+    memory = [f"memory.frames={frames}", f"memory.every={case['gap']}"]
+    config = load_config(preset(policy, case["model"]), memory)
     chooser = build_policy(config.memory)
     kept = [0]
     for number, step in enumerate(case["steps"]):

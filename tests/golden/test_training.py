@@ -55,11 +55,8 @@ def test_losses_and_gradients_equal_reference():
             "grad_abs_sum": gradient.abs().sum(),
         }
         for name, value in ours.items():
-            assert value.item() == pytest.approx(case[name], abs=1e-5, rel=1e-5), (
-                case["case"],
-                case["step"],
-                name,
-            )
+            place = case["case"], case["step"], name
+            assert value.item() == pytest.approx(case[name], abs=1e-5, rel=1e-5), place
 
 
 def test_learning_rates_equal_reference():
@@ -127,9 +124,8 @@ def same_up_to_numbering(ours: np.ndarray, reference: np.ndarray) -> bool:
 
 def test_frame_numbers_fold_back_as_reference():
     _, meta = golden("data")
-    assert [[length, index, reflect_index(index, length)] for length, index, _ in meta["reflect"]] == meta[
-        "reflect"
-    ]
+    folded = meta["reflect"]
+    assert [[length, index, reflect_index(index, length)] for length, index, _ in folded] == folded
 
 
 def test_merged_clips_equal_reference():
@@ -164,9 +160,8 @@ def test_logged_iou_equals_reference():
     labels, recipe = torch.from_numpy(arrays["merge_label"]), meta["iou"]
     assert recipe["value"] == pytest.approx(0.39605, abs=1e-5)
     # 1e-6: float32 divisions
-    assert mean_iou(labels[:2], labels[1:3], recipe["obj_nums"]).item() == pytest.approx(
-        recipe["value"], abs=1e-6
-    )
+    iou = mean_iou(labels[:2], labels[1:3], recipe["obj_nums"]).item()
+    assert iou == pytest.approx(recipe["value"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -177,11 +172,8 @@ def test_optimizer_groups_equal_reference(variant):
         """The name of a shared parameter under which the reference registers it first."""
         if not config.model.stages[0].shared:
             return to_published_name(name)
-        return (
-            to_published_name(name)
-            .replace("layers.0.", "layer.")
-            .replace("decoder_norms.0.", "decoder_norm.")
-        )
+        own = to_published_name(name)
+        return own.replace("layers.0.", "layer.").replace("decoder_norms.0.", "decoder_norm.")
 
     config = load_config(variant)
     with torch.device("meta"):
@@ -198,6 +190,6 @@ def test_optimizer_groups_equal_reference(variant):
         if not group.get("frozen")
     }
     frozen = {
-        to_published_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
+        to_published_name(name) for name, weight in model.named_parameters() if not weight.requires_grad
     }
     assert frozen == {name for group in reference if group.get("frozen") for name in group["params"]}

@@ -86,9 +86,8 @@ def test_tiff_stack_is_a_video_with_numbered_frames(tmp_path, options):
 def test_microscope_stacks_are_read_by_their_axes(tmp_path, kind, axes, channels):
     gray = np.stack([DEEP[..., channel] for channel in range(channels)], axis=1)  # T×C×Y×X
     values = gray[:, 0] if axes == "TYX" else gray if axes == "TCYX" else gray.swapaxes(0, 1)
-    tifffile.imwrite(
-        tmp_path / "m.tif", values, **{kind: True}, metadata={"axes": axes}, photometric="minisblack"
-    )
+    options = {kind: True, "metadata": {"axes": axes}, "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "m.tif", values, **options)
     order = {1: [0, 0, 0], 2: [0, 1, 0], 3: [0, 1, 2]}[channels]
     assert (read_frames(tmp_path / "m.tif", levels="0,65535") == CLIP[..., order]).all()
 

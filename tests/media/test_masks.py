@@ -7,7 +7,7 @@ from PIL import Image
 from aotlab.media.masks import PALETTE, is_void, list_ids, palette_index, read_mask, resize_labels, write_mask
 from aotlab.media.object_masks import merge_object_masks
 from aotlab.utils.errors import InputError
-from tests.media.sample import write_gray
+from tests.media.image_files import write_gray_png
 
 
 def test_palette_is_that_of_pascal_voc():
@@ -96,7 +96,7 @@ def test_turned_tiff_rejected(tmp_path):
 @pytest.mark.parametrize("bits", [2, 4])
 def test_gray_values_of_few_bits_are_ids(tmp_path, caplog, bits):
     labels = np.arange(8, dtype=np.uint8).reshape(2, 4) % 2**bits
-    write_gray(tmp_path / "mask.png", labels, bits)
+    write_gray_png(tmp_path / "mask.png", labels, bits)
     assert read_mask(tmp_path / "mask.png").tolist() == labels.tolist()
     assert f"gray values of {bits} bits are object ids" in caplog.text
 

@@ -45,7 +45,7 @@ def test_video_from_within_a_group_has_frames_as_tracked(name, folder):
 
 @pytest.mark.parametrize("damage", [lose_packets, join])
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts", "mpeg2.vob"])
-def test_doubtful_times_are_decoded_as_tracked(name, damage, folder):
+def test_frames_of_inconsistent_times_equal_tracked_ones(name, damage, folder):
     path = damage(write_numbered(folder / name, LENGTH), folder / f"{damage.__name__}_{name}")
     tracked = []
     with suppress(InputError):  # the smallest one ends within a frame

@@ -99,7 +99,7 @@ def test_frames_in_any_order_equal_those_in_order(tmp_path, suffix, codec):
             source.read(index)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_cut_video_ends_with_an_error(tmp_path, suffix):
     path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
     count, message = read_all(path)
@@ -175,9 +175,8 @@ def test_frames_filled_in_by_the_decoder_are_counted(tmp_path):
     else:
         raise AssertionError("no damage that the decoder fills in")
     damaged = list(source.damaged)
-    changed = [
-        i for i, (frame, other) in enumerate(zip(source, frames, strict=True)) if (frame != other).any()
-    ]
+    pairs = enumerate(zip(source, frames, strict=True))
+    changed = [index for index, (frame, other) in pairs if (frame != other).any()]
     assert set(damaged) <= set(changed)
     assert source.damaged == damaged  # counted again
 

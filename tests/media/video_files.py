@@ -69,10 +69,10 @@ def state_frames(path, count):
     path.write_bytes(content)
 
 
-def write_gray(path, count=6, rate=12):
+def write_gray(path, count=6):
     """A small video that can be read without going back: gray frames that get brighter."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
+        stream = container.add_stream("mpeg4", rate=12)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(count):
             gray = np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8)

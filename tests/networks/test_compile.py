@@ -11,7 +11,7 @@ from tests.engine.small_model import build, clip, run, stripes
 from tests.shared import METHOD_PRESETS, slow
 
 
-@pytest.mark.parametrize("preset", ["aott", "deaott", *slow(*METHOD_PRESETS[1:2], *METHOD_PRESETS[3:])])
+@pytest.mark.parametrize("preset", ["aott", *slow(*METHOD_PRESETS[1:])])
 def test_traced_model_gives_the_logits_of_the_plain_one(preset, monkeypatch):
     # without code generation, which takes a minute
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))

@@ -30,9 +30,8 @@ def test_norms_hold_no_parameters_and_do_not_change_in_training(name):
 @torch.inference_mode()
 def test_swin_pads_sizes_to_patches_and_windows(swin, size):
     maps = swin(drawn(1, 3, *size))
-    assert [tuple(x.shape[2:]) for x in maps[:3]] == [
-        (-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16)
-    ]
+    expected = [tuple(-(-side // stride) for side in size) for stride in (4, 8, 16)]
+    assert [tuple(x.shape[2:]) for x in maps[:3]] == expected
     assert all(torch.isfinite(x).all() for x in maps)
 
 

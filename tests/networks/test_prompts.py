@@ -1,7 +1,5 @@
 """The prompt network beside a tracking model: optional, in the same file, without effect on masks."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -11,11 +9,13 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from aotlab.utils.errors import InputError
+from tests.engine.small_model import tiny_settings
+
+TINY = tiny_settings("aott")
 
 
 def settings(blocks):
-    config = load_config("aott")
-    return replace(config, model=replace(config.model, prompt_blocks=blocks))
+    return load_config("aott", [*TINY, f"model.prompt_blocks={blocks}"])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_prompts_share_checkpoint_and_are_optional(prompted, tmp_path):
     loaded, config = load_checkpoint(path)
     assert config.model.prompt_blocks == 2
     assert torch.equal(loaded.prompts.bank4.weight, prompted.prompts.bank4.weight)
-    bare = load_checkpoint(path, config="aott")[0]
+    bare = load_checkpoint(path, config="aott", overrides=TINY)[0]
     assert bare.prompts is None
     assert torch.equal(bare.decoder.conv_out.weight, prompted.decoder.conv_out.weight)
     with pytest.raises(InputError, match="Missing key"):

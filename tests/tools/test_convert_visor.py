@@ -29,9 +29,8 @@ class Source:
     """VISOR's files: JSON and frames of 1920×1080."""
 
     def __init__(self, folder):
-        self.annotations, self.images, self.output = (
-            folder / name for name in ("json", "images", "VISOR_2022")
-        )
+        places = (folder / name for name in ("json", "images", "VISOR_2022"))
+        self.annotations, self.images, self.output = places
         self.annotations.mkdir()
 
     def add(self, video, entries):
@@ -64,10 +63,8 @@ def source(tmp_path):
             entry("P01_107_seq_00002", 320, first),  # one frame alone
         ],
     )
-    made.add(
-        "P07_110",
-        [entry("P07_110_seq_00009", number, {"knife": [box(500, 500, 900, 600)]}) for number in (5, 65)],
-    )
+    knife = {"knife": [box(500, 500, 900, 600)]}
+    made.add("P07_110", [entry("P07_110_seq_00009", number, knife) for number in (5, 65)])
     return made
 
 
@@ -96,11 +93,8 @@ def test_data_set_is_read_with_the_objects_of_first_frames(source, capsys):
 def test_train_split_keeps_all_objects(source):
     assert source.convert("train") == 0
     (video,) = open_dataset("visor", source.output, "train")
-    assert [sorted(np.unique(read_mask(path))) for path in video.annotations] == [
-        [0, 2, 3],
-        [0, 1, 3],
-        [0, 1],
-    ]
+    ids = [sorted(np.unique(read_mask(path))) for path in video.annotations]
+    assert ids == [[0, 2, 3], [0, 1, 3], [0, 1]]
 
 
 def test_second_conversion_extends_the_lists(source):

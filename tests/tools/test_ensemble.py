@@ -48,7 +48,7 @@ def test_weights_decide_exactly(folders, tmp_path, weights, winner):
     assert {int(value) for path in found for value in np.unique(read_mask(path))} == {winner}
 
 
-def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
+def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys):
     (tmp_path / "1" / "a" / "00001.png").unlink()
     assert main([*folders, "--output", str(tmp_path / "out")]) == 1
     assert "error: a: " in capsys.readouterr().err
@@ -86,7 +86,7 @@ def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_pat
     assert {path.parent.name for path in (tmp_path / "one").rglob("*.png")} == {"masks"}
 
 
-def test_results_of_each_object_by_itself_are_voted_on_too(tmp_path):
+def test_results_of_separate_objects_are_voted_on(tmp_path):
     for number, value in enumerate((1, 0, 1)):
         for folder in ("000", "001"):
             write_mask(tmp_path / f"{number}" / "a" / folder / "00000.png", np.full((4, 6), value, np.uint8))

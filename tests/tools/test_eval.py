@@ -41,7 +41,7 @@ def make(name, folder, split="val"):
     return ["--dataset", name, "--root", str(folder / "root"), "--split", split]
 
 
-@pytest.mark.parametrize("name", ["davis2016", "youtubevos2019", "mosev2", "sav", "folder"])
+@pytest.mark.parametrize("name", ["youtubevos2019", "mosev2", "sav", "folder"])
 def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
     given = make(name, tmp_path, miniatures.scored_split(name))
     output, again = tmp_path / "results", tmp_path / "again.json"
@@ -79,7 +79,7 @@ def test_options_reach_the_tracker(tmp_path, loaded):
     assert loaded[1]["overrides"] == ["memory.policy=restricted", "memory.frames=4"]
 
 
-def test_corrupt_frame_fails_its_sequence_alone(tmp_path, loaded, capsys, caplog):
+def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog):
     given = make("folder", tmp_path)
     (tmp_path / "root/JPEGImages/first/00002.jpg").write_bytes(b"nonsense")
     assert tool.main([*given, "--output", str(tmp_path / "out")]) == 1
@@ -198,7 +198,7 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
     assert ours["sequences"] == theirs["sequences"]
 
 
-def test_results_of_others_are_never_replaced(data, tmp_path, refuse):
+def test_results_of_others_are_never_replaced(data, tmp_path, loaded, refuse):
     (tmp_path / "clip0").mkdir()
     (tmp_path / "clip0" / "00001.png").write_text("mine")
     line = refuse(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))

@@ -28,13 +28,8 @@ def save_clip(tmp_path):
 
     def save(*masks):
         frames = write_plain(tmp_path / "frames", len(masks), (33, 49))
-        return [
-            "--precision",
-            "int8",
-            "--calibrate",
-            str(frames),
-            str(write_masks(tmp_path / "masks", masks)),
-        ]
+        folders = [str(frames), str(write_masks(tmp_path / "masks", masks))]
+        return ["--precision", "int8", "--calibrate", *folders]
 
     return save
 
@@ -51,9 +46,8 @@ def test_differing_graphs_stop_export(
 ):
     (tmp_path / "out").mkdir()
     clips = []
-    monkeypatch.setattr(
-        graphs, "export_model", lambda *args, **settings: SimpleNamespace(config=load_config("aott"))
-    )
+    exported = SimpleNamespace(config=load_config("aott"))
+    monkeypatch.setattr(graphs, "export_model", lambda *args, **settings: exported)
 
     def verify_export(*args, clip, **settings):
         clips.append(clip)

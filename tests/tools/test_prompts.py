@@ -36,9 +36,7 @@ COLOURS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 @pytest.fixture(autouse=True)
 def segmenter(monkeypatch):
     monkeypatch.setattr(Repeater, "segmenter", staticmethod(segment_by_color), raising=False)
-    monkeypatch.setattr(
-        "aotlab.engine.prompting.load.CheckpointSegmenter", lambda *arguments: segment_by_color
-    )
+    monkeypatch.setattr("aotlab.engine.prompting.load.CheckpointSegmenter", lambda *_: segment_by_color)
 
 
 @pytest.fixture
@@ -113,9 +111,8 @@ def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, refuse, op
 
 
 def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, read_error_line):
-    monkeypatch.setattr(
-        Repeater, "segmenter", staticmethod(lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16))
-    )
+    nothing = staticmethod(lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16))
+    monkeypatch.setattr(Repeater, "segmenter", nothing)
     assert "object 1: no pixel found there" in read_error_line(run("--point", "10,10"))
     assert not (tmp_path / "out").exists()
 
@@ -181,10 +178,8 @@ def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     monkeypatch.setattr(
         "aotlab.video.run.load_segmenter", lambda *files, **options: loaded.append((files, options))
     )
-    tracker, files = (
-        SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu"),
-        (Path("a.onnx"), Path("b.onnx")),
-    )
+    files = Path("a.onnx"), Path("b.onnx")
+    tracker = SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu")
     for segmenter in (files, "boxes"):
         open_segmenter(segmenter, tracker)
     assert loaded == [((files,), {"device": "cpu"}), ((), {"plugin": "boxes"})]
@@ -234,12 +229,6 @@ def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, refuse, lin
     monkeypatch.chdir(tmp_path)
     assert words in refuse(mask_cli.main, *line)
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
-
-
-def test_working_directory_is_masked_beside_it(video, monkeypatch):
-    monkeypatch.chdir(video)
-    assert mask_cli.main([".", "--box", "3,3,14,14"]) == 0
-    assert (read_mask(video.parent / "clip.mask.png") == (LABELS == 1)).all()
 
 
 def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, refuse):

@@ -135,9 +135,8 @@ def test_missing_masks_are_one_problem_per_sequence(mose):
 
 def test_objects_of_the_metadata_are_expected(tmp_path, capsys):
     run = Run("youtubevos2019", tmp_path)
-    change_json(
-        run.root / "valid" / "meta.json", lambda meta: meta["videos"]["0a1b2c3d4e"]["objects"].pop("5")
-    )
+    meta = run.root / "valid" / "meta.json"
+    change_json(meta, lambda tree: tree["videos"]["0a1b2c3d4e"]["objects"].pop("5"))
     assert run.write() == 2
     assert "unknown ids 5; the objects are 2, 3" in capsys.readouterr().err
 

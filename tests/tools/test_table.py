@@ -52,9 +52,8 @@ def small(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "b.safetensors").write_bytes(b"")
     path = tmp_path / "small.yaml"
-    path.write_text(
-        SMALL.replace("DATA", str(tmp_path / "data")).replace("FILE", str(tmp_path / "b.safetensors"))
-    )
+    text = SMALL.replace("DATA", str(tmp_path / "data"))
+    path.write_text(text.replace("FILE", str(tmp_path / "b.safetensors")))
     return path
 
 
@@ -124,7 +123,7 @@ def test_results_of_different_models_are_kept_apart(played, tmp_path):
     assert (tmp_path / "out" / "table.v2.md").is_file()
 
 
-def test_failed_command_fails_its_row_alone(small, played, tmp_path, capsys):
+def test_failed_command_fails_only_its_row(small, played, tmp_path, capsys):
     small.write_text(small.read_text().replace("--new-objects", "broken"))
     assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 1
     text = capsys.readouterr().out

@@ -9,9 +9,7 @@ from safetensors.torch import load_file
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.trainer import resolve_training
-from aotlab.media.synthetic_clip import draw_clip
 from aotlab.tools.train import main
 from tests.engine.small_model import tiny_settings
 from tests.engine.training.tiny_recipes import draw_sets
@@ -118,16 +116,3 @@ def test_recipe_takes_every_model_with_published_settings(recipe, preset):
     if recipe.startswith(("yt", "davis")):
         assert [phase.name for phase in config.train.phases] == ["static", "video"]
         assert last.final_lr == (2e-5 if preset == "aott" else 1e-5)
-
-
-def test_run_leaves_a_checkpoint_that_tracks(tmp_path):
-    root = write_data(tmp_path)
-    output = tmp_path / "out"
-    given = [f"data.root={root}", f"train.output={output}", *tiny(), *SMALL]
-    assert main(["--config", RECIPE, *given]) == 0
-    log = (output / "log.jsonl").read_text()
-    assert '"J&F"' in log
-    frames, masks = draw_clip(2, 64, 80, 3)
-    tracker = Tracker.from_pretrained(output / "video.safetensors")
-    tracker.step(frames[0], masks[0])
-    assert tracker.step(frames[1]).labels.shape == (64, 80)

@@ -60,10 +60,8 @@ def test_failed_clean_up_does_not_hide_the_error(tmp_path):
 
 
 def test_full_disk_is_one_sentence(tmp_path):
-    with (
-        limit_file_size(10**6),
-        pytest.raises(InputError, match=r"file\.bin: cannot be written \(File too large\)"),
-    ):
+    full = pytest.raises(InputError, match=r"file\.bin: cannot be written \(File too large\)")
+    with limit_file_size(10**6), full:
         write_bytes(tmp_path / "file.bin", bytes(2 * 10**6))
     assert list(tmp_path.iterdir()) == []
 
@@ -158,9 +156,7 @@ def test_digest_follows_links_and_refuses_pipes(tmp_path):
 
 def test_text_in_another_encoding_rejected(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"bear\n\xff\xfe\n")
-    with pytest.raises(
-        InputError, match=r"list\.txt: not readable as text \(.* position 5: .*\); one name a line"
-    ):
+    with pytest.raises(InputError, match=r"list\.txt: .* position 5: .*; one name a line"):
         read_text(tmp_path / "list.txt", "one name a line")
 
 

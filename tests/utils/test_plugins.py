@@ -65,9 +65,7 @@ def test_crash_of_a_mask_reader_is_no_fault_of_the_file(tmp_path, monkeypatch):
 
 
 def test_broken_plugin_without_a_package_is_named():
-    with pytest.raises(
-        aotlab.InputError, match=r"box: nowhere:read does not load \(No module named 'nowhere'\)"
-    ):
+    with pytest.raises(aotlab.InputError, match=r"box: nowhere:read does not load \(No module"):
         plugins.load_plugin(EntryPoint("box", "nowhere:read", plugins.MASK_READER_PLUGINS))
 
 

@@ -36,9 +36,8 @@ def test_changed_field_rejected(tmp_path, name, caplog):
         if changed != tree:
             caplog.clear()
             assert read_versioned(path, kind, dict) is None
-            (message,) = [
-                record.getMessage() for record in caplog.records if record.name == versioned_files.log.name
-            ]
+            records = [record for record in caplog.records if record.name == versioned_files.log.name]
+            (message,) = [record.getMessage() for record in records]
             assert message.endswith(kind.remedy)
             assert "\n" not in message
             message.encode()  # no half of a surrogate pair

@@ -36,9 +36,7 @@ def output(tmp_path):
 def jobs(tmp_path):
     for name in ("run", "b"):
         (tmp_path / f"{name}.png").write_bytes(b"x")
-    return [
-        Job(name, str(tmp_path / f"{name}.mp4"), (str(tmp_path / f"{name}.png"),)) for name in ("run", "b")
-    ]
+    return [Job(name, f"{tmp_path}/{name}.mp4", (f"{tmp_path}/{name}.png",)) for name in ("run", "b")]
 
 
 def test_tracker_options_resolve_names_when_read(monkeypatch):

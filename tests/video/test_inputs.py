@@ -36,12 +36,8 @@ def video(source):
 def masks(tmp_path, monkeypatch):
     """The folder with masks is the current one: a folder of masks for frames 1 and 3, single and white ones."""
     monkeypatch.chdir(tmp_path)
-    for name, object_id in (
-        ("late.png", 3),
-        ("first.png", 2),
-        ("several/00011.png", 1),
-        ("several/00013.png", 1),
-    ):
+    several = ("several/00011.png", 1), ("several/00013.png", 1)
+    for name, object_id in (("late.png", 3), ("first.png", 2), *several):
         write_mask(tmp_path / name, labels(object_id))
     for name, mode, shift in (("cat.png", "L", 0), ("dog.png", "1", 10)):
         Image.fromarray(np.roll(labels(255), shift, axis=0)).convert(mode).save(tmp_path / name)
@@ -58,9 +54,7 @@ def write_coco(path, name, frame=0):
 def test_two_files_without_ids_are_not_merged(video, masks, tmp_path):
     for frame, name in enumerate(("person", "car")):
         write_coco(tmp_path / f"{name}.json", name, frame)
-    with pytest.raises(
-        InputError, match=r"mask car\.json: object 1 is 'car', but 'person' in an earlier file"
-    ):
+    with pytest.raises(InputError, match=r"mask car\.json: object 1 is 'car', but 'person'"):
         load_masks(["person.json", "car.json"], video)
 
 

@@ -46,9 +46,8 @@ def test_json_lines_are_read(tmp_path):
 
 
 def test_lists_take_prompts_and_class_names(tmp_path):
-    (tmp_path / "a.csv").write_text(
-        'video,box,point,class,fps\na,"1,2,30,40; :2=5,6,9,9",":3=7,8",cat;:2=dog,25\n'
-    )
+    text = 'video,box,point,class,fps\na,"1,2,30,40; :2=5,6,9,9",":3=7,8",cat;:2=dog,25\n'
+    (tmp_path / "a.csv").write_text(text)
     row = {
         "video": "a", "box": ["1,2,30,40", ":2=5,6,9,9"], "point": ":3=7,8", "class": ["cat", ":2=dog"], "fps": 25,
     }  # fmt: skip
@@ -109,12 +108,8 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks\n", "holds no videos; give a header"),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
      "2 jobs are called a, in any letter case; give each its own in the column name"),
-    ("a.csv", "video,masks\na.mp4,a.png\nb/a.mp4,a.png\n", "2 jobs are called a, in any letter case"),
     ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
     ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
-    ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
-    ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
-    ("a.csv", "", "a.csv: holds no videos; give a header"),
     ("a.jsonl", "\n", "holds no videos"),
     ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "line 2: levels wide: expected auto, or LOW,HIGH"),
     ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values than the 2 columns of the header"),
@@ -131,7 +126,6 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
      "class cat; :2=dog: expected one name for each object, with the object's id"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
-    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
     ("a.jsonl", '{"a":' * 100000, "not readable as JSON"),
     ("a.json", '[{"video": "a.mp4"}]', "a JSON array; expected JSON lines: one object per line"),
     ("a.csv", "video;masks\na.mp4;a.png\n", "columns are separated by commas, and several values of one column by ;"),
@@ -139,7 +133,6 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", "{", "line 1"),
     ("a.jsonl", "5", "line 1: expected a video$"),
     ("a.jsonl", '{"video": "a.mp4", "box": [1, [2]]}', "box: expected text or numbers as on the command line"),
-    ("a.jsonl", '{"video": "a.mp4", "box": 5}', "box: expected text or numbers as on the command line"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "unknown field 'begin'"),
 ])  # fmt: skip
 def test_invalid_list_names_its_line(tmp_path, name, text, words):
@@ -160,7 +153,7 @@ def test_all_wrong_lines_are_named(tmp_path):
     assert [job.name for job in raised.value.jobs] == ["b"]
 
 
-def test_row_without_objects_is_a_job_that_fails_alone(tmp_path):
+def test_row_without_objects_fails_only_its_job(tmp_path):
     """As a video without masks in a folder: it can be drawn in the studio."""
     (tmp_path / "a.csv").write_text("video,masks\na.mp4,\n")
     (job,) = read_jobs(tmp_path / "a.csv")

@@ -28,7 +28,6 @@ from aotlab.video.outputs import (
 from aotlab.video.track import JobOptions, track
 from tests.drawn_clips import write_images
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
-from tests.media.video_files import QUARTER_TURN, set_display_matrix, write_video
 
 EVERYTHING = JobOptions(write=tuple(list_outputs()), progress=False)
 
@@ -156,20 +155,6 @@ def test_detections_name_the_missing_package(monkeypatch):
 def test_unknown_output_rejected(write):
     with pytest.raises(InputError, match="choose from masks, objects, mattes"):
         JobOptions(write=write)
-
-
-def test_turned_clip_gives_upright_results(models, tmp_path):
-    frames = clip(3, 32, 48)
-    path = write_video(tmp_path / "phone.mp4", frames, Fraction(30000, 1001))
-    set_display_matrix(path, QUARTER_TURN)
-    masks = {0: stripes([1, 2], 48, 32)}
-    report = track(Tracker(*models["aott"]), open_frames(path), masks, tmp_path / "out", EVERYTHING)
-    for name in ("overlay", "prores"):
-        video = open_frames(report.written[name])
-        assert (video.size, video.rate) == ((48, 32), Fraction(30000, 1001))
-    assert read_mask(report.written["masks"] / "00002.png").shape == (48, 32)
-    untouched = next(iter(open_frames(report.written["overlay"])))[:, :5].astype(int)  # background alone
-    assert np.abs(untouched - np.rot90(frames[0], -1)[:, :5]).mean() < 10
 
 
 def test_object_is_lost_after_five_unseen_frames():

@@ -217,9 +217,7 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
 )
 def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
     (tmp_path / record).touch()
-    with pytest.raises(
-        InputError, match=f"already contains {words}; choose another folder, or delete this one"
-    ):
+    with pytest.raises(InputError, match=f"already contains {words}"):
         track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
     assert [path.name for path in tmp_path.iterdir()] == [record]
 
@@ -272,10 +270,8 @@ def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, refus
         with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
             track(Echo(), Source(), masks, tmp_path, options)
     else:
-        assert group_removals(options.removals, {0: {1}, 2: {1}}, FrameSelection(Source())) == {
-            2: [1],
-            4: [1],
-        }
+        groups = group_removals(options.removals, {0: {1}, 2: {1}}, FrameSelection(Source()))
+        assert groups == {2: [1], 4: [1]}
 
 
 @pytest.mark.parametrize(("masks", "removals", "words"), [

@@ -62,8 +62,10 @@ def try_plan(plan, *arguments, **options):
     (DONE, FORCE, False, "track"),
     (DONE, LIST, False, "reuse"),  # a list tracks a stream once
     (replace(DONE, files=(MASK,)), ONCE, True, "track"),
+    (replace(DONE, record=replace(DONE.record, frames=2)), ONCE, True, "track"),  # one mask for two frames
     (STOPPED, ONCE, True, "resume"),
     (STOPPED, LIST, True, "resume"),
+    (Earlier(replace(WANTED, outputs=MASKS), (MASK, STATE_FILE)), ONCE, True, "refuse"),
     (STOPPED, RESTART, True, "track"),
     (STOPPED, FORCE, False, "track"),
     (replace(STOPPED, files=FILES), ONCE, True, "track"),
@@ -86,20 +88,6 @@ def test_job_is_tracked_resumed_reused_or_refused(tmp_path, earlier, rerun, repe
     earlier.write(tmp_path)
     options = JobOptions(("masks", "coco"))
     assert try_plan(plan_job, tmp_path, WANTED, options, rerun, repeatable=repeatable) == action
-
-
-def test_missing_mask_is_tracked_again(tmp_path):
-    replace(DONE, record=replace(DONE.record, frames=2)).write(tmp_path)
-    assert plan_job(tmp_path, WANTED, JobOptions(("masks", "coco")), ONCE, repeatable=True) == "track"
-
-
-def test_refusal_names_the_changed_inputs(tmp_path):
-    OTHER.write(tmp_path)
-    with pytest.raises(
-        InputError,
-        match=r"output .*: already contains results from different inputs \(coco.json; changed: video\)",
-    ):
-        plan_job(tmp_path, WANTED, JobOptions(("masks", "coco")), ONCE, repeatable=True)
 
 
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}

@@ -61,12 +61,12 @@ def test_full_disk_keeps_the_last_export(session):
 def test_export_canceled_while_it_waits_for_tracking(session, monkeypatch):
     track_part(session)
 
-    def cancel_and_export_again(seconds):
+    def wait(seconds):
         session.cancel_export()
         with pytest.raises(InputError, match="another one is running"):
             session.export(["masks"])
 
-    monkeypatch.setattr(session.runner, "wait", cancel_and_export_again)
+    monkeypatch.setattr(session.runner, "wait", wait)
     with pytest.raises(InputError, match="export: canceled"):
         session.export(["masks"], outdated="wait")
     assert not session.archive.is_file()

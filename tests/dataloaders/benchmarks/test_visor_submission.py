@@ -57,10 +57,8 @@ def test_zip_holds_one_file_with_all_masks(source):
         {"image_path": f"P01_107/{stem}.png", "name": f"{stem}.png", "subsequence": NAME, "video": "P01_107"}
         for stem in STEMS
     ]
-    assert [[item["name"] for item in entry["annotations"]] for entry in entries] == [
-        ["left hand", "plate"],
-        ["plate"],
-    ]
+    names = [[item["name"] for item in entry["annotations"]] for entry in entries]
+    assert names == [["left hand", "plate"], ["plate"]]
     numbers = {name: int(number) for number, name in NAMES[NAME].items()}
     for labels, entry in zip(source.labels, entries, strict=True):
         drawn = np.zeros_like(labels)
@@ -81,9 +79,8 @@ def test_outlines_of_any_mask_give_it_back():
 
 def paint(value, size=(480, 854)):
     """Write the second result anew."""
-    return lambda source: write_mask(
-        source.results / NAME / f"{STEMS[1]}.png", np.full(size, value, np.uint8)
-    )
+    labels = np.full(size, value, np.uint8)
+    return lambda source: write_mask(source.results / NAME / f"{STEMS[1]}.png", labels)
 
 
 def name_objects(text):

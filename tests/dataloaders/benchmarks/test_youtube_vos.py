@@ -55,10 +55,8 @@ def test_frames_before_the_first_listed_one_are_not_run(root):
             item["frames"] = item["frames"][1:]
 
     change_meta(root, start_late)
-    first, second = (
-        root / "valid" / "Annotations" / "1f00aa2233" / f"{stem}.png" for stem in ("00000", "00005")
-    )
-    first.rename(second)
+    masks = root / "valid" / "Annotations" / "1f00aa2233"
+    (masks / "00000.png").rename(masks / "00005.png")
     video = open_dataset("youtubevos2019", root)[1]
     assert video.frames[0].stem == "00005"
     assert list(video.reference_masks) == [0]

@@ -78,9 +78,8 @@ def test_small_video_is_padded_with_uniform_color():
     places = set()
     for seed in range(10):
         image, mask = np.full((32, 48, 3), 200, np.uint8), np.full((32, 48), 1, np.uint8)
-        frames, labels = make_video_clip(
-            [image], [mask], phase(short_edge=32, augmentation="deaot"), rng(seed)
-        )
+        settings = phase(short_edge=32, augmentation="deaot")
+        frames, labels = make_video_clip([image], [mask], settings, rng(seed))
         outside = labels[0] == 0
         assert (frames[0][outside] == FILL).all()  # no jitter, blur or gray there
         rows, columns = np.nonzero(~outside)

@@ -84,7 +84,6 @@ def test_ignored_pixels_of_the_first_clip_stay_ignored():
     first = square(FIRST, 0, 25, 25, 30)
     labels = first.labels.copy()
     labels[:, :20] = 255
-    clip = compose_clips(
-        Clip(first.frames, labels, 1), square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10
-    )
+    first = Clip(first.frames, labels, 1)
+    clip = compose_clips(first, square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10)
     assert (clip.labels == 255).any()

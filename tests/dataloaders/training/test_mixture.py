@@ -30,9 +30,8 @@ def root(tmp_path_factory):
 
 
 def mixture(root, *sources, seed=0, workers=0, **options):
-    return open_mixture(
-        DataConfig(root=str(root), workers=workers), phase(*sources, **options), seed, max_objects=10
-    )
+    data = DataConfig(root=str(root), workers=workers)
+    return open_mixture(data, phase(*sources, **options), seed, max_objects=10)
 
 
 def in_memory(*images, **options):
@@ -97,9 +96,8 @@ def test_shares_of_composed_clips_match_the_phase(monkeypatch):
         lambda first, second, rng, *, max_objects, entering: composed.append(entering) or first,
     )
     shares = {"merge": 0.5, "compose": 0.4, "entering": 0.5}
-    clips = in_memory(
-        MemoryImage(blocks(1, side=40), "a"), MemoryImage(blocks(1, side=40), "b"), clip_length=2, **shares
-    )
+    images = [MemoryImage(blocks(1, side=40), name) for name in "ab"]
+    clips = in_memory(*images, clip_length=2, **shares)
     for index in range(300):
         clips[index]
     assert 32 < len(composed) < 88  # 60 expected, four standard deviations

@@ -39,10 +39,8 @@ def open_sources(root, *phases):
 
 
 def trained_on(data):
-    return [
-        [video.name for source in mixture.sources for video in source.videos]
-        for mixture in data.mixtures.values()
-    ]
+    sources = [mixture.sources for mixture in data.mixtures.values()]
+    return [[video.name for source in each for video in source.videos] for each in sources]
 
 
 def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
@@ -76,7 +74,7 @@ def test_no_phase_trains_on_validation_videos(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["video", "static"])
-def test_frames_linked_singly_are_held_back_too(folder, kind):
+def test_linked_frames_are_held_back(folder, kind):
     root = folder(10)
     for path in sorted(root.glob("*/*/*.png")):  # one folder for the frames of all videos, as in a cache
         link = root.parent / f"{root.name}_{kind}_linked" / path.relative_to(root)
@@ -87,9 +85,8 @@ def test_frames_linked_singly_are_held_back_too(folder, kind):
         path.symlink_to(pooled)
         link.symlink_to(pooled)
     write_list(root.parent / f"{root.name}_{kind}_linked" / "ImageSets" / "two.txt", ["clip04", "clip05"])
-    data = open_sources(
-        root, [SourceConfig(root.name)], [SourceConfig(f"{root.name}_{kind}_linked", kind, "two")]
-    )
+    linked = SourceConfig(f"{root.name}_{kind}_linked", kind, "two")
+    data = open_sources(root, [SourceConfig(root.name)], [linked])
     assert [video.name for video in data.validation] == ["clip05"]
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
     assert len(first.videos) == 9
@@ -98,7 +95,7 @@ def test_frames_linked_singly_are_held_back_too(folder, kind):
     assert not any("clip05" in str(item) for item in items)
 
 
-def test_source_of_validation_videos_alone_rejected(folder):
+def test_source_of_only_validation_videos_rejected(folder):
     root = folder(10)
     write_list(root / "ImageSets" / "one.txt", ["clip05"])
     with pytest.raises(InputError, match="validates on all videos of a source; name the validation videos"):

@@ -24,11 +24,6 @@ def add_image(path, *, size=SIZE):
     Image.fromarray(noise).save(path)
 
 
-def add_gray(path, values):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(values, np.uint8)).save(path)
-
-
 def add_video(root, name, *, frames=3, step=1, prefix="", mask=IDS, images="JPEGImages", masks="Annotations"):
     for index in range(0, frames * step, step):
         stem = f"{prefix}{index:05d}"
@@ -63,16 +58,12 @@ def test_static_sets_are_folders_or_loose_images(tmp_path):
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
     found = opened(tmp_path, "static")
     assert isinstance(found, ImageSet)
-    assert sorted(image.image.name for image in found.images) == [
-        "1.jpg",
-        "2.JPG",
-        "3.png",
-        "4.jpg",
-    ]
+    names = sorted(image.image.name for image in found.images)
+    assert names == ["1.jpg", "2.JPG", "3.png", "4.jpg"]
     assert all(values(image) == {0, 1, 3, 255} for image in found.images)
 
 
-def test_unpaired_files_are_ignored_and_255_alone_is_one_object(tmp_path):
+def test_unpaired_files_are_ignored_and_only_255_is_one_object(tmp_path):
     for name in ("1", "2", "._1"):
         add_image(tmp_path / f"JPEGImages/A/{name}.jpg")
     for name in ("1", "3", "._1"):
@@ -172,7 +163,8 @@ def test_listed_video_without_frames_rejected(tmp_path):
 ])  # fmt: skip
 def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
     add_image(tmp_path / image)
-    add_gray(tmp_path / mask, grades())
+    (tmp_path / mask).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(grades()).save(tmp_path / mask)
     (item,) = opened(tmp_path, kind).images
     assert values(item) == {0, 1}
     assert np.array_equal(item.read_mask(), grades() > 127)

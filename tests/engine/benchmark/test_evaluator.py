@@ -37,9 +37,8 @@ def names(folder):
 
 
 def run(videos, output, tracker=None, **options):
-    return evaluate(
-        tracker or PaintingTracker(), videos, output, EvaluationOptions(progress=False, **options)
-    )
+    options = EvaluationOptions(progress=False, **options)
+    return evaluate(tracker or PaintingTracker(), videos, output, options)
 
 
 def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
@@ -77,9 +76,7 @@ def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
 
 def test_first_result_is_the_given_mask(tmp_path):
     tracker = PaintingTracker()
-    tracker.step = lambda frame, mask=None, *, size=None: SimpleNamespace(
-        labels=np.zeros(frame.shape[:2], np.int64)
-    )
+    tracker.step = lambda frame, *_, **__: SimpleNamespace(labels=np.zeros(frame.shape[:2], np.int64))
     run([make_video(tmp_path, "a")], tmp_path / "out", tracker)
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
     assert not read_mask(tmp_path / "out/a/00001.png").any()

@@ -15,6 +15,7 @@ from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.drawn_clips import draw_box
 from tests.engine.benchmark.painting import PaintingTracker
+from tests.engine.small_model import clip, run, stripes
 
 SIZE = (24, 32)
 FRAME = np.zeros((*SIZE, 3), np.uint8)
@@ -58,27 +59,17 @@ def test_late_object_over_another_gets_its_own_layer():
 
 
 def test_fresh_ensemble_is_independent(models):
-    def make():
-        tracker = Tracker(*models["aott"])
-        return Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
-
-    frames = np.random.default_rng(2).integers(0, 255, (3, 65, 65, 3), np.uint8)
-    one, two = np.zeros((65, 65), np.uint8), np.zeros((65, 65), np.uint8)
-    one[10:40, 10:40], two[20:50, 20:60] = 1, 2
-
-    def run(tracker, mask):
-        return [tracker.step(frames[0], mask).labels, *(tracker.step(frame).labels for frame in frames[1:])]
-
-    first = make()
-    second = first.fresh()
-    mixed = []
-    for masks, frame in zip([(one, two), (None, None), (None, None)], frames, strict=True):
-        mixed.append(
-            [tracker.step(frame, mask).labels for tracker, mask in zip((first, second), masks, strict=True)]
-        )
-    for place, mask in enumerate((one, two)):
-        alone = run(make(), mask)
-        assert all(np.array_equal(labels[place], own) for labels, own in zip(mixed, alone, strict=True))
+    tracker, frames, masks = Tracker(*models["aott"]), clip(3), (stripes([1]), stripes([0, 2]))
+    first = Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
+    expected = []
+    for mask in masks:
+        expected.append([prediction.labels for prediction in run(first, frames, {0: mask})])
+        first.reset()
+    both = (first, first.fresh())
+    for index, frame in enumerate(frames):
+        for ensemble, mask, labels in zip(both, masks, expected, strict=True):
+            found = ensemble.step(frame, None if index else mask).labels
+            assert np.array_equal(found, labels[index])
 
 
 @pytest.fixture

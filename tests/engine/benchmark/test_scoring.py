@@ -40,7 +40,7 @@ def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkey
     assert make_scores_table(alone.scores) == make_scores_table(shared.scores)
 
 
-def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
+def test_only_the_broken_sequence_fails(davis, tmp_path, monkeypatch):
     (tmp_path / "results" / "bear" / "00002.png").write_bytes(b"nonsense")
     monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
     for workers in (1, 2):
@@ -49,7 +49,7 @@ def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
         assert "00002.png" in report.failures["bear"]
 
 
-def test_objects_without_scored_frames_are_left_out(tmp_path, caplog):
+def test_objects_without_scored_frames_are_not_scored(tmp_path, caplog):
     videos = miniatures.make_with_results("lvosv2", tmp_path)
     late = {"start": "11", "end": "12", "frame_nums": "3"}  # of 3 frames, only the first is labeled
     change_json(
@@ -71,7 +71,7 @@ def test_unknown_predicted_ids_are_reported(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         after = score_videos(videos, tmp_path / "results").scores
     np.testing.assert_array_equal(before["1083_cut_tomato"].region, after["1083_cut_tomato"].region)
-    assert "1083_cut_tomato: unknown ids in predictions count as background: 7, 9, 255" in caplog.text
+    assert "unknown ids in predictions count as background: 7, 9, 255" in caplog.text
 
 
 def test_youtube_object_of_the_last_frame_is_not_scored(tmp_path):
@@ -109,9 +109,7 @@ def test_given_masks_are_not_ground_truth(davis):
     bear = davis[0]
     given = dict(enumerate(bear.annotations))
     assert has_annotations(bear)
-    assert not has_annotations(
-        Video("bear", bear.frames, reference_masks=given, annotations=bear.annotations)
-    )
+    assert not has_annotations(replace(bear, reference_masks=given))
     least = RULES["davis"].min_frames
     shorter = [replace(bear, annotations=bear.annotations[:count]) for count in (least - 1, least)]
     assert [has_annotations(video) for video in shorter] == [False, True]
@@ -133,9 +131,8 @@ def test_separate_objects_are_ground_truth_if_long_enough(tmp_path):
 def make_scores(*region):
     """One object, id 3, by its J in every frame."""
     values = np.array([[region]] * 2)
-    return SequenceScores(
-        values, (ScoredObject(3),), frames=tuple(f"{index:02d}" for index in range(len(region)))
-    )
+    frames = tuple(f"{index:02d}" for index in range(len(region)))
+    return SequenceScores(values, (ScoredObject(3),), frames=frames)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from aotlab.engine.export.graphs import WEIGHTS_FILE, export_model
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
+pytestmark = pytest.mark.slow  # six graphs are converted; runtime/tests track with such ones
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):

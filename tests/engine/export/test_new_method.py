@@ -1,4 +1,4 @@
-"""A method of one's own, as ARCHITECTURE.md describes: it tracks, trains a step and is exported."""
+"""A custom method, as ARCHITECTURE.md describes: it tracks, trains a step and is exported."""
 
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -56,7 +56,7 @@ def scaled(monkeypatch):
     return build("aott", *OVERRIDES)
 
 
-def test_method_of_ones_own_tracks_and_trains(scaled):
+def test_custom_method_tracks_and_trains(scaled):
     model, config = scaled
     frames, mask = clip(3), stripes([1, 2])
     predictions = run(Tracker(model, config), frames, {0: mask})
@@ -67,9 +67,8 @@ def test_method_of_ones_own_tracks_and_trains(scaled):
     assert model.blocks[0].value.weight.grad.abs().max() > 0
 
 
-TWO_STAGES = (
-    "model.stages=[{stride: 16, window: 7, feedforward: 64}, {stride: 8, window: 7, feedforward: 64}]"
-)
+STAGE = "window: 7, feedforward: 64"
+TWO_STAGES = f"model.stages=[{{stride: 16, {STAGE}}}, {{stride: 8, {STAGE}}}]"
 
 
 def test_method_of_two_stages_tracks(monkeypatch):
@@ -86,7 +85,7 @@ def test_method_of_two_stages_tracks(monkeypatch):
 
 
 @pytest.mark.slow
-def test_method_of_ones_own_is_exported(scaled, tmp_path):
+def test_custom_method_is_exported(scaled, tmp_path):
     model, config = scaled
     model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
     description = export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))

@@ -61,9 +61,8 @@ def test_first_frame_policy_is_unchanged_by_the_bound():
     """Three masks given, room for three."""
     model, config = build("aott", "memory.frames=3")
     masks = {0: stripes([1, 2]), 3: stripes([2, 1]), 4: stripes([1, 2, 3])}
-    plain, bounded = (
-        run(Tracker(model, own), clip(7), masks) for own in (config, resolve_export_config(config))
-    )
+    configs = config, resolve_export_config(config)
+    plain, bounded = (run(Tracker(model, each), clip(7), masks) for each in configs)
     assert config.memory.policy == "first_frame"
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(plain, bounded, strict=True))
 

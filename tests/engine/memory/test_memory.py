@@ -118,10 +118,8 @@ def test_gradients_reach_frames_of_a_training_bank():
     bank.add_reference(first)
     bank.add(second)
     bank.read()[0].long.key.sum().backward()
-    assert all(
-        torch.equal(memory[0].long.key.grad, torch.ones_like(memory[0].long.key))
-        for memory in (first, second)
-    )
+    for memory in (first, second):
+        assert torch.equal(memory[0].long.key.grad, torch.ones_like(memory[0].long.key))
 
 
 def test_settings_name_the_policy_and_its_interval():

@@ -31,8 +31,8 @@ def fake_relevance(shares, counted=None):
 @pytest.mark.parametrize("policy", BOUNDED)
 @pytest.mark.parametrize("frames", [2, 4, 9])
 def test_bounded_bank_keeps_size_and_reference(policy, frames):
-    relevance = fake_relevance(np.random.default_rng(0).random(40).tolist())
-    for number in range(40):
+    relevance = fake_relevance(np.random.default_rng(0).random(20).tolist())
+    for number in range(20):
         bank = fill_bank(BOUNDED[policy](1, frames), number + 1, relevance=relevance)
         assert len(bank) == min(number + 1, frames)
         assert bank.frames == list_long_frames(bank) == sorted(bank.frames)

@@ -155,9 +155,8 @@ def test_network_computes_in_the_precision_of_its_checkpoint(monkeypatch, precis
     monkeypatch.setattr("aotlab.engine.prompting.network.load_checkpoint", lambda path: (model, config))
     segmenter = load_network_segmenter(BUNDLED_CHECKPOINT, "cpu")
     logits = segmenter.logits(frame(), {1: Prompt(points=[(30, 30)])})
-    expected = NetworkSegmenter(optimize(model, precision=precision)).logits(
-        frame(), {1: Prompt(points=[(30, 30)])}
-    )
+    plain = NetworkSegmenter(optimize(model, precision=precision))
+    expected = plain.logits(frame(), {1: Prompt(points=[(30, 30)])})
     assert torch.equal(logits, expected)
     assert segmenter._model.prompts.projector.weight.dtype == getattr(torch, precision)
 

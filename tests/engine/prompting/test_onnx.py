@@ -143,30 +143,3 @@ def test_encoder_of_another_input_rejected(tmp_path, shape):
     inputs = [("image", list(shape))]
     path = save(tmp_path / "e.onnx", [node], inputs, [("image_embeddings", None)])
     assert_rejected(path, decoder(tmp_path / "d.onnx"))
-
-
-@pytest.mark.parametrize("shape", [(), (4,), (1, 2, 40)])
-def test_decoder_of_other_masks_rejected(tmp_path, shape):
-    node = onnx.helper.make_node
-    nodes = [
-        node("ReduceMean", [name], [f"mean_{name}"], keepdims=0)
-        for name in ("image_embeddings", "point_coords", "point_labels", "orig_im_size")
-    ]
-    nodes.append(node("Sum", [item.output[0] for item in nodes], ["sum"]))
-    nodes.append(node("Mul", ["sum", "ones"], ["masks"]))
-    inputs = [
-        ("image_embeddings", [None] * 4), ("point_coords", [1, None, 2]), ("point_labels", [1, None]),
-        ("orig_im_size", [2]),
-    ]  # fmt: skip
-    path = save(tmp_path / "d.onnx", nodes, inputs, [("masks", None)], [("ones", np.ones(shape, np.float32))])
-    assert_rejected(encoder(tmp_path / "e.onnx"), path)
-
-
-def test_decoder_without_the_image_size_rejected(tmp_path):
-    nodes = [onnx.helper.make_node("Identity", ["image_embeddings"], ["masks"])]
-    path = save(tmp_path / "d.onnx", nodes, [("image_embeddings", [None] * 4)], [("masks", [None] * 4)])
-    assert_rejected(encoder(tmp_path / "e.onnx"), path)
-
-
-def test_encoder_of_another_rank_than_the_decoder_takes_rejected(tmp_path):
-    assert_rejected(encoder(tmp_path / "e.onnx", (None, None, 3)), decoder(tmp_path / "d.onnx"))

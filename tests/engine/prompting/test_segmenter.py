@@ -46,8 +46,7 @@ def test_box_that_leaves_the_image_is_cropped_with_a_warning(caplog):
     segmenter = BoxSegmenter()
     segmenter(FRAME, {2: Prompt(box=(30, 20, 40, 30))})
     assert segmenter.prompts[2].box == (30, 20, 34, 28)
-    words = "box 30,20,40,30 of object 2: extends beyond the image (64×48) and is cropped; a box is left, top"
-    assert words in caplog.text
+    assert "box 30,20,40,30 of object 2: extends beyond the image (64×48)" in caplog.text
     with pytest.raises(InputError, match="outside the image of 64×48"):
         segmenter(FRAME, {1: Prompt(points=[(300, 3)])})
 

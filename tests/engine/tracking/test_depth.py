@@ -13,9 +13,7 @@ from tests.engine import small_model
 def test_validation_scores_every_depth(monkeypatch):
     model, config = small_model.build("aost")
     depths = []
-    monkeypatch.setattr(
-        validation, "score_video", lambda tracker, _: depths.append(tracker.config.model.depth)
-    )
+    monkeypatch.setattr(validation, "score_video", lambda each, _: depths.append(each.config.model.depth))
     monkeypatch.setattr(
         validation, "make_scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
     )

@@ -117,7 +117,7 @@ def test_objects_beyond_existing_groups_get_new_group(models):
     assert [group.memory.frames for group in tracker.video.groups] == [[0, 2], [0]]
 
 
-def test_each_group_has_the_logits_of_a_tracker_of_its_own(models):
+def test_each_group_has_the_logits_of_a_separate_tracker(models):
     frames, mask = clip(4), stripes(range(1, 7))
     together = run(Tracker(*models["few"]), frames, {0: mask})
     first, second = (

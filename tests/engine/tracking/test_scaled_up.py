@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.benchmark.ensemble import Branch, Ensemble
 from aotlab.engine.export.graphs import resolve_export_config
 from aotlab.engine.tracking.groups import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
@@ -55,14 +54,6 @@ def test_next_video_is_scaled_by_its_first_mask(model, small_and_large):
 
 def test_resumed_video_keeps_its_size(model, small_and_large, tmp_path):
     assert_resumes(*model, clip(5), {0: small_and_large}, 2, tmp_path)
-
-
-def test_ensemble_branches_scale_as_trackers(model, small_and_large):
-    frames = clip(3)
-    expected = run(Tracker(*model), frames, {0: small_and_large})
-    found = run(Ensemble([Branch(Tracker(*model))]), frames, {0: small_and_large})
-    for one, other in zip(expected[1:], found[1:], strict=True):
-        np.testing.assert_array_equal(one.labels, other.labels)
 
 
 def test_exported_graphs_have_one_size(model):

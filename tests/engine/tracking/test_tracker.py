@@ -118,9 +118,8 @@ def test_corrected_mask_replaces_one_object(models):
 def test_all_zero_mask_changes_nothing(models):
     frames = clip(3)
     plain = run(Tracker(*models["aott"]), frames, {0: stripes([1, 2])})
-    empty = run(
-        Tracker(*models["aott"]), frames, {0: stripes([1, 2]), 1: np.zeros((HEIGHT, WIDTH), np.uint8)}
-    )
+    nothing = np.zeros((HEIGHT, WIDTH), np.uint8)
+    empty = run(Tracker(*models["aott"]), frames, {0: stripes([1, 2]), 1: nothing})
     assert torch.equal(plain[2].logits, empty[2].logits)
 
 

@@ -20,9 +20,8 @@ FIRST, LATER, NEWEST = stripes([1, 2]), stripes([0, 0, 0, 0, 3, 4, 5, 6]), strip
 
 @pytest.fixture(scope="module")
 def restricted():
-    return build(
-        "aotl", "model.max_objects=3", "memory.every=1", "memory.frames=3", "memory.policy=restricted"
-    )
+    memory = ("memory.every=1", "memory.frames=3", "memory.policy=restricted")
+    return build("aotl", "model.max_objects=3", *memory)
 
 
 def tracking(setting, frames):
@@ -152,9 +151,8 @@ def test_fresh_trackers_in_threads_are_independent(restricted):
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(
-        torch.equal(*pair) for number in (1, 2, 3) for pair in zip(found[0], found[number], strict=True)
-    )
+    for number in (1, 2, 3):
+        assert all(torch.equal(*pair) for pair in zip(found[0], found[number], strict=True))
 
 
 def test_trackers_leave_the_autocast_of_other_threads(restricted):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -60,9 +60,7 @@ def test_invalid_frame_rejected_before_video_starts(tracker, frame, words):
      [[1], [1, 2]]],
 )  # fmt: skip
 def test_invalid_output_size_rejected(tracker, size):
-    with pytest.raises(
-        InputError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768|inhomogeneous"
-    ):
+    with pytest.raises(InputError, match=r"size: expected \(height, width\) in whole|inhomogeneous"):
         tracker.step(clip(1)[0], stripes([1]), size=size)
     assert tracker.ids == ()
 
@@ -85,7 +83,7 @@ IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**24 + 1, 2**31 - 1])
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(ids=st.lists(IDS, min_size=1, max_size=4, unique=True), dtype=DTYPES, offset=st.integers(0, 40))
 def test_integer_mask_is_returned_unchanged(models, ids, dtype, offset):
     ids = [number for number in ids if number <= np.iinfo(dtype).max]

@@ -63,9 +63,8 @@ def spoil(monkeypatch):
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory, data):
     """Weights of a run of four steps that nothing stops."""
-    return load_file(
-        run(tiny_recipe(tmp_path_factory.mktemp("whole"), data, "run", phase(steps=4))).checkpoint
-    )
+    config = tiny_recipe(tmp_path_factory.mktemp("whole"), data, "run", phase(steps=4))
+    return load_file(run(config).checkpoint)
 
 
 @pytest.mark.parametrize("loss", [False, True], ids=["gradient", "loss"])
@@ -164,11 +163,14 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
-def test_unwritable_journal_does_not_stop_training(recipe, fill_disk):
-    config = recipe("run", phase(steps=3), overrides=["train.image_every=1", "train.save_every=9"])
+def test_unwritable_journal_does_not_stop_training(recipe, fill_disk, monkeypatch):
+    settings, reached = ["train.image_every=1", "train.save_every=9"], []
+    config = recipe("run", phase(steps=3), overrides=settings)
     disk = fill_disk(1, size=600)
-    with pytest.raises(RunStopped, match=r"File too large.*resumes from"):
+    before_step(monkeypatch, 3, lambda: reached.append(3))
+    with pytest.raises(RunStopped, match=r"File too large.*resumes from"):  # by the state after the last step
         run(config)
+    assert reached
     disk.close()
     assert run(config).checkpoint.is_file()
 

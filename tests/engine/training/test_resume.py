@@ -69,9 +69,7 @@ def test_damaged_state_is_refused_until_deleted(recipe):
     torch.save({"step": 3}, newest)
     for content in (newest.read_bytes(), whole[:1000], b"", b"weights"):
         newest.write_bytes(content)
-        with pytest.raises(
-            InputError, match=f"^{newest}: not a usable training state .*; delete it"
-        ) as error:
+        with pytest.raises(InputError, match=f"^{newest}: not a usable .*; delete it") as error:
             run(config)
         assert "\n" not in str(error.value)
     newest.unlink()
@@ -105,12 +103,8 @@ def test_state_without_a_newer_setting_is_resumed(recipe):
 
 def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
     run(recipe("run", phase(steps=1)))
-    changed = [
-        "train.seed=7",
-        "train.phases.0.lr=0.001",
-        "train.precision=float16",
-        "memory.every_in_training=7",
-    ]
+    changed = ["train.seed=7", "train.phases.0.lr=0.001", "train.precision=float16"]
+    changed += ["memory.every_in_training=7"]
     run(recipe("run", phase(steps=2), overrides=changed))
     weights = run(recipe("run", phase(steps=3), overrides=changed)).checkpoint
     assert "\n- resumed at step 1 with train.seed=7 (was 0)" in describe_card(load_card(weights))
@@ -131,7 +125,7 @@ def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
     assert [phase.steps for phase in load_card(Path(config.train.output, "best.safetensors")).phases] == [2]
 
 
-def test_validation_that_a_stop_left_out_is_made_up_for(recipe, monkeypatch):
+def test_validation_skipped_by_a_stop_runs_on_resume(recipe, monkeypatch):
     config = recipe("run", phase(steps=1), overrides=["data.validation=[{path: drawn}]"])
     with monkeypatch.context() as patch:
         before_step(patch, 1, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -144,16 +138,15 @@ def test_validation_that_a_stop_left_out_is_made_up_for(recipe, monkeypatch):
     assert best.exists()
 
 
-def test_state_of_a_phase_left_out_rejected(recipe):
+def test_state_of_a_skipped_phase_rejected(recipe):
     run(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[first]"]))
     with pytest.raises(InputError, match="holds a state of phase first"):
         run(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[second]"]))
 
 
 def test_best_validation_keeps_its_weights(recipe, monkeypatch):
-    config = recipe(
-        "run", phase(steps=3), overrides=["data.validation=[{path: drawn}]", "train.validate_every=1"]
-    )
+    settings = ["data.validation=[{path: drawn}]", "train.validate_every=1"]
+    config = recipe("run", phase(steps=3), overrides=settings)
     scores, kept = iter([5.0, 9.0, 7.0]), []
 
     def validate(model, *_):

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
 from aotlab.engine.training import trainer
@@ -19,12 +18,8 @@ from aotlab.utils.distributed import Distributed
 from tests.drawn_clips import write_images, write_list, write_masks
 from tests.engine import small_model  # noqa: F401  registers the encoder
 
-AOTT = ROOT / "pretrain_models" / "aott_mini.safetensors"
-EXACT = [
-    f"train.start_from={AOTT}", "model.encoder=mobilenet_v2", "model.dim=256", "model.stages.0.window=15",
-    "model.stages.0.feedforward=1024", "model.stages.0.drop_path=0",
-]  # fmt: skip
-"""Settings under which the order of sums moves losses by rounding alone; random weights would amplify it."""
+EXACT = ["model.encoder=mobilenet_v2", "model.stages.0.drop_path=0"]
+"""Settings under which the order of sums moves losses by rounding alone."""
 ALONE = Distributed(torch.device("cpu"))
 
 

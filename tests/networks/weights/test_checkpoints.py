@@ -78,9 +78,8 @@ def test_checkpoint_is_loaded_as_saved(tmp_path, model, config):
 def test_half_precision_halves_a_checkpoint(tmp_path, model, config):
     save_checkpoint(tmp_path / "full.safetensors", model, config)
     save_checkpoint(tmp_path / "half.safetensors", model, config, half=True)
-    assert (tmp_path / "half.safetensors").stat().st_size < 0.51 * (
-        tmp_path / "full.safetensors"
-    ).stat().st_size
+    full, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("full", "half"))
+    assert half < 0.51 * full
     loaded, expected = load_checkpoint(tmp_path / "half.safetensors")[0].state_dict(), model.state_dict()
     for key, tensor in loaded.items():
         # 11 bits of mantissa: relative 2^-11, and 2^-25 where a number is too small for a normal one
@@ -92,9 +91,7 @@ def test_overrides_change_stored_settings(tmp_path, model, config):
     for overrides in (["memory.every=9"], "memory.every=9"):
         _, settings = load_model(tmp_path / "small.safetensors", overrides=overrides)
         assert (settings.memory.every, settings.model) == (9, config.model)
-    with pytest.raises(
-        InputError, match=r"^settings over those of .*small.safetensors: unknown key memory.evry"
-    ):
+    with pytest.raises(InputError, match=r"over those of .*small.safetensors: unknown key memory.evry"):
         load_model(tmp_path / "small.safetensors", overrides=["memory.evry=9"])
 
 
@@ -206,9 +203,7 @@ def test_training_state_is_no_checkpoint(tmp_path, aott):
     (tmp_path / "run" / "states").mkdir(parents=True)
     path = tmp_path / "run" / "states" / "0_video_000002.pt"
     torch.save({"model": state, "ema": state, "optimizer": {}, "step": 2}, path)
-    with pytest.raises(
-        InputError, match=r"the state of a training run.*give PHASE\.safetensors .* of .*run$"
-    ):
+    with pytest.raises(InputError, match=r"state of a training run.*PHASE\.safetensors .*run$"):
         load_checkpoint(path)
 
 

@@ -10,16 +10,18 @@ from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
+from tests.engine.small_model import tiny_settings
 from tests.mutations import BOMB
 from tests.published import to_published
 
+TINY = tiny_settings("aott")
 ADVICE = ("weights_only", "torch.load", "trust", "safe_globals", "pickle_module")
 
 
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return build_model(load_config("aott").model).eval()
+    return build_model(load_config("aott", TINY).model).eval()
 
 
 class Evil:
@@ -32,9 +34,9 @@ class Evil:
         return (open, (str(self.path), "w"))
 
 
-def refusal(path, **options):
+def refusal(path):
     with pytest.raises(InputError) as caught:
-        load_checkpoint(path, **options)
+        load_checkpoint(path, config="aott", overrides=TINY)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -55,8 +57,8 @@ def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
     if suffix == "pth":
         torch.save(to_published(broken), path)
     else:
-        save_checkpoint(path, broken, load_config("aott"))
-    message = refusal(path, config="aott")
+        save_checkpoint(path, broken, load_config("aott", TINY))
+    message = refusal(path)
     assert "weights that are not finite (decoder.conv_out.bias)" in message
 
 
@@ -80,7 +82,7 @@ def test_tensors_of_other_kinds_rejected(tmp_path, model):
     for tensor in tensors:
         path = tmp_path / "odd.pth"
         torch.save({**to_published(model), "encoder.odd": tensor}, path)
-        assert "does not fit aott (" in refusal(path, config="aott")
+        assert "does not fit aott (" in refusal(path)
 
 
 def test_pickle_is_not_executed(tmp_path):
@@ -88,7 +90,7 @@ def test_pickle_is_not_executed(tmp_path):
     torch.save({"state_dict": {"weight": Evil(made)}}, tmp_path / "evil.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil(made)))
     for name in ("evil.pth", "plain.pth"):
-        message = refusal(tmp_path / name, config="aott")
+        message = refusal(tmp_path / name)
         assert "contains pickled code" in message
     assert not made.exists()
 
@@ -101,7 +103,7 @@ def test_pickle_is_not_executed(tmp_path):
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_files_of_other_content_rejected(tmp_path, suffix, content):
     (tmp_path / f"damaged.{suffix}").write_bytes(content)
-    refusal(tmp_path / f"damaged.{suffix}", config="aott")
+    refusal(tmp_path / f"damaged.{suffix}")
 
 
 @pytest.mark.parametrize(("content", "words"), [
@@ -112,4 +114,4 @@ def test_files_of_other_content_rejected(tmp_path, suffix, content):
 ], ids=str)  # fmt: skip
 def test_files_without_matching_weights_rejected(tmp_path, content, words):
     torch.save(content, tmp_path / "other.pth")
-    assert words in refusal(tmp_path / "other.pth", config="aott")
+    assert words in refusal(tmp_path / "other.pth")

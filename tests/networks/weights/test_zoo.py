@@ -92,29 +92,21 @@ def test_incomplete_download_is_removed_and_repeated(server, aott):
     assert download_weights("aott", source=server.url) == find_weights("aott")
 
 
-def test_source_of_stored_weights_is_ignored_aloud(aott, caplog):
+def test_source_of_stored_weights_is_ignored_with_a_warning(aott, caplog):
     download_weights("aott", source=str(aott.path))
     download_weights("aott", source="other.pth")
     assert "aott: already stored; ignoring other.pth (--force replaces it)" in caplog.text
 
 
-@pytest.mark.parametrize("kind", ["refused", "no network"])
-def test_google_drive_failure_is_one_sentence(home, monkeypatch, kind):
-    gdown = pytest.importorskip("gdown", reason="needs gdown")
-    requests = pytest.importorskip("requests")
-    error, words = {
-        "refused": (
-            gdown.exceptions.FileURLRetrievalError("Cannot retrieve the public link.\nToo many users"),
-            r"Cannot retrieve.*AOTT_PRE_YTB_DAV\.pth",
-        ),
-        "no network": (
-            requests.ConnectionError("HTTPSConnectionPool(host='drive')"),
-            r"retry, or put AOTT_PRE_YTB_DAV\.pth of",
-        ),
-    }[kind]
+@pytest.mark.parametrize(("module", "error", "words"), [
+    ("gdown.exceptions", "FileURLRetrievalError", r"Too many users.*AOTT_PRE_YTB_DAV\.pth"),
+    ("requests", "ConnectionError", r"retry, or put AOTT_PRE_YTB_DAV\.pth of"),
+])  # fmt: skip
+def test_google_drive_failure_is_one_sentence(home, monkeypatch, module, error, words):
+    gdown, errors = pytest.importorskip("gdown", reason="needs gdown"), pytest.importorskip(module)
 
     def fail(**_):
-        raise error
+        raise getattr(errors, error)("Cannot retrieve the public link.\nToo many users")
 
     monkeypatch.setattr(gdown, "download", fail)
     with pytest.raises(InputError, match=words) as refusal:
@@ -291,7 +283,6 @@ def test_unusable_home_rejected(value, monkeypatch, capsys, tmp_path):
 def test_show_prints_parameters_and_flops(name, parts, capsys):
     assert main(["show", name]) == 0
     text = capsys.readouterr().out
-    assert [
-        part for part in (*parts, "encoder ", "decoder ", "propagate ", "total ") if part not in text
-    ] == []
+    words = (*parts, "encoder ", "decoder ", "propagate ", "total ")
+    assert [word for word in words if word not in text] == []
     assert main(["show", "gone.pth"]) == 2

@@ -83,11 +83,13 @@ def shell(line, program):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("lines", [10, 100000])
-def test_pipe_closed_early_is_no_error(program, lines):
+@pytest.mark.parametrize(
+    ("lines", "codes"), [(10, (0, 141)), (100000, (141,))]
+)  # 10 may be written before the end
+def test_pipe_closed_early_is_no_error(program, lines, codes):
     done = shell(f"run print_lines {lines} | head -1; exit ${{PIPESTATUS[0]}}", program)
     assert (done.stdout, done.stderr) == ("line 0\n", "")
-    assert done.returncode in (0, 141)
+    assert done.returncode in codes
 
 
 @pytest.mark.parametrize("lines", [10, 100000])  # in the buffer, and beyond it
@@ -103,8 +105,7 @@ def test_output_on_a_full_disk_is_one_sentence(program, lines):
 )
 def test_lost_streams_stop_no_work(program, streams, work):
     done = shell(f"run {work} {streams}", program)
-    assert done.returncode == 0
-    assert done.stderr == "" or work == "print_errors"
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @posix
@@ -174,18 +175,27 @@ def test_workers_end_with_their_program(program, name):
     assert not any(map(is_alive, workers))
 
 
+IMPORTING = """
+import sys, time
+from aotlab.__main__ import main
+
+class SlowImport:
+    def find_spec(self, name, *_):
+        if name == "aotlab.tools.main":
+            print("begun", flush=True)
+            time.sleep(60)
+
+sys.meta_path.insert(0, SlowImport())
+sys.exit(main())
+"""
+
+
 @posix
 def test_several_interrupts_show_no_traceback():
-    script = "import sys; from aotlab.__main__ import main; print(flush=True); sys.exit(main())"
-    process = start_python(
-        "-c", script, "track", "--print-config",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
-    process.stdout.readline()
-    time.sleep(0.3)
+    process = start_python("-c", IMPORTING)
+    assert process.stdout.readline() == "begun\n"
     for _ in range(5):
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
-    _, message = process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGINT, 0)  # 0: it had finished
-    assert message in ("interrupted\n", "")
+    assert process.communicate(timeout=60)[1] == "interrupted\n"
+    assert process.returncode in (130, -signal.SIGINT)  # the later ones end it while Python exits

@@ -64,12 +64,3 @@ def save(path, value, size=(32, 48)):
 def run(video, tmp_path, *masks, more=()):
     options = [part for mask in masks for part in ("--mask", str(mask))]
     return cli.main([str(video), *options, "--output", str(tmp_path / "out"), *more])
-
-
-def refused(capsys, tracker, status):
-    """The error line of a run that was refused before the model was loaded."""
-    assert status == 2
-    assert tracker.loads == 0
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    return lines[0]

@@ -138,14 +138,6 @@ def test_restart_tracks_finished_videos_again(clips, tracker, capsys):
     assert tracker.steps == 18
 
 
-def test_list_is_resumed_from_another_folder(clips, tracker, monkeypatch):
-    jobs = write_jobs(clips, "video,masks", "a,a.png", "b,0=b.png")
-    for folder in (clips, clips.parent):
-        monkeypatch.chdir(folder)
-        assert run(jobs.relative_to(folder)) == 0
-        assert tracker.steps == 6
-
-
 def test_finished_list_with_removals_is_not_repeated(clips, tracker):
     assert run(clips, "--remove", "1:2") == 1  # only b has an object 2
     steps = tracker.steps
@@ -205,11 +197,10 @@ def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, more):
     assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
 
-def test_clip_without_mask_fails_alone(clips, out, capsys):
+def test_only_the_clip_without_mask_fails(clips, out, capsys):
     (clips / "a.png").unlink()
     assert run(clips) == 1
-    words = "give a box, points or masks (in a folder of videos: a.png, a.xml, a.json, a.masks next to it)"
-    assert words in capsys.readouterr().err
+    assert "a.png, a.xml, a.json, a.masks next to it" in capsys.readouterr().err
     assert sorted(path.parent.name for path in out.glob("*/masks")) == ["b", "c"]
     save(clips / "a.png", 1)
     assert run(clips) == 0
@@ -221,9 +212,7 @@ def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, m
     place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,40,12"')
     assert run(place, *more) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
-    assert (
-        caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends beyond the image") == 1
-    )
+    assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
     assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
 
 
@@ -243,7 +232,7 @@ def test_missing_files_are_warned_of_at_the_start(clips, tracker, caplog):
 def test_dry_run_names_all_missing_files(clips, capsys):
     assert run(write_jobs(clips, "video,masks", "gone.mp4,gone.png;5=late.png"), "--dry-run") == 1
     (error,) = capsys.readouterr().err.replace(f"{clips}/", "").splitlines()
-    assert "gone.mp4, gone.png, late.png: no such file or folder; paths are relative to the list" in error
+    assert "gone.mp4, gone.png, late.png: no such file or folder" in error
 
 
 def test_dry_run_checks_all_clips(clips, out, tracker, capsys):
@@ -296,7 +285,7 @@ def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
         annotations.class_names = dict.fromkeys(annotations.objects(), class_name)
         find_mask_writer("coco").write(clips / f"{name}.json", annotations, VideoInfo(name, (32, 48), 3))
         (clips / f"{name}.png").unlink()
-    words = "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case; give both the same name"
+    words = "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case"
     for more in (["--dry-run"], [], []):
         assert run(clips, *more) == 0
         assert capsys.readouterr().err.count(words) == 1
@@ -349,30 +338,6 @@ def test_results_of_other_settings_need_force(clips, out, read_error_line, more)
     assert (out / "a" / "notes.txt").read_text() == "mine"
 
 
-def test_outputs_of_a_job_added_with_fewer_are_completed(clips, out, tracker, capsys):
-    (clips / "c.png").rename(clips / "later.png")
-    assert run(clips) == 1
-    (clips / "later.png").rename(clips / "c.png")
-    assert run(clips, write="masks") == 0
-    assert tracker.steps == 9
-    capsys.readouterr()
-    assert run(clips, "--dry-run") == 0
-    table = capsys.readouterr().out.splitlines()[1:4]
-    assert [line.split()[:2] for line in table] == [["a", "done"], ["b", "done"], ["c", "to"]]
-    assert run(clips) == 0
-    assert tracker.steps == 12
-    assert (out / "c" / "coco.json").is_file()
-
-
-def test_folder_of_a_list_is_refused_for_one_video(clips, out, tracker, capsys):
-    assert run(clips) == 0
-    before = results(out)
-    assert cli.main([str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]) == 2
-    line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.endswith("out: already contains the results of a list of videos; choose another folder")
-    assert (results(out), tracker.loads) == (before, 1)
-
-
 def run_until(clips, monkeypatch, number):
     """Run the list until SIGTERM on the frame of this number, counted over all videos."""
     original, numbers = Repeater.step, count()
@@ -410,30 +375,18 @@ def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatc
 @pytest.mark.parametrize("more", [[], ["--force"]])
 def test_results_never_replace_videos_and_masks(clips, read_error_line, more):
     before = results(clips.parent)
-    assert "would overwrite" in read_error_line(
-        cli.main(["--jobs", str(clips), "--output", str(clips), *more])
-    )
+    line = ["--jobs", str(clips), "--output", str(clips), *more]
+    assert "would overwrite" in read_error_line(cli.main(line))
     assert results(clips.parent) == before
 
 
 def test_results_used_as_masks_are_not_removed(clips, read_error_line):
     assert run(clips) == 0
-    before, jobs = (
-        results(clips.parent),
-        write_jobs(clips, "name,video,masks", "d,a,../out/a/masks/00001.png"),
-    )
+    before = results(clips.parent)
+    jobs = write_jobs(clips, "name,video,masks", "d,a,../out/a/masks/00001.png")
     assert "of job d" in read_error_line(run(jobs, "--force"))
     jobs.unlink()
     assert results(clips.parent) == before
-
-
-@pytest.mark.parametrize("name", ["a/masks/00000.png", "summary.csv"])
-def test_files_of_others_are_never_replaced(clips, out, capsys, name):
-    (out / name).parent.mkdir(parents=True)
-    (out / name).write_text("mine")
-    assert run(clips, "--force", "--restart", "memory.every=9") > 0
-    assert f"already contains {'masks' if 'masks' in name else name}, which" in capsys.readouterr().err
-    assert (out / name).read_text() == "mine"
 
 
 @pytest.mark.parametrize("more", [[], ["--write", "objects"]])
@@ -500,9 +453,8 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
     "more", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
 )
 def test_options_that_exclude_each_other_refused(clips, tracker, read_error_line, more):
-    assert f"error: {more[0]}: cannot be combined with {more[-1]}; give only one" in read_error_line(
-        run(clips, *more)
-    )
+    words = f"error: {more[0]}: cannot be combined with {more[-1]}; give only one"
+    assert words in read_error_line(run(clips, *more))
 
 
 def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_error_line):
@@ -513,9 +465,8 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_err
     assert [row[1] for row in rows[:3]] == ["10", "10", "10"]
     assert rows[3][1] != "10"
     (clips / "d.csv").write_text("video,masks\nd.mp4,d.png\n")
-    assert "--fps: none of the videos is a folder of images" in read_error_line(
-        run(clips / "d.csv", "--fps", "10")
-    )
+    words = "--fps: none of the videos is a folder of images"
+    assert words in read_error_line(run(clips / "d.csv", "--fps", "10"))
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])

@@ -1,4 +1,4 @@
-"""Tracking, training and checkpoints of models of several stages: the same code as for one."""
+"""Training of models of several stages."""
 
 import pytest
 import torch
@@ -12,14 +12,12 @@ from tests.engine.small_model import clip, clip_batch, stripes
 @pytest.mark.parametrize("method", STAGES)
 def test_all_parameters_have_gradients_that_lower_the_loss(method):
     model, config = build(method)
-    clip_ = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
-    plan = ClipOptions(
-        torch.arange(11)[None], hard_pixel_count=clip_.labels[0].numel(), feed_predictions=False
-    )
+    batch = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
+    plan = ClipOptions(torch.arange(11)[None], batch.labels[0].numel(), feed_predictions=False)
 
     def loss():
         bank = build_bank(config.memory, training=True)
-        losses = clip_losses(model, bank, clip_, plan)
+        losses = clip_losses(model, bank, batch, plan)
         return losses.reference.mean() + losses.tracked.mean()
 
     model.eval()  # without drop path and dropout, which would blur the comparison
