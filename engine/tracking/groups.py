@@ -112,6 +112,15 @@ def find_smallest_area(mask: np.ndarray) -> int | None:
     return int(areas.min()) if len(areas) else None
 
 
+def find_vanished_ids(mask: np.ndarray, ids: Iterable[int], size: ImageSize) -> list[int]:
+    """Return those of the ``ids`` of a mask H×W that have no pixel after it is resized to (height, width)."""
+    rows, columns = (  # pixels that `resize_indices` reads, computed on the host, in float32 as there
+        (np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(int).clip(max=old - 1)
+        for new, old in zip(size, mask.shape, strict=True)
+    )
+    return sorted({*ids}.difference(np.unique(mask[np.ix_(rows, columns)]).tolist()))
+
+
 def mask_to_indices(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
     """Convert a mask of object ids to indices H×W int64: the position in ``ids``, counted from 1; 0 is background."""
     present, inverse = np.unique(mask, return_inverse=True)

@@ -27,6 +27,7 @@ from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
+    find_vanished_ids,
     forget_object,
     list_tracked_ids,
     mask_to_indices,
@@ -317,12 +318,9 @@ class Tracker:
         build = partial(build_bank, self.config.memory, length=video.length)
         groups = add_objects(video.groups, annotated, self.max_objects, build)
         ids = list_tracked_ids(groups)
-        indices = mask_to_indices(mask, ids)
-        resized = resize_indices(indices, size).unique().tolist()
-        for object_id in annotated:
-            if ids.index(object_id) + 1 not in resized:
-                log.warning("object %d: too small to be tracked; raise input.scale", object_id)
-        indices = indices.to(self.device)
+        for object_id in find_vanished_ids(mask, annotated, size):
+            log.warning("object %d: too small to be tracked; raise input.scale", object_id)
+        indices = mask_to_indices(mask, ids).to(self.device)
         if video.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
         masks = split_by_group(groups, indices, size, self.max_objects)

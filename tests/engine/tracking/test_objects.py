@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.groups import Group, split_by_group
+from aotlab.engine.tracking.groups import Group, find_vanished_ids, resize_indices, split_by_group
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import build, clip, run, stripes
 
@@ -96,6 +96,14 @@ def test_identity_of_forgotten_object_stays_reserved_in_masks():
         masks = split_by_group(groups[:count], chosen, chosen.shape, 10)
         assert [mask.shape[1] for mask in masks] == [[4], [11, 11]][count - 1]
         assert [mask.argmax(1)[0, 0].tolist() for mask in masks] == expected
+
+
+@pytest.mark.parametrize(("length", "resized"), [(150, 145), (266, 257), (480, 481), (1080, 593), (17, 33)])
+def test_objects_without_a_pixel_in_the_network_are_found(length, resized):
+    mask = np.arange(1, 2 * length + 1).reshape(length, 2)  # an object per pixel
+    kept = np.unique(resize_indices(torch.from_numpy(mask), (resized, 1)))
+    vanished = find_vanished_ids(mask, range(1, 2 * length + 1), (resized, 1))
+    assert {*vanished} == {*range(1, 2 * length + 1)} - {*kept}
 
 
 def test_object_without_a_pixel_in_the_network_is_named(caplog):
