@@ -17,7 +17,7 @@ MAX_CORRELATION = 0.5
 
 
 def is_cut(previous: np.ndarray, thumbnail: np.ndarray) -> bool:
-    """Compare the thumbnails of two frames: a cut changes both the colors and their layout."""
+    """Compare the thumbnails of the last stored frame and a new one: a cut changes both the colors and their layout."""
     overlap = float(np.minimum(color_histogram(previous), color_histogram(thumbnail)).sum())
     return overlap < MAX_HISTOGRAM_OVERLAP and correlate(previous, thumbnail) < MAX_CORRELATION
 

@@ -179,8 +179,10 @@ class ComponentOwnership:
             history.areas.clear()
 
     def forget(self, object_id: int) -> None:
-        """Remove the history of an object."""
+        """Remove the history and the main component of an object."""
         self.objects.pop(object_id, None)
+        if self.main_labels is not None:
+            self.main_labels = np.where(self.main_labels == object_id, 0, self.main_labels)
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the histories and main components."""

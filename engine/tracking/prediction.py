@@ -81,7 +81,7 @@ class Prediction:
 
     @cached_property
     def confidence(self) -> dict[int, float]:
-        """Mean calibrated probability of each object's pixels, in [0, 1]: 0 without pixels, 1 where a mask is given."""
+        """Mean calibrated probability of each object's pixels, in [0, 1]; 0 without pixels, 1 on frames with a mask."""
         copied = self._host_copy.wait()[1:] if self._host_copy else []
         values = copied[0] if copied else self._mean_probabilities
         return dict(zip(self.ids, values.tolist(), strict=True))

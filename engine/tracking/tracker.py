@@ -268,7 +268,7 @@ class Tracker:
     def commit(
         self, predicted: PredictedFrame, mask: np.ndarray | None, size: ImageSize | None = None
     ) -> Prediction:
-        """Store a predicted frame, corrected by a mask of object ids H×W; return its final prediction.
+        """Store a predicted frame, corrected by a mask of object ids from `prepare`; return its final prediction.
 
         ``size``: (height, width) of the prediction; None means that of ``predicted``.
 

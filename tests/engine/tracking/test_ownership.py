@@ -142,6 +142,16 @@ def test_forgotten_object_claims_nothing():
     assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
+def test_id_of_a_forgotten_object_starts_anew():
+    """Of two parts, the larger one is the main component of a new object, not the one where the old object was."""
+    rule = started(*TWO)
+    rule.forget(1)
+    labels, frame = draw((1, 20, 10, RED), (1, 20, 80, RED), (1, 28, 80, RED), TWO[1])
+    for annotated in ([1], []):
+        rule.update(labels, frame, annotated)
+    assert rule.objects[1].center[1] > 80
+
+
 def test_restored_rule_decides_the_same(tmp_path):
     rule = started(*TWO)
     torch.save(rule.state_dict(), tmp_path / "state.pt")
