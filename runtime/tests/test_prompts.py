@@ -34,6 +34,11 @@ def test_prompts_that_are_no_numbers_rejected(tracker, values):
         tracker.step(clip(1)[0], prompts={1: prompt(**values)})
 
 
+def test_ragged_exclude_rejected():
+    with pytest.raises(aotlab_runtime.InputError, match="exclude: expected numbers, got"):
+        aotlab_runtime.Prompt(box=(5, 5, 20, 20), exclude=[[1], [1, 2]]).check((33, 49))
+
+
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64])
 def test_prompts_with_a_mask_of_any_integers(exported, dtype):
     frame, mask = clip(1)[0], stripes([1]).astype(dtype)

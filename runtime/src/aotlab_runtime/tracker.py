@@ -25,6 +25,7 @@ identities instead of memory.
 from __future__ import annotations
 
 import json
+import logging
 import operator
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -40,6 +41,8 @@ from aotlab_runtime.images import ImageSize, resize, resize_nearest
 from aotlab_runtime.inputs import InputError, Point, Prompt, require
 from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import segment_prompts
+
+log = logging.getLogger(__name__)
 
 STATE_VERSION = 8
 """version of `Tracker.state_dict`"""
@@ -175,6 +178,9 @@ class Tracker:
         else:
             labels = overwrite_with_mask(prediction.labels, mask)
             new = sorted({*np.unique(mask).tolist()} - {0, *self.ids})
+            resized = resize_nearest(labels, self.graphs.network_size)
+            for object_id in sorted({*np.unique(mask).tolist()} - {0, *np.unique(resized).tolist()}):
+                log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
             self._add_objects(groups, new)
             for group in groups:
                 self._store_reference(group, features, labels)
