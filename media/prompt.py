@@ -43,7 +43,7 @@ class Prompt:
 
     points: Sequence[Point] | Point = ()
     """points (x, y), or one point, positive on the object or negative off it"""
-    labels: Sequence[int] | None = None
+    labels: Sequence[int] | int | None = None
     """1 for a positive, 0 for a negative point; None: all are positive"""
     box: Box | None = None
     """box around the object: left, top, width, height (not two corners, as in SAM 2)"""
@@ -63,7 +63,7 @@ class Prompt:
             ).reshape(-1, 2)
             for values in (self.points, self.scribble)
         )
-        labels = np.ones(len(points), int) if self.labels is None else np.asarray(self.labels)
+        labels = np.ones(len(points), int) if self.labels is None else np.atleast_1d(self.labels)
         require(
             labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()),
             f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",

@@ -13,8 +13,6 @@ import { labelComponents, measureDistance, round } from './images.js';
  * @typedef {{positive: Point[], negative: Point[], box: [number, number, number, number] | null}} Prompt
  */
 
-/** Pixels of the network per token. */
-const STRIDE = 16;
 /** Distance from a box, as a fraction of its sides, beyond which pixels are not of its object. */
 const BOX_MARGIN = 0.12;
 /** Largest distance of a part without a point from those with one, in units of the square root of their area. */
@@ -58,9 +56,10 @@ export async function segmentPrompt(graphs, frame, prompt, taken) {
  */
 async function segmentCrop(graphs, frame, crop, edge, prompt, rough = null) {
   const { height, width } = crop;
-  const [extra, scale] = [Number(graphs.config.model.align_corners), edge / Math.max(height, width)];
+  const { align_corners, stages: [{ stride }] } = graphs.config.model;
+  const [extra, scale] = [Number(align_corners), edge / Math.max(height, width)];
   /** @param {number} side */
-  const fit = (side) => STRIDE * Math.max(2, round((side * scale - extra) / STRIDE)) + extra;
+  const fit = (side) => stride * Math.max(2, round((side * scale - extra) / stride)) + extra;
   /** @type {Size} */
   const size = [fit(height), fit(width)];
   const [image, mask] = [new Uint8Array(3 * height * width), new Float32Array(height * width)];

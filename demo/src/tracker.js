@@ -1,4 +1,4 @@
-/** Tracker of exported models, a port of `runtime/src/aotlab_runtime` for up to ten objects that appear together. */
+/** Tracker of exported models, a port of `runtime/src/aotlab_runtime` for one group of objects: at most `max_objects`, all on the first frame. */
 
 import { nearestIndices, resize } from './images.js';
 
@@ -6,10 +6,10 @@ import { nearestIndices, resize } from './images.js';
 /** @typedef {Record<string, Tensor>} Tensors */
 /** @typedef {typeof import('onnxruntime-common')} Runtime */
 /** Frame of H×W×3 bytes RGB. @typedef {{data: Uint8Array, height: number, width: number}} Frame */
-/** @typedef {{every: number, frames: number, newest: number | null}} MemorySettings */
+/** @typedef {{every: number, frames: number, newest: number}} MemorySettings */
 
 /** Version of `export.json`. */
-const VERSION = 10;
+const VERSION = 11;
 /** Graphs of the tracker, in the order of a frame. */
 const GRAPHS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
@@ -31,7 +31,7 @@ export class Graphs {
   }
 
   /**
-   * Load an export; throws a sentence if it is damaged or incomplete.
+   * Load an export; throws an error for the user if it is damaged or incomplete.
    * @param {Runtime} runtime onnxruntime-web
    * @param {Record<string, Uint8Array>} files by name
    * @param {string[]} providers names of onnxruntime's execution providers
@@ -73,7 +73,7 @@ export class Graphs {
   }
 }
 
-/** Return the content of `export.json`; throws a sentence if the page cannot run its model. @param {string} text */
+/** Return the content of `export.json`; throws an error for the user if the page cannot run its model. @param {string} text */
 function parseDescription(text) {
   let description = null;
   try {
@@ -208,7 +208,7 @@ class Memory {
     this.sinceStored += 1;
     const long = this.sinceStored >= this.settings.every;
     if (long) this.sinceStored = 0;
-    const capacity = Math.min(this.settings.frames, 1 + (this.settings.newest ?? Infinity));
+    const capacity = Math.min(this.settings.frames, 1 + this.settings.newest);
     if (long && this.frames.length >= capacity) this.frames.splice(1, 1);
     this.store(memory, long && capacity > 1);
   }

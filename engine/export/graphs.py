@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
-EXPORT = FileKind("export", 10, "export again")
+EXPORT = FileKind("export", 11, "export again")
 PROMPTING = {
     "click_radius": CLICK_RADIUS,
     "frame_edge": FRAME_EDGE,
@@ -76,6 +76,8 @@ PROMPTING = {
     "refine_margin": REFINE_MARGIN,
 }
 """input sizes with which prompt networks were trained"""
+CONFIG_PARTS = ("name", "confidence_temperature", "model", "memory")
+"""settings that a runtime needs, and their name"""
 EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
@@ -104,13 +106,14 @@ class Description:
     prompting: dict[str, float]
     """`PROMPTING`; empty without a prompt network"""
     config: Config
-    """settings of the model and its memory"""
+    """settings; `CONFIG_PARTS` are written"""
 
 
 def resolve_export_config(config: Config) -> Config:
     """Return the settings of graphs: float32, one size, no rules, and a memory of at most ``memory.frames``.
 
     ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
+    ``memory.newest`` is a number, that of all frames where it does not apply.
     """
     memory = config.memory
     require(
@@ -123,9 +126,11 @@ def resolve_export_config(config: Config) -> Config:
         f"exported graphs need memory.frames from 2 on and memory.short_term_frames=1, got {memory.frames} and "
         f"{memory.short_term_frames}",
     )
+    memory = bound_memory(memory)
+    applies = memory.policy == "bounded_fifo" and memory.newest is not None
     return replace(
         config,
-        memory=bound_memory(memory),
+        memory=memory if applies else replace(memory, newest=memory.frames),
         compute=ComputeConfig(),
         input=replace(config.input, min_object=None),
         rules=RulesConfig(),
@@ -146,24 +151,24 @@ def _encode(model: VOSModel, frame: Tensor, size: tuple[int, int]) -> dict[str, 
 
 
 def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:
-    return {"identities": model.assign_identities(masks)}
+    return {"id_embeddings": model.assign_identities(masks)}
 
 
 def _propagate(
     model: VOSModel,
     features: Features,
     memory: Memory = (),
-    identities: Sequence[Tensor] = (),
+    id_embeddings: Sequence[Tensor] = (),
 ) -> dict[str, Any]:
     """Propagate a reference frame from its identities, others from memory."""
-    return model.propagate(features, memory, identities)._asdict()
+    return model.propagate(features, memory, id_embeddings)._asdict()
 
 
 def _memorize(
-    model: VOSModel, states: list[Any], identities: list[Tensor], sizes: list[tuple[int, int]]
+    model: VOSModel, states: list[Any], id_embeddings: list[Tensor], sizes: list[tuple[int, int]]
 ) -> dict[str, Any]:
     """Memorize a frame whose blocks have maps of ``sizes``, (h, w) in tokens."""
-    return {"memory": model.memorize(PropagatedFrame([], states, sizes), identities)}
+    return {"memory": model.memorize(PropagatedFrame([], states, sizes), id_embeddings)}
 
 
 def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> dict[str, Any]:
@@ -251,11 +256,11 @@ def build_graphs(
         features = encode.results["features"]
         masks = torch.rand(1, model.config.max_objects + 1, *size, generator=images)
         identify = Graph(model, _assign_identities, masks=masks)
-        identities = identify.results["identities"]
-        reference = Graph(model, _propagate, features=features, identities=identities)
+        id_embeddings = identify.results["id_embeddings"]
+        reference = Graph(model, _propagate, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes = reference.results.values()
         assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
-        memorize = Graph(model, _memorize, states=states, identities=identities, sizes=sizes)
+        memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)
         memory = [
             BlockMemory(KeyValue(*(x.repeat(1, EXAMPLE_FRAMES, 1) for x in block.long)), block.short)
             for block in memorize.results["memory"]
@@ -378,8 +383,10 @@ def _write_graphs(
         prompting=PROMPTING if "prompt" in protos else {},
         config=config,
     )
-    content = json.dumps(wrap(EXPORT, asdict(description)), indent=1)
-    (folder / DESCRIPTION_FILE).write_text(content, encoding="utf-8")
+    content = asdict(description)
+    content["config"] = {name: content["config"][name] for name in CONFIG_PARTS}
+    text = json.dumps(wrap(EXPORT, content), indent=1)
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
     return description
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.protocol import bound_memory
-from aotlab.configs.schema import MemoryConfig
+from aotlab.configs.schema import Config, MemoryConfig
+from aotlab.engine.export.graphs import resolve_export_config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab_runtime.memory import Memory, score_frames
+
+
+def build_memory(config, length=None):
+    return Memory(asdict(resolve_export_config(Config(memory=config)).memory), length)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +39,7 @@ from aotlab_runtime.memory import Memory, score_frames
 @pytest.mark.parametrize("references", [(0, 7, 30), (0, 7, 8, 9, 30)])
 def test_stored_frames_equal_framework(settings, references, seed):
     config, random = MemoryConfig(**settings), np.random.default_rng(seed)
-    memory, bank = Memory(asdict(bound_memory(config)), 60), build_bank(config, length=60)
+    memory, bank = build_memory(config, 60), build_bank(config, length=60)
     for index in range(150):
         value = torch.full((1, 2, 3), float(index))
         stored = [BlockMemory(KeyValue(value, value), KeyValue(value, value))]
@@ -46,10 +51,11 @@ def test_stored_frames_equal_framework(settings, references, seed):
         else:
             shares = random.dirichlet(np.full(len(bank), 3.0)) * (index % 5 > 0)
             relevance = FrameRelevance(torch.from_numpy(shares), torch.zeros(len(bank), 2, 3))
-            assert memory.needs_relevance == bank.needs_relevance
-            bank.add(stored, relevance if bank.needs_relevance else None)
-            memory.add(tensors, shares if memory.needs_relevance else None)
-        state, memory = memory.state_dict(), Memory(asdict(bound_memory(config)), 60)
+            needed, measure = bank.needs_relevance, Mock(return_value=shares)
+            bank.add(stored, relevance if needed else None)
+            memory.add(tensors, measure)
+            assert measure.called == needed
+        state, memory = memory.state_dict(), build_memory(config, 60)
         memory.load_state_dict(state)
         assert memory.frames["reference"].tolist() == [frame in bank.references for frame in bank.frames]
         (block,), read = bank.read(), memory.read()
@@ -64,7 +70,7 @@ def test_scores_equal_those_by_hand():
 
 
 def test_restricted_memory_evicts_the_lowest_score():
-    memory = Memory(asdict(MemoryConfig(policy="restricted", frames=3, every=1)), None)
+    memory = build_memory(MemoryConfig(policy="restricted", frames=3, every=1))
     stored = []
     for index, shares in enumerate(
         [
@@ -79,7 +85,7 @@ def test_restricted_memory_evicts_the_lowest_score():
     ):
         frame = dict.fromkeys(("memory_0_long_key", "memory_0_short_key"), np.full((1, 1, 1), index))
         if index:
-            memory.add(frame, None if shares is None else np.array(shares))
+            memory.add(frame, lambda shares=shares: np.array(shares))
         else:
             memory.add_reference(frame)
         stored.append(memory.read()["memory_0_long_key"].ravel().tolist())

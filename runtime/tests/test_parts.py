@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import aotlab
-from aotlab.engine.prompting.network import find_far_from_points as find_far_in_pytorch
+from aotlab.engine.prompting.network import find_far_from_points as find_far_in_framework
 from aotlab_runtime.parts import find_far_from_points
 from tests.drawn_clips import draw_parts
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_parts_of_prompted_masks_equal_pytorch(seed):
+def test_parts_of_prompted_masks_equal_framework(seed):
     mask = draw_parts(seed)
     for x, y in np.random.default_rng(seed).uniform(-1, (855, 481), (8, 2)):
-        expected = find_far_in_pytorch(mask, aotlab.Prompt(points=(x, y)))
+        expected = find_far_in_framework(mask, aotlab.Prompt(points=(x, y)))
         assert np.array_equal(find_far_from_points(mask, [(x, y)]), expected)
 
 
@@ -31,11 +31,11 @@ def test_parts_of_prompted_masks_equal_pytorch(seed):
         ([], (5, 5)),
     ],
 )
-def test_few_parts_equal_pytorch(parts, point):
+def test_few_parts_equal_framework(parts, point):
     mask = np.zeros((480, 854), bool)
     for part in parts:
         mask[part] = True
-    expected = find_far_in_pytorch(mask, aotlab.Prompt(points=point))
+    expected = find_far_in_framework(mask, aotlab.Prompt(points=point))
     assert np.array_equal(find_far_from_points(mask, [point]), expected)
 
 

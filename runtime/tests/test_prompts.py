@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +14,9 @@ import aotlab_runtime
 from aotlab import InputError
 from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting.network import COARSE_MARGIN, REFINE_MARGIN
-from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes
-from aotlab.engine.prompting.planes import find_crop as find_crop_in_pytorch
+from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes, find_crop
+from aotlab_runtime import prompts
 from aotlab_runtime.inputs import check_prompts
-from aotlab_runtime.prompts import draw_prompt_planes as draw_in_runtime
-from aotlab_runtime.prompts import find_crop
 from runtime.tests.exports import assert_equal_prompted_masks
 from tests.engine.small_model import clip, stripes
 
@@ -27,16 +27,16 @@ def test_pair_is_a_point_and_ids_are_integers(tracker):
     assert json.dumps(prediction.confidence)
 
 
-def test_prompts_of_arrays_are_compared_by_identity():
-    prompts = [aotlab_runtime.Prompt(np.array([[3, 4], [5, 6]])) for _ in range(2)]
-    assert len({*prompts}) == 2
-
-
 @pytest.mark.parametrize("values", [{"points": [(1, 2), (3,)]}, {"points": "abc"}, {"box": "abcd"}])
 def test_prompts_that_are_no_numbers_rejected(tracker, values):
     prompt = aotlab_runtime.Prompt if isinstance(tracker, aotlab_runtime.Tracker) else aotlab.Prompt
     with pytest.raises(ValueError, match=r"points|box .*expected|box: expected"):
         tracker.step(clip(1)[0], prompts={1: prompt(**values)})
+
+
+def test_ragged_exclude_rejected():
+    with pytest.raises(aotlab_runtime.InputError, match="exclude: expected numbers, got"):
+        aotlab_runtime.Prompt(box=(5, 5, 20, 20), exclude=[[1], [1, 2]]).check((33, 49))
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64])
@@ -76,7 +76,7 @@ def test_prompts_on_few_pixels_equal_pytorch(exported):
             {"box": (5, 5, 20, 20), "exclude": np.ones((3, 3), bool)},
             r"exclude of shape \(3, 3\) does not match",
         ),
-        ({"points": [(1, 1)], "labels": 1}, "expected a label"),
+        ({"points": [(1, 1), (2, 2)], "labels": 1}, "expected a label"),
         ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
         ({"points": [(500, 1)]}, "outside the image of 49×33"),
         *(
@@ -95,6 +95,7 @@ def test_bad_prompts_rejected(exported, prompt, message):
     "prompt",
     [
         {"points": (0.4, 0.6)},
+        {"points": (3, 4), "labels": 1},
         {"points": [(0, 0), (1, 1)], "labels": [1, 0]},
         {"points": np.array([[3, 4], [5, 6]]), "labels": np.array([True, False])},
         {"points": [(-1, -1), (49, 33)]},
@@ -115,7 +116,7 @@ def test_same_prompts_are_accepted(prompt):
 )
 def test_small_box_draws_a_pixel(left, top, size):
     prompt = aotlab_runtime.Prompt(box=(left, top, *size)).check((1080, 1920))
-    plane = draw_in_runtime(prompt, np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
+    plane = prompts.draw_prompt_planes(prompt, np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
     expected = draw_prompt_planes(
         aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321)
     )
@@ -125,22 +126,26 @@ def test_small_box_draws_a_pixel(left, top, size):
 
 @pytest.mark.parametrize("prompt", [{"box": (600, 100, 200, 90)}, {"points": [(400, 240), (300, 9)]}])
 @pytest.mark.parametrize("part", [None, np.s_[20:240, 20:140], np.s_[400:480, 700:854], np.s_[:0]])
-def test_crops_equal_pytorch(prompt, part):
+def test_crops_equal_framework(monkeypatch, prompt, part):
     rough_mask, margin, expected = None, COARSE_MARGIN, CropBox(0, 0, 854, 480)
     if part is not None:
         rough_mask, margin = np.zeros((480, 854)), REFINE_MARGIN
         rough_mask[part] = 0.9
     if part is not None or "box" in prompt:
-        expected = find_crop_in_pytorch(aotlab.Prompt(**prompt), (480, 854), margin, rough_mask)
+        expected = find_crop(aotlab.Prompt(**prompt), (480, 854), margin, rough_mask)
+    crops = []
+    monkeypatch.setattr(prompts, "segment_crop", lambda *args: crops.append(args[3]) or defaultdict(int))
     checked = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (480, 854))[1]
-    (rows, columns), _ = find_crop(PROMPTING, (480, 854), checked, rough_mask)
+    args = SimpleNamespace(prompting=PROMPTING), np.zeros((480, 854, 3), np.uint8), checked
+    prompts.segment_coarsely(*args) if rough_mask is None else prompts.refine(*args, rough_mask)
+    ((rows, columns),) = crops
     assert (columns.start, rows.start, columns.stop, rows.stop) == expected
 
 
 @pytest.mark.parametrize(
-    "prompts", [{0: (20, 16)}, {-1: (20, 16)}, {2**31: (20, 16)}, {"1": (20, 16)}, [(20, 16)]]
+    "given", [{0: (20, 16)}, {-1: (20, 16)}, {2**31: (20, 16)}, {"1": (20, 16)}, [(20, 16)]]
 )
-def test_prompts_without_ids_rejected(tracker, prompts):
+def test_prompts_without_ids_rejected(tracker, given):
     with pytest.raises((InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"):
-        tracker.step(clip(1)[0], prompts=prompts)
+        tracker.step(clip(1)[0], prompts=given)
     assert tracker.ids == ()

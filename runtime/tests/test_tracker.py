@@ -33,6 +33,17 @@ def test_background_before_the_first_mask(tracker):
     assert not prediction.labels.any()
 
 
+def test_prediction_is_printed_in_one_line(tracker):
+    assert repr(tracker.step(clip(1)[0], MASKS[0])).startswith("Prediction(ids=[1, 2], height=33, width=49")
+
+
+def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
+    mask = stripes([1], 66, 98)
+    mask[1, 1] = 2  # between the pixels that 33×49 takes
+    assert exported[1].fresh().step(np.zeros((66, 98, 3), np.uint8), mask).ids == (1, 2)
+    assert caplog.messages == ["object 2: too small to be tracked; export with a larger input.scale"]
+
+
 def test_reset_starts_another_video(tracker):
     tracker.step(clip(1)[0], MASKS[0])
     tracker.reset()

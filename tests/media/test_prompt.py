@@ -27,7 +27,7 @@ def test_clicks_are_split_by_their_labels():
     ({"points": [("1", "2")]}, "pairs"),
     ({"points": [(1, 2), (3, [4])]}, "pairs"),
     ({"points": (1, 2), "scribble": 5}, "pairs"),
-    ({"points": (1, 2), "labels": 1}, "a label of 0 or 1"),
+    ({"points": [(1, 2), (3, 4)], "labels": 1}, "a label of 0 or 1"),
     ({"points": (1, 2), "labels": ["on"]}, "a label of 0 or 1"),
     ({"box": [[1, 2], 3]}, "in pixels, at least 2 each"),
     ({"box": "10,20,30,40"}, "in pixels, at least 2 each"),

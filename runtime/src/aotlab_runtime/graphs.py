@@ -1,18 +1,20 @@
 """Exported models: the graphs of a folder, run by onnxruntime.
 
-Tensors of AOT's graphs, for M identities, T stored frames, frames resized to H×W in the network, L = h·w tokens at
-stride 16, and each block N:
+Tensors of AOT's graphs, for M identities, T stored frames, frames resized to H×W in the network, and each block N from
+0 on. Maps have H/4×W/4, H/8×W/8 or h×w = H/16×W/16 (rounded up) positions; those of h×w are L = h·w tokens.
 
-    encode             frame F×G×3 uint8, any size → features_f4, _f8, _f16, _projected 1×C×h×w (stride 4, 8, 16, 16)
-    assign_identities  masks 1×(1+M)×H×W, one-hot, background first → identities_0 1×L×C
-    reference          features_projected, identities_0 → as propagate; the frame attends to its own identities
+    encode             frame height×width×3 uint8, any size → features_f4 1×C4×H/4×W/4, features_f8 1×C8×H/8×W/8,
+                       features_f16 1×C16×h×w, features_projected 1×C×h×w
+    assign_identities  masks 1×(1+M)×H×W, one-hot, background first → id_embeddings_0 1×L×C
+    reference          features_projected, id_embeddings_0 → same outputs as propagate
     propagate          features_projected, memory_N_long_* 1×(T·L)×C, memory_N_short_* 1×L×C →
-                       embeddings_* 1×C×h×w (0: input of the blocks, k: output of block k), states_N_* 1×L×C
+                       embeddings_0 (input of block 0) and embeddings_N+1 (output of block N) 1×C×h×w, states_N_* 1×L×C
     decode             embeddings_*, features_f4, _f8 and _f16 → logits 1×(1+M)×H/4×W/4, background first
-    memorize           states_N_*, identities_0 → memory_N_long_*, memory_N_short_* 1×L×C: the frame's keys and values
+    memorize           states_N_*, id_embeddings_0 → memory_N_long_*, memory_N_short_* 1×L×C: keys and values
     relevance          states_0_*, memory_0_long_key, logits → relevance T: each stored frame's share of the attention
                        from foreground tokens (RMem)
-    prompt             image F×G×3 uint8, any size, planes 1×3×P×Q, rough_mask F×G → logits and refined_logits F×G
+    prompt             image height×width×3 uint8, any size, planes 1×3×P×Q, rough_mask height×width →
+                       logits and refined_logits height×width
 
 DeAOT has other channels and only the last block's embeddings; multi-scale models have one set per stage. Not every
 model has the last two graphs.
@@ -30,7 +32,7 @@ import onnxruntime
 
 from aotlab_runtime.inputs import InputError, require
 
-VERSION = 10
+VERSION = 11
 """version of ``export.json``"""
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
@@ -49,7 +51,7 @@ class Graphs:
 
         Args:
             folder: output of ``aotlab export``.
-            provider: one of `PROVIDERS`; operators that it lacks run on the CPU.
+            provider: one of `PROVIDERS`; operators that it does not support run on the CPU.
             threads: number of CPU threads; None: one per core.
 
         Raises:
@@ -80,7 +82,7 @@ class Graphs:
             f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
         )
         self.digest: str = description["digest"]
-        """digest of the settings and all files"""
+        """identifies this export"""
         self.network_size: tuple[int, int] = tuple(description["network_size"])
         """(height, width) of the frame in the network, in pixels"""
         self.config: dict[str, Any] = description["config"]
@@ -104,11 +106,11 @@ def require_provider(name: str) -> None:
     """Raise `InputError` unless one of `PROVIDERS` is available."""
     available = [key for key in PROVIDERS if PROVIDERS[key] in onnxruntime.get_available_providers()]
     choices = ", ".join(available)
-    require(name in available, f"provider {name}: not available in onnxruntime here; choose one of {choices}")
+    require(name in available, f"provider {name}: this onnxruntime does not have it; choose one of {choices}")
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Return the content of ``export.json``; raise `InputError` if a file is missing or not the one it describes."""
+    """Return the content of ``export.json``; raise `InputError` if a file is missing or changed."""
     try:
         description: dict[str, Any] = json.loads((folder / "export.json").read_text("utf-8"))
         content = {key: description[key] for key in ("config", "network_size", "prompting")}
@@ -118,6 +120,6 @@ def read_description(folder: Path) -> dict[str, Any]:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if (description["version"], description["digest"]) != (VERSION, digest):
             raise ValueError("changed, or written by another version")
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise InputError(f"{folder}: not a usable export ({error!s:.200}); run aotlab export") from error
     return description

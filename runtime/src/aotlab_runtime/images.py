@@ -19,7 +19,7 @@ def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndar
     return rows @ maps @ columns.T
 
 
-@lru_cache(maxsize=8)  # a video needs two
+@lru_cache(maxsize=8)
 def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.ndarray:
     """Return the weights of ``source`` pixels in ``target`` pixels, target×source."""
     if align_corners:

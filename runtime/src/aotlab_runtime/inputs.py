@@ -41,15 +41,13 @@ class CheckedPrompt(NamedTuple):
 class Prompt:
     """Prompts for one object of a frame, in pixels of the frame; checked when they are used.
 
-    Two prompts are equal only if they are the same object, as points may be arrays.
-
     >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
     >>> Prompt(box=(100, 60, 50, 40))
     """
 
     points: Sequence[Point] | Point = ()
     """points (x, y), or one point, positive on the object or negative off it"""
-    labels: Sequence[int] | None = None
+    labels: Sequence[int] | int | None = None
     """1 for a positive, 0 for a negative point; None: all are positive"""
     box: tuple[float, float, float, float] | None = None
     """box around the object: left, top, width, height"""
@@ -66,6 +64,7 @@ class Prompt:
             f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}",
         )
         labels = np.ones(len(points)) if self.labels is None else to_array(self.labels, "labels", float)
+        labels = np.atleast_1d(labels)
         require(
             labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
             f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
@@ -84,7 +83,7 @@ class Prompt:
             require(box.shape == (4,) and np.isfinite(box).all(), message)
             corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             require((corners[1] - corners[0]).min() >= 2, message)
-        exclude = np.zeros(size, bool) if self.exclude is None else np.asarray(self.exclude, bool)
+        exclude = np.zeros(size, bool) if self.exclude is None else to_array(self.exclude, "exclude", bool)
         require(
             exclude.shape == size,
             f"prompt: exclude of shape {exclude.shape} does not match the frame's {size}; resize it",
@@ -99,7 +98,7 @@ def require(condition: object, message: str) -> None:
 
 
 def to_array(value: Any, name: str, dtype: type | None = None) -> np.ndarray:
-    """Return a value as an array; raise `InputError` for lists of different lengths and other values."""
+    """Return a value as an array; raise `InputError` for ragged lists and anything not numeric."""
     try:
         return np.asarray(value, dtype)
     except (TypeError, ValueError) as error:

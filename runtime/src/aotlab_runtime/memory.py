@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ MOMENTUM = 0.8
 BONUS = 1.5
 """weight of the bonus for frames that were scored few times (RMem, section 3.2)"""
 PRIOR_UPDATES = 8
-"""number added to the updates of every frame (RMem)"""
+"""pseudo-count added to the updates of every frame (RMem)"""
 FRAME = np.dtype([("reference", bool), ("relevance", float), ("updates", int)])
 """a stored frame: whether its mask was given; the running mean of its relevance, NaN at first; and how often it was
 scored: a frame stored while others are scored starts at 1 (RMem)"""
@@ -37,14 +37,13 @@ class Memory:
         self.skip: int = settings["short_term_skip"]
         self.capacity: int = settings["frames"]
         """largest number of frames in long-term memory"""
-        newest = None if self.restricted else settings["newest"]
-        self.max_tracked: int = self.capacity if newest is None else newest
+        self.max_tracked: int = settings["newest"]
         """largest number of tracked (not reference) frames"""
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
-        self.since_due = 0
-        """number of frames since the last one that was due for long-term memory"""
+        self.since_candidate = 0
+        """number of frames since the last one that was considered for long-term memory"""
         self.frames = np.empty(0, FRAME)
         """the frames in long-term memory, T, oldest first"""
         self.long: Tensors = {}
@@ -62,7 +61,7 @@ class Memory:
 
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
-        self.since_due = 0
+        self.since_candidate = 0
         if len(self.frames) >= self.capacity:
             evictable = self.evictable
             self._drop(evictable[0] if evictable else 1)
@@ -70,48 +69,39 @@ class Memory:
         self._store_short(memory)
         self._store_long(memory, reference=True)
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the next tracked frame is considered for long-term memory."""
-        return self.since_due + 1 >= self.every
-
-    @property
-    def needs_relevance(self) -> bool:
-        """Whether `add` needs the stored frames' relevance for the next frame."""
-        full = len(self.frames) >= self.capacity
-        return self.restricted and self.is_due and (full or self.score_early)
-
-    def add(self, memory: Tensors, shares: np.ndarray | None = None) -> None:
-        """Store a tracked frame; ``shares``: the relevance T of the stored frames, if `needs_relevance`."""
-        is_due = self.is_due
-        self.since_due = 0 if is_due else self.since_due + 1
+    def add(self, memory: Tensors, measure_relevance: Callable[[], np.ndarray]) -> None:
+        """Store a tracked frame; ``measure_relevance`` returns the relevance T of the stored frames, if needed."""
         self._store_short(memory)
-        if not is_due:
+        self.since_candidate += 1
+        if self.since_candidate < self.every:
             return
-        if shares is not None:
-            self._update_relevance(shares)
+        self.since_candidate = 0
+        full = len(self.frames) >= self.capacity
+        relevance = measure_relevance() if self.restricted and (full or self.score_early) else None
+        if relevance is not None:
+            self._update_relevance(relevance)
         evictable = self.evictable
-        if len(self.frames) >= self.capacity or len(evictable) >= self.max_tracked:
+        if full or len(evictable) >= self.max_tracked:
             if not evictable:
                 return
             evicted = evictable[0]
-            if shares is not None and shares.any():
+            if relevance is not None and relevance.any():
                 scores = score_frames(self.frames["relevance"], self.frames["updates"])
                 evicted = min(evictable, key=scores.__getitem__)
             self._drop(evicted)
-        self._store_long(memory, updates=int(shares is not None))
+        self._store_long(memory, updates=int(relevance is not None))
 
     @property
     def evictable(self) -> list[int]:
-        """Positions of tracked frames, oldest first; only these are evicted for tracked frames."""
+        """Positions of tracked frames, oldest first; a new tracked frame can only replace one of these."""
         return np.flatnonzero(~self.frames["reference"]).tolist()
 
-    def _update_relevance(self, shares: np.ndarray) -> None:
-        """Update the running relevance of the T frames by their shares, equal ones if the new frame has no object."""
+    def _update_relevance(self, newest: np.ndarray) -> None:
+        """Update the running relevance of the T frames by the newest, uniform if the new frame has no object."""
         self.frames = frames = self.frames.copy()
-        shares = shares.astype(float) if shares.any() else np.full(len(frames), 1 / len(frames))
-        mean = MOMENTUM * shares + (1 - MOMENTUM) * frames["relevance"]
-        frames["relevance"] = np.where(np.isnan(mean), shares, mean)
+        newest = newest.astype(float) if newest.any() else np.full(len(frames), 1 / len(frames))
+        mean = MOMENTUM * newest + (1 - MOMENTUM) * frames["relevance"]
+        frames["relevance"] = np.where(np.isnan(mean), newest, mean)
         frames["updates"] += 1
 
     def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
@@ -130,11 +120,15 @@ class Memory:
 
     def state_dict(self) -> Tensors:
         """Return the arrays with which `load_state_dict` resumes."""
-        return self.long | self.short | {"frames": self.frames, "since_due": np.array(self.since_due)}
+        return (
+            self.long
+            | self.short
+            | {"frames": self.frames, "since_candidate": np.array(self.since_candidate)}
+        )
 
     def load_state_dict(self, state: Tensors) -> None:
         """Resume from a `state_dict`."""
-        self.frames, self.since_due = state["frames"], int(state["since_due"])
+        self.frames, self.since_candidate = state["frames"], int(state["since_candidate"])
         self.long = {name: x for name, x in state.items() if "_long_" in name}
         self.short = {name: x for name, x in state.items() if "_short_" in name}
 

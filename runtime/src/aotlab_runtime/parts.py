@@ -1,4 +1,4 @@
-"""Parts of a prompted mask that are far from its box or points, and so not of the object."""
+"""Parts of a prompted mask that are far from its box or points, to be dropped as false positives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BOX_MARGIN = 0.12
 MAX_PART_DISTANCE = 0.5
 """largest distance of a part without a point from those with one, in units of the square root of their area"""
 STEP, DIAGONAL_STEP = 0.955, 1.3693
-"""lengths of steps to the next pixel that approximate Euclidean distances, as in OpenCV's 3×3 ``distanceTransform``"""
+"""lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask"""
 
 
 def find_far_from_box(mask: np.ndarray, box: np.ndarray, points: Sequence[Point]) -> np.ndarray:
@@ -27,7 +27,7 @@ def find_far_from_box(mask: np.ndarray, box: np.ndarray, points: Sequence[Point]
 
 
 def find_far_from_points(mask: np.ndarray, points: Sequence[Point]) -> np.ndarray:
-    """Return the pixels of a mask H×W bool in parts far from those with a point, or else from the largest one."""
+    """Return the pixels of a mask H×W bool in parts far from those with a point; if none has one, from the largest."""
     height, width = mask.shape
     parts = label_components(mask)
     x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
@@ -41,29 +41,29 @@ def find_far_from_points(mask: np.ndarray, points: Sequence[Point]) -> np.ndarra
 def label_components(mask: np.ndarray) -> np.ndarray:
     """Label the 8-connected components of a mask H×W bool from 1 on: H×W, 0 is background.
 
-    Each run of pixels in a row gets the smallest number of the runs that it touches in the row above, whose components
-    are then one; a run that touches none gets a new number.
+    Row by row, each run of pixels gets the smallest label of the runs that it touches in the row above, and their
+    components are merged; a run that touches none gets a new label.
     """
     components = np.zeros((len(mask) + 1, mask.shape[1]), int)  # row -1 is an empty row above the image
-    parents = [0]  # number of the component that each one was merged into: its own, or a smaller one
+    parents = [0]  # label that each one was merged into: its own, or a smaller one
 
-    def find_root(number: int) -> int:
-        while parents[number] != number:
-            number = parents[number]
-        return number
+    def find_root(label: int) -> int:
+        while parents[label] != label:
+            label = parents[label]
+        return label
 
     for y, row in enumerate(mask):
         edges = np.flatnonzero(np.diff(row, prepend=False, append=False)).tolist()
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
             touched = {*components[y - 1, max(0, start - 1) : stop + 1].tolist()} - {0}
-            roots = {find_root(number) for number in touched}
+            roots = {find_root(label) for label in touched}
             if not roots:
                 roots.add(len(parents))
                 parents.append(len(parents))
             components[y, start:stop] = min(roots)
             for root in roots:
                 parents[root] = min(roots)
-    return np.array([find_root(number) for number in range(len(parents))])[components[:-1]]
+    return np.array([find_root(label) for label in range(len(parents))])[components[:-1]]
 
 
 def measure_distance(mask: np.ndarray) -> np.ndarray:

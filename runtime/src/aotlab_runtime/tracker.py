@@ -1,5 +1,12 @@
 """`Tracker`: frames and masks in, masks out.
 
+AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects at once. Each object has an identity, one of M
+learned vectors. On a stored frame, the identities of a token's pixels form its embedding, which is added to the values
+that attention reads; keys describe the image only. The tokens of a new frame so receive the identities of the stored
+tokens that look like them: long-term attention compares all tokens of the frames in long-term memory, short-term
+attention those around the same place in an earlier frame, usually the last. RMem (Zhou, Pang, Wang; CVPR 2024) bounds
+long-term memory: of the tracked frames it evicts the one that objects attend to least, but spares rarely scored ones.
+
 A frame, with groups of up to M objects that have a memory each:
 
     features = encode(frame)
@@ -18,11 +25,12 @@ identities instead of memory.
 from __future__ import annotations
 
 import json
+import logging
 import operator
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +42,14 @@ from aotlab_runtime.inputs import InputError, Point, Prompt, require
 from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import segment_prompts
 
-STATE_VERSION = 7
+log = logging.getLogger(__name__)
+
+STATE_VERSION = 8
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit outside the mask of an object, on a frame with a mask"""
+FORGOTTEN = -1
+"""object id of a forgotten object's identity"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,8 +60,13 @@ class Prediction:
     """ids of the tracked objects in the order they were added"""
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
-    temperature: float = 1.0
+    temperature: float
     """divisor of the logits for `confidence`"""
+
+    def __repr__(self) -> str:
+        """Name ids and size in one line."""
+        _, height, width = self.logits.shape
+        return f"Prediction(ids={list(self.ids)}, height={height}, width={width})"
 
     @cached_property
     def indices(self) -> np.ndarray:
@@ -81,12 +98,12 @@ class Group:
     """Up to M objects that share one pass of the model, and their memory."""
 
     ids: list[int]
-    """``ids[k - 1]`` is the object of identity k, 0 if forgotten"""
+    """``ids[k - 1]`` is the object of identity k, or `FORGOTTEN`"""
     memory: Memory
 
 
 class Tracker:
-    """Tracks any objects through a video, frame by frame, as ``aotlab.Tracker``.
+    """Tracks any objects through a video, frame by frame.
 
     >>> tracker = Tracker.from_export("exported")
     >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
@@ -96,7 +113,7 @@ class Tracker:
     def __init__(self, graphs: Graphs) -> None:
         """Create a tracker without objects."""
         self.graphs = graphs
-        self._temperature: float = graphs.config["confidence_temperature"]
+        self._predict = partial(Prediction, temperature=graphs.config["confidence_temperature"])
         self.reset()
 
     @classmethod
@@ -117,7 +134,7 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were added."""
-        return tuple(object_id for group in self.groups for object_id in group.ids if object_id)
+        return tuple(object_id for group in self.groups for object_id in group.ids if object_id != FORGOTTEN)
 
     def step(
         self,
@@ -139,27 +156,37 @@ class Tracker:
             InputError: unusable input. A failed step changes nothing.
         """
         frame = inputs.check_frame(frame, self._frame_shape)
-        mask = self._merge_prompts(frame, mask, prompts)
+        if mask is not None:
+            mask = inputs.check_mask(mask, frame)
+        if prompts:
+            mask = self._draw_prompts(frame, mask, prompts)
+        if mask is not None and not mask.any():
+            require(self.groups, "mask is empty: give ids above 0 where the objects are")
+            mask = None
         if mask is None and not self.groups:  # nothing to encode the frame for
             self._frame_shape = frame.shape
-            return Prediction((), np.zeros((1, *frame.shape[:2]), np.float32))
-        groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]  # a step may fail
+            return self._predict((), np.zeros((1, *frame.shape[:2]), np.float32))
+        # work on copies: a failed step leaves the tracker unchanged
+        groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]
         features = self.graphs.run("encode", {"frame": frame})
         segmented = [self._segment_frame(group, features) for group in groups]
         logits = self._merge_logits(groups, segmented, frame.shape[:2])
-        prediction = Prediction(self.ids, logits, self._temperature)
+        prediction = self._predict(self.ids, logits)
         if mask is None:
             for group, tensors in zip(groups, segmented, strict=True):
                 self._store_tracked(group, tensors, prediction.labels)
         else:
             labels = overwrite_with_mask(prediction.labels, mask)
             new = sorted({*np.unique(mask).tolist()} - {0, *self.ids})
+            resized = resize_nearest(labels, self.graphs.network_size)
+            for object_id in sorted({*np.unique(mask).tolist()} - {0, *np.unique(resized).tolist()}):
+                log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
             self._add_objects(groups, new)
             for group in groups:
                 self._store_reference(group, features, labels)
             ids = (*self.ids, *new)
             masks = labels == np.array([0, *ids])[:, None, None]
-            prediction = Prediction(ids, np.where(masks, np.float32(0), NO_OBJECT), self._temperature)
+            prediction = self._predict(ids, np.where(masks, np.float32(0), NO_OBJECT))
         self.groups, self._frame_shape = groups, frame.shape
         return prediction
 
@@ -168,7 +195,7 @@ class Tracker:
         frame = inputs.check_frame(frame, self._frame_shape)
         checked = inputs.check_prompts(prompts, frame.shape[:2])
         logits = segment_prompts(self.graphs, frame, list(checked.values()))
-        return Prediction(tuple(checked), logits, self._temperature)
+        return self._predict(tuple(checked), logits)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
@@ -178,8 +205,8 @@ class Tracker:
         """
         require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
         (group,) = (group for group in self.groups if object_id in group.ids)
-        group.ids[group.ids.index(object_id)] = 0
-        self.groups = [group for group in self.groups if any(group.ids)]
+        group.ids[group.ids.index(object_id)] = FORGOTTEN
+        self.groups = [group for group in self.groups if {*group.ids} != {FORGOTTEN}]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video.
@@ -220,25 +247,20 @@ class Tracker:
             ) from error
         self._length, self._frame_shape, self.groups = length, shape, groups
 
-    def _merge_prompts(
-        self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt | Point] | None
-    ) -> np.ndarray | None:
-        """Return the object ids H×W of a mask and of prompts; None without objects."""
-        if mask is None and not prompts:
-            return None
-        labels = np.zeros(frame.shape[:2], np.int64) if mask is None else inputs.check_mask(mask, frame)
-        if prompts:
-            checked = inputs.check_prompts(prompts, frame.shape[:2])
-            others = np.where(np.isin(labels, list(checked)), 0, labels)
-            free = [prompt._replace(exclude=prompt.exclude | (others > 0)) for prompt in checked.values()]
-            drawn = np.array([0, *checked])[segment_prompts(self.graphs, frame, free).argmax(0)]
-            for object_id in checked:
-                require(
-                    object_id in drawn, f"object {object_id}: no pixel found there; give another box or point"
-                )
-            labels = np.where(others > 0, others, drawn)
-        require(labels.any() or self.groups, "mask is empty: give ids above 0 where the objects are")
-        return labels if labels.any() else None
+    def _draw_prompts(
+        self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt | Point]
+    ) -> np.ndarray:
+        """Return the object ids H×W of prompts, and of a mask where it has other objects."""
+        checked = inputs.check_prompts(prompts, frame.shape[:2])
+        labels = np.zeros(frame.shape[:2], np.int64) if mask is None else mask
+        others = np.where(np.isin(labels, list(checked)), 0, labels)
+        free = [prompt._replace(exclude=prompt.exclude | (others > 0)) for prompt in checked.values()]
+        drawn = np.array([0, *checked])[segment_prompts(self.graphs, frame, free).argmax(0)]
+        for object_id in checked:
+            require(
+                object_id in drawn, f"object {object_id}: no pixel found there; give another box or point"
+            )
+        return np.where(others > 0, others, drawn)
 
     def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
         """Return the outputs of ``propagate`` and ``decode`` for a frame and a group's memory."""
@@ -248,10 +270,9 @@ class Tracker:
     def _store_tracked(self, group: Group, segmented: Tensors, labels: np.ndarray) -> None:
         """Store a frame, of `_segment_frame`, with its predicted labels H×W."""
         memory = self.graphs.run("memorize", segmented | self._assign_identities(group, labels))
-        shares = None
-        if group.memory.needs_relevance:
-            shares = self.graphs.run("relevance", segmented | group.memory.read())["relevance"]
-        group.memory.add(memory, shares)
+        group.memory.add(
+            memory, lambda: self.graphs.run("relevance", segmented | group.memory.read())["relevance"]
+        )
 
     def _store_reference(self, group: Group, features: Tensors, labels: np.ndarray) -> None:
         """Store a frame with given labels H×W."""
@@ -271,7 +292,7 @@ class Tracker:
         resized = resize_nearest(labels, self.graphs.network_size)
         masks = np.zeros((1 + self.graphs.max_objects, *resized.shape), np.float32)
         for identity, object_id in enumerate(group.ids, start=1):
-            masks[identity] = (resized == object_id) & (object_id > 0)
+            masks[identity] = resized == object_id
         masks[0] = 1 - masks.sum(0)
         return self.graphs.run("assign_identities", {"masks": masks[None]})
 
@@ -282,17 +303,16 @@ class Tracker:
         """
         if not groups:
             return np.zeros((1, *size), np.float32)
-        merged = []
+        resized = []
         for group, tensors in zip(groups, segmented, strict=True):
-            used = [0, *(k for k, object_id in enumerate(group.ids, start=1) if object_id)]
-            merged.append(resize(tensors["logits"][0, used], size, align_corners=self.graphs.align_corners))
-        if len(merged) == 1:
-            return merged[0]
-        by_group = [softmax(logits) for logits in merged]
-        background = np.prod([probabilities[:1] for probabilities in by_group], axis=0)
-        merged = [background, *(probabilities[1:] for probabilities in by_group)]
-        probabilities = np.concatenate(merged).clip(1e-5, 1 - 1e-5)
-        return np.log(probabilities / (1 - probabilities))
+            used = [0, *(k for k, object_id in enumerate(group.ids, start=1) if object_id != FORGOTTEN)]
+            resized.append(resize(tensors["logits"][0, used], size, align_corners=self.graphs.align_corners))
+        if len(resized) == 1:
+            return resized[0]
+        by_group = [softmax(logits) for logits in resized]
+        background = np.prod([p[:1] for p in by_group], axis=0)
+        p = np.concatenate([background, *(p[1:] for p in by_group)]).clip(1e-5, 1 - 1e-5)
+        return np.log(p / (1 - p))
 
 
 def overwrite_with_mask(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
