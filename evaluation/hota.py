@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aotlab.utils.files import reading
+from aotlab.evaluation.submit.burst import write_run_lengths, write_selection
+from aotlab.media.labeled_video import Video
 
 COLUMNS = ("HOTA", "DetA", "AssA")
 COMMON_CLASSES = frozenset(
@@ -30,17 +31,27 @@ COMMON_CLASSES = frozenset(
 """ids of the classes shared with COCO, as listed by the benchmark"""
 
 
-def score_burst_hota(annotations: Path, predictions: Path) -> dict[str, float | None]:
+def score_burst_hota(videos: Sequence[Video], results: Path, annotations: Path) -> dict[str, float | None]:
     """Return `COLUMNS` in percent over all classes, and with "_common" and "_uncommon"; None for an empty group.
 
     Args:
+        results: folder with ``<sequence>/<frame>.png`` for annotated frames.
         annotations: BURST JSON of the split.
-        predictions: the same JSON with predicted masks.
     """
+    from trackeval.datasets import BURST
     from trackeval.metrics import HOTA
 
-    with contextlib.redirect_stdout(io.StringIO()):  # TrackEval prints its progress
-        data = _open_dataset(annotations, predictions)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),  # TrackEval prints its progress
+    ):
+        # TrackEval reads the only file of each folder
+        truth, trackers = Path(folder) / "truth", Path(folder) / "trackers"
+        selection = truth / "selection.json"
+        write_selection(selection, annotations, [video.name for video in videos])
+        write_run_lengths(videos, results, trackers / "ours" / "data" / "results.json", annotations=selection)
+        settings = {"GT_FOLDER": str(truth), "TRACKERS_FOLDER": str(trackers), "TRACKERS_TO_EVAL": ["ours"]}
+        data = BURST({**settings, "EXEMPLAR_GUIDED": True, "MAX_DETECTIONS": 0, "PRINT_CONFIG": False})
         metric = HOTA()
         scores_by_class: dict[int, dict[str, Any]] = {}
         for sequence in data.seq_list:
@@ -62,27 +73,3 @@ def score_burst_hota(annotations: Path, predictions: Path) -> dict[str, float | 
             values = [float(np.mean(means[number][column])) for number in sorted(class_group)]
             table[column + ending] = 100 * sum(values) / len(values) if values else None
     return table
-
-
-def _open_dataset(annotations: Path, predictions: Path) -> Any:
-    """Open TrackEval's data set, which expects each file in a separate folder."""
-    from trackeval.datasets import BURST
-
-    with tempfile.TemporaryDirectory() as folder:
-        truth, tracker_folder = Path(folder) / "truth", Path(folder) / "trackers" / "ours" / "data"
-        for parent, file in ((truth, annotations), (tracker_folder, predictions)):
-            parent.mkdir(parents=True)
-            shutil.copy(file, parent / "file.json")
-        with reading(
-            annotations, "expected BURST's files", Exception, kind=f"readable by TrackEval with {predictions}"
-        ):
-            return BURST(
-                {
-                    "GT_FOLDER": str(truth),
-                    "TRACKERS_FOLDER": str(tracker_folder.parents[1]),
-                    "TRACKERS_TO_EVAL": ["ours"],
-                    "EXEMPLAR_GUIDED": True,
-                    "MAX_DETECTIONS": 0,
-                    "PRINT_CONFIG": False,
-                }
-            )

@@ -16,6 +16,7 @@ from aotlab.tools.cli.command import command, report_failures
 from aotlab.tools.cli.types import ExistingPath, Folder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import require_writable
+from aotlab.utils.text import format_count
 
 
 @command("aotlab convert-visor", "Convert VISOR's polygons and frames to a data set.")
@@ -35,7 +36,9 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
     from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor
 
     converted = convert_visor(annotations, images, output, split)
-    print(f"{output}: {len(converted.names)} sequences, {converted.masks} masks")
+    print(
+        f"{output}: {format_count(len(converted.names), 'sequence')}, {format_count(converted.masks, 'mask')}"
+    )
     if converted.too_short:
         print(f"left out, as too short: {converted.too_short}")
     return report_failures(converted.failures)

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -105,18 +104,13 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
     """Score by TrackEval's HOTA, and print; return the values by column."""
     require_extra("hota")
     from aotlab.evaluation.hota import score_burst_hota
-    from aotlab.evaluation.submit.burst import write_run_lengths, write_selection
     from aotlab.media.burst import find_annotation_file
 
     root = benchmark.root or find_default_root(benchmark.dataset)
     videos = benchmark.open_videos()
     require_readable(videos)
     require_results(videos, results)
-    with tempfile.TemporaryDirectory() as folder:
-        truth, predictions = Path(folder) / "truth.json", Path(folder) / "found.json"
-        write_selection(truth, find_annotation_file(root, benchmark.split), [video.name for video in videos])
-        write_run_lengths(videos, results, predictions, annotations=truth)
-        table = score_burst_hota(truth, predictions)
+    table = score_burst_hota(videos, results, find_annotation_file(root, benchmark.split))
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
     return table

@@ -20,6 +20,7 @@ from aotlab.utils.files import (
     require_file,
     require_file_name,
 )
+from aotlab.utils.text import join_truncated
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -109,7 +110,7 @@ def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
     """Return the videos of these names, in the data set's order; all without names."""
     known = [video.name for video in videos]
     for name in names:
-        listed = f"it has {', '.join(known[:3])} and others"
+        listed = f"it has {join_truncated(known, 3)}"
         require_known(name, known, f"sequence {name}: not in this split", listed)
     return [video for video in videos if not names or video.name in names]
 

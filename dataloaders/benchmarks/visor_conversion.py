@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -159,12 +160,13 @@ def _write_sequence(
     name: str, frames: Sequence[Frame], ids: Mapping[str, int], images: Path, output: Path, min_frames: int
 ) -> int:
     """Write images and masks; return the number of masks, 0 if there are too few to write."""
-    masks = [draw_labels(frame, ids) for frame in frames]
-    count = sum(bool(mask.any()) for mask in masks)
+    drawn = [(frame, draw_labels(frame, ids)) for frame in frames]
+    count = sum(bool(mask.any()) for _, mask in drawn)
     if count < min_frames:
         return 0
-    paths = [_find_image(images, frame) for frame in frames]
-    for frame, mask, path in zip(frames, masks, paths, strict=True):
+    drawn = list(dropwhile(lambda pair: not pair[1].any(), drawn))  # a video starts with a mask
+    paths = [_find_image(images, frame) for frame, _ in drawn]
+    for (frame, mask), path in zip(drawn, paths, strict=True):
         stem = Path(frame.name).stem
         small = cv2.resize(read_image(path), (SIZE[1], SIZE[0]), interpolation=cv2.INTER_LINEAR)
         with atomic_path(output / "JPEGImages" / "480p" / name / f"{stem}.jpg") as temporary:

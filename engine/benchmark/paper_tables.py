@@ -151,7 +151,7 @@ def format_figures(values: Sequence[float | None]) -> str:
 
 def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
     sentences = [
-        f"{_shorten_path(file)}: {model.get or table.get}"
+        f"{_shorten_path(file)}: {model.get or table.get or 'no such file'}"
         for file in dict.fromkeys(model.files)
         if not file.is_file()
     ]

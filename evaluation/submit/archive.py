@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from aotlab.media.object_masks import read_labels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.text import format_count
+
+log = logging.getLogger(__name__)
 
 DATE = (1980, 1, 1, 0, 0, 0)
 """time stamp of every entry"""
@@ -45,41 +49,38 @@ def expect_sequence(video: Video) -> ExpectedSequence:
     return ExpectedSequence(video.name, video.results, size, frozenset(ids))
 
 
-def check_results(results: Path, expected: Sequence[ExpectedSequence]) -> list[str]:
-    """Return a line for each invalid ``results/<sequence>/<frame>.png``, and one for a sequence's missing ones.
-
-    Further files are ignored.
-    """
-    problems, missing = list[str](), dict[str, list[Path]]()
-    for item, stem in _iterate_frames(expected, "checking"):
-        path = results / item.name / f"{stem}.png"
-        if not path.is_file():
-            missing.setdefault(item.name, []).append(path)
-            continue
-        try:
-            with reading(path, "save it again", kind="a readable PNG"):
-                require_valid_mask(path.read_bytes(), item)
-        except InputError as error:
-            problems.append(str(error))
-    return problems + [f"{paths[0]}: missing ({len(paths)} in all)" for paths in missing.values()]
-
-
 def write_archive(expected: Sequence[ExpectedSequence], results: Path, output: Path, folder: str) -> None:
-    """Pack checked results. All masks get the standard palette.
+    """Pack the expected masks of ``results/<sequence>/<frame>.png``, all with the standard palette.
 
     Args:
-        results: folder of results; files that are not expected are skipped.
+        results: folder of results; further files are ignored.
         output: path of the zip.
         folder: folder around the sequences in the archive; "" for its root.
+
+    Raises:
+        InputError: masks are invalid or missing; the logger prints each at debug level.
     """
+    problems, missing = list[str](), dict[str, list[Path]]()
 
     def read_entries() -> Iterator[tuple[str, bytes]]:
-        for item, stem in _iterate_frames(expected, "packing"):
-            mask = results / item.name / f"{stem}.png"
-            yield (
-                "/".join(filter(None, (folder, item.name, mask.name))),
-                set_standard_palette(mask.read_bytes()),
-            )
+        for item, stem in _iterate_frames(expected):
+            path = results / item.name / f"{stem}.png"
+            if not path.is_file():
+                missing.setdefault(item.name, []).append(path)
+                continue
+            try:
+                with reading(path, "save it again", kind="a readable PNG"):
+                    content = standardize_mask(path.read_bytes(), item)
+            except InputError as error:
+                problems.append(str(error))
+            else:
+                yield "/".join(filter(None, (folder, item.name, path.name))), content
+        problems.extend(f"{paths[0]}: missing ({len(paths)} in all)" for paths in missing.values())
+        for problem in problems:
+            log.debug("%s", problem)
+        if problems:  # nothing is written
+            count = format_count(len(problems), "problem")
+            raise InputError(f"{results}: {count}, which --verbose lists; the first: {problems[0]}")
 
     write_zip(output, read_entries())
 
@@ -95,36 +96,34 @@ def write_zip(
             archive.writestr(entry, content, compression)
 
 
-def require_valid_mask(content: bytes, item: ExpectedSequence) -> None:
-    """Raise `InputError` unless the bytes are an 8-bit PNG with the sequence's size and ids."""
+def standardize_mask(content: bytes, item: ExpectedSequence) -> bytes:
+    """Return the bytes of a mask with the standard palette, unchanged if it has that already.
+
+    Raises `InputError` unless they are an 8-bit PNG with the sequence's size and ids.
+    """
     with decode_image(io.BytesIO(content)) as image:
         kind, mode, (width, height) = image.format, image.mode, image.size
         require(kind == "PNG", f"a {kind} file; expected PNG")
         require(mode in ("P", "L"), f"mode {mode}; expected an 8-bit palette PNG")
         # A small file can decode to a huge image, so the size is compared first.
         require((height, width) == item.size, f"{width}×{height}; expected {item.size[1]}×{item.size[0]}")
-        unknown = find_unknown_ids(np.array(image), sorted(item.ids))
+        labels = np.array(image)
+        is_standard = mode == "P" and image.getpalette() == PALETTE.ravel().tolist()
+    unknown = find_unknown_ids(labels, sorted(item.ids))
     unknown_text, ids_text = (", ".join(map(str, sorted(ids))) for ids in (unknown, item.ids))
     require(not unknown, f"unknown ids {unknown_text}; the objects are {ids_text}")
-
-
-def set_standard_palette(content: bytes) -> bytes:
-    """Return the bytes of a mask with the standard palette, unchanged if it has that already."""
-    with decode_image(io.BytesIO(content)) as image:
-        if image.mode == "P" and image.getpalette() == PALETTE.ravel().tolist():
-            return content
-        palette_image = Image.fromarray(np.array(image), mode="P")
+    if is_standard:
+        return content
+    palette_image = Image.fromarray(labels, mode="P")
     palette_image.putpalette(PALETTE.tobytes())
     out = io.BytesIO()
     palette_image.save(out, format="PNG")
     return out.getvalue()
 
 
-def _iterate_frames(
-    expected: Sequence[ExpectedSequence], verb: str
-) -> Iterator[tuple[ExpectedSequence, str]]:
+def _iterate_frames(expected: Sequence[ExpectedSequence]) -> Iterator[tuple[ExpectedSequence, str]]:
     total = sum(len(item.frames) for item in expected)
-    with progress_bar(total, unit="frame", title=verb) as bar:
+    with progress_bar(total, unit="frame", title="packing") as bar:
         for item in expected:
             for stem in item.frames:
                 yield item, stem

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from aotlab.evaluation.submit.archive import require_valid_mask
+from aotlab.evaluation.submit.archive import standardize_mask
 from aotlab.media.frames import store_frame
 from aotlab.media.high_bit_depth import Levels, TiffStack, parse_levels, read_raw_image
 from aotlab.media.images import list_images, read_image
@@ -202,7 +202,7 @@ def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     path = tmp_path / "frame.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n%%EndComments\nshowpage\n%%EOF\n")
-    for read in (*READERS, lambda path: require_valid_mask(path.read_bytes(), None)):
+    for read in (*READERS, lambda path: standardize_mask(path.read_bytes(), None)):
         with suppress(InputError, ValueError):
             read(path)
     with pytest.raises(InputError, match="unknown image format"):

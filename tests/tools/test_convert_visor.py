@@ -97,6 +97,16 @@ def test_train_split_keeps_all_objects(source):
     assert ids == [[0, 2, 3], [0, 1, 3], [0, 1]]
 
 
+def test_train_sequence_starts_at_its_first_mask(source):
+    knife = {"knife": [box(500, 500, 900, 600)]}
+    masks = [{}, knife, knife, {}, knife]
+    source.add("P02_01", [entry("P02_01_seq_00001", number, item) for number, item in enumerate(masks)])
+    assert source.convert("train") == 0
+    video = open_dataset("visor", source.output, "train")[1]
+    assert [path.stem[-1] for path in video.frames] == ["1", "2", "3", "4"]
+    assert [path.stem[-1] for path in video.annotations] == ["1", "2", "4"]
+
+
 def test_second_conversion_extends_the_lists(source):
     source.convert()
     (source.annotations / "P07_110.json").unlink()

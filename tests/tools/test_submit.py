@@ -1,6 +1,7 @@
 """Command ``submit`` on miniatures."""
 
 import io
+import logging
 import re
 import zipfile
 
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.evaluation.submit.archive import check_results, expect_sequence
+from aotlab.evaluation.submit.archive import expect_sequence, write_archive
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
+from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.mutations import change_json
 
@@ -41,8 +43,11 @@ class Run:
     def write(self):
         return main([*self.options, "--results", str(self.results), "--output", str(self.archive)])
 
-    def find_problems(self):
-        return check_results(self.results, [expect_sequence(video) for video in self.videos])
+    def find_problems(self, caplog):
+        caplog.set_level(logging.DEBUG, "aotlab")
+        with pytest.raises(InputError):
+            write_archive(list(map(expect_sequence, self.videos)), self.results, self.archive, "")
+        return list(caplog.messages)
 
 
 @pytest.fixture
@@ -101,7 +106,7 @@ def test_palettes_are_standardized(mose):
                 np.testing.assert_array_equal(np.array(packed), labels)
 
 
-def test_invalid_masks_are_listed_and_nothing_written(mose, refuse):
+def test_invalid_masks_are_listed_and_nothing_written(mose, refuse, caplog):
     first, second = (mose.results / name for name in (FIRST, SECOND))
     (first / "00000.png").unlink()
     Image.new("RGB", (64, 48)).save(first / "00001.png")
@@ -110,7 +115,7 @@ def test_invalid_masks_are_listed_and_nothing_written(mose, refuse):
     (second / "00000.png").write_bytes(b"nonsense")
     write_mask(second / "00001.png", read_mask(second / "00001.png").astype(np.int64) * 300)
     Image.new("L", (64, 48)).save(second / "00002.png", format="BMP")
-    problems = mose.find_problems()
+    problems = mose.find_problems(caplog)
     assert [problem.partition(".png: ")[2].split(" (")[0] for problem in problems] == [
         "mode RGB; expected an 8-bit palette PNG",
         "6×5; expected 64×48",
@@ -122,13 +127,13 @@ def test_invalid_masks_are_listed_and_nothing_written(mose, refuse):
     ]
     line = refuse(main, *mose.options, "--results", mose.results, "--output", mose.archive)
     assert f"{mose.results}: 7 problems, which --verbose lists; the first: {problems[0]}" in line
-    assert not mose.archive.exists()
+    assert list(mose.archive.parent.iterdir()) == []
 
 
-def test_missing_masks_are_one_problem_per_sequence(mose):
+def test_missing_masks_are_one_problem_per_sequence(mose, caplog):
     for path in sorted(mose.results.glob("*/*.png")):
         path.unlink()
-    problems = mose.find_problems()
+    problems = mose.find_problems(caplog)
     assert len(problems) == 2
     assert all(re.search(r"00000\.png: missing \([2-9] in all\)$", problem) for problem in problems)
 

@@ -136,6 +136,7 @@ def test_smoke_test_runs_everything_with_what_is_bundled(small, played, tmp_path
     text = capsys.readouterr().out
     assert "missing" not in text
     assert "smoke test" in text
+    assert "/ FPS" in text.splitlines()[0]  # of the rules that it runs, not of the table
     assert text.splitlines()[2].count("|") == 4  # model, benchmark and ours: no published figure beside them
     assert [call[0] for call in played] == ["eval", "eval", "ensemble", "score"]
     clip = tmp_path / "out" / "smoke" / "clip"
@@ -157,6 +158,13 @@ def test_tables_find_weights_stored_by_name(tmp_path, monkeypatch):
     stored.parent.mkdir()
     stored.write_bytes(b"")
     assert load_table("aot_davis2017").models["AOT-T"].files == [stored]
+
+
+def test_missing_file_without_a_source_is_named(small):
+    small.write_text(small.read_text().replace("get: the shop\n", ""))
+    table = load_table(small)
+    (line,) = list_missing(table, table.rows[0])
+    assert line == "pretrain_models/a.safetensors: no such file"
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [

@@ -167,6 +167,8 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     except click.exceptions.Exit as end:  # --help, or a closed output pipe
         return end.exit_code
     except click.UsageError as error:
+        if _printed_by_other_rank(error):
+            return 2
         program = error.ctx.command_path if error.ctx is not None else prog_name
         message = error.format_message().rstrip(".")
         remedy = "" if message.endswith("?") or "; " in message else f"; see {program} --help"
@@ -227,7 +229,7 @@ def _print_error(message: str, status: int) -> int:
     return status
 
 
-def _printed_by_other_rank(error: InputError) -> bool:
+def _printed_by_other_rank(error: Exception) -> bool:
     """Return whether another rank of this machine prints the same message."""
     return (
         os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" in os.environ and not isinstance(error, RankError)

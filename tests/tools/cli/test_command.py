@@ -4,6 +4,7 @@ import logging
 import os
 from types import SimpleNamespace
 
+import click
 import numpy as np
 import pytest
 from hypothesis import given, strategies
@@ -195,7 +196,14 @@ def test_impossible_path_is_one_sentence(refuse, value, option, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("local", "error", "count"), [("0", InputError, 1), ("1", InputError, 0), ("1", RankError, 1)]
+    ("local", "error", "count"),
+    [
+        ("0", InputError, 1),
+        ("1", InputError, 0),
+        ("1", RankError, 1),
+        ("0", click.UsageError, 1),
+        ("1", click.UsageError, 0),
+    ],
 )
 def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, error, count):
     @command("example", "")
