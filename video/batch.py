@@ -14,7 +14,7 @@ from typing import Any
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, remove, require_existing
+from aotlab.utils.files import atomic_path, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
 from aotlab.utils.processes import StopFlag
@@ -136,9 +136,12 @@ class Batch:
         """Write the summary of a list that was tracked in shards; return the records of the jobs that have ended.
 
         Raises:
-            InputError: no such folder, or it is in use.
+            InputError: the folder holds no run of any of these jobs, or is in use.
         """
-        require_existing(self._output, "give the folder that the jobs were tracked into")
+        if {job.name for job in self._jobs}.isdisjoint(read_run(self._output)[1]):
+            raise InputError(
+                f"{self._output}: no results of these jobs; give the folder that they were tracked into"
+            )
         with self._locked():
             records = self._read_ended()
             self._write_summary(records)

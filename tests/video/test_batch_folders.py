@@ -136,6 +136,17 @@ def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
     save_record(tmp_path / "a" / JOB_RECORD, JobRecord("a", "\udcff.mp4", frames=3))
     jobs = [Job("a", "\udcff.mp4"), Job("b", "b.mp4")]
+    claim_folder(tmp_path, jobs, INPUTS, force=True)
     Batch(jobs, tmp_path, TrackerOptions(), JobOptions(write=("masks",))).summarize()
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,\\udcff.mp4\nb,waiting,,,\n"
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_summary_of_other_jobs_is_refused(output, jobs, tracked):
+    if tracked:
+        claim_folder(output, [Job("other", "other.mp4")], INPUTS, force=False)
+    (output / "summary.csv").write_text("mine")
+    with pytest.raises(InputError, match="no results of these jobs"):
+        Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).summarize()
+    assert (output / "summary.csv").read_text() == "mine"
