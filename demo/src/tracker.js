@@ -1,4 +1,7 @@
-/** Tracker of exported models, a port of `runtime/src/aotlab_runtime` for one group of objects: at most `max_objects`, all on the first frame. */
+/**
+ * Tracker of exported models, a port of `runtime/src/aotlab_runtime` for one group of objects: at most `max_objects`,
+ * all on the first frame.
+ */
 
 import { nearestIndices, resize } from './images.js';
 
@@ -73,7 +76,10 @@ export class Graphs {
   }
 }
 
-/** Return the content of `export.json`; throws an error for the user if the page cannot run its model. @param {string} text */
+/**
+ * Return the content of `export.json`; throws an error for the user if the page cannot run its model.
+ * @param {string} text
+ */
 function parseDescription(text) {
   let description = null;
   try {

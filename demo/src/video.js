@@ -35,7 +35,10 @@ export class Video {
     this.context = /** @type {OffscreenCanvasRenderingContext2D} */ (context);
   }
 
-  /** Open a video file; throws an error for the user if it cannot be decoded. @param {Blob} file @param {string} name */
+  /**
+   * Open a video file; throws an error for the user if it cannot be decoded.
+   * @param {Blob} file @param {string} name
+   */
   static async open(file, name) {
     const input = new Input({ source: new BlobSource(file), formats: [MP4, QTFF, WEBM, MATROSKA] });
     const track = (await input.canRead()) ? await input.getPrimaryVideoTrack() : null;
