@@ -273,6 +273,18 @@ def test_playback_stops_at_a_broken_frame(page):
     page.wait_frame(2)
 
 
+def test_seek_stops_playback(page):
+    label = page.tab.evaluate("""() => {
+        document.getElementById('play').click();
+        const field = document.getElementById('frame');
+        field.value = '7';
+        field.dispatchEvent(new Event('change'));
+        return document.getElementById('play').ariaLabel;
+    }""")
+    assert label == "Play"
+    page.wait_frame(7)
+
+
 def test_second_play_does_not_double_the_rate(clock_context, served):
     page = Page(clock_context, served.url, opened=False)
     served.session.document.frames.rate = Fraction(1, 20)

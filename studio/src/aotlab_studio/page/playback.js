@@ -37,7 +37,7 @@ export class Playback {
 
   /** Whether the current frame can be changed. */
   get isReady() {
-    return Boolean(this.currentRun) || (!this.isUserWaiting && !this.app.viewer.placeholder);
+    return !this.isUserWaiting && !this.app.viewer.placeholder;
   }
 
   /**
@@ -65,8 +65,9 @@ export class Playback {
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
 
-  /** Show a frame requested by the user, and stop following the tracking. @param {number} frame */
+  /** Show a frame requested by the user, and stop playing and following the tracking. @param {number} frame */
   seek(frame) {
+    this.stop();
     this.app.tracking.isFollowing = false;
     this.isUserWaiting = true;
     return this.goTo(frame);
@@ -174,7 +175,7 @@ export class Playback {
     const run = this.currentRun ? null : {};
     this.setRun(run);
     if (!run) return;
-    tracking.isFollowing = false;
+    tracking.isFollowing = this.isUserWaiting = false;
     if (destination.frame >= this.count - 1) await this.goTo(0);
     let due = performance.now();
     while (this.currentRun === run && destination.frame < this.count - 1) {
