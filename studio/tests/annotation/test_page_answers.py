@@ -273,6 +273,17 @@ def test_playback_stops_at_a_broken_frame(page):
     page.wait_frame(2)
 
 
+def test_tracking_starts_at_the_frame_of_the_key(new_page):
+    wire = Wire(new_page, "paint")
+    draw_stroke(new_page, (8, 8), (12, 12))
+    new_page.key("t")
+    new_page.seek(3)
+    new_page.until(lambda: wire.held)
+    wire.release()
+    new_page.until(lambda: wire.list_sent("track"))
+    assert wire.list_sent("track")[0]["frame"] == 0
+
+
 def test_seek_stops_playback(page):
     label = page.tab.evaluate("""() => {
         document.getElementById('play').click();

@@ -107,13 +107,14 @@ export class Tracking {
 
   /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
   async track(direction) {
+    const { playback } = this.app;
+    playback.keepFrame();
+    const { frame } = playback;
     await this.app.queue.lastEdit; // may select the object
     const range = this.readRange();
     if (!range) return;
-    const { playback } = this.app;
-    playback.stop();
-    this.app.toolbox.cancel();
-    const message = { frame: playback.frame, direction, ...range };
+    if (playback.frame === frame) this.app.toolbox.cancel();
+    const message = { frame, direction, ...range };
     if (!(await this.app.queue.request('track', message)).error) showMessage('');
   }
 
