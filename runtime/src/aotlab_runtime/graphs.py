@@ -120,6 +120,6 @@ def read_description(folder: Path) -> dict[str, Any]:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if (description["version"], description["digest"]) != (VERSION, digest):
             raise ValueError("changed, or written by another version")
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(f"{folder}: not a usable export ({error!s:.200}); run aotlab export") from error
     return description
