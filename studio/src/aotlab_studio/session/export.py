@@ -288,7 +288,8 @@ def _export_clip(
                 path = PurePosixPath(file)
                 if path.parts[0] in written and (path.stem in stems or file in record["files"]):
                     replaceable.add(file)
-        write_json(folder / CORRECTED_FILE, record)  # with its files: the next export must know them after a kill
+        # with its files: the next export must know them after a kill
+        write_json(folder / CORRECTED_FILE, record)
         # its record, scores and thumbnail of a review
         replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
