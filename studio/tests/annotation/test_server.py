@@ -742,7 +742,10 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
 
 
 def test_edit_without_an_answer_needs_no_object(served):
-    messages = [{"id": 2**40, "do": "add_object"}, {"id": 2**40 + 1, "do": "delete_object", "object_id": None}]
+    messages = [
+        {"id": 2**40, "do": "add_object"},
+        {"id": 2**40 + 1, "do": "delete_object", "object_id": None},
+    ]
     answer = served.get("/edits", "POST", Origin=served.address, content=json.dumps(messages).encode())
     assert answer.status_code == 204
 
