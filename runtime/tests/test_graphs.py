@@ -41,6 +41,7 @@ DAMAGED_FOLDERS = {
     "another version": (lambda folder: rewrite(folder, version=9), "changed, or written by another version"),
     "no description": (lambda folder: (folder / "export.json").unlink(), "export.json"),
     "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable export"),
+    "deep list": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable export"),
     "list": (lambda folder: (folder / "export.json").write_text("[]"), "not a usable export"),
     "changed settings": (
         lambda folder: rewrite(folder, network_size=[1, 1]),

@@ -49,10 +49,10 @@ def test_stored_frames_equal_framework(settings, references, seed):
             bank.add_reference(stored)
             memory.add_reference(tensors)
         else:
-            shares = random.dirichlet(np.full(len(bank), 3.0)) * (index % 5 > 0)
-            relevance = FrameRelevance(torch.from_numpy(shares), torch.zeros(len(bank), 2, 3))
-            needed, measure = bank.needs_relevance, Mock(return_value=shares)
-            bank.add(stored, relevance if needed else None)
+            relevance = random.dirichlet(np.full(len(bank), 3.0)) * (index % 5 > 0)
+            frame_relevance = FrameRelevance(torch.from_numpy(relevance), torch.zeros(len(bank), 2, 3))
+            needed, measure = bank.needs_relevance, Mock(return_value=relevance)
+            bank.add(stored, frame_relevance if needed else None)
             memory.add(tensors, measure)
             assert measure.called == needed
         state, memory = memory.state_dict(), build_memory(config, 60)
@@ -72,7 +72,7 @@ def test_scores_equal_those_by_hand():
 def test_restricted_memory_evicts_the_lowest_score():
     memory = build_memory(MemoryConfig(policy="restricted", frames=3, every=1))
     stored = []
-    for index, shares in enumerate(
+    for index, relevance in enumerate(
         [
             None,  # the reference frame
             None,
@@ -85,7 +85,7 @@ def test_restricted_memory_evicts_the_lowest_score():
     ):
         frame = dict.fromkeys(("memory_0_long_key", "memory_0_short_key"), np.full((1, 1, 1), index))
         if index:
-            memory.add(frame, lambda shares=shares: np.array(shares))
+            memory.add(frame, lambda relevance=relevance: np.array(relevance))
         else:
             memory.add_reference(frame)
         stored.append(memory.read()["memory_0_long_key"].ravel().tolist())

@@ -28,7 +28,7 @@ def test_pair_is_a_point_and_ids_are_integers(tracker):
 
 
 @pytest.mark.parametrize("values", [{"points": [(1, 2), (3,)]}, {"points": "abc"}, {"box": "abcd"}])
-def test_prompts_that_are_no_numbers_rejected(tracker, values):
+def test_non_numeric_prompts_rejected(tracker, values):
     prompt = aotlab_runtime.Prompt if isinstance(tracker, aotlab_runtime.Tracker) else aotlab.Prompt
     with pytest.raises(ValueError, match=r"points|box .*expected|box: expected"):
         tracker.step(clip(1)[0], prompts={1: prompt(**values)})

@@ -6,7 +6,7 @@ Tensors of AOT's graphs, for M identities, T stored frames, frames resized to H�
     encode             frame height×width×3 uint8, any size → features_f4 1×C4×H/4×W/4, features_f8 1×C8×H/8×W/8,
                        features_f16 1×C16×h×w, features_projected 1×C×h×w
     assign_identities  masks 1×(1+M)×H×W, one-hot, background first → id_embeddings_0 1×L×C
-    reference          features_projected, id_embeddings_0 → same outputs as propagate
+    reference          features_projected, id_embeddings_0 → embeddings_*, states_N_* (see propagate)
     propagate          features_projected, memory_N_long_* 1×(T·L)×C, memory_N_short_* 1×L×C →
                        embeddings_0 (input of block 0) and embeddings_N+1 (output of block N) 1×C×h×w, states_N_* 1×L×C
     decode             embeddings_*, features_f4, _f8 and _f16 → logits 1×(1+M)×H/4×W/4, background first
@@ -120,6 +120,6 @@ def read_description(folder: Path) -> dict[str, Any]:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if (description["version"], description["digest"]) != (VERSION, digest):
             raise ValueError("changed, or written by another version")
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(f"{folder}: not a usable export ({error!s:.200}); run aotlab export") from error
     return description

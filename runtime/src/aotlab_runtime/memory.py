@@ -15,7 +15,7 @@ MOMENTUM = 0.8
 BONUS = 1.5
 """weight of the bonus for frames that were scored few times (RMem, section 3.2)"""
 PRIOR_UPDATES = 8
-"""pseudo-count added to the updates of every frame (RMem)"""
+"""constant added to the updates of every frame in this bonus (RMem)"""
 FRAME = np.dtype([("reference", bool), ("relevance", float), ("updates", int)])
 """a stored frame: whether its mask was given; the running mean of its relevance, NaN at first; and how often it was
 scored: a frame stored while others are scored starts at 1 (RMem)"""

@@ -4,8 +4,9 @@ AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects at once. E
 learned vectors. On a stored frame, the identities of a token's pixels form its embedding, which is added to the values
 that attention reads; keys describe the image only. The tokens of a new frame so receive the identities of the stored
 tokens that look like them: long-term attention compares all tokens of the frames in long-term memory, short-term
-attention those around the same place in an earlier frame, usually the last. RMem (Zhou, Pang, Wang; CVPR 2024) bounds
-long-term memory: of the tracked frames it evicts the one that objects attend to least, but spares rarely scored ones.
+attention those around the same place in an earlier frame, usually the last. Long-term memory holds the frames with a
+given mask and one in every n others. RMem (Zhou, Pang, Wang; CVPR 2024) bounds it: of the tracked frames it evicts the
+one that objects attend to least, but spares rarely scored ones.
 
 A frame, with groups of up to M objects that have a memory each:
 

@@ -83,7 +83,8 @@ def open_document(
         document = Document(database, frames)
         if job is not None:
             document.results_folder = real
-            if not document.edited and (document.has_new_results or not document.log.entries):
+            missing = not document.log.entries or document.snapshot.unfinished
+            if not document.edited and (document.has_new_results or missing):
                 with database.transaction():
                     _import_results(document, job)
         return document

@@ -25,6 +25,7 @@ from aotlab.sdk import JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.document import editing
+from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.batch import read_entries, write_batch_review
@@ -349,6 +350,15 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     assert [clip.frames for clip in batch.list_clips() if clip.name == "a"] == [4]
 
 
+def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
+    with batch.use("a", "Ann") as session:
+        folder = session.document.folder
+    batch.close()
+    (folder / BACKUP_FILE).replace(folder / PROJECT_FILE)
+    with closing(open_clip(results / "a")) as session:
+        assert (session.document.snapshot.labels(5) == truth(5)).all()
+
+
 def test_edited_clip_keeps_its_masks_and_says_so(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
@@ -418,6 +428,16 @@ def test_export_problem_names_no_folder_of_the_server(results, batch):
     (results / "a" / "coco.json" / "own.txt").touch()
     (problem,) = batch.export_all(["coco"]).problems
     assert problem == "a: a/coco.json/own.txt: not written by an export; move it away"
+
+
+def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
+    set_status(batch, "a", "Ann", "accepted")
+    with monkeypatch.context() as patch:
+        patch.setattr("aotlab_studio.session.export.write_job_record", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            batch.export_all(["coco"])
+    answer = batch.export_all(["coco"])
+    assert (answer.names, answer.problems) == (["a"], [])
 
 
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -21,8 +22,9 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import compute_fingerprint, locate_project
-from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord, VersionRecord
+from aotlab_studio.document.log import Changes, Layer, Log, State, StatusRecord, VersionRecord
 from aotlab_studio.document.masks import Result, ResultStore, encode_png
+from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
@@ -299,6 +301,33 @@ def test_damaged_file_is_replaced_by_its_backup(video, project, place):
     with closing(open_document(video)) as document:
         assert document.log.size == 2002
         assert document.snapshot.labels(0).any()
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_missing_file_does_not_replace_its_backup(video, project, content):
+    backup = (project / BACKUP_FILE).read_bytes()
+    (project / PROJECT_FILE).unlink()
+    if content is not None:
+        (project / PROJECT_FILE).write_bytes(content)
+    with pytest.raises(InputError, match=r"missing or empty; replace it by project.sqlite.bak"):
+        open_document(video)
+    assert (project / BACKUP_FILE).read_bytes() == backup
+
+
+def test_result_that_cannot_be_read_again_is_not_stored(folder):
+    with closing(open_session(folder)) as session:
+        results, ids = session.document.results, truth(0)
+        with pytest.raises(ValueError, match="float"):
+            results.put(1, Result(0, {1: Score(math.nan, 1, 0.0, 0.0)}), ids)
+        results.put(1, Result(1, {1: Score(1.0, 1, 0.0, 0.0)}), ids)
+        again = ResultStore(session.document.database, ids.shape, LENGTH)
+        assert [*again.open(1).frames] == [1]
+
+
+def test_order_of_objects_is_not_part_of_a_state():
+    one, two = make_object(1), make_object(2)
+    states = [State().apply(Changes(objects=objects)) for objects in ({1: one, 2: two}, {2: two, 1: one})]
+    assert repr(states[0]) == repr(states[1])
 
 
 def test_backup_has_no_results_and_reuses_no_id(folder):

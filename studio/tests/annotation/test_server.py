@@ -741,6 +741,15 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
         again.close()
 
 
+def test_edit_without_an_answer_needs_no_object(served):
+    messages = [
+        {"id": 2**40, "do": "add_object"},
+        {"id": 2**40 + 1, "do": "delete_object", "object_id": None},
+    ]
+    answer = served.get("/edits", "POST", Origin=served.address, content=json.dumps(messages).encode())
+    assert answer.status_code == 204
+
+
 @pytest.mark.parametrize("action", ["timeline", "list_versions", "toggle_checked"])
 def test_closing_page_sends_edits_only(served, action):
     content = json.dumps([{"id": 2**40, "do": action}]).encode()

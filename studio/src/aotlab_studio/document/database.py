@@ -53,6 +53,8 @@ class Database:
                 opened.callback(self.folder_lock.release)
             else:
                 _roll_back(folder)
+            if (folder / BACKUP_FILE).is_file() and not (self.path.is_file() and self.path.stat().st_size):
+                raise InputError(f"{self.path}: missing or empty; {DAMAGED_REMEDY}")
             with self._wrap_errors("opened"):
                 self._connection = _connect(self.path, "rwc" if writable else "ro")
             opened.callback(self._connection.close)

@@ -142,7 +142,7 @@ class State(Changes, frozen=True):
         for name in self.__struct_fields__:
             if update := getattr(changes, name):
                 values = {**getattr(self, name), **update}
-                fields[name] = {key: value for key, value in values.items() if value is not None}
+                fields[name] = {key: values[key] for key in sorted(values) if values[key] is not None}
         return msgspec.structs.replace(self, **fields)
 
     def changes_from(self, before: State) -> Changes:

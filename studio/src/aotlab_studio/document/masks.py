@@ -193,10 +193,11 @@ class ResultStore:
 
     def _append(self, layer_id: int, result: Result, content: bytes) -> None:
         """Append a result to a layer, in place of what follows a damaged one."""
-        layer = self.open(layer_id)
+        layer, note = self.open(layer_id), msgspec.json.encode(result)
+        decode_result(note)  # as every later start reads it
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM results WHERE layer = ? AND id > ?", (layer_id, layer.last_row))
-            row = layer_id, msgspec.json.encode(result), content
+            row = layer_id, note, content
             row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
         assert row_id is not None
         layer.add(row_id, result)

@@ -129,7 +129,7 @@ def build_app(session: Session) -> Starlette:
             if isinstance(answer, Failure):
                 errors.append(answer.error)
             elif lacks_object or message["do"] == "add_object":
-                object_id = answer.result.object_id
+                object_id = getattr(answer.result, "object_id", object_id)
         return PlainTextResponse("\n".join(errors), 422) if errors else Response(status_code=204)
 
     def get_archive(request: Request) -> Response:

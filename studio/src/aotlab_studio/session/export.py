@@ -288,11 +288,12 @@ def _export_clip(
                 path = PurePosixPath(file)
                 if path.parts[0] in written and (path.stem in stems or file in record["files"]):
                     replaceable.add(file)
-        # scores and thumbnail of a review
+        # with its files: the next export must know them after a kill
+        write_json(folder / CORRECTED_FILE, record)
+        # its record, scores and thumbnail of a review
         replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             replace_outputs(folder, results, replaceable)
             if job is not None:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))
-            write_json(results / CORRECTED_FILE, record)
