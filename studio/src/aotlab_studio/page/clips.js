@@ -100,7 +100,7 @@ export class ClipHeader {
   store(status, note) {
     const { queue } = this.app;
     const send = queue.store('set_status', { status, note });
-    const answer = this.lastStatus.then(() => queue.lastEdit).then(send);
+    const answer = this.lastStatus.then(() => queue.previousEdits).then(send);
     this.lastStatus = answer;
     return answer;
   }

@@ -258,12 +258,21 @@ export async function ask(title, content, ...values) {
 }
 
 /**
- * Show why a request failed, or ask for one of the choices that it offers.
- * @param {any} error
- * @returns {Promise<'wait' | 'proceed' | '' | undefined>} the choice; empty: canceled; undefined: the error is shown
+ * Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
+ * @template T
+ * @param {(choice?: {outdated: 'wait' | 'proceed'}) => Promise<T>} send
+ * @param {{outdated: 'wait' | 'proceed'}} [choice]
+ * @returns {Promise<T | {error: Error}>} with an empty error if the user canceled
  */
-export async function showFailure(error) {
-  if (error.choices?.length) return ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
-  showError(error);
-  return undefined;
+export async function sendOrAsk(send, choice) {
+  try {
+    return await send(choice);
+  } catch (/** @type {any} */ error) {
+    if (!error.choices?.length) {
+      showError(error);
+      return { error };
+    }
+    const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
+    return outdated ? sendOrAsk(send, { outdated }) : { error: new Error('') };
+  }
 }

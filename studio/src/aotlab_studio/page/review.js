@@ -140,11 +140,11 @@ export class Review {
 
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
   async toggleChecked() {
-    const { frame } = this.app.playback;
-    const answer = await this.app.queue.request('toggle_checked', { frame });
+    const { playback, playback: { frame }, queue, history } = this.app;
+    const answer = await queue.request('toggle_checked', { frame });
     if (answer.error) return;
     await this.refresh();
-    this.app.history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);
-    if (answer.result && this.openEntries.length) this.showNext();
+    history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);
+    if (answer.result && this.openEntries.length && playback.canLeave(frame)) this.showNext();
   }
 }

@@ -24,10 +24,7 @@ export class Selection {
 
   /** Forget objects that do not exist any more. */
   update() {
-    if (this.id && !this.item) {
-      this.app.toolbox.cancel();
-      this.target = { id: 0 };
-    }
+    if (!this.item) this.target.id = 0;
     if (!this.app.objects.some((item) => item.id === this.isolatedId)) this.isolatedId = 0;
   }
 

@@ -302,7 +302,8 @@ export class Toolbox {
   /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
   suggest(prompts, click) {
     const { app: { queue }, pressTarget } = this;
-    return this.showUntil(queue.run(() => this.requestMask(pressTarget, { ...prompts, separate: true }, click)), click);
+    const answer = queue.enqueue(() => this.requestMask(pressTarget, { ...prompts, separate: true }, click));
+    return this.showUntil(answer, click);
   }
 
   /**
@@ -327,7 +328,7 @@ export class Toolbox {
     const repeat = async (/** @type {Prompts} */ changes) => {
       if ((await history.undo(step)).error) return;
       const repeatTarget = { frame, target: selection.id === previousId ? selection.target : { id: previousId } };
-      await app.queue.run(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, click));
+      await app.queue.enqueue(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -355,7 +356,8 @@ export class Toolbox {
     const result = await answer;
     const isCanceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (result.error && !isCanceled && !tool.release && !this.points.length) this.points = points;
+    const canResend = !isCanceled && tool === this.drawingTool && !tool.release && !this.points.length;
+    if (result.error && canResend) this.points = points;
     this.show();
     return result;
   }

@@ -110,7 +110,7 @@ export class Tracking {
     const { playback } = this.app;
     playback.keepFrame();
     const { frame } = playback;
-    await this.app.queue.lastEdit; // may select the object
+    await this.app.queue.previousEdits; // may select the object
     const range = this.readRange();
     if (!range) return;
     if (playback.frame === frame) this.app.toolbox.cancel();
