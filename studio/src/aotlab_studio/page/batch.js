@@ -3,7 +3,8 @@
 import { fetchClips, findNext, STATUSES, StatusFields } from './clips.js';
 import { fetchOrThrow } from './connection.js';
 import {
-  addIcons, connectUser, createElement, element, formatCount, onSubmit, RowList, sendOrAsk, showError, showMessage,
+  addIcons, CoalescedTask, connectUser, createElement, element, formatCount, onSubmit, RowList, sendOrAsk, showError,
+  showMessage,
 } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -15,10 +16,9 @@ const INTERVAL = 5000;
 let clips = [];
 /** Whether the list could not be read. */
 let hasFailed = false;
-/** Resolves after the requests of the list so far, which are sent one after the other. */
-let lastRefresh = Promise.resolve();
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
+const list = new CoalescedTask(fetchList);
 
 history.replaceState(null, '', location.pathname); // without the token
 connectUser(() => showMessage(''));
@@ -33,17 +33,8 @@ document.addEventListener('keydown', (event) => {
   openNext();
 });
 addIcons();
-poll();
-
-async function poll() {
-  if (!document.hidden) await refresh();
-  setTimeout(poll, INTERVAL);
-}
-
-function refresh() {
-  lastRefresh = lastRefresh.then(fetchList);
-  return lastRefresh;
-}
+list.run();
+setInterval(() => { if (!document.hidden) list.run(); }, INTERVAL);
 
 async function fetchList() {
   try {
@@ -76,15 +67,15 @@ function createRow({ name }) {
   const link = createElement('a', { href: `clip/${address}/` }, image, createElement('span', {}, name));
   link.onclick = (event) => requireName(event);
   const checks = createElement('ul', {});
-  const list = createElement('select', { ariaLabel: `Status of ${name}` });
+  const statusList = createElement('select', { ariaLabel: `Status of ${name}` });
   const field = createElement('input', {
     type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}`,
   });
-  const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
-  const fields = new StatusFields(list, field, async (status, note) => {
+  const [statusCell, personCell] = [createElement('td', {}, statusList, field), createElement('td', {})];
+  const fields = new StatusFields(statusList, field, async (status, note) => {
     const answer = requireName() ? await post(`clips/${address}`, { status, note, digest }) : { error: new Error('') };
     if (!answer.error) showMessage('');
-    await refresh();
+    await list.run();
     return answer;
   });
   const show = (/** @type {Clip} */ clip) => {
@@ -107,7 +98,7 @@ async function trackAll() {
   if (!requireName()) return;
   const { result } = await post('track', null);
   if (result) showMessage(`${formatCount(await result.json(), 'clip')} will be tracked, one after the other.`);
-  await refresh();
+  await list.run();
 }
 
 /** Write the masks of all corrected and accepted clips. */

@@ -161,6 +161,31 @@ export function drawOncePerRefresh(draw) {
   return () => { request ||= requestAnimationFrame(drawNow); };
 }
 
+/** Task that runs once at a time; all calls during a run are one more run. */
+export class CoalescedTask {
+  /** @param {() => Promise<void>} task */
+  constructor(task) {
+    this.task = task;
+    this.isRequested = false;
+    /** Resolves after the last requested run; null: not running. @type {Promise<void> | null} */
+    this.running = null;
+  }
+
+  run() {
+    this.isRequested = true;
+    this.running ??= this.runRequested();
+    return this.running;
+  }
+
+  async runRequested() {
+    while (this.isRequested) {
+      this.isRequested = false;
+      await this.task();
+    }
+    this.running = null;
+  }
+}
+
 /** Scroll only a list to show a part of it. @param {HTMLElement} list @param {number} top @param {number} bottom */
 export function scrollTo(list, top, bottom) {
   list.scrollTop = Math.min(top, Math.max(list.scrollTop, bottom - list.clientHeight));

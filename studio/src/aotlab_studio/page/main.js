@@ -205,9 +205,8 @@ export class App {
     const { target } = selection;
     const pendingAnswer = this.queue.push('add_object', {}, target);
     this.renderObjects(); // without the hint to select an object
-    const answer = await pendingAnswer;
-    if (!answer.error) selection.predecessors.set(answer.result.object_id, previousId);
-    else if (target === selection.target) selection.set(previousId);
+    const { error } = await pendingAnswer;
+    if (error && target === selection.target) selection.set(previousId);
   }
 
   async deleteObject() {

@@ -88,7 +88,7 @@ export const TOOLS = [
     help: 'Split: click on a separate part of the object to make it a new one.',
     press: async ({ app, app: { selection, selection: { id } } }, point) => {
       const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
-      if (!answer.error) selection.selectNew(answer.result.object_id, id);
+      if (!answer.error && selection.id === id) selection.set(answer.result.object_id);
     },
   },
   {
@@ -322,7 +322,7 @@ export class Toolbox {
     if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     const isSeparate = previousId > 0 && id !== previousId;
     target.id ||= id;
-    if (isSeparate) selection.selectNew(id, previousId);
+    if (isSeparate && selection.id === previousId) selection.set(id);
     else app.renderObjects();
     history.reportLosses(answer);
     const repeat = async (/** @type {Prompts} */ changes) => {
