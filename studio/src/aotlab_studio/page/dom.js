@@ -217,6 +217,12 @@ export function showMessage(text, isError = false) {
 /** @param {any} error */
 export const showError = ({ message }) => showMessage(message, true);
 
+/** Show an error, and return it as the answer of an action. @param {Error} error */
+export function answerError(error) {
+  showError(error);
+  return { error };
+}
+
 const NAME_COOKIE = 'aotlab_person';
 
 /** Show the user's name in its field, and store it when it changes. @param {() => void} onChange */
@@ -293,10 +299,7 @@ export async function sendOrAsk(send, choice) {
   try {
     return await send(choice);
   } catch (/** @type {any} */ error) {
-    if (!error.choices?.length) {
-      showError(error);
-      return { error };
-    }
+    if (!error.choices?.length) return answerError(error);
     const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
     return outdated ? sendOrAsk(send, { outdated }) : { error: new Error('') };
   }

@@ -57,12 +57,8 @@ export class EditHistory {
     return this.move('undo', { step });
   }
 
-  redo() {
-    return this.move('redo', {});
-  }
-
-  /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} message */
-  move(action, message) {
+  /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} [message] */
+  move(action, message = {}) {
     const { app, app: { playback, queue, selection } } = this;
     const { frame } = playback.destination;
     return queue.enqueue(async () => {
@@ -88,11 +84,11 @@ export class EditHistory {
     const { frame } = this.app.playback;
     this.offerUndo(await this.app.queue.push('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
   }
+
   async saveVersion() {
     const field = element('version-title');
-    const title = field.value.trim();
-    field.value = '';
-    if ((await this.app.queue.request('save_version', { title })).error) field.value ||= title;
+    const { error } = await this.app.queue.request('save_version', { title: field.value.trim() });
+    if (!error) field.value = '';
     await this.showVersions();
   }
 
