@@ -480,7 +480,7 @@ def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
         return [Check(7, 1, "lost", 1.0)]
 
     monkeypatch.setattr("aotlab_studio.session.session.find_checks", find_slowly)
-    page.key("Shift+Delete")
+    refresh_review(session)
     page.until(asked.is_set)
     draw(session, 5, 1)
     go.set()

@@ -112,12 +112,7 @@ async function exportClips() {
   showMessage(sentences.join(' '), problems.length > 0);
 }
 
-/**
- * Send a request, as `sendOrAsk` does.
- * @param {string} address
- * @param {object | null} values
- * @returns {Promise<{result: Response, error?: undefined} | {error: Error, result?: undefined}>}
- */
+/** Send a request as `sendOrAsk` does. @param {string} address @param {object | null} values */
 function post(address, values) {
   return sendOrAsk(async (choice) => {
     const body = JSON.stringify(choice ? { ...values, ...choice } : values);

@@ -293,11 +293,11 @@ export async function ask(title, content, ...values) {
  * @template T
  * @param {(choice?: {outdated: 'wait' | 'proceed'}) => Promise<T>} send
  * @param {{outdated: 'wait' | 'proceed'}} [choice]
- * @returns {Promise<T | {error: Error}>} with an empty error if the user canceled
+ * @returns {Promise<T & {error?: undefined} | import('./connection.js').Failed>} an empty error: the user canceled
  */
 export async function sendOrAsk(send, choice) {
   try {
-    return await send(choice);
+    return /** @type {any} */ (await send(choice));
   } catch (/** @type {any} */ error) {
     if (!error.choices?.length) return answerError(error);
     const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);

@@ -108,6 +108,5 @@ export class EditHistory {
   async restoreVersion(number) {
     element('versions-dialog').close();
     this.offerUndo(await this.app.queue.request('restore_version', { number }), `Version ${number} restored`);
-    this.app.review.refresh();
   }
 }

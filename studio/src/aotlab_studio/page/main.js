@@ -246,6 +246,7 @@ export class App {
       case 'results':
         frames.setRevision(event.revision);
         playback.refresh(event.revision);
+        timeline.fetching.run();
         review.refresh();
         break;
       case 'job':

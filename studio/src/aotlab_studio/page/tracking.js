@@ -134,7 +134,6 @@ export class Tracking {
     if (answer.error) return;
     if (answer.result) history.offerUndo(answer, `Tracking cleared on ${formatCount(answer.result, 'frame')}`);
     else showMessage('No tracked masks from this frame on.');
-    this.app.review.refresh();
   }
 
   stop() {
