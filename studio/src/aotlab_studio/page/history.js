@@ -2,8 +2,6 @@
 
 import { createElement, element, elements, formatCount, onSubmit, showMessage, showToast } from './dom.js';
 
-/** Pixels taken from other objects. @typedef {{losses: Record<number, number>, object_id?: number}} Losses */
-
 export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
@@ -27,18 +25,14 @@ export class EditHistory {
     }
   }
 
-  /**
-   * Show a message about a step with a button that undoes it.
-   * @param {{step: number, error?: undefined} | import('./connection.js').Failed} answer
-   * @param {string} text
-   */
+  /** Offer to undo the step of an answer. @param {{step?: number, error?: Error}} answer @param {string} text */
   offerUndo(answer, text) {
     if (!answer.error) showToast(text, { Undo: () => this.undo(answer.step) }, answer.step);
   }
 
   /**
    * Show how many pixels an edit took from other objects.
-   * @param {{step: number, result: Losses, error?: undefined} | import('./connection.js').Failed} answer
+   * @param {{step?: number, result?: {losses: Record<number, number>, object_id?: number}, error?: Error}} answer
    * @param {string} [taker] the object of the answer if not given
    */
   reportLosses(answer, taker = this.app.getName(answer.result?.object_id ?? 0)) {
