@@ -163,18 +163,18 @@ export function drawOncePerRefresh(draw) {
 
 /** Task that runs once at a time; all calls during a run are one more run. */
 export class CoalescedTask {
-  /** @param {() => Promise<void>} task */
+  /** @param {() => Promise<void>} task which shows its errors */
   constructor(task) {
     this.task = task;
     this.isRequested = false;
-    /** Resolves after the last requested run; null: not running. @type {Promise<void> | null} */
-    this.running = null;
+    /** Resolves after the last requested run; null: idle. @type {Promise<void> | null} */
+    this.currentRun = null;
   }
 
   run() {
     this.isRequested = true;
-    this.running ??= this.runRequested();
-    return this.running;
+    this.currentRun ??= this.runRequested();
+    return this.currentRun;
   }
 
   async runRequested() {
@@ -182,7 +182,7 @@ export class CoalescedTask {
       this.isRequested = false;
       await this.task();
     }
-    this.running = null;
+    this.currentRun = null;
   }
 }
 

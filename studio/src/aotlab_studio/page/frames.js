@@ -80,8 +80,7 @@ export class FrameCache {
 
   /** Return the address of a small image of a frame with its masks. @param {number} index */
   getThumbnailAddress(index) {
-    const revision = this.revisions.get(index) ?? this.revision;
-    return `${this.getAddress(index)}&width=${THUMBNAIL_PIXELS}&masks=${revision}`;
+    return `${this.getAddress(index)}&width=${THUMBNAIL_PIXELS}&masks=${this.revisions.get(index) ?? this.revision}`;
   }
 
   /** Fetch the nearest available image for a frame that is slow to decode. @param {number} index */

@@ -246,7 +246,7 @@ export class App {
       case 'results':
         frames.setRevision(event.revision);
         playback.refresh(event.revision);
-        timeline.fetching.run();
+        timeline.fetchTask.run();
         review.refresh();
         break;
       case 'job':

@@ -159,7 +159,7 @@ class ClickPreview {
     this.toolbox = toolbox;
     /** @type {import('./viewer.js').Point | null} */
     this.target = null;
-    this.fetching = new CoalescedTask(() => this.fetchOutlines());
+    this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
   }
 
   /** Whether a click would make a mask; only then is there a preview. */
@@ -176,7 +176,7 @@ class ClickPreview {
     if (!isInside || !this.canPreview) this.clear();
     else {
       this.target = point;
-      this.fetching.run();
+      this.fetchTask.run();
     }
   }
 

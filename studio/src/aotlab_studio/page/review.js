@@ -19,7 +19,7 @@ export class Review {
     this.lastVisit = -1;
     /** Time of the next live refresh, as `performance.now`. */
     this.nextRefreshTime = 0;
-    this.fetching = new CoalescedTask(() => this.fetch().catch(showError));
+    this.fetchTask = new CoalescedTask(() => this.fetch().catch(showError));
     /** @type {RowList<ReviewEntry>} */
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
     /** @type {RowList<[string, string]>} */
@@ -39,11 +39,11 @@ export class Review {
 
   /** Refresh while a job runs, but not too often. */
   refreshLive() {
-    if (!this.fetching.running && performance.now() > this.nextRefreshTime) this.refresh();
+    if (!this.fetchTask.currentRun && performance.now() > this.nextRefreshTime) this.refresh();
   }
 
   refresh() {
-    return this.fetching.run();
+    return this.fetchTask.run();
   }
 
   async fetch() {
@@ -102,7 +102,7 @@ export class Review {
   /** Show a changed frame in the list, with its masks and whether it is corrected. @param {number} frame */
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
-    if (this.fetching.running) this.fetching.run(); // the answer may be older than this change
+    if (this.fetchTask.currentRun) this.fetchTask.run(); // the answer may be older than this change
     this.show();
   }
 

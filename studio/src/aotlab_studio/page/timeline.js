@@ -56,10 +56,8 @@ export class Timeline {
     this.maxSpan = Infinity;
     /** Marks of frames by object id. @type {Map<number, string[]>} */
     this.marks = new Map();
-    this.fetching = new CoalescedTask(async () => {
-      const answer = await app.connection.call('timeline', {}).catch(showError);
-      if (answer) this.setMarks(answer.result);
-    });
+    this.fetchTask = new CoalescedTask(() => (
+      app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.draw = drawOncePerRefresh(() => this.drawNow());
     watchSize(() => this.draw(), ...elements('strips', 'thumbnails'));
