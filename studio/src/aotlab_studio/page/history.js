@@ -58,9 +58,8 @@ export class EditHistory {
     return queue.enqueue(async () => {
       const { app: { objects }, id } = selection;
       const answer = await app.request(action, message);
-      if (answer.error) return answer;
       const step = answer.result;
-      if (action === 'undo') selection.selectAfterUndo(id, objects);
+      if (!answer.error && action === 'undo') selection.selectAfterUndo(id, objects);
       if (step) showMessage(`${step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
       if (step && step.frame !== null && playback.canLeave(frame)) playback.seek(step.frame);
       return answer;

@@ -131,9 +131,8 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     const answer = await queue.request('drop_results', { frame, last: range.last });
-    if (answer.error) return;
     if (answer.result) history.offerUndo(answer, `Tracking cleared on ${formatCount(answer.result, 'frame')}`);
-    else showMessage('No tracked masks from this frame on.');
+    else if (!answer.error) showMessage('No tracked masks from this frame on.');
   }
 
   stop() {
