@@ -51,7 +51,7 @@ def test_objects_added_during_a_review_stay(page, session, monkeypatch):
         return [Check(7, 1, "lost", 1.0)]
 
     monkeypatch.setattr("aotlab_studio.session.session.find_checks", slow)
-    page.key("Shift+Delete")
+    refresh_review(session)
     page.until(asked.is_set)
     editing.add_object(session.document)
     page.key("1")
