@@ -80,8 +80,9 @@ export class EditHistory {
 
   async saveVersion() {
     const field = element('version-title');
-    const { error } = await this.app.queue.request('save_version', { title: field.value.trim() });
-    if (!error) field.value = '';
+    const title = field.value.trim();
+    field.value = '';
+    if ((await this.app.queue.request('save_version', { title })).error) field.value ||= title;
     await this.showVersions();
   }
 

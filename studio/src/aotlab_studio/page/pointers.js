@@ -159,6 +159,8 @@ class ClickPreview {
     this.toolbox = toolbox;
     /** @type {import('./viewer.js').Point | null} */
     this.target = null;
+    /** Frame of the last request. */
+    this.frame = -1;
     this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
   }
 
@@ -173,11 +175,9 @@ class ClickPreview {
   moveTo(point) {
     const { width, height } = this.toolbox.viewer.size;
     const isInside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
-    if (!isInside || !this.canPreview) this.clear();
-    else {
-      this.target = point;
-      this.fetchTask.run();
-    }
+    if (isInside && this.canPreview) this.target = point;
+    else this.clear();
+    if (this.target) this.fetchTask.run();
   }
 
   clear() {
@@ -186,9 +186,10 @@ class ClickPreview {
   }
 
   async fetchOutlines() {
-    const { target, toolbox: { app, viewer, viewer: { labels }, app: { playback: { frame } } } } = this;
+    const { target, toolbox: { app, app: { playback: { frame } }, viewer, viewer: { labels } } } = this;
     if (!target) return;
-    element('ring').classList.add('waiting'); // the first preview of a frame encodes it
+    element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
+    this.frame = frame;
     const answer = await app.connection.call('preview', { frame, positive: toPairs([target]) }).catch(() => null);
     const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
     viewer.preview = (isCurrent && answer?.result) || []; // a click will say what failed

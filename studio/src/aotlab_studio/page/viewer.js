@@ -4,10 +4,8 @@ import { drawOncePerRefresh, element, elements, watchSize } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Click */
-/**
- * Outline of a tool's input, and clicks.
- * @typedef {{tool: import('./tools.js').Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch
- */
+/** @import { Tool } from './tools.js' */
+/** @typedef {{tool: Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch */
 
 /** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colors. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
