@@ -109,10 +109,12 @@ def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -
 
     Args:
         results: for each video id PNGs, or one folder of binary PNGs per object.
-        output: an empty folder, or one that does not exist.
+        output: a folder other than that of the annotations.
     """
-    if require_writable(output).is_dir() and any(output.iterdir()):
-        raise InputError(f"{output}: holds files, which could be annotations; choose another folder")
+    require_writable(output)
+    annotated = {path.parents[1].resolve() for video in videos for path in video.object_folders.values()}
+    if output.resolve() in annotated:
+        raise InputError(f"{output}: the folder of the annotations; choose another folder")
     return sum(_write_video(video, results / video.name, output / video.name) for video in videos)
 
 

@@ -49,8 +49,8 @@ def expect_sequence(video: Video) -> ExpectedSequence:
     return ExpectedSequence(video.name, video.results, size, frozenset(ids))
 
 
-def write_archive(expected: Sequence[ExpectedSequence], results: Path, output: Path, folder: str) -> None:
-    """Pack the expected masks of ``results/<sequence>/<frame>.png``, all with the standard palette.
+def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folder: str) -> int:
+    """Pack ``results/<sequence>/<frame>.png``, all with the standard palette; return the number of masks.
 
     Args:
         results: folder of results; further files are ignored.
@@ -60,6 +60,7 @@ def write_archive(expected: Sequence[ExpectedSequence], results: Path, output: P
     Raises:
         InputError: masks are invalid or missing; the logger prints each at debug level.
     """
+    expected = [expect_sequence(video) for video in videos]
     problems, missing = list[str](), dict[str, list[Path]]()
 
     def read_entries() -> Iterator[tuple[str, bytes]]:
@@ -83,6 +84,7 @@ def write_archive(expected: Sequence[ExpectedSequence], results: Path, output: P
             raise InputError(f"{results}: {count}, which --verbose lists; the first: {problems[0]}")
 
     write_zip(output, read_entries())
+    return sum(len(item.frames) for item in expected)
 
 
 def write_zip(
