@@ -183,7 +183,7 @@ def report_worst(
 @option(
     "--annotations",
     type=ExistingPath,
-    help="score against the PNGs of this folder, by the rules of DAVIS 2017",
+    help="score against the PNGs of this folder, as --dataset folder does",
 )
 @group("benchmark", *benchmark_options(DATASETS))
 @option(
