@@ -20,7 +20,7 @@ import aotlab.sdk
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingPath
-from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
+from aotlab.tools.main import find_command
 from tests.documents import BLOCK, split_blocks, split_commands
 
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
@@ -191,12 +191,6 @@ def test_attribute_text_with_colon_stays_whole(monkeypatch):
     assert ":type:" in str(docstring(lines, **names))  # without the extension
     keep_colons(None, "attribute", "start", None, None, lines)
     assert str(docstring(lines, **names)).strip() == text
-
-
-def test_page_on_commands_lists_them_all():
-    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `aotlab ([\w-]+)` \| (.+) \|$", page, re.MULTILINE)
-    assert rows == [*{**COMMANDS, **STUDIO_COMMANDS}.items()]
 
 
 API_ROW = re.compile(r"^\| \[`([\w.]+)`\]\(\.\./\.\./([\w/]+)\.py\) \| (.+) \|$", re.MULTILINE)

@@ -101,7 +101,7 @@ def load_models(
     return Ensemble(branches, fused_feedback=feedback == "fused"), {"models": origin, **views}
 
 
-@command("aotlab eval", "Run a model on a benchmark and score it.")
+@command("aotlab eval")
 @settings
 @group(
     "benchmark",
@@ -151,7 +151,7 @@ def main(
     print_config: bool,
     device: str,
 ) -> int:
-    """Evaluate; return 0, or 1 if a sequence failed."""
+    """Run a model on a benchmark and score it."""
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)
     if feedback == "fused" and not averaging:

@@ -32,7 +32,7 @@ VERIFIED_FRAMES = 12
 """largest number of frames that --verify tracks"""
 
 
-@command("aotlab export", "Write a model as ONNX files.")
+@command("aotlab export")
 @settings
 @option("--size", type=Size, default=(854, 480), help="WIDTHxHEIGHT of the frames (default: 854x480)")
 @flag("--half", "store weights in float16, half the size; the graphs compute in float32")
@@ -91,7 +91,7 @@ def main(
     config: str | None,
     print_config: bool,
 ) -> int:
-    """Export, and verify if asked to; return the exit code."""
+    """Write a model as ONNX graphs."""
     from aotlab.engine.export.graphs import EXPORT_PACKAGES, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES, read_clip
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings

@@ -172,7 +172,7 @@ def report_worst(
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
 
 
-@command("aotlab score", "Score result PNGs by a benchmark's rules.")
+@command("aotlab score")
 @click.argument(
     "folders",
     metavar="[RESULTS]...",
@@ -218,7 +218,7 @@ def main(
     draw_folder: Path | None,
     force: bool,
 ) -> int:
-    """Score; return 0, or 1 if a sequence could not be scored."""
+    """Score folders of results."""
     results += folders
     benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     if annotations is None and not benchmark.dataset:

@@ -47,7 +47,7 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
     return partial(write_archive, folder=DATASETS[name].archive_root)
 
 
-@command("aotlab submit", "Pack results for a benchmark's server.")
+@command("aotlab submit")
 @group(
     "benchmark",
     option("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(SUBMITTED)}"),
@@ -60,7 +60,7 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
 def main(
     *, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool
 ) -> int:
-    """Write what a benchmark's server takes; return 0."""
+    """Pack results for a benchmark's server."""
     data = find_dataset(dataset)
     name = data.name
     if data.submission is None:

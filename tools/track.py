@@ -300,7 +300,6 @@ def report_jobs(
 
 @command(
     "aotlab track",
-    "Track objects through a video, starting from masks, boxes or points.",
     epilog="FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y "
     "for object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; "
     "given again, they add to it.",
@@ -433,7 +432,7 @@ def main(
     dry_run: bool,
     **inputs: Any,
 ) -> int:
-    """Track one or several videos; return 1 if one ended early. ``inputs``: values of `SINGLE_VIDEO_OPTIONS`."""
+    """Track objects in a video."""
     if "help" in write:
         from aotlab.video.outputs import find_output, list_outputs
 

@@ -63,7 +63,7 @@ def run_training(config: Config, *, device: str, restart: bool, dry_run: bool) -
         return 1 if result.unreadable else 0
 
 
-@command("aotlab train", "Train a model through the phases of a recipe.")
+@command("aotlab train")
 @settings
 @flag(
     "--dry-run",
@@ -81,7 +81,7 @@ def main(
     config: str | None,
     print_config: bool,
 ) -> int:
-    """Train; return the exit code."""
+    """Train a model through the phases of a recipe."""
     for text in overrides:
         if text.endswith((".yaml", ".yml")) and "=" not in text:
             raise UsageError(f"{text}: did you mean --config {text}?")

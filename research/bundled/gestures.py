@@ -210,15 +210,13 @@ def _find_center(region: np.ndarray) -> tuple[float, float]:
     return float(x) + 0.5, float(y) + 0.5
 
 
-@command(
-    "python -m research.bundled.gestures", "Count the gestures of a scripted person on the studio's page."
-)
+@command("python -m research.bundled.gestures")
 @click.argument("images", type=Folder, metavar="IMAGES", help="folder of images")
 @click.argument("masks", type=Folder, metavar="MASKS", help="folder of PNGs with the same stems")
 @option("--frames", type=PositiveInt, default=40, help="frames of the video")
 @option("--max-gestures", type=PositiveInt, default=150, help="gestures after which to stop")
 def main(*, images: Path, masks: Path, frames: int, max_gestures: int) -> int:
-    """Annotate a video and print J by gestures; returns the exit code."""
+    """Count the gestures of a scripted person on the studio's page."""
     with tempfile.TemporaryDirectory() as folder:
         clip, truth = Path(folder) / "clip", []
         clip.mkdir()

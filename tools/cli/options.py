@@ -31,7 +31,6 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
-    from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.labeled_video import Video
 
 Decorator = Callable[[Any], Any]
@@ -174,7 +173,13 @@ def tracker_options(*, several: str | None = None) -> Decorator:
         ) -> int:
             if several is not None:
                 others["checkpoints"], checkpoint = checkpoint, (*checkpoint, BUNDLED_CHECKPOINT)[0]
-            tracker = make_tracker(checkpoint, config, overrides, device, print_config=print_config)
+            from aotlab.engine.tracking.options import TrackerOptions
+
+            tracker = TrackerOptions(checkpoint, config, overrides, device)
+            require_bounded(overrides, tracker.read_settings)
+            if print_config:
+                print(tracker.settings_as_yaml(), end="")
+                return 0
             status: int = main(tracker=tracker, **others)
             return status
 
@@ -183,20 +188,6 @@ def tracker_options(*, several: str | None = None) -> Decorator:
         return run
 
     return decorate
-
-
-def make_tracker(
-    checkpoint: Path, config: str | None, overrides: tuple[str, ...], device: str, *, print_config: bool
-) -> TrackerOptions:
-    """Return the `TrackerOptions` of a command line; ``--print-config`` prints the settings and ends the command."""
-    from aotlab.engine.tracking.options import TrackerOptions
-
-    tracker = TrackerOptions(checkpoint, config, overrides, device)
-    require_bounded(overrides, tracker.read_settings)
-    if print_config:
-        print(tracker.settings_as_yaml(), end="")
-        raise click.exceptions.Exit
-    return tracker
 
 
 def require_bounded(overrides: Sequence[str], read_settings: Callable[[], Config]) -> None:
