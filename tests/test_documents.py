@@ -102,8 +102,12 @@ def check_options(command, arguments):
     found = find_command(command)
     if not {"-h", "--help"} & set(arguments):
         with ExitStack() as unchecked:  # files of the documents do not exist
-            for kind, read in ((Checkpoint, Path), (ExistingPath, Path), (ConfigFile, str)):
-                unchecked.enter_context(patch.object(kind, "read", read))
+            for kind, name, value in (
+                (Checkpoint, "read", Path),
+                (ConfigFile, "read", str),
+                (ExistingPath, "exists", False),
+            ):
+                unchecked.enter_context(patch.object(kind, name, value))
             given = found.make_context(command, arguments).params
         check_settings(given)
 

@@ -91,8 +91,7 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
     worst_lines = [
         f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}" for score, frame, pair in worst
     ]
-    table = ["  ".join(row).rstrip() for row in align_columns(rows, right=0)]
-    return [*table, *["differ most:"] * bool(worst_lines), *worst_lines]
+    return [*align_columns(rows, right=0), *["differ most:"] * bool(worst_lines), *worst_lines]
 
 
 @command("aotlab agreement")

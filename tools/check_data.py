@@ -80,8 +80,7 @@ def main(
         "errors": str(report.errors),
         "warnings": str(len(warnings)),
     }
-    summary = ("  ".join(row).rstrip() for row in align_columns(list(rows.items())))
-    print(*warnings, *summary, *errors, sep="\n")
+    print(*warnings, *align_columns(list(rows.items())), *errors, sep="\n")
     return 1 if report.errors else 0
 
 

@@ -265,8 +265,7 @@ def preview_list(jobs: Sequence[Job], batch: Batch, folder: Path, problems: Mapp
         elif (record := read_job_record(folder / job.name)) is not None:
             cells, class_names[job.name] = (str(record.frames), "", "", ""), record.class_names
         rows.append((job.name, PLANNED_STATUSES.get(action, action), *cells))
-    for row in align_columns(rows, right=2):
-        print("  ".join(row).rstrip())
+    print(*align_columns(rows, right=2), sep="\n")
     print_class_variants({name: names.values() for name, names in class_names.items()})
     if missing_classes and any(class_names.values()):
         print(f"without a class: {', '.join(missing_classes)}")

@@ -69,7 +69,7 @@ def describe_weights(name: str) -> str:
         f"{config.name}: {model_config.method}, encoder {model_config.encoder}, blocks {blocks}, "
         f"memory {config.memory.policy}",
         f"one frame: {width}x{height} in the network, one object, one frame in long-term memory",
-        *("  ".join(row).rstrip() for row in align_columns(rows, right=1)),
+        *align_columns(rows, right=1),
     ]
     return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
 
@@ -96,7 +96,7 @@ def show_list() -> int:
         here = "yes" if (weights_folder() / f"{name}.safetensors").is_file() else ""
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORE_TITLES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
-    print(*("  ".join(row).rstrip() for row in align_columns(rows)), sep="\n")
+    print(*align_columns(rows), sep="\n")
     print(f"stored in {weights_folder()}; scores are the published ones")
     return 0
 

@@ -132,14 +132,13 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
 def format_table(table: PaperTable, ours: Sequence[str]) -> str:
     """Format the table as Markdown: measured figures, or why they are missing, next to the published ones."""
     cited = [source for source in table.sources if any(source in row.published for row in table.rows)]
-    lines = [["model", "benchmark", "ours", *cited]]
+    head = ["model", "benchmark", "ours", *cited]
+    lines = [head, ["---"] * len(head)]
     for row, measured in zip(table.rows, ours, strict=True):
         published = [format_figures(row.published.get(source, ())) for source in cited]
         lines.append([row.model, row.benchmark, measured, *published])
-    padded = align_columns(lines)
-    padded.insert(1, ["-" * len(cell) for cell in padded[0]])
     text = [f"{table.title}: {' / '.join(table.columns)}", ""]
-    text += [f"| {' | '.join(line)} |" for line in padded]
+    text += align_columns([["|", *(part for cell in line for part in (cell, "|"))] for line in lines])
     text += ["", *(f"{key}: {table.sources[key]}" for key in cited)]
     return "\n".join([*text, table.note] if table.note else text)
 

@@ -196,7 +196,7 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
     Args:
         path: the output; None: none is written.
         suffixes: allowed suffixes of a file.
-        force: accept an existing file in place of a file, and a folder in place of a folder.
+        force: accept an output that exists.
 
     Raises:
         InputError: another suffix, a file in place of a folder or a folder in place of a file, or it exists.
@@ -205,7 +205,7 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         return
     if suffixes:
         require_output(path, *suffixes)
-    elif path.exists() and not path.is_dir():
+    elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
     if not force and path.exists() and (suffixes or any(path.iterdir())):
         raise InputError(f"{path}: exists; choose another name, or replace it with --force")
