@@ -103,11 +103,7 @@ def load_models(
 
 @command("aotlab eval")
 @settings
-@group(
-    "benchmark",
-    *benchmark_options(DATASETS),
-    flag("--all-frames", "run on all frames, not only the labeled ones"),
-)
+@benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
 @group("output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart)
 @quality
 @group(
@@ -139,11 +135,7 @@ def main(
     flip: bool,
     scales: tuple[float, ...],
     feedback: str,
-    dataset: str,
-    root: Path | None,
-    split: str,
-    sequence: tuple[str, ...],
-    new_objects: bool,
+    benchmark: BenchmarkOptions,
     all_frames: bool,
     output: Path | None,
     force: bool,
@@ -165,10 +157,8 @@ def main(
     if print_config:
         print_settings(read_first())
         return 0
-    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     if not benchmark.dataset or output is None:
-        values = {"--dataset": benchmark.dataset, "--output": output}
-        raise UsageError(f"missing: {' and '.join(name for name, value in values.items() if not value)}")
+        raise UsageError("--dataset and --output: give both")
     require_extra("score")
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)

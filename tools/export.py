@@ -102,7 +102,7 @@ def main(
         print_settings(export_config)
         return 0
     if output is None:
-        raise UsageError("--output: missing")
+        raise UsageError("--output: missing; give a folder")
     if (precision == "int8") != (calibrate is not None):
         raise UsageError("--precision int8 and --calibrate FRAMES MASKS: give both or neither")
     if quantize_encoder and not calibrate:

@@ -23,7 +23,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
-from aotlab.tools.cli.command import command, group, require_new_output
+from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwrite
 from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
@@ -185,7 +185,7 @@ def report_worst(
     type=ExistingPath,
     help="score against the PNGs of this folder, as --dataset folder does",
 )
-@group("benchmark", *benchmark_options(DATASETS))
+@benchmark_options(DATASETS)
 @option(
     "--results",
     type=ExistingPath,
@@ -206,11 +206,7 @@ def main(
     folders: tuple[Path, ...],
     *,
     annotations: Path | None,
-    dataset: str,
-    root: Path | None,
-    split: str,
-    sequence: tuple[str, ...],
-    new_objects: bool,
+    benchmark: BenchmarkOptions,
     results: tuple[Path, ...],
     json_file: Path | None,
     workers: int,
@@ -220,9 +216,8 @@ def main(
 ) -> int:
     """Score folders of results."""
     results += folders
-    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     if annotations is None and not benchmark.dataset:
-        raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
+        raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
     if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"

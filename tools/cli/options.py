@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,15 +247,33 @@ class BenchmarkOptions:
         )
 
 
-def benchmark_options(names: Iterable[str]) -> tuple[Decorator, ...]:
-    """Return the options of `BenchmarkOptions`; ``names``: the data sets of the help."""
-    return (
+def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
+    """Return the options of a benchmark; the function receives them as ``benchmark``, a `BenchmarkOptions`.
+
+    Args:
+        names: data sets to list in the help.
+        others: further options of the group, which the function receives separately.
+    """
+    options = group(
+        "benchmark",
         option("--dataset", metavar="NAME", default="", help=f"one of {', '.join(names)}"),
         root,
         option("--split", metavar="NAME", default=BenchmarkOptions.split, help="train, val, test, ..."),
         list_option("--sequence", "use these sequences only, comma-separated"),
         flag("--new-objects", "folder: later masks add objects"),
+        *others,
     )
+
+    def decorate(main: Any) -> Any:
+        @wraps(main)
+        def run(**values: Any) -> int:
+            chosen = {field.name: values.pop(field.name) for field in fields(BenchmarkOptions)}
+            status: int = main(benchmark=BenchmarkOptions(**chosen), **values)
+            return status
+
+        return options(run)
+
+    return decorate
 
 
 def prompt_options(*, frames: bool = True) -> Decorator:
