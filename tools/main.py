@@ -74,10 +74,10 @@ class AotlabGroup(CommandGroup):
             for name, point in sorted(list_plugins(COMMAND_PLUGINS).items())
         }
         sections = {
-            "commands": COMMON_COMMANDS,
-            "other commands": {**OTHER_COMMANDS, **own_commands},
-            "plug-ins": plugins,
-            "exit codes": EXIT_CODES,
+            "Commands": COMMON_COMMANDS,
+            "Other commands": {**OTHER_COMMANDS, **own_commands},
+            "Plug-ins": plugins,
+            "Exit codes": EXIT_CODES,
         }
         for title, rows in sections.items():
             if rows:

@@ -83,7 +83,7 @@ class Command(click.Command):
         sections = defaultdict(list)
         for option in self.get_params(ctx):
             if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
-                sections[getattr(option, "group", "options")].append(record)
+                sections[getattr(option, "group", "options").capitalize()].append(record)
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
