@@ -21,7 +21,7 @@ from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.tools.cli.command import command, group
+from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
     benchmark_options,
@@ -104,9 +104,11 @@ def load_models(
 @command("aotlab eval")
 @settings
 @benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
-@group("output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart)
+@option_group(
+    "output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart
+)
 @quality
-@group(
+@option_group(
     "test-time augmentation and ensembles",
     flag("--flip", "average with the mirrored frame"),
     list_option("--scales", "average over test-time scales, comma-separated (default: 1.0)", Scale.read),
@@ -118,13 +120,13 @@ def load_models(
         help="prediction that each branch stores in memory: its own, or the fused one",
     ),
 )
-@group(
+@option_group(
     "model",
-    checkpoint_option(several="average models, each with its own --config"),
-    config_option(several=True),
+    checkpoint_option(multiple="average models, each with its own --config"),
+    config_option(multiple=True),
     print_config,
 )
-@group("device and precision", device, precision_option())
+@option_group("device and precision", device, precision_option())
 @memory_options
 def main(
     *,

@@ -14,7 +14,7 @@ import click
 from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.tools.cli.command import command, group
+from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     checkpoint_option,
     config_option,
@@ -70,8 +70,8 @@ VERIFIED_FRAMES = 12
     default="cpu",
     help="execution provider for --verify",
 )
-@group("output", option("--output", type=Folder, help="folder to write"), overwrite)
-@group("model", checkpoint_option(untrained=True), config_option(), print_config)
+@option_group("output", option("--output", type=Folder, help="folder to write"), overwrite)
+@option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
 @memory_options
 def main(
     overrides: tuple[str, ...],

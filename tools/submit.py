@@ -15,7 +15,7 @@ from click import UsageError
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
-from aotlab.tools.cli.command import command, group, require_new_output
+from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import overwrite, root
 from aotlab.tools.cli.types import ExistingPath, File, option
 from aotlab.utils.errors import require_extra
@@ -48,7 +48,7 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
 
 
 @command("aotlab submit")
-@group(
+@option_group(
     "benchmark",
     option("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(SUBMITTED)}"),
     root,

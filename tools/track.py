@@ -16,7 +16,7 @@ import click
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.tools.cli.command import command, group, report_failures
+from aotlab.tools.cli.command import command, option_group, report_failures
 from aotlab.tools.cli.options import force, prompt_options, quality, restart, tracker_options, video_argument
 from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.types import (
@@ -309,7 +309,7 @@ def report_jobs(
     "input; each of several videos becomes a job, whose mask file lies next to it",
     type=FileName(str),
 )
-@group(
+@option_group(
     "masks and outputs",
     option(
         "--mask",
@@ -334,7 +334,7 @@ def report_jobs(
     restart,
 )
 @prompt_options()
-@group(
+@option_group(
     "tracking",
     option(
         "--class",
@@ -346,7 +346,7 @@ def report_jobs(
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )
-@group(
+@option_group(
     "source",
     option(
         "--start",
@@ -385,7 +385,7 @@ def report_jobs(
         help="stop after SECONDS without a frame",
     ),
 )
-@group(
+@option_group(
     "many videos",
     option(
         "--jobs",

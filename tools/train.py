@@ -11,7 +11,7 @@ import sys
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import command, group
+from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     config_option,
     device,
@@ -36,8 +36,8 @@ RECIPE = "configs/recipes/mini.yaml"
     "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file",
 )
 @restart
-@group("device and precision", device, precision_option("train.precision"))
-@group("model", config_option(unset=RECIPE), print_config)
+@option_group("device and precision", device, precision_option("train.precision"))
+@option_group("model", config_option(unset=RECIPE), print_config)
 def main(
     overrides: tuple[str, ...],
     *,

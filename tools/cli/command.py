@@ -125,7 +125,7 @@ def command(
     return click.command(name, Command, help=help, epilog=epilog)
 
 
-def group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a decorator that adds options under a title of the help."""
 
     def decorate(main: Any) -> Any:

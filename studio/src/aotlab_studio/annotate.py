@@ -112,7 +112,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     "(default: 8-bit images unchanged, others auto)",
 )
 @segmenter_options()
-@tracker_options(several="offer several on the page")
+@tracker_options(multiple="offer several on the page")
 def main(
     video: tuple[str, ...],
     *,
