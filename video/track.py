@@ -24,8 +24,8 @@ from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
+    Output,
     OutputContext,
-    OutputKind,
     Outputs,
     StoredPrediction,
     TrackedFrame,
@@ -75,8 +75,8 @@ class JobOptions:
         )
 
     @cached_property
-    def outputs(self) -> dict[str, OutputKind]:
-        """Outputs to write, by name."""
+    def outputs(self) -> dict[str, type[Output]]:
+        """Classes of the outputs to write, by name."""
         return {name: find_output(name) for name in self.write}
 
 
@@ -226,7 +226,7 @@ def track_frames(
     message = None
     if problem is not None:
         missing = sorted(
-            kind.file_name for name, kind in options.outputs.items() if name not in outputs.written
+            output.file_name for name, output in options.outputs.items() if name not in outputs.written
         )
         message = f"{problem} (not completed: {', '.join(missing)})" if missing else str(problem)
     elif not stop.is_set():
