@@ -125,33 +125,34 @@ def track_video(
     dry_run: bool,
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
+    from aotlab.utils.locks import locked_output
     from aotlab.video.digest import digest_inputs, result_settings
     from aotlab.video.job import check_job
     from aotlab.video.plan import FINISHED
-    from aotlab.video.run import preview_run, track_job
+    from aotlab.video.run import JobResults, load_models, start_checked_record, track_job
 
     if count_ranks() > 1:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
     require_extra("video")
     checked = check_job(job, options)
-    digest = digest_inputs(job, result_settings(tracker, options))
+    record = start_checked_record(checked, digest_inputs(job, result_settings(tracker, options)))
     header = f"{describe_job(checked)}, into {folder}"
-    if dry_run:
-        if preview_run(checked, folder, tracker.load, digest, rerun) != "reuse":
+    with locked_output(folder):
+        results = JobResults(job, folder, options, record, rerun)
+        if results.finished:
+            print(f"{folder}: {FINISHED}; --restart tracks it again")
+            return 0
+        if dry_run:
+            load_models(checked, tracker.load)
             print(header)
             require_space(folder, checked.estimate_bytes())
             return 0
-    else:
         quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
         result = track_job(
-            checked, folder, tracker.load, digest, rerun,
-            on_start=lambda: None if quiet else print(header, flush=True),
-        )  # fmt: skip
-        if not result.reused:
-            return report_result(result, realtime=options.realtime)
-    print(f"{folder}: {FINISHED}; --restart tracks it again")
-    return 0
+            results, checked, tracker.load, on_start=lambda: None if quiet else print(header, flush=True)
+        )
+    return report_result(result, realtime=options.realtime)
 
 
 def describe_job(checked: CheckedJob) -> str:
