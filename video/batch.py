@@ -26,10 +26,10 @@ from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.plan import FINISHED, RESERVED_NAMES, Action, RerunOptions, plan_list
 from aotlab.video.results import (
-    UNREADABLE,
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
+    UNREADABLE,
     has_content,
     read_results,
     read_run,

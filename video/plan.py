@@ -14,7 +14,7 @@ from aotlab.utils.text import join_truncated
 from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
 from aotlab.video.outputs import require_inputs_outside
-from aotlab.video.results import UNREADABLE, RUN_FILE, has_content, read_run
+from aotlab.video.results import RUN_FILE, UNREADABLE, has_content, read_run
 from aotlab.video.resume import SOURCE_OUTPUT, STATE_FILE
 from aotlab.video.track import JobOptions
 
