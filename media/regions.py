@@ -91,7 +91,7 @@ class ParsedRegion:
     key: Hashable = None
     """object id from 1, or any other value shared by all regions of the object; None: unknown"""
     image: str | Path = ""
-    """name of the frame's image, which may be an address or a Windows path, or the file of its mask; empty if unset"""
+    """name of the frame's image, which may be a URL or a Windows path, or the file of its mask; empty if unset"""
     attributes: Attributes = field(default_factory=dict)
 
 

@@ -29,7 +29,7 @@ from aotlab.media.decoding import (
 )
 from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
-from aotlab.media.location import ADDRESS, CAMERA_NUMBER, VideoLocation
+from aotlab.media.location import CAMERA_NUMBER, URL, VideoLocation
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error
 from aotlab.utils.text import strip_credentials
@@ -109,19 +109,19 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
 
     kind, source = location
     public = strip_credentials(source)
-    address, camera = ADDRESS.fullmatch(public), kind == "camera"
+    url, camera = URL.fullmatch(public), kind == "camera"
     title, name = source, Path(source).stem
     if camera and CAMERA_NUMBER.fullmatch(source):
         title, name = f"camera {source}", f"camera{source}"
     elif kind == "stdin":
         title, name = "standard input", "stdin"
-    elif address:
-        title, name = public, Path(address[2]).stem or address[1]
-    live = camera or bool(address and address[1].lower() in LIVE_PROTOCOLS)
+    elif url:
+        title, name = public, Path(url[2]).stem or url[1]
+    live = camera or bool(url and url[1].lower() in LIVE_PROTOCOLS)
 
     def open_source() -> StreamFrames:
-        if address:
-            tcp = {"rtsp_transport": "tcp"} if address[1].startswith("rtsp") else {}
+        if url:
+            tcp = {"rtsp_transport": "tcp"} if url[1].startswith("rtsp") else {}
             container = open_container(source, playlists=True, timeout=timeout, options=tcp)
         elif camera:
             device, file = _find_camera(source)

@@ -282,7 +282,7 @@ class AnnotationFile(Output):
 class LostObjects:
     """Objects not visible for `FRAMES` frames in a row, until they are visible again.
 
-    An object is visible if it has a pixel and a confidence of at least `MIN_CONFIDENCE`.
+    An object is visible if its confidence is at least `MIN_CONFIDENCE`; without a pixel it is 0.
     """
 
     FRAMES = 5
@@ -296,7 +296,7 @@ class LostObjects:
         """Return whether each object is lost, given the next frame's `Prediction.confidence`."""
         unseen = {}
         for object_id, value in confidence.items():
-            visible = value > 0 and value >= self.MIN_CONFIDENCE
+            visible = value >= self.MIN_CONFIDENCE
             unseen[object_id] = 0 if visible else self._unseen.get(object_id, 0) + 1
         self._unseen = unseen
         return {object_id: count >= self.FRAMES for object_id, count in unseen.items()}
@@ -400,7 +400,7 @@ class Outputs:
 
     def finish(self) -> Exception | None:
         """Complete all outputs; return the first error."""
-        problem: Exception | None = None
+        first_error: Exception | None = None
         for name, output in self._outputs.items():
             try:
                 output.finish()
@@ -410,8 +410,8 @@ class Outputs:
                 if summary is not None:
                     self.summaries.append(summary)
             except Exception as error:  # complete the others; the caller raises the first error
-                problem = problem or error
-        return problem
+                first_error = first_error or error
+        return first_error
 
     def drop(self) -> None:
         """Remove incomplete files."""

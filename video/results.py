@@ -34,7 +34,7 @@ UNREADABLE = f"unreadable record ({JOB_RECORD})"
 
 
 def start_record(job: Job, options: JobOptions | None = None, input_digest: str = "") -> JobRecord:
-    """Return the record of an unfinished job, with absolute paths, and addresses without passwords.
+    """Return the record of an unfinished job, with absolute paths, and URLs without passwords.
 
     Args:
         options: outputs to write; None: unknown.

@@ -215,20 +215,20 @@ def track_frames(
             must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
-        problem = _write_frames(stream(reader, track_items, outputs.write), outputs, bar)
-    if isinstance(problem, StallError):
+        error = _write_frames(stream(reader, track_items, outputs.write), outputs, bar)
+    if isinstance(error, StallError):
         remedy = "check the source, or wait longer (timeout)"
-        problem = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
-    if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
-        raise problem
-    if checkpoint is not None and (stop.is_set() or problem is not None):
+        error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
+    if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
+        raise error
+    if checkpoint is not None and (stop.is_set() or error is not None):
         checkpoint.save_stopped(outputs.last, tracker)
     message = None
-    if problem is not None:
+    if error is not None:
         missing = sorted(
             output.file_name for name, output in options.outputs.items() if name not in outputs.written
         )
-        message = f"{problem} (not completed: {', '.join(missing)})" if missing else str(problem)
+        message = f"{error} (not completed: {', '.join(missing)})" if missing else str(error)
     elif not stop.is_set():
         message = describe_unused_inputs(source, masks, removals, outputs.last + 1)
     return TrackResult(
@@ -252,19 +252,19 @@ def _write_frames(
     tracked: Generator[TrackedFrame, None, None], outputs: Outputs, bar: tqdm
 ) -> Exception | None:
     """Write all frames and complete the outputs; return the first error. A second Ctrl-C drops incomplete outputs."""
-    problem: Exception | None = None
+    failure: Exception | None = None
     try:
         try:
             with bar, closing(tracked):
                 for _ in tracked:
                     bar.update()
         except Exception as error:  # outputs are completed first
-            problem = error
+            failure = error
         unfinished = outputs.finish()
     except KeyboardInterrupt:
         outputs.drop()
         raise
-    return problem or unfinished
+    return failure or unfinished
 
 
 def track_forward(

@@ -159,7 +159,7 @@ REFUSED = [
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
     (["video", "--mask", "depth.png"], "1535 different ids"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
-    (["none.mp4", "--mask", "first.png"], "none.mp4: no such file or folder; put a path with spaces in quotes"),
+    (["none.mp4", "--mask", "first.png"], "none.mp4: no such file or folder; check the spelling"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
     (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: not among the frames"),
     (["video", "--mask", "first.png", "--start", "9"], "start 9: not among the frames"),
