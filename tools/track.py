@@ -89,6 +89,29 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
             raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
 
 
+def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, Any], realtime: bool) -> None:
+    """Raise an error for options that exclude each other, or that do not apply to a single or to several videos.
+
+    Args:
+        single: whether there is one video and no list.
+        modes: given ones of the options --shard, --summarize and --dry-run.
+        inputs: values of `SINGLE_VIDEO_OPTIONS`.
+    """
+    if len(modes) > 1:
+        raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
+    if single:
+        if modes and modes != ["--dry-run"]:
+            raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
+        return
+    for parameter, name in SINGLE_VIDEO_OPTIONS.items():
+        if inputs[parameter] not in ((), None):
+            # a shell splits 1, 2
+            remedy = "use a column of --jobs, or separate values by commas without spaces"
+            raise UsageError(f"{name}: applies to a single video; {remedy}")
+    if realtime:
+        raise UsageError("--realtime: applies to a single video; remove it")
+
+
 def default_output(source: str) -> Path:
     """Return the default folder of a video or list: next to it, for a stream in the working directory."""
     kind, text = locate_video(source)
@@ -445,20 +468,8 @@ def main(
             print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
         return 0
     require_videos(video, job_file)
-    flags = {"--shard": shard, "--summarize": summarize, "--dry-run": dry_run}
-    modes = [name for name, value in flags.items() if value]
-    if len(modes) > 1:
-        raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
-    if len(video) == 1 and (shard or summarize):
-        raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
-    if len(video) != 1:
-        for parameter, name in SINGLE_VIDEO_OPTIONS.items():
-            if inputs[parameter] not in ((), None):
-                # a shell splits 1, 2
-                remedy = "use a column of --jobs, or separate values by commas without spaces"
-                raise UsageError(f"{name}: applies to a single video; {remedy}")
-        if realtime:
-            raise UsageError("--realtime: applies to a single video; remove it")
+    modes = {"--shard": shard, "--summarize": summarize, "--dry-run": dry_run}
+    require_applicable(len(video) == 1, [name for name, value in modes.items() if value], inputs, realtime)
 
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job

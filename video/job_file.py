@@ -186,11 +186,6 @@ def _read_texts(column: str, value: Any) -> list[str]:
     return texts
 
 
-def _read_prompts(value: Any) -> Any:
-    """Return the boxes or points of a cell, as `Job` takes them."""
-    return value or ()
-
-
 def _read_number_text(value: Any) -> str | None:
     """Return the text of a number, or of several in a list; None for an empty cell."""
     values = value if isinstance(value, list) else [] if value is None else [value]
@@ -207,9 +202,9 @@ def _read_frame_number(column: str, value: Any) -> int | None:
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "video": ("video", _read_video),
     "masks": ("masks", partial(_read_texts, "masks")),
-    "box": ("boxes", _read_prompts),
-    "point": ("points", _read_prompts),
-    "not_point": ("not_points", _read_prompts),
+    "box": ("boxes", lambda value: value or ()),
+    "point": ("points", lambda value: value or ()),
+    "not_point": ("not_points", lambda value: value or ()),
     "class": ("classes", partial(_read_texts, "class")),
     "overrides": ("overrides", partial(_read_texts, "overrides")),
     "name": ("name", lambda value: value),

@@ -413,6 +413,11 @@ class Outputs:
                 first_error = first_error or error
         return first_error
 
+    @property
+    def incomplete(self) -> list[str]:
+        """Names of files and folders that `finish` has not completed."""
+        return sorted(output.path.name for name, output in self._outputs.items() if name not in self.written)
+
     def drop(self) -> None:
         """Remove incomplete files."""
         for output in self._outputs.values():

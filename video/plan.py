@@ -125,6 +125,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
             the run.
     """
     earlier_settings, earlier_names = read_run(output)
+    write = settings["write"]
     names = {job.name for job in jobs}
     for name in sorted(names):
         if name.lower() in RESERVED_NAMES:
@@ -146,7 +147,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
             problem = "other files"
     elif removed_names and names.isdisjoint(earlier_names):
         problem = f"results of other jobs ({join_truncated(removed_names, 1)})"
-    elif not _includes(earlier_settings, settings):
+    elif {**earlier_settings, "write": write} != settings or not {*write} <= {*earlier_settings["write"]}:
         problem = "results of a run with different settings or outputs"
     if problem is not None and not force:
         raise _refusal(output, f"{problem}; {FORCE_ADVICE}")
@@ -160,9 +161,3 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
 
 def _refusal(folder: Path, content: str) -> InputError:
     return InputError(f"output {folder}: already contains {content}")
-
-
-def _includes(earlier: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    """Return whether earlier settings are the same, perhaps with further outputs."""
-    write = settings["write"]
-    return {**earlier, "write": write} == settings and {*write} <= {*earlier["write"]}

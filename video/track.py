@@ -20,7 +20,7 @@ from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.streaming import ReadAhead, StallError, stream
+from aotlab.utils.streaming import ReadAhead, stream
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
@@ -216,7 +216,7 @@ def track_frames(
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
         error = _write_frames(stream(reader, track_items, outputs.write), outputs, bar)
-    if isinstance(error, StallError):
+    if isinstance(error, TimeoutError):
         remedy = "check the source, or wait longer (timeout)"
         error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
     if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
@@ -225,10 +225,8 @@ def track_frames(
         checkpoint.save_stopped(outputs.last, tracker)
     message = None
     if error is not None:
-        missing = sorted(
-            output.file_name for name, output in options.outputs.items() if name not in outputs.written
-        )
-        message = f"{error} (not completed: {', '.join(missing)})" if missing else str(error)
+        missing = ", ".join(outputs.incomplete)
+        message = f"{error} (not completed: {missing})" if missing else str(error)
     elif not stop.is_set():
         message = describe_unused_inputs(source, masks, removals, outputs.last + 1)
     return TrackResult(
