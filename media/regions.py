@@ -145,9 +145,8 @@ class Annotations:
 
     def class_ids(self) -> dict[str, int]:
         """Return class ids by class name, ascending: `classes`, and free ids from 1 for other names in order."""
-        names = sorted({self.class_name(object_id) for object_id in self.objects()} - self.classes.keys())
-        free = (class_id for class_id in count(1) if class_id not in self.classes.values())
-        ids = self.classes | dict(zip(names, free, strict=False))
+        names = sorted({self.class_name(object_id) for object_id in self.objects()})
+        ids = add_class_ids(self.classes, dict.fromkeys(names))
         return dict(sorted(ids.items(), key=lambda item: item[1]))
 
     def attribute_table(self) -> AttributeTable:
@@ -178,6 +177,21 @@ class Annotations:
         for region in self.frames.get(frame, ()):
             mask[decode_rle(region.rle, self.size)] = region.object_id
         return mask
+
+
+def add_class_ids(shared: Mapping[str, int], classes: Mapping[str, int | None]) -> dict[str, int]:
+    """Return class ids by name with a video's classes added, which keep their ids if no other class has them.
+
+    Args:
+        shared: class ids of other videos, which stay.
+        classes: class ids of the video by class name; None: any id.
+    """
+    merged = dict(shared)
+    free = (class_id for class_id in count(1) if class_id not in {*merged.values(), *classes.values()})
+    for name, class_id in classes.items():
+        if name not in merged:
+            merged[name] = next(free) if class_id is None or class_id in merged.values() else class_id
+    return merged
 
 
 def encode_rle(mask: np.ndarray) -> np.ndarray:

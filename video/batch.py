@@ -235,11 +235,9 @@ class Batch:
     def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
         with locked_output(folder):
             results = self._plan(job)
-            if results.action == "keep_corrections":
-                log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-                return results.earlier
-            if results.action == "reuse":
-                log.info("%s: %s", job.name, FINISHED)
+            if results.finished:
+                kept = f"corrected masks are kept; delete {folder} to track it again"
+                log.info("%s: %s", job.name, FINISHED if results.action == "reuse" else kept)
                 return results.earlier
             checked = check_job(job, self._options, strict=True)
             results.record = start_checked_record(checked, results.record.input_digest)

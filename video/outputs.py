@@ -360,16 +360,9 @@ class Outputs:
 
     Args:
         classes: classes of the outputs by name.
-        on_written: called after each frame.
     """
 
-    def __init__(
-        self,
-        classes: Mapping[str, type[Output]],
-        folder: Path,
-        context: OutputContext,
-        on_written: Callable[[TrackedFrame], None] | None = None,
-    ) -> None:
+    def __init__(self, classes: Mapping[str, type[Output]], folder: Path, context: OutputContext) -> None:
         self.written: dict[str, Path] = {}
         """completed files and folders by name, after `finish`"""
         self.frames = 0
@@ -380,7 +373,7 @@ class Outputs:
         """index in the source of the last written frame; -1 before the first"""
         self.cuts: list[int] = []
         """indices of written frames that follow a cut"""
-        self._source, self._on_written = context.source, on_written
+        self._source = context.source
         self._outputs = {name: output(folder / output.file_name, context) for name, output in classes.items()}
 
     def write(self, tracked: TrackedFrame) -> None:
@@ -395,8 +388,6 @@ class Outputs:
         self.frames, self.last = self.frames + 1, tracked.index
         if tracked.prediction.cut:
             self.cuts.append(tracked.index)
-        if self._on_written is not None:
-            self._on_written(tracked)
 
     def finish(self) -> Exception | None:
         """Complete all outputs; return the first error."""

@@ -187,10 +187,8 @@ def track_frames(
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
-    outputs = Outputs(
-        options.outputs, require_writable(folder), OutputContext(source, classes, frames.number),
-        None if checkpoint is None else checkpoint.add_frame,
-    )  # fmt: skip
+    context = OutputContext(source, classes, frames.number)
+    outputs = Outputs(options.outputs, require_writable(folder), context)
     if checkpoint is None or checkpoint.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
@@ -207,6 +205,11 @@ def track_frames(
                     annotated = ids.get(index, frozenset())
                     yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
 
+        def write(tracked: TrackedFrame) -> None:
+            outputs.write(tracked)
+            if checkpoint is not None:
+                checkpoint.add_frame(tracked)
+
         images, required = frames.read(source), {*masks, *removals}
         reader = ReadAhead(
             pace_frames(images, source) if options.realtime else images,
@@ -215,7 +218,7 @@ def track_frames(
             must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
-        error = _write_frames(stream(reader, track_items, outputs.write), outputs, bar)
+        error = _write_frames(stream(reader, track_items, write), outputs, bar)
     if isinstance(error, TimeoutError):
         remedy = "check the source, or wait longer (timeout)"
         error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
