@@ -40,8 +40,8 @@ class VideoInfo:
     """number of frames, if known"""
     rate: str = "24"
     """frames per second; may be a fraction"""
-    stem: Callable[[int], str] | None = None
-    """stem of a frame's image; None if frames have no names"""
+    stems: tuple[str, ...] | None = None
+    """stems of the images of all frames; None if frames have no names"""
     frame: int | None = None
     """frame to use for a file with objects on a single frame; None: the file's"""
     file: Callable[[int], Path | None] | None = None
@@ -52,10 +52,16 @@ class VideoInfo:
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
         """Describe a source of frames."""
-        stem = source.stem if source.named else None
+        stems = tuple(map(source.stem, range(source.length or 0))) if source.named else None
         counter = source.count_frames if source.length_is_estimate else None
         return cls(
-            source.name, source.size, source.length, str(source.rate), stem, file=source.file, counter=counter
+            source.name,
+            source.size,
+            source.length,
+            str(source.rate),
+            stems,
+            file=source.file,
+            counter=counter,
         )
 
     @property
@@ -71,11 +77,6 @@ class VideoInfo:
         """Return the name of a frame's image in a folder named after the video, with ``stem`` if it has no file."""
         file = None if self.file is None else self.file(frame)
         return f"{self.name}/{f'{stem}.jpg' if file is None else file.name}"
-
-    @property
-    def stems(self) -> list[str] | None:
-        """Stems of the images of all frames; None if frames have no names."""
-        return None if self.stem is None else [self.stem(index) for index in range(self.length or 0)]
 
 
 @dataclass(frozen=True)
@@ -342,8 +343,6 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         )
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
-    if max(ids.values()) > MAX_ID:
-        raise InputError(f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
     for (frame, region), key in zip(visible, keys, strict=True):
         assert region.rle is not None
@@ -357,7 +356,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
 def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int | None]:
     """Return the frame of each region in the video; None for frames of other videos."""
     keys = dict.fromkeys((region.frame, region.image) for region in regions)
-    named = [(frame, image) for frame, image in keys if image and (video.stem is not None or frame is None)]
+    named = [(frame, image) for frame, image in keys if image and (video.stems is not None or frame is None)]
     names = [image for _, image in named]
     matched = match_frames(names, video.stems, video=video.name, count_frames=video.count_frames)
     selected = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}

@@ -102,7 +102,7 @@ class FrameSelection:
 def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     """Return the numbers at the end of file names; raise `InputError` if they are missing or not distinct."""
     info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
-    stems = info.stems or [""]
+    stems = info.stems or ("",)
     endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
     numbers = [int(ending[0]) for ending in endings if ending]
     if len(set(numbers)) < len(stems):
@@ -194,7 +194,7 @@ def _read_mask_value(
     subject, (number, object_id, text) = f"mask {value}", value
     file = Path(text)
     index = frames.first if file.suffix.lower() == ".png" else None
-    if number is None and index is not None and file.stem in (stems := video.stems or []):
+    if number is None and index is not None and file.stem in (stems := video.stems or ()):
         stem_index = stems.index(file.stem)
         if stem_index != index:
             log.warning(
