@@ -125,7 +125,9 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
 
 def test_signal_stops_a_silent_source(tmp_path):
     tracked, release = threading.Event(), threading.Event()
-    source = Source(at={3: lambda: (tracked.wait(120), os.kill(os.getpid(), signal.SIGINT), release.wait(120))})
+    source = Source(
+        at={3: lambda: (tracked.wait(120), os.kill(os.getpid(), signal.SIGINT), release.wait(120))}
+    )
     result = track(Echo(at={2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.interrupted
