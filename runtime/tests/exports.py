@@ -7,7 +7,7 @@ import pytest
 
 import aotlab
 import aotlab_runtime
-from aotlab.engine.export.graphs import export_model
+from aotlab.engine.export.graphs import export_model, resolve_export_config
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
@@ -18,13 +18,16 @@ MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 
 
 def make(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):
-    """Export a model of random weights; return trackers of the runtime and of PyTorch."""
+    """Export a model of random weights unless ``folder`` exists; return trackers of the runtime and of PyTorch."""
     model, config = build(preset, *overrides, tiny=tiny)
     for name, parameter in model.named_parameters():
         if name.endswith("relative_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding
-    description = export_model(model, config, folder, video=video, **options)
-    return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(model, description.config)
+    if not folder.exists():
+        export_model(model, config, folder, video=video, **options)
+    return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(
+        model, resolve_export_config(config)
+    )
 
 
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
