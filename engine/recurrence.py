@@ -39,7 +39,7 @@ def encode_reference(model: VOSModel, features: Features, masks: Tensor) -> tupl
     stores the memory.
     """
     id_embeddings = model.assign_identities(masks)
-    propagated = model.propagate(features, id_embeddings=id_embeddings)
+    propagated = model.propagate_reference(features, id_embeddings)
     return propagated, model.memorize(propagated, id_embeddings)
 
 

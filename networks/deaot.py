@@ -31,7 +31,6 @@ from aotlab.networks.model import (
     BlockMemory,
     Features,
     KeyValue,
-    Memory,
     PropagatedFrame,
     VOSModel,
     run_blocks,
@@ -106,11 +105,7 @@ class GPMBlock(Block):
         init_xavier(self)
 
     def forward(
-        self,
-        x: tuple[Tensor, Tensor | None],
-        size: MapSize,
-        memory: BlockMemory | None,
-        id_embedding: Tensor | None = None,
+        self, x: tuple[Tensor, Tensor | None], size: MapSize, memory: BlockMemory | Tensor
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Map visual and identity tokens, B×L×C each, to tokens of the same shape and the frame's state; see `Block`.
 
@@ -125,9 +120,8 @@ class GPMBlock(Block):
         id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
         gate = torch.cat([visual_gate, id_gate], 2)  # B×L×4C
         state = GPMState(key, F.silu(value), normed_id)
-        if memory is None:  # a reference frame reads its own memory
-            assert id_embedding is not None
-            memory = self.memorize(state, id_embedding)
+        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
+            memory = self.memorize(state, memory)
         long, short = memory
         long_read = self.long_attention(key, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
@@ -165,13 +159,11 @@ class DeAOT(VOSModel):
         """Return the normalized identity embedding of masks."""
         return [self.identity_norm(self.identity_bank(masks))]
 
-    def propagate(
-        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
-    ) -> PropagatedFrame:
+    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
         x = features.projected
         size = (x.shape[2], x.shape[3])
         tokens = map_to_tokens(x), None
-        outputs, states = run_blocks(self.active_blocks, tokens, size, memory, *id_embeddings)
+        outputs, states = run_blocks(self.active_blocks, tokens, size, memory)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 

@@ -97,7 +97,7 @@ class RecurrentLSTTBlock(Block):
         init_xavier(self)
 
     def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+        self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor
     ) -> tuple[Tensor, RecurrentState]:
         """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`.
 
@@ -106,9 +106,8 @@ class RecurrentLSTTBlock(Block):
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)
-        if memory is None:  # a reference frame reads its own memory
-            assert id_embedding is not None
-            own = KeyValue(query, self.value(tokens + id_embedding))
+        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
+            own = KeyValue(query, self.value(tokens + memory))
             memory = BlockMemory(own, own)
         long, short = memory
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))

@@ -14,7 +14,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -154,14 +154,12 @@ def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:
     return {"id_embeddings": model.assign_identities(masks)}
 
 
-def _propagate(
-    model: VOSModel,
-    features: Features,
-    memory: Memory = (),
-    id_embeddings: Sequence[Tensor] = (),
-) -> dict[str, Any]:
-    """Propagate a reference frame from its identities, others from memory."""
-    return model.propagate(features, memory, id_embeddings)._asdict()
+def _propagate(model: VOSModel, features: Features, memory: Memory) -> dict[str, Any]:
+    return model.propagate(features, memory)._asdict()
+
+
+def _propagate_reference(model: VOSModel, features: Features, id_embeddings: list[Tensor]) -> dict[str, Any]:
+    return model.propagate_reference(features, id_embeddings)._asdict()
 
 
 def _memorize(
@@ -257,7 +255,7 @@ def build_graphs(
         masks = torch.rand(1, model.config.max_objects + 1, *size, generator=images)
         identify = Graph(model, _assign_identities, masks=masks)
         id_embeddings = identify.results["id_embeddings"]
-        reference = Graph(model, _propagate, features=features, id_embeddings=id_embeddings)
+        reference = Graph(model, _propagate_reference, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes = reference.results.values()
         assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
         memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)

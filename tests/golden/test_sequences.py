@@ -87,9 +87,9 @@ def test_fewer_blocks_equal_first_blocks_exactly() -> None:
     model, image = golden_model("aost"), torch.zeros(1, 3, 33, 49)
     masks = planes(np.eye(33, 49))
     features, identities = model.encode(image), model.assign_identities(masks)
-    whole = model.propagate(features, id_embeddings=identities)
+    whole = model.propagate_reference(features, identities)
     two = model.at_depth(2)
-    found = two.decode(two.propagate(features, id_embeddings=identities), features)
+    found = two.decode(two.propagate_reference(features, identities), features)
     assert torch.equal(found, two.decode(whole, features))
 
 
