@@ -133,9 +133,8 @@ class AOST(VOSModel):
         return PropagatedFrame(embeddings, states, [size] * len(states))
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
-        """Return logits B×(1+M)×H/4×W/4 of the blocks in use; more may have been computed (training)."""
-        depth = len(self.config.block_stages)
-        embeddings = propagated.embeddings[: 1 + depth]
+        """Return logits B×(1+M)×H/4×W/4 at the depth of the embeddings: 1 + depth maps, the first the blocks' input."""
+        embeddings = propagated.embeddings
         x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
-        x = F.relu(self.decoder.conv_in[depth - 1](x))  # type: ignore[index]
+        x = F.relu(self.decoder.conv_in[len(embeddings) - 2](x))  # type: ignore[index]
         return self.decoder.refine(x, features)

@@ -22,7 +22,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
-from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
+from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
@@ -92,7 +92,6 @@ class Tracker:
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
-        self.max_objects = model.config.max_objects
         self.temperature = config.confidence_temperature
         """divisor of the logits for `Prediction.confidence`"""
         self.checkpoint_digest: str | None = None
@@ -301,30 +300,37 @@ class Tracker:
 
     def _store_tracked(self, predicted: PredictedFrame) -> None:
         """Store a frame with its predicted masks."""
-        groups, frames = self.video.groups, predicted.decoded_frames
-        masks = split_by_group(groups, predicted.indices, predicted.input_size, self.max_objects)
-        memories = [encode_memory(self.model, *pair) for pair in zip(frames, masks, strict=True)]
+        model, groups, frames = self.model, self.video.groups, predicted.decoded_frames
+        masks = split_by_group(groups, predicted.indices, predicted.input_size, model.config.max_objects)
+        memories = [
+            model.memorize(decoded.propagated, model.assign_identities(group_masks))
+            for decoded, group_masks in zip(frames, masks, strict=True)
+        ]
         self.video.usable = False
         for group, decoded, memory in zip(groups, frames, memories, strict=True):
             if predicted.cut:
                 group.memory.clear_short_term()
-            store_memory(self.model, group.memory, decoded, memory)
+            store_memory(model, group.memory, decoded, memory)
 
     def _store_reference(
         self, predicted: PredictedFrame, mask: np.ndarray, annotated: Sequence[int]
     ) -> Tensor:
         """Store a frame with a mask of the objects ``annotated``, some of them new; return its indices H×W."""
-        video, size = self.video, predicted.input_size
+        model, video, size = self.model, self.video, predicted.input_size
         build = partial(build_bank, self.config.memory, length=video.length)
-        groups = add_objects(video.groups, annotated, self.max_objects, build)
+        groups = add_objects(video.groups, annotated, model.config.max_objects, build)
         ids = list_tracked_ids(groups)
         for object_id in find_vanished_ids(mask, annotated, size):
             log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         indices = mask_to_indices(mask, ids).to(self.device)
         if video.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
-        masks = split_by_group(groups, indices, size, self.max_objects)
-        memories = [encode_reference(self.model, predicted.features, group_masks)[1] for group_masks in masks]
+        masks = split_by_group(groups, indices, size, model.config.max_objects)
+        memories = []
+        for group_masks in masks:
+            id_embeddings = model.assign_identities(group_masks)
+            propagated = model.propagate_reference(predicted.features, id_embeddings)
+            memories.append(model.memorize(propagated, id_embeddings))
         indices = resize_indices(indices, predicted.indices.shape)
         video.usable = False
         for group, memory in zip(groups, memories, strict=True):

@@ -12,13 +12,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank, build_bank
-from aotlab.engine.recurrence import (
-    DecodedFrame,
-    encode_memory,
-    encode_reference,
-    segment_frame,
-    store_memory,
-)
+from aotlab.engine.recurrence import DecodedFrame, segment_frame, store_memory
 from aotlab.media.masks import VOID
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
@@ -113,7 +107,7 @@ class ClipOptions:
     hard_pixel_count: int
     """number of pixels in the bootstrapped cross-entropy, from `count_hard_pixels`"""
     feed_predictions: bool
-    """feed memory with predictions instead of labels"""
+    """feed memory with predictions instead of labels, and do not train identity banks"""
     reference_weight: float = 1.0
     """weight of the loss on the reference frame; 0 skips its gradient"""
 
@@ -129,9 +123,9 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
     length, batch = clip.labels.shape[:2]
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
-    masks = identity_masks(model, clip.labels[0], clip.labels[0] == VOID, options)
-    propagated, memory = encode_reference(model, frames[0], masks)
-    bank.add_reference(memory)
+    id_embeddings = assign_identities(model, clip.labels[0], clip.labels[0] == VOID, options)
+    propagated = model.propagate_reference(frames[0], id_embeddings)
+    bank.add_reference(model.memorize(propagated, id_embeddings))
     with torch.set_grad_enabled(options.reference_weight > 0 and torch.is_grad_enabled()):
         decoded = DecodedFrame(propagated, model.decode(propagated, frames[0]).float())
         loss, prediction = frame_losses(
@@ -146,20 +140,24 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
         predictions.append(prediction)
         if index < length - 1:
             stored = prediction if options.feed_predictions else labels
-            masks = identity_masks(model, stored, labels == VOID, options)
-            store_memory(model, bank, decoded, encode_memory(model, decoded, masks))
+            id_embeddings = assign_identities(model, stored, labels == VOID, options)
+            store_memory(model, bank, decoded, model.memorize(decoded.propagated, id_embeddings))
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
 
 
-def identity_masks(model: VOSModel, labels: Tensor, ignored: Tensor, options: ClipOptions) -> Tensor:
-    """Convert labels B×H×W to masks by identity, B×(1+M)×H×W.
+def assign_identities(model: VOSModel, labels: Tensor, ignored: Tensor, options: ClipOptions) -> list[Tensor]:
+    """Return the identity embeddings of labels B×H×W, whose objects have the identities of ``options``.
 
-    ``ignored``: B×H×W bool, appended as a channel if the model has one for pixels to ignore.
+    ``ignored``: B×H×W bool, one more channel of the masks if the model has one for pixels to ignore.
     """
     largest = model.config.max_objects
     assigned = options.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
-    masks = one_hot(torch.where(labels <= largest, assigned, labels), largest + 1)
-    return torch.cat([masks, ignored[:, None].to(masks)], 1) if model.config.ignore_plane else masks
+    masks = one_hot(torch.where(labels <= largest, assigned, labels), largest + 1)  # B×(1+M)×H×W
+    if model.config.ignore_plane:
+        masks = torch.cat([masks, ignored[:, None].to(masks)], 1)
+    # the authors' code freezes identity banks while predictions are fed (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)
+    with torch.set_grad_enabled(not options.feed_predictions and torch.is_grad_enabled()):
+        return model.assign_identities(masks)
 
 
 def frame_losses(
@@ -174,8 +172,11 @@ def frame_losses(
 
     With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.propagate`).
     """
-    depths = range(1, len(model.active_blocks)) if model.config.scalable else []
-    shallower = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
+    propagated, embeddings = decoded.propagated, decoded.propagated.embeddings
+    depths = range(1, len(embeddings) - 1) if model.config.scalable else []
+    shallower = [
+        model.decode(propagated._replace(embeddings=embeddings[: 1 + depth]), features) for depth in depths
+    ]
     *by_depth, full = [
         split_samples(logits, labels.shape[1:], options, object_counts, model.config.align_corners)
         for logits in (*shallower, decoded.logits)

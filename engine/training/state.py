@@ -21,7 +21,6 @@ from aotlab.engine.training.model_card import AVERAGED, ModelCard, PhaseRecord, 
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
-from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import describe_error, write_bytes
@@ -80,8 +79,6 @@ class PhaseState:
         self.config, self.world, self.model, self.phase = config, world, model, mixture.phase
         self.command = command
         self.index = [phase.name for phase in config.train.phases].index(self.phase.name)
-        # The previous phase may have frozen the identity bank.
-        set_identities_trainable(model, True)
         groups = parameter_groups(model, self.phase.weight_decay, config.train.encoder_lr_ratio)
         self.optimizer = torch.optim.AdamW(groups, lr=self.phase.lr)
         half = config.train.precision == "float16"
@@ -166,13 +163,6 @@ class PhaseState:
         self.seconds, self.scores = content["seconds"], content["scores"]
         card = parse_card(content["earlier"])
         self.earlier_phases = card.phases if card is not None else []
-
-
-def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
-    """Train or freeze identity banks and their norms, all but those of the prompt network, by their names."""
-    for name, parameter in model.named_parameters():
-        if "identity_" in name and not name.startswith(PROMPT_PREFIX):
-            parameter.requires_grad_(trainable)
 
 
 def save_state(state: PhaseState, output: Path) -> None:

@@ -22,7 +22,7 @@ from aotlab.engine.training.clip import (
     mean_iou,
 )
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
-from aotlab.engine.training.state import NonFiniteError, PhaseState, set_identities_trainable
+from aotlab.engine.training.state import NonFiniteError, PhaseState
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
 from aotlab.utils.devices import autocast
@@ -120,12 +120,6 @@ def count_unreadable(state: PhaseState, messages: list[str]) -> None:
         state.unreadable.update(of_rank)
 
 
-def feeds_predictions(state: PhaseState) -> bool:
-    """Return whether memory is fed with predictions instead of labels at this step."""
-    start = state.phase.feed_predictions_after
-    return start < 1 and state.step >= int(start * state.phase.steps)
-
-
 def begin_step(state: PhaseState) -> dict[str, float]:
     """Seed dropout, set learning rates and training mode, and clear gradients; return the learning rates."""
     phase, settings = state.phase, state.config.train
@@ -139,8 +133,6 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     )  # fmt: skip
     for group in state.optimizer.param_groups:
         group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
-    # the authors' code freezes the identity bank while predictions are fed (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)
-    set_identities_trainable(state.model, not feeds_predictions(state))
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
     return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
@@ -157,11 +149,12 @@ def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int) ->
     key = np.random.SeedSequence([settings.seed, state.index, state.step])
     generator = torch.Generator().manual_seed(int(key.generate_state(1)[0]))
     drawn = draw_permutations(phase.batch, state.config.model.max_objects, generator)
+    feed_after = phase.feed_predictions_after
     permutations = drawn.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank]
     return ClipOptions(
         permutations.to(world.device),
         hard_pixel_count,
-        feeds_predictions(state),
+        feed_after < 1 and state.step >= int(feed_after * phase.steps),
         reference_loss_weight(state.step, phase.steps, phase.reference_loss_until),
     )
 

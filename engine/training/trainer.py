@@ -226,7 +226,7 @@ def wrap_ddp(clip_module: ClipModule, world: Distributed) -> nn.Module:
     ddp = nn.parallel.DistributedDataParallel(
         clip_module,
         device_ids=[world.device.index] if world.device.type == "cuda" else None,
-        # the identity bank is frozen while predictions are fed, and decoding a reference frame may need no gradient
+        # identity banks are not trained while predictions are fed, and a reference frame's loss may need no gradient
         find_unused_parameters=True,
     )
     ddp.broadcast_buffers = False  # they never change; as an argument it is deprecated since PyTorch 2.13

@@ -11,7 +11,6 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, count_hard_pixels
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
-from aotlab.engine.training.state import set_identities_trainable
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
 from tests.golden import filler
@@ -50,7 +49,6 @@ class Reference:
             part.requires_grad_(False)
         batch, identities = training_batch(self.meta, arrays["id_shuffle"])
         own = self.meta["use_prev_pred"]
-        set_identities_trainable(self.model, not own)
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
             self.model, MemoryBank(FIFO(self.meta["long_term_gap"]), training=True), batch,
