@@ -51,7 +51,7 @@ class AOSTBlock(Block):
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.heads, self.key_dim = config.heads, dim
+        self.heads = config.heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
         self.key_value = nn.Linear(dim, 2 * dim)

@@ -60,7 +60,6 @@ class LSTTBlock(Block):
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.key_dim = dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         # the paper's ablations (table 3) turn off positions here and short-term attention below
         self.add_position = config.sine_position

@@ -88,8 +88,6 @@ BlockState = Any
 class Block(nn.Module, ABC):
     """Base of propagation blocks."""
 
-    key_dim: int
-    """width K of queries and keys"""
     long_attention: Attention
     """attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D"""
 

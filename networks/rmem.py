@@ -40,7 +40,7 @@ class TemporalEmbedding(nn.Module):
         return query + self.query, key.flatten(1, 2)
 
 
-def assign_temporal_slots(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
+def assign_temporal_slots(frames: int, slots: int, device: torch.device) -> Tensor:
     """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first: of 5 frames and 4 slots 0, 1, 2, 3, 3.
 
     Each frame has its own slot if there are enough; otherwise neighboring frames share slots, newest first.
@@ -84,7 +84,6 @@ class RecurrentLSTTBlock(Block):
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.key_dim = dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.heads)
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
@@ -124,11 +123,11 @@ class RecurrentLSTTBlock(Block):
         return BlockMemory(long, short)
 
 
-def add_temporal_embedding(blocks: Sequence[Block], slots: int) -> TemporalEmbedding | None:
-    """Give blocks a shared temporal embedding, and return it; None without slots."""
+def add_temporal_embedding(blocks: Sequence[Block], slots: int, dim: int) -> TemporalEmbedding | None:
+    """Give blocks, whose keys have ``dim`` channels, a shared temporal embedding, and return it; None without slots."""
     if not slots:
         return None
-    embedding = TemporalEmbedding(slots, blocks[0].key_dim)
+    embedding = TemporalEmbedding(slots, dim)
     for block in blocks:
         block.long_attention = TemporalAttention(block.long_attention, embedding)
     return embedding
@@ -141,7 +140,8 @@ class RMemAOT(AOT):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.temporal = add_temporal_embedding(self.active_blocks, config.stages[0].temporal_slots)
+        slots = config.stages[0].temporal_slots
+        self.temporal = add_temporal_embedding(self.active_blocks, slots, config.dim)
 
 
 class RMemDeAOT(DeAOT):
@@ -149,4 +149,5 @@ class RMemDeAOT(DeAOT):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.temporal = add_temporal_embedding(self.active_blocks, config.stages[0].temporal_slots)
+        slots = config.stages[0].temporal_slots
+        self.temporal = add_temporal_embedding(self.active_blocks, slots, config.dim // 2)

@@ -56,7 +56,7 @@ class Ensemble:
         self.branches = [replace(branch, weight=branch.weight / total) for branch in branches]
         self.fused_feedback = fused_feedback
         first = branches[0].tracker
-        self.device, self.temperature = first.device, first.temperature
+        self.device, self.temperature = first.device, first.config.confidence_temperature
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, as `Tracker.reset`."""

@@ -48,7 +48,7 @@ class FrameBuffer:
     They are written in place, so the result of an earlier `read` may change.
     """
 
-    def __init__(self, capacity: int | None = None) -> None:
+    def __init__(self, capacity: int | None) -> None:
         """``capacity``: largest number of frames; None if unbounded. A full buffer grows by half."""
         self._capacity = capacity
         self._stores: list[Tensor] = []  # keys and values, B×T×L×C

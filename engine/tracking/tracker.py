@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from operator import index
 from pathlib import Path
@@ -46,7 +46,7 @@ from aotlab.engine.tracking.inputs import (
     convert_output_size,
 )
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
-from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, fingerprint_model
+from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, checksum_weights
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
@@ -92,8 +92,6 @@ class Tracker:
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
-        self.temperature = config.confidence_temperature
-        """divisor of the logits for `Prediction.confidence`"""
         self.checkpoint_digest: str | None = None
         """SHA-256 of the checkpoint's file; None if the model is not from a file"""
         self.reset()
@@ -157,7 +155,6 @@ class Tracker:
         """
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)
-        self.__dict__.pop("fingerprint", None)  # states depend on the depth
         self.reset(self.video.length)
 
     @property
@@ -193,7 +190,7 @@ class Tracker:
         if mask is None and not self.ids:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
-            return Prediction((), logits, logits[0].long(), temperature=self.temperature)
+            return Prediction((), logits, logits[0].long(), temperature=self.config.confidence_temperature)
         return self.commit(self.predict(frame, mask, size), mask, size)
 
     def prepare(
@@ -291,7 +288,9 @@ class Tracker:
             predicted.frame, indices, self.ids, annotated,
             cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
         )  # fmt: skip
-        prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=predicted.cut)
+        prediction = Prediction(
+            self.ids, logits, indices, temperature=self.config.confidence_temperature, cut=predicted.cut
+        )
         if size is not None:
             prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
         # a new object, by which `commit` refuses predictions of earlier states
@@ -353,7 +352,9 @@ class Tracker:
         frame = convert_frame(frame, self.video.frame_shape)
         prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
         logits = self.segmenter.logits(frame, prompts)
-        return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
+        return Prediction(
+            tuple(prompts), logits, logits.max(0).indices, temperature=self.config.confidence_temperature
+        )
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object that has left the scene: it has no pixel from the next frame on.
@@ -396,7 +397,15 @@ class Tracker:
                 require(saved.get(name) == value, f"tracker state: saved with other {name}")
             self.video = VideoState.from_state_dict(content, self.config, self.device)
 
-    @cached_property
+    @property
     def fingerprint(self) -> dict[str, Any]:
         """Precision and checksum of the weights, and the settings, that states depend on."""
-        return fingerprint_model(self.model, self.config)
+        settings = {
+            name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input", "rules")
+        }
+        precision = str(self.model.projector.weight.dtype)
+        return {"precision": precision, "weights": self._weights_checksum, **settings}
+
+    @cached_property
+    def _weights_checksum(self) -> int:
+        return checksum_weights(self.model)

@@ -18,9 +18,7 @@ from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
 
 
-def count_hard_pixels(
-    pixels: int, step: int, total: int, *, fraction: float = 0.15, reached_after: float = 0.5
-) -> int:
+def count_hard_pixels(pixels: int, step: int, total: int, *, fraction: float, reached_after: float) -> int:
     """Return the number of pixels in the bootstrapped cross-entropy at ``step``: all at first, ``fraction`` later.
 
     ``reached_after``: fraction of the ``total`` steps after which ``fraction`` is reached.
@@ -92,7 +90,7 @@ class ClipLosses:
     """B×H×W int64 per frame, the reference frame's first"""
 
 
-def draw_permutations(batch: int, count: int, generator: torch.Generator | None = None) -> Tensor:
+def draw_permutations(batch: int, count: int, generator: torch.Generator) -> Tensor:
     """Draw the identity of each object: B×(M+1), a permutation per clip with background at 0."""
     drawn = [torch.randperm(count, generator=generator) + 1 for _ in range(batch)]
     return F.pad(torch.stack(drawn), (1, 0))
@@ -110,12 +108,6 @@ class ClipOptions:
     """feed memory with predictions instead of labels, and do not train identity banks"""
     reference_weight: float = 1.0
     """weight of the loss on the reference frame; 0 skips its gradient"""
-
-
-def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
-    """Resize logits C×h×w to C×H×W in float32."""
-    full = F.interpolate(logits[None].float(), list(size), mode="bilinear", align_corners=align_corners)
-    return full[0]
 
 
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: ClipOptions) -> ClipLosses:
@@ -200,7 +192,9 @@ def split_samples(
     """Split logits B×(1+M)×h×w by identity into (1+n)×H×W by object of each sample, resized to ``size`` (H, W)."""
     by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
     return [
-        resize_logits(sample[: count + 1], size, align_corners)
+        F.interpolate(sample[None, : count + 1].float(), size, mode="bilinear", align_corners=align_corners)[
+            0
+        ]
         for sample, count in zip(by_object, object_counts, strict=True)
     ]
 

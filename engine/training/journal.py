@@ -42,9 +42,7 @@ class Journal:
         log_every: interval between log lines in steps; a line holds means.
     """
 
-    def __init__(
-        self, output: Path, phases: list[PhaseConfig], *, is_main: bool, log_every: int = 20
-    ) -> None:
+    def __init__(self, output: Path, phases: list[PhaseConfig], *, is_main: bool, log_every: int) -> None:
         self.log, self.tensorboard = output / "log.jsonl", output / "tensorboard"
         self.is_main, self.log_every = is_main, log_every
         self.lengths = {phase.name: phase.steps for phase in phases}

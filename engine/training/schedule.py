@@ -12,9 +12,7 @@ NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
 """name fragments of matrices without weight decay"""
 
 
-def learning_rate(
-    step: int, total: int, *, peak: float, final: float, warmup: float = 0.05, power: float = 0.9
-) -> float:
+def learning_rate(step: int, total: int, *, peak: float, final: float, warmup: float, power: float) -> float:
     """Return the learning rate: linear warm-up from ``final`` to ``peak``, then polynomial decay to ``final``."""
     ramp = warmup * total
     if step < ramp:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
+from aotlab.configs.schema import InputConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.tracking.groups import add_objects, mask_to_indices, merge_logits, split_by_group
@@ -134,7 +135,7 @@ def test_tracker_masks_equal_reference(variant: str) -> None:
 def test_odd_size_is_resized_as_reference() -> None:
     arrays, meta = golden("odd_aott")
     frames, _ = golden_clip(meta)
-    size = network_size(frames.shape[1:3], align_corners=True)
+    size = network_size(frames.shape[1:3], InputConfig(), align_corners=True)
     assert list(size) == meta["input_size"]
     frame = torch.from_numpy(frames[:1]).permute(0, 3, 1, 2).float()
     resized = F.interpolate(frame, size, mode="bicubic", align_corners=False)[0].permute(1, 2, 0).numpy()
