@@ -206,9 +206,11 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     for key in tree:
         if key not in names:
             below = {path.rpartition(".")[2]: path for path in _list_keys(schema, prefix)}
-            paths = below | {name: f"{prefix}{name}" for name in names}
-            near = difflib.get_close_matches(str(key), paths, n=1)
-            remedy = f"did you mean {paths[near[0]]}?" if near else f"valid keys are {', '.join(names)}"
+            key_paths = below | {name: f"{prefix}{name}" for name in names}
+            similar = difflib.get_close_matches(str(key), key_paths, n=1)
+            remedy = (
+                f"did you mean {key_paths[similar[0]]}?" if similar else f"valid keys are {', '.join(names)}"
+            )
             raise InputError(f"unknown key {prefix}{key}; {remedy}")
     for field in fields(schema):
         if field.name not in tree and field.default is field.default_factory is MISSING:

@@ -126,9 +126,8 @@ class AOT(VOSModel):
         x = features.projected
         size = (x.shape[2], x.shape[3])
         outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory)
-        normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
-        embeddings = [x, *(tokens_to_map(output, size) for output in normed)]
-        return PropagatedFrame(embeddings, states, [size] * len(states))
+        maps = [tokens_to_map(norm(output), size) for norm, output in zip(self.norms, outputs, strict=True)]
+        return PropagatedFrame([x, *maps], states, [size] * len(states))
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""

@@ -127,12 +127,12 @@ class GPMBlock(Block):
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(key, short.key, short.value, size)
         short_output = self.short_output(short_read, gate, size)  # B×L×2C
-        added_visual, added_id = (long_output + short_output).chunk(2, 2)
-        visual = visual + added_visual
-        id_tokens = added_id if id_tokens is None else id_tokens + added_id
+        visual_update, id_update = (long_output + short_output).chunk(2, 2)
+        visual = visual + visual_update
+        id_tokens = id_update if id_tokens is None else id_tokens + id_update
         self_output = self.self_attention(self.norm2(visual), self.id_norm2(id_tokens), size)
-        added_visual, added_id = self_output.chunk(2, 2)
-        return (visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)), state
+        visual_update, id_update = self_output.chunk(2, 2)
+        return (visual + self.drop_path(visual_update), id_tokens + self.drop_path(id_update)), state
 
     def memorize(self, state: GPMState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: its key, and its visual value with an identity value B×L×2C."""

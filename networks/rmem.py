@@ -106,8 +106,8 @@ class RecurrentLSTTBlock(Block):
         tokens = self.norm2(x)
         query = self.query(tokens)
         if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
-            own = KeyValue(query, self.value(tokens + memory))
-            memory = BlockMemory(own, own)
+            key_value = KeyValue(query, self.value(tokens + memory))
+            memory = BlockMemory(key_value, key_value)
         long, short = memory
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)

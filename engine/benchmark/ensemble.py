@@ -109,8 +109,8 @@ class Ensemble:
         for branch, predicted in zip(self.branches, by_branch, strict=True):
             if self.fused_feedback:
                 predicted = predicted._replace(indices=branch.mirror(fused.to(predicted.indices.device)))
-            flipped = mask[:, ::-1] if branch.flip and mask is not None else mask
-            branch.tracker.commit(predicted, flipped)
+            branch_mask = mask[:, ::-1] if branch.flip and mask is not None else mask
+            branch.tracker.commit(predicted, branch_mask)
 
 
 def build_branches(
@@ -132,8 +132,9 @@ def build_branches(
         limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_EDGE_RATIO)))
     branches: list[Branch] = []
     for scale in scales:
-        scaled = replace(config, input=replace(limits, scale=limits.scale * scale))
+        branch_config = replace(config, input=replace(limits, scale=limits.scale * scale))
         for mirrored in (False, True) if flip else (False,):
-            shared = branches[0].tracker.model if branches else model
-            branches.append(Branch(Tracker(shared, scaled, device=device), flip=mirrored, weight=weight))
+            branch_model = branches[0].tracker.model if branches else model
+            tracker = Tracker(branch_model, branch_config, device=device)
+            branches.append(Branch(tracker, flip=mirrored, weight=weight))
     return branches

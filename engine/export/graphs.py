@@ -184,8 +184,8 @@ def _relevance(
     """Compute each stored frame's share of the foreground's attention, T; a stored frame has ``tokens`` keys."""
     frames = memory_0_long_key.shape[1] // tokens
     propagated = PropagatedFrame([], states, sizes)
-    found = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
-    return {"relevance": found.shares}
+    frame_relevance = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
+    return {"relevance": frame_relevance.shares}
 
 
 def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:
@@ -392,7 +392,7 @@ def _convert_to_onnx(graph: Graph) -> onnx.ModelProto:
     from onnxscript.optimizer import optimize
 
     args, shapes = tuple(graph.inputs.values()), (tuple(graph.axes.get(name) for name in graph.inputs),)
-    disabled = logging.root.manager.disable
+    log_level = logging.root.manager.disable
     logging.disable(logging.WARNING)  # the exporter reports progress
     try:
         with torch.no_grad(), warnings.catch_warnings():
@@ -418,4 +418,4 @@ def _convert_to_onnx(graph: Graph) -> onnx.ModelProto:
             inputs[:] = [value for value in inputs if value.uses() or value.is_graph_output()]
             return converted.model_proto
     finally:
-        logging.disable(disabled)
+        logging.disable(log_level)

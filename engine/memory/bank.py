@@ -79,10 +79,10 @@ class FrameBuffer:
         self._allocated += 1 + self._allocated // 2
         if self._capacity is not None:
             self._allocated = min(self._allocated, self._capacity)
-        grown = [x.new_empty(len(x), self._allocated, *x.shape[1:]) for x in frame]
-        for new, old in zip(grown, self._stores, strict=False):  # the first time, there are no old ones
+        new_stores = [x.new_empty(len(x), self._allocated, *x.shape[1:]) for x in frame]
+        for new, old in zip(new_stores, self._stores, strict=False):  # the first time, there are no old ones
             new[:, : self._count] = old[:, : self._count]
-        self._stores = grown
+        self._stores = new_stores
 
 
 class MemoryBank:

@@ -214,14 +214,15 @@ class ComponentOwnership:
             overlap = np.bincount(parts[self.main_labels[window] == object_id], minlength=count)
         areas = stats[:, cv2.CC_STAT_AREA]
         order = sorted(range(1, count), key=lambda part: (overlap[part], areas[part]), reverse=True)
-        found: list[Component] = []
+        components: list[Component] = []
         for part in order:
-            if not found or areas[part] >= MIN_AREA * labels.size:
+            if not components or areas[part] >= MIN_AREA * labels.size:
                 pixels = np.zeros(labels.shape, bool)
                 pixels[window] = parts == part
                 column, row = centers[part]
-                found.append(Component(pixels, int(areas[part]), (float(row) + top, float(column) + left)))
-        return found
+                center = float(row) + top, float(column) + left
+                components.append(Component(pixels, int(areas[part]), center))
+        return components
 
     def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
         """Return the lost object that a component of another object belongs to, or None."""

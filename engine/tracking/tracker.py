@@ -392,9 +392,9 @@ class Tracker:
         """
         with reading_kind("tracker state", TRACKER_STATE, RuntimeError):
             content = unwrap(TRACKER_STATE, state)
-            saved = content["fingerprint"]
+            saved_fingerprint = content["fingerprint"]
             for name, value in self.fingerprint.items():  # precision first: it changes weights too
-                require(saved.get(name) == value, f"tracker state: saved with other {name}")
+                require(saved_fingerprint.get(name) == value, f"tracker state: saved with other {name}")
             self.video = VideoState.from_state_dict(content, self.config, self.device)
 
     @property

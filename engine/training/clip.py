@@ -92,8 +92,8 @@ class ClipLosses:
 
 def draw_permutations(batch: int, count: int, generator: torch.Generator) -> Tensor:
     """Draw the identity of each object: B×(M+1), a permutation per clip with background at 0."""
-    drawn = [torch.randperm(count, generator=generator) + 1 for _ in range(batch)]
-    return F.pad(torch.stack(drawn), (1, 0))
+    permutations = [torch.randperm(count, generator=generator) + 1 for _ in range(batch)]
+    return F.pad(torch.stack(permutations), (1, 0))
 
 
 @dataclass(frozen=True)
@@ -113,26 +113,26 @@ class ClipOptions:
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: ClipOptions) -> ClipLosses:
     """Run a batch of clips from an empty bank; return the losses and masks of all frames."""
     length, batch = clip.labels.shape[:2]
-    encoded = model.encode(clip.images.flatten(0, 1))
-    frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
+    batch_features = model.encode(clip.images.flatten(0, 1))
+    features = [Features(*parts) for parts in zip(*(x.split(batch) for x in batch_features), strict=True)]
     id_embeddings = assign_identities(model, clip.labels[0], clip.labels[0] == VOID, options)
-    propagated = model.propagate_reference(frames[0], id_embeddings)
+    propagated = model.propagate_reference(features[0], id_embeddings)
     bank.add_reference(model.memorize(propagated, id_embeddings))
     with torch.set_grad_enabled(options.reference_weight > 0 and torch.is_grad_enabled()):
-        decoded = DecodedFrame(propagated, model.decode(propagated, frames[0]).float())
+        decoded = DecodedFrame(propagated, model.decode(propagated, features[0]).float())
         loss, prediction = frame_losses(
-            model, frames[0], decoded, clip.labels[0], options, clip.object_counts
+            model, features[0], decoded, clip.labels[0], options, clip.object_counts
         )
     losses, predictions = [loss], [prediction]
     for index in range(1, length):
         labels = clip.labels[index]
-        decoded = segment_frame(model, bank, frames[index])
-        loss, prediction = frame_losses(model, frames[index], decoded, labels, options, clip.object_counts)
+        decoded = segment_frame(model, bank, features[index])
+        loss, prediction = frame_losses(model, features[index], decoded, labels, options, clip.object_counts)
         losses.append(loss)
         predictions.append(prediction)
         if index < length - 1:
-            stored = prediction if options.feed_predictions else labels
-            id_embeddings = assign_identities(model, stored, labels == VOID, options)
+            memory_labels = prediction if options.feed_predictions else labels
+            id_embeddings = assign_identities(model, memory_labels, labels == VOID, options)
             store_memory(model, bank, decoded, model.memorize(decoded.propagated, id_embeddings))
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
 
@@ -143,8 +143,8 @@ def assign_identities(model: VOSModel, labels: Tensor, ignored: Tensor, options:
     ``ignored``: B×H×W bool, one more channel of the masks if the model has one for pixels to ignore.
     """
     largest = model.config.max_objects
-    assigned = options.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
-    masks = one_hot(torch.where(labels <= largest, assigned, labels), largest + 1)  # B×(1+M)×H×W
+    identities = options.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
+    masks = one_hot(torch.where(labels <= largest, identities, labels), largest + 1)  # B×(1+M)×H×W
     if model.config.ignore_plane:
         masks = torch.cat([masks, ignored[:, None].to(masks)], 1)
     # the authors' code freezes identity banks while predictions are fed (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)

@@ -199,10 +199,12 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
         raise InputError(
             f"{path}: not a usable training state ({describe_error(error)}); delete it to resume from the one before it"
         ) from error
-    before = flatten_settings(build_config(settings, f"{path}: its settings"), index)
-    now = flatten_settings(config, index)
+    saved_settings = flatten_settings(build_config(settings, f"{path}: its settings"), index)
+    current_settings = flatten_settings(config, index)
     changes = {
-        name: (before.get(name), now.get(name)) for name in before | now if before.get(name) != now.get(name)
+        name: (saved_settings.get(name), current_settings.get(name))
+        for name in saved_settings | current_settings
+        if saved_settings.get(name) != current_settings.get(name)
     }
     for name, (value, _) in changes.items():
         if FIXED_SETTINGS.fullmatch(name):
@@ -241,6 +243,6 @@ def states_folder(output: Path) -> Path:
 
 def list_saved_states(output: Path) -> list[Path]:
     """Return the saved states of a run, newest first; other files are ignored."""
-    named = [(STATE_NAME.fullmatch(path.name), path) for path in states_folder(output).glob("*.pt")]
-    numbered = [(int(name[1]), int(name[2]), path) for name, path in named if name is not None]
-    return [path for *_, path in sorted(numbered, reverse=True)]
+    matches = [(STATE_NAME.fullmatch(path.name), path) for path in states_folder(output).glob("*.pt")]
+    states = [(int(name[1]), int(name[2]), path) for name, path in matches if name is not None]
+    return [path for *_, path in sorted(states, reverse=True)]
