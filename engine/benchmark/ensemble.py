@@ -90,8 +90,8 @@ class Ensemble:
         logits, indices = self._fuse(by_branch)
         self._commit(by_branch, indices, mask)
         if mask is not None:
-            annotated = mask_to_indices(mask, self.ids).to(self.device)
-            indices = overwrite_with_mask(indices, annotated, len(self.ids))
+            mask_indices = mask_to_indices(mask, self.ids).to(self.device)
+            indices = overwrite_with_mask(indices, mask_indices, len(self.ids))
             logits = one_hot_logits(indices, len(self.ids))
         cut = any(predicted.cut for predicted in by_branch)
         prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=cut)

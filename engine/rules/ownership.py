@@ -138,7 +138,7 @@ class ComponentOwnership:
         self,
         labels: np.ndarray,
         frame: np.ndarray,
-        annotated: Sequence[int] = (),
+        annotated_ids: Sequence[int] = (),
         reassignments: Sequence[Reassignment] = (),
     ) -> None:
         """Update areas, centers and main components.
@@ -146,12 +146,12 @@ class ComponentOwnership:
         Args:
             labels: H×W object ids, as memory stores them.
             frame: H×W×3 uint8 of any size.
-            annotated: object ids in the frame's mask; their history restarts.
+            annotated_ids: object ids in the frame's mask; their history restarts.
             reassignments: components that `find_reassignments` moved on this frame.
         """
         if self.main_labels is not None and self.main_labels.shape != labels.shape:
             self.clear_positions()
-        for object_id in annotated:
+        for object_id in annotated_ids:
             pixels = labels == object_id
             if pixels.any():
                 self.objects[object_id] = History(measure_colors(pixels, frame))

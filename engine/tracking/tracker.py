@@ -201,7 +201,7 @@ class Tracker:
         prompts: Mapping[int, Prompt] | None,
     ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
-        self.require_usable()
+        self._require_usable()
         frame = convert_frame(frame, self.video.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
@@ -211,7 +211,7 @@ class Tracker:
             require_pixels(mask, prompts)
         return frame, mask, size
 
-    def require_usable(self) -> None:
+    def _require_usable(self) -> None:
         """Raise `InputError` if storing a frame has failed, or is not complete yet.
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
@@ -271,21 +271,21 @@ class Tracker:
         Raises:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
-        self.require_usable()
+        self._require_usable()
         video = predicted.video
         if video is not self.video:
             raise InputError("commit: the tracker changed since this prediction; use one tracker per thread")
         logits, indices = predicted.logits, predicted.indices
-        annotated: list[int] = []
+        annotated_ids: list[int] = []
         with self.autocast():
             if mask is None:
                 self._store_tracked(predicted)
             else:
-                annotated = [object_id for object_id in np.unique(mask).tolist() if object_id]
-                indices = self._store_reference(predicted, mask, annotated)
+                annotated_ids = [object_id for object_id in np.unique(mask).tolist() if object_id]
+                indices = self._store_reference(predicted, mask, annotated_ids)
                 logits = one_hot_logits(indices, len(self.ids))
         video.rules.update(
-            predicted.frame, indices, self.ids, annotated,
+            predicted.frame, indices, self.ids, annotated_ids,
             cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
         )  # fmt: skip
         prediction = Prediction(
@@ -312,14 +312,14 @@ class Tracker:
             store_memory(model, group.memory, decoded, memory)
 
     def _store_reference(
-        self, predicted: PredictedFrame, mask: np.ndarray, annotated: Sequence[int]
+        self, predicted: PredictedFrame, mask: np.ndarray, annotated_ids: Sequence[int]
     ) -> Tensor:
-        """Store a frame with a mask of the objects ``annotated``, some of them new; return its indices H×W."""
+        """Store a frame with a mask of the objects ``annotated_ids``, some of them new; return its indices H×W."""
         model, video, size = self.model, self.video, predicted.input_size
         build = partial(build_bank, self.config.memory, length=video.length)
-        groups = add_objects(video.groups, annotated, model.config.max_objects, build)
+        groups = add_objects(video.groups, annotated_ids, model.config.max_objects, build)
         ids = list_tracked_ids(groups)
-        for object_id in find_vanished_ids(mask, annotated, size):
+        for object_id in find_vanished_ids(mask, annotated_ids, size):
             log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         indices = mask_to_indices(mask, ids).to(self.device)
         if video.groups:
@@ -368,7 +368,7 @@ class Tracker:
             InputError: no such object is tracked.
         """
         require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
-        self.require_usable()
+        self._require_usable()
         video = self.video
         groups = forget_object(video.groups, object_id)
         if groups:
@@ -380,7 +380,7 @@ class Tracker:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`."""
-        self.require_usable()
+        self._require_usable()
         return wrap(TRACKER_STATE, {"fingerprint": self.fingerprint, **self.video.state_dict()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
