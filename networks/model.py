@@ -190,13 +190,13 @@ class VOSModel(nn.Module, ABC):
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
-        memory = []
-        blocks, stages = self.active_blocks, self.config.block_stages
-        parts = zip(blocks, stages, propagated.states, propagated.sizes, strict=True)
-        for block, stage, state, size in parts:
-            frame = block.memorize(state, id_embeddings[stage])
+        memory, stages = [], self.config.block_stages
+        for block, stage, state, size in zip(
+            self.active_blocks, stages, propagated.states, propagated.sizes, strict=True
+        ):
+            block_memory = block.memorize(state, id_embeddings[stage])
             stride = self.config.stages[stage].memory_stride
-            memory.append(frame if stride == 1 else subsample_long_term(frame, size, stride))
+            memory.append(block_memory if stride == 1 else subsample_long_term(block_memory, size, stride))
         return memory
 
     @abstractmethod

@@ -65,8 +65,8 @@ class FrameBuffer:
     def evict(self, position: int) -> None:
         """Remove a frame; later frames shift down."""
         for store in self._stores:
-            for later in range(position + 1, self._count):
-                store[:, later - 1] = store[:, later]
+            for index in range(position + 1, self._count):
+                store[:, index - 1] = store[:, index]
         self._count -= 1
 
     def read(self) -> KeyValue:
