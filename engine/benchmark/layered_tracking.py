@@ -90,7 +90,7 @@ class LayeredTracker:
             predictions.append((layer.prediction, frozenset(layer.ids)))
         return LayeredPrediction(predictions, new_masks, (frame.shape[0], frame.shape[1]))
 
-    def _place(self, mask: np.ndarray, masks_by_layer: Mapping[int, Mapping[int, np.ndarray]]) -> int:
+    def _place(self, mask: np.ndarray, masks_by_layer: defaultdict[int, dict[int, np.ndarray]]) -> int:
         """Return the index of the first layer without overlap, or of a new one."""
         for index, layer in enumerate(self.layers):
             layer_masks = list(masks_by_layer[index].values())
