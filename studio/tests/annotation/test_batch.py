@@ -527,7 +527,7 @@ def test_edit_while_a_status_waits_refuses_it(batch, served, edit):
         content=json.dumps({"status": "accepted", "outdated": "wait", "digest": digest}).encode(),
     )  # fmt: skip
     assert (answer.status_code, answer.text) == (
-        409, "a: changed while waiting; look at it, then set the status again",
+        409, "a: changed meanwhile; look at it, then set the status again",
     )  # fmt: skip
     assert statuses(batch)["a"] == "in progress"
 

@@ -172,6 +172,25 @@ def test_acceptance_waits_for_corrections(session, short_pause):
     assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
 
 
+@pytest.mark.parametrize("outdated", ["ask", "wait"])
+def test_acceptance_of_masks_that_nobody_saw_rejected(session, outdated):
+    draw(session, 0, 1)
+    status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
+    draw(session, 1, 1)
+    with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
+        run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "in progress"
+    run_action(session, {"do": "undo"})
+    editing.set_note(session.document, 0, "changes no mask")
+    run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "accepted"
+    draw(session, 1, 1)
+    run_action(session, status, Actor("Ann", message=7))  # sent again
+    for unknown in (99, 2**31):
+        with pytest.raises(InputError, match="changed meanwhile"):
+            run_action(session, {**status, "step": unknown})
+
+
 def test_repeated_acceptance_is_stored_once(folder):
     session, message = open_session(folder), {"do": "set_status", "status": "accepted"}
     draw(session, 0, 1)

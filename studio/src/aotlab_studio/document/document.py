@@ -261,6 +261,14 @@ class Document:
                 return Status(record.status, record.note, record.author)
             return Status("in progress", record.note, editor)
 
+    def has_changed_since(self, step: int) -> bool:
+        """Return whether other masks or objects show than those at a step of the history, which may be unknown."""
+        with self.lock:
+            if step and step not in self.log.entries:
+                return True
+            then, now = self.take_snapshot(step), self.snapshot
+            return (then.digest, then.objects_digest) != (now.digest, now.objects_digest)
+
     @property
     def _digests(self) -> tuple[str, str, str]:
         """Digests of masks, objects and tracking that a status is for."""
