@@ -471,3 +471,13 @@ def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     assert session.describe().status == ("accepted" if holds else "in progress")
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"
+
+
+def test_acceptance_and_its_version_are_stored_together(session):
+    draw(session, 0, 1)
+    with session.document.database.transaction() as connection:
+        full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
+        connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
+    with pytest.raises(InputError, match=r"cannot be written \(full\)"):
+        session.set_status("accepted")
+    assert Document.read(session.document.folder).status.value == session.document.status.value == "in progress"

@@ -207,7 +207,7 @@ class Document:
                     raise InputError(f"frame {index}: {problem}")
             changes = values.drop_unchanged(self.snapshot.state)
             if changes != Changes():
-                self._append(Entry(title, changes, frame, self.actor.message), new_pngs)
+                self._append(Entry(title, changes, frame, self.actor.message), new_pngs=new_pngs)
                 self._notify(changes)
 
     def undo(self) -> Entry | None:
@@ -239,9 +239,14 @@ class Document:
         return 0 if self.log.head in self.log.import_entries else self.log.head
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
-        """Store a status for the masks that show, and the frames known to be outdated."""
+        """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version."""
         with self.lock:
-            self._append(StatusRecord(status, *self._digests, note, list(outdated), self.actor.message))
+            records: list[Record] = [
+                StatusRecord(status, *self._digests, note, list(outdated), self.actor.message)
+            ]
+            if status in (*EXPORTED_STATUSES, "rejected") and self.snapshot.objects:
+                records.append(self._make_version(f"{status}: {note}" if note else status))
+            self._append(*records)
             self.emit_state()
 
     @property
@@ -279,7 +284,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(VersionRecord(self.log.head, title, self.results.last_row))
+            self._append(self._make_version(title))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -368,12 +373,15 @@ class Document:
                 self._notify(entry.values)
             return entry
 
-    def _append(self, record: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
+    def _make_version(self, title: str) -> VersionRecord:
+        return VersionRecord(self.log.head, title, self.results.last_row)
+
+    def _append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
-        record = msgspec.structs.replace(record, author=self.actor.name, time=utc_now())
-        self.log.append(record, new_pngs)
-        if isinstance(record, Entry) and self.actor.page is not None:
+        stamp = {"author": self.actor.name, "time": utc_now()}
+        self.log.append(*(msgspec.structs.replace(record, **stamp) for record in records), new_pngs=new_pngs)
+        if isinstance(records[-1], Entry) and self.actor.page is not None:
             self._pages[self.log.head] = self.actor.page
 
     def _notify(self, changed: Changes) -> None:

@@ -153,8 +153,6 @@ class Session:
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
             known_outdated = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
             document.set_status(status, note, known_outdated)
-            if status in (*EXPORTED_STATUSES, "rejected") and document.snapshot.objects:
-                document.save_version(f"{status}: {note}" if note else status)
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
