@@ -110,7 +110,8 @@ class Document:
                 problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
-            self.results.delete_other_layers(self.log.list_reachable_layers())
+            last_rows = (version.last_row for version in self.log.versions)
+            self.results.clean(self.log.list_reachable_layers(), last_rows)
 
     @classmethod
     def read(cls, folder: Path) -> Document:
