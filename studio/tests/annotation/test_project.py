@@ -304,6 +304,17 @@ def test_damaged_file_is_replaced_by_its_backup(video, project, place):
         assert document.snapshot.labels(0).any()
 
 
+def test_failed_backup_is_reported(folder, caplog):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    with limit_file_size(0):
+        session.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert re.match(r".*clip\.aotlab: no backup was made \(.*cannot be written", caplog.text)
+    open_session(folder).close()
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize("content", [None, b""])
 def test_missing_file_does_not_replace_its_backup(video, project, content):
     backup = (project / BACKUP_FILE).read_bytes()
@@ -459,7 +470,7 @@ def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder):
         start_job(session, 0).wait()
     change_rows(session.document.folder, "UPDATE results SET content = x'00' WHERE id = 5")
     with closing(open_session(folder)) as session:
-        sentence = r"the mask of frame 5: not intact \(.*\); clear tracking of the frame, then track it again$"
+        sentence = r"mask of frame 5: not intact \(.*\); clear tracking of the frame, then track it again$"
         with pytest.raises(InputError, match=sentence):
             session.document.snapshot.labels(5)
         job = start_job(session, 0)

@@ -480,4 +480,5 @@ def test_acceptance_and_its_version_are_stored_together(session):
         connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
     with pytest.raises(InputError, match=r"cannot be written \(full\)"):
         session.set_status("accepted")
-    assert Document.read(session.document.folder).status.value == session.document.status.value == "in progress"
+    stored = Document.read(session.document.folder)
+    assert stored.status.value == session.document.status.value == "in progress"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -46,6 +46,7 @@ from aotlab_studio.document.masks import MaskStore, Result, ResultStore
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
 
+log = logging.getLogger(__name__)
 Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -141,9 +142,11 @@ class Document:
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
         if self.database.folder_lock is not None:
-            with suppress(InputError, OSError):  # the file itself is complete
+            try:
                 self.database.folder_lock.require_held()
                 self.database.back_up()
+            except (InputError, OSError) as error:  # the file itself is complete
+                log.warning("%s: no backup was made (%s)", self.folder, error)
             self.database.folder_lock.release()
 
     @property
