@@ -348,6 +348,9 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.editable_range == (2, 5)
     assert [clip.frames for clip in batch.list_clips() if clip.name == "a"] == [4]
+    with batch.use("a", "Ann") as session:
+        session.document.restore_version(1)  # the accepted masks
+        assert all((session.document.snapshot.labels(each) == truth(each)).all() for each in (0, 9))
 
 
 def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):

@@ -43,6 +43,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     write_video,
 )
+from studio.tests.annotation.served import Served
 from tests.limits import limit_file_size
 
 
@@ -801,6 +802,17 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="closed meanwhile; open it again"):
         editing.set_note(session.document, 0, "late")
+
+
+def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
+    video = folder.rename(folder.with_name(os.fsdecode(b"\xff")))
+    for frame in (0, 1):
+        with closing(open_session(video)) as session, closing(Served(session)) as served:
+            assert served.open().do("describe")["result"]["name"] == video.name
+            draw(session, frame, 1)
+            session.export(["masks"])
+    assert locate_project(session.document.folder)[0] == video
+    assert Document.read(session.document.folder).snapshot.keyframes == [0, 1]
 
 
 def test_reader_leaves_a_write_of_another_machine(folder, tmp_path):

@@ -176,7 +176,7 @@ class ResultStore:
         return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
-        """Remove results that never show: of other layers, or replaced by newer ones, also up to each of ``last_rows``."""
+        """Remove results that cannot show: of other layers, or replaced by a newer one up to a last row or to the end."""
         frame = "CASE WHEN json_valid(text) THEN json_extract(text, '$.frame') ELSE -1 - id END"
         rows = "SELECT id, layer, CAST(note AS TEXT) AS text FROM results WHERE id <= ?"
         with self._database.transaction() as connection:

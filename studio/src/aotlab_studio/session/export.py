@@ -293,7 +293,7 @@ def _export_clip(
                 if path.parts[0] in written and (path.stem in stems or file in record["files"]):
                     replaceable.add(file)
         # with its files: the next export must know them after a kill
-        write_json(folder / CORRECTED_FILE, record)
+        write_json(folder / CORRECTED_FILE, record, indent=1)
         # its record, scores and thumbnail of a review
         replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):

@@ -299,7 +299,7 @@ class Session:
                     frames, snapshot, written, names, first=first, last=last, on_frame=self._report_export
                 )
                 record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
-                write_json(written / EXPORT_RECORD, record)
+                write_json(written / EXPORT_RECORD, record, indent=1)
                 write_archive(written, written / self.archive.name)
                 folder.mkdir(exist_ok=True)
                 replace_outputs(written, folder, read_export(folder / EXPORT_RECORD).files)
