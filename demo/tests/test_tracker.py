@@ -45,9 +45,8 @@ def segment(tracker, frame, mask, prompt):
     """Return the mask of a prompt without the pixels of object 2, by aotlab-runtime."""
     points = [*prompt["positive"], *prompt["negative"]]
     labels = [1] * len(prompt["positive"]) + [0] * len(prompt["negative"])
-    other_object = np.where(mask == 2, 2, 0)
-    given = {9: Prompt(points, labels, prompt["box"])}
-    return tracker.fresh().step(frame, other_object if other_object.any() else None, prompts=given).labels == 9
+    other_object, prompts = np.where(mask == 2, 2, 0), {9: Prompt(points, labels, prompt["box"])}
+    return tracker.fresh().step(frame, other_object, prompts=prompts).labels == 9
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ class Graphs:
         require_provider(provider)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
+        options.log_severity_level = 3  # errors only
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
         folder = Path(folder)
         description = read_description(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -15,14 +14,11 @@ STEP, DIAGONAL_STEP = 0.955, 1.3693
 
 def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndarray:
     """Resize maps ...×h×w float32 to ...×H×W bilinearly, as PyTorch's ``interpolate`` does, by matrix products."""
-    rows, columns = (
-        interpolation_matrix(source, target, align_corners)
-        for source, target in zip(maps.shape[-2:], size, strict=True)
-    )
+    rows = interpolation_matrix(maps.shape[-2], size[0], align_corners)
+    columns = interpolation_matrix(maps.shape[-1], size[1], align_corners)
     return rows @ maps @ columns.T
 
 
-@lru_cache(maxsize=8)
 def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.ndarray:
     """Return the weights of ``source`` pixels in ``target`` pixels, target×source."""
     if align_corners:

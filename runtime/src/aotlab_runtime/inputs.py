@@ -23,18 +23,17 @@ def require(condition: object, message: str) -> None:
 
 
 def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarray:
-    """Return a frame H×W×3 uint8 RGB; ``expected``: shape of earlier frames."""
+    """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of earlier frames, if there are any."""
     array = np.asarray(frame)
     require(
         array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
         f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})",
     )
-    height, width, _ = expected or array.shape
-    require(
-        array.shape == (height, width, 3),
-        f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {width}×{height}; "
-        "call reset() for a new video",
-    )
+    if expected is not None and array.shape != expected:
+        raise InputError(
+            f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
+            "call reset() for a new video"
+        )
     return array
 
 

@@ -24,10 +24,10 @@ number of updates, where its insertion counts as one if the other frames were up
 class Memory:
     """Keys and values of stored frames, of all blocks; never changed in place, so a ``copy`` is independent.
 
-    Long-term memory holds reference frames (those with a given mask) and one in ``every`` tracked frames, at most
-    ``capacity``. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the one with the lowest score.
-    A model whose only long-term memory is reference frames is exported as ``bounded_fifo`` with ``newest: 0``.
-    Short-term memory is the frame ``skip`` steps back.
+    Long-term memory holds reference frames (those with a given mask) and every n-th tracked frame, at most ``capacity``
+    in all. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the one with the lowest score.
+    ``first_frame``, which stores reference frames only, is exported as ``bounded_fifo`` with ``newest: 0``. Short-term
+    memory is the frame ``skip`` steps back.
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
@@ -127,11 +127,11 @@ class Memory:
 
     def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
         self.frames = np.append(self.frames, np.array([(reference, np.nan, updates)], FRAME))
-        self.long = append(self.long, {name: x for name, x in memory.items() if "_long_" in name})
+        self.long = append(self.long, memory, "_long_")
 
     def _store_short(self, memory: Tensors) -> None:
-        short = append(self.short, {name: x for name, x in memory.items() if "_short_" in name})
-        self.short = {name: x[-self.skip :] for name, x in short.items()}
+        short = append(self.short, memory, "_short_")
+        self.short = {name: frames[-self.skip :] for name, frames in short.items()}
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""
@@ -148,6 +148,6 @@ def score_frames(relevance: np.ndarray, updates: np.ndarray) -> np.ndarray:
     return relevance + BONUS * np.sqrt(math.log(n.sum()) / (n + PRIOR_UPDATES))
 
 
-def append(stored: Tensors, frame: Tensors) -> Tensors:
-    """Return tensors T×L×C with a frame's 1×L×C appended; the frame's if nothing is stored."""
-    return {name: np.concatenate([stored[name], x]) if stored else x for name, x in frame.items()}
+def append(stored: Tensors, memory: Tensors, part: str) -> Tensors:
+    """Return tensors T×L×C with those of a frame, 1×L×C, whose names contain ``part``, appended."""
+    return {name: np.concatenate([stored.get(name, x[:0]), x]) for name, x in memory.items() if part in name}

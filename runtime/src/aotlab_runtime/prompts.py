@@ -99,9 +99,9 @@ def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dic
 def segment_prompts(
     graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt], other_objects: np.ndarray
 ) -> np.ndarray:
-    """Segment the objects of prompts; return their logits (1+N)×H×W, background first.
+    """Segment the objects of N prompts in two passes; return their logits (1+N)×H×W, background first.
 
-    ``other_objects``: H×W bool, pixels that they cannot have.
+    ``other_objects``: pixels of other objects, H×W bool.
     """
     require(
         graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask"
@@ -112,7 +112,7 @@ def segment_prompts(
         exclusive_prompts.append(prompt._replace(negative=prompt.negative + points))
     logits = np.stack([segment_object(graphs, frame, prompt) for prompt in exclusive_prompts])
     logits[:, other_objects] = EXCLUDED
-    strongest = logits.max(0)
+    strongest = logits.max(0)  # the rough masks do not overlap
     rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
     for index, prompt in enumerate(exclusive_prompts):
         logits[index] = segment_object(graphs, frame, prompt, rough_masks[index])
@@ -125,24 +125,24 @@ def segment_prompts(
 def segment_object(
     graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the logits H×W of one object, from a crop around its box or rough mask, or else from the whole frame.
+    """Return the logits H×W of one object, from a crop around its box or rough mask, else from the whole frame.
 
-    With a rough mask H×W in 0 to 1, outlines lie on edges of the image.
+    With a rough mask H×W in 0 to 1, outlines follow the edges of the image.
     """
-    (height, width), sizes = frame.shape[:2], graphs.prompting
-    crop, edge = np.s_[0:height, 0:width], sizes["frame_edge"]
+    (height, width), settings = frame.shape[:2], graphs.prompting
+    crop, edge = np.s_[0:height, 0:width], settings["frame_edge"]
     if prompt.box is not None or rough_mask is not None:
-        margin = sizes["coarse_margin" if rough_mask is None else "refine_margin"]
-        crop = find_crop(prompt, (height, width), margin, sizes["min_crop"], rough_mask)
-        edge = sizes["crop_edge"]
-    image, stride, extra = frame[crop], graphs.stride, int(graphs.align_corners)
-    scale = edge / max(
-        image.shape[:2]
-    )  # sides in the network are multiples of the stride, plus 1 if corners align
+        margin = settings["coarse_margin" if rough_mask is None else "refine_margin"]
+        crop = find_crop(prompt, (height, width), margin, settings["min_crop"], rough_mask)
+        edge = settings["crop_edge"]
+    image, stride = frame[crop], graphs.stride
+    scale = edge / max(image.shape[:2])
+    # sides in the network are multiples of the stride, plus 1 if corners are aligned
+    extra = int(graphs.align_corners)
     rows, columns = (
         stride * max(2, round((side * scale - extra) / stride)) + extra for side in image.shape[:2]
     )
-    planes = draw_prompt_planes(prompt, crop, (rows, columns), sizes["click_radius"])
+    planes = draw_prompt_planes(prompt, crop, (rows, columns), settings["click_radius"])
     rough_crop = np.zeros(image.shape[:2], np.float32) if rough_mask is None else rough_mask[crop]
     outputs = graphs.run("prompt", {"image": image, "planes": planes[None], "rough_mask": rough_crop})
     logits = np.full((height, width), EXCLUDED)
@@ -153,7 +153,7 @@ def segment_object(
 def find_crop(
     prompt: CheckedPrompt, size: ImageSize, margin: float, min_side: float, rough_mask: np.ndarray | None
 ) -> Crop:
-    """Find the crop around a box, or around points and a rough mask; square where the frame allows.
+    """Find the crop around positive points and a box, or without a box, a rough mask; square where the frame allows.
 
     ``margin``: on each side, as a fraction of the object's longer side.
     """

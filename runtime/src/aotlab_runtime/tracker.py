@@ -141,8 +141,8 @@ class Tracker:
             for group, tensors in zip(groups, outputs, strict=True):
                 self._store_tracked(group, tensors, prediction.labels)
         else:
-            labels = prediction.labels  # below, the objects in the mask lose their other pixels
-            labels = np.where((mask > 0) | np.isin(labels, mask), mask, labels)
+            # objects in the mask have no other pixels
+            labels = np.where((mask > 0) | np.isin(prediction.labels, mask), mask, prediction.labels)
             mask_ids = {*np.unique(mask).tolist()} - {0}
             resized_labels = resize_nearest(labels, self.graphs.network_size)
             for object_id in sorted(mask_ids - {*np.unique(resized_labels).tolist()}):
