@@ -4,9 +4,9 @@
     encode             frame → features_f4, features_f8, features_f16, features_projected
     assign_identities  masks → id_embeddings_*
     reference          features_*, id_embeddings_* → embeddings_*, states_*
+    memorize           states_*, id_embeddings_* → memory_*
     propagate          features_*, memory_* → embeddings_*, states_*
     decode             embeddings_*, features_* → logits
-    memorize           states_*, id_embeddings_* → memory_*
     relevance          states_0_*, memory_0_long_key, logits → relevance (only with the policy ``restricted``)
     prompt             image, planes, rough_mask → logits, refined_logits (only with a prompt network)
 

@@ -1,4 +1,4 @@
-"""Errors of users, and checks of frames and masks.
+"""`InputError`, and checks of frames and masks.
 
 Messages write sizes as width×height, like video players, and shapes as (height, width), like NumPy.
 """

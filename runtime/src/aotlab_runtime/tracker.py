@@ -37,7 +37,6 @@ import operator
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +55,7 @@ STATE_VERSION = 9
 NO_OBJECT = np.float32(-1e10)
 """logit outside the mask of an object, on a frame with a mask"""
 FORGOTTEN = -1
-"""object id of a forgotten object's identity"""
+"""stands for a forgotten object in `Group.ids`"""
 
 
 @dataclass
@@ -79,7 +78,8 @@ class Tracker:
     def __init__(self, graphs: Graphs) -> None:
         """Create a tracker without objects."""
         self.graphs = graphs
-        self._predict = partial(Prediction, temperature=graphs.config["confidence_temperature"])
+        self.temperature: float = graphs.config["confidence_temperature"]
+        """divisor of the logits for `Prediction.confidence`"""
         self.reset()
 
     @classmethod
@@ -131,12 +131,13 @@ class Tracker:
             mask = None
         if mask is None and not self.groups:  # nothing to encode the frame for
             self._frame_shape = frame.shape
-            return self._predict((), np.zeros((1, *frame.shape[:2]), np.float32))
+            return Prediction((), np.zeros((1, *frame.shape[:2]), np.float32), self.temperature)
         # work on copies: a failed step leaves the tracker unchanged
         groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]
         features = self.graphs.run("encode", {"frame": frame})
         outputs = [self._segment_frame(group, features) for group in groups]
-        prediction = self._predict(self.ids, self._merge_logits(groups, outputs, frame.shape[:2]))
+        logits = self._merge_logits(groups, outputs, frame.shape[:2])
+        prediction = Prediction(self.ids, logits, self.temperature)
         if mask is None:
             for group, tensors in zip(groups, outputs, strict=True):
                 self._store_tracked(group, tensors, prediction.labels)
@@ -153,7 +154,8 @@ class Tracker:
                 self._store_reference(group, features, labels)
             ids = (*self.ids, *new_ids)
             masks = labels == np.array([0, *ids])[:, None, None]
-            prediction = self._predict(ids, np.where(masks, np.float32(0), NO_OBJECT))
+            logits = np.where(masks, np.float32(0), NO_OBJECT)
+            prediction = Prediction(ids, logits, self.temperature)
         self.groups, self._frame_shape = groups, frame.shape
         return prediction
 
@@ -163,7 +165,7 @@ class Tracker:
         checked_prompts = check_prompts(prompts, frame.shape[:2])
         no_objects = np.zeros(frame.shape[:2], bool)
         logits = segment_prompts(self.graphs, frame, [*checked_prompts.values()], no_objects)
-        return self._predict(tuple(checked_prompts), logits)
+        return Prediction(tuple(checked_prompts), logits, self.temperature)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
