@@ -214,7 +214,7 @@ class Memory {
     this.store(memory, long && capacity > 1);
   }
 
-  /** Store a frame in short-term memory, and also in long-term memory. @param {Tensors} memory @param {boolean} long */
+  /** Store a frame in short-term memory, if `long` also in long-term. @param {Tensors} memory @param {boolean} long */
   store(memory, long) {
     const tensors = Object.entries(memory);
     Object.assign(this.inputs, Object.fromEntries(tensors.filter(([name]) => name.includes('_short_'))));

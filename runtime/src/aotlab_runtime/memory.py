@@ -77,7 +77,7 @@ class Memory:
         return self.restricted and self.is_due and (is_full or self.score_early)
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
-        """Store a tracked frame; ``relevance``: of the stored frames to it, T, if `needs_relevance`."""
+        """Store a tracked frame; ``relevance``: T, of the stored frames to this one, if `needs_relevance`."""
         self._store_short(memory)
         if not self.is_due:
             self.since_candidate += 1
@@ -117,12 +117,12 @@ class Memory:
         """Positions of tracked frames, oldest first; a new tracked frame can only replace one of these."""
         return np.flatnonzero(~self.frames["reference"]).tolist()
 
-    def _update_relevance(self, newest: np.ndarray) -> None:
-        """Update the running relevance of the T frames by the newest, uniform if the new frame has no object."""
+    def _update_relevance(self, relevance: np.ndarray) -> None:
+        """Update the running means by the newest relevance T, uniform if the new frame has no object."""
         self.frames = frames = self.frames.copy()
-        newest = newest.astype(float) if newest.any() else np.full(len(frames), 1 / len(frames))
-        mean = MOMENTUM * newest + (1 - MOMENTUM) * frames["relevance"]
-        frames["relevance"] = np.where(np.isnan(mean), newest, mean)
+        relevance = relevance.astype(float) if relevance.any() else np.full(len(frames), 1 / len(frames))
+        mean = MOMENTUM * relevance + (1 - MOMENTUM) * frames["relevance"]
+        frames["relevance"] = np.where(np.isnan(mean), relevance, mean)
         frames["updates"] += 1
 
     def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
