@@ -203,9 +203,7 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.insertions is not None:
         every = max(round(length / config.insertions), every)
-    if training and config.policy in BOUNDED_POLICIES:
-        return FIFO(every, config.frames, config.newest)
-    match config.policy:
+    match "bounded_fifo" if training and config.policy in BOUNDED_POLICIES else config.policy:
         case "first_frame":
             return FIFO(math.inf)
         case "every_nth":

@@ -169,7 +169,7 @@ def frame_losses(
     shallower = [
         model.decode(propagated._replace(embeddings=embeddings[: 1 + depth]), features) for depth in depths
     ]
-    *by_depth, full = [
+    samples_by_depth = [
         split_samples(logits, labels.shape[1:], options, object_counts, model.config.align_corners)
         for logits in (*shallower, decoded.logits)
     ]
@@ -177,9 +177,10 @@ def frame_losses(
         torch.stack(
             [frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)]
         )
-        for samples in (*by_depth, full)
+        for samples in samples_by_depth
     ]
-    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in full])
+    masks = torch.stack([sample.detach().max(0).indices for sample in samples_by_depth[-1]])
+    return weight_by_depth(losses), masks
 
 
 def split_samples(
