@@ -28,6 +28,7 @@ from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwr
 from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
+from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.scoring import ScoringResult
@@ -124,7 +125,7 @@ def require_results(videos: Sequence[Video], results: Path) -> None:
     """Raise `InputError` if no video has a folder of results; single missing folders are reported as failures."""
     if not any((results / video.name).is_dir() for video in videos):
         raise InputError(
-            f"{results}: contains no results of the {len(videos)} sequences; "
+            f"{results}: contains no results of {format_count(len(videos), 'sequence')}; "
             f"expected {results / videos[0].name}/<frame>.png and so on"
         )
 
