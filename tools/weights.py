@@ -43,7 +43,7 @@ def describe_weights(name: str) -> str:
         model = build_model(model_config).eval()
         image, masks = torch.empty(1, 3, height, width), torch.empty(1, 2, height, width)
         features, identities = model.encode(image), model.assign_identities(masks)
-        memory = model.memorize(model.propagate(features, id_embeddings=identities), identities)
+        memory = model.memorize(model.propagate_reference(features, identities), identities)
         propagated = model.propagate(features, memory)
         for part, compute in {
             "encode": lambda: model.encode(image),

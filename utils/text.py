@@ -1,4 +1,4 @@
-"""Lists, counts and tables as text; addresses without passwords."""
+"""Lists, counts and tables as text; URLs without passwords."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
-"""name and password in an address"""
+"""name and password in a URL"""
 
 
 def join_truncated(values: Sequence[object], limit: int) -> str:
@@ -32,5 +32,5 @@ def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) ->
 
 
 def strip_credentials(text: str) -> str:
-    """Return a text, such as the name of a video, whose addresses are without names and passwords."""
+    """Return a text, such as the name of a video, whose URLs are without names and passwords."""
     return CREDENTIALS.sub("", text)
