@@ -89,6 +89,7 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
     """Score by TrackEval's HOTA, and print; return the values by column."""
     require_extra("hota")
     from aotlab.evaluation.hota import score_burst_hota
+    from aotlab.evaluation.tables import format_value
     from aotlab.media.burst import find_annotation_file
 
     root = benchmark.root or find_default_root(benchmark.dataset)
@@ -97,7 +98,7 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
     require_results(videos, results)
     table = score_burst_hota(videos, results, find_annotation_file(root, benchmark.split))
     for column, value in table.items():
-        print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
+        print(f"{column:<16}{format_value(value):>6}")
     return table
 
 
