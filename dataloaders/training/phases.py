@@ -34,11 +34,14 @@ MIN_VIDEOS = 10
 
 Reader = Callable[[Path, SourceConfig], ClipSource]
 """reader: (folder, settings) to the images or videos in it"""
-READERS: dict[str, Reader] = {
+IMAGE_READERS: dict[str, Reader] = {
     "static": sets.open_static,
     "coco": open_coco,
     **dict.fromkeys(sets.SALIENCY_SETS, sets.open_saliency),
     "voc2012": sets.open_voc2012,
+}
+READERS: dict[str, Reader] = {
+    **IMAGE_READERS,
     **dict.fromkeys(sets.VIDEO_READERS, sets.open_videos),
 }
 
@@ -100,11 +103,12 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
     """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list."""
     videos: list[Video] = []
     for source in data.validation:
-        root = find_data_root(data)
-        has_val = source.kind in sets.VIDEO_READERS and (
-            source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
-        )
-        opened = open_set(root, replace(source, split=source.split or ("val" if has_val else None)))
+        opened: ClipSource | None = None
+        if source.kind not in IMAGE_READERS:
+            root = find_data_root(data)
+            has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
+            split = source.split or ("val" if has_val else None)
+            opened = open_set(root, replace(source, split=split))
         if not isinstance(opened, VideoSet):
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
