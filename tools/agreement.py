@@ -98,7 +98,7 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
 @click.argument("first", metavar="FIRST", type=File, help="file or folder of masks, as for track --mask")
 @click.argument("second", metavar="SECOND", type=File, help="file or folder of masks, as for track --mask")
 @option("--video", type=File, required=True, help="the video, or its folder of frames")
-@option("--csv", "table", type=File, help="write J of every object and frame to FILE")
+@option("--csv", "table", type=File, help="CSV file to write with J of every object and frame")
 @overwrite
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
     """Compare two annotations of a video."""

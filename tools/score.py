@@ -28,6 +28,7 @@ from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwr
 from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
+from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.scoring import ScoringResult
@@ -88,6 +89,7 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
     """Score by TrackEval's HOTA, and print; return the values by column."""
     require_extra("hota")
     from aotlab.evaluation.hota import score_burst_hota
+    from aotlab.evaluation.tables import format_value
     from aotlab.media.burst import find_annotation_file
 
     root = benchmark.root or find_default_root(benchmark.dataset)
@@ -96,7 +98,7 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
     require_results(videos, results)
     table = score_burst_hota(videos, results, find_annotation_file(root, benchmark.split))
     for column, value in table.items():
-        print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
+        print(f"{column:<16}{format_value(value):>6}")
     return table
 
 
@@ -124,7 +126,7 @@ def require_results(videos: Sequence[Video], results: Path) -> None:
     """Raise `InputError` if no video has a folder of results; single missing folders are reported as failures."""
     if not any((results / video.name).is_dir() for video in videos):
         raise InputError(
-            f"{results}: contains no results of the {len(videos)} sequences; "
+            f"{results}: contains no results of {format_count(len(videos), 'sequence')}; "
             f"expected {results / videos[0].name}/<frame>.png and so on"
         )
 

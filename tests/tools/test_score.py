@@ -136,7 +136,7 @@ def test_sequences_that_are_not_scored_are_in_the_file(davis, tmp_path):
 
 def test_results_of_something_else_rejected(davis, tmp_path, refuse):
     line = refuse(main, *davis, "--results", tmp_path / "root")
-    assert "root: contains no results of the 2 sequences; expected" in line
+    assert "root: contains no results of 2 sequences; expected" in line
     assert "bear/<frame>.png" in line
 
 
