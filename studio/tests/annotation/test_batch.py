@@ -460,9 +460,10 @@ def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     batch.leave("a", batch.enter("a", "Ann", page=True), page=True)
 
-    def export(folder, outputs, opened, person):
-        batch.release("a")
-        opened["a"].database.folder_lock.require_held()
+    def export(folder, outputs, open_clip):
+        with open_clip("a") as document:
+            batch.release("a")
+            document.database.folder_lock.require_held()
         return "exported"
 
     monkeypatch.setattr("aotlab_studio.server.batch.export_clips", export)

@@ -176,18 +176,21 @@ class ResultStore:
         return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
-        """Remove results that cannot show: of other layers, or replaced by a newer one up to a last row or to the end."""
-        frame = "CASE WHEN json_valid(text) THEN json_extract(text, '$.frame') ELSE -1 - id END"
-        rows = "SELECT id, layer, CAST(note AS TEXT) AS text FROM results WHERE id <= ?"
+        """Remove results that never show: damaged, of other layers, or replaced by newer ones, now and in versions.
+
+        Args:
+            last_rows: last row of each version.
+        """
+        frame = "json_extract(CAST(note AS TEXT), '$.frame')"
+        newest = f"SELECT max(id), layer FROM results WHERE id <= ? GROUP BY layer, {frame}"
         with self._database.transaction() as connection:
-            newest = dict[int, int]()
+            connection.execute("DELETE FROM results WHERE NOT json_valid(CAST(note AS TEXT))")
+            shown = dict[int, int]()
             for last_row in (*last_rows, self.last_row):
-                query = f"SELECT max(id), layer FROM ({rows}) GROUP BY layer, {frame}"
-                newest.update(connection.execute(query, (last_row,)))
-            shown = {row_id for row_id, layer_id in newest.items() if layer_id in layer_ids}
-            stored = {row_id for (row_id,) in connection.execute("SELECT id FROM results")}
-            removed = [(row_id,) for row_id in stored - shown]
-            connection.executemany("DELETE FROM results WHERE id = ?", removed)
+                shown.update(connection.execute(newest, (last_row,)))
+            rows = connection.execute("SELECT id FROM results").fetchall()
+            hidden = [(row_id,) for (row_id,) in rows if shown.get(row_id) not in layer_ids]
+            connection.executemany("DELETE FROM results WHERE id = ?", hidden)
 
     def _load(self, frame: int, row_id: int, digest: str) -> np.ndarray:
         content = self._database.read_content("results", row_id)
