@@ -73,7 +73,7 @@ class TrackingJob:
         self._resumed.set()
 
     def stop(self, *, complete: bool = True) -> None:
-        """Stop after the current frame; a layer that is complete ends with what it has, another one is continued."""
+        """Stop after the current frame; a layer that is complete ends with what it has, another one is tracked again."""
         if not complete:
             self._interrupted.set()
         self._stopped.set()
