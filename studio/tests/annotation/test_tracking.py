@@ -5,13 +5,16 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import torch
 
-from aotlab import InputError
+from aotlab import InputError, Prediction
+from aotlab.sdk import ObjectProbabilities
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.planning import plan_correction
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.tracking.spans import merge_predictions
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -684,3 +687,12 @@ def test_absence_on_a_frame_does_not_propagate(folder, short_pause):
     assert session.document.snapshot.list_outdated() == []
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
     session.close()
+
+
+def test_merged_confidence_is_calibrated():
+    logits = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
+    forward = Prediction((1,), logits, logits.max(0).indices, temperature=2.0)
+    merged = merge_predictions(forward, ObjectProbabilities((1,), forward.probabilities), {1: 0.5})
+    assert (merged.labels == forward.labels).all()
+    assert merged.confidence == pytest.approx(forward.confidence)
+    assert merged.disagreement == {1: 0}
