@@ -32,7 +32,7 @@ def batch(tmp_path):
         session = open_session(draw_folder(tmp_path / "clips" / name), project=tmp_path / f"{name}.first")
         draw(session, 0, 1)
         run_action(session, {"do": "track", "frame": 0})
-        session.job.wait()
+        session.runner.job.wait()
         session.export(["masks", "coco", "review"])
         folder = tmp_path / "batch" / name
         folder.parent.mkdir(exist_ok=True)

@@ -514,7 +514,7 @@ def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause)
     propagate(session)
     order = [index for index, _ in tracker.calls]
     assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
-    assert session.job.report().done == session.job.report().total
+    assert session.runner.job.report().done == session.runner.job.report().total
     session.close()
 
 
@@ -541,11 +541,11 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     run(session, 0)
     tracker.pause = 0.2
     run_action(session, stroke(2, 30, 20))
-    wait_until(lambda: session.job.layer.is_automatic and session.job.done)
-    first = session.job
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
+    first = session.runner.job
     run_action(session, stroke(2, 33, 20))
     assert len(session.document.snapshot.pending) == 1
-    wait_until(lambda: session.job is not first)
+    wait_until(lambda: session.runner.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
     tracker.pause = 0
@@ -614,7 +614,7 @@ def test_failed_correction_stays_outdated(folder, short_pause):
 
     session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: session.job.status == "failed")
+    wait_until(lambda: session.runner.job.status == "failed")
     assert len(session.document.snapshot.pending) == 1
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
     session.close()

@@ -176,17 +176,13 @@ class ResultStore:
         return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
-        """Remove results that never show: damaged, of other layers, or replaced by newer ones, now and in versions.
-
-        Args:
-            last_rows: last row of each version.
-        """
+        """Remove results that never show: damaged, of other layers, or replaced, also before each of ``last_rows``."""
         frame = "json_extract(CAST(note AS TEXT), '$.frame')"
         newest = f"SELECT max(id), layer FROM results WHERE id <= ? GROUP BY layer, {frame}"
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM results WHERE NOT json_valid(CAST(note AS TEXT))")
             shown = dict[int, int]()
-            for last_row in (*last_rows, self.last_row):
+            for last_row in {*last_rows, self.last_row}:
                 shown.update(connection.execute(newest, (last_row,)))
             rows = connection.execute("SELECT id FROM results").fetchall()
             hidden = [(row_id,) for (row_id,) in rows if shown.get(row_id) not in layer_ids]

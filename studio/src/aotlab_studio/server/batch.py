@@ -195,7 +195,7 @@ class Batch:
         try:
             with self.use(name, person) as session:
                 session.track(next(iter(session.document.snapshot.keyframes), 0), "both")
-                job = session.job
+                job = session.runner.job
                 assert job is not None
                 job.wait()
                 return job.problem or ""
@@ -259,7 +259,7 @@ class Batch:
         run, clip = self._runs.get(name), self._open.get(name)
         if run is None or run.done():
             return [run.result()] if run is not None and run.result() else []
-        job = clip.session.job if clip else None
+        job = clip.session.runner.job if clip else None
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
 
 
