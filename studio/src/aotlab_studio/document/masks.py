@@ -91,7 +91,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """whether tracked in one direction only, until the other one reaches this frame"""
     digest: str = ""
     """digest of the mask's PNG"""
-    count: int = 0
+    num_frames: int = 0
     """number of frames with results, in the last row of a complete layer; if some are lost, it is not complete"""
 
 
@@ -116,7 +116,7 @@ class LayerResults:
     def add(self, row_id: int, result: Result) -> None:
         """Add the next result."""
         self.last_row, frame = row_id, result.frame
-        self.complete = frame < 0 and len(self.frames) >= result.count
+        self.complete = frame < 0 and len(self.frames) >= result.num_frames
         if not 0 <= frame < self._count:
             return
         self.frames[frame], self.masks[frame] = result, (row_id, result.digest)
@@ -168,7 +168,7 @@ class ResultStore:
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as complete."""
-        self._append(layer_id, Result(-1, count=len(self.open(layer_id).frames)), b"")
+        self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
