@@ -57,7 +57,7 @@ RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
 
 
-@command("aotlab convert", "Convert masks of a video between formats.")
+@command("aotlab convert")
 @click.argument("masks", metavar="IN", type=Path, help="file or folder of masks, as for track --mask")
 @click.argument("output", metavar="OUT", type=Path, help="file or folder to write")
 @click.option(
@@ -84,7 +84,7 @@ RECORD = ".aotlab-convert.json"
 def main(
     masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool
 ) -> int:
-    """Read, match the frames with the video's, and write; return 1 if a video is left out of --merge."""
+    """Convert masks from one format to another."""
     if merge == (video is not None):
         raise UsageError("--video: give --video for the masks of one video, or --merge for results of a list")
     if not 0 < split <= 1:

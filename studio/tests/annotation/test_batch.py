@@ -930,3 +930,56 @@ def test_list_stores_a_rejection_once_with_its_reason(context, served, batch):
         tab.focus("#filter")  # without a reason
     assert statuses(batch)["a"] == "rejected"
     tab.close()
+
+
+@needs_browser
+def test_list_keeps_a_refused_reason(clock_context, served, results, batch):
+    tab = clock_context.new_page()
+    tab.clock.install()  # the list is not read again by itself
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    replace_results(results, "c", 3)
+    tab.select_option("[aria-label='Status of c']", "rejected")
+    tab.keyboard.type("dark")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#status.error >> text=changed since the list was read")
+    tab.wait_for_function("""() => document.querySelector("[aria-label='Status of c']").value === 'open'""")
+    assert tab.input_value("[aria-label='Note on c']") == "dark"
+    assert statuses(batch)["c"] == "open"
+    tab.select_option("[aria-label='Status of c']", "rejected")
+    tab.wait_for_selector("#clips .rejected")
+    assert {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark"
+    tab.close()
+
+
+@needs_browser
+def test_older_list_does_not_replace_a_newer_one(clock_context, served):
+    tab = clock_context.new_page()
+    tab.clock.install()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#clips tr")
+    held = []
+
+    def answer(route):
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    tab.route("**/clips", answer)
+    with tab.expect_request("**/clips"):
+        tab.clock.run_for(5000)  # the list is read again
+    with tab.expect_response("**/clips/c"):
+        tab.select_option("[aria-label='Status of c']", "accepted")
+    tab.evaluate(
+        "fetch('clips').then((answer) => answer.text())"
+    )  # after the request that the answer started
+    route, response = held[0]
+    with tab.expect_event("requestfinished", lambda request: request == route.request):
+        route.fulfill(response=response)
+    tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
+    tab.wait_for_selector("#clips .accepted", timeout=3000)
+    tab.close()

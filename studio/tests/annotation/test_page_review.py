@@ -308,7 +308,7 @@ def test_export_dialog_closes_with_an_invalid_range(page):
     page.key("Shift+E")
     page.tab.fill("#export-first", "-5")
     page.tab.click("#export-dialog [value=close]")
-    page.tab.wait_for_selector("#export-dialog", state="hidden", timeout=2000)
+    page.tab.wait_for_selector("#export-dialog", state="hidden")
 
 
 def test_impossible_range_is_not_exported(new_page):

@@ -402,14 +402,14 @@ def test_full_disk_refuses_edits_until_there_is_space(folder):
     def describe(document):
         return document.snapshot.digest, document.titles, document.log.size
 
-    refused = pytest.raises(InputError, match=r"project\.sqlite: cannot be written")
-    with limit_file_size(document.database.path.stat().st_size + 10_000), refused:
+    write_error = pytest.raises(InputError, match=r"project\.sqlite: cannot be written")
+    with limit_file_size(document.database.path.stat().st_size + 10_000), write_error:
         for _ in range(1000):
             draw_noise(3)
             acknowledged = describe(document)
     with limit_file_size(0):
         for act in (lambda: draw_noise(3), session.undo, lambda: session.track(0)):
-            with refused:
+            with write_error:
                 act()
     assert describe(document) == acknowledged
     draw_noise(5)

@@ -128,8 +128,7 @@ class Greedy(TruthTracker):
         return Prediction(self.ids, logits, logits.max(0).indices)
 
 
-def test_lost_pixels_are_counted_and_come_back(folder, short_pause):
-    session = open_session(folder)
+def test_lost_pixels_are_counted_and_come_back(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     before = shown(session.document)
@@ -142,7 +141,6 @@ def test_lost_pixels_are_counted_and_come_back(folder, short_pause):
     assert session.runner.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
     assert same(shown(session.document), before)
-    session.close()
 
 
 def test_acceptance_belongs_to_the_masks(session, short_pause):

@@ -102,7 +102,7 @@ export class ClipHeader {
     /** @type {import('./protocol.js').Actions['set_status']['message']} */
     const message = { status, note };
     const send = queue.store('set_status', message);
-    const seen = queue.lastEdit.then(() => { message.step = this.app.state.step; });
+    const seen = queue.previousEdits.then(() => { message.step = this.app.state.step; });
     const answer = Promise.all([seen, this.lastStatus]).then(send);
     this.lastStatus = answer;
     return answer;

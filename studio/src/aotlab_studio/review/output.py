@@ -122,8 +122,7 @@ def format_review(review: VideoReview, frame_number: Callable[[int], int] = int)
         text = f"object {check.object_id} ({check.reason}, {check.severity:.2f})"
         frames.setdefault(frame_number(check.frame), []).append(text)
     listed = [f"  frame {number}: {', '.join(texts)}" for number, texts in list(frames.items())[:MAX_LISTED]]
-    table = ["  ".join(row) for row in align_columns(rows, right=0)]
-    return [*table, *["frames to check first:"] * bool(listed), *listed]
+    return [*align_columns(rows, right=0), *["frames to check first:"] * bool(listed), *listed]
 
 
 def review_object(

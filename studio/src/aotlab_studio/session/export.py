@@ -108,7 +108,7 @@ def export_masks(
             elif name == "overlay":
                 outputs[name] = VideoFile(path, context, lambda tracked: draw_names(tracked, object_names))
             else:
-                outputs[name] = kind.open(path, context)
+                outputs[name] = kind(path, context)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
