@@ -172,7 +172,7 @@ def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
         alone = _time_tracker(session, tracker, last)
         start = time.perf_counter()
         session.track(0, last=last)
-        job = session.job
+        job = session.runner.job
         assert job is not None
         job.wait()
         assert job.status == "done", job.problem

@@ -107,7 +107,7 @@ class HeldTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         while not self.permits.acquire(timeout=0.01):
-            if self.session.job.stopping:
+            if self.session.runner.job.stopping:
                 break
         return super().step(frame, mask)
 
@@ -127,7 +127,7 @@ def open_session(path, tracker=None, **options):
 def start_job(session, *args, **options):
     """Start a job and return it; arguments as of `Session.track`."""
     session.track(*args, **options)
-    return session.job
+    return session.runner.job
 
 
 def change_rows(folder, statement, *values):

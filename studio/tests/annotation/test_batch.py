@@ -460,9 +460,10 @@ def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     batch.leave("a", batch.enter("a", "Ann", page=True), page=True)
 
-    def export(folder, outputs, opened, person):
-        batch.release("a")
-        opened["a"].database.folder_lock.require_held()
+    def export(folder, outputs, open_clip):
+        with open_clip("a") as document:
+            batch.release("a")
+            document.database.folder_lock.require_held()
         return "exported"
 
     monkeypatch.setattr("aotlab_studio.server.batch.export_clips", export)
@@ -973,7 +974,9 @@ def test_older_list_does_not_replace_a_newer_one(clock_context, served):
         tab.clock.run_for(5000)  # the list is read again
     with tab.expect_response("**/clips/c"):
         tab.select_option("[aria-label='Status of c']", "accepted")
-    tab.evaluate("fetch('clips').then((answer) => answer.text())")  # after the request that the answer started
+    tab.evaluate(
+        "fetch('clips').then((answer) => answer.text())"
+    )  # after the request that the answer started
     route, response = held[0]
     with tab.expect_event("requestfinished", lambda request: request == route.request):
         route.fulfill(response=response)

@@ -61,7 +61,7 @@ def test_name_follows_the_class_that_it_is(session):
 def test_stroke_that_changes_no_pixel_does_nothing(session):
     draw(session, 0, 1)
     run_action(session, {"do": "track", "frame": 0})
-    session.job.wait()
+    session.runner.job.wait()
     step = session.document.log.head
     stroke = {
         "do": "paint",
@@ -226,7 +226,7 @@ def test_failed_write_changes_nothing(session, monkeypatch, part):
     editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
     before, titles = session.document.snapshot.labels(0), session.document.titles
 
-    def fail(*_):
+    def fail(*_, **__):
         raise InputError("full")
 
     with monkeypatch.context() as patch:

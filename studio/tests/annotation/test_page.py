@@ -820,7 +820,7 @@ def test_killed_tracking_ends_an_acceptance(page, served, folder):
     page.until(lambda: session.document.status.value == "accepted")
     hold(session, 4)
     start_job(session, 0)
-    page.until(lambda: session.job.done >= 2)
+    page.until(lambda: session.runner.job.done >= 2)
     other = serve_other_session(served, lambda: open_session(folder), TOKEN)
     page.open(page.tab.url)
     assert page.tab.input_value("#clip-status") == "in progress"

@@ -230,7 +230,7 @@ def test_undo_key_ends_the_tracking_it_started(page, session):
     hold(session, 4)
     page.drag((8, 8), (12, 12))
     page.key("t")
-    page.until(lambda: session.job is not None and session.job.done >= 2)
+    page.until(lambda: session.runner.job is not None and session.runner.job.done >= 2)
     page.key_done("Control+z")
     page.key_done("Control+z")
     page.tab.wait_for_selector("#job", state="hidden")

@@ -533,8 +533,8 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     before = [first.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(first, stroke)
-    wait_until(lambda: first.job.layer.is_automatic and not first.job.alive)
-    assert first.job.done
+    wait_until(lambda: first.runner.job.layer.is_automatic and not first.runner.job.alive)
+    assert first.runner.job.done
     first.close()
     session = open_session(folder)
     assert session.undo().title == "brush"

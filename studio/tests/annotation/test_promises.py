@@ -59,10 +59,10 @@ def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
     hold(session, 5)
     run_action(session, {"do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
     run_action(session, {"do": "track", "frame": 0})
-    wait_until(lambda: session.job.done >= 3)
+    wait_until(lambda: session.runner.job.done >= 3)
     run_action(session, {"do": "undo"})
     run_action(session, {"do": "undo"})
-    session.job.wait(10)
+    session.runner.job.wait(10)
     assert not any(labels.any() for labels in shown(session.document))
     folder_lock = session.document.database.folder_lock
     session.runner.close()
@@ -138,7 +138,7 @@ def test_lost_pixels_are_counted_and_come_back(session, short_pause):
     lost = sum(
         int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, shown(session.document), strict=True)
     )
-    assert session.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
+    assert session.runner.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
     assert same(shown(session.document), before)
 
@@ -210,7 +210,7 @@ def test_killed_tracking_is_not_accepted(folder):
     run_action(session, {"do": "set_status", "status": "accepted"})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
-    wait_until(lambda: session.job.done >= 2)
+    wait_until(lambda: session.runner.job.done >= 2)
     session.close()
     read = Document.read(session.document.folder)
     assert read.status.value == "in progress"

@@ -5,13 +5,16 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import torch
 
-from aotlab import InputError
+from aotlab import InputError, Prediction
+from aotlab.sdk import ObjectProbabilities
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.planning import plan_correction
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.tracking.spans import merge_predictions
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -495,7 +498,7 @@ def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause)
     propagate(session)
     order = [index for index, _ in tracker.calls]
     assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
-    assert session.job.report().done == session.job.report().total
+    assert session.runner.job.report().done == session.runner.job.report().total
     session.close()
 
 
@@ -522,11 +525,11 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     run(session, 0)
     tracker.pause = 0.2
     run_action(session, stroke(2, 30, 20))
-    wait_until(lambda: session.job.layer.is_automatic and session.job.done)
-    first = session.job
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
+    first = session.runner.job
     run_action(session, stroke(2, 33, 20))
     assert len(session.document.snapshot.pending) == 1
-    wait_until(lambda: session.job is not first)
+    wait_until(lambda: session.runner.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
     tracker.pause = 0
@@ -592,7 +595,7 @@ def test_failed_correction_stays_outdated(session, short_pause):
 
     session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: session.job.status == "failed")
+    wait_until(lambda: session.runner.job.status == "failed")
     assert len(session.document.snapshot.pending) == 1
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
 
@@ -656,3 +659,12 @@ def test_absence_on_a_frame_does_not_propagate(session, short_pause):
     run_action(session, {"do": "clear", "frame": 5, "object_id": 2})
     assert session.document.snapshot.list_outdated() == []
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
+
+
+def test_merged_confidence_is_calibrated():
+    logits = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
+    forward = Prediction((1,), logits, logits.max(0).indices, temperature=2.0)
+    merged = merge_predictions(forward, ObjectProbabilities((1,), forward.probabilities), {1: 0.5})
+    assert (merged.labels == forward.labels).all()
+    assert merged.confidence == pytest.approx(forward.confidence)
+    assert merged.disagreement == {1: 0}

@@ -273,7 +273,9 @@ class Document:
     def has_changed_since(self, step: int) -> bool:
         """Return whether other masks or objects show than those at a step of the history, which may be unknown."""
         with self.lock:
-            if step and step not in self.log.entries:
+            if step == self.log.head:
+                return False
+            if step not in {0, *self.log.entries}:
                 return True
             then, now = self.take_snapshot(step), self.snapshot
             return (then.digest, then.objects_digest) != (now.digest, now.objects_digest)

@@ -62,11 +62,6 @@ def read_header(database: Database) -> Header:
     raise InputError(f"{database.path}: {problem}; move its folder away")
 
 
-def read_video(folder: Path) -> StoredVideo:
-    """Return the video of a project; raise `InputError` if its header is damaged or of another version."""
-    return read_header(Database(folder)).video
-
-
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     """Return the video and the project folder for a path: a video, a folder of frames, or a project.
 
@@ -76,7 +71,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     real = Path(os.path.realpath(path))
     if not (path / PROJECT_FILE).is_file():
         return path, project or real.with_name(real.name + PROJECT_SUFFIX)
-    stored_path = read_video(path).path
+    stored_path = read_header(Database(path)).video.path
     for video in (path / stored_path, real.parent / Path(stored_path).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
@@ -86,7 +81,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
     """Return the levels of a project; None if unset."""
-    return read_video(folder).levels if (folder / PROJECT_FILE).is_file() else None
+    return read_header(Database(folder)).video.levels if (folder / PROJECT_FILE).is_file() else None
 
 
 def read_job(folder: Path) -> JobRecord | None:

@@ -113,7 +113,7 @@ class Changes(Struct, frozen=True, omit_defaults=True):
 
 
 class State(Changes, frozen=True):
-    """All values of a document after an entry, none of them None."""
+    """All values of a document after an entry, in order of their keys; none is None."""
 
     objects: Mapping[int, ObjectInfo] = {}
     keyframes: Mapping[int, Mapping[int, str]] = {}
@@ -133,7 +133,7 @@ class State(Changes, frozen=True):
 
     def find_drawn_masks(self, object_id: int) -> dict[int, str]:
         """Return the digests of an object's drawn masks with pixels, by frame in order."""
-        drawn = {frame: masks.get(object_id) for frame, masks in sorted(self.keyframes.items())}
+        drawn = {frame: masks.get(object_id) for frame, masks in self.keyframes.items()}
         return {frame: digest for frame, digest in drawn.items() if digest}
 
     def apply(self, changes: Changes) -> State:

@@ -91,7 +91,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """whether tracked in one direction only, until the other one reaches this frame"""
     digest: str = ""
     """digest of the mask's PNG"""
-    count: int = 0
+    num_frames: int = 0
     """number of frames with results, in the last row of a complete layer; if some are lost, it is not complete"""
 
 
@@ -116,7 +116,7 @@ class LayerResults:
     def add(self, row_id: int, result: Result) -> None:
         """Add the next result."""
         self.last_row, frame = row_id, result.frame
-        self.complete = frame < 0 and len(self.frames) >= result.count
+        self.complete = frame < 0 and len(self.frames) >= result.num_frames
         if not 0 <= frame < self._count:
             return
         self.frames[frame], self.masks[frame] = result, (row_id, result.digest)
@@ -168,7 +168,7 @@ class ResultStore:
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as complete."""
-        self._append(layer_id, Result(-1, count=len(self.open(layer_id).frames)), b"")
+        self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
@@ -176,18 +176,17 @@ class ResultStore:
         return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
-        """Remove results that cannot show: of other layers, or replaced by a newer one up to a last row or to the end."""
-        frame = "CASE WHEN json_valid(text) THEN json_extract(text, '$.frame') ELSE -1 - id END"
-        rows = "SELECT id, layer, CAST(note AS TEXT) AS text FROM results WHERE id <= ?"
+        """Remove results that never show: damaged, of other layers, or replaced, also before each of ``last_rows``."""
+        frame = "json_extract(CAST(note AS TEXT), '$.frame')"
+        newest = f"SELECT max(id), layer FROM results WHERE id <= ? GROUP BY layer, {frame}"
         with self._database.transaction() as connection:
-            newest = dict[int, int]()
-            for last_row in (*last_rows, self.last_row):
-                query = f"SELECT max(id), layer FROM ({rows}) GROUP BY layer, {frame}"
-                newest.update(connection.execute(query, (last_row,)))
-            shown = {row_id for row_id, layer_id in newest.items() if layer_id in layer_ids}
-            stored = {row_id for (row_id,) in connection.execute("SELECT id FROM results")}
-            removed = [(row_id,) for row_id in stored - shown]
-            connection.executemany("DELETE FROM results WHERE id = ?", removed)
+            connection.execute("DELETE FROM results WHERE NOT json_valid(CAST(note AS TEXT))")
+            shown = dict[int, int]()
+            for last_row in {*last_rows, self.last_row}:
+                shown.update(connection.execute(newest, (last_row,)))
+            rows = connection.execute("SELECT id FROM results").fetchall()
+            hidden = [(row_id,) for (row_id,) in rows if shown.get(row_id) not in layer_ids]
+            connection.executemany("DELETE FROM results WHERE id = ?", hidden)
 
     def _load(self, frame: int, row_id: int, digest: str) -> np.ndarray:
         content = self._database.read_content("results", row_id)

@@ -6,7 +6,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -34,7 +34,7 @@ from aotlab.sdk import (
     write_job_record,
 )
 from aotlab_studio.document.database import PROJECT_FILE
-from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, utc_now
 from aotlab_studio.document.objects import NO_CLASS
@@ -53,6 +53,7 @@ PROBABILITIES = ("mattes", "mattes16")
 """outputs of probabilities, which a project does not store; its page does not offer them"""
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
+OpenClip = Callable[[str], AbstractContextManager[Document]]
 LOCK_TIMEOUT = 10.0
 """seconds to wait for another export of the same clip"""
 
@@ -183,10 +184,7 @@ def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
 
 
 def export_clips(
-    folder: Path,
-    outputs: Sequence[str] = (),
-    opened: Mapping[str, Document] | None = None,
-    person: str = "",
+    folder: Path, outputs: Sequence[str] = (), open_clip: OpenClip | None = None
 ) -> ExportedClips:
     """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
 
@@ -195,8 +193,7 @@ def export_clips(
     Args:
         folder: results of a batch, or a folder of videos.
         outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
-        opened: documents that this process has opened, by the clip's name.
-        person: who exports; empty: unknown.
+        open_clip: opens the document of a clip by name, for a block; None: from its project.
     """
     for output in outputs:
         find_output(output)
@@ -204,15 +201,11 @@ def export_clips(
     shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
     for name in names:
         try:
-            with ExitStack() as cleanup:
-                document, job = (opened or {}).get(name), read_job(folder / name)
-                if document is None:
-                    document = open_document(
-                        folder / f"{name}{PROJECT_SUFFIX}" if job is None else folder / name
-                    )
-                    cleanup.callback(document.close)
+            job = read_job(folder / name)
+            path = folder / (f"{name}{PROJECT_SUFFIX}" if job is None else name)
+            with open_clip(name) if open_clip else closing(open_document(path)) as document:
                 results = folder / (f"{name}.masks" if job is None else name)
-                _export_clip(results, job, outputs, document.with_actor(Actor(person)), shared)
+                _export_clip(results, job, outputs, document, shared)
             written.append(name)
         except InputError as error:
             problems.append(_format_problem(folder, name, error))

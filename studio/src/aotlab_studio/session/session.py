@@ -88,7 +88,7 @@ class Session:
 
     def describe(self) -> Description:
         """Return all that a page needs when it opens."""
-        document, job = self.document, self.job
+        document, job = self.document, self.runner.job
         kinds = {name: find_output(name) for name in list_outputs() if name not in PROBABILITIES}
         with document.lock:
             return Description(
@@ -107,11 +107,6 @@ class Session:
                 job=job.report() if job is not None and job.alive else None,
                 problems=[*filter(None, [document.conflict])],
             )
-
-    @property
-    def job(self) -> TrackingJob | None:
-        """Last tracking job."""
-        return self.runner.job
 
     def check_outdated(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
@@ -314,9 +309,10 @@ class Session:
         self._export_canceled.set()
 
     def _require_job(self, action: str) -> TrackingJob:
-        if self.job is None or not self.job.alive:
+        job = self.runner.job
+        if job is None or not job.alive:
             raise InputError(f"{action}: nothing is being tracked")
-        return self.job
+        return job
 
     def _segment(self, frame: int, prompt: Prompt) -> np.ndarray:
         """Return the mask H×W bool that a prompt means."""
