@@ -90,12 +90,9 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
 
 
 def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, Any], realtime: bool) -> None:
-    """Raise an error for options that exclude each other, or that do not apply to a single or to several videos.
+    """Raise an error for options that exclude each other, or that do not apply to a single video or to a list.
 
-    Args:
-        single: whether there is one video and no list.
-        modes: given ones of the options --shard, --summarize and --dry-run.
-        inputs: values of `SINGLE_VIDEO_OPTIONS`.
+    ``modes``: given ones of --shard, --summarize and --dry-run; ``inputs``: values of `SINGLE_VIDEO_OPTIONS`.
     """
     if len(modes) > 1:
         raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")

@@ -14,7 +14,7 @@ from typing import Any
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, remove
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
 from aotlab.utils.processes import StopFlag
@@ -115,10 +115,8 @@ class Batch:
         """Check the settings, claim the locked output folder, and announce the jobs, which are a part of the list."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
-            try:
+            with prefix_errors(job.name):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
-            except InputError as error:
-                raise InputError(f"{job.name}: {error}") from error
         claim_folder(self._output, self._jobs, self.settings, force=self._rerun.force)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
