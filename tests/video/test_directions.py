@@ -183,6 +183,8 @@ class ColorTracker:
 
     ids = (1,)
 
+    device = torch.device("cpu")
+
     def fresh(self):
         return ColorTracker()
 

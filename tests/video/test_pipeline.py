@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
@@ -50,6 +51,8 @@ class Source(FrameSource):
 
 class Echo:
     """Answers with the mask it was given first; ``at`` runs something on a frame of that brightness."""
+
+    device = torch.device("cpu")
 
     def __init__(self, at=None, delay=0.0):
         self.at, self.delay, self.seen = at or {}, delay, []
