@@ -79,7 +79,7 @@ def read_results(folder: Path) -> JobRecord | None:
     record = read_job_record(folder)
     if record is None and (folder / JOB_RECORD).exists():
         outputs = [PROMPT_MASKS, *(find_output(name).file_name for name in list_outputs())]
-        return JobRecord(folder.name, error=UNREADABLE, outputs=outputs)
+        return JobRecord(folder.name, error=UNREADABLE, outputs=[*filter(is_file_name, outputs)])
     return record
 
 
