@@ -226,8 +226,11 @@ class Batch:
             input_digest = digest_inputs(job, self.settings)
         record = start_record(job, self._options, input_digest)
         results = JobResults(job, folder, self._options, record, self._rerun)
-        if results.action == "keep_corrections":
-            _warn_about_kept_classes(job, results.earlier)
+        for object_id, class_name in job.classes.items() if results.action == "keep_corrections" else ():
+            current = results.earlier.class_names.get(object_id, "object")
+            if current != class_name:
+                message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
+                log.warning(message, job.name, object_id, current, class_name)
         return results
 
     def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
@@ -250,15 +253,6 @@ class Batch:
         frames = format_count(result.frames, "frame")
         log.info("%s: %s", job.name, f"{frames}, {speed}" if result.error is None else "failed")
         return results.record
-
-
-def _warn_about_kept_classes(job: Job, record: JobRecord) -> None:
-    """Warn of class names that corrected results keep although the list has others."""
-    for object_id, class_name in job.classes.items():
-        current = record.class_names.get(object_id, "object")
-        if current != class_name:
-            message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
-            log.warning(message, job.name, object_id, current, class_name)
 
 
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
