@@ -111,15 +111,10 @@ def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, 
 
 def default_output(source: str) -> Path:
     """Return the default folder of a video or list: next to it, for a stream in the working directory."""
-    kind, text = locate_video(source)
-    text = strip_credentials(text)
-    if kind == "url" or text.startswith("/dev/"):
-        name = re.sub(r"[^\w.-]+", "_", Path(text.partition("?")[0]).stem)
-    elif kind in ("camera", "stdin"):
-        name = f"camera{text}" if kind == "camera" else "stdin"
-    else:
-        return sibling_path(Path(text), RESULTS_SUFFIX)
-    return Path(f"{name}{RESULTS_SUFFIX}")
+    location = locate_video(source)
+    if location.kind in ("stored", "pipe") and not location.text.startswith("/dev/"):
+        return sibling_path(Path(location.text), RESULTS_SUFFIX)
+    return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
 def require_space(output: Path, num_bytes: int) -> None:
