@@ -260,16 +260,11 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
 
     Finished results keep their record if the job failed before its first frame, as without its video.
     """
-    earlier = read_results(folder)  # names what is in the folder
     record = replace(start_record(job), error=problem)
-    if earlier is not None:
-        record = replace(
-            record, outputs=earlier.outputs, stems=earlier.stems, first_frame=earlier.first_frame,
-            last_frame=earlier.last_frame,
-        )  # fmt: skip
-    if earlier is None or earlier.error not in (None, UNREADABLE):
+    earlier = read_results(folder) or record  # names what is in the folder
+    if earlier.error not in (None, UNREADABLE):
         with suppress(InputError):
-            write_job_record(folder, record)
+            write_job_record(folder, replace(earlier, error=problem, video=record.video))
     return record
 
 
