@@ -12,7 +12,6 @@ from aotlab.video.job import Job
 from aotlab.video.plan import RerunOptions, plan_job, plan_list
 from aotlab.video.results import RUN_FILE, RUN_KIND, read_results
 from aotlab.video.resume import STATE_FILE
-from aotlab.video.track import JobOptions
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,8 @@ def try_plan(plan, *arguments, **options):
 ])  # fmt: skip
 def test_job_is_tracked_resumed_reused_or_refused(tmp_path, earlier, rerun, repeatable, action):
     earlier.write(tmp_path)
-    options = JobOptions(("masks", "coco"))
-    record = read_results(tmp_path)
-    assert try_plan(plan_job, tmp_path, WANTED, record, options, rerun, repeatable=repeatable) == action
+    resumable = {"repeatable": repeatable, "resumable": repeatable}
+    assert try_plan(plan_job, tmp_path, WANTED, read_results(tmp_path), rerun, **resumable) == action
 
 
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}
