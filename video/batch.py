@@ -226,11 +226,12 @@ class Batch:
             input_digest = digest_inputs(job, self.settings)
         record = start_record(job, self._options, input_digest)
         results = JobResults(job, folder, self._options, record, self._rerun)
-        for object_id, class_name in job.classes.items() if results.action == "keep_corrections" else ():
-            current = results.earlier.class_names.get(object_id, "object")
-            if current != class_name:
-                message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
-                log.warning(message, job.name, object_id, current, class_name)
+        if results.action == "keep_corrections":
+            for object_id, class_name in job.classes.items():
+                current = results.earlier.class_names.get(object_id, "object")
+                if current != class_name:
+                    message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
+                    log.warning(message, job.name, object_id, current, class_name)
         return results
 
     def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:

@@ -119,16 +119,8 @@ def track_job(
             checked.masks.add(index, labels)
         classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
         result = track_frames(
-            tracker,
-            checked.source,
-            checked.masks,
-            folder,
-            checked.options,
-            checked.frames,
-            classes,
-            checkpoint,
-            stop,
-        )
+            tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, checkpoint, stop,
+        )  # fmt: skip
     results.save(result)
     return result
 
