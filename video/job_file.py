@@ -69,8 +69,8 @@ def read_jobs(path: Path) -> list[Job]:
                 errors[number] = error
         if errors:
             raise InvalidRowsError(errors, jobs)
-        for message in find_class_variants(class_names):
-            raise InputError(f"{path}: {message}")
+        if variants := find_class_variants(class_names):
+            raise InputError(f"{path}: {variants[0]}")
     if not jobs:
         raise InputError(
             f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "
