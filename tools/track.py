@@ -16,7 +16,7 @@ import click
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.tools.cli.command import command, group, report_failures
+from aotlab.tools.cli.command import command, option_group, report_failures
 from aotlab.tools.cli.options import force, prompt_options, quality, restart, tracker_options, video_argument
 from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.types import (
@@ -283,8 +283,7 @@ def preview_list(
         elif (record := read_job_record(folder / job.name)) is not None:
             cells, class_names[job.name] = (str(record.frames), "", "", ""), record.class_names
         rows.append((job.name, PLANNED_STATUSES.get(action, action), *cells))
-    for row in align_columns(rows, right=2):
-        print("  ".join(row).rstrip())
+    print(*align_columns(rows, right=2), sep="\n")
     print_class_variants({name: names.values() for name, names in class_names.items()})
     if missing_classes and any(class_names.values()):
         print(f"without a class: {', '.join(missing_classes)}")
@@ -318,7 +317,6 @@ def report_jobs(
 
 @command(
     "aotlab track",
-    "Track objects through a video, starting from masks, boxes or points.",
     epilog="FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y "
     "for object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; "
     "given again, they add to it.",
@@ -329,7 +327,7 @@ def report_jobs(
     "input; each of several videos becomes a job, whose mask file lies next to it",
     type=FileName(str),
 )
-@group(
+@option_group(
     "masks and outputs",
     option(
         "--mask",
@@ -354,7 +352,7 @@ def report_jobs(
     restart,
 )
 @prompt_options()
-@group(
+@option_group(
     "tracking",
     option(
         "--class",
@@ -366,7 +364,7 @@ def report_jobs(
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )
-@group(
+@option_group(
     "source",
     option(
         "--start",
@@ -405,7 +403,7 @@ def report_jobs(
         help="stop after SECONDS without a frame",
     ),
 )
-@group(
+@option_group(
     "many videos",
     option(
         "--jobs",
@@ -451,7 +449,7 @@ def main(
     dry_run: bool,
     **inputs: Any,
 ) -> int:
-    """Track one or several videos; return 1 if one ended early. ``inputs``: values of `SINGLE_VIDEO_OPTIONS`."""
+    """Track objects in a video."""
     if "help" in write:
         from aotlab.video.outputs import find_output, list_outputs
 

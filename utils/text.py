@@ -19,15 +19,14 @@ def format_count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[list[str]]:
-    """Pad the cells of each column to one width; right-aligned from column ``right`` on."""
+def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[str]:
+    """Return rows as lines with columns of one width; right-aligned from column ``right`` on."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    flush_right = len(widths) if right is None else right
+    left = widths[:right]
     return [
-        [
-            cell.rjust(width) if column >= flush_right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
+        "  ".join(
+            [*map(str.ljust, row, left), *map(str.rjust, row[len(left) :], widths[len(left) :])]
+        ).rstrip()
         for row in rows
     ]
 

@@ -21,7 +21,6 @@ from studio.tests.annotation.clips import (
     LENGTH,
     WIDTH,
     draw,
-    open_session,
     png,
     square,
     start_job,
@@ -132,8 +131,7 @@ def test_reset_frame_covers_no_locked_object(session):
     assert (document.snapshot.labels(5) == 2).sum() == 100
 
 
-def test_box_that_finds_nothing_changes_nothing(folder):
-    session = open_session(folder)
+def test_box_that_finds_nothing_changes_nothing(session):
     session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     draw(session, 0, 1)
     before = session.document.titles
@@ -143,7 +141,6 @@ def test_box_that_finds_nothing_changes_nothing(folder):
     assert (session.document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
     assert [*session.document.snapshot.objects] == [1]
     assert session.document.titles == before
-    session.close()
 
 
 def test_click_changes_a_mask_only_near_it(session):
@@ -411,3 +408,12 @@ def test_reset_frame_keeps_masks_of_hidden_objects(session):
     assert set(session.document.snapshot.keyframe(0)) == {2}
     with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
         editing.remove_keyframe(session.document, 0)
+
+
+def test_upload_of_locked_objects_only_is_refused(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, locked=True)
+    with pytest.raises(InputError, match="mask: all its objects are locked; unlock them first"):
+        load_upload(session.document, 0, png(truth(1) * (truth(1) == 1)))
+    load_upload(session.document, 0, png(np.roll(truth(0), 1, 0)))
+    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()

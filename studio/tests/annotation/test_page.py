@@ -669,7 +669,7 @@ def test_error_can_be_closed(page, width):
     page.tab.mouse.click(*page.at(10, 10))
     if width == 390:
         page.tab.click("#panels")
-    page.tab.click("#status.error [aria-label='Close this message']", timeout=5000)
+    page.tab.click("#status.error [aria-label='Close this message']")
     assert page.tab.inner_text("#status") == ""
 
 

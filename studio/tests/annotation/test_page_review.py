@@ -308,7 +308,7 @@ def test_export_dialog_closes_with_an_invalid_range(page):
     page.key("Shift+E")
     page.tab.fill("#export-first", "-5")
     page.tab.click("#export-dialog [value=close]")
-    page.tab.wait_for_selector("#export-dialog", state="hidden", timeout=2000)
+    page.tab.wait_for_selector("#export-dialog", state="hidden")
 
 
 def test_impossible_range_is_not_exported(new_page):
@@ -374,3 +374,14 @@ def test_accepted_masks_are_in_progress_after_an_edit(page, session):
     assert session.document.status.value == "accepted"
     page.key_done("m")
     page.until(lambda: page.tab.input_value("#clip-status") == "in progress")
+
+
+def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monkeypatch):
+    draw(session, 0, 1)
+    page.objects(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(session.document, "emit", lambda event: None)
+        draw(session, 1, 1)
+    page.tab.select_option("#clip-status", "accepted")
+    page.status("clip: changed meanwhile; look at it, then set the status again")
+    assert session.document.status.value == "in progress"

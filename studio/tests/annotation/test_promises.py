@@ -128,8 +128,7 @@ class Greedy(TruthTracker):
         return Prediction(self.ids, logits, logits.max(0).indices)
 
 
-def test_lost_pixels_are_counted_and_come_back(folder, short_pause):
-    session = open_session(folder)
+def test_lost_pixels_are_counted_and_come_back(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     before = shown(session.document)
@@ -142,7 +141,6 @@ def test_lost_pixels_are_counted_and_come_back(folder, short_pause):
     assert session.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
     assert same(shown(session.document), before)
-    session.close()
 
 
 def test_acceptance_belongs_to_the_masks(session, short_pause):
@@ -170,6 +168,25 @@ def test_acceptance_waits_for_corrections(session, short_pause):
     status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": session.document.digest}
     run_action(session, status)
     assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
+
+
+@pytest.mark.parametrize("outdated", ["ask", "wait"])
+def test_acceptance_of_masks_that_nobody_saw_rejected(session, outdated):
+    draw(session, 0, 1)
+    status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
+    draw(session, 1, 1)
+    with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
+        run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "in progress"
+    run_action(session, {"do": "undo"})
+    editing.set_note(session.document, 0, "changes no mask")
+    run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "accepted"
+    draw(session, 1, 1)
+    run_action(session, status, Actor("Ann", message=7))  # sent again
+    for unknown in (99, 2**31):
+        with pytest.raises(InputError, match="changed meanwhile"):
+            run_action(session, {**status, "step": unknown})
 
 
 def test_repeated_acceptance_is_stored_once(folder):
@@ -452,3 +469,14 @@ def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     assert session.describe().status == ("accepted" if holds else "in progress")
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"
+
+
+def test_acceptance_and_its_version_are_stored_together(session):
+    draw(session, 0, 1)
+    with session.document.database.transaction() as connection:
+        full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
+        connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
+    with pytest.raises(InputError, match=r"cannot be written \(full\)"):
+        session.set_status("accepted")
+    stored = Document.read(session.document.folder)
+    assert stored.status.value == session.document.status.value == "in progress"

@@ -136,8 +136,7 @@ def test_later_start_uses_masks_given_before(folder):
     session.close()
 
 
-def test_job_that_cannot_start_changes_nothing(folder):
-    session = open_session(folder)
+def test_job_that_cannot_start_changes_nothing(session):
     draw(session, 0, 1)
     run(session, 0)
     head = session.document.log.head
@@ -150,7 +149,6 @@ def test_job_that_cannot_start_changes_nothing(folder):
     assert (job.status, job.problem) == ("failed", "checkpoint: missing")
     assert session.document.log.head == head
     assert session.document.snapshot.list_outdated() == []
-    session.close()
 
 
 def test_only_unlocked_objects_are_written(session):
@@ -168,8 +166,7 @@ def test_only_unlocked_objects_are_written(session):
     assert shown(session, 1) == list(range(LENGTH))
 
 
-def test_pause_and_stop_act_within_a_frame(folder):
-    session = open_session(folder)
+def test_pause_and_stop_act_within_a_frame(session):
     tracker = hold(session, 3)
     draw(session, 0, 1)
     events = []
@@ -192,7 +189,6 @@ def test_pause_and_stop_act_within_a_frame(folder):
     assert any(report.speed for report in reports)
     session.undo()
     assert shown(session) == [0]
-    session.close()
 
 
 @pytest.mark.parametrize("loading", [True, False])
@@ -218,8 +214,7 @@ def test_stop_before_the_first_frame_leaves_no_step(session, loading):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
-    session = open_session(folder)
+def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
     tracker = hold(session, 2)
     draw(session, 0, 1, 2)
     job = start_job(session, 0)
@@ -231,7 +226,6 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
     assert shown(session) == shown(session, 1) == list(range(LENGTH))
     session.undo()
     assert shown(session, 2) == list(range(LENGTH))
-    session.close()
 
 
 @pytest.mark.parametrize(
@@ -378,8 +372,7 @@ def stroke(frame, *point, object_id=1):
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_job_tracks_from_its_own_revision(folder, direction, long_pause):
-    session = open_session(folder)
+def test_job_tracks_from_its_own_revision(session, direction, long_pause):
     tracker = hold(session, 6)
     start = LENGTH - 1 if direction == "backward" else 0
     draw(session, start, 1)
@@ -402,11 +395,9 @@ def test_job_tracks_from_its_own_revision(folder, direction, long_pause):
     session.undo()
     session.undo()
     assert shown(session) == [start]
-    session.close()
 
 
-def test_stroke_during_tracking_can_be_undone(folder):
-    session = open_session(folder)
+def test_stroke_during_tracking_can_be_undone(session):
     tracker = hold(session, 3)
     draw(session, 0, 1, 2)
     job = start_job(session, 0)
@@ -417,11 +408,9 @@ def test_stroke_during_tracking_can_be_undone(folder):
     assert shown(session, 2) == list(range(LENGTH))
     session.undo()
     assert shown(session, 2) == [0]
-    session.close()
 
 
-def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
-    session = open_session(folder)
+def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
     hold(session, 4)
     draw(session, 0, 1)
     job = start_job(session, 0)
@@ -434,11 +423,9 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
     session.redo()
     assert set(shown(session)) >= {0, 1, 2}
     assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
-    session.close()
 
 
-def test_request_redone_while_it_is_cancelled_stays_incomplete(folder, monkeypatch):
-    session = open_session(folder)
+def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypatch):
     document, add_result = session.document, session.document.add_result
     draw(session, 0, 1)
 
@@ -453,7 +440,6 @@ def test_request_redone_while_it_is_cancelled_stays_incomplete(folder, monkeypat
     monkeypatch.setattr(document, "add_result", cancel)
     assert run(session, 0).status == "stopped"
     assert document.snapshot.list_outdated() == [(3, LENGTH - 1)]
-    session.close()
 
 
 def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
@@ -477,8 +463,7 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     assert not page.is_alive()
 
 
-def test_correction_propagates_over_given_masks_of_others(folder, short_pause):
-    session = open_session(folder, TruthTracker())
+def test_correction_propagates_over_given_masks_of_others(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 9, 1)
@@ -489,7 +474,6 @@ def test_correction_propagates_over_given_masks_of_others(folder, short_pause):
     session.undo()
     assert shown(session, 2) == []
     assert shown(session, 1) == list(range(LENGTH))
-    session.close()
 
 
 def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause):
@@ -579,8 +563,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     session.close()
 
 
-def test_undone_correction_waits_no_more_until_it_is_redone(folder, long_pause):
-    session = open_session(folder)
+def test_undone_correction_waits_no_more_until_it_is_redone(session, long_pause):
     draw(session, 0, 1)
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
@@ -598,11 +581,9 @@ def test_undone_correction_waits_no_more_until_it_is_redone(folder, long_pause):
     assert session.document.snapshot.pending == []
     session.undo()
     assert session.document.snapshot.pending == [first]
-    session.close()
 
 
-def test_failed_correction_stays_outdated(folder, short_pause):
-    session = open_session(folder)
+def test_failed_correction_stays_outdated(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
 
@@ -614,11 +595,9 @@ def test_failed_correction_stays_outdated(folder, short_pause):
     wait_until(lambda: session.job.status == "failed")
     assert len(session.document.snapshot.pending) == 1
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
-    session.close()
 
 
-def test_correction_undone_while_it_starts_stops_no_other(folder, short_pause, monkeypatch):
-    session = open_session(folder)
+def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, monkeypatch):
     draw(session, 0, 1)
     run(session, 0)
     list_waiting, document = session.runner.list_waiting, session.document
@@ -638,11 +617,9 @@ def test_correction_undone_while_it_starts_stops_no_other(folder, short_pause, m
     session.redo()
     assert session.runner.wait(20)
     assert document.snapshot.list_outdated() == []
-    session.close()
 
 
-def test_unreadable_project_leaves_corrections_for_the_next_edit(folder, short_pause, monkeypatch, caplog):
-    session = open_session(folder)
+def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
     draw(session, 0, 1)
     run(session, 0)
     failed, list_waiting = threading.Event(), session.runner.list_waiting
@@ -659,11 +636,9 @@ def test_unreadable_project_leaves_corrections_for_the_next_edit(folder, short_p
     run_action(session, stroke(8, 50, 20))
     assert session.runner.wait(20)
     assert session.document.snapshot.list_outdated() == []
-    session.close()
 
 
-def test_reset_frame_is_tracked_again_from_the_mask_before(folder, short_pause):
-    session = open_session(folder)
+def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
@@ -673,14 +648,11 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(folder, short_pause):
     wait_until(lambda: idle(session))
     assert session.document.snapshot.list_outdated() == []
     assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
-    session.close()
 
 
-def test_absence_on_a_frame_does_not_propagate(folder, short_pause):
-    session = open_session(folder)
+def test_absence_on_a_frame_does_not_propagate(session, short_pause):
     draw(session, 0, 1, 2)
     run(session, 0)
     run_action(session, {"do": "clear", "frame": 5, "object_id": 2})
     assert session.document.snapshot.list_outdated() == []
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
-    session.close()

@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -86,9 +87,9 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
             failing(patch, MemoryBank, name, 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
-    for refused in (lambda: tracker.step(frames[4]), tracker.state_dict):
+    for call in (lambda: tracker.step(frames[4]), tracker.state_dict):
         with pytest.raises(InputError, match=r"failed while updating memory.*call reset\(\)"):
-            refused()
+            call()
     tracker.load_state_dict(state)
     assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
 
@@ -128,9 +129,9 @@ def test_failed_rule_requires_reset(monkeypatch):
         patch.setattr(Rules, "update", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tracker.step(frames[1])
-    for refused in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):
+    for call in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):
         with pytest.raises(InputError, match=r"failed while updating memory.*call reset\(\)"):
-            refused()
+            call()
     tracker.load_state_dict(state)
     tracker.step(frames[1])
     tracker.reset()
@@ -170,27 +171,21 @@ def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
     frames = clip(6)
     tracker, other = tracking(restricted, frames), tracking(restricted, frames)
     decode, inside, proceed = tracker.model.decode, threading.Event(), threading.Event()
-    refused = []
 
     def wait(*args):
         inside.set()
         proceed.wait(60)
         return decode(*args)
 
-    def work():
+    with ThreadPoolExecutor(1) as thread:
+        with monkeypatch.context() as patch:
+            patch.setattr(tracker.model, "decode", wait)
+            step = thread.submit(tracker.step, frames[5])
+            inside.wait(60)
+        assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
+        proceed.set()
         with pytest.raises(InputError, match="one tracker per thread"):
-            tracker.step(frames[5])
-        refused.append(True)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(tracker.model, "decode", wait)
-        thread = threading.Thread(target=work)
-        thread.start()
-        inside.wait(60)
-    assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
-    proceed.set()
-    thread.join()
-    assert refused
+            step.result()
     assert torch.equal(tracker.step(frames[5]).logits, other.step(frames[5]).logits)
 
 

@@ -602,4 +602,4 @@ def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelli
 
 
 def test_file_as_output_is_named(video, mask, refuse):
-    assert "first.png: cannot be written" in refuse(main, video, "--mask", mask, "--output", mask)
+    assert "first.png' is a file" in refuse(main, video, "--mask", mask, "--output", mask)
