@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from aotlab.utils.text import strip_credentials
+
 URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE)
 """URL: protocol, and the rest"""
 CAMERA_NUMBER = re.compile("[0-9]{1,2}", re.ASCII)
@@ -20,6 +22,16 @@ class VideoLocation(NamedTuple):
     """``stored``: a file or folder, which may be missing"""
     text: str
     """path, URL, number or device file of a camera, or ``-`` for standard input"""
+
+    @property
+    def name(self) -> str:
+        """Name of a stream: of the file in its URL or path, or ``camera0`` or ``stdin``."""
+        if self.kind == "stdin":
+            return "stdin"
+        if CAMERA_NUMBER.fullmatch(self.text):
+            return f"camera{self.text}"
+        text = strip_credentials(self.text)
+        return Path(text.partition("?")[0] if self.kind == "url" else text).stem
 
 
 def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:

@@ -9,7 +9,6 @@ from concurrent.futures import Future, wait
 from contextlib import closing
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,7 @@ MAX_STREAM_RATE = 250
 """largest plausible frame rate of a stream; larger ones are clock ticks"""
 CAMERA_POLL_SECONDS = 0.005
 """interval in seconds at which a camera without a new frame is asked again"""
-LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
+LIVE_PROTOCOLS = ("rtsp://", "rtsps://", "rtp://", "udp://", "rtmp://", "srt://")
 
 
 class StreamFrames(FrameSource):
@@ -107,12 +106,17 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
     import av
 
-    title, name, live = _describe_stream(location)
+    title, live = strip_credentials(location.text), location.text.lower().startswith(LIVE_PROTOCOLS)
+    if location.kind == "stdin":
+        title = "standard input"
+    elif location.kind == "camera":
+        title, live = title if title.startswith("/") else f"camera {title}", True
     result: Future[StreamFrames] = Future()
 
     def work() -> None:
         try:
-            result.set_result(StreamFrames(_open_source(location, timeout), title, name, live=live))
+            container = _open_source(location, timeout)
+            result.set_result(StreamFrames(container, title, location.name, live=live))
         except BaseException as error:  # raised in the caller's thread
             result.set_exception(error)
 
@@ -127,20 +131,6 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
         raise
     except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: a PyAV without v4l2
         raise InputError(f"{title}: cannot be opened ({describe_error(error)}); check the source") from error
-
-
-def _describe_stream(location: VideoLocation) -> tuple[str, str, bool]:
-    """Return what messages call a stream, the name of its results, and whether its frames are live."""
-    kind, source = location
-    if kind == "url":
-        url = strip_credentials(source)
-        protocol, _, path = url.partition("://")
-        return url, Path(path).stem or protocol, protocol.lower() in LIVE_PROTOCOLS
-    if kind == "camera" and CAMERA_NUMBER.fullmatch(source):
-        return f"camera {source}", f"camera{source}", True
-    if kind == "stdin":
-        return "standard input", "stdin", False
-    return source, Path(source).stem, kind == "camera"
 
 
 def _open_source(location: VideoLocation, timeout: float) -> av.container.InputContainer:

@@ -239,17 +239,17 @@ class VideoReader:
         file, back = self._source.index, self._gap
         self._target = max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
         key = file.find_key_frame(max(0, index - self._gap))
-        started = self._container is None or not key <= self._next <= index
-        if started:
+        if self._container is not None and key <= self._next <= index:
+            frame = self._decode_until(index, keep)
+            if frame is not None:
+                return frame
+        while True:
             self._start(key)
-        frame = self._decode_until(index, keep)
-        while frame is None and (key or not started):
-            if started:
-                back = max(2 * back, index + 1 - key)
-                key = file.find_key_frame(max(0, index - back))
-            self._start(key)
-            started, frame = True, self._decode_until(index, keep)
-        return frame
+            frame = self._decode_until(index, keep)
+            if frame is not None or key == 0:
+                return frame
+            back = max(2 * back, index + 1 - key)
+            key = file.find_key_frame(max(0, index - back))
 
     def _start(self, key: int) -> None:
         """Continue at a key frame; at the first one by opening the file again."""

@@ -90,12 +90,9 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
 
 
 def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, Any], realtime: bool) -> None:
-    """Raise an error for options that exclude each other, or that do not apply to a single or to several videos.
+    """Raise an error for options that exclude each other, or that do not apply to a single video or to a list.
 
-    Args:
-        single: whether there is one video and no list.
-        modes: given ones of the options --shard, --summarize and --dry-run.
-        inputs: values of `SINGLE_VIDEO_OPTIONS`.
+    ``modes``: given ones of --shard, --summarize and --dry-run; ``inputs``: values of `SINGLE_VIDEO_OPTIONS`.
     """
     if len(modes) > 1:
         raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
@@ -114,15 +111,10 @@ def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, 
 
 def default_output(source: str) -> Path:
     """Return the default folder of a video or list: next to it, for a stream in the working directory."""
-    kind, text = locate_video(source)
-    text = strip_credentials(text)
-    if kind == "url" or text.startswith("/dev/"):
-        name = re.sub(r"[^\w.-]+", "_", Path(text.partition("?")[0]).stem)
-    elif kind in ("camera", "stdin"):
-        name = f"camera{text}" if kind == "camera" else "stdin"
-    else:
-        return sibling_path(Path(text), RESULTS_SUFFIX)
-    return Path(f"{name}{RESULTS_SUFFIX}")
+    location = locate_video(source)
+    if location.kind in ("stored", "pipe") and not location.text.startswith("/dev/"):
+        return sibling_path(Path(location.text), RESULTS_SUFFIX)
+    return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
 def require_space(output: Path, num_bytes: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, remove
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
 from aotlab.utils.processes import StopFlag
@@ -115,10 +115,8 @@ class Batch:
         """Check the settings, claim the locked output folder, and announce the jobs, which are a part of the list."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
-            try:
+            with prefix_errors(job.name):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
-            except InputError as error:
-                raise InputError(f"{job.name}: {error}") from error
         claim_folder(self._output, self._jobs, self.settings, force=self._rerun.force)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
@@ -229,7 +227,11 @@ class Batch:
         record = start_record(job, self._options, input_digest)
         results = JobResults(job, folder, self._options, record, self._rerun)
         if results.action == "keep_corrections":
-            _warn_about_kept_classes(job, results.earlier)
+            for object_id, class_name in job.classes.items():
+                current = results.earlier.class_names.get(object_id, "object")
+                if current != class_name:
+                    message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
+                    log.warning(message, job.name, object_id, current, class_name)
         return results
 
     def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
@@ -254,30 +256,16 @@ class Batch:
         return results.record
 
 
-def _warn_about_kept_classes(job: Job, record: JobRecord) -> None:
-    """Warn of class names that corrected results keep although the list has others."""
-    for object_id, class_name in job.classes.items():
-        current = record.class_names.get(object_id, "object")
-        if current != class_name:
-            message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
-            log.warning(message, job.name, object_id, current, class_name)
-
-
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     """Return the record of a job that failed, after saving it if its folder can be written.
 
     Finished results keep their record if the job failed before its first frame, as without its video.
     """
-    earlier = read_results(folder)  # names what is in the folder
     record = replace(start_record(job), error=problem)
-    if earlier is not None:
-        record = replace(
-            record, outputs=earlier.outputs, stems=earlier.stems, first_frame=earlier.first_frame,
-            last_frame=earlier.last_frame,
-        )  # fmt: skip
-    if earlier is None or earlier.error not in (None, UNREADABLE):
+    earlier = read_results(folder) or record  # names what is in the folder
+    if earlier.error not in (None, UNREADABLE):
         with suppress(InputError):
-            write_job_record(folder, record)
+            write_job_record(folder, replace(earlier, error=problem, video=record.video))
     return record
 
 

@@ -49,7 +49,7 @@ class TimedTracker:
     """A tracker that accumulates the time spent in `step`, with waiting for labels."""
 
     def __init__(self, tracker: Tracker) -> None:
-        self.tracker, self._labels = tracker, LabelPipeline(getattr(tracker, "device", None))
+        self.tracker, self._labels = tracker, LabelPipeline(tracker.device)
         self.seconds = 0.0
 
     def step(

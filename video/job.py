@@ -166,8 +166,8 @@ class CheckedJob:
         """Return about how many bytes the results take; 0 for a stream."""
         height, width = self.source.size
         bytes_per_pixel = sum(
-            kind.bytes_per_pixel * (len(self.objects) if kind.per_object else 1)
-            for kind in self.options.outputs.values()
+            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
+            for output in self.options.outputs.values()
         )
         return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 

@@ -17,7 +17,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import base_name, prefix_errors, read_text, require_file_name, sibling_path
+from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.video.classes import find_class_variants
 from aotlab.video.inputs import parse_mask
@@ -69,8 +69,8 @@ def read_jobs(path: Path) -> list[Job]:
                 errors[number] = error
         if errors:
             raise InvalidRowsError(errors, jobs)
-        for message in find_class_variants(class_names):
-            raise InputError(f"{path}: {message}")
+        if variants := find_class_variants(class_names):
+            raise InputError(f"{path}: {variants[0]}")
     if not jobs:
         raise InputError(
             f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "
@@ -114,29 +114,33 @@ def _is_video(path: Path) -> bool:
 
 def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield line numbers and rows, in CSV with lists where a field has several values."""
-    text, number = read_text(path, "give a CSV, JSON lines, or a folder"), 1
+    text = read_text(path, "give a CSV, JSON lines, or a folder")
     start = text.lstrip()[:1]
-    if not start:
-        return
     if start == "[":
         raise InputError(f"{path}: a JSON array; expected JSON lines: one object per line, without [ and ]")
-    is_json = start == "{" or path.suffix.lower() in (".jsonl", ".ndjson")
-    try:
-        if is_json:
-            for number, line in enumerate(text.split("\n"), start=1):
-                if line.strip():
-                    yield number, json.loads(line)
-            return
-        reader = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
-        columns = reader.fieldnames or []
-        if len(columns) == 1 and re.search("[;\t]", columns[0]):
-            raise csv.Error("columns are separated by commas, and several values of one column by ;")
-        for column in columns:
-            _require_column(column, f"{path}, line 1: unknown column")
-        if "video" not in columns or len({*columns}) < len(columns):
-            raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
-        for row in reader:
-            number = reader.line_num
+    if start == "{" or path.suffix.lower() in (".jsonl", ".ndjson"):
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                with reading(f"{path}, line {number}", "give an object per line", kind="readable as JSON"):
+                    row = json.loads(line)
+                yield number, row
+    elif start:
+        with reading(path, "save it again as CSV", csv.Error, kind="readable as CSV"):
+            yield from _read_csv(text, path)
+
+
+def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line numbers and rows; raises `csv.Error` and `InputError`."""
+    reader: Any = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
+    columns = reader.fieldnames or []
+    if len(columns) == 1 and re.search("[;\t]", columns[0]):
+        raise csv.Error("columns are separated by commas, and several values of one column by ;")
+    for column in columns:
+        _require_column(column, f"{path}, line 1: unknown column")
+    if "video" not in columns or len({*columns}) < len(columns):
+        raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
+    for row in reader:
+        with reading(f"{path}, line {reader.line_num}", "correct it", csv.Error, kind="readable as CSV"):
             if None in row or None in row.values():
                 raise csv.Error(
                     f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put "
@@ -145,12 +149,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             row = {key: value.strip() for key, value in row.items()}
             for key in row.keys() & {*LIST_COLUMNS}:
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
-            yield number, {**row, "overrides": shlex.split(row.get("overrides", ""))}
-    except InputError:
-        raise
-    except (csv.Error, ValueError, RecursionError) as error:
-        kind = "JSON" if is_json else "CSV"
-        raise InputError(f"{path}, line {number}: not readable as {kind} ({error})") from error
+            row["overrides"] = shlex.split(row.get("overrides", ""))
+        yield reader.line_num, row
 
 
 def _read_job(row: Any, list_line: str, folder: Path) -> Job:

@@ -204,7 +204,7 @@ class VideoFile(Output):
         self._writer.write(self._draw(tracked), tracked.time)
 
     def finish(self) -> None:
-        self._writer.finish()
+        self._writer.close()
 
     def drop(self) -> None:
         self._writer.drop()

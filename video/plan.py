@@ -55,10 +55,10 @@ def plan_job(
     folder: Path,
     planned: JobRecord,
     earlier: JobRecord | None,
-    options: JobOptions,
     rerun: RerunOptions,
     *,
     repeatable: bool,
+    resumable: bool,
 ) -> Action:
     """Return what a run does about the results of one video; raise `InputError` if they must not be replaced.
 
@@ -66,9 +66,9 @@ def plan_job(
         folder: output folder.
         planned: record of this run before its first frame.
         earlier: record of the results in the folder, of `read_results`.
-        options: outputs and how to track.
         rerun: what may be replaced.
         repeatable: `Job.is_repeatable`.
+        resumable: `saves_checkpoints`.
     """
     record = earlier or JobRecord(planned.name)
     is_corrected = earlier is not None and (folder / CORRECTED_FILE).exists()
@@ -101,14 +101,15 @@ def plan_job(
         changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
         causes = f"; changed: {changed}" if changed else ""
         raise _refusal(folder, f"results from different inputs ({min(existing)}{causes}); {FORCE_ADVICE}")
-    can_resume = repeatable and saves_checkpoints(options) and (folder / STATE_FILE).is_file()
-    return "resume" if is_repeat and has_all_outputs and can_resume else "track"
+    can_resume = is_repeat and has_all_outputs and resumable and (folder / STATE_FILE).is_file()
+    return "resume" if can_resume else "track"
 
 
-def saves_checkpoints(options: JobOptions) -> bool:
+def saves_checkpoints(job: Job, options: JobOptions) -> bool:
     """Return whether a run with these options saves checkpoints and can be resumed."""
-    resumable = all(kind.resumable for kind in options.outputs.values())
-    return not options.both_directions and SOURCE_OUTPUT in options.write and resumable
+    resumable = all(output.resumable for output in options.outputs.values())
+    resumable = resumable and not options.both_directions and SOURCE_OUTPUT in options.write
+    return resumable and job.is_repeatable(options)
 
 
 def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool) -> Action:

@@ -44,7 +44,7 @@ def start_record(job: Job, options: JobOptions | None = None, input_digest: str 
     is_path = kind in ("stored", "pipe") or os.path.exists(video)
     video = os.path.abspath(video) if is_path else strip_credentials(video)
     masks = [str(mask._replace(value=str(Path.cwd() / mask.value))) for mask in job.masks]
-    outputs = [] if options is None else [kind.file_name for kind in options.outputs.values()]
+    outputs = [] if options is None else [output.file_name for output in options.outputs.values()]
     outputs += [PROMPT_MASKS] if outputs and job.has_prompts else []
     return JobRecord(
         job.name, video, input_digest, error=UNFINISHED, written=outputs, outputs=outputs, masks=masks,
@@ -79,7 +79,7 @@ def read_results(folder: Path) -> JobRecord | None:
     record = read_job_record(folder)
     if record is None and (folder / JOB_RECORD).exists():
         outputs = [PROMPT_MASKS, *(find_output(name).file_name for name in list_outputs())]
-        return JobRecord(folder.name, error=UNREADABLE, outputs=outputs)
+        return JobRecord(folder.name, error=UNREADABLE, outputs=[*filter(is_file_name, outputs)])
     return record
 
 
@@ -107,10 +107,12 @@ def _list_frame_files(path: Path, record: JobRecord) -> list[Path]:
     """Return the files of frames that a run has written to the folder of an output."""
     if path.name == PROMPT_MASKS:  # its files have frame numbers
         record = replace(record, stems=[])
-    kinds = {kind.file_name: kind.per_object for kind in BUILT_IN_OUTPUTS.values()} | {PROMPT_MASKS: False}
+    per_object = {PROMPT_MASKS: False} | {
+        output.file_name: output.per_object for output in BUILT_IN_OUTPUTS.values()
+    }
     patterns = ["*", "*/*"]  # of a format or plug-in
-    if path.name in kinds:
-        patterns = ["[0-9]*/*.png" if kinds[path.name] else "*.png"]
+    if path.name in per_object:
+        patterns = ["[0-9]*/*.png" if per_object[path.name] else "*.png"]
     files = (file for pattern in patterns for file in path.glob(pattern) if not file.is_dir())
     return [
         file

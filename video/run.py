@@ -119,16 +119,8 @@ def track_job(
             checked.masks.add(index, labels)
         classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
         result = track_frames(
-            tracker,
-            checked.source,
-            checked.masks,
-            folder,
-            checked.options,
-            checked.frames,
-            classes,
-            checkpoint,
-            stop,
-        )
+            tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, checkpoint, stop,
+        )  # fmt: skip
     results.save(result)
     return result
 
@@ -169,10 +161,11 @@ class JobResults:
     ) -> None:
         self.job, self.folder, self.options, self.record = job, folder, options, record
         earlier = read_results(folder)
-        repeatable = job.is_repeatable(options)
+        self._resumable = saves_checkpoints(job, options)
         self.earlier = earlier or JobRecord(job.name)
-        self.action = plan_job(folder, record, earlier, options, rerun, repeatable=repeatable)
-        self._resumable = repeatable and saves_checkpoints(options)
+        self.action = plan_job(
+            folder, record, earlier, rerun, repeatable=job.is_repeatable(options), resumable=self._resumable
+        )
         if not self.finished:
             names = {*record.outputs, *self.earlier.outputs}
             require_inputs_outside({job.video: Path(job.video)}, names, folder)

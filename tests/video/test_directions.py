@@ -192,6 +192,8 @@ class ColorTracker:
     ids = (1,)
     config = Config()
 
+    device = torch.device("cpu")
+
     def fresh(self):
         return ColorTracker()
 

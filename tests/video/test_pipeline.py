@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
@@ -52,6 +53,8 @@ class Source(FrameSource):
 
 class Echo:
     """Tracker that predicts `MASK`; ``at`` calls a function on a frame of that brightness."""
+
+    device = torch.device("cpu")
 
     def __init__(self, at=None):
         self.at, self.seen = at or {}, []

@@ -47,7 +47,7 @@ def draw_folder(folder, length=LENGTH):
 
 def write_video(path):
     """Write a video of `LENGTH` frames, 60×40."""
-    with VideoWriter(path, rate=25, size=(HEIGHT, WIDTH)) as writer:
+    with closing(VideoWriter(path, rate=25, size=(HEIGHT, WIDTH))) as writer:
         for index in range(LENGTH):
             writer.write(image(index))
 
