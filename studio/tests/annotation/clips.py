@@ -133,6 +133,7 @@ def start_job(session, *args, **options):
 def change_rows(folder, statement, *values):
     """Run a statement on the file of a project that is not open, and return its rows."""
     with closing(sqlite3.connect(folder / PROJECT_FILE)) as connection, connection:
+        connection.execute("PRAGMA synchronous=OFF")
         return connection.execute(statement, values).fetchall()
 
 
