@@ -181,7 +181,7 @@ def compare_tables(tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _format_rows(rows: Sequence[Sequence[str]]) -> str:
     """Return a table as text, with a line below its first row."""
-    title, *others = ("  ".join(row) for row in align_columns(rows, right=1))
+    title, *others = align_columns(rows, right=1)
     return "\n".join([title, "-" * len(title), *others])
 
 

@@ -186,7 +186,8 @@ def _track_gap(
             forward = None if before is None else timed.step(frame, removed=removals.get(index, ()))
             prediction = merge_predictions(forward, backward.load(position), weight, removed)
             cut = position in cuts or (forward is not None and forward.cut)
-            yield index, frame, replace(prediction, cut=cut)
+            temperature = timed.tracker.config.confidence_temperature
+            yield index, frame, replace(prediction, cut=cut, temperature=temperature)
     return len(gap) in cuts
 
 
@@ -194,6 +195,8 @@ def merge_predictions(
     forward: Prediction | None, backward: ObjectProbabilities, weight: float, removed: Collection[int] = ()
 ) -> Prediction:
     """Return the weighted mean of the probabilities of both directions; objects of one direction only are copied.
+
+    Its temperature is 1, until the caller sets the tracker's.
 
     Args:
         forward: prediction from the annotated frame before; None: use only ``backward``.
@@ -209,8 +212,5 @@ def merge_predictions(
     weights |= dict.fromkeys(shared, weight) | dict.fromkeys(removed, 0.0)
     merged = merge_directions(forward, backward, weights)
     disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward.labels)
-    logits, temperature = merged.probabilities.clamp(min=1e-30).log(), forward.temperature
-    return Prediction(
-        merged.ids, logits, merged.probabilities.max(0).indices, disagreement=disagreement,
-        temperature=temperature,
-    )  # fmt: skip
+    logits, indices = merged.probabilities.clamp(min=1e-30).log(), merged.probabilities.max(0).indices
+    return Prediction(merged.ids, logits, indices, disagreement=disagreement)

@@ -131,7 +131,8 @@ class Job:
         """Return the message about a missing video or masks, or None."""
         paths = [*([self.video] if self.is_stored else []), *(mask.value for mask in self.masks)]
         missing = ", ".join(path for path in paths if not Path(path).exists())
-        return f"{missing}: no such file or folder; paths are relative to the list" if missing else None
+        remedy = "paths are relative to the list" if self.list_line else "check the spelling"
+        return f"{missing}: no such file or folder; {remedy}" if missing else None
 
     def is_repeatable(self, options: JobOptions) -> bool:
         """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""

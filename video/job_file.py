@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, prefix_errors, read_text, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
+from aotlab.video.classes import find_class_variants
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import MASK_SUFFIXES, Job
 
@@ -29,18 +30,18 @@ MAX_LISTED = 10
 
 
 class InvalidRowsError(InputError):
-    """A list of jobs with wrong lines; the message explains the first problem and names the other lines.
+    """A list of jobs with wrong lines; the message explains the first error and names the other lines.
 
     Args:
-        problems: first problem of each wrong line, by its number.
+        errors: first error of each wrong line, by its number.
         jobs: jobs of the other lines.
     """
 
-    def __init__(self, problems: Mapping[int, InputError], jobs: list[Job]) -> None:
-        (_, message), *others = problems.items()
+    def __init__(self, errors: Mapping[int, InputError], jobs: list[Job]) -> None:
+        (_, message), *others = errors.items()
         listed = join_truncated([number for number, _ in others], MAX_LISTED)
         super().__init__(f"{message}; also to correct: line {listed}" if others else str(message))
-        self.problems, self.jobs = problems, jobs
+        self.errors, self.jobs = errors, jobs
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -57,21 +58,19 @@ def read_jobs(path: Path) -> list[Job]:
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
-        jobs, problems = list[Job](), dict[int, InputError]()
-        spellings = dict[str, tuple[str, int]]()
+        jobs, errors = list[Job](), dict[int, InputError]()
+        class_names = dict[str, Iterable[str]]()
         for number, row in _read_rows(path):
             try:
                 with prefix_errors(f"{path}, line {number}"):
-                    job = _read_job(row, f"{path}, line {number}", path.parent)
-                    for name in job.classes.values():
-                        first, line = spellings.setdefault(name.casefold(), (name, number))
-                        if first != name:
-                            raise InputError(f"class {name}: line {line} has {first}; use one spelling")
-                jobs.append(job)
+                    jobs.append(_read_job(row, f"{path}, line {number}", path.parent))
+                class_names[f"line {number}"] = jobs[-1].classes.values()
             except InputError as error:
-                problems[number] = error
-        if problems:
-            raise InvalidRowsError(problems, jobs)
+                errors[number] = error
+        if errors:
+            raise InvalidRowsError(errors, jobs)
+        for message in find_class_variants(class_names):
+            raise InputError(f"{path}: {message}")
     if not jobs:
         raise InputError(
             f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "
@@ -187,11 +186,6 @@ def _read_texts(column: str, value: Any) -> list[str]:
     return texts
 
 
-def _read_prompts(value: Any) -> Any:
-    """Return the boxes or points of a cell, as `Job` takes them."""
-    return value or ()
-
-
 def _read_number_text(value: Any) -> str | None:
     """Return the text of a number, or of several in a list; None for an empty cell."""
     values = value if isinstance(value, list) else [] if value is None else [value]
@@ -208,9 +202,9 @@ def _read_frame_number(column: str, value: Any) -> int | None:
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "video": ("video", _read_video),
     "masks": ("masks", partial(_read_texts, "masks")),
-    "box": ("boxes", _read_prompts),
-    "point": ("points", _read_prompts),
-    "not_point": ("not_points", _read_prompts),
+    "box": ("boxes", lambda value: value or ()),
+    "point": ("points", lambda value: value or ()),
+    "not_point": ("not_points", lambda value: value or ()),
     "class": ("classes", partial(_read_texts, "class")),
     "overrides": ("overrides", partial(_read_texts, "overrides")),
     "name": ("name", lambda value: value),

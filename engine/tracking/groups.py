@@ -135,10 +135,8 @@ def overwrite_with_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor
     Nonzero pixels of the mask override the prediction; objects in it lose all other pixels. ``objects``: their number.
     """
     mask = resize_indices(mask, predicted.shape)
-    relabeled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
-        0, mask.flatten(), True
-    )
-    return torch.where(mask > 0, mask, torch.where(relabeled[predicted], 0, predicted))
+    in_mask = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(0, mask.flatten(), True)
+    return torch.where(mask > 0, mask, torch.where(in_mask[predicted], 0, predicted))
 
 
 def resize_indices(indices: Tensor, size: Sequence[int]) -> Tensor:

@@ -45,6 +45,6 @@ class LabelPipeline:
         """Wait for the labels of all frames so far."""
         self._finish(0)
 
-    def _finish(self, waiting: int) -> None:
-        while len(self._queue) > waiting:
+    def _finish(self, max_waiting: int) -> None:
+        while len(self._queue) > max_waiting:
             self._queue.popleft().labels  # noqa: B018  # computed or copied when first read

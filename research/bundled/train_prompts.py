@@ -343,12 +343,12 @@ def _mean_iou(answers: Tensor, truth: Tensor) -> float:
     return float(((shared + 1e-6) / (union + 1e-6)).mean())
 
 
-@command("python -m research.bundled.train_prompts", "Train the prompt network of a tracking model.")
+@command("python -m research.bundled.train_prompts")
 @settings
 @option("--config", metavar="FILE", help="YAML file with the settings (default: recipes/prompts.yaml)")
 @print_config
 def main(overrides: tuple[str, ...], *, config: str | None, print_config: bool) -> int:
-    """Train until the last step or Ctrl-C, and print the file of the weights."""
+    """Train the prompt network of a tracking model."""
     for override in overrides:
         if "=" not in override:
             raise InputError(f"{override}: a setting is written key=value, for example data.root=DATA")

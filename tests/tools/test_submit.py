@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.evaluation.submit.archive import expect_sequence, write_archive
+from aotlab.evaluation.submit.archive import write_archive
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from aotlab.utils.errors import InputError
@@ -46,7 +46,7 @@ class Run:
     def find_problems(self, caplog):
         caplog.set_level(logging.DEBUG, "aotlab")
         with pytest.raises(InputError):
-            write_archive(list(map(expect_sequence, self.videos)), self.results, self.archive, "")
+            write_archive(self.videos, self.results, self.archive, folder="")
         return list(caplog.messages)
 
 
@@ -61,7 +61,8 @@ def lines(capsys):
 
 
 def test_all_servers_are_tested():
-    assert {name for name, dataset in DATASETS.items() if dataset.archive_root is not None} == SERVERS.keys()
+    archives = {name for name, dataset in DATASETS.items() if dataset.submission == ".zip"}
+    assert archives - {"visor"} == SERVERS.keys()
 
 
 @pytest.mark.parametrize("name", SERVERS)

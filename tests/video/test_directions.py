@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.configs.schema import Config
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
@@ -56,6 +57,13 @@ def test_one_direction_outside_the_annotations(models, keyed):
         assert (results[index][2].labels == backward[2 - index].labels).mean() > 0.99
     for index in (7, 8):
         assert torch.equal(results[index][2].logits, forward[index - 6].logits)
+
+
+def test_confidence_calibrated_before_the_first_mask(models, tmp_path):
+    model, config = models["aott"]
+    tracker = Tracker(model, replace(config, confidence_temperature=2.0))
+    results = both(tracker, clip(3), {1: stripes([4, 9])}, tmp_path)
+    assert [prediction.temperature for *_, prediction in results] == [2.0] * 3
 
 
 def test_directions_are_weighted_by_distance(models, keyed):
@@ -182,6 +190,7 @@ class ColorTracker:
     """Sees a cut where a frame's color differs from the last one's."""
 
     ids = (1,)
+    config = Config()
 
     def fresh(self):
         return ColorTracker()

@@ -10,7 +10,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.job import Job
 from aotlab.video.plan import RerunOptions, plan_job, plan_list
-from aotlab.video.results import RUN_FILE, RUN_KIND
+from aotlab.video.results import RUN_FILE, RUN_KIND, read_results
 from aotlab.video.resume import STATE_FILE
 from aotlab.video.track import JobOptions
 
@@ -40,7 +40,7 @@ FEWER = Earlier(replace(DONE.record, written=MASKS, outputs=MASKS), (MASK,))
 OTHER = Earlier(replace(DONE.record, input_digest="other", video="/b.mp4"), FILES)
 CORRECTED = replace(OTHER, files=(*FILES, CORRECTED_FILE))
 ONCE, FORCE, RESTART, LIST = (
-    RerunOptions(), RerunOptions(force=True), RerunOptions(restart=True), RerunOptions(in_list=True)
+    RerunOptions(), RerunOptions(force=True), RerunOptions(restart=True), RerunOptions(in_batch=True)
 )  # fmt: skip
 
 
@@ -87,7 +87,8 @@ def try_plan(plan, *arguments, **options):
 def test_job_is_tracked_resumed_reused_or_refused(tmp_path, earlier, rerun, repeatable, action):
     earlier.write(tmp_path)
     options = JobOptions(("masks", "coco"))
-    assert try_plan(plan_job, tmp_path, WANTED, options, rerun, repeatable=repeatable) == action
+    record = read_results(tmp_path)
+    assert try_plan(plan_job, tmp_path, WANTED, record, options, rerun, repeatable=repeatable) == action
 
 
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}

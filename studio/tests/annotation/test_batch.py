@@ -348,6 +348,9 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.editable_range == (2, 5)
     assert [clip.frames for clip in batch.list_clips() if clip.name == "a"] == [4]
+    with batch.use("a", "Ann") as session:
+        session.document.restore_version(1)  # the accepted masks
+        assert all((session.document.snapshot.labels(each) == truth(each)).all() for each in (0, 9))
 
 
 def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
@@ -421,6 +424,20 @@ def test_removed_row_is_not_exported(results, batch):
     assert batch.export_all([]).names == ["b"]
 
 
+def test_export_names_who_made_it(results, batch, served):
+    for name in ("a", "b"):
+        set_status(batch, name, "Ann", "accepted")
+    session = batch.enter("b", "Ann", page=False).session
+    answer = served.get(
+        "/export", method="POST", cookie=False, Cookie=f"{served.cookie}; aotlab_person=Bob",
+        origin=served.address, content=b"[]",
+    )  # fmt: skip
+    assert answer.json()["names"] == ["a", "b"]
+    records = [json.loads((results / name / ".corrected").read_text()) for name in ("a", "b")]
+    assert [record["person"] for record in records] == ["Bob", "Bob"]
+    assert session.document.log.status.author == "Ann"
+
+
 def test_export_problem_names_no_folder_of_the_server(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     (results / "a" / "coco.json").unlink(missing_ok=True)
@@ -443,7 +460,7 @@ def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     batch.leave("a", batch.enter("a", "Ann", page=True), page=True)
 
-    def export(folder, outputs, opened):
+    def export(folder, outputs, opened, person):
         batch.release("a")
         opened["a"].database.folder_lock.require_held()
         return "exported"
@@ -527,7 +544,7 @@ def test_edit_while_a_status_waits_refuses_it(batch, served, edit):
         content=json.dumps({"status": "accepted", "outdated": "wait", "digest": digest}).encode(),
     )  # fmt: skip
     assert (answer.status_code, answer.text) == (
-        409, "a: changed while waiting; look at it, then set the status again",
+        409, "a: changed meanwhile; look at it, then set the status again",
     )  # fmt: skip
     assert statuses(batch)["a"] == "in progress"
 
@@ -911,4 +928,55 @@ def test_list_stores_a_rejection_once_with_its_reason(context, served, batch):
     with tab.expect_response("**/clips/a"):
         tab.focus("#filter")  # without a reason
     assert statuses(batch)["a"] == "rejected"
+    tab.close()
+
+
+@needs_browser
+def test_list_keeps_a_refused_reason(clock_context, served, results, batch):
+    tab = clock_context.new_page()
+    tab.clock.install()  # the list is not read again by itself
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    replace_results(results, "c", 3)
+    tab.select_option("[aria-label='Status of c']", "rejected")
+    tab.keyboard.type("dark")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#status.error >> text=changed since the list was read")
+    tab.wait_for_function("""() => document.querySelector("[aria-label='Status of c']").value === 'open'""")
+    assert tab.input_value("[aria-label='Note on c']") == "dark"
+    assert statuses(batch)["c"] == "open"
+    tab.select_option("[aria-label='Status of c']", "rejected")
+    tab.wait_for_selector("#clips .rejected")
+    assert {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark"
+    tab.close()
+
+
+@needs_browser
+def test_older_list_does_not_replace_a_newer_one(clock_context, served):
+    tab = clock_context.new_page()
+    tab.clock.install()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#clips tr")
+    held = []
+
+    def answer(route):
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    tab.route("**/clips", answer)
+    with tab.expect_request("**/clips"):
+        tab.clock.run_for(5000)  # the list is read again
+    with tab.expect_response("**/clips/c"):
+        tab.select_option("[aria-label='Status of c']", "accepted")
+    tab.evaluate("fetch('clips').then((answer) => answer.text())")  # after the request that the answer started
+    route, response = held[0]
+    with tab.expect_event("requestfinished", lambda request: request == route.request):
+        route.fulfill(response=response)
+    tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
+    tab.wait_for_selector("#clips .accepted", timeout=3000)
     tab.close()

@@ -296,6 +296,119 @@ def test_seek_stops_playback(page):
     page.wait_frame(7)
 
 
+@pytest.mark.parametrize("key", ["Control+z", *slow("Control+y", "q")])
+@pytest.mark.parametrize("action", ["seek", "draw"])
+def test_late_answer_moves_no_frame(new_page, session, monkeypatch, key, action):
+    draw(session, 0, 1)
+    if key == "Control+y":
+        session.undo()
+    checks = [Check(frame, 1, "lost", 1.0) for frame in (3, 7)]
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: checks)
+    wire = Wire(new_page, "undo", "redo", "toggle_checked")
+    new_page.tab.wait_for_selector("#review li")
+    new_page.seek(3)
+    new_page.key(key)
+    new_page.until(lambda: wire.held)
+    if action == "seek":
+        new_page.seek(5)
+        with new_page.done():
+            wire.release()
+    else:
+        new_page.tab.mouse.move(*new_page.at(40, 5))
+        new_page.tab.mouse.down()
+        wire.release()
+        new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+        with new_page.done():
+            new_page.tab.mouse.move(*new_page.at(50, 5), steps=3)
+            new_page.tab.mouse.up()
+        assert new_page.labels(3)[5, 45]
+    new_page.settle()
+    new_page.wait_frame(5 if action == "seek" else 3)
+
+
+def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp_path):
+    mask = (truth(0) == 1).astype(np.uint8) * 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    wire = Wire(new_page, "paint")
+    draw_stroke(new_page, (40, 30), (45, 30))
+    new_page.until(lambda: wire.held)
+    new_page.tab.set_input_files("#load", tmp_path / "mask.png")
+    new_page.status("Loading masks")
+    draw(session, 6, 2)
+    new_page.objects(2)
+    new_page.key("2")
+    new_page.selected("object 2")
+    new_page.seek(4)
+    wire.release()
+    new_page.status("Masks loaded on frame 0")
+    new_page.settle()
+    new_page.wait_frame(4)
+    assert (new_page.labels(0) == (truth(0) == 1)).all()
+
+
+def test_running_upload_asks_before_the_tab_closes(page, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    held = []
+    page.answer(re.compile("/masks/"), lambda route: held.append(route))
+    page.tab.set_input_files("#load", tmp_path / "masks.png")
+    page.until(lambda: held)
+    assert not page.tab.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+    with page.done():
+        held[0].continue_()
+    page.status("Masks loaded on frame 0")
+
+
+def test_undo_removes_the_stroke_before_it(new_page):
+    wire = Wire(new_page, "paint")
+    draw_stroke(new_page, (10, 10), (20, 10))
+    new_page.until(lambda: wire.held)
+    new_page.key("Control+z")
+    draw_stroke(new_page, (10, 30), (20, 30))
+    wire.actions = ()
+    wire.release()
+    new_page.until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
+    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
+
+
+def test_edit_without_an_object_during_an_undo_says_so(new_page, session):
+    editing.set_note(session.document, 0, "ear")
+    wire = Wire(new_page, "undo")
+    new_page.key("Control+z")
+    new_page.until(lambda: wire.held)
+    new_page.key("f")
+    wire.release()
+    new_page.status("Select an object first")
+
+
+def test_refused_polygon_leaves_another_tool(new_page, session):
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, locked=True)
+    wire = Wire(new_page, "outline")
+    new_page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
+    new_page.key("p")
+    draw_triangle(new_page)
+    new_page.key("Enter")
+    new_page.until(lambda: wire.held)
+    new_page.key("b")
+    with new_page.done():
+        wire.release()
+    new_page.key("Control+z")
+    new_page.until(lambda: wire.list_sent("undo"))
+
+
+def test_new_object_is_selected_while_it_is_added(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "add_object")
+    new_page.selected("object 1")
+    new_page.key("n")
+    new_page.until(lambda: wire.held)
+    assert not new_page.tab.is_visible("#empty")
+    wire.release()
+    new_page.selected("object 2")
+    assert not new_page.tab.is_visible("#empty")
+
+
 def test_second_play_does_not_double_the_rate(clock_context, served):
     page = Page(clock_context, served.url, opened=False)
     served.session.document.frames.rate = Fraction(1, 20)

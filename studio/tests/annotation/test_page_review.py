@@ -374,3 +374,14 @@ def test_accepted_masks_are_in_progress_after_an_edit(page, session):
     assert session.document.status.value == "accepted"
     page.key_done("m")
     page.until(lambda: page.tab.input_value("#clip-status") == "in progress")
+
+
+def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monkeypatch):
+    draw(session, 0, 1)
+    page.objects(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(session.document, "emit", lambda event: None)
+        draw(session, 1, 1)
+    page.tab.select_option("#clip-status", "accepted")
+    page.status("clip: changed meanwhile; look at it, then set the status again")
+    assert session.document.status.value == "in progress"

@@ -210,6 +210,13 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
     assert page.tab.input_value("#last") == ""
 
 
+def test_untouched_field_shows_the_range_of_another_page(page, session):
+    page.tab.focus("#first")
+    editing.set_range(session.document, 2, 8)
+    page.until(lambda: page.tab.input_value("#last") == "8")
+    assert page.tab.input_value("#first") == "2"
+
+
 def test_impossible_range_is_not_tracked(new_page, session):
     wire = Wire(new_page)
     with new_page.done():

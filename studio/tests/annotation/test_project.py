@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     write_video,
 )
+from studio.tests.annotation.served import Served
 from tests.limits import limit_file_size
 
 
@@ -303,6 +305,17 @@ def test_damaged_file_is_replaced_by_its_backup(video, project, place):
         assert document.snapshot.labels(0).any()
 
 
+def test_failed_backup_is_reported(folder, caplog):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    with limit_file_size(0):
+        session.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert re.match(r".*clip\.aotlab: no backup was made \(.*cannot be written", caplog.text)
+    open_session(folder).close()
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize("content", [None, b""])
 def test_missing_file_does_not_replace_its_backup(video, project, content):
     backup = (project / BACKUP_FILE).read_bytes()
@@ -452,6 +465,25 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, content):
         assert (document.snapshot.labels(4) == truth(4)).all()
 
 
+def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder):
+    with closing(open_session(folder)) as session:
+        draw(session, 0, 1)
+        start_job(session, 0).wait()
+    change_rows(session.document.folder, "UPDATE results SET content = x'00' WHERE id = 5")
+    with closing(open_session(folder)) as session:
+        sentence = r"mask of frame 5: not intact \(.*\); clear tracking of the frame, then track it again$"
+        with pytest.raises(InputError, match=sentence):
+            session.document.snapshot.labels(5)
+        job = start_job(session, 0)
+        job.wait()
+        assert re.search(sentence, job.problem)
+        session.undo()
+        assert editing.drop_results(session.document, 5, 5) == 1
+        start_job(session, 0).wait()
+        assert (session.document.snapshot.labels(5) == truth(5) * (truth(5) == 1)).all()
+        assert session.document.snapshot.list_outdated() == []
+
+
 def test_unreadable_database_is_not_called_a_damaged_mask(session, monkeypatch):
     draw(session, 0, 1)
     document = Document.read(session.document.folder)
@@ -594,20 +626,38 @@ def test_edits_of_another_program_are_kept(tmp_path, database):
     assert Log(Database(tmp_path)).status.status == "accepted"
 
 
-def test_damaged_result_costs_the_frames_after(tmp_path, database):
+DAMAGE = "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2"
+LOSS = "DELETE FROM results WHERE id = 2"
+
+
+@pytest.mark.parametrize("statement", [DAMAGE, LOSS])
+def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
     layers = ResultStore(database, (4, 6), 3)
     for index in range(3):
         layers.put(1, Result(index), np.full((4, 6), index, np.uint16))
     layers.finish(1)
     database.close()
-    change_rows(tmp_path, "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2")
+    change_rows(tmp_path, statement)
     with closing(Database(tmp_path, writable=True)) as database:
         layers = ResultStore(database, (4, 6), 3)
         layer = layers.open(1)
-        assert (sorted(layer.frames), layer.complete) == ([0], False)
-        assert (layers.read(layer, 0) == 0).all()
+        assert (sorted(layer.frames), layer.complete) == ([0, 2], False)
+        assert (layers.read(layer, 2) == 2).all()
         layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
-        assert sorted(ResultStore(database, (4, 6), 3).open(1).frames) == [0, 1]
+        layers.finish(1)
+        layer = ResultStore(database, (4, 6), 3).open(1)
+        assert (sorted(layer.frames), layer.complete) == ([0, 1, 2], True)
+
+
+def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
+    layers = ResultStore(database, (4, 6), 3)
+    layers.put(1, Result(0, provisional=True), np.full((4, 6), 1, np.uint16))
+    layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
+    database.close()
+    change_rows(tmp_path, DAMAGE)
+    with closing(Database(tmp_path, writable=True)) as database:
+        layer = ResultStore(database, (4, 6), 3).open(1)
+        assert layer.frames[0].provisional
 
 
 def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
@@ -640,16 +690,52 @@ def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
     assert (layers.read(layer, 0) == 2).all()
 
 
-def test_frames_of_a_damaged_layer_are_outdated(folder):
+@pytest.mark.parametrize("statement", [DAMAGE, LOSS])
+def test_frame_of_a_lost_result_is_outdated(folder, statement):
     first = open_session(folder)
     draw(first, 0, 1)
     start_job(first, 0).wait()
     first.close()
-    change_rows(first.document.folder, "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 1")
+    change_rows(first.document.folder, statement)
     again = open_session(folder)
     with closing(again):
-        assert again.document.snapshot.tracked_frames == []
-        assert again.document.snapshot.list_outdated() == [(1, LENGTH - 1)]
+        assert again.document.snapshot.tracked_frames == [1, *range(3, LENGTH)]
+        assert again.document.snapshot.list_outdated() == [(2, 2)]
+        start_job(again, 0).wait()
+        assert again.document.snapshot.list_outdated() == []
+
+
+def test_replaced_results_are_removed_unless_a_version_shows_them(folder):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    session.document.edit("tracking", Changes(layers={1: Layer([1], 1, 3)}))
+
+    def store(x):
+        for index in (1, 2, 3):
+            session.document.add_result(1, Result(index, {1: Score(1.0, 1, 0.0, 0.0)}), mask(x))
+
+    def mask(x):
+        return (np.arange(truth(0).size).reshape(truth(0).shape) == x).astype(np.uint16)
+
+    def reopen():
+        session.close()
+        again = open_session(folder)
+        return again, again.document.database.query("SELECT count(*) FROM results")[0][0]
+
+    store(5)
+    store(6)
+    session, count = reopen()
+    assert count == 3
+    session.document.save_version("six")
+    store(7)
+    store(8)
+    session.document.finish_layer(1)
+    session, count = reopen()
+    assert count == 7
+    assert (session.document.snapshot.labels(2) == mask(8)).all()
+    session.document.restore_version(1)
+    assert (session.document.snapshot.labels(2) == mask(6)).all()
+    session.close()
 
 
 @pytest.mark.parametrize("statement", ["masks", "records"])
@@ -715,6 +801,17 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="closed meanwhile; open it again"):
         editing.set_note(session.document, 0, "late")
+
+
+def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
+    video = folder.rename(folder.with_name(os.fsdecode(b"\xff")))
+    for frame in (0, 1):
+        with closing(open_session(video)) as session, closing(Served(session)) as served:
+            assert served.open().do("describe")["result"]["name"] == video.name
+            draw(session, frame, 1)
+            session.export(["masks"])
+    assert locate_project(session.document.folder)[0] == video
+    assert Document.read(session.document.folder).snapshot.keyframes == [0, 1]
 
 
 def test_reader_leaves_a_write_of_another_machine(folder, tmp_path):

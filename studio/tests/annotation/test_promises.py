@@ -170,6 +170,25 @@ def test_acceptance_waits_for_corrections(session, short_pause):
     assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
 
 
+@pytest.mark.parametrize("outdated", ["ask", "wait"])
+def test_acceptance_of_masks_that_nobody_saw_rejected(session, outdated):
+    draw(session, 0, 1)
+    status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
+    draw(session, 1, 1)
+    with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
+        run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "in progress"
+    run_action(session, {"do": "undo"})
+    editing.set_note(session.document, 0, "changes no mask")
+    run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "accepted"
+    draw(session, 1, 1)
+    run_action(session, status, Actor("Ann", message=7))  # sent again
+    for unknown in (99, 2**31):
+        with pytest.raises(InputError, match="changed meanwhile"):
+            run_action(session, {**status, "step": unknown})
+
+
 def test_repeated_acceptance_is_stored_once(folder):
     session, message = open_session(folder), {"do": "set_status", "status": "accepted"}
     draw(session, 0, 1)
@@ -450,3 +469,14 @@ def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     assert session.describe().status == ("accepted" if holds else "in progress")
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"
+
+
+def test_acceptance_and_its_version_are_stored_together(session):
+    draw(session, 0, 1)
+    with session.document.database.transaction() as connection:
+        full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
+        connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
+    with pytest.raises(InputError, match=r"cannot be written \(full\)"):
+        session.set_status("accepted")
+    stored = Document.read(session.document.folder)
+    assert stored.status.value == session.document.status.value == "in progress"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from pathlib import Path
@@ -14,6 +15,7 @@ from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record, reading
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.log import Count, digest_values
+from aotlab_studio.files import encode_json
 from aotlab_studio.lock import LEASE, LOCK
 from aotlab_studio.video import FrameStore
 
@@ -52,9 +54,10 @@ def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
     with reading(f"{database.path}: the header", DAMAGED_REMEDY, kind="intact", unchecked=True):
-        version = msgspec.json.decode(content)["version"]
+        values = json.loads(content)
+        version = values["version"]
         if version == FORMAT_VERSION:
-            return msgspec.json.decode(content, type=Header)
+            return msgspec.convert(values, Header)
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
     raise InputError(f"{database.path}: {problem}; move its folder away")
 
@@ -122,7 +125,7 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     header = Header(FORMAT_VERSION, old.id if old else secrets.token_hex(8), video)
     if header != old:
         with database.transaction() as connection:
-            row = 1, msgspec.json.encode(header)
+            row = 1, encode_json(header)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
 
 

@@ -3,7 +3,8 @@
 import { fetchClips, findNext, STATUSES, StatusFields } from './clips.js';
 import { fetchOrThrow } from './connection.js';
 import {
-  addIcons, connectUser, createElement, element, formatCount, onSubmit, RowList, showError, showFailure, showMessage,
+  addIcons, CoalescedTask, connectUser, createElement, element, formatCount, onSubmit, RowList, sendOrAsk, showError,
+  showMessage,
 } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -17,6 +18,7 @@ let clips = [];
 let hasFailed = false;
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
+const list = new CoalescedTask(fetchList);
 
 history.replaceState(null, '', location.pathname); // without the token
 connectUser(() => showMessage(''));
@@ -31,10 +33,10 @@ document.addEventListener('keydown', (event) => {
   openNext();
 });
 addIcons();
-refresh();
-setInterval(() => { if (!document.hidden) refresh(); }, INTERVAL);
+list.run();
+setInterval(() => { if (!document.hidden) list.run(); }, INTERVAL);
 
-async function refresh() {
+async function fetchList() {
   try {
     clips = await fetchClips('');
     if (hasFailed) showMessage('');
@@ -65,15 +67,16 @@ function createRow({ name }) {
   const link = createElement('a', { href: `clip/${address}/` }, image, createElement('span', {}, name));
   link.onclick = (event) => requireName(event);
   const checks = createElement('ul', {});
-  const list = createElement('select', { ariaLabel: `Status of ${name}` });
+  const statusList = createElement('select', { ariaLabel: `Status of ${name}` });
   const field = createElement('input', {
     type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}`,
   });
-  const [statusCell, personCell] = [createElement('td', {}, list, field), createElement('td', {})];
-  const fields = new StatusFields(list, field, async (status, note) => {
-    if (requireName() && await post(`clips/${address}`, { status, note, digest })) showMessage('');
-    await refresh();
-    return {};
+  const [statusCell, personCell] = [createElement('td', {}, statusList, field), createElement('td', {})];
+  const fields = new StatusFields(statusList, field, async (status, note) => {
+    const answer = requireName() ? await post(`clips/${address}`, { status, note, digest }) : { error: new Error('') };
+    if (!answer.error) showMessage('');
+    await list.run();
+    return answer;
   });
   const show = (/** @type {Clip} */ clip) => {
     if (fields.isChanging) return;
@@ -93,35 +96,33 @@ function createRow({ name }) {
 /** Track all clips with drawn masks. */
 async function trackAll() {
   if (!requireName()) return;
-  const answer = await post('track', null);
-  if (answer) showMessage(`${formatCount(await answer.json(), 'clip')} will be tracked, one after the other.`);
-  await refresh();
+  const { result } = await post('track', null);
+  if (result) showMessage(`${formatCount(await result.json(), 'clip')} will be tracked, one after the other.`);
+  await list.run();
 }
 
 /** Write the masks of all corrected and accepted clips. */
 async function exportClips() {
   showMessage('Exporting…');
-  const answer = await post('export', [...new FormData(element('export-form')).keys()]);
-  if (!answer) return;
-  const { names, problems, left_out: leftOut } = await answer.json();
+  const { result } = await post('export', [...new FormData(element('export-form')).keys()]);
+  if (!result) return;
+  const { names, problems, left_out: leftOut } = await result.json();
   const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];
   if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
   showMessage(sentences.join(' '), problems.length > 0);
 }
 
 /**
- * Send a request, and ask what to do about outdated frames.
+ * Send a request, as `sendOrAsk` does.
  * @param {string} address
  * @param {object | null} values
- * @returns {Promise<Response | undefined>} undefined if it was canceled, or failed and the error is shown
+ * @returns {Promise<{result: Response, error?: undefined} | {error: Error, result?: undefined}>}
  */
-async function post(address, values) {
-  try {
-    return await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(values) });
-  } catch (error) {
-    const outdated = await showFailure(error);
-    return outdated ? post(address, { ...values, outdated }) : undefined;
-  }
+function post(address, values) {
+  return sendOrAsk(async (choice) => {
+    const body = JSON.stringify(choice ? { ...values, ...choice } : values);
+    return { result: await fetchOrThrow(address, { method: 'POST', body }) };
+  });
 }
 
 function openNext() {

@@ -161,6 +161,31 @@ export function drawOncePerRefresh(draw) {
   return () => { request ||= requestAnimationFrame(drawNow); };
 }
 
+/** Task that runs once at a time; all calls during a run are one more run. */
+export class CoalescedTask {
+  /** @param {() => Promise<void>} task */
+  constructor(task) {
+    this.task = task;
+    this.isRequested = false;
+    /** Resolves after the last requested run; null: not running. @type {Promise<void> | null} */
+    this.running = null;
+  }
+
+  run() {
+    this.isRequested = true;
+    this.running ??= this.runRequested();
+    return this.running;
+  }
+
+  async runRequested() {
+    while (this.isRequested) {
+      this.isRequested = false;
+      await this.task();
+    }
+    this.running = null;
+  }
+}
+
 /** Scroll only a list to show a part of it. @param {HTMLElement} list @param {number} top @param {number} bottom */
 export function scrollTo(list, top, bottom) {
   list.scrollTop = Math.min(top, Math.max(list.scrollTop, bottom - list.clientHeight));
@@ -258,12 +283,21 @@ export async function ask(title, content, ...values) {
 }
 
 /**
- * Show why a request failed, or ask for one of the choices that it offers.
- * @param {any} error
- * @returns {Promise<'wait' | 'proceed' | '' | undefined>} the choice; empty: canceled; undefined: the error is shown
+ * Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
+ * @template T
+ * @param {(choice?: {outdated: 'wait' | 'proceed'}) => Promise<T>} send
+ * @param {{outdated: 'wait' | 'proceed'}} [choice]
+ * @returns {Promise<T | {error: Error}>} with an empty error if the user canceled
  */
-export async function showFailure(error) {
-  if (error.choices?.length) return ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
-  showError(error);
-  return undefined;
+export async function sendOrAsk(send, choice) {
+  try {
+    return await send(choice);
+  } catch (/** @type {any} */ error) {
+    if (!error.choices?.length) {
+      showError(error);
+      return { error };
+    }
+    const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
+    return outdated ? sendOrAsk(send, { outdated }) : { error: new Error('') };
+  }
 }

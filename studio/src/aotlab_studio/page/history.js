@@ -53,25 +53,28 @@ export class EditHistory {
   }
 
   /** Undo the last step. @param {number} [step] only if it is this one */
-  async undo(step) {
-    const { queue, selection } = this.app;
-    await queue.lastEdit; // may select the object
-    const { app: { objects }, id } = selection;
-    const answer = await queue.request('undo', { step });
-    if (!answer.error) selection.selectAfterUndo(id, objects);
-    this.reportStep(answer.result, 'undone');
-    return answer;
+  undo(step) {
+    return this.move('undo', { step });
   }
 
-  async redo() {
-    this.reportStep((await this.app.queue.request('redo', {})).result, 'redone');
+  redo() {
+    return this.move('redo', {});
   }
 
-  /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} outcome */
-  reportStep(step, outcome) {
-    if (!step) return;
-    showMessage(`${step.title}: ${outcome}`);
-    if (step.frame !== null) this.app.playback.seek(step.frame);
+  /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} message */
+  move(action, message) {
+    const { app, app: { playback, queue, selection } } = this;
+    const { frame } = playback.destination;
+    return queue.enqueue(async () => {
+      const { app: { objects }, id } = selection;
+      const answer = await app.request(action, message);
+      if (answer.error) return answer;
+      const step = answer.result;
+      if (action === 'undo') selection.selectAfterUndo(id, objects);
+      if (step) showMessage(`${step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
+      if (step && step.frame !== null && playback.canLeave(frame)) playback.seek(step.frame);
+      return answer;
+    });
   }
 
   /** Remove the last corner or click; without one, the object. */

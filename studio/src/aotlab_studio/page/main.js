@@ -3,7 +3,7 @@
 import { ClipHeader } from './clips.js';
 import { Connection } from './connection.js';
 import {
-  addIcons, connectUser, createElement, element, elements, returnFocus, scrollTo, showError, showFailure, showMessage,
+  addIcons, connectUser, createElement, element, elements, returnFocus, scrollTo, sendOrAsk, showError, showMessage,
 } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
@@ -63,7 +63,7 @@ export class App {
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
-      if (this.name && (this.pendingCount > 0 || this.queue.hasUnsent)) event.preventDefault(); // the browser asks
+      if (this.name && (this.pendingCount || this.queue.messages.size)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush());
     this.connection = new Connection(this);
@@ -98,7 +98,7 @@ export class App {
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     showMessage(state.problems.join(' · '), state.problems.length > 0);
-    await this.playback.goTo(isFirst ? place.frame || 0 : this.playback.frame);
+    await this.playback.goTo(isFirst ? place.frame || 0 : this.playback.destination.frame);
     this.review.refresh();
     if (isFirst) this.countPending(-1);
   }
@@ -132,7 +132,7 @@ export class App {
     this.objectPanel.show();
     if (selectedId !== this.scrolledId) this.scrollToSelected();
     this.toolbox.show();
-    element('empty').hidden = selectedId > 0;
+    element('empty').hidden = selectedId > 0 || this.queue.isCreating(selection.target);
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !selectedId;
     element('merge').disabled = !selectedId || objects.length < 2;
   }
@@ -154,13 +154,9 @@ export class App {
    * @param {A} action
    * @param {object} [values] further fields of the message
    */
-  async editMask(action, values) {
+  editMask(action, values) {
     const { selection: { target }, playback: { frame }, queue } = this;
-    const message = /** @type {any} */ ({ frame, object_id: null, ...values });
-    if (target.id || queue.hasUnsent) return queue.push(action, message, target);
-    const error = new Error('Select an object first.');
-    showError(error);
-    return { error };
+    return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), target);
   }
 
   /**
@@ -174,18 +170,13 @@ export class App {
   async request(action, message, id) {
     const shownMessage = element('status').firstChild;
     this.countPending(1);
-    try {
-      const answer = await this.connection.call(action, message, id);
+    const answer = await sendOrAsk((choice) => this.connection.call(action, { ...message, ...choice }, id));
+    if (!answer.error) {
       await this.playback.refresh(answer.revision);
       if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
-      return answer;
-    } catch (error) {
-      const outdated = await showFailure(error);
-      if (outdated) return this.request(action, { ...message, outdated });
-      return { error: outdated === '' ? new Error('') : /** @type {Error} */ (error) };
-    } finally {
-      this.countPending(-1);
     }
+    this.countPending(-1);
+    return answer;
   }
 
   /** Commit the text being typed and send unacknowledged edits when the page closes. */
@@ -212,9 +203,10 @@ export class App {
     const { selection, selection: { id: previousId } } = this;
     selection.select(0);
     const { target } = selection;
-    const answer = await this.queue.push('add_object', {}, target);
-    if (!answer.error) selection.predecessors.set(answer.result.object_id, previousId);
-    else if (target === selection.target) selection.set(previousId);
+    const pendingAnswer = this.queue.push('add_object', {}, target);
+    this.renderObjects(); // without the hint to select an object
+    const { error } = await pendingAnswer;
+    if (error && target === selection.target) selection.set(previousId);
   }
 
   async deleteObject() {

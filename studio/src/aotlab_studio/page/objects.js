@@ -112,13 +112,15 @@ async function loadMasks(app) {
   element('load').value = '';
   if (!file) return;
   showMessage('Loading masks…');
-  await app.queue.lastEdit; // earlier drawings come first
-  const { playback } = app;
-  const address = `masks/${playback.frame}?page=${app.connection.pageId}&chosen=${app.selection.id || null}`;
-  const send = (/** @type {string} */ targets) => (
-    fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
+  const { playback, playback: { frame }, selection: { target } } = app;
+  await app.queue.previousEdits; // may create the object
+  const address = `masks/${frame}?page=${app.connection.pageId}&chosen=${target.id || null}`;
+  const send = async (/** @type {string} */ targets) => {
+    app.countPending(1);
+    return fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
       throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
-    }));
+    }).finally(() => app.countPending(-1));
+  };
   let answer = await send('');
   if (answer.status === UNMATCHED) {
     const targets = await matchObjects(await answer.json(), app.objects);
@@ -133,7 +135,7 @@ async function loadMasks(app) {
   const place = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
   showMessage(`Masks loaded on ${place}.`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
-  await playback.seek(frames.includes(playback.frame) ? playback.frame : frames[0]);
+  if (playback.canLeave(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
 /**

@@ -40,6 +40,11 @@ export class Playback {
     return !this.isUserWaiting && !this.app.viewer.placeholder;
   }
 
+  /** Whether an answer may show another frame: the user has not left this one, nor drawn. @param {number} frame */
+  canLeave(frame) {
+    return frame === this.destination.frame && !this.app.toolbox.isDrawing;
+  }
+
   /**
    * Run an input after the earlier ones.
    * @param {() => void} run

@@ -3,7 +3,7 @@
  One pointer draws; two fingers or the middle button pan. */
 
 import { toPairs } from './connection.js';
-import { element, showMessage, getWheelFactor } from './dom.js';
+import { CoalescedTask, element, showMessage, getWheelFactor } from './dom.js';
 import { findId } from './frames.js';
 
 const PEN_ERASER = 5;
@@ -159,9 +159,9 @@ class ClickPreview {
     this.toolbox = toolbox;
     /** @type {import('./viewer.js').Point | null} */
     this.target = null;
-    this.isRequesting = false;
     /** Frame of the last request. */
     this.frame = -1;
+    this.fetching = new CoalescedTask(() => this.fetchOutlines());
   }
 
   /** Whether a click would make a mask; only then is there a preview. */
@@ -175,9 +175,11 @@ class ClickPreview {
   moveTo(point) {
     const { width, height } = this.toolbox.viewer.size;
     const isInside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
-    if (isInside && this.canPreview) this.target = point;
-    else this.clear();
-    if (this.target && !this.isRequesting) this.fetchOutlines();
+    if (!isInside || !this.canPreview) this.clear();
+    else {
+      this.target = point;
+      this.fetching.run();
+    }
   }
 
   clear() {
@@ -185,21 +187,15 @@ class ClickPreview {
     this.toolbox.viewer.preview = [];
   }
 
-  /** One request at a time, each for the newest place. */
   async fetchOutlines() {
-    const { app, viewer } = this.toolbox;
-    this.isRequesting = true;
-    while (this.target) {
-      const [point, { frame }, { labels }] = [this.target, app.playback, viewer];
-      this.target = null;
-      element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
-      this.frame = frame;
-      const answer = await app.connection.call('preview', { frame, positive: toPairs([point]) }).catch(() => null);
-      const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
-      viewer.preview = (isCurrent && answer?.result) || []; // a click will say what failed
-      element('ring').classList.remove('waiting');
-      viewer.draw();
-    }
-    this.isRequesting = false;
+    const { target, toolbox: { app, viewer, viewer: { labels }, app: { playback: { frame } } } } = this;
+    if (!target) return;
+    element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
+    this.frame = frame;
+    const answer = await app.connection.call('preview', { frame, positive: toPairs([target]) }).catch(() => null);
+    const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
+    viewer.preview = (isCurrent && answer?.result) || []; // a click will say what failed
+    element('ring').classList.remove('waiting');
+    viewer.draw();
   }
 }

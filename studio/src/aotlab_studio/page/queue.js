@@ -1,11 +1,13 @@
 /** Edits on their way to the server.
 
  `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.request` sends any
- other action after the earlier edits; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
+ other action after the earlier edits; later edits do not wait for it. `App.request` sends at once. */
+
+import { showMessage } from './dom.js';
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 /**
- * Object that edits go to; `id` is 0 until the server has created it; edits until then share the record.
+ * Object that edits go to; `id` is 0 until the server has created it, and after it was removed. Edits share the record.
  * @typedef {{id: number}} Target
  */
 /** Edits of a mask. @typedef {'paint' | 'outline' | 'fill_holes' | 'clear' | 'split_object' | 'reassign'} MaskEdit */
@@ -15,6 +17,8 @@
  *   | 'set_note' | 'set_range' | 'set_status'} Repeatable
  */
 
+/** Actions that make a new object if their target has none. @type {Repeatable[]} */
+const CREATING_ACTIONS = ['paint', 'outline', 'add_object'];
 /** Largest body in bytes that a browser sends after the page has closed. */
 const MAX_KEEPALIVE = 60000;
 
@@ -22,32 +26,36 @@ const MAX_KEEPALIVE = 60000;
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
+/** Show an error, and return it as the answer. @param {string} text */
+const refuse = (text) => {
+  showMessage(text, true);
+  return { error: new Error(text) };
+};
+
 export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Resolves with the answer to the last edit, which may create the next one's object. @type {Promise<unknown>} */
-    this.lastEdit = Promise.resolve();
-    this.runningCount = 0;
+    /** Resolves after the edits and undos so far, which may create or select an object. @type {Promise<unknown>} */
+    this.previousEdits = Promise.resolve();
     /** Unacknowledged messages by id. @type {Map<number, {action: Repeatable, message: object, target?: Target}>} */
     this.messages = new Map();
   }
 
-  /** Whether something was drawn or typed that the server has not acknowledged. */
-  get hasUnsent() {
-    return this.runningCount + this.messages.size > 0;
+  /** Return whether an edit will create the object of a target. @param {Target} target */
+  isCreating(target) {
+    return [...this.messages.values()].some((message) => message.target === target);
   }
 
   /**
-   * Run after the answers to the earlier edits.
+   * Run after the answers to the earlier edits, and before the later ones.
    * @template T
    * @param {() => Promise<T>} task uses `App.request`, as `request` would wait for it
    * @returns {Promise<T>}
    */
-  run(task) {
-    this.runningCount += 1;
-    const answer = this.lastEdit.then(task).finally(() => { this.runningCount -= 1; });
-    this.lastEdit = answer.catch(() => {}); // the caller handles it
+  enqueue(task) {
+    const answer = this.previousEdits.then(task);
+    this.previousEdits = answer.catch(() => {}); // the caller handles it
     return answer;
   }
 
@@ -63,7 +71,8 @@ export class EditQueue {
     this.messages.set(id, { action, message, target });
     return async () => {
       const fullMessage = /** @type {any} */ (addObjectId(message, target));
-      const answer = await this.app.request(action, fullMessage, id);
+      const lacksObject = target && !target.id && !CREATING_ACTIONS.includes(action);
+      const answer = lacksObject ? refuse('Select an object first.') : await this.app.request(action, fullMessage, id);
       this.messages.delete(id);
       if (!answer.error && target && !fullMessage.object_id) {
         target.id = answer.result?.object_id ?? 0;
@@ -81,7 +90,7 @@ export class EditQueue {
    * @param {Target} [target]
    */
   push(action, message, target) {
-    return this.run(this.store(action, message, target));
+    return this.enqueue(this.store(action, message, target));
   }
 
   /**
@@ -91,7 +100,7 @@ export class EditQueue {
    * @param {Actions[A]['message']} message
    */
   async request(action, message) {
-    await this.lastEdit;
+    await this.previousEdits;
     return this.app.request(action, message);
   }
 

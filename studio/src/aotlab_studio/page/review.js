@@ -1,6 +1,6 @@
 /** Review: frames to check, ranked; notes on frames. */
 
-import { createElement, element, RowList, setLabel, showError, showMessage, TextField } from './dom.js';
+import { CoalescedTask, createElement, element, RowList, setLabel, showError, showMessage, TextField } from './dom.js';
 import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
@@ -19,10 +19,9 @@ export class Review {
     this.lastVisit = -1;
     /** Time of the next live refresh, as `performance.now`. */
     this.nextRefreshTime = 0;
-    /** Resolves when the running refresh has ended. @type {Promise<void> | null} */
-    this.pendingRefresh = null;
-    /** Whether checks, and marks of the timeline, changed since the last request. */
-    this.needsFetch = { checks: false, marks: false };
+    /** Whether the marks of the timeline changed since the last request. */
+    this.needsMarks = false;
+    this.fetching = new CoalescedTask(() => this.fetch().catch(showError));
     /** @type {RowList<ReviewEntry>} */
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
     /** @type {RowList<[string, string]>} */
@@ -42,27 +41,20 @@ export class Review {
 
   /** Refresh the checks while a job runs, but not too often; events of frames bring the marks. */
   refreshLive() {
-    if (!this.pendingRefresh && performance.now() > this.nextRefreshTime) this.refresh(false);
+    if (!this.fetching.running && performance.now() > this.nextRefreshTime) this.refresh(false);
   }
 
-  /** Fetch checks and marks; during a request, once more after it. @param {boolean} [marks] false: checks only */
+  /** Fetch checks and marks. @param {boolean} [marks] false: checks only */
   refresh(marks = true) {
-    this.needsFetch = { checks: true, marks: marks || this.needsFetch.marks };
-    this.pendingRefresh ??= this.fetchChanged();
-    return this.pendingRefresh;
-  }
-
-  async fetchChanged() {
-    while (this.needsFetch.checks) await this.fetch().catch(showError);
-    this.pendingRefresh = null;
+    this.needsMarks ||= marks;
+    return this.fetching.run();
   }
 
   async fetch() {
-    const { connection, timeline } = this.app;
-    const { marks } = this.needsFetch;
-    this.needsFetch = { checks: false, marks: false };
+    const { app: { connection, timeline }, needsMarks } = this;
+    this.needsMarks = false;
     const start = performance.now();
-    if (marks) timeline.setMarks((await connection.call('timeline', {})).result);
+    if (needsMarks) timeline.setMarks((await connection.call('timeline', {})).result);
     const entries = (await connection.call('review', {})).result;
     const end = performance.now();
     this.nextRefreshTime = end + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (end - start));
@@ -117,7 +109,7 @@ export class Review {
   /** Show a changed frame in the list, with its masks and whether it is corrected. @param {number} frame */
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
-    this.needsFetch.checks ||= Boolean(this.pendingRefresh); // the answer may be older than this change
+    if (this.fetching.running) this.fetching.run(); // the answer may be older than this change
     this.show();
   }
 
@@ -140,11 +132,11 @@ export class Review {
 
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
   async toggleChecked() {
-    const { frame } = this.app.playback;
-    const answer = await this.app.queue.request('toggle_checked', { frame });
+    const { playback, playback: { frame }, queue, history } = this.app;
+    const answer = await queue.request('toggle_checked', { frame });
     if (answer.error) return;
     await this.refresh();
-    this.app.history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);
-    if (answer.result && this.openEntries.length) this.showNext();
+    history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);
+    if (answer.result && this.openEntries.length && playback.canLeave(frame)) this.showNext();
   }
 }

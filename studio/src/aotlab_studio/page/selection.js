@@ -10,8 +10,8 @@ export class Selection {
     this.target = { id: 0 };
     /** Only this object is drawn; 0: all. */
     this.isolatedId = 0;
-    /** Id of the object selected before an object was created, by the id of the new one. @type {Map<number, number>} */
-    this.predecessors = new Map();
+    /** Ids of the selected objects, the last one first. @type {number[]} */
+    this.recentIds = [];
   }
 
   get id() {
@@ -22,12 +22,10 @@ export class Selection {
     return this.app.objects.find((item) => item.id === this.id);
   }
 
-  /** Forget objects that do not exist any more. */
+  /** Note the selected object, and forget objects that do not exist any more. */
   update() {
-    if (this.id && !this.item) {
-      this.app.toolbox.cancel();
-      this.target = { id: 0 };
-    }
+    if (this.item) this.recentIds = [this.id, ...this.recentIds.filter((id) => id !== this.id)];
+    else this.target.id = 0;
     if (!this.app.objects.some((item) => item.id === this.isolatedId)) this.isolatedId = 0;
   }
 
@@ -43,12 +41,6 @@ export class Selection {
     this.app.renderObjects();
   }
 
-  /** Select a new object, unless the user selected another since. @param {number} id @param {number} previousId */
-  selectNew(id, previousId) {
-    this.predecessors.set(id, previousId);
-    if (this.id === previousId) this.set(id);
-  }
-
   /**
    * If an undo left no object selected, select the one that it restored, or the one before the one that it removed.
    * @param {number} id selected before
@@ -56,9 +48,10 @@ export class Selection {
    */
   selectAfterUndo(id, objects) {
     const ids = this.app.objects.map((item) => item.id);
-    let existingId = id || ids.find((restoredId) => !objects.some((item) => item.id === restoredId)) || 0;
-    while (existingId && !ids.includes(existingId)) existingId = this.predecessors.get(existingId) ?? 0;
-    if (existingId !== id && !this.id) this.set(existingId);
+    const existingId = id
+      ? this.recentIds.find((recentId) => ids.includes(recentId))
+      : ids.find((restoredId) => !objects.some((item) => item.id === restoredId));
+    if (existingId && !this.id) this.set(existingId);
   }
 
   /** @param {number} by */

@@ -1,6 +1,6 @@
 /** Strip of small images of frames with their masks above the timeline. */
 
-import { createElement, element } from './dom.js';
+import { CoalescedTask, createElement, element } from './dom.js';
 
 /** Width of a thumbnail in CSS pixels. */
 const THUMBNAIL_WIDTH = 68;
@@ -16,8 +16,7 @@ export class Thumbnails {
     this.frames = [];
     /** Frames of the elements of the strip. */
     this.shownFrames = '';
-    /** Timer of the next requests; 0: everything shows. */
-    this.timer = 0;
+    this.loading = new CoalescedTask(() => this.load());
   }
 
   /** Show thumbnails of the view, soon. @param {{left: number, width: number, first: number, span: number}} view */
@@ -26,11 +25,12 @@ export class Thumbnails {
     this.strip.style.marginLeft = `${left}px`;
     const count = Math.max(1, Math.min(Math.floor(span), Math.floor(width / THUMBNAIL_WIDTH)));
     this.frames = Array.from({ length: count }, (_, index) => Math.floor(first + ((index + 0.5) * span) / count));
-    this.timer ||= setTimeout(() => this.load(), THUMBNAIL_DELAY);
+    this.loading.run();
   }
 
   /** Request the thumbnails that changed, one after the other. */
   async load() {
+    await new Promise((resolve) => { setTimeout(resolve, THUMBNAIL_DELAY); });
     const { frames, app } = this;
     if (frames.join() !== this.shownFrames) {
       this.shownFrames = frames.join();
@@ -44,6 +44,5 @@ export class Thumbnails {
       image.src = address;
       await image.decode().catch(() => {}); // the frame itself will say what is wrong
     }
-    this.timer = frames === this.frames ? 0 : setTimeout(() => this.load(), THUMBNAIL_DELAY);
   }
 }

@@ -2,9 +2,7 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import {
-  drawOncePerRefresh, element, elements, formatCount, readNumber, scrollTo, watchSize, getWheelFactor,
-} from './dom.js';
+import { drawOncePerRefresh, element, elements, formatCount, scrollTo, watchSize, getWheelFactor } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -109,14 +107,9 @@ export class Timeline {
     return this.style.getPropertyValue(`--${name}`);
   }
 
-  /** First and last frame to track. */
-  get range() {
-    return [readNumber('first') ?? 0, readNumber('last') ?? this.count - 1];
-  }
-
   /** Places of the handles in CSS pixels. */
   get handlePositions() {
-    const [first, last] = this.range;
+    const [first, last] = this.app.tracking.range;
     return [this.frameToX(first), this.frameToX(Math.min(this.count, last + 1))];
   }
 
@@ -128,10 +121,10 @@ export class Timeline {
 
   /** Move the dragged handle. @param {MouseEvent} event */
   moveHandle(event) {
-    const [first, last] = this.range;
+    const { tracking, tracking: { range: [first, last] } } = this.app;
     const place = Math.round(this.eventToPosition(event));
-    if (this.handleIndex) this.app.tracking.setRange(first, Math.max(first, place - 1));
-    else this.app.tracking.setRange(Math.max(0, Math.min(last, place)), last);
+    if (this.handleIndex) tracking.setRange(first, Math.max(first, place - 1));
+    else tracking.setRange(Math.max(0, Math.min(last, place)), last);
   }
 
   /** Mark the current frame, and scroll to it if it is not in view. */
@@ -290,7 +283,7 @@ export class Timeline {
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     canvas.ariaValueMax = String(this.count - 1);
     canvas.ariaValueNow = String(frame);
-    const [from, to] = this.range;
+    const [from, to] = this.app.tracking.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
     canvas.ariaValueText = `Frame ${frame}; ${inView}${limits}`;
     const outdated = this.app.state.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');

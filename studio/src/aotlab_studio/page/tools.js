@@ -88,7 +88,7 @@ export const TOOLS = [
     help: 'Split: click on a separate part of the object to make it a new one.',
     press: async ({ app, app: { selection, selection: { id } } }, point) => {
       const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
-      if (!answer.error) selection.selectNew(answer.result.object_id, id);
+      if (!answer.error && selection.id === id) selection.set(answer.result.object_id);
     },
   },
   {
@@ -302,7 +302,8 @@ export class Toolbox {
   /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
   suggest(prompts, click) {
     const { app: { queue }, pressTarget } = this;
-    return this.showUntil(queue.run(() => this.requestMask(pressTarget, { ...prompts, separate: true }, click)), click);
+    const answer = queue.enqueue(() => this.requestMask(pressTarget, { ...prompts, separate: true }, click));
+    return this.showUntil(answer, click);
   }
 
   /**
@@ -321,13 +322,13 @@ export class Toolbox {
     if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     const isSeparate = previousId > 0 && id !== previousId;
     target.id ||= id;
-    if (isSeparate) selection.selectNew(id, previousId);
+    if (isSeparate && selection.id === previousId) selection.set(id);
     else app.renderObjects();
     history.reportLosses(answer);
     const repeat = async (/** @type {Prompts} */ changes) => {
       if ((await history.undo(step)).error) return;
       const repeatTarget = { frame, target: selection.id === previousId ? selection.target : { id: previousId } };
-      await app.queue.run(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, click));
+      await app.queue.enqueue(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -355,7 +356,8 @@ export class Toolbox {
     const result = await answer;
     const isCanceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (result.error && !isCanceled && !tool.release && !this.points.length) this.points = points;
+    const canResend = !isCanceled && tool === this.drawingTool && !tool.release && !this.points.length;
+    if (result.error && canResend) this.points = points;
     this.show();
     return result;
   }

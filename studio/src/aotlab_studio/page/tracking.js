@@ -17,11 +17,17 @@ export class Tracking {
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
-  /** Show the range to track in its fields; empty: to the start or end. @param {number} first @param {number} last */
+  /** First and last frame to track: in the fields, which show the stored range, or what the user types or drags. */
+  get range() {
+    return [readNumber('first') ?? 0, readNumber('last') ?? this.app.playback.count - 1];
+  }
+
+  /** Show a range in the fields; empty: to the start or end. @param {number} first @param {number} last */
   setRange(first, last) {
     const texts = [first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : ''];
     for (const [index, field] of elements('first', 'last').entries()) {
-      if (document.activeElement !== field) field.value = texts[index]; // not while the user types
+      const isTyping = document.activeElement === field && field.value !== field.defaultValue;
+      if (!isTyping) field.value = field.defaultValue = texts[index];
     }
     this.app.timeline.draw();
   }
@@ -42,7 +48,7 @@ export class Tracking {
     return undefined;
   }
 
-  /** Store the range of the fields; if it is refused, show the stored one. */
+  /** Store the range of the fields. An event will show the new state; without one, if it is refused, show the old. */
   async sendRange() {
     const range = this.readRange();
     if (range && (await this.app.queue.push('set_range', range)).error) this.showRange();
@@ -110,7 +116,7 @@ export class Tracking {
     const { playback } = this.app;
     playback.keepFrame();
     const { frame } = playback;
-    await this.app.queue.lastEdit; // may select the object
+    await this.app.queue.previousEdits; // may select the object
     const range = this.readRange();
     if (!range) return;
     if (playback.frame === frame) this.app.toolbox.cancel();

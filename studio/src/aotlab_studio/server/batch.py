@@ -180,15 +180,15 @@ class Batch:
             self._runs[name] = self._tracking.submit(self._track, name, person)
         return len(chosen)
 
-    def export_all(self, outputs: list[str]) -> ExportedClips:
-        """Export all corrected or accepted clips; raise `InputError` for an unknown output."""
+    def export_all(self, outputs: list[str], person: str = "") -> ExportedClips:
+        """Export all corrected or accepted clips for a person; raise `InputError` for an unknown output."""
         opened: dict[str, Document] = {}
         with ExitStack() as uses:
             for name in list(self._open):
                 with self._lock(name):
                     if name in self._open:
-                        opened[name] = uses.enter_context(self.use(name, "")).document
-            return export_clips(self.folder, outputs, opened)
+                        opened[name] = uses.enter_context(self.use(name, person)).document
+            return export_clips(self.folder, outputs, opened, person)
 
     def _track(self, name: str, person: str) -> str:
         """Track a clip in both directions from its first drawn mask; return the error message."""
@@ -309,7 +309,8 @@ def build_batch_app(batch: Batch) -> Starlette:
 
     async def export_all(request: Request) -> Response:
         outputs = msgspec.json.decode(await read_body(request), type=list[str])
-        return JSONResponse(msgspec.to_builtins(await run_in_threadpool(batch.export_all, outputs)))
+        exported = await run_in_threadpool(batch.export_all, outputs, read_person(request))
+        return JSONResponse(msgspec.to_builtins(exported))
 
     def get_thumbnail(request: Request) -> Response:
         """Return the image of `Batch.draw_thumbnail`; a browser may keep it by the digest in its address."""

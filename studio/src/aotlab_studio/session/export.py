@@ -34,7 +34,7 @@ from aotlab.sdk import (
     write_job_record,
 )
 from aotlab_studio.document.database import PROJECT_FILE
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, utc_now
 from aotlab_studio.document.objects import NO_CLASS
@@ -107,7 +107,7 @@ def export_masks(
             elif name == "overlay":
                 outputs[name] = VideoFile(path, context, lambda tracked: draw_names(tracked, object_names))
             else:
-                outputs[name] = kind.open(path, context)
+                outputs[name] = kind(path, context)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
@@ -183,7 +183,10 @@ def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
 
 
 def export_clips(
-    folder: Path, outputs: Sequence[str] = (), opened: Mapping[str, Document] | None = None
+    folder: Path,
+    outputs: Sequence[str] = (),
+    opened: Mapping[str, Document] | None = None,
+    person: str = "",
 ) -> ExportedClips:
     """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
 
@@ -193,6 +196,7 @@ def export_clips(
         folder: results of a batch, or a folder of videos.
         outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
         opened: documents that this process has opened, by the clip's name.
+        person: who exports; empty: unknown.
     """
     for output in outputs:
         find_output(output)
@@ -208,7 +212,7 @@ def export_clips(
                     )
                     cleanup.callback(document.close)
                 results = folder / (f"{name}.masks" if job is None else name)
-                _export_clip(results, job, outputs, document, shared)
+                _export_clip(results, job, outputs, document.with_actor(Actor(person)), shared)
             written.append(name)
         except InputError as error:
             problems.append(_format_problem(folder, name, error))
@@ -289,7 +293,7 @@ def _export_clip(
                 if path.parts[0] in written and (path.stem in stems or file in record["files"]):
                     replaceable.add(file)
         # with its files: the next export must know them after a kill
-        write_json(folder / CORRECTED_FILE, record)
+        write_json(folder / CORRECTED_FILE, record, indent=1)
         # its record, scores and thumbnail of a review
         replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
