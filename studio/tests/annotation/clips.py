@@ -19,6 +19,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.opening import open_document
+from aotlab_studio.review.checks import Check
 from aotlab_studio.session.session import Session
 from tests.segment_by_color import segment_by_color
 
@@ -117,6 +118,19 @@ def hold(session, count):
     tracker = HeldTracker(session, count)
     session.runner.make_tracker = lambda: tracker
     return tracker
+
+
+def hold_review(monkeypatch):
+    """Hold the next search for frames to check, which finds frame 7; return events: it has begun, and it may end."""
+    begun, release = threading.Event(), threading.Event()
+
+    def find_checks(*_):
+        begun.set()
+        release.wait(60)
+        return [Check(7, 1, "lost", 1.0)]
+
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find_checks)
+    return begun, release
 
 
 def open_session(path, tracker=None, **options):
