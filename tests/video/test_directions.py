@@ -84,10 +84,8 @@ def test_directions_are_weighted_by_distance(models, annotated_clip):
 
 def test_object_of_one_mask_keeps_its_direction():
     """As in the studio: a mask says nothing about objects that it does not contain."""
-    ahead, backward = (
-        make_prediction((1,), [[0.3, 1.0], [0.7, 0.0]]),
-        make_probabilities((8,), [[1.0, 0.0], [0.0, 1.0]]),
-    )
+    ahead = make_prediction((1,), [[0.3, 1.0], [0.7, 0.0]])
+    backward = make_probabilities((8,), [[1.0, 0.0], [0.0, 1.0]])
     for weight in (0.1, 0.9):
         assert merge_predictions(ahead, backward, weight).labels.tolist() == [[1, 8]]
     assert merge_predictions(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
@@ -148,17 +146,9 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
         raise InputError("frame 3 is damaged")
 
     found, masks = [], {0: stripes([1]), 9: stripes([1])}
+    timed, stop = TimedTracker(Tracker(*models["aott"])), threading.Event()
     with pytest.raises(InputError, match="frame 3"):
-        found.extend(
-            track_both_directions(
-                TimedTracker(Tracker(*models["aott"])),
-                read_until_damage(),
-                masks,
-                {},
-                tmp_path,
-                threading.Event(),
-            )
-        )
+        found.extend(track_both_directions(timed, read_until_damage(), masks, {}, tmp_path, stop))
     forward = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
     assert [index for index, _, _ in found] == [0, 1, 2]
     assert torch.equal(found[2][2].logits, forward[2].logits)
