@@ -20,6 +20,7 @@ import pytest
 import aotlab.sdk
 import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
+from aotlab.tools.main import main
 from aotlab.utils.errors import EXTRAS, describe_missing_module, require_extra
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -286,7 +287,6 @@ NEEDED_EXTRAS = {
     "score --dataset davis2017 --root . --results .": "score",
     "ensemble . . --output out": "score",
     "check_data .": "score",
-    "export --config aott --size 49x33 --output out": "export",
     "vot": "vot",
 }
 """command line to what it needs"""
@@ -301,6 +301,12 @@ def test_missing_extra_is_one_sentence(tmp_path):
     assert done.stdout == f"{[2] * len(NEEDED_EXTRAS)}\n", done.stderr
     for line, extra in zip(done.stderr.splitlines(), NEEDED_EXTRAS.values(), strict=True):
         assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
+
+
+def test_missing_export_libraries_are_one_sentence(tmp_path, monkeypatch, refuse):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    line = refuse(main, "export", "--config", "aott", "--size", "49x33", "--output", tmp_path / "out")
+    assert line == "error: onnx must be installed for this; pip install 'aotlab[export]'"
 
 
 @pytest.mark.slow

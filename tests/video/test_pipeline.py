@@ -40,18 +40,18 @@ class Source(FrameSource):
     damaged, corrupt_packets, levels, sound = [], 0, None, None
 
     def __init__(self, count=6, at=None, live=False):
-        self.count, self.at, self.live, self.given = count, at or {}, live, 0
+        self.count, self.at, self.live, self.yielded = count, at or {}, live, 0
         self.ended = threading.Event()
 
     def __iter__(self):
         for index in range(self.count):
             self.at.get(index, lambda: None)()
-            self.given = index + 1
+            self.yielded = index + 1
             yield np.full((32, 32, 3), index, np.uint8)
         self.ended.set()
 
 
-class Echo:
+class FixedTracker:
     """Tracker that predicts `MASK`; ``at`` calls a function on a frame of that brightness."""
 
     device = torch.device("cpu")
@@ -81,12 +81,14 @@ def list_written(tmp_path):
 
 
 def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
-    step = Echo.step
+    step = FixedTracker.step
     monkeypatch.setattr(
-        Echo, "step", lambda *args: SimpleNamespace(**vars(step(*args)) | {"cut": args[1][0, 0, 0] == 4})
+        FixedTracker,
+        "step",
+        lambda *args: SimpleNamespace(**vars(step(*args)) | {"cut": args[1][0, 0, 0] == 4}),
     )
     monkeypatch.setattr(FrameSelection, "number", lambda self, index: index + 100)
-    assert track(Echo(), Source(), {0: MASK}, tmp_path, QUIET).cuts == (104,)
+    assert track(FixedTracker(), Source(), {0: MASK}, tmp_path, QUIET).cuts == (104,)
 
 
 def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
@@ -94,7 +96,7 @@ def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: next(minutes) if stalled.is_set() else 0)
     monkeypatch.setattr("aotlab.utils.streaming.time", clock)
     source = Source(at={3: lambda: (stalled.set(), release.wait(120))})
-    result = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
+    result = track(FixedTracker(), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.error.startswith("fake: no frame for 30 seconds")
     assert list_written(tmp_path) == ([0, 1, 2], 3)
@@ -103,20 +105,20 @@ def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
 def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     write = outputs.write_mask
 
-    def full(path, labels, *, max_id):
+    def write_until_full(path, labels, *, max_id):
         if path.stem == "00003":
             raise InputError(f"{path}: cannot be written (No space left on device)")
         write(path, labels)
 
-    monkeypatch.setattr(outputs, "write_mask", full)
+    monkeypatch.setattr(outputs, "write_mask", write_until_full)
     source = Source(60)
     options = JobOptions(write=("masks", "overlay", "coco"), progress=False)
-    result = track(Echo(), source, {0: MASK}, str(tmp_path), options)
+    result = track(FixedTracker(), source, {0: MASK}, str(tmp_path), options)
     assert "No space left" in result.error
     assert result.frames == 3
     assert list_written(tmp_path) == ([0, 1, 2], 3)
     assert len(json.loads((tmp_path / "coco.json").read_text())["images"]) == 3
-    assert source.given < 20  # and the rest of the video was not run for nothing
+    assert source.yielded < 20  # and the rest of the video was not run for nothing
 
 
 def test_signal_stops_a_silent_source(tmp_path):
@@ -124,31 +126,32 @@ def test_signal_stops_a_silent_source(tmp_path):
     source = Source(
         at={3: lambda: (tracked.wait(120), os.kill(os.getpid(), signal.SIGINT), release.wait(120))}
     )
-    result = track(Echo(at={2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
+    result = track(FixedTracker(at={2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.interrupted
     assert list_written(tmp_path) == ([0, 1, 2], 3)
 
 
 def test_second_interrupt_leaves_no_half_video(tmp_path):
-    halves = []
+    half_videos = []
 
-    def twice():
-        while not halves:  # the writer is a few frames behind
-            halves.extend(tmp_path.glob(".overlay*"))
+    def interrupt_twice():
+        while not half_videos:  # the writer is a few frames behind
+            half_videos.extend(tmp_path.glob(".overlay*"))
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
     # so many that the encoder has begun to write
-    with pytest.raises(KeyboardInterrupt):
-        track(Echo(at={99: twice}), Source(200), {0: MASK}, tmp_path, QUIET)
-    assert len(halves) == 1
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        track(FixedTracker(at={99: interrupt_twice}), Source(200), {0: MASK}, tmp_path, QUIET)
+    assert interrupt.traceback  # it holds the writers, which would remove the video when they are collected
+    assert len(half_videos) == 1
     assert list_written(tmp_path)[1] == 0
 
 
 def test_realtime_never_skips_annotated_frames(tmp_path):
     source = Source(30)
-    tracker = Echo(at={0: lambda: source.ended.wait(120)})
+    tracker = FixedTracker(at={0: lambda: source.ended.wait(120)})
     options = JobOptions(realtime=True, progress=False)
     result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
     assert tracker.seen == [0, 7, 8]
@@ -161,7 +164,7 @@ def test_realtime_never_skips_annotated_frames(tmp_path):
 def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
     with limit_file_size(6000):
         options = JobOptions(write=("masks", "coco"), progress=False)
-        result = track(Echo(), Source(60), {0: MASK}, tmp_path, options)
+        result = track(FixedTracker(), Source(60), {0: MASK}, tmp_path, options)
     assert list(result.written) == ["masks"]
     assert "coco.json" in result.error
     assert len(list_written(tmp_path)[0]) >= result.frames
@@ -214,7 +217,7 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
 def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
     (tmp_path / record).touch()
     with pytest.raises(InputError, match=f"already contains {words}"):
-        track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
+        track(FixedTracker(), Source(), {0: MASK}, tmp_path, QUIET)
     assert [path.name for path in tmp_path.iterdir()] == [record]
 
 
@@ -224,7 +227,7 @@ def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
     ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
 ])  # fmt: skip
 def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):
-    tracker = Echo()
+    tracker = FixedTracker()
     with pytest.raises(InputError, match=words):
         track(tracker, Source(), masks, tmp_path, QUIET, frames=frames)
     assert (tracker.seen, [*tmp_path.iterdir()]) == ([], [])
@@ -245,13 +248,13 @@ def test_timeout_is_a_number():
 
 def test_classes_are_names_by_object_id(tmp_path):
     options = JobOptions(write="coco", progress=False)
-    track(Echo(), Source(), {0: MASK}, tmp_path, options, classes={1: "koi"})
+    track(FixedTracker(), Source(), {0: MASK}, tmp_path, options, classes={1: "koi"})
     assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
 
 
 @pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])
 def test_removal_of_an_absent_object_rejected(tmp_path, removal):
-    tracker = Echo()
+    tracker = FixedTracker()
     options = JobOptions(progress=False, removals=(removal,))
     with pytest.raises(InputError, match=rf"remove {removal[0]}:{removal[1]}: no mask of an earlier frame"):
         track(tracker, Source(), {0: MASK, 2: MASK * 2}, tmp_path, options)
@@ -267,7 +270,7 @@ def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, valid
         assert groups == {2: [1], 4: [1]}
     else:
         with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
-            track(Echo(), Source(), masks, tmp_path, options)
+            track(FixedTracker(), Source(), masks, tmp_path, options)
 
 
 @pytest.mark.parametrize(("masks", "removals", "words"), [
@@ -275,7 +278,7 @@ def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, valid
     ({0: MASK}, ((10**6, 1),), "the removal of frame 1000000 was not used"),
 ])  # fmt: skip
 def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
-    result = track(Echo(), Source(), masks, tmp_path, JobOptions(progress=False, removals=removals))
+    result = track(FixedTracker(), Source(), masks, tmp_path, JobOptions(progress=False, removals=removals))
     assert result.frames == 6
     assert words in result.error
 
@@ -283,5 +286,5 @@ def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words
 def test_damage_of_the_source_is_reported(tmp_path):
     source = Source()
     source.damaged, source.corrupt_packets = [2, 3], 4
-    result = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
+    result = track(FixedTracker(), source, {0: MASK}, tmp_path, QUIET)
     assert (result.damaged_frames, result.corrupt_packets, result.error) == ((2, 3), 4, None)

@@ -19,6 +19,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.opening import open_document
+from aotlab_studio.review.checks import Check
 from aotlab_studio.session.session import Session
 from tests.segment_by_color import segment_by_color
 
@@ -119,6 +120,19 @@ def hold(session, count):
     return tracker
 
 
+def hold_review(monkeypatch):
+    """Hold the next search for frames to check, which finds frame 7; return events: it has begun, and it may end."""
+    begun, release = threading.Event(), threading.Event()
+
+    def find_checks(*_):
+        begun.set()
+        release.wait(60)
+        return [Check(7, 1, "lost", 1.0)]
+
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find_checks)
+    return begun, release
+
+
 def open_session(path, tracker=None, **options):
     tracker = tracker or TruthTracker()
     return Session(open_document(path, **options), lambda: tracker, segment_by_color)
@@ -133,6 +147,7 @@ def start_job(session, *args, **options):
 def change_rows(folder, statement, *values):
     """Run a statement on the file of a project that is not open, and return its rows."""
     with closing(sqlite3.connect(folder / PROJECT_FILE)) as connection, connection:
+        connection.execute("PRAGMA synchronous=OFF")
         return connection.execute(statement, values).fetchall()
 
 

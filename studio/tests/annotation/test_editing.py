@@ -324,7 +324,7 @@ TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 
 WHITE = np.array([0.9505, 1.0, 1.089])
 
 
-def lab(colors, vision):
+def convert_to_lab(colors, vision):
     """CIELAB of #rrggbb as somebody sees them: N×3."""
     values = np.array([[int(text[at : at + 2], 16) / 255 for at in (1, 3, 5)] for text in colors])
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
@@ -338,7 +338,7 @@ def lab(colors, vision):
 @pytest.mark.parametrize("name", VISION)
 @pytest.mark.parametrize(("count", "least"), [(3, 35), (10, 20), (20, 16)])
 def test_colors_differ_for_every_kind_of_vision(name, count, least):
-    seen = lab(COLORS[:count], VISION[name])
+    seen = convert_to_lab(COLORS[:count], VISION[name])
     assert len(set(COLORS)) == 20
     assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > least
 

@@ -289,8 +289,8 @@ def test_damaged_record_is_named(video, project, content):
 @pytest.mark.parametrize("place", ["start", "schema", "middle", "end"])
 def test_damaged_file_is_replaced_by_its_backup(video, project, place):
     with closing(open_document(video)) as document:
-        for index in range(2000):
-            document.log.append(StatusRecord("open", "", "", "", str(index)))
+        for index in range(100):
+            document.log.append(StatusRecord("open", "", "", "", f"{index} " + "x" * 3000))
     with (project / PROJECT_FILE).open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
@@ -301,7 +301,7 @@ def test_damaged_file_is_replaced_by_its_backup(video, project, place):
         open_document(video)
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     with closing(open_document(video)) as document:
-        assert document.log.size == 2002
+        assert document.log.size == 102
         assert document.snapshot.labels(0).any()
 
 
@@ -784,13 +784,12 @@ for pixel in range(2000):
 
 
 def test_acknowledged_strokes_survive_a_kill(folder):
-    for count in (3, 40):
-        with subprocess.Popen([sys.executable, "-c", WRITER, folder], stdout=subprocess.PIPE) as writer:
-            seen = [int(writer.stdout.readline()) for _ in range(count)]
-            writer.kill()
-            seen += [int(line) for line in writer.stdout]
-        with closing(open_session(folder)) as session:
-            assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
+    with subprocess.Popen([sys.executable, "-c", WRITER, folder], stdout=subprocess.PIPE) as writer:
+        seen = [int(writer.stdout.readline()) for _ in range(40)]
+        writer.kill()
+        seen += [int(line) for line in writer.stdout]
+    with closing(open_session(folder)) as session:
+        assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
 
 
 @pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])

@@ -36,7 +36,7 @@ def run(session, *args, **options):
     return job
 
 
-def shown(session, number=None):
+def list_visible_frames(session, number=None):
     """Frames that show an object, or any."""
     wanted = [number] if number else [*session.document.snapshot.objects]
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
@@ -47,9 +47,9 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     draw(session, 4, 1)
     job = run(session, 4)
     assert (job.status, job.done, job.total) == ("done", 7, 7)
-    assert shown(session) == list(range(4, LENGTH))
+    assert list_visible_frames(session) == list(range(4, LENGTH))
     run(session, 4, "backward")
-    assert shown(session) == list(range(LENGTH))
+    assert list_visible_frames(session) == list(range(LENGTH))
     assert all(
         (session.document.snapshot.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH)
     )
@@ -60,7 +60,7 @@ def test_both_directions_are_merged_between_given_masks(session):
     draw(session, 8, 1)
     job = run(session, 2, "both")
     assert job.done == job.total == 8 + 9
-    assert shown(session) == list(range(LENGTH))
+    assert list_visible_frames(session) == list(range(LENGTH))
     assert session.document.snapshot.scores(5)[1].disagreement == 0
     assert session.document.snapshot.scores(10)[1].disagreement is None
 
@@ -69,7 +69,7 @@ def test_object_of_one_side_has_no_disagreement(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
     run(session, 2, "both")
-    assert shown(session, 2) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert session.document.snapshot.scores(5)[2].disagreement is None
     assert session.document.snapshot.scores(5)[1].disagreement == 0
 
@@ -78,8 +78,8 @@ def test_both_directions_carry_an_object_given_late(session):
     draw(session, 2, 1)
     draw(session, 8, 2)
     run(session, 8, "both")
-    assert shown(session, 1) == list(range(LENGTH))
-    assert shown(session, 2) == list(range(LENGTH))
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
 
 
@@ -88,7 +88,7 @@ def test_both_directions_stop_at_an_absent_object(session):
     draw(session, 8, 1, 2)
     editing.clear(session.document, 2, 2)
     run(session, 8, "both")
-    assert shown(session, 2) == list(range(6, LENGTH))
+    assert list_visible_frames(session, 2) == list(range(6, LENGTH))
 
 
 def test_given_mask_on_the_way_is_a_reference(folder):
@@ -99,8 +99,8 @@ def test_given_mask_on_the_way_is_a_reference(folder):
     editing.clear(session.document, 6, 2)
     run(session, 0)
     assert (6, [1]) in tracker.calls
-    assert shown(session, 1) == list(range(LENGTH))
-    assert shown(session, 2) == list(range(6))
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(6))
     session.close()
 
 
@@ -112,12 +112,12 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
     if direction == "both":
         draw(session, 8, 1)
     run(session, 6 if direction == "forward" else 0, direction)
-    assert shown(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
     # in both directions, each frame goes to the nearer of the given masks 0 and 6
-    assert shown(session, 2) == list(range(6 if direction == "forward" else 3))
+    assert list_visible_frames(session, 2) == list(range(6 if direction == "forward" else 3))
     assert all(2 not in session.document.snapshot.scores(index) for index in range(8, LENGTH))
     session.undo()
-    assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
+    assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
 def test_old_results_of_locked_objects_stay(session):
@@ -126,7 +126,7 @@ def test_old_results_of_locked_objects_stay(session):
     editing.clear(session.document, 6, 2)
     editing.change_object(session.document, 2, locked=True)
     run(session, 6)
-    assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
+    assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
 def test_later_start_uses_masks_given_before(folder):
@@ -158,15 +158,15 @@ def test_only_unlocked_objects_are_written(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, locked=True)
     run(session, 0)
-    assert shown(session, 1) == [0]
-    assert shown(session, 2) == list(range(LENGTH))
+    assert list_visible_frames(session, 1) == [0]
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     editing.change_object(session.document, 1, locked=False)
     editing.change_object(session.document, 2, locked=True)
     draw(session, 0, 1)
     before = session.document.snapshot.labels(5) == 2
     run(session, 0)
     assert (before == (session.document.snapshot.labels(5) == 2)).all()
-    assert shown(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
 def test_pause_and_stop_act_within_a_frame(session):
@@ -179,19 +179,19 @@ def test_pause_and_stop_act_within_a_frame(session):
     tracker.allow(1)
     wait_until(lambda: job.status == "paused")
     done = job.done
-    assert shown(session) == list(range(1 + done))
+    assert list_visible_frames(session) == list(range(1 + done))
     job.resume()
     tracker.allow(2)
     wait_until(lambda: job.done >= done + 2)
     job.stop()
     job.wait(5)
     assert job.status == "stopped"
-    assert len(shown(session)) == 1 + job.done < LENGTH
+    assert len(list_visible_frames(session)) == 1 + job.done < LENGTH
     reports = [event.job for event in events if isinstance(event, JobEvent)]
     assert reports[-1].status == "stopped"
     assert any(report.speed for report in reports)
     session.undo()
-    assert shown(session) == [0]
+    assert list_visible_frames(session) == [0]
 
 
 @pytest.mark.parametrize("loading", [True, False])
@@ -226,9 +226,9 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
     run_action(session, {"do": "delete_object", "object_id": 2})
     tracker.allow()
     job.wait(10)
-    assert shown(session) == shown(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session) == list_visible_frames(session, 1) == list(range(LENGTH))
     session.undo()
-    assert shown(session, 2) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_failed_tracker_is_reported_and_results_stay(folder):
     job = run(session, 0)
     assert job.status == "failed"
     assert "out of memory" in job.problem
-    assert shown(session) == [0, 1, 2, 3]
+    assert list_visible_frames(session) == [0, 1, 2, 3]
     session.close()
 
 
@@ -397,7 +397,7 @@ def test_job_tracks_from_its_own_revision(session, direction, long_pause):
     assert session.document.snapshot.list_outdated() == []
     session.undo()
     session.undo()
-    assert shown(session) == [start]
+    assert list_visible_frames(session) == [start]
 
 
 def test_stroke_during_tracking_can_be_undone(session):
@@ -408,9 +408,9 @@ def test_stroke_during_tracking_can_be_undone(session):
     session.undo()
     tracker.allow()
     job.wait(10)
-    assert shown(session, 2) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     session.undo()
-    assert shown(session, 2) == [0]
+    assert list_visible_frames(session, 2) == [0]
 
 
 def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
@@ -422,9 +422,9 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
     job.wait(10)
     assert job.status == "stopped"
     assert job.done < job.total
-    assert shown(session) == [0]
+    assert list_visible_frames(session) == [0]
     session.redo()
-    assert set(shown(session)) >= {0, 1, 2}
+    assert set(list_visible_frames(session)) >= {0, 1, 2}
     assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
 
 
@@ -472,11 +472,11 @@ def test_correction_propagates_over_given_masks_of_others(session, short_pause):
     draw(session, 9, 1)
     run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until(lambda: idle(session))
-    assert shown(session, 2) == list(range(5, LENGTH))
+    assert list_visible_frames(session, 2) == list(range(5, LENGTH))
     assert session.document.titles == ("prompt", None)
     session.undo()
-    assert shown(session, 2) == []
-    assert shown(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == []
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
 def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause):
@@ -658,7 +658,7 @@ def test_absence_on_a_frame_does_not_propagate(session, short_pause):
     run(session, 0)
     run_action(session, {"do": "clear", "frame": 5, "object_id": 2})
     assert session.document.snapshot.list_outdated() == []
-    assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
+    assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 5]
 
 
 def test_merged_confidence_is_calibrated():

@@ -25,7 +25,7 @@ def restricted():
     return build("aotl", "model.max_objects=3", *memory)
 
 
-def tracking(setting, frames):
+def start_tracking(setting, frames):
     """A tracker of two banks."""
     tracker = Tracker(*setting)
     for frame, mask in zip(frames, (FIRST, None, LATER, None), strict=False):
@@ -33,7 +33,7 @@ def tracking(setting, frames):
     return tracker
 
 
-def failing(monkeypatch, owner, name, call, error):
+def fail_call(monkeypatch, owner, name, call, error):
     """Let a method fail at one of its calls, as an interrupt or too little memory may."""
     method, calls = getattr(owner, name), []
 
@@ -50,7 +50,7 @@ def failing(monkeypatch, owner, name, call, error):
 def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
     frames, tracker = clip(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
-        failing(patch, tracker.model, name, 1, KeyboardInterrupt())
+        fail_call(patch, tracker.model, name, 1, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[0], FIRST)
     assert tracker.ids == ()
@@ -63,9 +63,9 @@ def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
 ])  # fmt: skip
 def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatch, name, call, mask):
     frames = clip(6)
-    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
     with monkeypatch.context() as patch:
-        failing(patch, tracker.model, name, call, KeyboardInterrupt())
+        fail_call(patch, tracker.model, name, call, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
     assert tracker.ids == other.ids
@@ -78,13 +78,13 @@ def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatc
 @pytest.mark.parametrize(("name", "mask"), [("add", None), ("add_reference", NEWEST), ("relevance", None)])
 def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask):
     frames = clip(6)
-    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
     state = copy.deepcopy(other.state_dict())
     with monkeypatch.context() as patch:
         if name == "relevance":
-            failing(patch, recurrence, "compute_relevance", 1, KeyboardInterrupt())
+            fail_call(patch, recurrence, "compute_relevance", 1, KeyboardInterrupt())
         else:
-            failing(patch, MemoryBank, name, 2, KeyboardInterrupt())
+            fail_call(patch, MemoryBank, name, 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
     for call in (lambda: tracker.step(frames[4]), tracker.state_dict):
@@ -97,7 +97,7 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
 def test_failed_first_memory_update_requires_reset(restricted, monkeypatch):
     frames, tracker = clip(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
-        failing(patch, MemoryBank, "add_reference", 1, RuntimeError("out of memory"))
+        fail_call(patch, MemoryBank, "add_reference", 1, RuntimeError("out of memory"))
         with pytest.raises(RuntimeError):
             tracker.step(frames[0], FIRST)
     for mask in (None, FIRST):
@@ -112,7 +112,7 @@ def test_failed_resize_of_a_stored_frame_requires_reset(restricted, monkeypatch)
     tracker = Tracker(*restricted)
     tracker.step(frames[0], FIRST)
     with monkeypatch.context() as patch:
-        failing(patch, Prediction, "resize", 1, MemoryError)
+        fail_call(patch, Prediction, "resize", 1, MemoryError)
         with pytest.raises(MemoryError):
             tracker.step(frames[1])
     with pytest.raises(InputError, match="reset"):
@@ -169,7 +169,7 @@ def test_trackers_leave_the_autocast_of_other_threads(restricted):
 
 def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
     frames = clip(6)
-    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
     decode, inside, proceed = tracker.model.decode, threading.Event(), threading.Event()
 
     def wait(*args):
