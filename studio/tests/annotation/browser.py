@@ -35,7 +35,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-WAIT = 15_000
+WAIT = 90_000
 """Milliseconds; a busy machine imports PyTorch in half a minute."""
 VIEWPORT = {"width": 1280, "height": 690}
 """too low for thumbnails above the timeline, which take a third of the time to load a page"""

@@ -974,9 +974,8 @@ def test_older_list_does_not_replace_a_newer_one(clock_context, served):
         tab.clock.run_for(5000)  # the list is read again
     with tab.expect_response("**/clips/c"):
         tab.select_option("[aria-label='Status of c']", "accepted")
-    tab.evaluate(
-        "fetch('clips').then((answer) => answer.text())"
-    )  # after the request that the answer started
+    # after the request that the answer started
+    tab.evaluate("fetch('clips').then((answer) => answer.text())")
     route, response = held[0]
     with tab.expect_event("requestfinished", lambda request: request == route.request):
         route.fulfill(response=response)

@@ -608,7 +608,7 @@ def test_undo_of_a_new_object_selects_the_one_before(page, session):
 
 
 def test_page_says_when_a_stroke_starts_an_object(page, session):
-    assert "No object selected" in page.tab.inner_text("#empty")
+    assert "a new object" in page.tab.inner_text("#empty")
     page.drag((10, 10), (20, 10))
     assert not page.tab.is_visible("#empty")
     page.key_done("Control+z")

@@ -402,18 +402,6 @@ def test_refused_polygon_leaves_another_tool(new_page, session):
     new_page.until(lambda: wire.list_sent("undo"))
 
 
-def test_new_object_is_selected_while_it_is_added(new_page, session):
-    draw(session, 0, 1)
-    wire = Wire(new_page, "add_object")
-    new_page.selected("object 1")
-    new_page.key("n")
-    new_page.until(lambda: wire.held)
-    assert not new_page.tab.is_visible("#empty")
-    wire.release()
-    new_page.selected("object 2")
-    assert not new_page.tab.is_visible("#empty")
-
-
 def test_second_play_does_not_double_the_rate(clock_context, served):
     page = Page(clock_context, served.url, opened=False)
     served.session.document.frames.rate = Fraction(1, 20)
@@ -490,7 +478,7 @@ def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
     draw(session, 0, 1)
     page.objects(1)
     begun, release = hold_review(monkeypatch)
-    page.key("Shift+Delete")
+    refresh_review(session)
     page.until(begun.is_set)
     draw(session, 5, 1)
     release.set()

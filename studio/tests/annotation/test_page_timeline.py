@@ -217,6 +217,13 @@ def test_untouched_field_shows_the_range_of_another_page(page, session):
     assert page.tab.input_value("#first") == "2"
 
 
+def test_unchanged_range_is_shown_as_it_is_stored(page):
+    with page.done():
+        page.tab.fill("#first", "0")
+        page.tab.press("#first", "Enter")
+    page.until(lambda: page.tab.input_value("#first") == "")
+
+
 def test_impossible_range_is_not_tracked(new_page, session):
     wire = Wire(new_page)
     with new_page.done():

@@ -18,7 +18,7 @@ let clips = [];
 let hasFailed = false;
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
-const list = new CoalescedTask(fetchList);
+const fetchTask = new CoalescedTask(fetchList);
 
 history.replaceState(null, '', location.pathname); // without the token
 connectUser(() => showMessage(''));
@@ -33,8 +33,8 @@ document.addEventListener('keydown', (event) => {
   openNext();
 });
 addIcons();
-list.run();
-setInterval(() => { if (!document.hidden) list.run(); }, INTERVAL);
+fetchTask.run();
+setInterval(() => { if (!document.hidden) fetchTask.run(); }, INTERVAL);
 
 async function fetchList() {
   try {
@@ -75,7 +75,7 @@ function createRow({ name }) {
   const fields = new StatusFields(statusList, field, async (status, note) => {
     const answer = requireName() ? await post(`clips/${address}`, { status, note, digest }) : { error: new Error('') };
     if (!answer.error) showMessage('');
-    await list.run();
+    await fetchTask.run();
     return answer;
   });
   const show = (/** @type {Clip} */ clip) => {
@@ -98,7 +98,7 @@ async function trackAll() {
   if (!requireName()) return;
   const { result } = await post('track', null);
   if (result) showMessage(`${formatCount(await result.json(), 'clip')} will be tracked, one after the other.`);
-  await list.run();
+  await fetchTask.run();
 }
 
 /** Write the masks of all corrected and accepted clips. */
@@ -112,12 +112,7 @@ async function exportClips() {
   showMessage(sentences.join(' '), problems.length > 0);
 }
 
-/**
- * Send a request, as `sendOrAsk` does.
- * @param {string} address
- * @param {object | null} values
- * @returns {Promise<{result: Response, error?: undefined} | {error: Error, result?: undefined}>}
- */
+/** Send a request as `sendOrAsk` does. @param {string} address @param {object | null} values */
 function post(address, values) {
   return sendOrAsk(async (choice) => {
     const body = JSON.stringify(choice ? { ...values, ...choice } : values);

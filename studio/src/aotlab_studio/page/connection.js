@@ -14,26 +14,17 @@ const OUTDATED = 428;
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
 /**
- * Request an address; throw the server's error text, or that there is no connection.
+ * Request an address; throw that there is no connection, or the server's error, with the choices that it offers.
  * @param {string} address
  * @param {RequestInit} [options]
  * @param {number} [expected] HTTP status that is no error
  */
 export async function fetchOrThrow(address, options, expected) {
-  const answer = await fetch(address, options).catch(() => { throw new ServerError(NO_CONNECTION); });
+  const answer = await fetch(address, options).catch(() => { throw new Error(NO_CONNECTION); });
   if (answer.ok || answer.status === expected) return answer;
-  if (answer.status !== OUTDATED) throw new ServerError(await answer.text());
+  if (answer.status !== OUTDATED) throw new Error(await answer.text());
   const { error, choices } = await answer.json();
-  throw new ServerError(error, choices);
-}
-
-/** Refusal of the server, or no connection to it. */
-export class ServerError extends Error {
-  /** @param {string} text @param {Failure['choices']} [choices] what the request can say instead */
-  constructor(text, choices = []) {
-    super(text);
-    this.choices = choices;
-  }
+  throw Object.assign(new Error(error), { choices });
 }
 
 export class Connection {
@@ -61,7 +52,7 @@ export class Connection {
     this.socket.onclose = () => {
       for (const [id, { reject, message }] of this.pendingCalls) {
         if (message) continue;
-        reject(new ServerError(NO_CONNECTION));
+        reject(new Error(NO_CONNECTION));
         this.pendingCalls.delete(id);
       }
       this.app.showConnection(false);
@@ -77,9 +68,9 @@ export class Connection {
   /** Throw the reason why there is no connection. @param {string} name of the video */
   async explainDisconnect(name) {
     const { status } = await fetchOrThrow('page/main.js', { cache: 'no-store' }, 403);
-    if (status !== 403) throw new ServerError(NO_CONNECTION);
+    if (status !== 403) throw new Error(NO_CONNECTION);
     const command = `aotlab annotate ${name}`;
-    throw new ServerError(`This page belongs to an earlier run of the program. Open the new link of “${command}”.`);
+    throw new Error(`This page belongs to an earlier run of the program. Open the new link of “${command}”.`);
   }
 
   /** @param {ServerEvent | Answer | Failure} message */
@@ -87,7 +78,8 @@ export class Connection {
     if ('event' in message) return this.app.handleEvent(message);
     const call = this.pendingCalls.get(message.id ?? 0);
     this.pendingCalls.delete(message.id ?? 0);
-    return 'error' in message ? call?.reject(new ServerError(message.error, message.choices)) : call?.resolve(message);
+    if (!('error' in message)) return call?.resolve(message);
+    return call?.reject(Object.assign(new Error(message.error), { choices: message.choices }));
   }
 
   /**
@@ -98,7 +90,7 @@ export class Connection {
    * @returns {Promise<ActionAnswer<A>>} with the revision of all masks and the last step of the history at this answer
    */
   async call(action, values, id) {
-    if (!id && !this.isOpen) throw new ServerError(NO_CONNECTION);
+    if (!id && !this.isOpen) throw new Error(NO_CONNECTION);
     const key = id ?? this.createId();
     const message = JSON.stringify({ ...values, id: key, do: action });
     return new Promise((resolve, reject) => {

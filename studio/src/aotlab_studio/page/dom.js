@@ -163,18 +163,18 @@ export function drawOncePerRefresh(draw) {
 
 /** Task that runs once at a time; all calls during a run are one more run. */
 export class CoalescedTask {
-  /** @param {() => Promise<void>} task */
+  /** @param {() => Promise<void>} task which shows its errors */
   constructor(task) {
     this.task = task;
     this.isRequested = false;
-    /** Resolves after the last requested run; null: not running. @type {Promise<void> | null} */
-    this.running = null;
+    /** Resolves after the last requested run; null: idle. @type {Promise<void> | null} */
+    this.currentRun = null;
   }
 
   run() {
     this.isRequested = true;
-    this.running ??= this.runRequested();
-    return this.running;
+    this.currentRun ??= this.runRequested();
+    return this.currentRun;
   }
 
   async runRequested() {
@@ -182,7 +182,7 @@ export class CoalescedTask {
       this.isRequested = false;
       await this.task();
     }
-    this.running = null;
+    this.currentRun = null;
   }
 }
 
@@ -216,6 +216,12 @@ export function showMessage(text, isError = false) {
 
 /** @param {any} error */
 export const showError = ({ message }) => showMessage(message, true);
+
+/** Show an error, and return it as the answer of an action. @param {Error} error */
+export function answerError(error) {
+  showError(error);
+  return { error };
+}
 
 const NAME_COOKIE = 'aotlab_person';
 
@@ -287,16 +293,13 @@ export async function ask(title, content, ...values) {
  * @template T
  * @param {(choice?: {outdated: 'wait' | 'proceed'}) => Promise<T>} send
  * @param {{outdated: 'wait' | 'proceed'}} [choice]
- * @returns {Promise<T | {error: Error}>} with an empty error if the user canceled
+ * @returns {Promise<T & {error?: undefined} | import('./connection.js').Failed>} an empty error: the user canceled
  */
 export async function sendOrAsk(send, choice) {
   try {
-    return await send(choice);
+    return /** @type {any} */ (await send(choice));
   } catch (/** @type {any} */ error) {
-    if (!error.choices?.length) {
-      showError(error);
-      return { error };
-    }
+    if (!error.choices?.length) return answerError(error);
     const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
     return outdated ? sendOrAsk(send, { outdated }) : { error: new Error('') };
   }

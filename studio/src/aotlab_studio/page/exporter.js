@@ -11,8 +11,7 @@ export class Exporter {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Boxes of the outputs. @type {HTMLInputElement[]} */
-    this.boxes = [];
+    this.boxes = element('outputs').getElementsByTagName('input');
     onSubmit(element('export-start'), () => this.start());
     element('presets').append(...Object.entries(PRESETS).map(([preset, outputs]) => {
       const onclick = () => { for (const box of this.boxes) box.checked = outputs.includes(box.name); };
@@ -28,9 +27,8 @@ export class Exporter {
 
   /** @param {Record<string, string>} outputs descriptions by name */
   setOutputs(outputs) {
-    this.boxes = Object.keys(outputs).map((name) => (
-      createElement('input', { type: 'checkbox', name, checked: PRESETS.Masks.includes(name) })));
-    element('outputs').append(...this.boxes.map((box) => createElement('label', {}, box, ` ${outputs[box.name]}`)));
+    element('outputs').append(...Object.entries(outputs).map(([name, description]) => createElement('label', {},
+      createElement('input', { type: 'checkbox', name, checked: PRESETS.Masks.includes(name) }), ` ${description}`)));
   }
 
   open() {
@@ -42,7 +40,7 @@ export class Exporter {
   /** Export, with progress and errors in the dialog. */
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
-    const names = this.boxes.filter((box) => box.checked).map((box) => box.name);
+    const names = [...this.boxes].filter((box) => box.checked).map((box) => box.name);
     this.setRunning(true);
     const answer = await this.app.queue.request('export', { names, first, last });
     this.setRunning(false);

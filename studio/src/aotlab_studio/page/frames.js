@@ -48,9 +48,9 @@ export class FrameCache {
     this.video = video;
   }
 
-  /** Return the address of a frame. @param {number} index @param {number} [width] in pixels */
-  getAddress(index, width) {
-    return `frame/${index}?video=${this.video}${width ? `&width=${width}` : ''}`;
+  /** Return the address of a frame. @param {number} index */
+  getAddress(index) {
+    return `frame/${index}?video=${this.video}`;
   }
 
   /** @param {number} index @returns {Promise<ImageBitmap>} */
@@ -80,7 +80,7 @@ export class FrameCache {
 
   /** Return the address of a small image of a frame with its masks. @param {number} index */
   getThumbnailAddress(index) {
-    return `${this.getAddress(index, THUMBNAIL_PIXELS)}&masks=${this.revisions.get(index) ?? this.revision}`;
+    return `${this.getAddress(index)}&width=${THUMBNAIL_PIXELS}&masks=${this.revisions.get(index) ?? this.revision}`;
   }
 
   /** Fetch the nearest available image for a frame that is slow to decode. @param {number} index */

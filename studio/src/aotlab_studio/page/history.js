@@ -2,8 +2,6 @@
 
 import { createElement, element, elements, formatCount, onSubmit, showMessage, showToast } from './dom.js';
 
-/** Pixels taken from other objects. @typedef {{losses: Record<number, number>, object_id?: number}} Losses */
-
 export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
@@ -27,18 +25,14 @@ export class EditHistory {
     }
   }
 
-  /**
-   * Show a message about a step with a button that undoes it.
-   * @param {{step: number, error?: undefined} | import('./connection.js').Failed} answer
-   * @param {string} text
-   */
+  /** Offer to undo the step of an answer. @param {{step?: number, error?: Error}} answer @param {string} text */
   offerUndo(answer, text) {
     if (!answer.error) showToast(text, { Undo: () => this.undo(answer.step) }, answer.step);
   }
 
   /**
    * Show how many pixels an edit took from other objects.
-   * @param {{step: number, result: Losses, error?: undefined} | import('./connection.js').Failed} answer
+   * @param {{step?: number, result?: {losses: Record<number, number>, object_id?: number}, error?: Error}} answer
    * @param {string} [taker] the object of the answer if not given
    */
   reportLosses(answer, taker = this.app.getName(answer.result?.object_id ?? 0)) {
@@ -57,20 +51,15 @@ export class EditHistory {
     return this.move('undo', { step });
   }
 
-  redo() {
-    return this.move('redo', {});
-  }
-
-  /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} message */
-  move(action, message) {
+  /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} [message] */
+  move(action, message = {}) {
     const { app, app: { playback, queue, selection } } = this;
     const { frame } = playback.destination;
     return queue.enqueue(async () => {
       const { app: { objects }, id } = selection;
       const answer = await app.request(action, message);
-      if (answer.error) return answer;
       const step = answer.result;
-      if (action === 'undo') selection.selectAfterUndo(id, objects);
+      if (!answer.error && action === 'undo') selection.selectAfterUndo(id, objects);
       if (step) showMessage(`${step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
       if (step && step.frame !== null && playback.canLeave(frame)) playback.seek(step.frame);
       return answer;
@@ -88,11 +77,11 @@ export class EditHistory {
     const { frame } = this.app.playback;
     this.offerUndo(await this.app.queue.push('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
   }
+
   async saveVersion() {
     const field = element('version-title');
-    const title = field.value.trim();
-    field.value = '';
-    if ((await this.app.queue.request('save_version', { title })).error) field.value ||= title;
+    const { error } = await this.app.queue.request('save_version', { title: field.value.trim() });
+    if (!error) field.value = '';
     await this.showVersions();
   }
 
@@ -112,6 +101,5 @@ export class EditHistory {
   async restoreVersion(number) {
     element('versions-dialog').close();
     this.offerUndo(await this.app.queue.request('restore_version', { number }), `Version ${number} restored`);
-    this.app.review.refresh();
   }
 }

@@ -132,7 +132,7 @@ export class App {
     this.objectPanel.show();
     if (selectedId !== this.scrolledId) this.scrollToSelected();
     this.toolbox.show();
-    element('empty').hidden = selectedId > 0 || this.queue.isCreating(selection.target);
+    element('empty').hidden = selectedId > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !selectedId;
     element('merge').disabled = !selectedId || objects.length < 2;
   }
@@ -203,9 +203,7 @@ export class App {
     const { selection, selection: { id: previousId } } = this;
     selection.select(0);
     const { target } = selection;
-    const pendingAnswer = this.queue.push('add_object', {}, target);
-    this.renderObjects(); // without the hint to select an object
-    const { error } = await pendingAnswer;
+    const { error } = await this.queue.push('add_object', {}, target);
     if (error && target === selection.target) selection.set(previousId);
   }
 
@@ -248,6 +246,7 @@ export class App {
       case 'results':
         frames.setRevision(event.revision);
         playback.refresh(event.revision);
+        timeline.fetchTask.run();
         review.refresh();
         break;
       case 'job':

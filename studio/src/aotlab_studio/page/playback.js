@@ -25,7 +25,7 @@ export class Playback {
     this.currentRun = null;
     /** Resolves when the masks of the last refresh show. @type {Promise<void>} */
     this.lastRefresh = Promise.resolve();
-    /** Waiting key presses and buttons, in order. @type {{run: () => void, changesFrame: boolean}[]} */
+    /** Waiting key presses and buttons, in order. @type {{run: () => void, waitsForFrame: boolean}[]} */
     this.inputs = [];
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
@@ -48,16 +48,16 @@ export class Playback {
   /**
    * Run an input after the earlier ones.
    * @param {() => void} run
-   * @param {boolean} changesFrame whether it changes the frame that is requested, and waits until it shows
+   * @param {boolean} waitsForFrame whether it acts on the requested frame, and waits until it shows
    */
-  addInput(run, changesFrame) {
-    this.inputs.push({ run, changesFrame });
+  addInput(run, waitsForFrame) {
+    this.inputs.push({ run, waitsForFrame });
     this.runInputs();
   }
 
   /** Run the inputs up to the first one that waits for its frame. */
   runInputs() {
-    while (this.inputs.length && (!this.inputs[0].changesFrame || this.isReady)) this.inputs.shift()?.run();
+    while (this.inputs.length && (!this.inputs[0].waitsForFrame || this.isReady)) this.inputs.shift()?.run();
   }
 
   /** @param {import('./protocol.js').Description} description */

@@ -159,9 +159,7 @@ class ClickPreview {
     this.toolbox = toolbox;
     /** @type {import('./viewer.js').Point | null} */
     this.target = null;
-    /** Frame of the last request. */
-    this.frame = -1;
-    this.fetching = new CoalescedTask(() => this.fetchOutlines());
+    this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
   }
 
   /** Whether a click would make a mask; only then is there a preview. */
@@ -178,7 +176,7 @@ class ClickPreview {
     if (!isInside || !this.canPreview) this.clear();
     else {
       this.target = point;
-      this.fetching.run();
+      this.fetchTask.run();
     }
   }
 
@@ -190,8 +188,7 @@ class ClickPreview {
   async fetchOutlines() {
     const { target, toolbox: { app, viewer, viewer: { labels }, app: { playback: { frame } } } } = this;
     if (!target) return;
-    element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
-    this.frame = frame;
+    element('ring').classList.add('waiting'); // the first preview of a frame encodes it
     const answer = await app.connection.call('preview', { frame, positive: toPairs([target]) }).catch(() => null);
     const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
     viewer.preview = (isCurrent && answer?.result) || []; // a click will say what failed

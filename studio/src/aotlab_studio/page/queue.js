@@ -3,7 +3,7 @@
  `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.request` sends any
  other action after the earlier edits; later edits do not wait for it. `App.request` sends at once. */
 
-import { showMessage } from './dom.js';
+import { answerError } from './dom.js';
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 /**
@@ -26,12 +26,6 @@ const MAX_KEEPALIVE = 60000;
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Show an error, and return it as the answer. @param {string} text */
-const refuse = (text) => {
-  showMessage(text, true);
-  return { error: new Error(text) };
-};
-
 export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
@@ -40,11 +34,6 @@ export class EditQueue {
     this.previousEdits = Promise.resolve();
     /** Unacknowledged messages by id. @type {Map<number, {action: Repeatable, message: object, target?: Target}>} */
     this.messages = new Map();
-  }
-
-  /** Return whether an edit will create the object of a target. @param {Target} target */
-  isCreating(target) {
-    return [...this.messages.values()].some((message) => message.target === target);
   }
 
   /**
@@ -72,7 +61,8 @@ export class EditQueue {
     return async () => {
       const fullMessage = /** @type {any} */ (addObjectId(message, target));
       const lacksObject = target && !target.id && !CREATING_ACTIONS.includes(action);
-      const answer = lacksObject ? refuse('Select an object first.') : await this.app.request(action, fullMessage, id);
+      const answer = lacksObject
+        ? answerError(new Error('Select an object first.')) : await this.app.request(action, fullMessage, id);
       this.messages.delete(id);
       if (!answer.error && target && !fullMessage.object_id) {
         target.id = answer.result?.object_id ?? 0;

@@ -19,9 +19,7 @@ export class Review {
     this.lastVisit = -1;
     /** Time of the next live refresh, as `performance.now`. */
     this.nextRefreshTime = 0;
-    /** Whether the marks of the timeline changed since the last request. */
-    this.needsMarks = false;
-    this.fetching = new CoalescedTask(() => this.fetch().catch(showError));
+    this.fetchTask = new CoalescedTask(() => this.fetch().catch(showError));
     /** @type {RowList<ReviewEntry>} */
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
     /** @type {RowList<[string, string]>} */
@@ -39,23 +37,18 @@ export class Review {
     this.note.show(frame, notes[frame] ?? '');
   }
 
-  /** Refresh the checks while a job runs, but not too often; events of frames bring the marks. */
+  /** Refresh while a job runs, but not too often. */
   refreshLive() {
-    if (!this.fetching.running && performance.now() > this.nextRefreshTime) this.refresh(false);
+    if (!this.fetchTask.currentRun && performance.now() > this.nextRefreshTime) this.refresh();
   }
 
-  /** Fetch checks and marks. @param {boolean} [marks] false: checks only */
-  refresh(marks = true) {
-    this.needsMarks ||= marks;
-    return this.fetching.run();
+  refresh() {
+    return this.fetchTask.run();
   }
 
   async fetch() {
-    const { app: { connection, timeline }, needsMarks } = this;
-    this.needsMarks = false;
     const start = performance.now();
-    if (needsMarks) timeline.setMarks((await connection.call('timeline', {})).result);
-    const entries = (await connection.call('review', {})).result;
+    const entries = (await this.app.connection.call('review', {})).result;
     const end = performance.now();
     this.nextRefreshTime = end + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (end - start));
     const frames = entries.map(({ frame }) => frame);
@@ -109,7 +102,7 @@ export class Review {
   /** Show a changed frame in the list, with its masks and whether it is corrected. @param {number} frame */
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
-    if (this.fetching.running) this.fetching.run(); // the answer may be older than this change
+    if (this.fetchTask.currentRun) this.fetchTask.run(); // the answer may be older than this change
     this.show();
   }
 

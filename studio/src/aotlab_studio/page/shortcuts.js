@@ -12,7 +12,7 @@ import { TOOLS } from './tools.js';
  * @property {string[]} keys
  * @property {string} text
  * @property {(key: string) => unknown} run
- * @property {boolean} changesFrame whether it changes the frame that is shown, and waits for it
+ * @property {boolean} waitsForFrame whether it acts on the requested frame, and waits until it shows
  * @property {(keyof import('./protocol.js').Elements)[]} [buttons] one for each key, or one for all
  * @property {() => unknown} [click] what the buttons do, if not `run`
  */
@@ -47,10 +47,10 @@ export function connectShortcuts(app) {
   /** @type {Map<string, Binding>} */
   const bindings = new Map();
   for (const binding of Object.values(groups).flat()) {
-    const { keys, run, click, changesFrame, buttons = [] } = binding;
+    const { keys, run, click, waitsForFrame, buttons = [] } = binding;
     for (const key of keys) bindings.set(key, binding);
     for (const [index, button] of elements(...buttons).entries()) {
-      button.onclick = () => app.playback.addInput(click ?? (() => run(keys[index])), changesFrame);
+      button.onclick = () => app.playback.addInput(click ?? (() => run(keys[index])), waitsForFrame);
       showKey(button, keys[index]);
     }
   }
@@ -60,7 +60,7 @@ export function connectShortcuts(app) {
     if (!binding) return;
     event.preventDefault();
     if (key === 'Escape') binding.run(key); // drops the queued inputs
-    else app.playback.addInput(() => binding.run(key), binding.changesFrame);
+    else app.playback.addInput(() => binding.run(key), binding.waitsForFrame);
   });
   showKeys(groups);
 }
@@ -96,15 +96,15 @@ function showKeys(groups) {
 const PAN_KEYS = { 'Ctrl+←': [80, 0], 'Ctrl+→': [-80, 0], 'Ctrl+↑': [0, 80], 'Ctrl+↓': [0, -80] };
 
 /**
- * Return a binding of keys separated by spaces; `bindChange`: of one that changes the frame.
+ * Return a binding of keys separated by spaces; `bindChange`: one that changes masks and waits for the frame.
  * @type {(keys: string, text: string, run: Binding['run'], buttons?: string, click?: Binding['click']) => Binding}
  */
 const bind = (keys, text, run, buttons, click) => ({
-  keys: keys.split(' '), text, run, click, changesFrame: false,
+  keys: keys.split(' '), text, run, click, waitsForFrame: false,
   buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ')),
 });
 /** @type {typeof bind} */
-const bindChange = (...values) => ({ ...bind(...values), changesFrame: true });
+const bindChange = (...values) => ({ ...bind(...values), waitsForFrame: true });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 function createBindings(app) {
@@ -117,7 +117,7 @@ function createBindings(app) {
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
       bind('Ctrl+Z', 'undo', () => app.history.undoKey(), 'undo'),
-      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => app.history.redo(), 'redo'),
+      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => app.history.move('redo'), 'redo'),
     ],
     'Draw without a mouse': [
       bind('W A S D', 'move the cursor', (key) => moveCursor(app, key)),

@@ -16,7 +16,7 @@ export class Thumbnails {
     this.frames = [];
     /** Frames of the elements of the strip. */
     this.shownFrames = '';
-    this.loading = new CoalescedTask(() => this.load());
+    this.loadTask = new CoalescedTask(() => this.load());
   }
 
   /** Show thumbnails of the view, soon. @param {{left: number, width: number, first: number, span: number}} view */
@@ -25,7 +25,7 @@ export class Thumbnails {
     this.strip.style.marginLeft = `${left}px`;
     const count = Math.max(1, Math.min(Math.floor(span), Math.floor(width / THUMBNAIL_WIDTH)));
     this.frames = Array.from({ length: count }, (_, index) => Math.floor(first + ((index + 0.5) * span) / count));
-    this.loading.run();
+    this.loadTask.run();
   }
 
   /** Request the thumbnails that changed, one after the other. */

@@ -2,7 +2,9 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { drawOncePerRefresh, element, elements, formatCount, scrollTo, watchSize, getWheelFactor } from './dom.js';
+import {
+  CoalescedTask, drawOncePerRefresh, element, elements, formatCount, scrollTo, showError, watchSize, getWheelFactor,
+} from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -54,6 +56,8 @@ export class Timeline {
     this.maxSpan = Infinity;
     /** Marks of frames by object id. @type {Map<number, string[]>} */
     this.marks = new Map();
+    this.fetchTask = new CoalescedTask(() => (
+      app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.draw = drawOncePerRefresh(() => this.drawNow());
     watchSize(() => this.draw(), ...elements('strips', 'thumbnails'));

@@ -327,8 +327,8 @@ export class Toolbox {
     history.reportLosses(answer);
     const repeat = async (/** @type {Prompts} */ changes) => {
       if ((await history.undo(step)).error) return;
-      const repeatTarget = { frame, target: selection.id === previousId ? selection.target : { id: previousId } };
-      await app.queue.enqueue(() => this.requestMask(repeatTarget, { ...prompts, ...changes }, click));
+      target.id = previousId;
+      await app.queue.enqueue(() => this.requestMask({ frame, target }, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -366,9 +366,8 @@ export class Toolbox {
     const { drawingTool: tool, points } = this;
     const erase = tool.erases || (this.isSubtracting && tool.usesBrush);
     return {
+      tool,
       points: tool.shape?.(points) || points,
-      closed: tool.closed,
-      corners: tool.corners,
       width: tool.usesBrush ? 2 * this.radius : undefined,
       color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
       clicks: this.findClicks(),

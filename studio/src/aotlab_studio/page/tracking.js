@@ -48,10 +48,12 @@ export class Tracking {
     return undefined;
   }
 
-  /** Store the range of the fields. An event will show the new state; without one, if it is refused, show the old. */
+  /** Store the range of the fields, and show the stored one, which is as before if it is refused. */
   async sendRange() {
     const range = this.readRange();
-    if (range && (await this.app.queue.push('set_range', range)).error) this.showRange();
+    if (!range) return;
+    await this.app.queue.push('set_range', range);
+    this.showRange();
   }
 
   /** @param {string[]} names @param {string} model */
@@ -113,15 +115,14 @@ export class Tracking {
 
   /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
   async track(direction) {
-    const { playback } = this.app;
+    const { playback, queue, toolbox } = this.app;
     playback.keepFrame();
     const { frame } = playback;
-    await this.app.queue.previousEdits; // may select the object
+    await queue.previousEdits; // may change the range
     const range = this.readRange();
     if (!range) return;
-    if (playback.frame === frame) this.app.toolbox.cancel();
-    const message = { frame, direction, ...range };
-    if (!(await this.app.queue.request('track', message)).error) showMessage('');
+    if (playback.frame === frame) toolbox.cancel();
+    if (!(await queue.request('track', { frame, direction, ...range })).error) showMessage('');
   }
 
   /** Remove the tracked masks from this frame on. */
@@ -130,10 +131,8 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     const answer = await queue.request('drop_results', { frame, last: range.last });
-    if (answer.error) return;
     if (answer.result) history.offerUndo(answer, `Tracking cleared on ${formatCount(answer.result, 'frame')}`);
-    else showMessage('No tracked masks from this frame on.');
-    this.app.review.refresh();
+    else if (!answer.error) showMessage('No tracked masks from this frame on.');
   }
 
   stop() {

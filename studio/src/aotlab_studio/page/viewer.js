@@ -5,8 +5,8 @@ import { drawOncePerRefresh, element, elements, watchSize } from './dom.js';
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Click */
 /**
- * @typedef {{points: Point[], closed?: boolean, corners?: boolean, width?: number, color: string, clicks: Click[]}}
- * Sketch
+ * Outline of a tool's input, and clicks.
+ * @typedef {{tool: import('./tools.js').Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch
  */
 
 /** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colors. */
@@ -50,9 +50,8 @@ export class Viewer {
 
   /** @param {[number, number]} size height and width of the frames */
   setSize([height, width]) {
-    const isFirst = this.size.width === 1;
     this.size = { width, height };
-    if (isFirst) this.fit();
+    if (this.isFitted) this.fit();
   }
 
   /** @param {{id: number, name: string, color: string}[]} objects those that are drawn */
@@ -203,7 +202,7 @@ export class Viewer {
   }
 
   /** Draw in CSS pixels. @param {Sketch} sketch */
-  drawSketch({ points, width = 0, color, closed, corners, clicks }) {
+  drawSketch({ tool, points, width = 0, color, clicks }) {
     const { context } = this;
     const places = points.map((point) => this.frameToView(point));
     context.lineJoin = context.lineCap = 'round';
@@ -217,9 +216,9 @@ export class Viewer {
       context.stroke();
       context.globalAlpha = 1;
     } else if (places.length) {
-      if (closed) context.closePath();
+      if (tool.closed) context.closePath();
       strokeTwice(context, 1.5);
-      if (corners) for (const place of places) drawDisc(context, place, 3);
+      if (tool.corners) for (const place of places) drawDisc(context, place, 3);
     }
     for (const click of clicks) this.drawClick(click);
   }
