@@ -137,11 +137,8 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
     with reading(path, unchecked=True):
         regions = _parse_images(path, video.size)
         if regions is None and (tree := _read_coco(path)) is not None:
-            regions, classes, name = (
-                parse_coco(tree, video),
-                parse_classes(tree),
-                parse_video_name(tree, video),
-            )
+            regions = parse_coco(tree, video)
+            classes, name = parse_classes(tree), parse_video_name(tree, video)
     if regions is not None:
         annotations = match_regions(regions, video)
         annotations.classes, annotations.video = classes, name

@@ -115,11 +115,8 @@ def track_both_directions(
             if complete:
                 timed.tracker.reset()
                 removed = ()
-            yield (
-                after.frame_index,
-                after.frame,
-                replace(timed.step(after.frame, after.mask, removed), cut=cut),
-            )
+            prediction = timed.step(after.frame, after.mask, removed)
+            yield after.frame_index, after.frame, replace(prediction, cut=cut)
             before = after._replace(complete=complete)
         if after.frame_index == max(masks):
             for index, frame in frames:

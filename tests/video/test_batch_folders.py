@@ -70,6 +70,14 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     assert record.error
 
 
+def test_failed_job_resumes_once_its_video_is_back(output, jobs):
+    write_job_record(output / "run", start_record(jobs[0], input_digest="digest"))
+    record = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
+    assert "run.mp4: no such file" in record.error
+    stored = read_job_record(output / "run")
+    assert (stored.error, stored.input_digest) == (record.error, "digest")
+
+
 def test_results_of_a_removed_job_stay(output, jobs, caplog):
     claim_folder(output, jobs, INPUTS, force=False)
     for job in jobs:
