@@ -17,16 +17,15 @@ if not Path(aotlab.__path__[0], "utils").is_dir():
     aotlab.__path__.append(str(root))
 
 
-def tracker(name=None, *, overrides=(), device="cpu"):
-    """A `Tracker` of named weights, a checkpoint file, or without a name the bundled model."""
-    from aotlab.engine.tracking.tracker import Tracker
+def tracker(name="bundled", *, overrides=(), device="cpu"):
+    """A `Tracker` of named weights or a checkpoint file."""
+    from aotlab import Tracker
 
     return Tracker.from_pretrained(name, overrides=overrides, device=device)
 
 
-def model(name=None, *, overrides=()):
-    """The `VOSModel` of named weights, a checkpoint file, or without a name the bundled model."""
-    from aotlab.configs.files import BUNDLED_CHECKPOINT
-    from aotlab.networks.weights.zoo import load_model
+def model(name="bundled", *, overrides=()):
+    """The `VOSModel` of named weights or a checkpoint file."""
+    from aotlab import load_model
 
-    return load_model(name or BUNDLED_CHECKPOINT, overrides=overrides)[0]
+    return load_model(name, overrides=overrides)[0]

@@ -46,7 +46,7 @@ def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT), subject: st
     for folder in (PRESETS, RECIPES):
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
-    known, recipes = list_presets(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
-    listed = f"presets are {', '.join(known)}; recipes of aotlab train are {', '.join(recipes)}"
-    remedy = suggest(Path(name).stem, [*known, *recipes], listed)
+    presets, recipes = list_presets(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    available = f"presets are {', '.join(presets)}; recipes of aotlab train are {', '.join(recipes)}"
+    remedy = suggest(Path(name).stem, [*presets, *recipes], available)
     raise InputError(f"{subject} {name}: no such file or preset; {remedy}")

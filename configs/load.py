@@ -205,10 +205,12 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     names = [field.name for field in fields(schema)]
     for key in tree:
         if key not in names:
-            below = {path.rpartition(".")[2]: path for path in _list_keys(schema, prefix)}
-            paths = below | {name: f"{prefix}{name}" for name in names}
-            near = difflib.get_close_matches(str(key), paths, n=1)
-            remedy = f"did you mean {paths[near[0]]}?" if near else f"valid keys are {', '.join(names)}"
+            nested_keys = {path.rpartition(".")[2]: path for path in _list_keys(schema, prefix)}
+            key_paths = nested_keys | {name: f"{prefix}{name}" for name in names}
+            similar = difflib.get_close_matches(str(key), key_paths, n=1)
+            remedy = (
+                f"did you mean {key_paths[similar[0]]}?" if similar else f"valid keys are {', '.join(names)}"
+            )
             raise InputError(f"unknown key {prefix}{key}; {remedy}")
     for field in fields(schema):
         if field.name not in tree and field.default is field.default_factory is MISSING:
@@ -227,11 +229,11 @@ def _list_keys(schema: Any, prefix: str) -> Iterator[str]:
             )
 
 
-def _merge(below: Any, above: Any) -> Any:
+def _merge(base: Any, override: Any) -> Any:
     """Merge settings, key by key in nested mappings; ``above`` replaces ``below``."""
-    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
-        return above
-    return {**below, **{key: _merge(below.get(key), value) for key, value in above.items()}}
+    if not isinstance(base, Mapping) or not isinstance(override, Mapping):
+        return override
+    return {**base, **{key: _merge(base.get(key), value) for key, value in override.items()}}
 
 
 def _replace(node: Any, names: Sequence[str], value: Any, path: str) -> Any:
@@ -240,8 +242,8 @@ def _replace(node: Any, names: Sequence[str], value: Any, path: str) -> Any:
         return _merge(node, value)
     name, *rest = names
     if not isinstance(node, list):
-        below = node if isinstance(node, Mapping) else {}
-        return {**below, name: _replace(below.get(name), rest, value, f"{path}{name}.")}
+        mapping = node if isinstance(node, Mapping) else {}
+        return {**mapping, name: _replace(mapping.get(name), rest, value, f"{path}{name}.")}
     if not name.isdecimal() or int(name) >= len(node):
         raise InputError(f"{path}{name}: no such item; the list has {len(node)}, counted from 0")
     index = int(name)
@@ -250,7 +252,7 @@ def _replace(node: Any, names: Sequence[str], value: Any, path: str) -> Any:
 
 def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, Any]]]:
     """Return the unmerged settings of a file and its bases; ``preset`` replaces the preset at the bottom."""
-    top = path
+    first_path = path
     files: list[tuple[Path, dict[str, Any]]] = []
     while True:
         if any(path == file for file, _ in files):
@@ -260,14 +262,14 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
         files.append((path, settings))
         if base is None:
             break
-        below = find_config(str(base), [path.parent], f"{path}: base:")
-        if preset is not None and below.parent == PRESETS != path.parent:
-            below = find_config(preset)
+        base_path = find_config(str(base), [path.parent], f"{path}: base:")
+        if preset is not None and base_path.parent == PRESETS != path.parent:
+            base_path = find_config(preset)
             require(
-                below.parent != RECIPES,
+                base_path.parent != RECIPES,
                 f"base={preset}: a recipe, whose phases {path.stem} replaces; give a preset",
             )
             preset = None
-        path = below
-    require(preset is None, f"base={preset}: {top} has no base to replace; load {preset} instead")
+        path = base_path
+    require(preset is None, f"base={preset}: {first_path} has no base to replace; load {preset} instead")
     return files

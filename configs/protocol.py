@@ -26,8 +26,8 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
     frames only, unless ``overrides`` set a policy.
     """
     require_choice(protocol, get_args(MemoryProtocol), "protocol")
-    overridden = "policy" in apply_overrides({"memory": {}}, overrides)["memory"]
-    if protocol == "published" or overridden or config.memory.policy not in BOUNDED_MEMORY:
+    sets_policy = "policy" in apply_overrides({"memory": {}}, overrides)["memory"]
+    if protocol == "published" or sets_policy or config.memory.policy not in BOUNDED_MEMORY:
         return config
     return replace(config, memory=bound_memory(config.memory))
 

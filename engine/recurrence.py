@@ -1,4 +1,4 @@
-"""Recurrence over frames, the same in training and tracking: segment a frame, encode its memory, store it."""
+"""Recurrence over frames, the same in training and tracking: segment a frame, memorize it, store its memory."""
 
 from __future__ import annotations
 
@@ -32,24 +32,8 @@ def segment_frame(
     return DecodedFrame(propagated, model.decode(propagated, features).float())
 
 
-def encode_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[PropagatedFrame, Memory]:
-    """Propagate a reference frame's own identities, by attention to itself, and encode its memory.
-
-    ``masks``: B×(m+1)×H×W, background first, m at most the model's number of identities. `MemoryBank.add_reference`
-    stores the memory.
-    """
-    id_embeddings = model.assign_identities(masks)
-    propagated = model.propagate(features, id_embeddings=id_embeddings)
-    return propagated, model.memorize(propagated, id_embeddings)
-
-
-def encode_memory(model: VOSModel, decoded: DecodedFrame, masks: Tensor) -> Memory:
-    """Encode the memory of a tracked frame with masks B×(m+1)×H×W: assign identities, and memorize them."""
-    return model.memorize(decoded.propagated, model.assign_identities(masks))
-
-
 def store_memory(model: VOSModel, bank: MemoryBank, decoded: DecodedFrame, memory: Memory) -> None:
-    """Add the memory of a tracked frame to a bank; if this fails, the bank must be discarded."""
+    """Add a tracked frame to a bank, with its memory by `VOSModel.memorize`; if this fails, discard the bank."""
     relevance = None
     if bank.needs_relevance:
         relevance = compute_relevance(model, decoded.propagated, decoded.logits, bank.keys, len(bank))

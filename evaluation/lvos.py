@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
-from aotlab.media.labeled_video import ObjectInfo, Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import require_all_exist
 
@@ -24,7 +24,9 @@ COLUMNS = ("J&F", "J", "F", "V")
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an LVOS video."""
     annotations = {path.stem: path for path in sequence.annotations}
-    counting = {item.object_id: _list_counted_frames(item) for item in sequence.objects}
+    counting = {
+        item.object_id: frozenset(item.frames[1 : max(0, item.length - 1)]) for item in sequence.objects
+    }
     stems = order_names({stem for frames in counting.values() for stem in frames})
     missing = [Path(sequence.name, f"{stem}.png") for stem in stems if stem not in annotations]
     require_all_exist(missing, "the metadata lists these annotations")
@@ -69,9 +71,3 @@ def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
 
 
 TABLE = TableLayout(COLUMNS, make_row, summarize)
-
-
-def _list_counted_frames(item: ObjectInfo) -> frozenset[str]:
-    """Return the stems of the frames that count for an object."""
-    listed = item.frames[: item.length]
-    return frozenset(stem for index, stem in enumerate(listed) if index not in (0, item.length - 1))

@@ -109,19 +109,19 @@ def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -
 
     Args:
         results: for each video id PNGs, or one folder of binary PNGs per object.
-        output: an empty folder, or one that does not exist.
+        output: a folder other than that of the annotations.
     """
-    if require_writable(output).is_dir() and any(output.iterdir()):
-        raise InputError(f"{output}: holds files, which could be annotations; choose another folder")
-    return sum(_write_video(video, results / video.name, output / video.name) for video in videos)
-
-
-def _write_video(video: Video, results: Path, output: Path) -> int:
-    folders, count = video.object_folders, 0
-    names = {path.name for folder in folders.values() for path in list_image_files(folder, (".png",))}
-    for name in sorted(names):
-        masks, _ = read_object_results(results, name, folders)
-        for object_id, (_, mask) in masks.items():
-            write_mask(output / folders[object_id].name / name, mask.astype(np.uint8))
-        count += len(masks)
+    require_writable(output)
+    annotated = {path.parents[1].resolve() for video in videos for path in video.object_folders.values()}
+    if output.resolve() in annotated:
+        raise InputError(f"{output}: the folder of the annotations; choose another folder")
+    count = 0
+    for video in videos:
+        folders = video.object_folders
+        names = {path.name for folder in folders.values() for path in list_image_files(folder, (".png",))}
+        for name in sorted(names):
+            masks, _ = read_object_results(results / video.name, name, folders)
+            for object_id, (_, mask) in masks.items():
+                write_mask(output / video.name / folders[object_id].name / name, mask.astype(np.uint8))
+            count += len(masks)
     return count

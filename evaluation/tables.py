@@ -158,15 +158,19 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
         lines.append((f"mean of {len(object_rows)} objects", "", means))
     rows = [["sequence", "object", *layout.columns]]
     for name, object_id, row in lines:
-        rows.append([name, object_id, *(f"{row[key]:.1f}" if key in row else "-" for key in layout.columns)])
+        rows.append([name, object_id, *(format_value(row.get(key)) for key in layout.columns)])
     text = _format_rows(rows)
     extra = {
         key: value for key, value in table.items() if key != "sequences" and means.get(key, ...) != value
     }
     if extra:
-        parts = (f"{key} {'-' if value is None else f'{value:.1f}'}" for key, value in extra.items())
-        text += "\n\n" + "  ".join(parts)
+        text += "\n\n" + "  ".join(f"{key} {format_value(value)}" for key, value in extra.items())
     return text
+
+
+def format_value(value: float | None) -> str:
+    """Return a value of a table as text; "-" if it is undefined."""
+    return "-" if value is None else f"{value:.1f}"
 
 
 def compare_tables(tables: Mapping[str, Mapping[str, Any]]) -> str:
@@ -174,14 +178,13 @@ def compare_tables(tables: Mapping[str, Mapping[str, Any]]) -> str:
     columns = dict.fromkeys(key for table in tables.values() for key in table if key != "sequences")
     rows = [["results", *columns]]
     for name, table in tables.items():
-        values = [table.get(key) for key in columns]
-        rows.append([name, *("-" if value is None else f"{value:.1f}" for value in values)])
+        rows.append([name, *(format_value(table.get(key)) for key in columns)])
     return _format_rows(rows)
 
 
 def _format_rows(rows: Sequence[Sequence[str]]) -> str:
     """Return a table as text, with a line below its first row."""
-    title, *others = ("  ".join(row) for row in align_columns(rows, right=1))
+    title, *others = align_columns(rows, right=1)
     return "\n".join([title, "-" * len(title), *others])
 
 

@@ -81,7 +81,10 @@ def read_annotations(
     if record is not None and record.error is not None:
         log.warning("%s: results of a run that did not end (%s)", folder, record.error)
     if (folder / JOB_RECORD).is_file():
-        path = _find_tracked_masks(folder)
+        names = [name for name in TRACKED_MASKS if (folder / name).exists()]
+        if not names:
+            raise InputError(f"{folder}: results without masks; track the video again and write masks")
+        path = folder / names[0]
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):
@@ -128,25 +131,14 @@ def suggest_studio() -> str:
     return "; the package aotlab-studio has more: pip install ./studio in a checkout"
 
 
-def _find_tracked_masks(folder: Path) -> Path:
-    """Return the masks among the results of a tracked video; raise `InputError` without them."""
-    for name in TRACKED_MASKS:
-        if (folder / name).exists():
-            return folder / name
-    raise InputError(f"{folder}: results without masks; track the video again and write masks")
-
-
 def _read(path: Path, video: VideoInfo) -> Annotations:
     """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file."""
     classes, name = dict[str, int](), ""
     with reading(path, unchecked=True):
         regions = _parse_images(path, video.size)
         if regions is None and (tree := _read_coco(path)) is not None:
-            regions, classes, name = (
-                parse_coco(tree, video),
-                parse_classes(tree),
-                parse_video_name(tree, video),
-            )
+            regions = parse_coco(tree, video)
+            classes, name = parse_classes(tree), parse_video_name(tree, video)
     if regions is not None:
         annotations = match_regions(regions, video)
         annotations.classes, annotations.video = classes, name

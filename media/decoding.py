@@ -42,10 +42,10 @@ def open_container(
     timeout: float | None = None,
     options: dict[str, str] | None = None,
 ) -> av.container.InputContainer:
-    """Open a file or address; tags that are not UTF-8, which some cameras write, are accepted.
+    """Open a file or URL; tags that are not UTF-8, which some cameras write, are accepted.
 
     Args:
-        source: path, address, or file object.
+        source: path, URL, or file object.
         playlists: also open lists of other files, such as HLS. FFmpeg follows lists on a server only to servers, but
             local lists to any local file.
         timeout: seconds to wait for a server.

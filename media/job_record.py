@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
-from aotlab.utils.versioned_files import load_record, save_record
+from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
 JOB_RECORD = ".track.json"
 """file with the job record in a folder of results"""
+JOB_KIND = FileKind("record of a run", 1, "replace the results with --force")
 CORRECTED_FILE = ".corrected"
 """file that marks a folder with manually corrected results, which job lists do not replace"""
 MASKS_FOLDER = "masks"
@@ -84,7 +85,7 @@ def read_job_record(folder: Path) -> JobRecord | None:
     Its video and masks have their present paths if they were moved together with the folder, or the video lies next to
     it.
     """
-    record = load_record(folder / JOB_RECORD, JobRecord)
+    record = read_versioned(folder / JOB_RECORD, JOB_KIND, lambda content: JobRecord(**content))
     if record is None:
         return None
     values = map(parse_frame_object, record.masks)
@@ -102,7 +103,8 @@ def read_job_record(folder: Path) -> JobRecord | None:
 
 def write_job_record(folder: Path, record: JobRecord) -> None:
     """Replace the record in a folder of results; raises `InputError` if it cannot be written."""
-    save_record(folder / JOB_RECORD, replace(record, folder=os.path.abspath(folder)))
+    record = replace(record, folder=os.path.abspath(folder))
+    write_versioned(folder / JOB_RECORD, JOB_KIND, asdict(record))
 
 
 def find_video(folder: Path, record: JobRecord) -> Path:

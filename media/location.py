@@ -1,4 +1,4 @@
-"""Locations of videos: paths, addresses, cameras and standard input."""
+"""Locations of videos: paths, URLs, cameras and standard input."""
 
 from __future__ import annotations
 
@@ -8,30 +8,42 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE)
-"""address: protocol, and the rest"""
+from aotlab.utils.text import strip_credentials
+
+URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE)
+"""URL: protocol, and the rest"""
 CAMERA_NUMBER = re.compile("[0-9]{1,2}", re.ASCII)
 
 
 class VideoLocation(NamedTuple):
     """Kind and location of a video."""
 
-    kind: Literal["stored", "pipe", "stdin", "camera", "address"]
+    kind: Literal["stored", "pipe", "stdin", "camera", "url"]
     """``stored``: a file or folder, which may be missing"""
     text: str
-    """path, address, number or device file of a camera, or ``-`` for standard input"""
+    """path, URL, number or device file of a camera, or ``-`` for standard input"""
+
+    @property
+    def name(self) -> str:
+        """Name of a stream: of the file in its URL or path, or ``camera0`` or ``stdin``."""
+        if self.kind == "stdin":
+            return "stdin"
+        if CAMERA_NUMBER.fullmatch(self.text):
+            return f"camera{self.text}"
+        text = strip_credentials(self.text)
+        return Path(text.partition("?")[0] if self.kind == "url" else text).stem
 
 
 def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
-    """Return what a text names as a video; paths are relative to ``folder``, and ``file://`` addresses are paths."""
+    """Return what a text names as a video; paths are relative to ``folder``, and ``file://`` URLs are paths."""
     text = str(text)
-    address = ADDRESS.fullmatch(text)
-    if address and address[1].lower() == "file":
+    url = URL.fullmatch(text)
+    if url and url[1].lower() == "file":
         from urllib.request import url2pathname  # slow to import
 
         text = url2pathname(urlsplit(text).path)
-    elif address:
-        return VideoLocation("address", text)
+    elif url:
+        return VideoLocation("url", text)
     if text == "-":
         return VideoLocation("stdin", text)
     path = Path(folder, text)

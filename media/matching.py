@@ -46,10 +46,10 @@ def order_names(names: Iterable[Name]) -> list[Name]:
 
 
 def image_stem(name: str | Path) -> str:
-    """Return the name of an image without folder and one known suffix; a text may be an address or a Windows path."""
+    """Return the name of an image without folder and one known suffix; a text may be a URL or a Windows path."""
     if isinstance(name, Path):
         return name.stem if name.suffix.lower() in SUFFIXES else name.name
-    # In an address, the name is in the query, or at the end of the path before the query.
+    # In a URL, the name is in the query, or at the end of the path before the query.
     for text in (name, re.split(r"[?#]", name)[0]):
         path = PurePosixPath(text.replace("\\", "/"))
         if path.suffix.lower() in SUFFIXES:

@@ -40,8 +40,8 @@ class VideoInfo:
     """number of frames, if known"""
     rate: str = "24"
     """frames per second; may be a fraction"""
-    stem: Callable[[int], str] | None = None
-    """stem of a frame's image; None if frames have no names"""
+    stems: tuple[str, ...] | None = None
+    """stems of the images of all frames; None if frames have no names"""
     frame: int | None = None
     """frame to use for a file with objects on a single frame; None: the file's"""
     file: Callable[[int], Path | None] | None = None
@@ -52,10 +52,16 @@ class VideoInfo:
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
         """Describe a source of frames."""
-        stem = source.stem if source.named else None
+        stems = tuple(map(source.stem, range(source.length or 0))) if source.named else None
         counter = source.count_frames if source.length_is_estimate else None
         return cls(
-            source.name, source.size, source.length, str(source.rate), stem, file=source.file, counter=counter
+            source.name,
+            source.size,
+            source.length,
+            str(source.rate),
+            stems,
+            file=source.file,
+            counter=counter,
         )
 
     @property
@@ -72,11 +78,6 @@ class VideoInfo:
         file = None if self.file is None else self.file(frame)
         return f"{self.name}/{f'{stem}.jpg' if file is None else file.name}"
 
-    @property
-    def stems(self) -> list[str] | None:
-        """Stems of the images of all frames; None if frames have no names."""
-        return None if self.stem is None else [self.stem(index) for index in range(self.length or 0)]
-
 
 @dataclass(frozen=True)
 class ParsedRegion:
@@ -91,7 +92,7 @@ class ParsedRegion:
     key: Hashable = None
     """object id from 1, or any other value shared by all regions of the object; None: unknown"""
     image: str | Path = ""
-    """name of the frame's image, which may be an address or a Windows path, or the file of its mask; empty if unset"""
+    """name of the frame's image, which may be a URL or a Windows path, or the file of its mask; empty if unset"""
     attributes: Attributes = field(default_factory=dict)
 
 
@@ -145,9 +146,8 @@ class Annotations:
 
     def class_ids(self) -> dict[str, int]:
         """Return class ids by class name, ascending: `classes`, and free ids from 1 for other names in order."""
-        names = sorted({self.class_name(object_id) for object_id in self.objects()} - self.classes.keys())
-        free = (class_id for class_id in count(1) if class_id not in self.classes.values())
-        ids = self.classes | dict(zip(names, free, strict=False))
+        names = sorted({self.class_name(object_id) for object_id in self.objects()})
+        ids = add_class_ids(self.classes, dict.fromkeys(names))
         return dict(sorted(ids.items(), key=lambda item: item[1]))
 
     def attribute_table(self) -> AttributeTable:
@@ -178,6 +178,21 @@ class Annotations:
         for region in self.frames.get(frame, ()):
             mask[decode_rle(region.rle, self.size)] = region.object_id
         return mask
+
+
+def add_class_ids(shared: Mapping[str, int], classes: Mapping[str, int | None]) -> dict[str, int]:
+    """Return class ids by name with a video's classes added, which keep their ids if no other class has them.
+
+    Args:
+        shared: class ids of other videos, which stay.
+        classes: class ids of the video by class name; None: any id.
+    """
+    merged = dict(shared)
+    free = (class_id for class_id in count(1) if class_id not in {*merged.values(), *classes.values()})
+    for name, class_id in classes.items():
+        if name not in merged:
+            merged[name] = next(free) if class_id is None or class_id in merged.values() else class_id
+    return merged
 
 
 def encode_rle(mask: np.ndarray) -> np.ndarray:
@@ -328,8 +343,6 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         )
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
-    if max(ids.values()) > MAX_ID:
-        raise InputError(f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
     for (frame, region), key in zip(visible, keys, strict=True):
         assert region.rle is not None
@@ -343,7 +356,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
 def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int | None]:
     """Return the frame of each region in the video; None for frames of other videos."""
     keys = dict.fromkeys((region.frame, region.image) for region in regions)
-    named = [(frame, image) for frame, image in keys if image and (video.stem is not None or frame is None)]
+    named = [(frame, image) for frame, image in keys if image and (video.stems is not None or frame is None)]
     names = [image for _, image in named]
     matched = match_frames(names, video.stems, video=video.name, count_frames=video.count_frames)
     selected = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}

@@ -9,7 +9,6 @@ from concurrent.futures import Future, wait
 from contextlib import closing
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ from aotlab.media.decoding import (
 )
 from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
-from aotlab.media.location import ADDRESS, CAMERA_NUMBER, VideoLocation
+from aotlab.media.location import CAMERA_NUMBER, VideoLocation
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error
 from aotlab.utils.text import strip_credentials
@@ -41,7 +40,7 @@ MAX_STREAM_RATE = 250
 """largest plausible frame rate of a stream; larger ones are clock ticks"""
 CAMERA_POLL_SECONDS = 0.005
 """interval in seconds at which a camera without a new frame is asked again"""
-LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
+LIVE_PROTOCOLS = ("rtsp://", "rtsps://", "rtp://", "udp://", "rtmp://", "srt://")
 
 
 class StreamFrames(FrameSource):
@@ -107,40 +106,17 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
     import av
 
-    kind, source = location
-    public = strip_credentials(source)
-    address, camera = ADDRESS.fullmatch(public), kind == "camera"
-    title, name = source, Path(source).stem
-    if camera and CAMERA_NUMBER.fullmatch(source):
-        title, name = f"camera {source}", f"camera{source}"
-    elif kind == "stdin":
-        title, name = "standard input", "stdin"
-    elif address:
-        title, name = public, Path(address[2]).stem or address[1]
-    live = camera or bool(address and address[1].lower() in LIVE_PROTOCOLS)
-
-    def open_source() -> StreamFrames:
-        if address:
-            tcp = {"rtsp_transport": "tcp"} if address[1].startswith("rtsp") else {}
-            container = open_container(source, playlists=True, timeout=timeout, options=tcp)
-        elif camera:
-            device, file = _find_camera(source)
-            # Many cameras of macOS have this rate only. FFmpeg asks for another one by default.
-            rate = {"framerate": "30"} if device == "avfoundation" else {}
-            drop_messages()
-            container = av.open(file, format=device, options=rate, metadata_errors="replace")
-        else:
-            # A reader that hangs holds the lock of a buffered file, which would block the end of the program.
-            pipe: Any = 0 if kind == "stdin" else source
-            opened = open(pipe, "rb", buffering=0, closefd=kind != "stdin")  # noqa: SIM115
-            container = open_container(opened)
-        return StreamFrames(container, title, name, live=live)
-
+    title, live = strip_credentials(location.text), location.text.lower().startswith(LIVE_PROTOCOLS)
+    if location.kind == "stdin":
+        title = "standard input"
+    elif location.kind == "camera":
+        title, live = title if title.startswith("/") else f"camera {title}", True
     result: Future[StreamFrames] = Future()
 
     def work() -> None:
         try:
-            result.set_result(open_source())
+            container = _open_source(location, timeout)
+            result.set_result(StreamFrames(container, title, location.name, live=live))
         except BaseException as error:  # raised in the caller's thread
             result.set_exception(error)
 
@@ -155,6 +131,24 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
         raise
     except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: a PyAV without v4l2
         raise InputError(f"{title}: cannot be opened ({describe_error(error)}); check the source") from error
+
+
+def _open_source(location: VideoLocation, timeout: float) -> av.container.InputContainer:
+    import av
+
+    kind, source = location
+    if kind == "url":
+        tcp = {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}
+        return open_container(source, playlists=True, timeout=timeout, options=tcp)
+    if kind == "camera":
+        device, file = _find_camera(source)
+        # Many cameras of macOS have this rate only. FFmpeg asks for another one by default.
+        rate = {"framerate": "30"} if device == "avfoundation" else {}
+        drop_messages()
+        return av.open(file, format=device, options=rate, metadata_errors="replace")
+    # A reader that hangs holds the lock of a buffered file, which would block the end of the program.
+    pipe: Any = 0 if kind == "stdin" else source
+    return open_container(open(pipe, "rb", buffering=0, closefd=kind != "stdin"))
 
 
 def _wait_for_packets(container: av.container.InputContainer) -> Iterator[av.Packet]:

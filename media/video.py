@@ -47,7 +47,7 @@ def open_frames(
     """Open a source of frames and read the first one.
 
     Args:
-        source: a video file, a folder of images, a TIFF stack, an address (``rtsp://``, ``http://``, ``file://``, ...),
+        source: a video file, a folder of images, a TIFF stack, a URL (``rtsp://``, ``http://``, ``file://``, ...),
             a camera (``0`` for the first, or ``/dev/video0``), a named pipe, or ``-`` for standard input.
         levels: values of images shown as black and white: ``LOW,HIGH``, or ``auto`` for the whole video (default: 8-bit
             images unchanged, ``auto`` for others).
@@ -59,7 +59,7 @@ def open_frames(
             ``levels`` or ``rate`` are invalid, or levels or rate are given for a video file or a stream.
     """
     require_range(timeout, POSITIVE, "timeout")
-    require(str(source) != "", "source: empty; give a path, an address, or a camera")
+    require(str(source) != "", "source: empty; give a path, a URL, or a camera")
     location = locate_video(source)
     if location.kind != "stored":
         _require_unset("a stream", levels=levels, fps=rate)
@@ -173,7 +173,7 @@ class VideoFrames(FrameSource):
         return self._reader.read(index)
 
 
-class VideoFrame:
+class RawFrame:
     """A frame of a video in its decoder's format, about half the size of the image. Thread-safe."""
 
     def __init__(self, frame: av.VideoFrame, index: int, source: VideoFrames) -> None:
@@ -207,7 +207,7 @@ class VideoReader:
         self._gap = 0  # largest number of frames missing after a sought key frame
         self._exact = True  # whether decoding began at the start of the file
 
-    def read(self, index: int, keep: Callable[[int, VideoFrame], None] | None = None) -> np.ndarray:
+    def read(self, index: int, keep: Callable[[int, RawFrame], None] | None = None) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB.
 
         Args:
@@ -234,22 +234,22 @@ class VideoReader:
                 self._container.close()
             self._container, self._frames, self._next = None, iter(()), 0
 
-    def _find(self, index: int, keep: Callable[[int, VideoFrame], None] | None) -> VideoFrame | None:
+    def _find(self, index: int, keep: Callable[[int, RawFrame], None] | None) -> RawFrame | None:
         """Return a frame, decoded from here or from ever earlier key frames; None if it is not found."""
         file, back = self._source.index, self._gap
         self._target = max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
         key = file.find_key_frame(max(0, index - self._gap))
-        started = self._container is None or not key <= self._next <= index
-        if started:
+        if self._container is not None and key <= self._next <= index:
+            frame = self._decode_until(index, keep)
+            if frame is not None:
+                return frame
+        while True:
             self._start(key)
-        frame = self._decode_until(index, keep)
-        while frame is None and (key or not started):
-            if started:
-                back = max(2 * back, index + 1 - key)
-                key = file.find_key_frame(max(0, index - back))
-            self._start(key)
-            started, frame = True, self._decode_until(index, keep)
-        return frame
+            frame = self._decode_until(index, keep)
+            if frame is not None or key == 0:
+                return frame
+            back = max(2 * back, index + 1 - key)
+            key = file.find_key_frame(max(0, index - back))
 
     def _start(self, key: int) -> None:
         """Continue at a key frame; at the first one by opening the file again."""
@@ -262,7 +262,7 @@ class VideoReader:
         self._next, self._key, self._exact = key, key or None, not key
         self._frames = self._decode(self._container)
 
-    def _decode_until(self, index: int, keep: Callable[[int, VideoFrame], None] | None) -> VideoFrame | None:
+    def _decode_until(self, index: int, keep: Callable[[int, RawFrame], None] | None) -> RawFrame | None:
         """Return a frame; None if it does not come before a later one."""
         file = self._source.index
         for frame in self._frames:
@@ -272,7 +272,7 @@ class VideoReader:
             if self._key is not None:
                 self._gap, self._key = max(self._gap, number - self._key), None
             self._next = number + 1
-            decoded = VideoFrame(frame, number, self._source)
+            decoded = RawFrame(frame, number, self._source)
             if keep and number >= self._target:
                 keep(number, decoded)
             if number >= index:

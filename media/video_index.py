@@ -42,18 +42,17 @@ class VideoIndex:
             for earlier, entry in pairwise(entries)
         )
         """whether frames have distinct times; otherwise the file can only be read from its beginning"""
-        if self.seekable and start is not None:
-            entries = [entry for entry in entries if (entry.pts or 0) * self.time_base >= start]
+        if self.seekable:
+            if start is not None:
+                entries = [entry for entry in entries if (entry.pts or 0) * self.time_base >= start]
             self.times = sorted(entry.pts for entry in entries if entry.pts is not None)
-        elif self.seekable:
-            self.times = sorted(times)
+            self.length = len(self.times)
         else:  # damaged, joined from several files, or without times
             decoded = _decode_times(path)
-            self.times = [time for time in decoded if time is not None]
-            self.seekable = all(earlier < later for earlier, later in pairwise(self.times))
-            self.seekable = self.seekable and len(self.times) == len(decoded)
-            self.times = self.times if self.seekable else []
-        self.length = len(self.times) if self.seekable else len(decoded)
+            times = [time for time in decoded if time is not None]
+            self.seekable = len(times) == len(decoded) and all(a < b for a, b in pairwise(times))
+            self.times = times if self.seekable else []
+            self.length = len(decoded)
         self.index_by_time: dict[int | None, int] = {time: index for index, time in enumerate(self.times)}
         """frame number by time; empty if not seekable"""
         self._seek_times = {0: 0} | {

@@ -41,11 +41,11 @@ class _DroppedError(Exception):
 
 
 class VideoWriter:
-    """Write frames to a video file; a context manager.
+    """Write frames to a video file.
 
     ``.mp4`` is H.264 in 4:2:0, which every player supports and which needs even sizes: the last row or column of an odd
     size is repeated. Without libx264 it is MPEG-4 Part 2. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha,
-    for H×W×4 frames. The file is renamed to its path when the block ends without an error and has written a frame.
+    for H×W×4 frames. `close` renames the file to its path, unless there were no frames.
 
     Args:
         path: the file, ending in .mp4, .mov or .webm.
@@ -81,16 +81,7 @@ class VideoWriter:
         self._container: Any = None
         self._stream: Any = None
 
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.finish()
-        else:
-            self.drop()
-
-    def finish(self) -> None:
+    def close(self) -> None:
         """Complete the file and rename it to its path; raise `InputError` if it cannot be written."""
         with self._stack:
             if self._stream is not None:

@@ -31,7 +31,6 @@ from aotlab.networks.model import (
     BlockMemory,
     Features,
     KeyValue,
-    Memory,
     PropagatedFrame,
     VOSModel,
     run_blocks,
@@ -52,7 +51,7 @@ class AOSTBlock(Block):
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.heads, self.key_dim = config.heads, dim
+        self.heads = config.heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
         self.key_value = nn.Linear(dim, 2 * dim)
@@ -65,16 +64,13 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, AOSTState]:
+    def forward(self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tensor, AOSTState]:
         """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         query, value = self.key_value(self.norm2(x)).chunk(2, dim=2)
         state = AOSTState(query, value)
-        if memory is None:  # a reference frame reads its own memory
-            assert id_embedding is not None
-            memory = self.memorize(state, id_embedding)
+        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
+            memory = self.memorize(state, memory)
         long, short = memory
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))
@@ -120,9 +116,7 @@ class AOST(VOSModel):
         """Return the normalized identity embedding of masks."""
         return [self.identity_norm(self.identity_bank(masks))]
 
-    def propagate(
-        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
-    ) -> PropagatedFrame:
+    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
         """Run the blocks.
 
         The norm of a shared block is applied to the last output only, as in the published code. Hence training decodes
@@ -130,7 +124,7 @@ class AOST(VOSModel):
         """
         x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, *id_embeddings)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory)
         if self.shared:
             outputs[-1] = self.norms[0](outputs[-1])
         else:  # fewer outputs than norms if fewer blocks are used
@@ -139,9 +133,8 @@ class AOST(VOSModel):
         return PropagatedFrame(embeddings, states, [size] * len(states))
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
-        """Return logits B×(1+M)×H/4×W/4 of the blocks in use; more may have been computed (training)."""
-        depth = len(self.config.block_stages)
-        embeddings = propagated.embeddings[: 1 + depth]
+        """Return logits B×(1+M)×H/4×W/4 at the depth of the embeddings: 1 + depth maps, the first the blocks' input."""
+        embeddings = propagated.embeddings
         x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
-        x = F.relu(self.decoder.conv_in[depth - 1](x))  # type: ignore[index]
+        x = F.relu(self.decoder.conv_in[len(embeddings) - 2](x))  # type: ignore[index]
         return self.decoder.refine(x, features)

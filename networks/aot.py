@@ -40,7 +40,6 @@ from aotlab.networks.model import (
     BlockMemory,
     Features,
     KeyValue,
-    Memory,
     PropagatedFrame,
     VOSModel,
     run_blocks,
@@ -61,7 +60,6 @@ class LSTTBlock(Block):
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.key_dim = dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         # the paper's ablations (table 3) turn off positions here and short-term attention below
         self.add_position = config.sine_position
@@ -81,18 +79,15 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, LSTTState]:
+    def forward(self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tensor, LSTTState]:
         """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
         query = self.query(tokens)
         state = LSTTState(query, tokens)
-        if memory is None:  # a reference frame reads its own memory
-            assert id_embedding is not None
-            memory = self.memorize(state, id_embedding)
+        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
+            memory = self.memorize(state, memory)
         long, short = memory
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
@@ -127,15 +122,12 @@ class AOT(VOSModel):
         """Return the identity embedding of masks."""
         return [self.identity_bank(masks)]
 
-    def propagate(
-        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
-    ) -> PropagatedFrame:
+    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
         x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, *id_embeddings)
-        normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
-        embeddings = [x, *(tokens_to_map(output, size) for output in normed)]
-        return PropagatedFrame(embeddings, states, [size] * len(states))
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory)
+        maps = [tokens_to_map(norm(output), size) for norm, output in zip(self.norms, outputs, strict=True)]
+        return PropagatedFrame([x, *maps], states, [size] * len(states))
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""

@@ -40,8 +40,8 @@ class Attention(nn.Module):
 class LocalAttention(nn.Module):
     """Attention of every token over the window around it, with learned relative positions (AttST of AOT).
 
-    The logit of a key at offset r from its query q is q·k/√c + w_r·q + b_r; with ``relative_value`` the sum over the
-    window is of v + u_r. w, b and u are relative positions; the published code holds w and b as a grouped 1×1
+    The logit of a key k at offset r from its query q is q·k/√c + R_r·q + b_r; with ``relative_value`` the sum over the
+    window is of v + U_r. R, b and U are relative positions; the published code holds R and b as a grouped 1×1
     convolution, as here.
 
     This readable version makes 225 copies of keys and values for a 15×15 window; `aotlab.networks.fast.attention`
@@ -91,7 +91,7 @@ class LocalAttention(nn.Module):
         return output.transpose(1, 2).flatten(2)
 
     def relative_logits(self, query: Tensor) -> Tensor:
-        """Map queries B×heads×L×c to B×heads×L×window²: w_r·q + b_r for every offset r."""
+        """Map queries B×heads×L×c to B×heads×L×window²: R_r·q + b_r for every offset r."""
         assert self.relative_key is not None
         weight = self.relative_key.weight.view(self.heads, self.window**2, -1)
         bias = self.relative_key.bias.view(self.heads, 1, self.window**2)  # type: ignore[union-attr]

@@ -31,7 +31,6 @@ from aotlab.networks.model import (
     BlockMemory,
     Features,
     KeyValue,
-    Memory,
     PropagatedFrame,
     VOSModel,
     run_blocks,
@@ -106,11 +105,7 @@ class GPMBlock(Block):
         init_xavier(self)
 
     def forward(
-        self,
-        x: tuple[Tensor, Tensor | None],
-        size: MapSize,
-        memory: BlockMemory | None,
-        id_embedding: Tensor | None = None,
+        self, x: tuple[Tensor, Tensor | None], size: MapSize, memory: BlockMemory | Tensor
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Map visual and identity tokens, B×L×C each, to tokens of the same shape and the frame's state; see `Block`.
 
@@ -125,20 +120,19 @@ class GPMBlock(Block):
         id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
         gate = torch.cat([visual_gate, id_gate], 2)  # B×L×4C
         state = GPMState(key, F.silu(value), normed_id)
-        if memory is None:  # a reference frame reads its own memory
-            assert id_embedding is not None
-            memory = self.memorize(state, id_embedding)
+        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
+            memory = self.memorize(state, memory)
         long, short = memory
         long_read = self.long_attention(key, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(key, short.key, short.value, size)
         short_output = self.short_output(short_read, gate, size)  # B×L×2C
-        added_visual, added_id = (long_output + short_output).chunk(2, 2)
-        visual = visual + added_visual
-        id_tokens = added_id if id_tokens is None else id_tokens + added_id
+        visual_update, id_update = (long_output + short_output).chunk(2, 2)
+        visual = visual + visual_update
+        id_tokens = id_update if id_tokens is None else id_tokens + id_update
         self_output = self.self_attention(self.norm2(visual), self.id_norm2(id_tokens), size)
-        added_visual, added_id = self_output.chunk(2, 2)
-        return (visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)), state
+        visual_update, id_update = self_output.chunk(2, 2)
+        return (visual + self.drop_path(visual_update), id_tokens + self.drop_path(id_update)), state
 
     def memorize(self, state: GPMState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: its key, and its visual value with an identity value B×L×2C."""
@@ -165,13 +159,11 @@ class DeAOT(VOSModel):
         """Return the normalized identity embedding of masks."""
         return [self.identity_norm(self.identity_bank(masks))]
 
-    def propagate(
-        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
-    ) -> PropagatedFrame:
+    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
         x = features.projected
         size = (x.shape[2], x.shape[3])
         tokens = map_to_tokens(x), None
-        outputs, states = run_blocks(self.active_blocks, tokens, size, memory, *id_embeddings)
+        outputs, states = run_blocks(self.active_blocks, tokens, size, memory)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 

@@ -30,9 +30,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, position: Tensor | None) -> Tensor:
         """Map B×L×C to B×L×C; the position embedding, if any, is added to queries and keys."""
-        positioned = x if position is None else x + position
-        key, value = self.key(positioned[:, :: self.stride]), self.value(x[:, :: self.stride])
-        return self.projection(self.attention(self.query(positioned), key, value))
+        query_input = x if position is None else x + position
+        key, value = self.key(query_input[:, :: self.stride]), self.value(x[:, :: self.stride])
+        return self.projection(self.attention(self.query(query_input), key, value))
 
 
 class FeedForward(nn.Module):

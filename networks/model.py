@@ -17,7 +17,7 @@ Two frames of a video through a model without a tracker; its memory is the first
 >>>
 >>> model, _ = load_model("bundled")
 >>> id_embeddings = model.assign_identities(masks)
->>> first = model.propagate(model.encode(images[0]), id_embeddings=id_embeddings)
+>>> first = model.propagate_reference(model.encode(images[0]), id_embeddings)
 >>> memory = model.memorize(first, id_embeddings)
 >>> features = model.encode(images[1])
 >>> logits = model.decode(model.propagate(features, memory), features)  # 1×(1+M)×H/4×W/4
@@ -88,22 +88,18 @@ BlockState = Any
 class Block(nn.Module, ABC):
     """Base of propagation blocks."""
 
-    key_dim: int
-    """width K of queries and keys"""
     long_attention: Attention
     """attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D"""
 
     @abstractmethod
-    def forward(
-        self, x: Tokens, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Tokens, BlockState]:
+    def forward(self, x: Tokens, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tokens, BlockState]:
         """Propagate identities to the current frame.
 
         Args:
             x: tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            memory: memory of the block; None on a reference frame, which reads its own memory, by `memorize`.
-            id_embedding: identity embedding B×L×C of a reference frame; None on all others.
+            memory: memory that the block reads; on a reference frame its identity embedding B×L×C, from which
+                `memorize` builds that memory.
 
         Returns:
             The input of the next block, and the state of the frame, for `memorize`.
@@ -179,26 +175,28 @@ class VOSModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def propagate(
-        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
-    ) -> PropagatedFrame:
-        """Propagate identities to a frame: from memory, or on a reference frame from its own ``id_embeddings``.
+    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
+        """Propagate identities from memory to a frame.
 
-        Args:
-            features: features of the frame.
-            memory: memory that each block reads; empty on a reference frame.
-            id_embeddings: identity embeddings of a reference frame, by `assign_identities`; empty on all others.
+        ``memory``: memory of each block, or on a reference frame its identity embedding B×L×C (`propagate_reference`).
         """
+
+    def propagate_reference(self, features: Features, id_embeddings: Sequence[Tensor]) -> PropagatedFrame:
+        """Propagate a reference frame's own identities, by attention to itself.
+
+        ``id_embeddings``: identity embeddings of its masks, by `assign_identities`.
+        """
+        return self.propagate(features, [id_embeddings[stage] for stage in self.config.block_stages])
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
-        memory = []
-        blocks, stages = self.active_blocks, self.config.block_stages
-        parts = zip(blocks, stages, propagated.states, propagated.sizes, strict=True)
-        for block, stage, state, size in parts:
-            frame = block.memorize(state, id_embeddings[stage])
+        memory, stages = [], self.config.block_stages
+        for block, stage, state, size in zip(
+            self.active_blocks, stages, propagated.states, propagated.sizes, strict=True
+        ):
+            block_memory = block.memorize(state, id_embeddings[stage])
             stride = self.config.stages[stage].memory_stride
-            memory.append(frame if stride == 1 else subsample_long_term(frame, size, stride))
+            memory.append(block_memory if stride == 1 else subsample_long_term(block_memory, size, stride))
         return memory
 
     @abstractmethod
@@ -207,20 +205,18 @@ class VOSModel(nn.Module, ABC):
 
 
 def run_blocks(
-    blocks: Sequence[Block], x: Tokens, size: MapSize, memory: Memory, id_embedding: Tensor | None = None
+    blocks: Sequence[Block], x: Tokens, size: MapSize, memory: Sequence[BlockMemory | Tensor]
 ) -> tuple[list[Tokens], list[BlockState]]:
     """Run the blocks of a stage one after another; return the output and the state of each.
 
     Args:
         x: input of the first block.
         size: (h, w) of its map.
-        memory: memory of each block; empty on a reference frame.
-        id_embedding: the stage's identity embedding on a reference frame; None on all others.
+        memory: memory of each block, or identity embeddings, as `Block.forward`.
     """
     outputs, states = [], []
-    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
-    for block, block_memory in zip(blocks, memories, strict=True):
-        x, state = block(x, size, block_memory, id_embedding)
+    for block, block_memory in zip(blocks, memory, strict=True):
+        x, state = block(x, size, block_memory)
         outputs.append(x)
         states.append(state)
     return outputs, states

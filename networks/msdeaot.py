@@ -18,7 +18,7 @@ from aotlab.networks.deaot import GPMBlock, merge_branches
 from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens
-from aotlab.networks.model import Block, Features, Memory, PropagatedFrame, VOSModel, run_blocks
+from aotlab.networks.model import Block, BlockMemory, Features, PropagatedFrame, VOSModel, run_blocks
 from aotlab.networks.multiscale import Transition
 
 
@@ -64,18 +64,16 @@ class MSDeAOT(VOSModel):
             self.identity_norm8(self.identity_bank8(masks)),
         ]
 
-    def propagate(
-        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
-    ) -> PropagatedFrame:
+    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
         x, count16 = features.projected, len(self.blocks16)
         blocks16, blocks8 = self.active_blocks[:count16], self.active_blocks[count16:]
         size16 = (x.shape[2], x.shape[3])
         tokens16 = map_to_tokens(x), None
-        outputs16, states16 = run_blocks(blocks16, tokens16, size16, memory[:count16], *id_embeddings[:1])
+        outputs16, states16 = run_blocks(blocks16, tokens16, size16, memory[:count16])
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
         tokens8 = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = run_blocks(blocks8, tokens8, size8, memory[count16:], *id_embeddings[1:])
+        outputs8, states8 = run_blocks(blocks8, tokens8, size8, memory[count16:])
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)

@@ -60,11 +60,11 @@ class Transition(nn.Module):
         Returns:
             B×(branches·dim)×h×w, as large as the encoder's map.
         """
-        adapted = self.adapter(skip)
+        skip = self.adapter(skip)
         chunks = [x.chunk(len(self.proj_in), dim=1) for x in coarse]  # by map, then by branch
         branches = []
         for index, (proj_in, refine) in enumerate(zip(self.proj_in, self.refine, strict=True)):
             x = F.relu(proj_in(torch.cat([maps[index] for maps in chunks], dim=1)))
-            x = F.interpolate(x, adapted.shape[2:], mode="bilinear", align_corners=self.align_corners)
-            branches.append(F.relu(refine(adapted + x)))
+            x = F.interpolate(x, skip.shape[2:], mode="bilinear", align_corners=self.align_corners)
+            branches.append(F.relu(refine(skip + x)))
         return torch.cat(branches, dim=1)

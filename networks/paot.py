@@ -23,7 +23,6 @@ from aotlab.networks.model import (
     BlockMemory,
     BlockState,
     Features,
-    Memory,
     PropagatedFrame,
     VOSModel,
     run_blocks,
@@ -41,11 +40,9 @@ class PyramidBlock(AOSTBlock):
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, AOSTState]:
+    def forward(self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tensor, AOSTState]:
         """Run the AOST block, and normalize its output."""
-        x, state = super().forward(x, size, memory, id_embedding)
+        x, state = super().forward(x, size, memory)
         return self.output_norm(x), state
 
 
@@ -103,21 +100,17 @@ class PAOT(VOSModel):
         """Return the normalized identity embedding of each stage with blocks."""
         return [stage.identity_norm(stage.identity_bank(masks)) for stage in self.stages if len(stage.blocks)]
 
-    def propagate(
-        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
-    ) -> PropagatedFrame:
+    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
         x = features.projected
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
         sizes: list[MapSize] = []
-        for index, stage in enumerate(self.stages):
+        for stage in self.stages:
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
             size = (x.shape[2], x.shape[3])
             tokens, part = map_to_tokens(x), slice(len(states), len(states) + len(stage.blocks))
-            outputs, stage_states = run_blocks(
-                self.active_blocks[part], tokens, size, memory[part], *id_embeddings[index : index + 1]
-            )
+            outputs, stage_states = run_blocks(self.active_blocks[part], tokens, size, memory[part])
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states
             sizes += [size] * len(stage_states)

@@ -15,7 +15,6 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 """ImageNet statistics of RGB in [0, 1], subtracted and divided per channel"""
 STRIDE = 16
 """pixels per token of the encoder's last map"""
-DEFAULT_LIMITS = InputConfig()
 MAX_ENLARGEMENT = 2.0
 """largest factor by which frames are scaled up"""
 
@@ -34,7 +33,7 @@ def _mean_and_std(dtype: torch.dtype, device: torch.device) -> Tensor:
 
 def network_size(
     size: tuple[int, int],
-    limits: InputConfig = DEFAULT_LIMITS,
+    limits: InputConfig,
     *,
     align_corners: bool,
     min_object_area: int | None = None,
@@ -42,8 +41,7 @@ def network_size(
     """Return the size to which a frame is resized for the network, as in the published evaluation.
 
     Edges over their limits are scaled down; ``min_short_edge`` and ``min_object`` scale up (not part of the published
-    rule); then ``scale`` applies; then both sides are truncated to whole pixels, and rounded to 16k+1
-    (``align_corners``) or 16k, with ties to even k and at least 1.
+    rule); then ``scale`` applies; then both sides are truncated to whole pixels, and rounded by `round_to_grid`.
 
     Args:
         size: (height, width) of the frame in pixels.
@@ -65,10 +63,16 @@ def network_size(
         None if min_object_area is None else math.sqrt(min_object_area / (size[0] * size[1]) * height * width)
     )
     ratio = _enlargement_factor(height, width, object_side, limits) * limits.scale
-    extra = 1 if align_corners else 0
-    sides = [int(side * ratio) - extra for side in (height, width)]
-    rounded = [max(round(side / STRIDE), 1) * STRIDE + extra for side in sides]
-    return rounded[0], rounded[1]
+    height, width = (
+        round_to_grid(int(side * ratio), align_corners=align_corners) for side in (height, width)
+    )
+    return height, width
+
+
+def round_to_grid(side: float, *, align_corners: bool, min_tokens: int = 1) -> int:
+    """Round a side in pixels to 16k+1 (``align_corners``) or 16k, k at least ``min_tokens``, with ties to even k."""
+    extra = int(align_corners)
+    return max(round((side - extra) / STRIDE), min_tokens) * STRIDE + extra
 
 
 def _enlargement_factor(height: float, width: float, object_side: float | None, limits: InputConfig) -> float:

@@ -62,7 +62,7 @@ class PromptNetwork(nn.Module):
         size = (x.shape[2], x.shape[3])
         tokens, id_embedding, embeddings = map_to_tokens(x), self.identity_bank(planes), [x]
         for block, norm in zip(self.blocks, self.norms, strict=True):
-            tokens, _ = block(tokens, size, None, id_embedding)
+            tokens, _ = block(tokens, size, id_embedding)
             embeddings.append(tokens_to_map(norm(tokens), size))
         prompted = features._replace(f4=features.f4 + self.bank4(planes), f8=features.f8 + self.bank8(planes))
         return self.decoder(torch.cat(embeddings, dim=1), prompted)

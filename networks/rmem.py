@@ -40,7 +40,7 @@ class TemporalEmbedding(nn.Module):
         return query + self.query, key.flatten(1, 2)
 
 
-def assign_temporal_slots(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
+def assign_temporal_slots(frames: int, slots: int, device: torch.device) -> Tensor:
     """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first: of 5 frames and 4 slots 0, 1, 2, 3, 3.
 
     Each frame has its own slot if there are enough; otherwise neighboring frames share slots, newest first.
@@ -84,7 +84,6 @@ class RecurrentLSTTBlock(Block):
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.key_dim = dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.heads)
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
@@ -97,7 +96,7 @@ class RecurrentLSTTBlock(Block):
         init_xavier(self)
 
     def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+        self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor
     ) -> tuple[Tensor, RecurrentState]:
         """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`.
 
@@ -106,10 +105,9 @@ class RecurrentLSTTBlock(Block):
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)
-        if memory is None:  # a reference frame reads its own memory
-            assert id_embedding is not None
-            own = KeyValue(query, self.value(tokens + id_embedding))
-            memory = BlockMemory(own, own)
+        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
+            key_value = KeyValue(query, self.value(tokens + memory))
+            memory = BlockMemory(key_value, key_value)
         long, short = memory
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
@@ -125,11 +123,11 @@ class RecurrentLSTTBlock(Block):
         return BlockMemory(long, short)
 
 
-def add_temporal_embedding(blocks: Sequence[Block], slots: int) -> TemporalEmbedding | None:
-    """Give blocks a shared temporal embedding, and return it; None without slots."""
+def add_temporal_embedding(blocks: Sequence[Block], slots: int, dim: int) -> TemporalEmbedding | None:
+    """Give blocks, whose keys have ``dim`` channels, a shared temporal embedding, and return it; None without slots."""
     if not slots:
         return None
-    embedding = TemporalEmbedding(slots, blocks[0].key_dim)
+    embedding = TemporalEmbedding(slots, dim)
     for block in blocks:
         block.long_attention = TemporalAttention(block.long_attention, embedding)
     return embedding
@@ -142,7 +140,8 @@ class RMemAOT(AOT):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.temporal = add_temporal_embedding(self.active_blocks, config.stages[0].temporal_slots)
+        slots = config.stages[0].temporal_slots
+        self.temporal = add_temporal_embedding(self.active_blocks, slots, config.dim)
 
 
 class RMemDeAOT(DeAOT):
@@ -150,4 +149,5 @@ class RMemDeAOT(DeAOT):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.temporal = add_temporal_embedding(self.active_blocks, config.stages[0].temporal_slots)
+        slots = config.stages[0].temporal_slots
+        self.temporal = add_temporal_embedding(self.active_blocks, slots, config.dim // 2)

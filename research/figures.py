@@ -47,13 +47,13 @@ def replace_in_pages(entry: dict[str, Any], value: float) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
-@command("python -m research.figures", "Measure the scores that the documents quote, and write them there.")
+@command("python -m research.figures")
 @click.argument("names", nargs=-1, metavar="[NAME...]", help="figures to measure (default: all)")
 @option(
     "--davis", type=Folder, help="folder of the DAVIS clips at 480p; without it their figures are skipped"
 )
 def main(names: tuple[str, ...], *, davis: Path | None) -> int:
-    """Measure, write the file and the pages; returns the exit code."""
+    """Measure the scores that the documents quote, and write them there."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     for name in names or entries:
         entry = entries[name]

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from contextlib import closing
 
 import pytest
 import torch
@@ -132,7 +133,7 @@ def run_page(page, capfd):
 def cut_clip(source, path, frames):
     """Write the first frames of a video."""
     opened = open_frames(source)
-    with VideoWriter(path, rate=opened.rate, size=opened.size) as writer:
+    with closing(VideoWriter(path, rate=opened.rate, size=opened.size)) as writer:
         for index in range(frames):
             writer.write(opened.read(index))
 

@@ -20,6 +20,7 @@ import pytest
 import aotlab.sdk
 import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
+from aotlab.tools.main import main
 from aotlab.utils.errors import EXTRAS, describe_missing_module, require_extra
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -224,15 +225,30 @@ def test_public_names_are_those_type_checkers_see(module):
         assert getattr(module, name) is getattr(importlib.import_module(home), name)
 
 
-# a Tracker takes what `load_model` returns; an exception has no signature
-@pytest.mark.parametrize("name", sorted({*aotlab.__all__} - {"InputError", "Tracker"}))
-def test_parameters_of_public_functions_have_public_types(name):
-    function, public = getattr(aotlab, name), {*aotlab.__all__, *aotlab.sdk.__all__}
-    parameters = inspect.signature(function).parameters.values() if callable(function) else ()
-    taken = [parameter.annotation for parameter in parameters if parameter.name[0] != "_"]
-    for word in re.findall(r"\b[A-Z]\w+", str(taken)):
-        home = getattr(getattr(sys.modules[function.__module__], word, None), "__module__", "")
-        assert word in public or not home.startswith("aotlab"), word
+def list_functions(value):
+    """Return a function, or a class and its public methods."""
+    methods = filter(inspect.isfunction, vars(value).values()) if inspect.isclass(value) else ()
+    return [value, *(method for method in methods if method.__name__[0] != "_")]
+
+
+def find_class_names(annotations):
+    return {*re.findall(r"\b[A-Z]\w+", str(annotations))}
+
+
+def test_parameters_have_types_that_callers_can_get():
+    sources = (path.read_text() for path in (ROOT / "src" / "aotlab").glob("*/**/*.py"))
+    own = {name for source in sources for name in re.findall(r"^class (\w+)", source, re.MULTILINE)}
+    values = [getattr(aotlab, name) for name in aotlab.__all__ if name not in ("InputError", "__version__")]
+    signatures = {
+        function.__qualname__: inspect.signature(function)
+        for value in values
+        for function in list_functions(value)
+    }
+    returned = find_class_names([signature.return_annotation for signature in signatures.values()])
+    for name, signature in signatures.items():
+        given = [entry.annotation for entry in signature.parameters.values() if entry.name[0] != "_"]
+        hidden = find_class_names(given) & own - {*aotlab.__all__, *aotlab.sdk.__all__} - returned
+        assert hidden == set() or name in returned, name  # callers do not make what is returned to them
 
 
 def test_names_of_the_sdk_load_no_torch(tmp_path):
@@ -271,7 +287,6 @@ NEEDED_EXTRAS = {
     "score --dataset davis2017 --root . --results .": "score",
     "ensemble . . --output out": "score",
     "check_data .": "score",
-    "export --config aott --size 49x33 --output out": "export",
     "vot": "vot",
 }
 """command line to what it needs"""
@@ -286,6 +301,12 @@ def test_missing_extra_is_one_sentence(tmp_path):
     assert done.stdout == f"{[2] * len(NEEDED_EXTRAS)}\n", done.stderr
     for line, extra in zip(done.stderr.splitlines(), NEEDED_EXTRAS.values(), strict=True):
         assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
+
+
+def test_missing_export_libraries_are_one_sentence(tmp_path, monkeypatch, refuse):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    line = refuse(main, "export", "--config", "aott", "--size", "49x33", "--output", tmp_path / "out")
+    assert line == "error: onnx must be installed for this; pip install 'aotlab[export]'"
 
 
 @pytest.mark.slow

@@ -91,18 +91,17 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
     worst_lines = [
         f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}" for score, frame, pair in worst
     ]
-    table = ["  ".join(row).rstrip() for row in align_columns(rows, right=0)]
-    return [*table, *["differ most:"] * bool(worst_lines), *worst_lines]
+    return [*align_columns(rows, right=0), *["differ most:"] * bool(worst_lines), *worst_lines]
 
 
-@command("aotlab agreement", "Compare two annotations of a video: J by object and frame.")
+@command("aotlab agreement")
 @click.argument("first", metavar="FIRST", type=File, help="file or folder of masks, as for track --mask")
 @click.argument("second", metavar="SECOND", type=File, help="file or folder of masks, as for track --mask")
 @option("--video", type=File, required=True, help="the video, or its folder of frames")
-@option("--csv", "table", type=File, help="write J of every object and frame to FILE")
+@option("--csv", "table", type=File, help="CSV file to write with J of every object and frame")
 @overwrite
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
-    """Pair objects by shared pixels; print J by object and the frames that differ most; write J by object and frame."""
+    """Compare two annotations of a video."""
     from aotlab.media.annotations import read_annotations
     from aotlab.media.regions import VideoInfo
     from aotlab.media.video import open_frames

@@ -23,7 +23,7 @@ from aotlab.utils.text import align_columns
 MAX_SIZES = 5
 
 
-@command("aotlab check-data", "Check a folder of frames and masks before training.")
+@command("aotlab check-data")
 @click.argument("root", type=ExistingPath, help="folder with JPEGImages/ and Annotations/, or of a benchmark")
 @option(
     "--kind",
@@ -50,7 +50,7 @@ def main(
     quick: bool,
     workers: int,
 ) -> int:
-    """Print findings and counts; return 1 if there are errors."""
+    """Check a folder of frames and masks before training."""
     if dataset is not None and kind is not None:
         raise UsageError("--kind: has no effect with --dataset; remove it")
     if dataset is None and split is not None:
@@ -80,8 +80,7 @@ def main(
         "errors": str(report.errors),
         "warnings": str(len(warnings)),
     }
-    summary = ("  ".join(row).rstrip() for row in align_columns(list(rows.items())))
-    print(*warnings, *summary, *errors, sep="\n")
+    print(*warnings, *align_columns(list(rows.items())), *errors, sep="\n")
     return 1 if report.errors else 0
 
 

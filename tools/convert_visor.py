@@ -19,7 +19,7 @@ from aotlab.utils.files import require_writable
 from aotlab.utils.text import format_count
 
 
-@command("aotlab convert-visor", "Convert VISOR's polygons and frames to a data set.")
+@command("aotlab convert-visor")
 @option("--annotations", type=ExistingPath, required=True, help="folder of the split's JSON files")
 @option("--images", type=ExistingPath, required=True, help="folder with <video>/<frame>.jpg")
 @option("--output", type=Folder, required=True, help="folder of the data set to write")
@@ -30,7 +30,7 @@ from aotlab.utils.text import format_count
     help="val keeps only the objects of the first frame",
 )
 def main(*, annotations: Path, images: Path, output: Path, split: Literal["train", "val"]) -> int:
-    """Write frames, masks and lists; returns 0, or 1 if something was skipped as broken."""
+    """Convert VISOR's polygons and frames to a data set."""
     require_extra("score")
     require_writable(output)
     from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor

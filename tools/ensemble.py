@@ -23,7 +23,7 @@ from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
 
-@command("aotlab ensemble", "Combine several sets of results by weighted voting.")
+@command("aotlab ensemble")
 @click.argument(
     "results",
     metavar="DIR...",
@@ -36,7 +36,7 @@ from aotlab.utils.text import format_count
 @option("--output", type=Folder, required=True, help="folder for the voted results")
 @overwrite
 def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
-    """Vote; return 0, or 1 if a sequence could not be voted on."""
+    """Combine several sets of results by voting."""
     if len(results) < 2:
         raise UsageError(f"{results[0]}: a single folder of results; give at least two")
     require_extra("score")

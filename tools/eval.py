@@ -21,7 +21,7 @@ from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.tools.cli.command import command, group
+from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
     benchmark_options,
@@ -101,16 +101,14 @@ def load_models(
     return Ensemble(branches, fused_feedback=feedback == "fused"), {"models": origin, **views}
 
 
-@command("aotlab eval", "Run a model on a benchmark and score it.")
+@command("aotlab eval")
 @settings
-@group(
-    "benchmark",
-    *benchmark_options(DATASETS),
-    flag("--all-frames", "run on all frames, not only the labeled ones"),
+@benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
+@option_group(
+    "output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart
 )
-@group("output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart)
 @quality
-@group(
+@option_group(
     "test-time augmentation and ensembles",
     flag("--flip", "average with the mirrored frame"),
     list_option("--scales", "average over test-time scales, comma-separated (default: 1.0)", Scale.read),
@@ -122,13 +120,13 @@ def load_models(
         help="prediction that each branch stores in memory: its own, or the fused one",
     ),
 )
-@group(
+@option_group(
     "model",
-    checkpoint_option(several="average models, each with its own --config"),
-    config_option(several=True),
+    checkpoint_option(multiple="average models, each with its own --config"),
+    config_option(multiple=True),
     print_config,
 )
-@group("device and precision", device, precision_option())
+@option_group("device and precision", device, precision_option())
 @memory_options
 def main(
     *,
@@ -139,11 +137,7 @@ def main(
     flip: bool,
     scales: tuple[float, ...],
     feedback: str,
-    dataset: str,
-    root: Path | None,
-    split: str,
-    sequence: tuple[str, ...],
-    new_objects: bool,
+    benchmark: BenchmarkOptions,
     all_frames: bool,
     output: Path | None,
     force: bool,
@@ -151,7 +145,7 @@ def main(
     print_config: bool,
     device: str,
 ) -> int:
-    """Evaluate; return 0, or 1 if a sequence failed."""
+    """Run a model on a benchmark and score it."""
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)
     if feedback == "fused" and not averaging:
@@ -165,10 +159,8 @@ def main(
     if print_config:
         print_settings(read_first())
         return 0
-    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     if not benchmark.dataset or output is None:
-        values = {"--dataset": benchmark.dataset, "--output": output}
-        raise UsageError(f"missing: {' and '.join(name for name, value in values.items() if not value)}")
+        raise UsageError("--dataset and --output: give both")
     require_extra("score")
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)

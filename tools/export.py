@@ -14,7 +14,7 @@ import click
 from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.tools.cli.command import command, group
+from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     checkpoint_option,
     config_option,
@@ -32,7 +32,7 @@ VERIFIED_FRAMES = 12
 """largest number of frames that --verify tracks"""
 
 
-@command("aotlab export", "Write a model as ONNX files.")
+@command("aotlab export")
 @settings
 @option("--size", type=Size, default=(854, 480), help="WIDTHxHEIGHT of the frames (default: 854x480)")
 @flag("--half", "store weights in float16, half the size; the graphs compute in float32")
@@ -70,8 +70,8 @@ VERIFIED_FRAMES = 12
     default="cpu",
     help="execution provider for --verify",
 )
-@group("output", option("--output", type=Folder, help="folder to write"), overwrite)
-@group("model", checkpoint_option(untrained=True), config_option(), print_config)
+@option_group("output", option("--output", type=Folder, help="folder to write"), overwrite)
+@option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
 @memory_options
 def main(
     overrides: tuple[str, ...],
@@ -91,7 +91,7 @@ def main(
     config: str | None,
     print_config: bool,
 ) -> int:
-    """Export, and verify if asked to; return the exit code."""
+    """Write a model as ONNX graphs."""
     from aotlab.engine.export.graphs import EXPORT_PACKAGES, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES, read_clip
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
@@ -102,7 +102,7 @@ def main(
         print_settings(export_config)
         return 0
     if output is None:
-        raise UsageError("--output: missing")
+        raise UsageError("--output: missing; give a folder")
     if (precision == "int8") != (calibrate is not None):
         raise UsageError("--precision int8 and --calibrate FRAMES MASKS: give both or neither")
     if quantize_encoder and not calibrate:

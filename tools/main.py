@@ -17,29 +17,29 @@ from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins, load_plugin
 
 COMMON_COMMANDS = {
-    "track": "track objects in a video",
-    "mask": "make a mask of one image from boxes and points",
-    "eval": "run a model on a benchmark and score it",
-    "score": "score folders of results",
-    "train": "train a model",
-    "check-data": "check your own training data",
-    "submit": "pack results for a benchmark's server",
-    "export": "write a model as ONNX graphs",
-    "weights": "list, download and check the published checkpoints",
+    "track": "Track objects in a video.",
+    "mask": "Make a mask of one image from boxes and points.",
+    "eval": "Run a model on a benchmark and score it.",
+    "score": "Score folders of results.",
+    "train": "Train a model through the phases of a recipe.",
+    "check-data": "Check a folder of frames and masks before training.",
+    "submit": "Pack results for a benchmark's server.",
+    "export": "Write a model as ONNX graphs.",
+    "weights": "List, download and check the published checkpoints.",
 }
-"""commands shown first"""
+"""commands shown first, with their help, so that the list imports none of them"""
 OTHER_COMMANDS = {
-    "ensemble": "combine several sets of results by voting",
-    "agreement": "compare two annotations of a video",
-    "table": "run a table of a paper",
-    "vot": "track for the VOT toolkit",
-    "convert-visor": "convert VISOR's polygons and frames to a data set",
+    "ensemble": "Combine several sets of results by voting.",
+    "agreement": "Compare two annotations of a video.",
+    "table": "Run a table of a paper and compare.",
+    "vot": "Track for the VOT toolkit.",
+    "convert-visor": "Convert VISOR's polygons and frames to a data set.",
 }
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 STUDIO_COMMANDS = {
-    "annotate": "draw, track and correct masks in the browser",
-    "convert": "convert masks from one format to another",
-    "export-clips": "write the corrected masks of a list of videos into its results",
+    "annotate": "Draw, track and correct masks in the browser.",
+    "convert": "Convert masks from one format to another.",
+    "export-clips": "Write the corrected masks of a list of videos into its results.",
 }
 """commands of the package aotlab-studio"""
 COMPLETION_VARIABLE = "_AOTLAB_COMPLETE"
@@ -74,10 +74,10 @@ class AotlabGroup(CommandGroup):
             for name, point in sorted(list_plugins(COMMAND_PLUGINS).items())
         }
         sections = {
-            "commands": COMMON_COMMANDS,
-            "other commands": {**OTHER_COMMANDS, **own_commands},
-            "plug-ins": plugins,
-            "exit codes": EXIT_CODES,
+            "Commands": COMMON_COMMANDS,
+            "Other commands": {**OTHER_COMMANDS, **own_commands},
+            "Plug-ins": plugins,
+            "Exit codes": EXIT_CODES,
         }
         for title, rows in sections.items():
             if rows:
@@ -127,9 +127,9 @@ def find_command(name: str) -> click.Command:
     raise InputError(f"aotlab {name}: no such command; {suggest(name, names, 'see aotlab --help')}")
 
 
-@main.command("completion", help="complete commands and options on TAB")
+@main.command("completion")
 def show_completion() -> int:
-    """Print the lines that let shells complete."""
+    """Print the lines that let shells complete on TAB."""
     print(COMPLETION, end="")
     return 0
 

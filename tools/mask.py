@@ -17,7 +17,6 @@ from aotlab.utils.files import atomic_path, sibling_path
 
 @command(
     "aotlab mask",
-    "Make a mask of an image or of a video's frame from boxes and points.",
     epilog="ID: [:ID=] before a value names its object, as in :2=X,Y (default: object 1). An option that is given "
     "again adds to its object.",
 )
@@ -44,7 +43,7 @@ def main(
     output: Path | None,
     force: bool,
 ) -> int:
-    """Segment the objects; write one palette PNG, and an overlay as JPEG."""
+    """Make a mask of one image from boxes and points."""
     if not (boxes or points or not_points):
         raise UsageError(f"{source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
     suffix = f".{frame}.mask.png" if frame else ".mask.png"

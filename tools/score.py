@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,22 +23,17 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
-from aotlab.tools.cli.command import command, group, require_new_output
+from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwrite
 from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
+from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.scoring import ScoringResult
 
 log = logging.getLogger(__name__)
-
-
-def write_json(path: Path | None, content: dict[str, Any]) -> None:
-    """Write scores to the file of ``--json``, if it is given."""
-    if path is not None:
-        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
@@ -71,39 +66,30 @@ def select_tracked(video: Video, masks: Path) -> Video:
     return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
 
 
-def compare_results(
-    videos: list[Video], folders: Sequence[Path], workers: int
-) -> tuple[dict[str, Any], bool]:
-    """Score folders of results on their common sequences, and print a row of each.
-
-    Returns:
-        The table of each folder, and whether a sequence could not be scored.
-    """
-    from aotlab.engine.benchmark.scoring import find_rules, score_videos
+def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video]) -> dict[str, Any]:
+    """Print a row of each folder of results, over their common sequences; return the tables by folder."""
+    from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
-    for folder in folders:
-        require_results(videos, folder)
-    layout = find_rules(videos).table
-    reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in folders}
     common = set.intersection(*(set(report.scores) for report in reports.values()))
     if not common:
-        raise InputError(f"--results: no sequence is scored in all {len(folders)} folders; complete them")
+        raise InputError(f"--results: no sequence is scored in all {len(reports)} folders; complete them")
     tables, rows = {}, {}
     for name, report in reports.items():
         scores = {sequence: report.scores[sequence] for sequence in report.scores if sequence in common}
         note = f" ({len(report.scores)} of {len(videos)} sequences)" if report.failures else ""
-        tables[name] = rows[name + note] = make_scores_table(scores, layout)
+        tables[name] = rows[name + note] = make_scores_table(scores, find_rules(videos).table)
     print(compare_tables(rows))
     if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
-    return tables, any(report.failures for report in reports.values())
+    return tables
 
 
 def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | None]:
     """Score by TrackEval's HOTA, and print; return the values by column."""
     require_extra("hota")
     from aotlab.evaluation.hota import score_burst_hota
+    from aotlab.evaluation.tables import format_value
     from aotlab.media.burst import find_annotation_file
 
     root = benchmark.root or find_default_root(benchmark.dataset)
@@ -112,7 +98,7 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
     require_results(videos, results)
     table = score_burst_hota(videos, results, find_annotation_file(root, benchmark.split))
     for column, value in table.items():
-        print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
+        print(f"{column:<16}{format_value(value):>6}")
     return table
 
 
@@ -140,29 +126,31 @@ def require_results(videos: Sequence[Video], results: Path) -> None:
     """Raise `InputError` if no video has a folder of results; single missing folders are reported as failures."""
     if not any((results / video.name).is_dir() for video in videos):
         raise InputError(
-            f"{results}: contains no results of the {len(videos)} sequences; "
+            f"{results}: contains no results of {format_count(len(videos), 'sequence')}; "
             f"expected {results / videos[0].name}/<frame>.png and so on"
         )
 
 
-def report_worst(
-    table: dict[str, Any],
-    column: str,
-    videos: Sequence[Video],
-    results: Path,
-    report: ScoringResult,
-    count: int,
-    draw_folder: Path | None,
-) -> None:
-    """Print the ``count`` worst objects, and draw them into a folder, if it is given."""
-    from aotlab.engine.benchmark.object_strips import write_strip
-    from aotlab.evaluation.tables import list_worst_objects
+def print_report(
+    report: ScoringResult, videos: Sequence[Video], results: Path, *, worst: int, draw_folder: Path | None
+) -> dict[str, Any]:
+    """Print the scores of a folder of results and its worst objects, which are drawn too if a folder is given.
 
-    by_name = {video.name: video for video in videos}
-    worst = list_worst_objects(table, count, column)
+    Returns:
+        The content of `scores.json`.
+    """
+    from aotlab.engine.benchmark.object_strips import write_strip
+    from aotlab.engine.benchmark.scoring import find_rules
+    from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table
+
+    if not report.scores:
+        return {"fps": None, "failures": report.failures}
+    layout, by_name = find_rules(videos).table, {video.name: video for video in videos}
+    table = make_scores_table(report.scores, layout)
+    print(format_table(table, layout))
     if worst:
-        print(f"\nworst {column}:")
-    for rank, (name, item, value) in enumerate(worst, start=1):
+        print(f"\nworst {layout.columns[0]}:")
+    for rank, (name, item, value) in enumerate(list_worst_objects(table, worst, layout.columns[0]), start=1):
         note = ""
         if draw_folder is not None:
             path, scores = draw_folder / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
@@ -170,9 +158,10 @@ def report_worst(
             has_frames = write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
             note = f"  {path}" if has_frames else "  no frame to draw"
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
+    return {**table, "fps": None, "failures": report.failures}
 
 
-@command("aotlab score", "Score result PNGs by a benchmark's rules.")
+@command("aotlab score")
 @click.argument(
     "folders",
     metavar="[RESULTS]...",
@@ -183,9 +172,9 @@ def report_worst(
 @option(
     "--annotations",
     type=ExistingPath,
-    help="score against the PNGs of this folder, by the rules of DAVIS 2017",
+    help="score against the PNGs of this folder, as --dataset folder does",
 )
-@group("benchmark", *benchmark_options(DATASETS))
+@benchmark_options(DATASETS)
 @option(
     "--results",
     type=ExistingPath,
@@ -206,11 +195,7 @@ def main(
     folders: tuple[Path, ...],
     *,
     annotations: Path | None,
-    dataset: str,
-    root: Path | None,
-    split: str,
-    sequence: tuple[str, ...],
-    new_objects: bool,
+    benchmark: BenchmarkOptions,
     results: tuple[Path, ...],
     json_file: Path | None,
     workers: int,
@@ -218,11 +203,10 @@ def main(
     draw_folder: Path | None,
     force: bool,
 ) -> int:
-    """Score; return 0, or 1 if a sequence could not be scored."""
+    """Score folders of results."""
     results += folders
-    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     if annotations is None and not benchmark.dataset:
-        raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
+        raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
     if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
@@ -236,37 +220,33 @@ def main(
     require_extra("score")
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)
-    folder = results[0]
-    if annotations is not None:
-        video, folder = read_single(folder, annotations)
-        videos = [video]
-    elif find_dataset(benchmark.dataset).hota:
+    content: dict[str, Any]
+    if annotations is None and find_dataset(benchmark.dataset).hota:
         if worst or len(results) > 1:
             raise UsageError(
                 f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst"
             )
-        write_json(json_file, score_hota(benchmark, folder))
-        return 0
+        content, failed = score_hota(benchmark, results[0]), False
     else:
-        videos = select_scorable(benchmark, folder)
-    from aotlab.engine.benchmark.scoring import find_rules, score_videos
-    from aotlab.evaluation.tables import format_table, make_scores_table
+        from aotlab.engine.benchmark.scoring import score_videos
 
-    if len(results) > 1:
-        tables, failed = compare_results(videos, results, workers)
-        write_json(json_file, tables)
-        return int(failed)
-    require_results(videos, folder)
-    report = score_videos(videos, folder, workers=workers)
-    layout = find_rules(videos).table
-    table = make_scores_table(report.scores, layout) if report.scores else {}
-    if table:
-        print(format_table(table, layout))
-    # the same content as an evaluation run writes
-    write_json(json_file, {**table, "fps": None, "failures": report.failures})
-    if table:
-        report_worst(table, layout.columns[0], videos, folder, report, worst, draw_folder)
-    return int(bool(report.failures))  # each was logged
+        if annotations is not None:
+            video, folder = read_single(results[0], annotations)
+            videos, results = [video], (folder,)
+        else:
+            videos = select_scorable(benchmark, results[0])
+        for folder in results:
+            require_results(videos, folder)
+        reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in results}
+        failed = any(report.failures for report in reports.values())  # each was logged
+        if len(results) > 1:
+            content = compare_reports(reports, videos)
+        else:
+            (report,) = reports.values()
+            content = print_report(report, videos, results[0], worst=worst, draw_folder=draw_folder)
+    if json_file is not None:
+        write_text(json_file, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from click import UsageError
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
-from aotlab.tools.cli.command import command, group, require_new_output
+from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import overwrite, root
 from aotlab.tools.cli.types import ExistingPath, File, option
 from aotlab.utils.errors import require_extra
@@ -23,8 +23,7 @@ from aotlab.utils.text import format_count
 
 Writer = Callable[[Sequence[Video], Path, Path], int]
 """writes the results of videos from a folder to an output; returns the number of masks"""
-OTHER_FORMATS: dict[str, tuple[str, ...]] = {"sav": (), "burst": (".json",), "visor": (".zip",)}
-"""suffixes of what is submitted instead of an archive of masks, by data set; none: a folder"""
+SUBMITTED = [name for name, dataset in DATASETS.items() if dataset.submission is not None]
 
 
 def find_writer(name: str, root: Path, split: str) -> Writer:
@@ -43,28 +42,15 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
 
         names = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
         return partial(write_polygons, names=names, split=split)
-    return partial(pack_archive, folder=DATASETS[name].archive_root or "")
+    from aotlab.evaluation.submit.archive import write_archive
+
+    return partial(write_archive, folder=DATASETS[name].archive_root)
 
 
-def pack_archive(videos: Sequence[Video], results: Path, archive: Path, *, folder: str) -> int:
-    """Check results and write them as an archive, below ``folder``; return the number of masks."""
-    from aotlab.evaluation.submit.archive import expect_sequence, write_archive
-
-    expected = [expect_sequence(video) for video in videos]
-    write_archive(expected, results, archive, folder)
-    return sum(len(item.frames) for item in expected)
-
-
-SERVER_BENCHMARKS = [
-    name for name, data in DATASETS.items() if data.archive_root is not None or name in OTHER_FORMATS
-]
-"""benchmarks with a server"""
-
-
-@command("aotlab submit", "Pack results for a benchmark's server.")
-@group(
+@command("aotlab submit")
+@option_group(
     "benchmark",
-    option("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(SERVER_BENCHMARKS)}"),
+    option("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(SUBMITTED)}"),
     root,
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
 )
@@ -74,22 +60,19 @@ SERVER_BENCHMARKS = [
 def main(
     *, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool
 ) -> int:
-    """Write what a benchmark's server takes; return 0."""
+    """Pack results for a benchmark's server."""
     data = find_dataset(dataset)
     name = data.name
-    suffixes = OTHER_FORMATS.get(name, (".zip",))
-    require_new_output(output, *suffixes, force=force or not suffixes)  # a folder is never replaced
-    if name not in SERVER_BENCHMARKS:
+    if data.submission is None:
         raise UsageError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
+    require_new_output(output, *filter(None, [data.submission]), force=force)
     require_extra("score")
     split = split or (*data.server_splits, "val")[0]
     videos = open_dataset(name, root, split)
     require_readable(videos)  # a server takes all sequences or none
     masks = find_writer(name, root or find_default_root(name), split)(videos, results, output)
-    valid = "" if name in OTHER_FORMATS else ", all valid"
-    print(
-        f"{output}: {format_count(masks, 'mask')} of {format_count(len(videos), 'sequence')} of {name} {split}{valid}"
-    )
+    sequences = format_count(len(videos), "sequence")
+    print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {name} {split}")
     if split in data.server_splits:
         print(f"scored by {data.server}")
     return 0

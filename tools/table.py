@@ -141,7 +141,6 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
 
 @command(
     "aotlab table",
-    "Run a table of a paper and compare.",
     epilog="Data sets are read from datasets/, or from the folder in the environment variable AOTLAB_DATA.",
 )
 @click.argument("name", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
@@ -150,7 +149,7 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
 @flag("--smoke", "run every row with the bundled model on a synthetic clip")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> int:
-    """Run and print a table; return 0, or 1 if a command failed or every row is missing."""
+    """Run a table of a paper and compare."""
     table = load_table(name)
     results = require_writable(output / ("smoke" if smoke else "") / table.name)
     if smoke:

@@ -16,7 +16,7 @@ import click
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.tools.cli.command import command, group, report_failures
+from aotlab.tools.cli.command import command, option_group, report_failures
 from aotlab.tools.cli.options import force, prompt_options, quality, restart, tracker_options, video_argument
 from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.types import (
@@ -79,27 +79,42 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
     if job_file and videos:
         raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
     if not (job_file or videos):
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
     for video in videos:
         location = locate_video(video)
         if location.kind == "stored":
-            advice = "put a path with spaces in quotes, and separate the values of an option by commas"
-            require_existing(Path(location.text), advice)
+            quoting = "put a path with spaces in quotes, and separate the values of an option by commas"
+            require_existing(Path(location.text), quoting if len(videos) > 1 else "check the spelling")
         if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
             raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
 
 
+def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, Any], realtime: bool) -> None:
+    """Raise an error for options that exclude each other, or that do not apply to a single video or to a list.
+
+    ``modes``: given ones of --shard, --summarize and --dry-run; ``inputs``: values of `SINGLE_VIDEO_OPTIONS`.
+    """
+    if len(modes) > 1:
+        raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
+    if single:
+        if modes and modes != ["--dry-run"]:
+            raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
+        return
+    for parameter, name in SINGLE_VIDEO_OPTIONS.items():
+        if inputs[parameter] not in ((), None):
+            # a shell splits 1, 2
+            remedy = "use a column of --jobs, or separate values by commas without spaces"
+            raise UsageError(f"{name}: applies to a single video; {remedy}")
+    if realtime:
+        raise UsageError("--realtime: applies to a single video; remove it")
+
+
 def default_output(source: str) -> Path:
     """Return the default folder of a video or list: next to it, for a stream in the working directory."""
-    kind, text = locate_video(source)
-    text = strip_credentials(text)
-    if kind == "address" or text.startswith("/dev/"):
-        name = re.sub(r"[^\w.-]+", "_", Path(text.partition("?")[0]).stem)
-    elif kind in ("camera", "stdin"):
-        name = f"camera{text}" if kind == "camera" else "stdin"
-    else:
-        return sibling_path(Path(text), RESULTS_SUFFIX)
-    return Path(f"{name}{RESULTS_SUFFIX}")
+    location = locate_video(source)
+    if location.kind in ("stored", "pipe") and not location.text.startswith("/dev/"):
+        return sibling_path(Path(location.text), RESULTS_SUFFIX)
+    return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
 def require_space(output: Path, num_bytes: int) -> None:
@@ -125,33 +140,34 @@ def track_video(
     dry_run: bool,
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
+    from aotlab.utils.locks import locked_output
     from aotlab.video.digest import digest_inputs, result_settings
     from aotlab.video.job import check_job
     from aotlab.video.plan import FINISHED
-    from aotlab.video.run import preview_run, track_job
+    from aotlab.video.run import JobResults, load_models, start_checked_record, track_job
 
     if count_ranks() > 1:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
     require_extra("video")
     checked = check_job(job, options)
-    digest = digest_inputs(job, result_settings(tracker, options))
+    record = start_checked_record(checked, digest_inputs(job, result_settings(tracker, options)))
     header = f"{describe_job(checked)}, into {folder}"
-    if dry_run:
-        if preview_run(checked, folder, tracker.load, digest, rerun) != "reuse":
+    with locked_output(folder):
+        results = JobResults(job, folder, options, record, rerun)
+        if results.finished:
+            print(f"{folder}: {FINISHED}; --restart tracks it again")
+            return 0
+        if dry_run:
+            load_models(checked, tracker.load)
             print(header)
             require_space(folder, checked.estimate_bytes())
             return 0
-    else:
         quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
         result = track_job(
-            checked, folder, tracker.load, digest, rerun,
-            on_start=lambda: None if quiet else print(header, flush=True),
-        )  # fmt: skip
-        if not result.reused:
-            return report_result(result, realtime=options.realtime)
-    print(f"{folder}: {FINISHED}; --restart tracks it again")
-    return 0
+            results, checked, tracker.load, on_start=lambda: None if quiet else print(header, flush=True)
+        )
+    return report_result(result, realtime=options.realtime)
 
 
 def describe_job(checked: CheckedJob) -> str:
@@ -235,18 +251,20 @@ def track_list(jobs: Sequence[Job], batch: Batch, folder: Path, shard: Shard | N
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
 
 
-def preview_list(jobs: Sequence[Job], batch: Batch, folder: Path, problems: Mapping[int, InputError]) -> int:
+def preview_list(
+    jobs: Sequence[Job], batch: Batch, folder: Path, row_errors: Mapping[int, InputError]
+) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
     Args:
-        problems: problem of each wrong line of the list; the other lines are the jobs.
+        row_errors: error of each wrong line of the list; the other lines are the jobs.
     """
     from aotlab.media.job_record import read_job_record
 
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    rows += [(f"line {number}", "failed", "", "", "", "") for number in problems]
-    for problem in problems.values():
-        print(f"error: {problem}", file=sys.stderr)
+    rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
+    for error in row_errors.values():
+        print(f"error: {error}", file=sys.stderr)
     class_names: dict[str, Mapping[int, str]] = {}
     missing_classes, num_bytes = list[str](), 0
     for job, plan in zip(jobs, batch.preview(), strict=True):
@@ -265,8 +283,7 @@ def preview_list(jobs: Sequence[Job], batch: Batch, folder: Path, problems: Mapp
         elif (record := read_job_record(folder / job.name)) is not None:
             cells, class_names[job.name] = (str(record.frames), "", "", ""), record.class_names
         rows.append((job.name, PLANNED_STATUSES.get(action, action), *cells))
-    for row in align_columns(rows, right=2):
-        print("  ".join(row).rstrip())
+    print(*align_columns(rows, right=2), sep="\n")
     print_class_variants({name: names.values() for name, names in class_names.items()})
     if missing_classes and any(class_names.values()):
         print(f"without a class: {', '.join(missing_classes)}")
@@ -300,18 +317,17 @@ def report_jobs(
 
 @command(
     "aotlab track",
-    "Track objects through a video, starting from masks, boxes or points.",
     epilog="FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y "
     "for object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; "
     "given again, they add to it.",
 )
 @video_argument(
     "[VIDEO]...",
-    "video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or /dev/video0), or - for standard "
+    "video file, image folder, TIFF stack, rtsp:// or http:// URL, camera (0, or /dev/video0), or - for standard "
     "input; each of several videos becomes a job, whose mask file lies next to it",
     type=FileName(str),
 )
-@group(
+@option_group(
     "masks and outputs",
     option(
         "--mask",
@@ -336,7 +352,7 @@ def report_jobs(
     restart,
 )
 @prompt_options()
-@group(
+@option_group(
     "tracking",
     option(
         "--class",
@@ -348,7 +364,7 @@ def report_jobs(
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )
-@group(
+@option_group(
     "source",
     option(
         "--start",
@@ -387,7 +403,7 @@ def report_jobs(
         help="stop after SECONDS without a frame",
     ),
 )
-@group(
+@option_group(
     "many videos",
     option(
         "--jobs",
@@ -433,7 +449,7 @@ def main(
     dry_run: bool,
     **inputs: Any,
 ) -> int:
-    """Track one or several videos; return 1 if one ended early. ``inputs``: values of `SINGLE_VIDEO_OPTIONS`."""
+    """Track objects in a video."""
     if "help" in write:
         from aotlab.video.outputs import find_output, list_outputs
 
@@ -442,20 +458,8 @@ def main(
             print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
         return 0
     require_videos(video, job_file)
-    flags = {"--shard": shard, "--summarize": summarize, "--dry-run": dry_run}
-    modes = [name for name, value in flags.items() if value]
-    if len(modes) > 1:
-        raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
-    if len(video) == 1 and (shard or summarize):
-        raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
-    if len(video) != 1:
-        for parameter, name in SINGLE_VIDEO_OPTIONS.items():
-            if inputs[parameter] not in ((), None):
-                # a shell splits 1, 2
-                remedy = "use a column of --jobs, or separate values by commas without spaces"
-                raise UsageError(f"{name}: applies to a single video; {remedy}")
-        if realtime:
-            raise UsageError("--realtime: applies to a single video; remove it")
+    modes = {"--shard": shard, "--summarize": summarize, "--dry-run": dry_run}
+    require_applicable(len(video) == 1, [name for name, value in modes.items() if value], inputs, realtime)
 
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job
@@ -475,13 +479,13 @@ def main(
         name = folder.name if is_file_name(folder.name) else "video"
         job = Job(name, video[0], levels=levels, rate=rate, segmenter=segmenter_choice, **inputs)
         return track_video(job, folder, options, tracker, RerunOptions(force, restart), dry_run=dry_run)
-    problems: Mapping[int, InputError] = {}
+    row_errors: Mapping[int, InputError] = {}
     try:
         jobs = read_jobs(job_file) if job_file else list_video_jobs(video)
     except InvalidRowsError as error:
         if not dry_run:
             raise
-        jobs, problems = error.jobs, error.problems
+        jobs, row_errors = error.jobs, error.errors
     jobs = [replace(job, segmenter=segmenter_choice) for job in apply_to_images(jobs, levels, rate)]
     if count_ranks() > 1 and not (dry_run or summarize):
         shard = shard or Shard(read_rank_variable("RANK"), count_ranks())
@@ -490,7 +494,7 @@ def main(
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
     batch = Batch(jobs, folder, tracker, options, force=force, restart=restart)
     if dry_run:
-        return preview_list(jobs, batch, folder, problems)
+        return preview_list(jobs, batch, folder, row_errors)
     if summarize:
         records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
 
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import command, group
+from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     config_option,
     device,
@@ -26,52 +25,19 @@ from aotlab.tools.cli.types import flag
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
 
-if TYPE_CHECKING:
-    from aotlab.configs.schema import Config
-
 RECIPE = "configs/recipes/mini.yaml"
 """settings without ``--config``"""
 
 
-def run_training(config: Config, *, device: str, restart: bool, dry_run: bool) -> int:
-    """Train through the phases of a recipe; return the exit code."""
-    require_extra("train")
-    from aotlab.engine.training.dry_run import dry_run as estimate_run
-    from aotlab.engine.training.trainer import train
-    from aotlab.utils.devices import reserve_cores
-    from aotlab.utils.distributed import join_process_group
-
-    reserve_cores(config.data.workers)
-    with join_process_group(device) as world:
-        if not world.is_main:
-            for name in (None, "aotlab"):
-                logging.getLogger(name).setLevel(logging.ERROR)
-        if dry_run:
-            report = estimate_run(config, world)
-            print(report if world.is_main else "", end="")
-            return 0
-        command_line = click.get_current_context().meta["command_line"]
-        result = train(config, world, restart=restart, command=command_line)
-        if not world.is_main:
-            return 0
-        print(f"trained weights: {result.checkpoint}")
-        if result.unreadable:
-            items = format_count(len(result.unreadable), "item")
-            print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
-        for message, times in sorted(result.unreadable.items()):
-            print(f"  {message} (drawn {times} times)", file=sys.stderr)
-        return 1 if result.unreadable else 0
-
-
-@command("aotlab train", "Train a model through the phases of a recipe.")
+@command("aotlab train")
 @settings
 @flag(
     "--dry-run",
     "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file",
 )
 @restart
-@group("device and precision", device, precision_option("train.precision"))
-@group("model", config_option(unset=RECIPE), print_config)
+@option_group("device and precision", device, precision_option("train.precision"))
+@option_group("model", config_option(unset=RECIPE), print_config)
 def main(
     overrides: tuple[str, ...],
     *,
@@ -81,7 +47,7 @@ def main(
     config: str | None,
     print_config: bool,
 ) -> int:
-    """Train; return the exit code."""
+    """Train a model through the phases of a recipe."""
     for text in overrides:
         if text.endswith((".yaml", ".yml")) and "=" not in text:
             raise UsageError(f"{text}: did you mean --config {text}?")
@@ -91,7 +57,32 @@ def main(
     if print_config:
         print_settings(recipe)
         return 0
-    return run_training(recipe, device=device, restart=restart, dry_run=dry_run)
+    require_extra("train")
+    from aotlab.engine.training.dry_run import dry_run as estimate_run
+    from aotlab.engine.training.trainer import train
+    from aotlab.utils.devices import reserve_cores
+    from aotlab.utils.distributed import join_process_group
+
+    reserve_cores(recipe.data.workers)
+    with join_process_group(device) as world:
+        if not world.is_main:
+            for name in (None, "aotlab"):
+                logging.getLogger(name).setLevel(logging.ERROR)
+        if dry_run:
+            report = estimate_run(recipe, world)
+            print(report if world.is_main else "", end="")
+            return 0
+        command_line = click.get_current_context().meta["command_line"]
+        result = train(recipe, world, restart=restart, command=command_line)
+        if not world.is_main:
+            return 0
+        print(f"trained weights: {result.checkpoint}")
+        if result.unreadable:
+            items = format_count(len(result.unreadable), "item")
+            print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
+        for message, times in sorted(result.unreadable.items()):
+            print(f"  {message} (drawn {times} times)", file=sys.stderr)
+        return 1 if result.unreadable else 0
 
 
 if __name__ == "__main__":

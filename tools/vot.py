@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
 
 
-@command("aotlab vot", "Track for the VOT toolkit, which starts this command as its trackers.ini says.")
+@command("aotlab vot")
 @settings
 @tracker_options()
 def main(*, tracker: TrackerOptions) -> int:
-    """Serve until the toolkit quits; return the exit code."""
+    """Track for the VOT toolkit."""
     require_extra("vot")
     import trax
 

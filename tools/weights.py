@@ -43,7 +43,7 @@ def describe_weights(name: str) -> str:
         model = build_model(model_config).eval()
         image, masks = torch.empty(1, 3, height, width), torch.empty(1, 2, height, width)
         features, identities = model.encode(image), model.assign_identities(masks)
-        memory = model.memorize(model.propagate(features, id_embeddings=identities), identities)
+        memory = model.memorize(model.propagate_reference(features, identities), identities)
         propagated = model.propagate(features, memory)
         for part, compute in {
             "encode": lambda: model.encode(image),
@@ -69,7 +69,7 @@ def describe_weights(name: str) -> str:
         f"{config.name}: {model_config.method}, encoder {model_config.encoder}, blocks {blocks}, "
         f"memory {config.memory.policy}",
         f"one frame: {width}x{height} in the network, one object, one frame in long-term memory",
-        *("  ".join(row).rstrip() for row in align_columns(rows, right=1)),
+        *align_columns(rows, right=1),
     ]
     return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
 
@@ -77,7 +77,7 @@ def describe_weights(name: str) -> str:
 @click.group("aotlab weights", CommandGroup, invoke_without_command=True)
 @click.pass_context
 def main(ctx: click.Context) -> int:
-    """List, download, verify and show AOT and DeAOT checkpoints."""
+    """List, download and check the published checkpoints."""
     return ctx.invoke(show_list) if ctx.invoked_subcommand is None else 0
 
 
@@ -86,9 +86,9 @@ names_argument = click.argument(
 )
 
 
-@main.command("list", help="list names, published scores, and which are stored (default)")
+@main.command("list")
 def show_list() -> int:
-    """Print the table of published weights."""
+    """List names, published scores, and which are stored (default)."""
     from aotlab.networks.weights.zoo import list_published_weights, weights_folder
 
     rows = [["name", "published as", "M parameters", *SCORE_TITLES.values(), "here"]]
@@ -96,12 +96,12 @@ def show_list() -> int:
         here = "yes" if (weights_folder() / f"{name}.safetensors").is_file() else ""
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORE_TITLES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
-    print(*("  ".join(row).rstrip() for row in align_columns(rows)), sep="\n")
+    print(*align_columns(rows), sep="\n")
     print(f"stored in {weights_folder()}; scores are the published ones")
     return 0
 
 
-@main.command("get", help="download weights")
+@main.command("get")
 @names_argument
 @option(
     "--from",
@@ -121,7 +121,7 @@ def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> i
     return 0
 
 
-@main.command("path", help="print the paths of stored weights")
+@main.command("path")
 @names_argument
 def print_paths(names: tuple[str, ...]) -> int:
     """Print the paths of stored weights."""
@@ -135,10 +135,10 @@ def print_paths(names: tuple[str, ...]) -> int:
     return 0
 
 
-@main.command("verify", help="verify the digests of stored weights; exit code 1 if one differs")
+@main.command("verify")
 @click.argument("names", metavar="[NAME]...", nargs=-1, help="name of aotlab weights list (default: all)")
 def verify(names: tuple[str, ...]) -> int:
-    """Verify stored weights; return 1 if one was changed or is missing."""
+    """Verify the digests of stored weights; exit code 1 if one differs."""
     from aotlab.networks.weights.zoo import (
         find_published_weights,
         find_weights,
@@ -163,7 +163,7 @@ def verify(names: tuple[str, ...]) -> int:
     return report_failures(failures)
 
 
-@main.command("show", help="show the training, parameters and FLOPs of checkpoints")
+@main.command("show")
 @click.argument(
     "names",
     metavar="NAME...",
@@ -172,7 +172,7 @@ def verify(names: tuple[str, ...]) -> int:
     help="name of aotlab weights list, a file, or a preset",
 )
 def show(names: tuple[str, ...]) -> int:
-    """Print the training, parameters and FLOPs."""
+    """Show the training, parameters and FLOPs of checkpoints."""
     for name in names:
         print(describe_weights(name), end="")
     return 0

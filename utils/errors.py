@@ -59,7 +59,7 @@ def suggest(word: str, names: Iterable[str], fallback: str = "") -> str:
     return f"did you mean {matches[0]}?" if matches else fallback
 
 
-def require(condition: bool, message: str) -> None:
+def require(condition: object, message: str) -> None:
     """Raise `InputError` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise InputError(message)

@@ -1,4 +1,4 @@
-"""Lists, counts and tables as text; addresses without passwords."""
+"""Lists, counts and tables as text; URLs without passwords."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
-"""name and password in an address"""
+"""name and password in a URL"""
 
 
 def join_truncated(values: Sequence[object], limit: int) -> str:
@@ -19,19 +19,18 @@ def format_count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[list[str]]:
-    """Pad the cells of each column to one width; right-aligned from column ``right`` on."""
+def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[str]:
+    """Return rows as lines with columns of one width; right-aligned from column ``right`` on."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    flush_right = len(widths) if right is None else right
+    left = widths[:right]
     return [
-        [
-            cell.rjust(width) if column >= flush_right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
+        "  ".join(
+            [*map(str.ljust, row, left), *map(str.rjust, row[len(left) :], widths[len(left) :])]
+        ).rstrip()
         for row in rows
     ]
 
 
 def strip_credentials(text: str) -> str:
-    """Return a text, such as the name of a video, whose addresses are without names and passwords."""
+    """Return a text, such as the name of a video, whose URLs are without names and passwords."""
     return CREDENTIALS.sub("", text)

@@ -8,7 +8,6 @@ import logging
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,10 +29,6 @@ class FileKind(NamedTuple):
     version: int
     remedy: str
     """remedy in messages, such as "track the video again" """
-
-
-RUN_RECORD = FileKind("record of a run", 1, "that step will be rerun")
-"""finished part of a run, with which it resumes"""
 
 
 def reading_kind(subject: object, kind: FileKind, *errors: type[Exception]) -> AbstractContextManager[None]:
@@ -72,6 +67,7 @@ def _describe_tensor(tensor: Any) -> str:
 
 def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> None:
     """Write a wrapped JSON file atomically; raises `InputError` if it cannot be written."""
+    content = json.loads(json.dumps(content))  # keys become strings, as when read
     write_text(path, json.dumps(wrap(kind, content), indent=1) + "\n")
 
 
@@ -86,14 +82,3 @@ def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], 
     except (InputError, OSError) as error:
         log.warning("%s", error)
         return None
-
-
-def save_record(path: Path, record: Any) -> None:
-    """Write the record of a finished part of a run, a dataclass; raises `InputError` if it cannot be written."""
-    content = json.loads(json.dumps(asdict(record)))  # keys become strings, as when read
-    write_versioned(path, RUN_RECORD, content)
-
-
-def load_record(path: Path, kind: type[Content]) -> Content | None:
-    """Return the record of a finished part, as `read_versioned` does."""
-    return read_versioned(path, RUN_RECORD, lambda content: kind(**content))

@@ -14,7 +14,7 @@ from typing import Any
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, remove
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
 from aotlab.utils.processes import StopFlag
@@ -24,17 +24,19 @@ from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.plan import FINISHED, RESERVED_NAMES, Action, RerunOptions, plan_job, plan_list
+from aotlab.video.plan import FINISHED, RESERVED_NAMES, Action, RerunOptions, plan_list
 from aotlab.video.results import (
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
+    UNREADABLE,
     has_content,
+    read_results,
     read_run,
     remove_results,
     start_record,
 )
-from aotlab.video.run import preview_run, track_job
+from aotlab.video.run import JobResults, load_models, start_checked_record, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ class Batch:
         restart: bool = False,
     ) -> None:
         self._jobs, self._output, self._tracker = jobs, output, tracker
-        self._rerun = RerunOptions(force, restart, in_list=True)
+        self._rerun = RerunOptions(force, restart, in_batch=True)
         self._requested = options
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
@@ -113,10 +115,8 @@ class Batch:
         """Check the settings, claim the locked output folder, and announce the jobs, which are a part of the list."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
-            try:
+            with prefix_errors(job.name):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
-            except InputError as error:
-                raise InputError(f"{job.name}: {error}") from error
         claim_folder(self._output, self._jobs, self.settings, force=self._rerun.force)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
@@ -181,12 +181,12 @@ class Batch:
             plan_list(self._output, self._jobs, self.settings, force=self._rerun.force)
             for job in self._jobs:
                 try:
-                    input_digest, action, checked = self._prepare(job)
-                    if checked is not None:
-                        preview_run(
-                            checked, self._output / job.name, self._load_tracker, input_digest, self._rerun
-                        )
-                    yield action, checked
+                    with locked_output(self._output / job.name):
+                        results, checked = self._plan(job), None
+                        if not results.finished:
+                            checked = check_job(job, self._options, strict=True)
+                            load_models(checked, self._load_tracker)
+                    yield results.action, checked
                 except (InputError, OSError) as error:
                     yield InputError(str(error))
 
@@ -216,53 +216,44 @@ class Batch:
         log.info("%s: failed", job.name)
         return record
 
-    def _prepare(self, job: Job) -> tuple[str, Action, CheckedJob | None]:
-        """Return the digest of the inputs, what to do about the job, and the checked job if it is tracked."""
+    def _plan(self, job: Job) -> JobResults:
+        """Return the results in the locked folder of a job, with what to do about them."""
         folder = self._output / job.name
         input_digest = ""
         if not (folder / CORRECTED_FILE).exists():  # else they are kept, even if the inputs are gone
             if problem := job.describe_missing_files():
                 raise InputError(problem)
             input_digest = digest_inputs(job, self.settings)
-        planned = start_record(job, self._options, input_digest)
-        repeatable = job.is_repeatable(self._options)
-        action = plan_job(folder, planned, self._options, self._rerun, repeatable=repeatable)
-        if action == "keep_corrections":
-            _warn_about_kept_classes(job, folder)
-        checked = None
-        if action in ("track", "resume"):
-            checked = check_job(job, self._options, strict=True)
-        return input_digest, action, checked
+        record = start_record(job, self._options, input_digest)
+        results = JobResults(job, folder, self._options, record, self._rerun)
+        if results.action == "keep_corrections":
+            for object_id, class_name in job.classes.items():
+                current = results.earlier.class_names.get(object_id, "object")
+                if current != class_name:
+                    message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
+                    log.warning(message, job.name, object_id, current, class_name)
+        return results
 
     def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
-        input_digest, action, checked = self._prepare(job)
-        if action == "keep_corrections":
-            log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-        elif checked is None:
-            log.info("%s: %s", job.name, FINISHED)
-        else:
+        with locked_output(folder):
+            results = self._plan(job)
+            if results.finished:
+                kept = f"corrected masks are kept; delete {folder} to track it again"
+                log.info("%s: %s", job.name, FINISHED if results.action == "reuse" else kept)
+                return results.earlier
+            checked = check_job(job, self._options, strict=True)
+            results.record = start_checked_record(checked, results.record.input_digest)
             result = track_job(
-                checked, folder, self._load_tracker, input_digest, self._rerun,
-                class_list=self._output / CLASSES, stop=stop,
-            )  # fmt: skip
-            if result.interrupted:
-                return None
-            speed = f"{result.frames_per_second:.1f} per second"
-            if result.restored_frames == result.frames:
-                speed = "finished already"
-            frames = format_count(result.frames, "frame")
-            log.info("%s: %s", job.name, f"{frames}, {speed}" if result.error is None else "failed")
-        return read_job_record(folder)
-
-
-def _warn_about_kept_classes(job: Job, folder: Path) -> None:
-    """Warn of class names that corrected results keep although the list has others."""
-    record = read_job_record(folder)
-    for object_id, class_name in job.classes.items():
-        current = "object" if record is None else record.class_names.get(object_id, "object")
-        if current != class_name:
-            message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
-            log.warning(message, job.name, object_id, current, class_name)
+                results, checked, self._load_tracker, class_list=self._output / CLASSES, stop=stop
+            )
+        if result.interrupted:
+            return None
+        speed = f"{result.frames_per_second:.1f} per second"
+        if result.restored_frames == result.frames:
+            speed = "finished already"
+        frames = format_count(result.frames, "frame")
+        log.info("%s: %s", job.name, f"{frames}, {speed}" if result.error is None else "failed")
+        return results.record
 
 
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
@@ -270,16 +261,11 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
 
     Finished results keep their record if the job failed before its first frame, as without its video.
     """
-    earlier = read_job_record(folder)  # names what is in the folder
     record = replace(start_record(job), error=problem)
-    if earlier is not None:
-        record = replace(
-            record, outputs=earlier.outputs, stems=earlier.stems, first_frame=earlier.first_frame,
-            last_frame=earlier.last_frame,
-        )  # fmt: skip
-    if earlier is None or earlier.error is not None:
+    earlier = read_results(folder) or record  # names what is in the folder
+    if earlier.error not in (None, UNREADABLE):
         with suppress(InputError):
-            write_job_record(folder, record)
+            write_job_record(folder, replace(earlier, error=problem, video=record.video))
     return record
 
 
@@ -309,11 +295,10 @@ def _remove_run(output: Path) -> None:
         return
     corrected_names = {name for name in names if (output / name / CORRECTED_FILE).exists()}
     for name in {*names} - corrected_names:
-        record = read_job_record(output / name)
-        remove_results(output / name)
-        outputs = [] if record is None else record.outputs
+        record = read_results(output / name) or JobRecord(name)
+        remove_results(output / name, record)
         # folders of outputs with files of others, into which the next run may write
-        if foreign := [file for file in outputs if has_content(output / name / file)]:
+        if foreign := [file for file in record.outputs if has_content(output / name / file)]:
             write_job_record(output / name, JobRecord(name, error=UNFINISHED, outputs=foreign))
         with suppress(OSError):
             (output / name).rmdir()  # if it is empty

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
-from aotlab.media.regions import Annotations, AttributeTable
+from aotlab.media.regions import Annotations, AttributeTable, add_class_ids
 from aotlab.utils.files import read_json, reading, write_text
 from aotlab.utils.locks import locked
 
@@ -71,21 +70,6 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
         )
         write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
     return shared
-
-
-def add_class_ids(shared: Mapping[str, int], classes: Mapping[str, int | None]) -> dict[str, int]:
-    """Return class ids by name with a video's classes added, which keep their ids if no other class has them.
-
-    Args:
-        shared: class ids of other videos, which stay.
-        classes: class ids of the video by class name; None: any id.
-    """
-    merged = dict(shared)
-    free = (class_id for class_id in count(1) if class_id not in {*merged.values(), *classes.values()})
-    for name, class_id in classes.items():
-        if name not in merged:
-            merged[name] = next(free) if class_id is None or class_id in merged.values() else class_id
-    return merged
 
 
 def read_class_ids(path: Path) -> dict[str, int]:

@@ -56,16 +56,14 @@ def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
         files = sorted(list_images(path))
     video = path.resolve().name if files else str(path)  # which may be moved
     first = job.start
-    if first is None and not settings.get("by_name"):  # else only the opened video has its number
-        first = 0
+    if first is None:
+        first = UNKNOWN_FRAME if settings.get("by_name") else 0
     masks = []
     for frame, object_id, text in job.masks:
         file = Path(text)
         frame = first if frame is None and file.suffix.lower() == ".png" else frame
         masks.append((frame, object_id, _digest_files(file, SIDECAR_FILES)))
-    prompts = group_prompts(
-        job.boxes, job.points, job.not_points, first_frame=UNKNOWN_FRAME if first is None else first
-    )
+    prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
     names = [job.segmenter] if isinstance(job.segmenter, str) else job.segmenter or ()
     segmenter = [  # other files of an ONNX file's name may have its weights
         _digest_files(Path(name), ["{stem}.*"]) if Path(name).is_file() else str(name) for name in names

@@ -49,7 +49,7 @@ class TimedTracker:
     """A tracker that accumulates the time spent in `step`, with waiting for labels."""
 
     def __init__(self, tracker: Tracker) -> None:
-        self.tracker, self._labels = tracker, LabelPipeline(getattr(tracker, "device", None))
+        self.tracker, self._labels = tracker, LabelPipeline(tracker.device)
         self.seconds = 0.0
 
     def step(
@@ -115,11 +115,8 @@ def track_both_directions(
             if complete:
                 timed.tracker.reset()
                 removed = ()
-            yield (
-                after.frame_index,
-                after.frame,
-                replace(timed.step(after.frame, after.mask, removed), cut=cut),
-            )
+            prediction = timed.step(after.frame, after.mask, removed)
+            yield after.frame_index, after.frame, replace(prediction, cut=cut)
             before = after._replace(complete=complete)
         if after.frame_index == max(masks):
             for index, frame in frames:
@@ -186,7 +183,8 @@ def _track_gap(
             forward = None if before is None else timed.step(frame, removed=removals.get(index, ()))
             prediction = merge_predictions(forward, backward.load(position), weight, removed)
             cut = position in cuts or (forward is not None and forward.cut)
-            yield index, frame, replace(prediction, cut=cut)
+            temperature = timed.tracker.config.confidence_temperature
+            yield index, frame, replace(prediction, cut=cut, temperature=temperature)
     return len(gap) in cuts
 
 
@@ -194,6 +192,8 @@ def merge_predictions(
     forward: Prediction | None, backward: ObjectProbabilities, weight: float, removed: Collection[int] = ()
 ) -> Prediction:
     """Return the weighted mean of the probabilities of both directions; objects of one direction only are copied.
+
+    Its temperature is 1, until the caller sets the tracker's.
 
     Args:
         forward: prediction from the annotated frame before; None: use only ``backward``.
@@ -209,8 +209,5 @@ def merge_predictions(
     weights |= dict.fromkeys(shared, weight) | dict.fromkeys(removed, 0.0)
     merged = merge_directions(forward, backward, weights)
     disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward.labels)
-    logits, temperature = merged.probabilities.clamp(min=1e-30).log(), forward.temperature
-    return Prediction(
-        merged.ids, logits, merged.probabilities.max(0).indices, disagreement=disagreement,
-        temperature=temperature,
-    )  # fmt: skip
+    logits, indices = merged.probabilities.clamp(min=1e-30).log(), merged.probabilities.max(0).indices
+    return Prediction(merged.ids, logits, indices, disagreement=disagreement)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.media.annotations import read_annotations
-from aotlab.media.frames import FrameSource, ImageFrames
+from aotlab.media.frames import FrameSource
 from aotlab.media.masks import is_black_and_white
 from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_rle, encode_rle
 from aotlab.utils.errors import InputError
@@ -99,16 +99,15 @@ class FrameSelection:
         return islice(source.iterate_from(self.first), None if self.is_estimate else self.count)
 
 
-def _read_numbers(source: FrameSource | VideoInfo) -> list[int]:
+def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     """Return the numbers at the end of file names; raise `InputError` if they are missing or not distinct."""
-    stems = (
-        [source.stem(index) for index in range(source.length)] if isinstance(source, ImageFrames) else [""]
-    )
+    info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
+    stems = info.stems or ("",)
     endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
     numbers = [int(ending[0]) for ending in endings if ending]
     if len(set(numbers)) < len(stems):
         raise InputError(
-            f"{source.name}: not an image folder whose file names end in different numbers; count frames from 0"
+            f"{video.name}: not an image folder whose file names end in different numbers; count frames from 0"
         )
     return numbers
 
@@ -195,7 +194,7 @@ def _read_mask_value(
     subject, (number, object_id, text) = f"mask {value}", value
     file = Path(text)
     index = frames.first if file.suffix.lower() == ".png" else None
-    if number is None and index is not None and file.stem in (stems := video.stems or []):
+    if number is None and index is not None and file.stem in (stems := video.stems or ()):
         stem_index = stems.index(file.stem)
         if stem_index != index:
             log.warning(

@@ -131,7 +131,8 @@ class Job:
         """Return the message about a missing video or masks, or None."""
         paths = [*([self.video] if self.is_stored else []), *(mask.value for mask in self.masks)]
         missing = ", ".join(path for path in paths if not Path(path).exists())
-        return f"{missing}: no such file or folder; paths are relative to the list" if missing else None
+        remedy = "paths are relative to the list" if self.list_line else "check the spelling"
+        return f"{missing}: no such file or folder; {remedy}" if missing else None
 
     def is_repeatable(self, options: JobOptions) -> bool:
         """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""
@@ -165,8 +166,8 @@ class CheckedJob:
         """Return about how many bytes the results take; 0 for a stream."""
         height, width = self.source.size
         bytes_per_pixel = sum(
-            kind.bytes_per_pixel * (len(self.objects) if kind.per_object else 1)
-            for kind in self.options.outputs.values()
+            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
+            for output in self.options.outputs.values()
         )
         return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 

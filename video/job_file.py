@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import base_name, prefix_errors, read_text, require_file_name, sibling_path
+from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
+from aotlab.video.classes import find_class_variants
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import MASK_SUFFIXES, Job
 
@@ -29,18 +30,18 @@ MAX_LISTED = 10
 
 
 class InvalidRowsError(InputError):
-    """A list of jobs with wrong lines; the message explains the first problem and names the other lines.
+    """A list of jobs with wrong lines; the message explains the first error and names the other lines.
 
     Args:
-        problems: first problem of each wrong line, by its number.
+        errors: first error of each wrong line, by its number.
         jobs: jobs of the other lines.
     """
 
-    def __init__(self, problems: Mapping[int, InputError], jobs: list[Job]) -> None:
-        (_, message), *others = problems.items()
+    def __init__(self, errors: Mapping[int, InputError], jobs: list[Job]) -> None:
+        (_, message), *others = errors.items()
         listed = join_truncated([number for number, _ in others], MAX_LISTED)
         super().__init__(f"{message}; also to correct: line {listed}" if others else str(message))
-        self.problems, self.jobs = problems, jobs
+        self.errors, self.jobs = errors, jobs
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -57,21 +58,19 @@ def read_jobs(path: Path) -> list[Job]:
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
-        jobs, problems = list[Job](), dict[int, InputError]()
-        spellings = dict[str, tuple[str, int]]()
+        jobs, errors = list[Job](), dict[int, InputError]()
+        class_names = dict[str, Iterable[str]]()
         for number, row in _read_rows(path):
             try:
                 with prefix_errors(f"{path}, line {number}"):
-                    job = _read_job(row, f"{path}, line {number}", path.parent)
-                    for name in job.classes.values():
-                        first, line = spellings.setdefault(name.casefold(), (name, number))
-                        if first != name:
-                            raise InputError(f"class {name}: line {line} has {first}; use one spelling")
-                jobs.append(job)
+                    jobs.append(_read_job(row, f"{path}, line {number}", path.parent))
+                class_names[f"line {number}"] = jobs[-1].classes.values()
             except InputError as error:
-                problems[number] = error
-        if problems:
-            raise InvalidRowsError(problems, jobs)
+                errors[number] = error
+        if errors:
+            raise InvalidRowsError(errors, jobs)
+        if variants := find_class_variants(class_names):
+            raise InputError(f"{path}: {variants[0]}")
     if not jobs:
         raise InputError(
             f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "
@@ -115,29 +114,33 @@ def _is_video(path: Path) -> bool:
 
 def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield line numbers and rows, in CSV with lists where a field has several values."""
-    text, number = read_text(path, "give a CSV, JSON lines, or a folder"), 1
+    text = read_text(path, "give a CSV, JSON lines, or a folder")
     start = text.lstrip()[:1]
-    if not start:
-        return
     if start == "[":
         raise InputError(f"{path}: a JSON array; expected JSON lines: one object per line, without [ and ]")
-    is_json = start == "{" or path.suffix.lower() in (".jsonl", ".ndjson")
-    try:
-        if is_json:
-            for number, line in enumerate(text.split("\n"), start=1):
-                if line.strip():
-                    yield number, json.loads(line)
-            return
-        reader = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
-        columns = reader.fieldnames or []
-        if len(columns) == 1 and re.search("[;\t]", columns[0]):
-            raise csv.Error("columns are separated by commas, and several values of one column by ;")
-        for column in columns:
-            _require_column(column, f"{path}, line 1: unknown column")
-        if "video" not in columns or len({*columns}) < len(columns):
-            raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
-        for row in reader:
-            number = reader.line_num
+    if start == "{" or path.suffix.lower() in (".jsonl", ".ndjson"):
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                with reading(f"{path}, line {number}", "give an object per line", kind="readable as JSON"):
+                    row = json.loads(line)
+                yield number, row
+    elif start:
+        with reading(path, "save it again as CSV", csv.Error, kind="readable as CSV"):
+            yield from _read_csv(text, path)
+
+
+def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line numbers and rows; raises `csv.Error` and `InputError`."""
+    reader: Any = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
+    columns = reader.fieldnames or []
+    if len(columns) == 1 and re.search("[;\t]", columns[0]):
+        raise csv.Error("columns are separated by commas, and several values of one column by ;")
+    for column in columns:
+        _require_column(column, f"{path}, line 1: unknown column")
+    if "video" not in columns or len({*columns}) < len(columns):
+        raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
+    for row in reader:
+        with reading(f"{path}, line {reader.line_num}", "correct it", csv.Error, kind="readable as CSV"):
             if None in row or None in row.values():
                 raise csv.Error(
                     f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put "
@@ -146,12 +149,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             row = {key: value.strip() for key, value in row.items()}
             for key in row.keys() & {*LIST_COLUMNS}:
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
-            yield number, {**row, "overrides": shlex.split(row.get("overrides", ""))}
-    except InputError:
-        raise
-    except (csv.Error, ValueError, RecursionError) as error:
-        kind = "JSON" if is_json else "CSV"
-        raise InputError(f"{path}, line {number}: not readable as {kind} ({error})") from error
+            row["overrides"] = shlex.split(row.get("overrides", ""))
+        yield reader.line_num, row
 
 
 def _read_job(row: Any, list_line: str, folder: Path) -> Job:
@@ -187,11 +186,6 @@ def _read_texts(column: str, value: Any) -> list[str]:
     return texts
 
 
-def _read_prompts(value: Any) -> Any:
-    """Return the boxes or points of a cell, as `Job` takes them."""
-    return value or ()
-
-
 def _read_number_text(value: Any) -> str | None:
     """Return the text of a number, or of several in a list; None for an empty cell."""
     values = value if isinstance(value, list) else [] if value is None else [value]
@@ -208,9 +202,9 @@ def _read_frame_number(column: str, value: Any) -> int | None:
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "video": ("video", _read_video),
     "masks": ("masks", partial(_read_texts, "masks")),
-    "box": ("boxes", _read_prompts),
-    "point": ("points", _read_prompts),
-    "not_point": ("not_points", _read_prompts),
+    "box": ("boxes", lambda value: value or ()),
+    "point": ("points", lambda value: value or ()),
+    "not_point": ("not_points", lambda value: value or ()),
     "class": ("classes", partial(_read_texts, "class")),
     "overrides": ("overrides", partial(_read_texts, "overrides")),
     "name": ("name", lambda value: value),

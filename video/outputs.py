@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,11 @@ class Output:
     """name of the file or folder in the output folder"""
     description = ""
     """content in a few words"""
+    bytes_per_pixel = 0.02
+    """size of a frame, of each object if `per_object`; rounded up from ``rabbit.mp4``"""
+    per_object = False
+    resumable = True
+    """whether ids and confidences suffice to write the frames of an interrupted run again"""
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         """Prepare the output of a video; it may defer writing."""
@@ -134,48 +139,53 @@ class Output:
 
 
 class FrameFiles(Output):
-    """A folder with PNGs of single frames; ``save`` writes the PNGs of a frame by folder and name."""
+    """A folder with PNGs of single frames."""
 
-    def __init__(
-        self, path: Path, context: OutputContext, save: Callable[[Path, str, TrackedFrame], None]
-    ) -> None:
-        super().__init__(path, context)
-        self._save = save
+
+class MaskFiles(FrameFiles):
+    file_name, description = MASKS_FOLDER, "palette PNGs, one id per pixel"
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
-        """Write the files of one frame."""
-        self._save(self.path, f"{name}.png", tracked)
+        write_mask(self.path / f"{name}.png", tracked.labels, max_id=tracked.max_id)
 
 
-def save_mask(folder: Path, name: str, tracked: TrackedFrame) -> None:
-    """``masks/<frame>.png``: the palette PNG of all objects."""
-    write_mask(folder / name, tracked.labels, max_id=tracked.max_id)
+class ObjectFiles(FrameFiles):
+    """``<id>/<frame>.png``: 255 on the object, from its first tracked frame on."""
+
+    file_name, description = "objects", "one folder of black and white PNGs per object"
+    per_object = True
+
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        for object_id in tracked.prediction.ids:
+            values = (tracked.labels == object_id).astype(np.uint8) * 255
+            _save_png(values, self.path / str(object_id) / f"{name}.png")
 
 
-def save_objects(folder: Path, name: str, tracked: TrackedFrame) -> None:
-    """``objects/<id>/<frame>.png``: 255 on the object, from its first tracked frame on."""
-    for object_id in tracked.prediction.ids:
-        _save_png(
-            (tracked.prediction.labels == object_id).astype(np.uint8) * 255, folder / str(object_id) / name
-        )
+class MatteFiles(FrameFiles):
+    """``<id>/<frame>.png``: probability of the object in gray, from its first tracked frame on."""
+
+    file_name, description = "mattes", "one folder of gray PNGs per object, 8 bits"
+    bytes_per_pixel, per_object = 0.2, True
+    white = 255  # probability 1
+
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        probabilities = tracked.prediction.probabilities[1:]
+        for object_id, probability in zip(tracked.prediction.ids, probabilities, strict=True):
+            values = (probability.float() * self.white).round().clamp(0, self.white).cpu().numpy()
+            values = values.astype(np.min_scalar_type(self.white))
+            _save_png(values, self.path / str(object_id) / f"{name}.png")
 
 
-def save_alpha(folder: Path, name: str, tracked: TrackedFrame) -> None:
-    """``alpha/<frame>.png``: the frame with the probability of any object as its alpha channel."""
-    _save_png(render_alpha(tracked), folder / name)
+class Matte16Files(MatteFiles):
+    file_name, description = "mattes16", "the same with 16 bits"
+    bytes_per_pixel, white = 1.5, 65535
 
 
-def save_mattes(folder: Path, name: str, tracked: TrackedFrame, white: int = 255) -> None:
-    """``mattes/<id>/<frame>.png``: probability of the object in gray, from its first tracked frame on.
+class AlphaFiles(FrameFiles):
+    file_name, description, bytes_per_pixel = "alpha", "RGBA PNGs", 2.0
 
-    ``white``: value of probability 1: 255, or 65535 for 16-bit PNGs.
-    """
-    kind = np.uint8 if white == 255 else np.uint16
-    for object_id, probability in zip(
-        tracked.prediction.ids, tracked.prediction.probabilities[1:], strict=True
-    ):
-        values = (probability.float() * white).round().clamp(0, white).cpu().numpy().astype(kind)
-        _save_png(values, folder / str(object_id) / name)
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        _save_png(render_alpha(tracked), self.path / f"{name}.png")
 
 
 class VideoFile(Output):
@@ -191,24 +201,45 @@ class VideoFile(Output):
         )
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
-        """Append one frame."""
         self._writer.write(self._draw(tracked), tracked.time)
 
     def finish(self) -> None:
-        """Complete the file, which plays up to the last written frame."""
-        self._writer.finish()
+        self._writer.close()
 
     def drop(self) -> None:
-        """Remove the incomplete file."""
         self._writer.drop()
 
 
-class AnnotationFile(Output):
-    """Objects of all frames in one format, held as run lengths until the end."""
+class OverlayVideo(VideoFile):
+    file_name, description = "overlay.mp4", "the video with masks and ids drawn in"
+    bytes_per_pixel = 0.1
 
-    def __init__(self, path: Path, context: OutputContext, writer: MaskWriter) -> None:
+    def __init__(self, path: Path, context: OutputContext) -> None:
+        super().__init__(path, context, render_overlay)
+
+
+class AlphaVideo(VideoFile):
+    resumable = False  # probabilities are not stored
+
+    def __init__(self, path: Path, context: OutputContext) -> None:
+        super().__init__(path, context, render_alpha)
+
+
+class ProResVideo(AlphaVideo):
+    file_name, description, bytes_per_pixel = "alpha.mov", "ProRes 4444 with alpha", 2.0
+
+
+class VP9Video(AlphaVideo):
+    file_name, description, bytes_per_pixel = "alpha.webm", "VP9 with alpha", 0.1
+
+
+class AnnotationFile(Output):
+    """Objects of all frames in one format, held as run lengths until the end; a subclass sets `writer`."""
+
+    writer: MaskWriter
+
+    def __init__(self, path: Path, context: OutputContext) -> None:
         super().__init__(path, context)
-        self._writer = writer
         classes = context.classes
         self._annotations = Annotations(
             context.source.size, class_names=dict(classes.class_names), classes=dict(classes.class_ids)
@@ -227,7 +258,7 @@ class AnnotationFile(Output):
             for object_id in prediction.ids
         ]
         self._annotations.stems[tracked.index] = name
-        if self._writer.images:
+        if self.writer.images:
             path = self.path / "images" / name
             self._images.append(store_frame(self.context.source, tracked.index, tracked.frame, path))
 
@@ -240,7 +271,7 @@ class AnnotationFile(Output):
             stated_length = None if source.length_is_estimate else source.length
             length = max(max(frames) + 1, stated_length or 0)
             info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
-            self._writer.write(self.path, annotations, info)
+            self.writer.write(self.path, annotations, info)
 
     def drop(self) -> None:
         """Remove the stored images; the file itself was not written yet."""
@@ -251,7 +282,7 @@ class AnnotationFile(Output):
 class LostObjects:
     """Objects not visible for `FRAMES` frames in a row, until they are visible again.
 
-    An object is visible if it has a pixel and a confidence of at least `MIN_CONFIDENCE`.
+    An object is visible if its confidence is at least `MIN_CONFIDENCE`; without a pixel it is 0.
     """
 
     FRAMES = 5
@@ -265,7 +296,7 @@ class LostObjects:
         """Return whether each object is lost, given the next frame's `Prediction.confidence`."""
         unseen = {}
         for object_id, value in confidence.items():
-            visible = value > 0 and value >= self.MIN_CONFIDENCE
+            visible = value >= self.MIN_CONFIDENCE
             unseen[object_id] = 0 if visible else self._unseen.get(object_id, 0) + 1
         self._unseen = unseen
         return {object_id: count >= self.FRAMES for object_id, count in unseen.items()}
@@ -283,42 +314,15 @@ def render_alpha(tracked: TrackedFrame) -> np.ndarray:
     return np.dstack([tracked.frame, alpha])
 
 
-@dataclass(frozen=True)
-class OutputKind:
-    """A kind of output: its file or folder name, its content in a few words, and how it is opened."""
-
-    file_name: str
-    description: str
-    open: Callable[[Path, OutputContext], Output]
-    bytes_per_pixel: float = 0.02
-    """size of a frame, of each object if `per_object`; rounded up from ``rabbit.mp4``"""
-    per_object: bool = False
-    resumable: bool = True
-    """whether ids and confidences suffice to write the frames of an interrupted run again"""
-
-
-def _pngs(save: Callable[[Path, str, TrackedFrame], None]) -> Callable[[Path, OutputContext], Output]:
-    return partial(FrameFiles, save=save)
-
-
-_ALPHA_VIDEO = partial(VideoFile, draw=render_alpha)
-BUILT_IN_OUTPUTS = {
-    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", _pngs(save_mask)),
-    "objects": OutputKind(
-        "objects", "one folder of black and white PNGs per object", _pngs(save_objects), per_object=True
-    ),
-    "mattes": OutputKind(
-        "mattes", "one folder of gray PNGs per object, 8 bits", _pngs(save_mattes), 0.2, per_object=True
-    ),
-    "mattes16": OutputKind(
-        "mattes16", "the same with 16 bits", _pngs(partial(save_mattes, white=65535)), 1.5, per_object=True
-    ),
-    "alpha": OutputKind("alpha", "RGBA PNGs", _pngs(save_alpha), 2.0),
-    "prores": OutputKind("alpha.mov", "ProRes 4444 with alpha", _ALPHA_VIDEO, 2.0, resumable=False),
-    "vp9": OutputKind("alpha.webm", "VP9 with alpha", _ALPHA_VIDEO, 0.1, resumable=False),
-    "overlay": OutputKind(
-        "overlay.mp4", "the video with masks and ids drawn in", partial(VideoFile, draw=render_overlay), 0.1
-    ),
+BUILT_IN_OUTPUTS: dict[str, type[Output]] = {
+    "masks": MaskFiles,
+    "objects": ObjectFiles,
+    "mattes": MatteFiles,
+    "mattes16": Matte16Files,
+    "alpha": AlphaFiles,
+    "prores": ProResVideo,
+    "vp9": VP9Video,
+    "overlay": OverlayVideo,
 }
 """outputs without annotation files and plug-ins, by name"""
 
@@ -328,8 +332,8 @@ def list_outputs() -> list[str]:
     return [*BUILT_IN_OUTPUTS, *list_mask_formats(), *list_plugins(OUTPUT_PLUGINS)]
 
 
-def find_output(name: str) -> OutputKind:
-    """Return the output of this name.
+def find_output(name: str) -> type[Output]:
+    """Return the class of the output of this name.
 
     Raises:
         InputError: an unknown name, or its package is not installed.
@@ -342,26 +346,23 @@ def find_output(name: str) -> OutputKind:
     plugins = list_plugins(OUTPUT_PLUGINS)
     if name in plugins:
         plugin: type[Output] = load_plugin(plugins[name])
-        return OutputKind(plugin.file_name, plugin.description, plugin)
-    writer = find_mask_writer(name)
-    return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
+        return plugin
+    mask_writer = find_mask_writer(name)
+
+    class FormatFile(AnnotationFile):
+        file_name, description, writer = mask_writer.file_name, mask_writer.description, mask_writer
+
+    return FormatFile
 
 
 class Outputs:
     """Outputs of one video in a folder, written together.
 
     Args:
-        kinds: outputs to open by name.
-        on_written: called after each frame.
+        classes: classes of the outputs by name.
     """
 
-    def __init__(
-        self,
-        kinds: Mapping[str, OutputKind],
-        folder: Path,
-        context: OutputContext,
-        on_written: Callable[[TrackedFrame], None] | None = None,
-    ) -> None:
+    def __init__(self, classes: Mapping[str, type[Output]], folder: Path, context: OutputContext) -> None:
         self.written: dict[str, Path] = {}
         """completed files and folders by name, after `finish`"""
         self.frames = 0
@@ -372,8 +373,8 @@ class Outputs:
         """index in the source of the last written frame; -1 before the first"""
         self.cuts: list[int] = []
         """indices of written frames that follow a cut"""
-        self._source, self._on_written = context.source, on_written
-        self._outputs = {name: kind.open(folder / kind.file_name, context) for name, kind in kinds.items()}
+        self._source = context.source
+        self._outputs = {name: output(folder / output.file_name, context) for name, output in classes.items()}
 
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.
@@ -387,12 +388,10 @@ class Outputs:
         self.frames, self.last = self.frames + 1, tracked.index
         if tracked.prediction.cut:
             self.cuts.append(tracked.index)
-        if self._on_written is not None:
-            self._on_written(tracked)
 
     def finish(self) -> Exception | None:
         """Complete all outputs; return the first error."""
-        problem: Exception | None = None
+        first_error: Exception | None = None
         for name, output in self._outputs.items():
             try:
                 output.finish()
@@ -402,8 +401,13 @@ class Outputs:
                 if summary is not None:
                     self.summaries.append(summary)
             except Exception as error:  # complete the others; the caller raises the first error
-                problem = problem or error
-        return problem
+                first_error = first_error or error
+        return first_error
+
+    @property
+    def incomplete(self) -> list[str]:
+        """Names of files and folders that `finish` has not completed."""
+        return sorted(output.path.name for name, output in self._outputs.items() if name not in self.written)
 
     def drop(self) -> None:
         """Remove incomplete files."""

@@ -8,19 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aotlab.media.job_record import (
-    CORRECTED_FILE,
-    JOB_RECORD,
-    JobRecord,
-    has_all_masks,
-    read_job_record,
-)
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, has_all_masks
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import join_truncated
 from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
 from aotlab.video.outputs import require_inputs_outside
-from aotlab.video.results import RUN_FILE, has_content, read_run
+from aotlab.video.results import RUN_FILE, UNREADABLE, has_content, read_run
 from aotlab.video.resume import SOURCE_OUTPUT, STATE_FILE
 from aotlab.video.track import JobOptions
 
@@ -53,38 +47,45 @@ class RerunOptions:
     """replace results of other inputs"""
     restart: bool = False
     """track again from the first frame"""
-    in_list: bool = False
-    """the job is part of a list that already cleared the folder: results are replaced, corrections kept"""
+    in_batch: bool = False
+    """the job is part of a list whose folder it is: results are replaced, corrections kept"""
 
 
 def plan_job(
-    folder: Path, planned: JobRecord, options: JobOptions, rerun: RerunOptions, *, repeatable: bool
+    folder: Path,
+    planned: JobRecord,
+    earlier: JobRecord | None,
+    rerun: RerunOptions,
+    *,
+    repeatable: bool,
+    resumable: bool,
 ) -> Action:
     """Return what a run does about the results of one video; raise `InputError` if they must not be replaced.
 
     Args:
         folder: output folder.
         planned: record of this run before its first frame.
-        options: outputs and how to track.
+        earlier: record of the results in the folder, of `read_results`.
         rerun: what may be replaced.
         repeatable: `Job.is_repeatable`.
+        resumable: `saves_checkpoints`.
     """
-    record = read_job_record(folder)
-    is_corrected = record is not None and (folder / CORRECTED_FILE).exists()
-    if is_corrected and rerun.in_list:
+    record = earlier or JobRecord(planned.name)
+    is_corrected = earlier is not None and (folder / CORRECTED_FILE).exists()
+    is_unreadable = record.error == UNREADABLE
+    if is_corrected and rerun.in_batch and not is_unreadable:
         return "keep_corrections"
-    record = record or JobRecord(planned.name)
     outputs, earlier_outputs = {*planned.outputs}, {*record.outputs}
     existing = {name for name in outputs | earlier_outputs if has_content(folder / name)}
     has_ended = record.error is None
     has_all_outputs = outputs <= {*record.written} if has_ended else outputs == earlier_outputs
     # a list tracks a stream once, a single run each time
-    same_inputs = record.input_digest == planned.input_digest and (repeatable or rerun.in_list)
+    same_inputs = record.input_digest == planned.input_digest and (repeatable or rerun.in_batch)
     is_repeat = same_inputs and not rerun.restart
     is_finished = has_ended and has_all_outputs and outputs <= existing and has_all_masks(folder, record)
     if is_repeat and is_finished:
         return "reuse"
-    if is_repeat and not (has_all_outputs or rerun.in_list):
+    if is_repeat and not (has_all_outputs or rerun.in_batch):
         advice = "choose another folder, or track all outputs again with --restart"
         raise _refusal(folder, f"other outputs from the same inputs; {advice}")
     if is_corrected:
@@ -93,19 +94,22 @@ def plan_job(
         raise _refusal(folder, "the results of a list of videos; choose another folder")
     if foreign_outputs := existing - earlier_outputs:
         raise _refusal(folder, f"{min(foreign_outputs)}, {FOREIGN}")
-    if existing and not (same_inputs or rerun.force or rerun.in_list):
+    if existing and not (same_inputs or rerun.force or rerun.in_batch):
+        if is_unreadable:
+            raise _refusal(folder, f"results with an {UNREADABLE}; {FORCE_ADVICE}")
         fields = COMPARED_FIELDS.items()
         changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
         causes = f"; changed: {changed}" if changed else ""
         raise _refusal(folder, f"results from different inputs ({min(existing)}{causes}); {FORCE_ADVICE}")
-    can_resume = repeatable and saves_checkpoints(options) and (folder / STATE_FILE).is_file()
-    return "resume" if is_repeat and has_all_outputs and can_resume else "track"
+    can_resume = is_repeat and has_all_outputs and resumable and (folder / STATE_FILE).is_file()
+    return "resume" if can_resume else "track"
 
 
-def saves_checkpoints(options: JobOptions) -> bool:
+def saves_checkpoints(job: Job, options: JobOptions) -> bool:
     """Return whether a run with these options saves checkpoints and can be resumed."""
-    resumable = all(kind.resumable for kind in options.outputs.values())
-    return not options.both_directions and SOURCE_OUTPUT in options.write and resumable
+    resumable = all(output.resumable for output in options.outputs.values())
+    resumable = resumable and not options.both_directions and SOURCE_OUTPUT in options.write
+    return resumable and job.is_repeatable(options)
 
 
 def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool) -> Action:
@@ -122,6 +126,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
             the run.
     """
     earlier_settings, earlier_names = read_run(output)
+    write = settings["write"]
     names = {job.name for job in jobs}
     for name in sorted(names):
         if name.lower() in RESERVED_NAMES:
@@ -143,7 +148,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
             problem = "other files"
     elif removed_names and names.isdisjoint(earlier_names):
         problem = f"results of other jobs ({join_truncated(removed_names, 1)})"
-    elif not _includes(earlier_settings, settings):
+    elif {**earlier_settings, "write": write} != settings or not {*write} <= {*earlier_settings["write"]}:
         problem = "results of a run with different settings or outputs"
     if problem is not None and not force:
         raise _refusal(output, f"{problem}; {FORCE_ADVICE}")
@@ -157,9 +162,3 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
 
 def _refusal(folder: Path, content: str) -> InputError:
     return InputError(f"output {folder}: already contains {content}")
-
-
-def _includes(earlier: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    """Return whether earlier settings are the same, perhaps with further outputs."""
-    write = settings["write"]
-    return {**earlier, "write": write} == settings and {*write} <= {*earlier["write"]}

@@ -16,7 +16,7 @@ from aotlab.utils.files import is_file_name, remove
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.versioned_files import FileKind, read_versioned
 from aotlab.video.job import Job
-from aotlab.video.outputs import BUILT_IN_OUTPUTS
+from aotlab.video.outputs import BUILT_IN_OUTPUTS, find_output, list_outputs
 from aotlab.video.resume import STATE_FILE
 from aotlab.video.track import JobOptions
 
@@ -29,10 +29,12 @@ FORMAT_FILE = "data.yaml"
 """name of the only file of an output's folder that belongs to no frame, of YOLO"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
+UNREADABLE = f"unreadable record ({JOB_RECORD})"
+"""error of the record that stands for one that cannot be read"""
 
 
 def start_record(job: Job, options: JobOptions | None = None, input_digest: str = "") -> JobRecord:
-    """Return the record of an unfinished job, with absolute paths, and addresses without passwords.
+    """Return the record of an unfinished job, with absolute paths, and URLs without passwords.
 
     Args:
         options: outputs to write; None: unknown.
@@ -42,7 +44,7 @@ def start_record(job: Job, options: JobOptions | None = None, input_digest: str 
     is_path = kind in ("stored", "pipe") or os.path.exists(video)
     video = os.path.abspath(video) if is_path else strip_credentials(video)
     masks = [str(mask._replace(value=str(Path.cwd() / mask.value))) for mask in job.masks]
-    outputs = [] if options is None else [kind.file_name for kind in options.outputs.values()]
+    outputs = [] if options is None else [output.file_name for output in options.outputs.values()]
     outputs += [PROMPT_MASKS] if outputs and job.has_prompts else []
     return JobRecord(
         job.name, video, input_digest, error=UNFINISHED, written=outputs, outputs=outputs, masks=masks,
@@ -69,13 +71,25 @@ def list_job_folders(output: Path) -> list[Path]:
     return [output / name for name in order_names(names)]
 
 
-def remove_results(folder: Path, kept_masks: Collection[Path] = ()) -> None:
-    """Remove the outputs of a job that its record names, its checkpoint, and the record; other files stay.
+def read_results(folder: Path) -> JobRecord | None:
+    """Return the record of the results in a folder; None without one.
+
+    For a damaged record, or one of another version, return one with the error `UNREADABLE` that names every output.
+    """
+    record = read_job_record(folder)
+    if record is None and (folder / JOB_RECORD).exists():
+        outputs = [PROMPT_MASKS, *(find_output(name).file_name for name in list_outputs())]
+        return JobRecord(folder.name, error=UNREADABLE, outputs=[*filter(is_file_name, outputs)])
+    return record
+
+
+def remove_results(folder: Path, record: JobRecord, kept_masks: Collection[Path] = ()) -> None:
+    """Remove the outputs of a job, its checkpoint, and its record; other files stay.
 
     Args:
+        record: the record, from `read_results`.
         kept_masks: resolved paths of masks to keep, in the folder of prompts' masks.
     """
-    record = read_job_record(folder) or JobRecord("")
     for path in (folder / name for name in record.outputs):
         is_folder = path.is_dir() and not path.is_symlink()
         files = _list_frame_files(path, record) if is_folder else [path]
@@ -93,9 +107,15 @@ def _list_frame_files(path: Path, record: JobRecord) -> list[Path]:
     """Return the files of frames that a run has written to the folder of an output."""
     if path.name == PROMPT_MASKS:  # its files have frame numbers
         record = replace(record, stems=[])
-    kinds = {kind.file_name: kind.per_object for kind in BUILT_IN_OUTPUTS.values()} | {PROMPT_MASKS: False}
+    per_object = {PROMPT_MASKS: False} | {
+        output.file_name: output.per_object for output in BUILT_IN_OUTPUTS.values()
+    }
     patterns = ["*", "*/*"]  # of a format or plug-in
-    if path.name in kinds:
-        patterns = ["[0-9]*/*.png" if kinds[path.name] else "*.png"]
+    if path.name in per_object:
+        patterns = ["[0-9]*/*.png" if per_object[path.name] else "*.png"]
     files = (file for pattern in patterns for file in path.glob(pattern) if not file.is_dir())
-    return [file for file in files if record.names_frame(file.stem) or file.name == FORMAT_FILE]
+    return [
+        file
+        for file in files
+        if record.error == UNREADABLE or record.names_frame(file.stem) or file.name == FORMAT_FILE
+    ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
@@ -25,8 +25,8 @@ from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, remove_temporary_files, require_inputs_outside
-from aotlab.video.plan import Action, RerunOptions, plan_job, saves_checkpoints
-from aotlab.video.results import PROMPT_MASKS, UNFINISHED, remove_results, start_record
+from aotlab.video.plan import RerunOptions, plan_job, saves_checkpoints
+from aotlab.video.results import PROMPT_MASKS, UNFINISHED, read_results, remove_results, start_record
 from aotlab.video.resume import STATE_FILE, Checkpoint
 from aotlab.video.track import JobOptions, TrackResult, track_frames
 
@@ -66,7 +66,14 @@ def run_job(
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     checked = check_job(job, options)
     digest = digest_inputs(job, result_settings(tracker, options))
-    return track_job(checked, Path(folder), load, digest, RerunOptions(force, restart))
+    with locked_output(folder := Path(folder)):
+        results = JobResults(
+            job, folder, options, start_checked_record(checked, digest), RerunOptions(force, restart)
+        )
+        if not results.finished:
+            return track_job(results, checked, load)
+        written = {name: folder / output.file_name for name, output in options.outputs.items()}
+        return TrackResult(results.earlier.frames, results.earlier.seconds, written, reused=True)
 
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
@@ -77,69 +84,48 @@ def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
 
 
 def track_job(
+    results: JobResults,
     checked: CheckedJob,
-    folder: Path,
     load_tracker: LoadTracker,
-    input_digest: str,
-    rerun: RerunOptions,
     *,
     class_list: Path | None = None,
     on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
-    """Track the video into a folder, or resume it; results already in the folder are reused.
+    """Track the video of a job, or resume it, as planned; raises the errors of `run_job` about the folder.
 
     Args:
+        results: results in the folder, which the caller has locked.
         checked: the job.
-        folder: output folder; raises the errors of `run_job` about it.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
-        input_digest: digest of all inputs, of `digest_inputs`.
-        rerun: what the run may do about earlier results.
         class_list: file with the class ids of a list of jobs, to which this job's classes are added.
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    with locked_output(folder):
-        results = JobResults(folder, checked, input_digest, rerun)
-        if results.finished:
-            written = {name: folder / kind.file_name for name, kind in checked.options.outputs.items()}
-            earlier = results.earlier
-            return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
-        tracker, segmenter = _load_models(checked, load_tracker)
-        on_start()
-        remove_temporary_files(results.earlier.outputs, folder)
-        prompt_masks = {}
-        if segmenter is not None:
-            for index, prompts in checked.prompts.items():
-                prompt_masks[index] = segmenter(checked.source.read(index), prompts)
-                require_pixels(prompt_masks[index], prompts)
-        checkpoint = results.open_checkpoint(tracker)
-        with results.record_run():
-            for index, labels in prompt_masks.items():
-                path = folder / PROMPT_MASKS / f"{index:05d}.png"
-                write_mask(path, labels, max_id=max(checked.prompts[index]))
-                checked.masks.add(index, labels)
-            classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
-            result = track_frames(
-                tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, checkpoint,
-                stop,
-            )  # fmt: skip
-        results.save(result)
-        return result
+    folder = results.folder
+    tracker, segmenter = load_models(checked, load_tracker)
+    on_start()
+    remove_temporary_files(results.earlier.outputs, folder)
+    prompt_masks = {}
+    if segmenter is not None:
+        for index, prompts in checked.prompts.items():
+            prompt_masks[index] = segmenter(checked.source.read(index), prompts)
+            require_pixels(prompt_masks[index], prompts)
+    checkpoint = results.open_checkpoint(tracker, checked.source.stem)
+    with results.record_run():
+        for index, labels in prompt_masks.items():
+            path = folder / PROMPT_MASKS / f"{index:05d}.png"
+            write_mask(path, labels, max_id=max(checked.prompts[index]))
+            checked.masks.add(index, labels)
+        classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
+        result = track_frames(
+            tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, checkpoint, stop,
+        )  # fmt: skip
+    results.save(result)
+    return result
 
 
-def preview_run(
-    checked: CheckedJob, folder: Path, load_tracker: LoadTracker, input_digest: str, rerun: RerunOptions
-) -> Action:
-    """Return what `track_job` would do, or raise what it would raise before the first frame; nothing is written."""
-    with locked_output(folder):
-        results = JobResults(folder, checked, input_digest, rerun)
-        if not results.finished:
-            _load_models(checked, load_tracker)
-        return results.action
-
-
-def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
+def load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
     """Return the tracker, and the segmenter if there are prompts."""
     from aotlab.utils.devices import reserve_cores  # loads PyTorch
 
@@ -158,39 +144,46 @@ def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) 
 
 
 class JobResults:
-    """Results in the locked folder of a job: its record, and the results and checkpoint of an earlier run.
+    """Results in the locked folder of a job: the record of this run, and what an earlier run left.
 
     Args:
         folder: output folder.
-        input_digest: digest of all inputs, of `digest_inputs`.
+        options: outputs and how to track.
+        record: record of this run before its first frame.
         rerun: what the run may do about earlier results.
+
+    Raises:
+        InputError: the earlier results must not be replaced, or the video would be overwritten.
     """
 
-    def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, rerun: RerunOptions) -> None:
-        self._checked, self._folder = checked, folder
-        self.record = _start_checked_record(checked, input_digest)
-        self.earlier = read_job_record(folder) or JobRecord(checked.job.name)
-        self._repeatable = checked.job.is_repeatable(checked.options)
-        self.action = plan_job(folder, self.record, checked.options, rerun, repeatable=self._repeatable)
+    def __init__(
+        self, job: Job, folder: Path, options: JobOptions, record: JobRecord, rerun: RerunOptions
+    ) -> None:
+        self.job, self.folder, self.options, self.record = job, folder, options, record
+        earlier = read_results(folder)
+        self._resumable = saves_checkpoints(job, options)
+        self.earlier = earlier or JobRecord(job.name)
+        self.action = plan_job(
+            folder, record, earlier, rerun, repeatable=job.is_repeatable(options), resumable=self._resumable
+        )
         if not self.finished:
-            names = {*self.record.outputs, *self.earlier.outputs}
-            require_inputs_outside({checked.job.video: Path(checked.job.video)}, names, folder)
+            names = {*record.outputs, *self.earlier.outputs}
+            require_inputs_outside({job.video: Path(job.video)}, names, folder)
 
     @property
     def finished(self) -> bool:
         """Whether nothing is to be tracked."""
         return self.action in ("reuse", "keep_corrections")
 
-    def open_checkpoint(self, tracker: Tracker) -> Checkpoint | None:
+    def open_checkpoint(self, tracker: Tracker, stem: Callable[[int], str]) -> Checkpoint | None:
         """Return the checkpoint to save, after restoring the tracker if the run resumes.
 
-        None: the outputs cannot be resumed.
+        None: the outputs cannot be resumed. ``stem``: returns the name of a frame's files.
         """
-        options = self._checked.options
-        if not (self._repeatable and saves_checkpoints(options)):
+        if not self._resumable:
             return None
-        confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # annotation files and plug-ins may store it
-        checkpoint = Checkpoint(self._folder, self._checked.source.stem, confidence=confidence)
+        confidence = not {*self.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
+        checkpoint = Checkpoint(self.folder, stem, confidence=confidence)
         if self.action == "resume":
             checkpoint.load(tracker)
         return checkpoint
@@ -201,18 +194,18 @@ class JobResults:
 
         A block that raises `InputError` has written no frame; what it has written is removed.
         """
-        kept_masks = {Path(mask.value).resolve() for mask in self._checked.job.masks}
+        kept_masks = {Path(mask.value).resolve() for mask in self.job.masks}
         resumed = self.action == "resume"
-        if self._checked.job.is_stored:
-            self.record.fingerprint = compute_fingerprint(Path(self._checked.job.video))
+        if self.job.is_stored:
+            self.record.fingerprint = compute_fingerprint(Path(self.job.video))
         if not resumed:  # after all checks: masks may be among them
-            remove_results(self._folder, kept_masks)
-        write_job_record(self._folder, self.record)
+            remove_results(self.folder, self.earlier, kept_masks)
+        write_job_record(self.folder, self.record)
         try:
             yield
         except InputError:
             if not resumed:
-                remove_results(self._folder, kept_masks)
+                remove_results(self.folder, self.record, kept_masks)
             raise
 
     def save(self, result: TrackResult) -> None:
@@ -224,12 +217,12 @@ class JobResults:
         record.written = sorted(masks.union(path.name for path in result.written.values()))
         # on a full disk, the run's error says more than that of its record, which stays unfinished
         with suppress(InputError) if result.error else nullcontext():
-            write_job_record(self._folder, record)
+            write_job_record(self.folder, record)
         if record.error is None:
-            remove(self._folder / STATE_FILE)
+            remove(self.folder / STATE_FILE)
 
 
-def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
+def start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
     """Return the record of a checked job that is not finished."""
     record = start_record(checked.job, checked.options, input_digest)
     record.rate = str(checked.source.rate)

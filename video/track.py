@@ -20,12 +20,12 @@ from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.streaming import ReadAhead, StallError, stream
+from aotlab.utils.streaming import ReadAhead, stream
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
+    Output,
     OutputContext,
-    OutputKind,
     Outputs,
     StoredPrediction,
     TrackedFrame,
@@ -75,8 +75,8 @@ class JobOptions:
         )
 
     @cached_property
-    def outputs(self) -> dict[str, OutputKind]:
-        """Outputs to write, by name."""
+    def outputs(self) -> dict[str, type[Output]]:
+        """Classes of the outputs to write, by name."""
         return {name: find_output(name) for name in self.write}
 
 
@@ -187,10 +187,8 @@ def track_frames(
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
-    outputs = Outputs(
-        options.outputs, require_writable(folder), OutputContext(source, classes, frames.number),
-        None if checkpoint is None else checkpoint.add_frame,
-    )  # fmt: skip
+    context = OutputContext(source, classes, frames.number)
+    outputs = Outputs(options.outputs, require_writable(folder), context)
     if checkpoint is None or checkpoint.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
@@ -207,6 +205,11 @@ def track_frames(
                     annotated = ids.get(index, frozenset())
                     yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
 
+        def write(tracked: TrackedFrame) -> None:
+            outputs.write(tracked)
+            if checkpoint is not None:
+                checkpoint.add_frame(tracked)
+
         images, required = frames.read(source), {*masks, *removals}
         reader = ReadAhead(
             pace_frames(images, source) if options.realtime else images,
@@ -215,20 +218,18 @@ def track_frames(
             must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
-        problem = _write_frames(stream(reader, track_items, outputs.write), outputs, bar)
-    if isinstance(problem, StallError):
+        error = _write_frames(stream(reader, track_items, write), outputs, bar)
+    if isinstance(error, TimeoutError):
         remedy = "check the source, or wait longer (timeout)"
-        problem = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
-    if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
-        raise problem
-    if checkpoint is not None and (stop.is_set() or problem is not None):
+        error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
+    if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
+        raise error
+    if checkpoint is not None and (stop.is_set() or error is not None):
         checkpoint.save_stopped(outputs.last, tracker)
     message = None
-    if problem is not None:
-        missing = sorted(
-            kind.file_name for name, kind in options.outputs.items() if name not in outputs.written
-        )
-        message = f"{problem} (not completed: {', '.join(missing)})" if missing else str(problem)
+    if error is not None:
+        missing = ", ".join(outputs.incomplete)
+        message = f"{error} (not completed: {missing})" if missing else str(error)
     elif not stop.is_set():
         message = describe_unused_inputs(source, masks, removals, outputs.last + 1)
     return TrackResult(
@@ -252,19 +253,19 @@ def _write_frames(
     tracked: Generator[TrackedFrame, None, None], outputs: Outputs, bar: tqdm
 ) -> Exception | None:
     """Write all frames and complete the outputs; return the first error. A second Ctrl-C drops incomplete outputs."""
-    problem: Exception | None = None
+    failure: Exception | None = None
     try:
         try:
             with bar, closing(tracked):
                 for _ in tracked:
                     bar.update()
         except Exception as error:  # outputs are completed first
-            problem = error
+            failure = error
         unfinished = outputs.finish()
     except KeyboardInterrupt:
         outputs.drop()
         raise
-    return problem or unfinished
+    return failure or unfinished
 
 
 def track_forward(

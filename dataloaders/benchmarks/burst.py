@@ -31,21 +31,20 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     frames = tuple(images / entry.folder / name for name in names)
     missing = [frame for frame in frames if not frame.is_file()]
     require_all_exist(missing, f"{path.name} lists these frames; unpack them there")
-    objects, first_masks_by_frame = [], {}
+    objects, first_masks = [], dict[str, dict[int, str]]()
     for object_id, track in enumerate(entry.tracks, start=1):
-        stems = tuple(Path(name).stem for name in annotated if track in entry.rle[name])
-        if stems:
-            objects.append(ObjectInfo(object_id, stems, len(stems)))
-    for name in annotated:
-        stem, rle = Path(name).stem, entry.rle[name]
-        first = [item.object_id for item in objects if item.frames[0] == stem]
-        if first:
-            masks = {object_id: rle[entry.tracks[object_id - 1]] for object_id in first}
-            first_masks_by_frame[names.index(name)] = ObjectMasks(path, stem, rle=masks, size=entry.size)
+        visible = [name for name in annotated if track in entry.rle[name]]
+        if visible:
+            objects.append(ObjectInfo(object_id, tuple(Path(name).stem for name in visible), len(visible)))
+            first_masks.setdefault(visible[0], {})[object_id] = entry.rle[visible[0]][track]
     return Video(
         entry.name,
         frames,
-        reference_masks=first_masks_by_frame,
+        reference_masks={
+            names.index(name): ObjectMasks(path, Path(name).stem, rle=first_masks[name], size=entry.size)
+            for name in annotated
+            if name in first_masks
+        },
         result_stems=frozenset(Path(name).stem for name in annotated),
         objects=tuple(objects),
     )

@@ -41,8 +41,10 @@ class Dataset:
     """server that scores `server_splits`"""
     server_splits: tuple[str, ...] = ()
     """splits without public annotations"""
-    archive_root: str | None = None
-    """folder around the sequences in submission archives, "" for the root; None: no server takes PNGs of ids"""
+    submission: str | None = None
+    """suffix of its submissions, "" for a folder; None: its results are not submitted"""
+    archive_root: str = ""
+    """folder around the sequences in a submission"""
     hota: bool = False
     """scored by HOTA from one JSON file"""
 
@@ -69,7 +71,7 @@ _DATASETS = [
         source="https://davischallenge.org",
         server="the DAVIS 2017 server, linked from https://davischallenge.org",
         server_splits=("test", "test-dev", "test-challenge"),
-        archive_root="",
+        submission=".zip",
     ),
     *(
         Dataset(
@@ -81,6 +83,7 @@ _DATASETS = [
             options=("all_frames",),
             server="the challenge's server, linked from https://youtube-vos.org",
             server_splits=("val", "valid", "test"),
+            submission=".zip",
             archive_root="Annotations",
         )
         for year in (2018, 2019)
@@ -94,14 +97,15 @@ _DATASETS = [
         options=("all_frames",),
         server="the challenge's server, linked from https://www.vostdataset.org",
         server_splits=("test",),
-        archive_root="",
+        submission=".zip",
     ),
     Dataset(
         name="visor",
         read=read_visor,
         layout="JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
         folder="VISOR_2022",
-        source="https://epic-kitchens.github.io/VISOR (converted by its script to the layout of DAVIS)",
+        source="https://epic-kitchens.github.io/VISOR (convert it with aotlab convert-visor)",
+        submission=".zip",
     ),
     Dataset(
         name="mose",
@@ -111,7 +115,7 @@ _DATASETS = [
         source="https://henghuiding.github.io/MOSE",
         server="the server linked from https://henghuiding.github.io/MOSE",
         server_splits=("val", "valid", "test"),
-        archive_root="",
+        submission=".zip",
     ),
     Dataset(
         name="mosev2",
@@ -121,7 +125,7 @@ _DATASETS = [
         source="https://mose.video",
         server="the server linked from https://mose.video",
         server_splits=("val", "valid", "test"),
-        archive_root="",
+        submission=".zip",
     ),
     *(
         Dataset(
@@ -133,6 +137,7 @@ _DATASETS = [
             source="https://lingyihongfd.github.io/lvos.github.io",
             server="the challenge's server, linked from https://lingyihongfd.github.io/lvos.github.io",
             server_splits=("test",),
+            submission=".zip",
             archive_root="Annotations",
         )
         for version in (1, 2)
@@ -151,6 +156,7 @@ _DATASETS = [
         "sav_val/sav_val.txt, the same in sav_test",
         folder="SA-V",
         source="https://ai.meta.com/datasets/segment-anything-video-downloads",
+        submission="",
     ),
     Dataset(
         name="burst",
@@ -159,6 +165,7 @@ _DATASETS = [
         folder="BURST",
         source="https://github.com/Ali2500/BURST-benchmark",
         options=("all_frames",),
+        submission=".json",
         hota=True,
     ),
     Dataset(

@@ -1,7 +1,4 @@
-"""Readers of DAVIS 2016 and 2017, and of VISOR as its official script converts it to the same layout.
-
-Layouts as distributed (davischallenge.org, github.com/epic-kitchens/VISOR-VOS).
-"""
+"""Readers of DAVIS 2016 and 2017 as distributed (davischallenge.org), and of VISOR as `convert_visor` writes it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from pathlib import Path
 
@@ -36,21 +35,29 @@ def read_sav(root: Path, split: str = "val") -> list[Video]:
 
 
 def _read(folder: Path, name: str) -> Video:
-    frames = list_frames(folder / FRAMES / name)
-    source = folder / MASKS / name
+    from aotlab.media.masks import read_mask
+
+    frames, source = list_frames(folder / FRAMES / name), folder / MASKS / name
     folders = {_parse_object_id(source / item): source / item for item in list_subfolders(source)}
     masks = {object_id: list_masks(folders[object_id]) for object_id in sorted(folders)}
-    objects = tuple(
-        ObjectInfo(object_id, stems, len(stems))
-        for object_id, paths in masks.items()
-        if (stems := _list_stems(paths))
-    )
+    objects, first_masks = [], dict[str, dict[int, Path]]()
+    for object_id, paths in masks.items():
+        visible = tuple(dropwhile(lambda path: not read_mask(path).any(), paths))
+        if visible:
+            stems = tuple(path.stem for path in visible)
+            objects.append(ObjectInfo(object_id, stems, len(stems)))
+            first_masks.setdefault(stems[0], {})[object_id] = visible[0]
+    indices = {path.stem: index for index, path in enumerate(frames)}
+    missing = [frames[0].with_name(f"{stem}.jpg") for stem in sorted(first_masks.keys() - indices.keys())]
+    require_all_exist(missing, "objects begin on these frames; unpack them there")
     return Video(
         name,
         frames,
-        reference_masks=_find_first_masks(source, frames, objects, folders),
+        reference_masks={
+            indices[stem]: ObjectMasks(source, stem, first_masks[stem]) for stem in sorted(first_masks)
+        },
         result_stems=frozenset(path.stem for paths in masks.values() for path in paths),
-        objects=objects,
+        objects=tuple(objects),
         object_folders={object_id: folders[object_id] for object_id in masks},
         rules="sav",
     )
@@ -63,27 +70,3 @@ def _parse_object_id(folder: Path) -> int:
     if not (folder.name.isdecimal() and len(folder.name) < 6 and int(folder.name) + 1 < VOID):
         raise InputError(f"{folder}: expected a folder 000, 001 and so on for each object")
     return int(folder.name) + 1
-
-
-def _list_stems(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Return the stems of an object's masks, starting at the first one with a pixel; empty without pixels."""
-    from aotlab.media.masks import read_mask
-
-    return tuple(path.stem for path in dropwhile(lambda path: not read_mask(path).any(), paths))
-
-
-def _find_first_masks(
-    source: Path, frames: tuple[Path, ...], objects: tuple[ObjectInfo, ...], folders: Mapping[int, Path]
-) -> dict[int, ObjectMasks]:
-    """Return the first masks of all objects by frame index."""
-    files: dict[str, dict[int, Path]] = {}
-    for item in objects:
-        stem = item.frames[0]
-        files.setdefault(stem, {})[item.object_id] = folders[item.object_id] / f"{stem}.png"
-    indices = {path.stem: index for index, path in enumerate(frames)}
-    missing = sorted(files.keys() - indices.keys())
-    require_all_exist(
-        [frames[0].parent / f"{stem}.jpg" for stem in missing],
-        "objects begin on these frames; unpack them there",
-    )
-    return {indices[stem]: ObjectMasks(source, stem, files[stem]) for stem in sorted(files)}

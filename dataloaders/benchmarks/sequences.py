@@ -87,13 +87,13 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
         try:
             video = read(require_file_name(name, "sequence"))
             require(
-                bool(video.reference_masks),
+                video.reference_masks,
                 f"{name}: none of its frames has a mask; expected each object's first one",
             )
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))
-    require(bool(videos), f"{source}: lists no video; expected at least one")
+    require(videos, f"{source}: lists no video; expected at least one")
     if all(video.load_error is not None for video in videos):
         require_readable(videos)
     return videos
@@ -159,7 +159,7 @@ def list_frames(images: Path) -> tuple[Path, ...]:
     """Return the images of a folder in natural order."""
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
-    require(bool(frames), f"{images}: no frames; expected 00000.jpg, 00001.jpg and so on")
+    require(frames, f"{images}: no frames; expected 00000.jpg, 00001.jpg and so on")
     return frames
 
 
@@ -264,7 +264,5 @@ def read_objects(
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))
     objects_with_frames = tuple(item for item in items if item.frames)
-    require(
-        bool(objects_with_frames), f"{path}: lists no object of the video {name} with frames; complete it"
-    )
+    require(objects_with_frames, f"{path}: lists no object of the video {name} with frames; complete it")
     return objects_with_frames

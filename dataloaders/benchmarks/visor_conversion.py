@@ -92,15 +92,17 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
         for name, frames in sequences.items():
             try:
                 ids = number_objects(frames, first_only=split == "val")
-                count = _write_sequence(name, frames, ids, images, output, MIN_FRAMES[split])
+                drawn = [(frame, draw_labels(frame, ids)) for frame in frames]
+                count = sum(bool(mask.any()) for _, mask in drawn)
+                if count < MIN_FRAMES[split]:
+                    conversion.too_short += 1
+                    continue
+                _write_sequence(name, drawn, images, output)
             except InputError as error:
                 conversion.failures[name] = str(error)
                 continue
-            if count:
-                conversion.masks += count
-                conversion.names[name] = {str(object_id): text for text, object_id in ids.items()}
-            else:
-                conversion.too_short += 1
+            conversion.masks += count
+            conversion.names[name] = {str(object_id): text for text, object_id in ids.items()}
     if not conversion.names:
         problem = f"{annotations}: no sequence of enough frames in {len(files)} JSON files; expected P01_01.json, ..."
         raise InputError(next(iter(conversion.failures.values()), problem))
@@ -113,7 +115,10 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
     sequences: dict[str, list[Frame]] = {}
     tree = read_json(path)
     with reading(path, unchecked=True):
-        for entry in sorted(tree["video_annotations"], key=_image_path):
+        for entry in sorted(
+            tree["video_annotations"],
+            key=lambda item: str(item["image"].get("image_path", item["image"]["name"])),
+        ):
             image = entry["image"]
             frame = Frame(
                 require_file_name(image["video"], str(path)),
@@ -124,10 +129,6 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
             )
             sequences.setdefault(require_file_name(image["subsequence"], str(path)), []).append(frame)
     return sequences
-
-
-def _image_path(entry: Any) -> str:
-    return str(entry["image"].get("image_path", entry["image"]["name"]))
 
 
 def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
@@ -156,15 +157,9 @@ def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
     return tuple(points.astype(np.int32) for points in outlines)
 
 
-def _write_sequence(
-    name: str, frames: Sequence[Frame], ids: Mapping[str, int], images: Path, output: Path, min_frames: int
-) -> int:
-    """Write images and masks; return the number of masks, 0 if there are too few to write."""
-    drawn = [(frame, draw_labels(frame, ids)) for frame in frames]
-    count = sum(bool(mask.any()) for _, mask in drawn)
-    if count < min_frames:
-        return 0
-    drawn = list(dropwhile(lambda pair: not pair[1].any(), drawn))  # a video starts with a mask
+def _write_sequence(name: str, drawn: Sequence[tuple[Frame, np.ndarray]], images: Path, output: Path) -> None:
+    """Write the images and masks of a sequence, from its first mask on."""
+    drawn = list(dropwhile(lambda pair: not pair[1].any(), drawn))
     paths = [_find_image(images, frame) for frame, _ in drawn]
     for (frame, mask), path in zip(drawn, paths, strict=True):
         stem = Path(frame.name).stem
@@ -173,7 +168,6 @@ def _write_sequence(
             cv2.imwrite(str(temporary), small[:, :, ::-1])
         if mask.any():
             write_mask(output / "Annotations" / "480p" / name / f"{stem}.png", mask)
-    return count
 
 
 def _find_image(images: Path, frame: Frame) -> Path:

@@ -115,7 +115,8 @@ def _move_and_crop(
         if flipped:
             coordinates[..., 0] = width - coordinates[..., 0]
         return warp_spline(image, mask, coordinates)
-    transform = random_affine_matrix(height, width, rng) @ (mirror_matrix(width) if flipped else np.eye(3))
+    mirror = np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]], dtype=float)
+    transform = random_affine_matrix(height, width, rng) @ (mirror if flipped else np.eye(3))
     return warp_affine(image, mask, box_to_crop_matrix(box, phase.crop) @ transform, phase.crop)
 
 
@@ -160,11 +161,6 @@ def _resize(image: np.ndarray, size: tuple[int, int], interpolation: int) -> np.
 def translation_matrix(x: float, y: float) -> np.ndarray:
     """Return a 3×3 shift."""
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=float)
-
-
-def mirror_matrix(width: float) -> np.ndarray:
-    """Return the 3×3 map that mirrors an image of this width left to right."""
-    return np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]], dtype=float)
 
 
 def random_affine_matrix(height: int, width: int, rng: Generator) -> np.ndarray:

@@ -131,11 +131,13 @@ def build_clip_loader(
         InputError: the batch cannot be split evenly; while iterating, no readable item was drawn.
         RunStopped: while iterating, a worker process died.
     """
+    phase, size = mixture.phase, split_batch(mixture.phase, ranks, micro_batches)
+    begins = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
     before = signal.getsignal(signal.SIGCHLD)
     loader: DataLoader[ClipTensors | InputError] = DataLoader(
         _BatchDataset(mixture),
         batch_size=None,
-        sampler=_chunks(mixture.phase, first_step, rank, ranks, micro_batches),  # type: ignore[arg-type]
+        sampler=(range(begin, begin + size) for begin in begins),  # type: ignore[arg-type]
         num_workers=mixture.data.workers,
         collate_fn=_return_batch,  # type: ignore[arg-type]
         worker_init_fn=_start_worker,
@@ -160,15 +162,6 @@ def split_batch(phase: PhaseConfig, ranks: int, micro_batches: int) -> int:
             f"train.accumulate={micro_batches} times {ranks} ranks; give a multiple of {ranks * micro_batches}"
         )
     return size
-
-
-def _chunks(
-    phase: PhaseConfig, first_step: int, rank: int, ranks: int, micro_batches: int
-) -> Iterator[range]:
-    """Return the clip indices of each batch of one rank, by step and part."""
-    size = split_batch(phase, ranks, micro_batches)
-    begins = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
-    return (range(begin, begin + size) for begin in begins)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def open_phases(config: Config) -> TrainingData:
     """Find the data of every phase to run, and the validation videos."""
     settings = config.train
     names = [phase.name for phase in settings.phases]
-    require(bool(names), "train.phases: no phases; use a recipe such as finetune")
+    require(names, "train.phases: no phases; use a recipe such as finetune")
     for name in settings.run:
         require_known(name, names, f"train.run: unknown phase {name}", f"the phases are {', '.join(names)}")
     mixtures = {
@@ -92,7 +92,7 @@ def _require_objects(mixture: Mixture) -> None:
 def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
     """Find all sources of a phase; its clips have at most ``max_objects`` objects."""
     root = find_data_root(data)
-    require(bool(phase.sources), f"train.phases: phase {phase.name} has no sources; add at least one")
+    require(phase.sources, f"train.phases: phase {phase.name} has no sources; add at least one")
     sources = tuple(open_set(root, source) for source in phase.sources)
     weights = np.array([source.weight for source in phase.sources])
     shares = tuple((weights / weights.sum()).tolist())
@@ -171,7 +171,7 @@ def _exclude_paths(source: ClipSource, paths: AbstractSet[Path]) -> ClipSource:
         return source
     remaining = source.exclude(paths)
     require(
-        len(remaining) > 0,
+        len(remaining),
         "data.validation_fraction: validates on all videos of a source; name the validation videos with "
         "data.validation",
     )

@@ -377,7 +377,7 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
 
 def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path) -> ImageSet:
     """Return a set of images."""
-    require(bool(images), f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
+    require(images, f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
     return ImageSet(tuple(images))
 
 
@@ -428,7 +428,7 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
     require(
-        bool(videos),
+        videos,
         f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
         "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png",
     )

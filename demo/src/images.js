@@ -49,10 +49,10 @@ function interpolationTaps(source, target, alignCorners) {
 }
 
 /**
- * Number the 8-connected components of a mask from 1 on, in the order of their first pixels.
+ * Label the 8-connected components of a mask from 1 on, in the order of their first pixels.
  * @param {Uint8Array} mask H×W
  * @param {number} width
- * @returns {{components: Int32Array, areas: number[]}} number of each pixel, 0 outside; area by number, 0 for 0
+ * @returns {{components: Int32Array, areas: number[]}} label of each pixel, 0 outside; area by label, 0 for 0
  */
 export function labelComponents(mask, width) {
   const [components, areas, open] = [new Int32Array(mask.length), [0], new Int32Array(mask.length)];

@@ -282,9 +282,9 @@ async function segment({ positive = [], negative = [], box = null }) {
   await perform('segment', async (signal) => {
     showStatus('Segmenting…');
     const labels = store.get(position) ?? new Uint8Array(WIDTH * HEIGHT);
-    const taken = labels.map((label) => Number(label !== 0 && label !== objectId));
+    const otherObjects = labels.map((label) => Number(label !== 0 && label !== objectId));
     try {
-      const mask = await model.call('segment', image, prompt, taken);
+      const mask = await model.call('segment', image, prompt, otherObjects);
       signal.throwIfAborted();
       if (!mask.includes(1)) throw new Error(`Object ${objectId}: no pixel found there; try another box or click`);
       store.set(position, labels.map((label, pixel) => (mask[pixel] ? objectId : label === objectId ? 0 : label)));

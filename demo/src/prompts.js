@@ -25,22 +25,22 @@ const EXCLUDED = -12;
  * @param {Graphs} graphs
  * @param {Frame} frame
  * @param {Prompt} prompt a box or a positive point at least
- * @param {Uint8Array} taken pixels H×W that the object cannot have, not 0
+ * @param {Uint8Array} otherObjects H×W, pixels other than 0 belong to other objects
  * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
  */
-export async function segmentPrompt(graphs, frame, prompt, taken) {
+export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
   const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin } = graphs.prompting;
   const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
   let crop = prompt.box ? findCrop(promptCorners(prompt), whole, coarse_margin, min_crop) : whole;
   const coarse = await segmentCrop(graphs, frame, crop, prompt.box ? crop_edge : frame_edge, prompt);
   const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(EXCLUDED));
   forCrop(crop, frame.width, (pixel, index) => {
-    if (!taken[pixel]) rough[pixel] = sigmoid(coarse[index]);
+    if (!otherObjects[pixel]) rough[pixel] = sigmoid(coarse[index]);
   });
   crop = findCrop(promptCorners(prompt, rough, frame.width), whole, refine_margin, min_crop);
   const refined = await segmentCrop(graphs, frame, crop, crop_edge, prompt, rough);
   const mask = new Uint8Array(frame.height * frame.width);
-  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(refined[index] > 0 && !taken[pixel])));
+  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(refined[index] > 0 && !otherObjects[pixel])));
   removeFarFromPrompt(mask, frame, prompt);
   return mask;
 }
@@ -212,13 +212,13 @@ export function removeFarFromPrompt(mask, { height, width }, prompt) {
     kept[components[round(Math.min(Math.max(y, 0), height - 1)) * width + round(Math.min(Math.max(x, 0), width - 1))]] = 1;
   }
   kept[0] = 0;
-  if (!kept.includes(1)) kept[areas.reduce((best, area, number) => (area > areas[best] ? number : best), 0)] = 1;
-  const limit = MAX_PART_DISTANCE * Math.sqrt(areas.reduce((sum, area, number) => sum + kept[number] * area, 0));
-  const distance = measureDistance(Uint8Array.from(components, (number) => kept[number]), width);
-  components.forEach((number, pixel) => {
-    if (number && distance[pixel] <= limit) kept[number] = 1;
+  if (!kept.includes(1)) kept[areas.reduce((largest, area, label) => (area > areas[largest] ? label : largest), 0)] = 1;
+  const limit = MAX_PART_DISTANCE * Math.sqrt(areas.reduce((sum, area, label) => sum + kept[label] * area, 0));
+  const distance = measureDistance(Uint8Array.from(components, (label) => kept[label]), width);
+  components.forEach((label, pixel) => {
+    if (label && distance[pixel] <= limit) kept[label] = 1;
   });
-  components.forEach((number, pixel) => (mask[pixel] = kept[number]));
+  components.forEach((label, pixel) => (mask[pixel] = kept[label]));
 }
 
 /** @param {number} logit */

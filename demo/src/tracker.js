@@ -124,7 +124,7 @@ export class Tracker {
     const features = await this.graphs.run('encode', { frame: this.frameTensor(frame) });
     const idEmbeddings = await this.assignIdentities(channels, frame);
     const reference = await this.graphs.run('reference', { ...features, ...idEmbeddings });
-    this.memory.addReference(await this.graphs.run('memorize', { ...reference, ...idEmbeddings }));
+    this.memory.store(await this.graphs.run('memorize', { ...reference, ...idEmbeddings }), true);
   }
 
   /**
@@ -204,11 +204,6 @@ class Memory {
     this.sinceStored = 0;
   }
 
-  /** Store the first frame. @param {Tensors} memory of `memorize` */
-  addReference(memory) {
-    this.store(memory, true);
-  }
-
   /** Store a tracked frame. @param {Tensors} memory of `memorize` */
   add(memory) {
     this.sinceStored += 1;
@@ -219,7 +214,7 @@ class Memory {
     this.store(memory, long && capacity > 1);
   }
 
-  /** @param {Tensors} memory @param {boolean} long */
+  /** Store a frame in short-term memory, if `long` also in long-term. @param {Tensors} memory @param {boolean} long */
   store(memory, long) {
     const tensors = Object.entries(memory);
     Object.assign(this.inputs, Object.fromEntries(tensors.filter(([name]) => name.includes('_short_'))));

@@ -33,9 +33,9 @@ const methods = {
     return `${gpu ? 'WebGPU' : 'WASM'}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
   },
 
-  /** @param {ImageData} image @param {import('./prompts.js').Prompt} prompt @param {Uint8Array} taken */
-  segment(image, prompt, taken) {
-    return segmentPrompt(tracker.graphs, makeFrame(image), prompt, taken);
+  /** @param {ImageData} image @param {import('./prompts.js').Prompt} prompt @param {Uint8Array} otherObjects */
+  segment(image, prompt, otherObjects) {
+    return segmentPrompt(tracker.graphs, makeFrame(image), prompt, otherObjects);
   },
 
   /** @param {ImageData} image @param {Uint8Array} labels */

@@ -146,7 +146,7 @@ def test_sample_tracked_without_requests(loaded, address, tmp_path):
     wait_status(loaded, "marked")
     loaded.click("#track")
     loaded.wait_for_function(f"parseInt(document.getElementById('position').textContent) > {TRACKED}")
-    loaded.click("#cancel", timeout=2000)
+    loaded.click("#cancel")
     assert loaded.inner_text("#status") == "Tracking canceled"
     assert loaded.is_enabled("#track")
     assert "frames/s" in loaded.inner_text("#speed")

@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.engine.export.graphs import export_model
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.parts import find_far_from_points
+from aotlab_runtime.prompts import find_far_from_points
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, clip, stripes
 
@@ -45,9 +45,8 @@ def segment(tracker, frame, mask, prompt):
     """Return the mask of a prompt without the pixels of object 2, by aotlab-runtime."""
     points = [*prompt["positive"], *prompt["negative"]]
     labels = [1] * len(prompt["positive"]) + [0] * len(prompt["negative"])
-    taken = np.where(mask == 2, 2, 0)
-    given = {9: Prompt(points, labels, prompt["box"])}
-    return tracker.fresh().step(frame, taken if taken.any() else None, prompts=given).labels == 9
+    other_object, prompts = np.where(mask == 2, 2, 0), {9: Prompt(points, labels, prompt["box"])}
+    return tracker.fresh().step(frame, other_object, prompts=prompts).labels == 9
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +122,7 @@ def test_damaged_models_rejected(exported, tmp_path, case):
 
 def test_parts_of_prompted_masks_equal_runtime(tmp_path):
     masks = np.array([draw_parts(seed) for seed in range(4)])
-    points = np.random.default_rng(0).uniform(-1, (855, 481), (len(masks), 5, 2))
+    points = np.random.default_rng(0).uniform(-1, (854, 480), (len(masks), 5, 2))
     (tmp_path / "masks").write_bytes(masks.repeat(5, 0).tobytes())
     script = f"""
         import {{ readFileSync, writeFileSync }} from 'node:fs';
@@ -138,7 +137,8 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
     kept = np.frombuffer((tmp_path / "kept").read_bytes(), bool).reshape(len(masks), 5, 480, 854)
     for mask, found, clicks in zip(masks, kept, points, strict=True):
         for click, mask_kept in zip(clicks, found, strict=True):
-            assert np.array_equal(mask_kept, mask & ~find_far_from_points(mask, [click]))
+            far = find_far_from_points(mask, Prompt(points=click).check(mask.shape))
+            assert np.array_equal(mask_kept, mask & ~far)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,6 @@ const tracker = new Tracker(graphs);
 const results = [mask];
 await tracker.start(frames[0], mask);
 for (const frame of frames.slice(1)) results.push(await tracker.step(frame));
-const taken = mask.map((id) => Number(id === 2));
-for (const prompt of prompts) results.push(await segmentPrompt(graphs, frames[0], prompt, taken));
+const otherObjects = mask.map((id) => Number(id === 2));
+for (const prompt of prompts) results.push(await segmentPrompt(graphs, frames[0], prompt, otherObjects));
 writeFileSync(output, Buffer.concat(results));

@@ -56,7 +56,7 @@ class Ensemble:
         self.branches = [replace(branch, weight=branch.weight / total) for branch in branches]
         self.fused_feedback = fused_feedback
         first = branches[0].tracker
-        self.device, self.temperature = first.device, first.temperature
+        self.device, self.temperature = first.device, first.config.confidence_temperature
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, as `Tracker.reset`."""
@@ -90,8 +90,8 @@ class Ensemble:
         logits, indices = self._fuse(by_branch)
         self._commit(by_branch, indices, mask)
         if mask is not None:
-            annotated = mask_to_indices(mask, self.ids).to(self.device)
-            indices = overwrite_with_mask(indices, annotated, len(self.ids))
+            mask_indices = mask_to_indices(mask, self.ids).to(self.device)
+            indices = overwrite_with_mask(indices, mask_indices, len(self.ids))
             logits = one_hot_logits(indices, len(self.ids))
         cut = any(predicted.cut for predicted in by_branch)
         prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=cut)
@@ -109,8 +109,8 @@ class Ensemble:
         for branch, predicted in zip(self.branches, by_branch, strict=True):
             if self.fused_feedback:
                 predicted = predicted._replace(indices=branch.mirror(fused.to(predicted.indices.device)))
-            flipped = mask[:, ::-1] if branch.flip and mask is not None else mask
-            branch.tracker.commit(predicted, flipped)
+            branch_mask = mask[:, ::-1] if branch.flip and mask is not None else mask
+            branch.tracker.commit(predicted, branch_mask)
 
 
 def build_branches(
@@ -132,8 +132,9 @@ def build_branches(
         limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_EDGE_RATIO)))
     branches: list[Branch] = []
     for scale in scales:
-        scaled = replace(config, input=replace(limits, scale=limits.scale * scale))
+        branch_config = replace(config, input=replace(limits, scale=limits.scale * scale))
         for mirrored in (False, True) if flip else (False,):
-            shared = branches[0].tracker.model if branches else model
-            branches.append(Branch(Tracker(shared, scaled, device=device), flip=mirrored, weight=weight))
+            branch_model = branches[0].tracker.model if branches else model
+            tracker = Tracker(branch_model, branch_config, device=device)
+            branches.append(Branch(tracker, flip=mirrored, weight=weight))
     return branches

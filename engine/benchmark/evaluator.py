@@ -101,11 +101,11 @@ def evaluate(
     with locked_output(output, world):
         records = Records(output, options.origin, videos, force=options.force)
         world.gather(None)  # no rank writes before the others have read the records
-        share = [
+        rank_videos = [
             videos[index]
             for index in assign_by_cost([len(video.frames) for video in videos], world.rank, world.ranks)
         ]
-        evaluation = _run_videos(tracker, share, records, options, world)
+        evaluation = _run_videos(tracker, rank_videos, records, options, world)
         return _merge_results(
             world.gather(evaluation, f"run the same command again to resume {output}"), videos
         )
@@ -120,11 +120,11 @@ def _run_videos(
 ) -> EvaluationResult:
     """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
     evaluation = EvaluationResult(records.output)
-    total, note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
+    total, rank_note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
     with progress_bar(total, unit="frame", enabled=options.progress and world.is_main) as bar:
         for video in videos:
-            done = bar.n
-            bar.set_description(f"{video.name}{note if world.ranks > 1 else ''}", refresh=False)
+            frames_before = bar.n
+            bar.set_description(f"{video.name}{rank_note if world.ranks > 1 else ''}", refresh=False)
             with record_failure(evaluation.failures, video.name, "skipped"):
                 require_readable([video])
                 record = None if options.restart else records.finished(video)
@@ -138,7 +138,7 @@ def _run_videos(
                         break
                     records.save(video, record)
                 evaluation.records[video.name] = record
-            bar.update(done + len(video.frames) - bar.n)
+            bar.update(frames_before + len(video.frames) - bar.n)
     return evaluation
 
 
@@ -146,14 +146,14 @@ def _track(
     tracker: Tracker | Ensemble, video: Video, output: Path, options: EvaluationOptions, bar: Any
 ) -> SequenceRecord | None:
     """Track one video, and time it without its first frame; return None if stopped."""
-    spent: list[float] = []
+    frame_seconds: list[float] = []
     with closing(track_video(tracker, video, output)) as results:
         for result in results:
-            spent.append(result.seconds)
+            frame_seconds.append(result.seconds)
             bar.update()
-            if options.stop.is_set() and len(spent) < len(video.frames):
+            if options.stop.is_set() and len(frame_seconds) < len(video.frames):
                 return None
-    return SequenceRecord(timed_frames=len(spent) - 1, seconds=sum(spent[1:]))
+    return SequenceRecord(timed_frames=len(frame_seconds) - 1, seconds=sum(frame_seconds[1:]))
 
 
 def _merge_results(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:

@@ -6,6 +6,7 @@ overlaps neither the other new objects nor the masks of the previous frame, exce
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -76,32 +77,31 @@ class LayeredTracker:
             frame: H×W×3 uint8 RGB.
             new_masks: H×W bool masks of new objects by id.
         """
-        shares: dict[int, dict[int, np.ndarray]] = {}
+        masks_by_layer: defaultdict[int, dict[int, np.ndarray]] = defaultdict(dict)
         for object_id, mask in sorted(new_masks.items()):
-            number = self._place(mask, shares)
-            shares.setdefault(number, {})[object_id] = mask
-            self.layers[number].ids.add(object_id)
+            layer_index = self._place(mask, masks_by_layer)
+            masks_by_layer[layer_index][object_id] = mask
+            self.layers[layer_index].ids.add(object_id)
         predictions = []
-        for number, layer in enumerate(self.layers):
-            new_labels = merge_object_masks(shares[number]) if number in shares else None
+        for layer_index, layer in enumerate(self.layers):
+            layer_masks = masks_by_layer[layer_index]
+            new_labels = merge_object_masks(layer_masks) if layer_masks else None
             layer.prediction = layer.tracker.step(frame, new_labels)
             predictions.append((layer.prediction, frozenset(layer.ids)))
         return LayeredPrediction(predictions, new_masks, (frame.shape[0], frame.shape[1]))
 
-    def _place(self, mask: np.ndarray, shares: Mapping[int, Mapping[int, np.ndarray]]) -> int:
+    def _place(self, mask: np.ndarray, masks_by_layer: defaultdict[int, dict[int, np.ndarray]]) -> int:
         """Return the index of the first layer without overlap, or of a new one."""
-        for number, layer in enumerate(self.layers):
-            others = list(shares.get(number, {}).values())
+        for index, layer in enumerate(self.layers):
+            layer_masks = list(masks_by_layer[index].values())
             if layer.prediction is not None:
-                others += [
-                    layer.prediction.labels == object_id
-                    for object_id in layer.ids - set(shares.get(number, {}))
-                ]
-            if not any(_masks_overlap(mask, other) for other in others):
-                return number
-        other = self.layers[0].tracker.fresh()
-        other.reset(self._length)
-        self.layers.append(_Layer(other))
+                tracked_ids = layer.ids - masks_by_layer[index].keys()
+                layer_masks += [layer.prediction.labels == object_id for object_id in tracked_ids]
+            if not any(_masks_overlap(mask, other) for other in layer_masks):
+                return index
+        tracker = self.layers[0].tracker.fresh()
+        tracker.reset(self._length)
+        self.layers.append(_Layer(tracker))
         return len(self.layers) - 1
 
 

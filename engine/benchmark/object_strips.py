@@ -67,12 +67,12 @@ def _read_object(file: Path, object_id: int, video: Video) -> np.ndarray:
 def pick_frames(scores: SequenceScores, object_id: int, count: int) -> list[str]:
     """Return the stems of ``count`` evenly spaced frames of an object, in temporal order, including its worst in J."""
     region = scores.region[scores.ids.index(object_id)]
-    scored = [index for index, value in enumerate(region) if not np.isnan(value) and scores.frames[index]]
-    if len(scored) <= count:
-        return [scores.frames[index] for index in scored]
-    worst = min(scored, key=lambda index: region[index])
-    spread = {scored[round(position)] for position in np.linspace(0, len(scored) - 1, count)}
-    if worst not in spread:
+    indices = [index for index, value in enumerate(region) if not np.isnan(value) and scores.frames[index]]
+    if len(indices) <= count:
+        return [scores.frames[index] for index in indices]
+    worst = min(indices, key=lambda index: region[index])
+    picked = {indices[round(position)] for position in np.linspace(0, len(indices) - 1, count)}
+    if worst not in picked:
         # replace the nearest frame
-        spread.remove(min(spread, key=lambda index: abs(index - worst)))
-    return [scores.frames[index] for index in sorted({*spread, worst})]
+        picked.remove(min(picked, key=lambda index: abs(index - worst)))
+    return [scores.frames[index] for index in sorted({*picked, worst})]

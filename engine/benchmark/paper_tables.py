@@ -97,8 +97,8 @@ def load_table(table: str | Path) -> PaperTable:
     """Read a table by its name in `TABLES` or from a YAML file."""
     from aotlab.configs.load import build_config, parse_yaml  # slow to import
 
-    named = TABLES / f"{table}.yaml"
-    path = named if named.is_file() else Path(table)
+    table_path = TABLES / f"{table}.yaml"
+    path = table_path if table_path.is_file() else Path(table)
     names = sorted(file.stem for file in TABLES.glob("*.yaml"))
     if not path.is_file():
         remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
@@ -109,9 +109,9 @@ def load_table(table: str | Path) -> PaperTable:
             {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row}
             for row in tree["rows"]
         ]
-        built = build_config(tree, str(path), PaperTable)
-        _check_table(built)
-    return built
+        paper_table = build_config(tree, str(path), PaperTable)
+        _check_table(paper_table)
+    return paper_table
 
 
 def name_results(model: str, benchmark: str) -> str:
@@ -132,14 +132,13 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
 def format_table(table: PaperTable, ours: Sequence[str]) -> str:
     """Format the table as Markdown: measured figures, or why they are missing, next to the published ones."""
     cited = [source for source in table.sources if any(source in row.published for row in table.rows)]
-    lines = [["model", "benchmark", "ours", *cited]]
+    head = ["model", "benchmark", "ours", *cited]
+    lines = [head, ["---"] * len(head)]
     for row, measured in zip(table.rows, ours, strict=True):
         published = [format_figures(row.published.get(source, ())) for source in cited]
         lines.append([row.model, row.benchmark, measured, *published])
-    padded = align_columns(lines)
-    padded.insert(1, ["-" * len(cell) for cell in padded[0]])
     text = [f"{table.title}: {' / '.join(table.columns)}", ""]
-    text += [f"| {' | '.join(line)} |" for line in padded]
+    text += align_columns([["|", *(part for cell in line for part in (cell, "|"))] for line in lines])
     text += ["", *(f"{key}: {table.sources[key]}" for key in cited)]
     return "\n".join([*text, table.note] if table.note else text)
 
@@ -163,14 +162,14 @@ def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
 def _check_table(table: PaperTable) -> None:
     """Raise ValueError for an unknown name, a model without files, or a row whose figures do not match the columns."""
     voters = {name for model in table.models.values() for name in model.vote}
-    unknown = [
+    unknown_names = [
         *({benchmark.dataset for benchmark in table.benchmarks.values()} - DATASETS.keys()),
         *(voters.union(row.model for row in table.rows) - table.models.keys()),
         *({row.benchmark for row in table.rows} - table.benchmarks.keys()),
         *({source for row in table.rows for source in row.published} - table.sources.keys()),
     ]
-    if unknown:
-        raise ValueError(f"unknown name {unknown[0]}")
+    if unknown_names:
+        raise ValueError(f"unknown name {unknown_names[0]}")
     for name, model in table.models.items():
         if bool(model.checkpoints) == bool(model.vote):
             raise ValueError(f"model {name} needs either checkpoints or vote")

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from aotlab.media.object_masks import list_mask_files
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
 from aotlab.utils.files import digest_samples, make_folder, remove, sha256
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.versioned_files import load_record, save_record
+from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
 log = logging.getLogger(__name__)
 
 RECORD_FOLDER = ".finished"
 """folder of the records in the result folder"""
+SEQUENCE_KIND = FileKind("record of a run", 1, "the sequence is tracked again")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class Records:
                 raise InputError(
                     f"output {output}: holds {video.name}, which no evaluation has written; choose another folder"
                 )
-            record = load_record(self._path(video), SequenceRecord)
+            record = read_versioned(
+                self._path(video), SEQUENCE_KIND, lambda content: SequenceRecord(**content)
+            )
             if record is None:
                 continue
             if record.settings not in ("", _digest(origin)) and not force:
@@ -94,7 +97,8 @@ class Records:
         """Write the record of a sequence with its digests."""
         if self.origin is not None:
             fingerprint, settings = self._fingerprint(video), _digest(self.origin)
-            save_record(self._path(video), replace(record, fingerprint=fingerprint, settings=settings))
+            record = replace(record, fingerprint=fingerprint, settings=settings)
+            write_versioned(self._path(video), SEQUENCE_KIND, asdict(record))
 
     def _path(self, video: Video) -> Path:
         return self.output / RECORD_FOLDER / f"{video.name}.json"

@@ -63,8 +63,8 @@ def _result_masks(video: Video, result: FrameResult) -> list[np.ndarray]:
     """Return the arrays to write for a frame: its ids, or 0 and 1 per object."""
     if not isinstance(result.source, LayeredPrediction):
         return [result.labels]
-    objects, nothing = result.source.objects, np.zeros(result.source.size, dtype=bool)
-    return [objects.get(object_id, nothing).astype(np.uint8) for object_id in video.object_folders]
+    objects, empty_mask = result.source.objects, np.zeros(result.source.size, dtype=bool)
+    return [objects.get(object_id, empty_mask).astype(np.uint8) for object_id in video.object_folders]
 
 
 def _track_frames(
@@ -72,11 +72,11 @@ def _track_frames(
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame; objects that may overlap are tracked in layers."""
     layers = LayeredTracker(tracker, len(video.frames)) if video.object_folders else None
-    pipeline, known = LabelPipeline(tracker.device), set[int]()
+    pipeline, known_ids = LabelPipeline(tracker.device), set[int]()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         shape = (frame.shape[0], frame.shape[1])
         size, mask_source = video.output_size(*shape), video.reference_masks.get(index)
-        mask = _read_reference_mask(video, index, shape, known) if layers is None else None
+        mask = _read_reference_mask(video, index, shape, known_ids) if layers is None else None
         objects = (
             read_object_masks(mask_source, size=shape)
             if layers and isinstance(mask_source, ObjectMasks)
@@ -91,9 +91,9 @@ def _track_frames(
             pipeline.flush()
         seconds = time.perf_counter() - start
         # benchmarks expect the reference mask itself in the first frame
-        result = resize_labels(mask, size) if mask is not None and not known else prediction
-        known.update(() if mask is None else np.unique(mask).tolist())
-        yield FrameResult(path, result, seconds, max(known, default=0))
+        result = resize_labels(mask, size) if mask is not None and not known_ids else prediction
+        known_ids.update(() if mask is None else np.unique(mask).tolist())
+        yield FrameResult(path, result, seconds, max(known_ids, default=0))
 
 
 def _read_reference_mask(

@@ -31,12 +31,12 @@ def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
     if not weights:
         return [1] * count
     try:
-        whole = [round(1000 * float(weight)) for weight in weights]
+        thousandths = [round(1000 * float(weight)) for weight in weights]
     except (ValueError, OverflowError):
-        whole = []
-    if len(whole) != count or not all(1 <= weight <= 10**9 for weight in whole):
+        thousandths = []
+    if len(thousandths) != count or not all(1 <= weight <= 10**9 for weight in thousandths):
         raise InputError(f"weights {' '.join(weights)}: expected {count} numbers from 0.001 to 1000000")
-    return whole
+    return thousandths
 
 
 def list_sequences(results: Path) -> list[str]:
@@ -62,10 +62,10 @@ def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], ou
     masks = [find_masks(folder / name) for folder in folders]
     stems = [[path.stem for path in list_masks(folder)] for folder in masks]
     for folder, present in zip(masks, stems, strict=True):
-        odd = sorted(set(present) ^ set(stems[0]))
-        if odd:
+        unmatched = sorted(set(present) ^ set(stems[0]))
+        if unmatched:
             raise InputError(
-                f"{folder}: frame {odd[0]} is not both here and in {masks[0]} ({len(odd)} such frames)"
+                f"{folder}: frame {unmatched[0]} is not both here and in {masks[0]} ({len(unmatched)} such frames)"
             )
     for stem in stems[0]:
         first = read_mask(masks[0] / f"{stem}.png")

@@ -14,7 +14,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -154,14 +154,12 @@ def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:
     return {"id_embeddings": model.assign_identities(masks)}
 
 
-def _propagate(
-    model: VOSModel,
-    features: Features,
-    memory: Memory = (),
-    id_embeddings: Sequence[Tensor] = (),
-) -> dict[str, Any]:
-    """Propagate a reference frame from its identities, others from memory."""
-    return model.propagate(features, memory, id_embeddings)._asdict()
+def _propagate(model: VOSModel, features: Features, memory: Memory) -> dict[str, Any]:
+    return model.propagate(features, memory)._asdict()
+
+
+def _propagate_reference(model: VOSModel, features: Features, id_embeddings: list[Tensor]) -> dict[str, Any]:
+    return model.propagate_reference(features, id_embeddings)._asdict()
 
 
 def _memorize(
@@ -186,8 +184,8 @@ def _relevance(
     """Compute each stored frame's share of the foreground's attention, T; a stored frame has ``tokens`` keys."""
     frames = memory_0_long_key.shape[1] // tokens
     propagated = PropagatedFrame([], states, sizes)
-    found = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
-    return {"relevance": found.shares}
+    frame_relevance = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
+    return {"relevance": frame_relevance.shares}
 
 
 def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:
@@ -257,7 +255,7 @@ def build_graphs(
         masks = torch.rand(1, model.config.max_objects + 1, *size, generator=images)
         identify = Graph(model, _assign_identities, masks=masks)
         id_embeddings = identify.results["id_embeddings"]
-        reference = Graph(model, _propagate, features=features, id_embeddings=id_embeddings)
+        reference = Graph(model, _propagate_reference, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes = reference.results.values()
         assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
         memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)
@@ -394,7 +392,7 @@ def _convert_to_onnx(graph: Graph) -> onnx.ModelProto:
     from onnxscript.optimizer import optimize
 
     args, shapes = tuple(graph.inputs.values()), (tuple(graph.axes.get(name) for name in graph.inputs),)
-    disabled = logging.root.manager.disable
+    log_level = logging.root.manager.disable
     logging.disable(logging.WARNING)  # the exporter reports progress
     try:
         with torch.no_grad(), warnings.catch_warnings():
@@ -420,4 +418,4 @@ def _convert_to_onnx(graph: Graph) -> onnx.ModelProto:
             inputs[:] = [value for value in inputs if value.uses() or value.is_graph_output()]
             return converted.model_proto
     finally:
-        logging.disable(disabled)
+        logging.disable(log_level)

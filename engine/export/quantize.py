@@ -54,16 +54,16 @@ def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarr
     from aotlab_runtime import Tracker
 
     tracker = Tracker.from_export(folder)
-    run, recorded = tracker.graphs.run, defaultdict(list)
+    run, inputs = tracker.graphs.run, defaultdict(list)
 
     def run_recorded(name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        recorded[name].append(tensors)
+        inputs[name].append(tensors)
         return run(name, tensors)
 
     tracker.graphs.run = run_recorded  # type: ignore[method-assign]
     for index, (frame, mask) in enumerate(clip[:CALIBRATION_FRAMES]):
         tracker.step(frame, None if index else mask)
-    return recorded
+    return inputs
 
 
 def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) -> onnx.ModelProto:
@@ -87,7 +87,7 @@ def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) ->
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(calls, None)
 
-    disabled = logging.root.manager.disable
+    log_level = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it advises to fuse operators first, which was done
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -103,4 +103,4 @@ def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) ->
             )
             return onnx.load(path)
     finally:
-        logging.disable(disabled)
+        logging.disable(log_level)

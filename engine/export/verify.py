@@ -68,19 +68,19 @@ def verify_export(
     import aotlab_runtime
 
     exported = aotlab_runtime.Tracker.from_export(folder, provider=provider, threads=torch.get_num_threads())
-    plain = Tracker(model, config)
+    tracker = Tracker(model, config)
     frame, mask = clip[0]
     ids = [object_id for object_id in np.unique(mask) if object_id]
     exported.step(frame, mask)
-    plain.step(frame, mask)
+    tracker.step(frame, mask)
     differences, equal, seconds = [], [], []
     regions: list[list[float]] = []
     for frame, mask in tqdm(clip[1:], desc="verify", unit="frame", disable=None):
-        begin = time.perf_counter()
+        start = time.perf_counter()
         prediction = exported.step(frame)
         middle = time.perf_counter()
-        expected = plain.step(frame)
-        seconds.append((middle - begin, time.perf_counter() - middle))
+        expected = tracker.step(frame)
+        seconds.append((middle - start, time.perf_counter() - middle))
         logits = expected.logits.numpy()
         differences.append(float(np.abs(prediction.logits - logits).max() / logits.std()))
         labels = prediction.labels, np.asarray(expected.labels)

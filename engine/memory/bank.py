@@ -48,7 +48,7 @@ class FrameBuffer:
     They are written in place, so the result of an earlier `read` may change.
     """
 
-    def __init__(self, capacity: int | None = None) -> None:
+    def __init__(self, capacity: int | None) -> None:
         """``capacity``: largest number of frames; None if unbounded. A full buffer grows by half."""
         self._capacity = capacity
         self._stores: list[Tensor] = []  # keys and values, B×T×L×C
@@ -65,8 +65,8 @@ class FrameBuffer:
     def evict(self, position: int) -> None:
         """Remove a frame; later frames shift down."""
         for store in self._stores:
-            for later in range(position + 1, self._count):
-                store[:, later - 1] = store[:, later]
+            for index in range(position + 1, self._count):
+                store[:, index - 1] = store[:, index]
         self._count -= 1
 
     def read(self) -> KeyValue:
@@ -79,10 +79,10 @@ class FrameBuffer:
         self._allocated += 1 + self._allocated // 2
         if self._capacity is not None:
             self._allocated = min(self._allocated, self._capacity)
-        grown = [x.new_empty(len(x), self._allocated, *x.shape[1:]) for x in frame]
-        for new, old in zip(grown, self._stores, strict=False):  # the first time, there are no old ones
+        new_stores = [x.new_empty(len(x), self._allocated, *x.shape[1:]) for x in frame]
+        for new, old in zip(new_stores, self._stores, strict=False):  # the first time, there are no old ones
             new[:, : self._count] = old[:, : self._count]
-        self._stores = grown
+        self._stores = new_stores
 
 
 class MemoryBank:

@@ -187,8 +187,8 @@ def compute_redundancy(keys: Tensor) -> Tensor:
     Each channel of a frame is normalized over its tokens, as published. Shares may be negative; all are 0 if nothing is
     similar.
     """
-    flat = F.normalize(keys.float(), dim=1).flatten(1)  # T×(L·C)
-    similarity = (flat @ flat.T).fill_diagonal_(0)  # T×T
+    unit_keys = F.normalize(keys.float(), dim=1).flatten(1)  # T×(L·C)
+    similarity = (unit_keys @ unit_keys.T).fill_diagonal_(0)  # T×T
     total = similarity.sum()
     shares = similarity.sum(1) / torch.where(total == 0, 1, total)
     # Rounded in float32 as published: nearly equal frames tie, and the oldest is evicted.
@@ -203,9 +203,7 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.insertions is not None:
         every = max(round(length / config.insertions), every)
-    if training and config.policy in BOUNDED_POLICIES:
-        return FIFO(every, config.frames, config.newest)
-    match config.policy:
+    match "bounded_fifo" if training and config.policy in BOUNDED_POLICIES else config.policy:
         case "first_frame":
             return FIFO(math.inf)
         case "every_nth":

@@ -48,7 +48,7 @@ def compute_relevance(
 
 
 def attention_per_frame(
-    query: Tensor, key: Tensor, weight: Tensor, frames: int, chunk_size: int | None = None
+    query: Tensor, key: Tensor, weight: Tensor, frames: int, chunk_size: int | None
 ) -> Tensor:
     """Return the attention to each frame, averaged over heads, summed over its tokens and the weighted queries.
 

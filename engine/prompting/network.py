@@ -20,7 +20,7 @@ from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.model import Features, VOSModel
-from aotlab.networks.preprocess import STRIDE, normalize
+from aotlab.networks.preprocess import normalize, round_to_grid
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import is_safetensors, load_checkpoint
 from aotlab.networks.weights.zoo import resolve_checkpoint
@@ -168,8 +168,8 @@ class FrameSegmenter:
 
 def crop_input_size(size: tuple[int, int], edge: int, *, align_corners: bool) -> tuple[int, int]:
     """Return the network's input (height, width) for a crop of (height, width) whose longer edge becomes ``edge``."""
-    extra, scale = int(align_corners), edge / max(size)
-    height, width = (max(2, round((side * scale - extra) / STRIDE)) * STRIDE + extra for side in size)
+    scale = edge / max(size)
+    height, width = (round_to_grid(side * scale, align_corners=align_corners, min_tokens=2) for side in size)
     return height, width
 
 

@@ -64,10 +64,10 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
         or not all(isinstance(key, Integral) and 0 < key <= MAX_COUNT for key in prompts)
     ):
         raise InputError("prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
-    parsed = {
+    prompts_by_id = {
         int(key): prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
     }
-    return {object_id: prompt.crop_box(size, object_id) for object_id, prompt in parsed.items()}
+    return {object_id: prompt.crop_box(size, object_id) for object_id, prompt in prompts_by_id.items()}
 
 
 def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt]) -> None:

@@ -138,7 +138,7 @@ class ComponentOwnership:
         self,
         labels: np.ndarray,
         frame: np.ndarray,
-        annotated: Sequence[int] = (),
+        annotated_ids: Sequence[int] = (),
         reassignments: Sequence[Reassignment] = (),
     ) -> None:
         """Update areas, centers and main components.
@@ -146,12 +146,12 @@ class ComponentOwnership:
         Args:
             labels: H×W object ids, as memory stores them.
             frame: H×W×3 uint8 of any size.
-            annotated: object ids in the frame's mask; their history restarts.
+            annotated_ids: object ids in the frame's mask; their history restarts.
             reassignments: components that `find_reassignments` moved on this frame.
         """
         if self.main_labels is not None and self.main_labels.shape != labels.shape:
             self.clear_positions()
-        for object_id in annotated:
+        for object_id in annotated_ids:
             pixels = labels == object_id
             if pixels.any():
                 self.objects[object_id] = History(measure_colors(pixels, frame))
@@ -214,14 +214,15 @@ class ComponentOwnership:
             overlap = np.bincount(parts[self.main_labels[window] == object_id], minlength=count)
         areas = stats[:, cv2.CC_STAT_AREA]
         order = sorted(range(1, count), key=lambda part: (overlap[part], areas[part]), reverse=True)
-        found: list[Component] = []
+        components: list[Component] = []
         for part in order:
-            if not found or areas[part] >= MIN_AREA * labels.size:
+            if not components or areas[part] >= MIN_AREA * labels.size:
                 pixels = np.zeros(labels.shape, bool)
                 pixels[window] = parts == part
                 column, row = centers[part]
-                found.append(Component(pixels, int(areas[part]), (float(row) + top, float(column) + left)))
-        return found
+                center = float(row) + top, float(column) + left
+                components.append(Component(pixels, int(areas[part]), center))
+        return components
 
     def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
         """Return the lost object that a component of another object belongs to, or None."""

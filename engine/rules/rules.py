@@ -56,7 +56,7 @@ class Rules:
         frame: np.ndarray,
         indices: Tensor,
         ids: Sequence[int],
-        annotated: Sequence[int],
+        annotated_ids: Sequence[int],
         *,
         cut: bool,
         thumbnail: np.ndarray | None,
@@ -67,15 +67,15 @@ class Rules:
         Args:
             indices: may differ from the prediction's on a frame with a mask, or in an ensemble.
             ids: object id of each index from 1 on.
-            annotated: object ids in the frame's mask; empty without one.
+            annotated_ids: object ids in the frame's mask; empty without one.
             cut: from `detect_cut`, as ``thumbnail``.
             reassignments: from `find_reassignments`.
         """
         if self.ownership is not None:
             if cut:
                 self.ownership.clear_positions()
-            if annotated or len(ids) > 1:
-                self.ownership.update(to_labels(indices, ids), frame, annotated, reassignments)
+            if annotated_ids or len(ids) > 1:
+                self.ownership.update(to_labels(indices, ids), frame, annotated_ids, reassignments)
         self.thumbnail = thumbnail
 
     def forget(self, object_id: int) -> None:

@@ -94,11 +94,11 @@ def merge_logits(
     """
     resized = []
     for group, logits in zip(groups, group_logits, strict=True):
-        kept = group.identities
-        used = logits[:, : len(kept) + 1] if kept[-1] == len(kept) else logits[:, [0, *kept]]
-        if used.shape[1] <= MAX_CONTIGUOUS_CHANNELS:
-            used = used.contiguous()
-        resized.append(F.interpolate(used.float(), size, mode="bilinear", align_corners=align_corners)[0])
+        identities, count = group.identities, len(group.identities)
+        logits = logits[:, : count + 1] if identities[-1] == count else logits[:, [0, *identities]]
+        if logits.shape[1] <= MAX_CONTIGUOUS_CHANNELS:
+            logits = logits.contiguous()
+        resized.append(F.interpolate(logits.float(), size, mode="bilinear", align_corners=align_corners)[0])
     if len(resized) == 1:
         return resized[0]
     probabilities = [logits.softmax(0) for logits in resized]
@@ -135,10 +135,8 @@ def overwrite_with_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor
     Nonzero pixels of the mask override the prediction; objects in it lose all other pixels. ``objects``: their number.
     """
     mask = resize_indices(mask, predicted.shape)
-    relabeled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
-        0, mask.flatten(), True
-    )
-    return torch.where(mask > 0, mask, torch.where(relabeled[predicted], 0, predicted))
+    in_mask = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(0, mask.flatten(), True)
+    return torch.where(mask > 0, mask, torch.where(in_mask[predicted], 0, predicted))
 
 
 def resize_indices(indices: Tensor, size: Sequence[int]) -> Tensor:

@@ -29,9 +29,9 @@ class HostCopy:
 class LabelPipeline:
     """Waits for the labels of each frame; on a GPU one frame later, while it computes the next frame."""
 
-    def __init__(self, device: torch.device | None) -> None:
-        """``device``: the tracker's; None means a CPU."""
-        self._delay = 1 if device is not None and device.type == "cuda" else 0
+    def __init__(self, device: torch.device) -> None:
+        """``device``: the tracker's."""
+        self._delay = 1 if device.type == "cuda" else 0
         self._queue: deque[Any] = deque()
 
     def wait(self, current: Any) -> None:
@@ -45,6 +45,6 @@ class LabelPipeline:
         """Wait for the labels of all frames so far."""
         self._finish(0)
 
-    def _finish(self, waiting: int) -> None:
-        while len(self._queue) > waiting:
+    def _finish(self, max_waiting: int) -> None:
+        while len(self._queue) > max_waiting:
             self._queue.popleft().labels  # noqa: B018  # computed or copied when first read

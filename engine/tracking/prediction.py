@@ -82,17 +82,17 @@ class Prediction:
     @cached_property
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object's pixels, in [0, 1]; 0 without pixels, 1 on frames with a mask."""
-        copied = self._host_copy.wait()[1:] if self._host_copy else []
-        values = copied[0] if copied else self._mean_probabilities
+        copies = self._host_copy.wait()[1:] if self._host_copy else []
+        values = copies[0] if copies else self._mean_probabilities
         return dict(zip(self.ids, values.tolist(), strict=True))
 
     @property
     def _mean_probabilities(self) -> Tensor:
         """Values of `confidence` as a tensor, without synchronization."""
-        chosen, probabilities = self.indices.flatten(), (self.logits / self.temperature).softmax(0)
+        channels, probabilities = self.indices.flatten(), (self.logits / self.temperature).softmax(0)
         probability = probabilities.gather(0, self.indices[None]).flatten()
-        sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
-        counts = chosen.new_zeros(len(self.logits)).scatter_add_(0, chosen, torch.ones_like(chosen))
+        sums = probability.new_zeros(len(self.logits)).scatter_add_(0, channels, probability)
+        counts = channels.new_zeros(len(self.logits)).scatter_add_(0, channels, torch.ones_like(channels))
         return (sums / counts.clamp(min=1))[1:]
 
 

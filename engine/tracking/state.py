@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -57,11 +57,10 @@ class VideoState:
         return video
 
 
-def fingerprint_model(model: VOSModel, config: Config) -> dict[str, Any]:
-    """Return the precision and checksum of the weights, and the settings, that a state depends on."""
+def checksum_weights(model: VOSModel) -> int:
+    """Return the CRC-32 of the names and values of a model's weights."""
     checksum = 0
     for name, weight in model.state_dict().items():
         content = weight.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy()
         checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
-    settings = {name: asdict(getattr(config, name)) for name in ("model", "memory", "input", "rules")}
-    return {"precision": str(model.projector.weight.dtype), "weights": checksum, **settings}
+    return checksum

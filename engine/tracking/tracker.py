@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from operator import index
 from pathlib import Path
@@ -22,7 +22,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
-from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
+from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
@@ -46,7 +46,7 @@ from aotlab.engine.tracking.inputs import (
     convert_output_size,
 )
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
-from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, fingerprint_model
+from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, checksum_weights
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
@@ -92,9 +92,6 @@ class Tracker:
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
-        self.max_objects = model.config.max_objects
-        self.temperature = config.confidence_temperature
-        """divisor of the logits for `Prediction.confidence`"""
         self.checkpoint_digest: str | None = None
         """SHA-256 of the checkpoint's file; None if the model is not from a file"""
         self.reset()
@@ -158,7 +155,6 @@ class Tracker:
         """
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)
-        self.__dict__.pop("fingerprint", None)  # states depend on the depth
         self.reset(self.video.length)
 
     @property
@@ -194,7 +190,7 @@ class Tracker:
         if mask is None and not self.ids:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
-            return Prediction((), logits, logits[0].long(), temperature=self.temperature)
+            return Prediction((), logits, logits[0].long(), temperature=self.config.confidence_temperature)
         return self.commit(self.predict(frame, mask, size), mask, size)
 
     def prepare(
@@ -205,7 +201,7 @@ class Tracker:
         prompts: Mapping[int, Prompt] | None,
     ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
-        self.require_usable()
+        self._require_usable()
         frame = convert_frame(frame, self.video.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
@@ -215,7 +211,7 @@ class Tracker:
             require_pixels(mask, prompts)
         return frame, mask, size
 
-    def require_usable(self) -> None:
+    def _require_usable(self) -> None:
         """Raise `InputError` if storing a frame has failed, or is not complete yet.
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
@@ -275,24 +271,26 @@ class Tracker:
         Raises:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
-        self.require_usable()
+        self._require_usable()
         video = predicted.video
         if video is not self.video:
             raise InputError("commit: the tracker changed since this prediction; use one tracker per thread")
         logits, indices = predicted.logits, predicted.indices
-        annotated: list[int] = []
+        annotated_ids: list[int] = []
         with self.autocast():
             if mask is None:
                 self._store_tracked(predicted)
             else:
-                annotated = [object_id for object_id in np.unique(mask).tolist() if object_id]
-                indices = self._store_reference(predicted, mask, annotated)
+                annotated_ids = [object_id for object_id in np.unique(mask).tolist() if object_id]
+                indices = self._store_reference(predicted, mask, annotated_ids)
                 logits = one_hot_logits(indices, len(self.ids))
         video.rules.update(
-            predicted.frame, indices, self.ids, annotated,
+            predicted.frame, indices, self.ids, annotated_ids,
             cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
         )  # fmt: skip
-        prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=predicted.cut)
+        prediction = Prediction(
+            self.ids, logits, indices, temperature=self.config.confidence_temperature, cut=predicted.cut
+        )
         if size is not None:
             prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
         # a new object, by which `commit` refuses predictions of earlier states
@@ -301,30 +299,37 @@ class Tracker:
 
     def _store_tracked(self, predicted: PredictedFrame) -> None:
         """Store a frame with its predicted masks."""
-        groups, frames = self.video.groups, predicted.decoded_frames
-        masks = split_by_group(groups, predicted.indices, predicted.input_size, self.max_objects)
-        memories = [encode_memory(self.model, *pair) for pair in zip(frames, masks, strict=True)]
+        model, groups, frames = self.model, self.video.groups, predicted.decoded_frames
+        masks = split_by_group(groups, predicted.indices, predicted.input_size, model.config.max_objects)
+        memories = [
+            model.memorize(decoded.propagated, model.assign_identities(group_masks))
+            for decoded, group_masks in zip(frames, masks, strict=True)
+        ]
         self.video.usable = False
         for group, decoded, memory in zip(groups, frames, memories, strict=True):
             if predicted.cut:
                 group.memory.clear_short_term()
-            store_memory(self.model, group.memory, decoded, memory)
+            store_memory(model, group.memory, decoded, memory)
 
     def _store_reference(
-        self, predicted: PredictedFrame, mask: np.ndarray, annotated: Sequence[int]
+        self, predicted: PredictedFrame, mask: np.ndarray, annotated_ids: Sequence[int]
     ) -> Tensor:
-        """Store a frame with a mask of the objects ``annotated``, some of them new; return its indices H×W."""
-        video, size = self.video, predicted.input_size
+        """Store a frame with a mask of the objects ``annotated_ids``, some of them new; return its indices H×W."""
+        model, video, size = self.model, self.video, predicted.input_size
         build = partial(build_bank, self.config.memory, length=video.length)
-        groups = add_objects(video.groups, annotated, self.max_objects, build)
+        groups = add_objects(video.groups, annotated_ids, model.config.max_objects, build)
         ids = list_tracked_ids(groups)
-        for object_id in find_vanished_ids(mask, annotated, size):
+        for object_id in find_vanished_ids(mask, annotated_ids, size):
             log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         indices = mask_to_indices(mask, ids).to(self.device)
         if video.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
-        masks = split_by_group(groups, indices, size, self.max_objects)
-        memories = [encode_reference(self.model, predicted.features, group_masks)[1] for group_masks in masks]
+        masks = split_by_group(groups, indices, size, model.config.max_objects)
+        memories = []
+        for group_masks in masks:
+            id_embeddings = model.assign_identities(group_masks)
+            propagated = model.propagate_reference(predicted.features, id_embeddings)
+            memories.append(model.memorize(propagated, id_embeddings))
         indices = resize_indices(indices, predicted.indices.shape)
         video.usable = False
         for group, memory in zip(groups, memories, strict=True):
@@ -347,7 +352,9 @@ class Tracker:
         frame = convert_frame(frame, self.video.frame_shape)
         prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
         logits = self.segmenter.logits(frame, prompts)
-        return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
+        return Prediction(
+            tuple(prompts), logits, logits.max(0).indices, temperature=self.config.confidence_temperature
+        )
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object that has left the scene: it has no pixel from the next frame on.
@@ -361,7 +368,7 @@ class Tracker:
             InputError: no such object is tracked.
         """
         require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
-        self.require_usable()
+        self._require_usable()
         video = self.video
         groups = forget_object(video.groups, object_id)
         if groups:
@@ -373,7 +380,7 @@ class Tracker:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`."""
-        self.require_usable()
+        self._require_usable()
         return wrap(TRACKER_STATE, {"fingerprint": self.fingerprint, **self.video.state_dict()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -385,12 +392,20 @@ class Tracker:
         """
         with reading_kind("tracker state", TRACKER_STATE, RuntimeError):
             content = unwrap(TRACKER_STATE, state)
-            saved = content["fingerprint"]
+            saved_fingerprint = content["fingerprint"]
             for name, value in self.fingerprint.items():  # precision first: it changes weights too
-                require(saved.get(name) == value, f"tracker state: saved with other {name}")
+                require(saved_fingerprint.get(name) == value, f"tracker state: saved with other {name}")
             self.video = VideoState.from_state_dict(content, self.config, self.device)
 
-    @cached_property
+    @property
     def fingerprint(self) -> dict[str, Any]:
         """Precision and checksum of the weights, and the settings, that states depend on."""
-        return fingerprint_model(self.model, self.config)
+        settings = {
+            name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input", "rules")
+        }
+        precision = str(self.model.projector.weight.dtype)
+        return {"precision": precision, "weights": self._weights_checksum, **settings}
+
+    @cached_property
+    def _weights_checksum(self) -> int:
+        return checksum_weights(self.model)

@@ -12,21 +12,13 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank, build_bank
-from aotlab.engine.recurrence import (
-    DecodedFrame,
-    encode_memory,
-    encode_reference,
-    segment_frame,
-    store_memory,
-)
+from aotlab.engine.recurrence import DecodedFrame, segment_frame, store_memory
 from aotlab.media.masks import VOID
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
 
 
-def count_hard_pixels(
-    pixels: int, step: int, total: int, *, fraction: float = 0.15, reached_after: float = 0.5
-) -> int:
+def count_hard_pixels(pixels: int, step: int, total: int, *, fraction: float, reached_after: float) -> int:
     """Return the number of pixels in the bootstrapped cross-entropy at ``step``: all at first, ``fraction`` later.
 
     ``reached_after``: fraction of the ``total`` steps after which ``fraction`` is reached.
@@ -98,10 +90,10 @@ class ClipLosses:
     """B×H×W int64 per frame, the reference frame's first"""
 
 
-def draw_permutations(batch: int, count: int, generator: torch.Generator | None = None) -> Tensor:
+def draw_permutations(batch: int, count: int, generator: torch.Generator) -> Tensor:
     """Draw the identity of each object: B×(M+1), a permutation per clip with background at 0."""
-    drawn = [torch.randperm(count, generator=generator) + 1 for _ in range(batch)]
-    return F.pad(torch.stack(drawn), (1, 0))
+    permutations = [torch.randperm(count, generator=generator) + 1 for _ in range(batch)]
+    return F.pad(torch.stack(permutations), (1, 0))
 
 
 @dataclass(frozen=True)
@@ -113,53 +105,51 @@ class ClipOptions:
     hard_pixel_count: int
     """number of pixels in the bootstrapped cross-entropy, from `count_hard_pixels`"""
     feed_predictions: bool
-    """feed memory with predictions instead of labels"""
+    """feed memory with predictions instead of labels, and do not train identity banks"""
     reference_weight: float = 1.0
     """weight of the loss on the reference frame; 0 skips its gradient"""
-
-
-def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
-    """Resize logits C×h×w to C×H×W in float32."""
-    full = F.interpolate(logits[None].float(), list(size), mode="bilinear", align_corners=align_corners)
-    return full[0]
 
 
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: ClipOptions) -> ClipLosses:
     """Run a batch of clips from an empty bank; return the losses and masks of all frames."""
     length, batch = clip.labels.shape[:2]
-    encoded = model.encode(clip.images.flatten(0, 1))
-    frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
-    masks = identity_masks(model, clip.labels[0], clip.labels[0] == VOID, options)
-    propagated, memory = encode_reference(model, frames[0], masks)
-    bank.add_reference(memory)
+    batch_features = model.encode(clip.images.flatten(0, 1))
+    features = [Features(*parts) for parts in zip(*(x.split(batch) for x in batch_features), strict=True)]
+    id_embeddings = assign_identities(model, clip.labels[0], clip.labels[0] == VOID, options)
+    propagated = model.propagate_reference(features[0], id_embeddings)
+    bank.add_reference(model.memorize(propagated, id_embeddings))
     with torch.set_grad_enabled(options.reference_weight > 0 and torch.is_grad_enabled()):
-        decoded = DecodedFrame(propagated, model.decode(propagated, frames[0]).float())
+        decoded = DecodedFrame(propagated, model.decode(propagated, features[0]).float())
         loss, prediction = frame_losses(
-            model, frames[0], decoded, clip.labels[0], options, clip.object_counts
+            model, features[0], decoded, clip.labels[0], options, clip.object_counts
         )
     losses, predictions = [loss], [prediction]
     for index in range(1, length):
         labels = clip.labels[index]
-        decoded = segment_frame(model, bank, frames[index])
-        loss, prediction = frame_losses(model, frames[index], decoded, labels, options, clip.object_counts)
+        decoded = segment_frame(model, bank, features[index])
+        loss, prediction = frame_losses(model, features[index], decoded, labels, options, clip.object_counts)
         losses.append(loss)
         predictions.append(prediction)
         if index < length - 1:
-            stored = prediction if options.feed_predictions else labels
-            masks = identity_masks(model, stored, labels == VOID, options)
-            store_memory(model, bank, decoded, encode_memory(model, decoded, masks))
+            memory_labels = prediction if options.feed_predictions else labels
+            id_embeddings = assign_identities(model, memory_labels, labels == VOID, options)
+            store_memory(model, bank, decoded, model.memorize(decoded.propagated, id_embeddings))
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
 
 
-def identity_masks(model: VOSModel, labels: Tensor, ignored: Tensor, options: ClipOptions) -> Tensor:
-    """Convert labels B×H×W to masks by identity, B×(1+M)×H×W.
+def assign_identities(model: VOSModel, labels: Tensor, ignored: Tensor, options: ClipOptions) -> list[Tensor]:
+    """Return the identity embeddings of labels B×H×W, whose objects have the identities of ``options``.
 
-    ``ignored``: B×H×W bool, appended as a channel if the model has one for pixels to ignore.
+    ``ignored``: B×H×W bool, one more channel of the masks if the model has one for pixels to ignore.
     """
     largest = model.config.max_objects
-    assigned = options.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
-    masks = one_hot(torch.where(labels <= largest, assigned, labels), largest + 1)
-    return torch.cat([masks, ignored[:, None].to(masks)], 1) if model.config.ignore_plane else masks
+    identities = options.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
+    masks = one_hot(torch.where(labels <= largest, identities, labels), largest + 1)  # B×(1+M)×H×W
+    if model.config.ignore_plane:
+        masks = torch.cat([masks, ignored[:, None].to(masks)], 1)
+    # the authors' code freezes identity banks while predictions are fed (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)
+    with torch.set_grad_enabled(not options.feed_predictions and torch.is_grad_enabled()):
+        return model.assign_identities(masks)
 
 
 def frame_losses(
@@ -174,9 +164,12 @@ def frame_losses(
 
     With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.propagate`).
     """
-    depths = range(1, len(model.active_blocks)) if model.config.scalable else []
-    shallower = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
-    *by_depth, full = [
+    propagated, embeddings = decoded.propagated, decoded.propagated.embeddings
+    depths = range(1, len(embeddings) - 1) if model.config.scalable else []
+    shallower = [
+        model.decode(propagated._replace(embeddings=embeddings[: 1 + depth]), features) for depth in depths
+    ]
+    samples_by_depth = [
         split_samples(logits, labels.shape[1:], options, object_counts, model.config.align_corners)
         for logits in (*shallower, decoded.logits)
     ]
@@ -184,9 +177,10 @@ def frame_losses(
         torch.stack(
             [frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)]
         )
-        for samples in (*by_depth, full)
+        for samples in samples_by_depth
     ]
-    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in full])
+    masks = torch.stack([sample.detach().max(0).indices for sample in samples_by_depth[-1]])
+    return weight_by_depth(losses), masks
 
 
 def split_samples(
@@ -199,7 +193,9 @@ def split_samples(
     """Split logits B×(1+M)×h×w by identity into (1+n)×H×W by object of each sample, resized to ``size`` (H, W)."""
     by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
     return [
-        resize_logits(sample[: count + 1], size, align_corners)
+        F.interpolate(sample[None, : count + 1].float(), size, mode="bilinear", align_corners=align_corners)[
+            0
+        ]
         for sample, count in zip(by_object, object_counts, strict=True)
     ]
 

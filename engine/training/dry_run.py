@@ -55,14 +55,14 @@ def dry_run(config: Config, world: Distributed) -> str:
             f"one worker produces {rate:.1f}, data.workers is {mixture.data.workers}",
         ]
     assert state is not None
-    validated = sum(len(video.frames) for video in data.validation)
+    validation_frames = format_count(sum(len(video.frames) for video in data.validation), "frame")
     on_gpu = world.device.type == "cuda"
     peak = torch.cuda.max_memory_allocated(world.device) if on_gpu else peak_resident_bytes() or 0
     # weights, their average, and two moments per trained weight
     state_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
     state_bytes += 3 * sum(tensor.nbytes for tensor in state.ema.shadow.values())
     lines += [
-        f"validation: {format_count(len(data.validation), 'video')}, {format_count(validated, 'frame')} each time",
+        f"validation: {format_count(len(data.validation), 'video')}, {validation_frames} each time",
         f"memory: {format_bytes(peak)} at most on a rank",
         f"disk: {format_bytes(state_bytes * config.train.keep)} of saved states in {output}",
         f"time: {_format_time(total)} without validation",

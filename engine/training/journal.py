@@ -42,9 +42,7 @@ class Journal:
         log_every: interval between log lines in steps; a line holds means.
     """
 
-    def __init__(
-        self, output: Path, phases: list[PhaseConfig], *, is_main: bool, log_every: int = 20
-    ) -> None:
+    def __init__(self, output: Path, phases: list[PhaseConfig], *, is_main: bool, log_every: int) -> None:
         self.log, self.tensorboard = output / "log.jsonl", output / "tensorboard"
         self.is_main, self.log_every = is_main, log_every
         self.lengths = {phase.name: phase.steps for phase in phases}
@@ -159,17 +157,17 @@ def drop_later_lines(path: Path, phases: list[str], phase: str, step: int) -> No
 
     Other lines are kept.
     """
-    order = {name: place for place, name in enumerate(phases)}
+    positions = {name: place for place, name in enumerate(phases)}
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    kept = []
-    for written in text.splitlines(keepends=True):
+    kept_lines = []
+    for raw_line in text.splitlines(keepends=True):
         with suppress(ValueError, TypeError, KeyError):
-            line = json.loads(written)
-            if (order[line["phase"]], line["step"]) > (order[phase], step):
+            line = json.loads(raw_line)
+            if (positions[line["phase"]], line["step"]) > (positions[phase], step):
                 continue
-        if written.endswith("\n"):
-            kept.append(written)
-    write_text(path, "".join(kept))
+        if raw_line.endswith("\n"):
+            kept_lines.append(raw_line)
+    write_text(path, "".join(kept_lines))
 
 
 def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
@@ -179,18 +177,18 @@ def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
     the reference frame's first. Returns 3×H×W uint8.
     """
     length, batch, _, height, _ = clip.images.shape
-    drawn_frames = np.linspace(0, length - 1, min(length, MAX_FRAMES)).round().astype(int).tolist()
+    frame_indices = np.linspace(0, length - 1, min(length, MAX_FRAMES)).round().astype(int).tolist()
     tiles = []
     for index in range(min(batch, MAX_CLIPS)):
         for masks in (clip.labels, predictions):
-            for frame in drawn_frames:
+            for frame in frame_indices:
                 pixels = clip.images[frame, index].float().cpu().movedim(0, -1)
                 pixels = (pixels * torch.tensor(IMAGE_STD) + torch.tensor(IMAGE_MEAN)) * 255
-                drawn = draw_overlay(
+                overlay = draw_overlay(
                     pixels.round().clamp(0, 255).byte().numpy(), masks[frame][index].cpu().byte().numpy()
                 )
-                tiles.append(torch.from_numpy(drawn).movedim(-1, 0))
-    grid = make_grid(tiles, nrow=len(drawn_frames), padding=6, pad_value=255)
+                tiles.append(torch.from_numpy(overlay).movedim(-1, 0))
+    grid = make_grid(tiles, nrow=len(frame_indices), padding=6, pad_value=255)
     if height > MAX_HEIGHT:
         scale = MAX_HEIGHT / height
         grid = F.interpolate(grid[None].float(), scale_factor=scale, mode="area")[0].round().byte()

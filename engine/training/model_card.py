@@ -57,10 +57,10 @@ class ModelCard:
 
 def parse_card(text: str | None) -> ModelCard | None:
     """Return the card in a file's metadata, without unknown fields; None if it is missing or damaged."""
-    known = {item.name for item in fields(PhaseRecord)}
+    field_names = {item.name for item in fields(PhaseRecord)}
     try:
         content = json.loads(text or "")
-        phases = [{name: phase[name] for name in known & phase.keys()} for phase in content["phases"]]
+        phases = [{name: phase[name] for name in field_names & phase.keys()} for phase in content["phases"]]
         return build_config({"phases": phases, "weights": content["weights"]}, "model card", ModelCard)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # a damaged card
         return None
@@ -88,8 +88,8 @@ def describe_card(card: ModelCard) -> str:
 
 
 def _row(phase: PhaseRecord) -> str:
-    done = f"{phase.steps}" if phase.steps == phase.planned else f"{phase.steps} of {phase.planned}"
+    step_count = f"{phase.steps}" if phase.steps == phase.planned else f"{phase.steps} of {phase.planned}"
     scores = " / ".join(f"{phase.scores[name]:.1f}" for name in ("J&F", "J", "F") if name in phase.scores)
-    cells = (phase.name, done, f"{phase.hours:.2f}", phase.batch, phase.clip_length, phase.crop, phase.precision,
+    cells = (phase.name, step_count, f"{phase.hours:.2f}", phase.batch, phase.clip_length, phase.crop, phase.precision,
              phase.device, phase.seed, scores or "–")  # fmt: skip
     return "| " + " | ".join(str(cell) for cell in cells) + " |"

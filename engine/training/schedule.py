@@ -12,15 +12,13 @@ NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
 """name fragments of matrices without weight decay"""
 
 
-def learning_rate(
-    step: int, total: int, *, peak: float, final: float, warmup: float = 0.05, power: float = 0.9
-) -> float:
+def learning_rate(step: int, total: int, *, peak: float, final: float, warmup: float, power: float) -> float:
     """Return the learning rate: linear warm-up from ``final`` to ``peak``, then polynomial decay to ``final``."""
-    ramp = warmup * total
-    if step < ramp:
-        return final + (peak - final) * step / ramp
-    done = (step - ramp) / (total - ramp + 1)
-    return final + (peak - final) * (1 - done) ** power
+    warmup_steps = warmup * total
+    if step < warmup_steps:
+        return final + (peak - final) * step / warmup_steps
+    progress = (step - warmup_steps) / (total - warmup_steps + 1)
+    return final + (peak - final) * (1 - progress) ** power
 
 
 def reference_loss_weight(step: int, total: int, until: float) -> float:
@@ -74,9 +72,9 @@ class EMA:
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
         """Use averaged weights inside the block."""
-        trained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        raw_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         self.copy_to(model)
         try:
             yield
         finally:
-            model.load_state_dict(trained)
+            model.load_state_dict(raw_weights)

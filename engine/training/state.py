@@ -21,7 +21,6 @@ from aotlab.engine.training.model_card import AVERAGED, ModelCard, PhaseRecord, 
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
-from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import describe_error, write_bytes
@@ -80,8 +79,6 @@ class PhaseState:
         self.config, self.world, self.model, self.phase = config, world, model, mixture.phase
         self.command = command
         self.index = [phase.name for phase in config.train.phases].index(self.phase.name)
-        # The previous phase may have frozen the identity bank.
-        set_identities_trainable(model, True)
         groups = parameter_groups(model, self.phase.weight_decay, config.train.encoder_lr_ratio)
         self.optimizer = torch.optim.AdamW(groups, lr=self.phase.lr)
         half = config.train.precision == "float16"
@@ -168,13 +165,6 @@ class PhaseState:
         self.earlier_phases = card.phases if card is not None else []
 
 
-def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
-    """Train or freeze identity banks and their norms, all but those of the prompt network, by their names."""
-    for name, parameter in model.named_parameters():
-        if "identity_" in name and not name.startswith(PROMPT_PREFIX):
-            parameter.requires_grad_(trainable)
-
-
 def save_state(state: PhaseState, output: Path) -> None:
     """Save the state in ``output``, and delete all but the ``train.keep`` newest states.
 
@@ -209,10 +199,12 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
         raise InputError(
             f"{path}: not a usable training state ({describe_error(error)}); delete it to resume from the one before it"
         ) from error
-    before = flatten_settings(build_config(settings, f"{path}: its settings"), index)
-    now = flatten_settings(config, index)
+    saved_settings = flatten_settings(build_config(settings, f"{path}: its settings"), index)
+    current_settings = flatten_settings(config, index)
     changes = {
-        name: (before.get(name), now.get(name)) for name in before | now if before.get(name) != now.get(name)
+        name: (saved_settings.get(name), current_settings.get(name))
+        for name in saved_settings | current_settings
+        if saved_settings.get(name) != current_settings.get(name)
     }
     for name, (value, _) in changes.items():
         if FIXED_SETTINGS.fullmatch(name):
@@ -251,6 +243,6 @@ def states_folder(output: Path) -> Path:
 
 def list_saved_states(output: Path) -> list[Path]:
     """Return the saved states of a run, newest first; other files are ignored."""
-    named = [(STATE_NAME.fullmatch(path.name), path) for path in states_folder(output).glob("*.pt")]
-    numbered = [(int(name[1]), int(name[2]), path) for name, path in named if name is not None]
-    return [path for *_, path in sorted(numbered, reverse=True)]
+    matches = [(STATE_NAME.fullmatch(path.name), path) for path in states_folder(output).glob("*.pt")]
+    states = [(int(name[1]), int(name[2]), path) for name, path in matches if name is not None]
+    return [path for *_, path in sorted(states, reverse=True)]

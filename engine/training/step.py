@@ -22,7 +22,7 @@ from aotlab.engine.training.clip import (
     mean_iou,
 )
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
-from aotlab.engine.training.state import NonFiniteError, PhaseState, set_identities_trainable
+from aotlab.engine.training.state import NonFiniteError, PhaseState
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
 from aotlab.utils.devices import autocast
@@ -54,17 +54,17 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
     Raises:
         NonFiniteError: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
     """
-    begin = time.perf_counter()
+    start = time.perf_counter()
     rates = begin_step(state)
     losses_by_batch: list[Tensor] = []  # 3 each: total, of reference frames, of tracked frames
     ious: list[Tensor] = []
     clip_names: list[str] = []
     unreadable: list[str] = []
-    waited = 0.0
+    data_seconds = 0.0
     for index in range(state.config.train.accumulate):
         wait_start = time.perf_counter()
         batch = next(batches)
-        waited += time.perf_counter() - wait_start
+        data_seconds += time.perf_counter() - wait_start
         clip_names += [name for names in batch.names for name in names]
         unreadable += batch.unreadable
         clip = to_device(batch, state.world.device)
@@ -82,17 +82,17 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
     if any_unreadable:
         count_unreadable(state, unreadable)
     if not math.isfinite(mean_loss):
-        suspects = state.world.gather([] if math.isfinite(means["loss"]) else clip_names)
+        suspect_clips = state.world.gather([] if math.isfinite(means["loss"]) else clip_names)
         raise NonFiniteError(
-            f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}"
+            f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspect_clips)}"
         )
     norm = update_weights(state, clip_names)
     metrics = {
         **means,
         **rates,
         "gradient_norm": norm,
-        "data_seconds": waited,
-        "step_seconds": time.perf_counter() - begin,
+        "data_seconds": data_seconds,
+        "step_seconds": time.perf_counter() - start,
     }
     return StepResult(mean_over_ranks(metrics, state.world), clip, losses.predictions)
 
@@ -116,14 +116,8 @@ def run_micro_batch(
 
 def count_unreadable(state: PhaseState, messages: list[str]) -> None:
     """Count the unreadable items of a step on all ranks, each of which saves them."""
-    for of_rank in state.world.gather(messages):
-        state.unreadable.update(of_rank)
-
-
-def feeds_predictions(state: PhaseState) -> bool:
-    """Return whether memory is fed with predictions instead of labels at this step."""
-    start = state.phase.feed_predictions_after
-    return start < 1 and state.step >= int(start * state.phase.steps)
+    for rank_messages in state.world.gather(messages):
+        state.unreadable.update(rank_messages)
 
 
 def begin_step(state: PhaseState) -> dict[str, float]:
@@ -139,8 +133,6 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     )  # fmt: skip
     for group in state.optimizer.param_groups:
         group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
-    # the authors' code freezes the identity bank while predictions are fed (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)
-    set_identities_trainable(state.model, not feeds_predictions(state))
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
     return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
@@ -156,12 +148,13 @@ def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int) ->
     # Drawn for the whole batch, so that it does not depend on ranks and micro-batches.
     key = np.random.SeedSequence([settings.seed, state.index, state.step])
     generator = torch.Generator().manual_seed(int(key.generate_state(1)[0]))
-    drawn = draw_permutations(phase.batch, state.config.model.max_objects, generator)
-    permutations = drawn.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank]
+    batch_permutations = draw_permutations(phase.batch, state.config.model.max_objects, generator)
+    feed_after = phase.feed_predictions_after
+    permutations = batch_permutations.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank]
     return ClipOptions(
         permutations.to(world.device),
         hard_pixel_count,
-        feeds_predictions(state),
+        feed_after < 1 and state.step >= int(feed_after * phase.steps),
         reference_loss_weight(state.step, phase.steps, phase.reference_loss_until),
     )
 
@@ -178,8 +171,10 @@ def update_weights(state: PhaseState, clip_names: list[str]) -> float:
     # A scale above 1 may overflow; the scaler then skips the step and lowers the scale.
     if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
         scaler.update()
-        suspects = join_names(state.world.gather(clip_names))
-        raise NonFiniteError(f"the gradient of step {state.step + 1} is not finite on clips of {suspects}")
+        suspect_clips = join_names(state.world.gather(clip_names))
+        raise NonFiniteError(
+            f"the gradient of step {state.step + 1} is not finite on clips of {suspect_clips}"
+        )
     scaler.step(state.optimizer)
     scaler.update()
     state.step += 1
@@ -194,10 +189,11 @@ def join_names(names: list[list[str]]) -> str:
 
 def mean_over_ranks(metrics: dict[str, float], world: Distributed) -> dict[str, float]:
     """Return the means of the metrics of all ranks; IoU over the ranks that have one."""
-    known = float(not math.isnan(metrics["iou"]))
-    *means, share = world.mean([*{**metrics, "iou": metrics["iou"] if known else 0.0}.values(), known])
-    averaged = dict(zip(metrics, means, strict=True))
-    return {**averaged, "iou": averaged["iou"] / share if share else math.nan}
+    has_iou = not math.isnan(metrics["iou"])
+    values = {**metrics, "iou": metrics["iou"] if has_iou else 0.0}.values()
+    *means, iou_share = world.mean([*values, float(has_iou)])
+    rank_means = dict(zip(metrics, means, strict=True))
+    return {**rank_means, "iou": rank_means["iou"] / iou_share if iou_share else math.nan}
 
 
 def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:

@@ -31,7 +31,7 @@ from aotlab.engine.training.state import (
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.validation import describe_videos, validate
 from aotlab.media.labeled_video import Video
-from aotlab.networks.preprocess import STRIDE
+from aotlab.networks.preprocess import round_to_grid
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
 from aotlab.utils.errors import require
@@ -129,13 +129,12 @@ def resolve_training(config: Config) -> Config:
     for name, count in Counter([BEST, *(phase.name for phase in config.train.phases)]).items():
         require(count == 1, f"train.phases: {name}.safetensors would be written twice; rename a phase")
     final_lr = FINAL_LEARNING_RATES.get(config.model.encoder, 1e-5)
-    extra = 1 if config.model.align_corners else 0
     phases = [
         replace(
             phase,
             final_lr=final_lr if phase.final_lr is None else phase.final_lr,
             augmentation=phase.augmentation or METHODS[config.model.method].augmentation,
-            crop=round((phase.crop - extra) / STRIDE) * STRIDE + extra,
+            crop=round_to_grid(phase.crop, align_corners=config.model.align_corners),
         )
         for phase in config.train.phases
     ]
@@ -226,7 +225,7 @@ def wrap_ddp(clip_module: ClipModule, world: Distributed) -> nn.Module:
     ddp = nn.parallel.DistributedDataParallel(
         clip_module,
         device_ids=[world.device.index] if world.device.type == "cuda" else None,
-        # the identity bank is frozen while predictions are fed, and decoding a reference frame may need no gradient
+        # identity banks are not trained while predictions are fed, and a reference frame's loss may need no gradient
         find_unused_parameters=True,
     )
     ddp.broadcast_buffers = False  # they never change; as an argument it is deprecated since PyTorch 2.13

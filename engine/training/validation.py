@@ -44,11 +44,11 @@ def validate(model: VOSModel, config: Config, videos: list[Video], world: Distri
     for depth in range(1 if model.config.scalable else trained, trained + 1):
         if model.config.scalable:
             tracker.set_depth(depth)
-        numbers = range(world.rank, len(videos), world.ranks)
-        parts = world.gather({number: score_video(tracker, videos[number]) for number in numbers})
-        by_number = {number: score for part in parts for number, score in part.items()}
+        indices = range(world.rank, len(videos), world.ranks)
+        rank_scores = world.gather({index: score_video(tracker, videos[index]) for index in indices})
+        video_scores = {index: score for part in rank_scores for index, score in part.items()}
         table = make_scores_table(
-            {f"{number} {video.name}": by_number[number] for number, video in enumerate(videos)}
+            {f"{index} {video.name}": video_scores[index] for index, video in enumerate(videos)}
         )
         suffix = "" if depth == trained else f" at depth {depth}"
         scores |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}

@@ -49,8 +49,8 @@ def expect_sequence(video: Video) -> ExpectedSequence:
     return ExpectedSequence(video.name, video.results, size, frozenset(ids))
 
 
-def write_archive(expected: Sequence[ExpectedSequence], results: Path, output: Path, folder: str) -> None:
-    """Pack the expected masks of ``results/<sequence>/<frame>.png``, all with the standard palette.
+def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folder: str) -> int:
+    """Pack ``results/<sequence>/<frame>.png``, all with the standard palette; return the number of masks.
 
     Args:
         results: folder of results; further files are ignored.
@@ -60,29 +60,33 @@ def write_archive(expected: Sequence[ExpectedSequence], results: Path, output: P
     Raises:
         InputError: masks are invalid or missing; the logger prints each at debug level.
     """
+    frames = [(item, stem) for item in map(expect_sequence, videos) for stem in item.frames]
     problems, missing = list[str](), dict[str, list[Path]]()
 
     def read_entries() -> Iterator[tuple[str, bytes]]:
-        for item, stem in _iterate_frames(expected):
-            path = results / item.name / f"{stem}.png"
-            if not path.is_file():
-                missing.setdefault(item.name, []).append(path)
-                continue
-            try:
-                with reading(path, "save it again", kind="a readable PNG"):
-                    content = standardize_mask(path.read_bytes(), item)
-            except InputError as error:
-                problems.append(str(error))
-            else:
-                yield "/".join(filter(None, (folder, item.name, path.name))), content
+        with progress_bar(len(frames), unit="frame", title="packing") as bar:
+            for item, stem in frames:
+                bar.update()
+                path = results / item.name / f"{stem}.png"
+                if not path.is_file():
+                    missing.setdefault(item.name, []).append(path)
+                    continue
+                try:
+                    with reading(path, "save it again", kind="a readable PNG"):
+                        content = standardize_mask(path.read_bytes(), item)
+                except InputError as error:
+                    problems.append(str(error))
+                else:
+                    yield "/".join(filter(None, (folder, item.name, path.name))), content
         problems.extend(f"{paths[0]}: missing ({len(paths)} in all)" for paths in missing.values())
         for problem in problems:
             log.debug("%s", problem)
         if problems:  # nothing is written
-            count = format_count(len(problems), "problem")
-            raise InputError(f"{results}: {count}, which --verbose lists; the first: {problems[0]}")
+            found = format_count(len(problems), "problem")
+            raise InputError(f"{results}: {found}, which --verbose lists; the first: {problems[0]}")
 
     write_zip(output, read_entries())
+    return len(frames)
 
 
 def write_zip(
@@ -119,12 +123,3 @@ def standardize_mask(content: bytes, item: ExpectedSequence) -> bytes:
     out = io.BytesIO()
     palette_image.save(out, format="PNG")
     return out.getvalue()
-
-
-def _iterate_frames(expected: Sequence[ExpectedSequence]) -> Iterator[tuple[ExpectedSequence, str]]:
-    total = sum(len(item.frames) for item in expected)
-    with progress_bar(total, unit="frame", title="packing") as bar:
-        for item in expected:
-            for stem in item.frames:
-                yield item, stem
-                bar.update()

@@ -11,7 +11,7 @@ from aotlab.configs.schema import ComputeConfig
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast.attention import ChunkedAttention, DenseLocalAttention, TiledLocalAttention
 from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoders, to_onednn
-from aotlab.networks.model import Block, VOSModel
+from aotlab.networks.model import VOSModel
 from aotlab.utils.environment import announce_compilation
 
 
@@ -117,10 +117,5 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
 def compile_parts(model: VOSModel, *, dynamic: bool | None = None) -> None:
     """Pass encoder, blocks and decoder to torch.compile, which compiles when they first run."""
     announce_compilation()
-    blocks = [
-        module
-        for name, module in model.named_modules()
-        if isinstance(module, Block) and not name.startswith("prompts.")
-    ]
-    for part in (model.encoder, *blocks, model.decoder):
+    for part in dict.fromkeys([model.encoder, *model.active_blocks, model.decoder]):  # a block may be shared
         part.compile(dynamic=dynamic)

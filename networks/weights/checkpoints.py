@@ -180,10 +180,10 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
 
 def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
     """Return the presets whose keys match; only the one of the file's name if it is a published file."""
-    likely = guess_presets(state)
-    require(bool(likely), f"{path}: its keys fit no preset; give a checkpoint of a tracking model")
-    named = [entry.name for entry in list_published_weights().values() if entry.file == path.name]
-    return [name for name in named if name in likely] or likely
+    presets = guess_presets(state)
+    require(bool(presets), f"{path}: its keys fit no preset; give a checkpoint of a tracking model")
+    published = [entry.name for entry in list_published_weights().values() if entry.file == path.name]
+    return [name for name in published if name in presets] or presets
 
 
 def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
@@ -196,16 +196,11 @@ def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
     return build_config(tree, f"settings over those of {path}", overrides=overrides) if overrides else config
 
 
-def find_non_finite(state: Mapping[str, Tensor]) -> list[str]:
-    """Return the names of tensors with NaN or infinite values."""
-    return [key for key, x in state.items() if x.is_floating_point() and not x.float().isfinite().all()]
-
-
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
     """Raise InputError for weights that are NaN or infinite, as after diverged training."""
-    broken = find_non_finite(state)
+    names = [key for key, x in state.items() if x.is_floating_point() and not x.float().isfinite().all()]
     require(
-        not broken, f"{path}: weights that are not finite ({', '.join(broken[:5])}); use another checkpoint"
+        not names, f"{path}: weights that are not finite ({', '.join(names[:5])}); use another checkpoint"
     )
 
 

@@ -121,16 +121,16 @@ def _multiscale_rules(keys: Collection[str]) -> list[tuple[str, str]]:
         match for key in keys if (match := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))
     ]
     # published norms after blocks are numbered through all stages, transitions by the stage that they read
-    numbered = []
+    numbered_rules = []
     for number, (stage, block) in enumerate(sorted(norm.groups() for norm in norms)):
         name = rf"^stages\.{stage}\.blocks\.{block}\.output_norm\."
-        numbered.append((name, f"MSLSTT.decoder_norms.{number}."))
+        numbered_rules.append((name, f"MSLSTT.decoder_norms.{number}."))
     for stage in range(1, 1 + max(int(key.split(".")[1]) for key in keys if key.startswith("stages."))):
         for ours, published in (("proj_in", "convs_in"), ("refine", "convs_out")):
-            numbered.append(
+            numbered_rules.append(
                 (rf"^stages\.{stage}\.transition\.{ours}\.0\.", f"MSLSTT.{published}.{stage - 1}.")
             )
-    return numbered + PYRAMID_RULES + DECODER_RULES
+    return numbered_rules + PYRAMID_RULES + DECODER_RULES
 
 
 def _shared_rules(keys: Iterable[str]) -> list[tuple[str, str]]:
@@ -160,14 +160,14 @@ def is_published(keys: Iterable[str]) -> bool:
 def convert_published(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Rename a published state dict for ``model``; keys that it does not have keep their published names."""
     names = map_published_names(model.state_dict())
-    ours = {published: key for key, published in names.items()}
-    skipped = UNUSED_PREFIXES if _multiscale_rules(names) else ()
+    our_names = {published: key for key, published in names.items()}
+    unused_prefixes = UNUSED_PREFIXES if _multiscale_rules(names) else ()
     renamed = {}
     for key, tensor in state.items():
         key = key.removeprefix("module.")
-        unread = key not in ours and key.startswith(skipped)
-        if not unread and not key.endswith((COMPUTED_BUFFER, *UNUSED_SUFFIXES, "num_batches_tracked")):
-            renamed[ours.get(key, key)] = tensor
+        is_unused = key not in our_names and key.startswith(unused_prefixes)
+        if not is_unused and not key.endswith((COMPUTED_BUFFER, *UNUSED_SUFFIXES, "num_batches_tracked")):
+            renamed[our_names.get(key, key)] = tensor
     return renamed
 
 
@@ -179,23 +179,23 @@ def guess_presets(keys: Iterable[str]) -> list[str]:
     keys = list(keys)
     names = set(keys) | set(map_published_names(keys).values())
 
-    def has(part: str) -> bool:
+    def contains(part: str) -> bool:
         return any(part in name for name in names)
 
-    encoder = "swinb_" if has("encoder.layers.") else "r50_" if has("encoder.layer1.") else ""
+    encoder = "swinb_" if contains("encoder.layers.") else "r50_" if contains("encoder.layer1.") else ""
     depth = len({match[1] for name in names if (match := re.match(r"LSTT\.layers\.(\d+)\.", name))})
     sizes = {1: ["t"], 2: ["s"], 3: ["b", "l"]}.get(depth, [])
-    if has("MSLSTT."):
-        likely = ["paotl"]
-    elif has("LSTT.layer_s8."):
-        likely = [f"msdeaot{size}" for size in {1: ["t"], 2: ["l"], 3: ["l_hq"]}.get(depth, [])]
-    elif has("decoder.conv_in.1."):
-        likely = ["aost" if depth else "aost_share"]
+    if contains("MSLSTT."):
+        presets = ["paotl"]
+    elif contains("LSTT.layer_s8."):
+        presets = [f"msdeaot{size}" for size in {1: ["t"], 2: ["l"], 3: ["l_hq"]}.get(depth, [])]
+    elif contains("decoder.conv_in.1."):
+        presets = ["aost" if depth else "aost_share"]
     else:
-        family = "deaot" if has(".linear_ID_V.") else "aot"
-        memories = ["_rmem", "_ermu"] if has("mem_pos_emb") else [""]
-        likely = [f"{family}{size}{memory}" for size in sizes for memory in memories]
-    return [f"{encoder}{name}" for name in likely if f"{encoder}{name}" in list_presets()]
+        family = "deaot" if contains(".linear_ID_V.") else "aot"
+        memories = ["_rmem", "_ermu"] if contains("mem_pos_emb") else [""]
+        presets = [f"{family}{size}{memory}" for size in sizes for memory in memories]
+    return [f"{encoder}{name}" for name in presets if f"{encoder}{name}" in list_presets()]
 
 
 def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -224,7 +224,7 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> N
     """
     keys = {to_published_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
     weights = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
-    matched = {keys[key]: tensor for key, tensor in weights.items() if key in keys}
+    known_weights = {keys[key]: tensor for key, tensor in weights.items() if key in keys}
     # Swin's output norms are not part of a classifier; they keep their initial values
     norms = {key: tensor for key, tensor in encoder.state_dict().items() if key.startswith("norms.")}
-    encoder.load_state_dict(norms | matched)
+    encoder.load_state_dict(norms | known_weights)

@@ -61,8 +61,8 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
     name = str(checkpoint)
     if name.startswith(HUB_PREFIX):
         return download_from_hub(name, HUB_FILE)
-    bundled = name in (BUNDLED, BUNDLED_CHECKPOINT.stem)
-    path = BUNDLED_CHECKPOINT if bundled else Path(os.path.expanduser(checkpoint))
+    is_bundled = name in (BUNDLED, BUNDLED_CHECKPOINT.stem)
+    path = BUNDLED_CHECKPOINT if is_bundled else Path(os.path.expanduser(checkpoint))
     if (path / HUB_FILE).is_file():
         return path / HUB_FILE
     if path.is_file():
@@ -157,8 +157,8 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
                 entry, download
             )
         _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
-        for left in weights_folder().glob(f"{download.name}*"):  # also of interrupted downloads
-            left.unlink(missing_ok=True)
+        for leftover in weights_folder().glob(f"{download.name}*"):  # also of interrupted downloads
+            leftover.unlink(missing_ok=True)
         return path
 
 

@@ -199,15 +199,13 @@ BASELINES = {"GrabCut": segment_grabcut, "ellipse": segment_ellipse}
 """methods to compare with, by name"""
 
 
-@command(
-    "python -m research.bundled.benchmark_prompts", "Measure masks from a box and from simulated clicks."
-)
+@command("python -m research.bundled.benchmark_prompts")
 @click.argument("data", type=Folder, help="folder in the layout of DAVIS, or of training sets")
 @option("--held-out", type=PositiveInt, metavar="N", help="N objects held out by recipes/prompts.yaml")
 @option("--checkpoint", type=File, default=BUNDLED_CHECKPOINT, help="model with a prompt network")
 @option("--baselines", is_flag=True, help="also measure GrabCut and an ellipse")
 def main(*, data: Path, held_out: int | None, checkpoint: Path, baselines: bool) -> int:
-    """Measure every method on every object and print one table; returns the exit code."""
+    """Measure masks from a box and from simulated clicks."""
     if held_out is None:
         cases = list(read_cases(data))
     else:

@@ -216,11 +216,11 @@ def format_row(name: str, without: np.ndarray, scores: np.ndarray) -> str:
     )
 
 
-@command("python -m research.bundled.benchmark_rules", "Measure the rules that keep objects apart.")
+@command("python -m research.bundled.benchmark_rules")
 @click.argument("data", type=Folder, metavar="DATA", help="folder of static/ and davis16/")
 @click.argument("rules", nargs=-1, metavar="[key=value...]", help="settings to measure (default: both rules)")
 def main(*, data: Path, rules: tuple[str, ...]) -> int:
-    """Track all clips without and with the rules and print J by group; returns the exit code."""
+    """Measure the rules that keep objects apart."""
     rules = rules or ("rules.ownership=true", "rules.cuts=true")
     trackers = [Tracker.from_pretrained(overrides=(*WITHOUT_RULES, *overrides)) for overrides in ((), rules)]
     scores: dict[str, list[list[Score]]] = {}

@@ -238,9 +238,7 @@ def concatenate(parts: list[PixelSample]) -> PixelSample:
     return PixelSample(np.concatenate(wide), np.concatenate([part.truth for part in parts]))
 
 
-@command(
-    "python -m research.bundled.benchmark_touching", "Count identity switches on clips of touching objects."
-)
+@command("python -m research.bundled.benchmark_touching")
 @click.argument("data", type=Folder, metavar="DATA", help="folder that has static/")
 @option("--checkpoint", type=File, default=BUNDLED_CHECKPOINT, help="weights (default: the bundled model)")
 @option("--clips", type=PositiveInt, default=24, help="number of clips")
@@ -248,7 +246,7 @@ def concatenate(parts: list[PixelSample]) -> PixelSample:
 @option("--people", is_flag=True, help="clips of two people and no other object")
 @option("--calibrate", "output", type=File, help="write the checkpoint with the fitted temperature")
 def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, output: Path | None) -> int:
-    """Track all clips; print scores, switches and calibration; returns the exit code."""
+    """Count identity switches on clips of touching objects."""
     model, config = load_checkpoint(checkpoint)
     tracker = Tracker(model, config)
     images = open_static_part(data, HELD_OUT_PART)

@@ -35,7 +35,6 @@ from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_config, settings
 from aotlab.tools.cli.types import option
 from aotlab.utils.devices import autocast
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, reading, require_writable
 from aotlab.utils.processes import stop_flag
 from research.bundled.prompt_samples import AnnotatedImage, draw_sample, list_images
@@ -343,19 +342,17 @@ def _mean_iou(answers: Tensor, truth: Tensor) -> float:
     return float(((shared + 1e-6) / (union + 1e-6)).mean())
 
 
-@command("python -m research.bundled.train_prompts", "Train the prompt network of a tracking model.")
+@command("python -m research.bundled.train_prompts")
 @settings
 @option("--config", metavar="FILE", help="YAML file with the settings (default: recipes/prompts.yaml)")
 @print_config
 def main(overrides: tuple[str, ...], *, config: str | None, print_config: bool) -> int:
-    """Train until the last step or Ctrl-C, and print the file of the weights."""
-    for override in overrides:
-        if "=" not in override:
-            raise InputError(f"{override}: a setting is written key=value, for example data.root=DATA")
-    values = dict(override.split("=", 1) for override in overrides)
-    data, output, start = (values.pop(key, default) for key, default in PLACES.items())
+    """Train the prompt network of a tracking model."""
+    prefixes = tuple(f"{key}=" for key in PLACES)
+    places = PLACES | dict(text.split("=", 1) for text in overrides if text.startswith(prefixes))
+    data, output, start = places.values()
     recipe = Path(config or DEFAULT_RECIPE)
-    training = load_prompt_training(recipe, [f"{key}={value}" for key, value in values.items()])
+    training = load_prompt_training(recipe, [text for text in overrides if not text.startswith(prefixes)])
     if print_config:
         print(to_yaml(training), end="")
         return 0

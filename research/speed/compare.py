@@ -131,7 +131,7 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
     return seconds, peaks
 
 
-@command("python -m research.speed.compare", "Seconds per frame or training step.", epilog=SETTINGS_HELP)
+@command("python -m research.speed.compare", epilog=SETTINGS_HELP)
 @click.argument("settings", nargs=-1, required=True, metavar="SETTING...", help="a model and how it runs")
 @option("--rounds", type=PositiveInt, default=20, help="timed frames of each")
 @option("--threads", type=PositiveInt, help="CPU threads (default: PyTorch's own)")
@@ -143,7 +143,7 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
 )
 @option("--device", type=Device, default="cpu", help="cpu, cuda or cuda:N")
 def main(settings: tuple[str, ...], *, rounds: int, threads: int | None, clock: str, device: str) -> int:
-    """Time all settings in turn and print a table; returns the exit code."""
+    """Measure the seconds per frame or training step."""
     shared = {"threads": threads, "clock": clock, "device": device}
     parsed = [parse_setting(text) | shared for text in settings]
     limit_spin_waiting()

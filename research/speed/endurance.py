@@ -171,7 +171,7 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
         figure.savefig(temporary)
 
 
-@command("python -m research.speed.endurance", "Time and memory of a tracker on a very long video.")
+@command("python -m research.speed.endurance")
 @click.argument("video", metavar="VIDEO", type=ExistingPath, help="video file or folder of frames")
 @settings
 @option("--frames", type=PositiveInt, default=3000, help="of the long video")
@@ -197,7 +197,7 @@ def main(
     device: str,
     plot: Path | None,
 ) -> int:
-    """Run all policies and print a table; returns the exit code, 1 if a process died."""
+    """Measure time and memory of a tracker on a very long video."""
     if plot is not None:
         require_output(plot, ".png", ".pdf", ".svg")
     clip = load_clip(video, size)

@@ -91,14 +91,14 @@ def compare(
         )
 
 
-@command("python -m research.speed.int8", "Accuracy and CPU time of exports.")
+@command("python -m research.speed.int8")
 @click.argument("root", type=ExistingPath, help="folder of DAVIS")
 @click.argument("exports", type=ExistingPath, nargs=-1, help="outputs of aotlab export, of the bundled model")
 @option("--frames", type=PositiveInt, default=12, help="frames of each clip")
 @option("--threads", type=PositiveInt, default=1, help="threads")
 @option("--provider", type=click.Choice(tuple(PROVIDERS)), default="cpu", help="execution provider")
 def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int, provider: str) -> int:
-    """Print a table of the clips' objects with J, and one of five drawn objects with J against PyTorch's masks."""
+    """Measure accuracy and CPU time of exports."""
     import torch
 
     torch.set_num_threads(threads)

@@ -172,7 +172,7 @@ def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
         alone = _time_tracker(session, tracker, last)
         start = time.perf_counter()
         session.track(0, last=last)
-        job = session.job
+        job = session.runner.job
         assert job is not None
         job.wait()
         assert job.status == "done", job.problem
@@ -228,12 +228,12 @@ def _make_call(socket: Any) -> Callable[..., Any]:
     return call
 
 
-@command("python -m research.speed.latency", "Latency of the studio.")
+@command("python -m research.speed.latency")
 @click.argument("video", metavar="VIDEO", help="video file, folder of frames, or project")
 @settings
 @tracker_options()
 def main(video: str, *, tracker: TrackerOptions) -> int:
-    """Print latencies and the speed of tracking; returns the exit code."""
+    """Measure the latency of the studio."""
     session = open_session(
         video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint())
     )

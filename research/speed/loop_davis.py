@@ -51,14 +51,14 @@ def loop_davis(root: Path, output: Path, times: int) -> dict[str, int]:
     return lengths
 
 
-@command("python -m research.speed.loop_davis", "DAVIS with every sequence played forward and backward.")
+@command("python -m research.speed.loop_davis")
 @click.argument("root", type=ExistingPath, help="folder of DAVIS")
 @click.argument(
     "output", metavar="OUTPUT", type=File, help="folder for the looped sequences, in the same layout"
 )
 @option("--times", type=PositiveInt, default=3, help="repetitions, alternating in direction")
 def main(root: Path, output: Path, *, times: int) -> int:
-    """Write the folders and print the lengths of the videos; returns the exit code."""
+    """Write DAVIS with every sequence played forward and backward."""
     frames = loop_davis(root, output, times)
     print(f"{len(frames)} sequences of {min(frames.values())} to {max(frames.values())} frames in {output}")
     return 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
 from runtime.tests.exports import RESTRICTED, make
@@ -12,9 +15,16 @@ from runtime.tests.exports import RESTRICTED, make
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """Folder and trackers of an export. Its prompt graph runs in PyTorch: its conversion is the longest."""
-    folder = tmp_path_factory.mktemp("exports") / "aott"
-    runtime, plain = make(folder, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False)
+    """Folder and trackers of an export, which all workers of pytest-xdist share.
+
+    Its prompt graph runs in PyTorch, as its conversion takes the longest.
+    """
+    folder = tmp_path_factory.getbasetemp() / "exports" / "aott"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parents[2] / "exports" / "aott"
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.parent / "lock"):
+        runtime, plain = make(folder, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False)
     prompt, run = build_prompt_graph(plain.model), runtime.graphs.run
 
     def run_graph(name, tensors):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +10,11 @@ import pytest
 import aotlab
 import aotlab_runtime
 from aotlab import InputError
-from aotlab.engine.export.graphs import PROMPTING
-from aotlab.engine.prompting.network import COARSE_MARGIN, REFINE_MARGIN
-from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes, find_crop
+from aotlab.engine.prompting.network import REFINE_MARGIN, find_far_from_points
+from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
 from aotlab_runtime import prompts
-from aotlab_runtime.inputs import check_prompts
 from runtime.tests.exports import assert_equal_prompted_masks
+from tests.drawn_clips import draw_parts
 from tests.engine.small_model import clip, stripes
 
 
@@ -25,18 +22,6 @@ def test_pair_is_a_point_and_ids_are_integers(tracker):
     prediction = tracker.prompt(clip(1)[0], {np.uint8(1): (20, 16), 2: np.array([40, 16])})
     assert prediction.ids == (1, 2)
     assert json.dumps(prediction.confidence)
-
-
-@pytest.mark.parametrize("values", [{"points": [(1, 2), (3,)]}, {"points": "abc"}, {"box": "abcd"}])
-def test_non_numeric_prompts_rejected(tracker, values):
-    prompt = aotlab_runtime.Prompt if isinstance(tracker, aotlab_runtime.Tracker) else aotlab.Prompt
-    with pytest.raises(ValueError, match=r"points|box .*expected|box: expected"):
-        tracker.step(clip(1)[0], prompts={1: prompt(**values)})
-
-
-def test_ragged_exclude_rejected():
-    with pytest.raises(aotlab_runtime.InputError, match="exclude: expected numbers, got"):
-        aotlab_runtime.Prompt(box=(5, 5, 20, 20), exclude=[[1], [1, 2]]).check((33, 49))
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64])
@@ -69,13 +54,10 @@ def test_prompts_on_few_pixels_equal_pytorch(exported):
     ("prompt", "message"),
     [
         ({}, "give a box"),
-        ({"box": (0, 0, 1, 1)}, "at least 2 each"),
-        ({"points": [(np.nan, 1)]}, "finite"),
+        *(({"box": box}, "at least 2 each") for box in ((0, 0, 1, 1), (0, 0, np.nan, 9), (0, 0, 9))),
+        *(({"points": points}, "pairs .* of finite numbers") for points in (None, "abc", [(1, 2), (3,)])),
+        ({"points": [(np.nan, 1)]}, "finite|outside the image"),
         ({"points": [(1, 2, 3)]}, r"finite numbers in pixels, got \[\(1, 2, 3\)\]"),
-        (
-            {"box": (5, 5, 20, 20), "exclude": np.ones((3, 3), bool)},
-            r"exclude of shape \(3, 3\) does not match",
-        ),
         ({"points": [(1, 1), (2, 2)], "labels": 1}, "expected a label"),
         ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
         ({"points": [(500, 1)]}, "outside the image of 49×33"),
@@ -106,7 +88,7 @@ def test_bad_prompts_rejected(exported, prompt, message):
 )
 def test_same_prompts_are_accepted(prompt):
     size = (33, 49)
-    assert check_prompts({1: aotlab_runtime.Prompt(**prompt)}, size)
+    assert aotlab_runtime.Prompt(**prompt).check(size)
     aotlab.Prompt(**prompt).check_inside(size)
 
 
@@ -126,20 +108,45 @@ def test_small_box_draws_a_pixel(left, top, size):
 
 @pytest.mark.parametrize("prompt", [{"box": (600, 100, 200, 90)}, {"points": [(400, 240), (300, 9)]}])
 @pytest.mark.parametrize("part", [None, np.s_[20:240, 20:140], np.s_[400:480, 700:854], np.s_[:0]])
-def test_crops_equal_framework(monkeypatch, prompt, part):
-    rough_mask, margin, expected = None, COARSE_MARGIN, CropBox(0, 0, 854, 480)
+def test_crops_equal_framework(prompt, part):
+    rough_mask = None
     if part is not None:
-        rough_mask, margin = np.zeros((480, 854)), REFINE_MARGIN
+        rough_mask = np.zeros((480, 854))
         rough_mask[part] = 0.9
-    if part is not None or "box" in prompt:
-        expected = find_crop(aotlab.Prompt(**prompt), (480, 854), margin, rough_mask)
-    crops = []
-    monkeypatch.setattr(prompts, "segment_crop", lambda *args: crops.append(args[3]) or defaultdict(int))
-    checked = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (480, 854))[1]
-    args = SimpleNamespace(prompting=PROMPTING), np.zeros((480, 854, 3), np.uint8), checked
-    prompts.segment_coarsely(*args) if rough_mask is None else prompts.refine(*args, rough_mask)
-    ((rows, columns),) = crops
+    expected = find_crop(aotlab.Prompt(**prompt), (480, 854), REFINE_MARGIN, rough_mask)
+    checked = aotlab_runtime.Prompt(**prompt).check((480, 854))
+    rows, columns = prompts.find_crop(checked, (480, 854), REFINE_MARGIN, MIN_CROP, rough_mask)
     assert (columns.start, rows.start, columns.stop, rows.stop) == expected
+
+
+def assert_same_pixels_are_far(mask, point):
+    found = prompts.find_far_from_points(mask, aotlab_runtime.Prompt(points=point).check(mask.shape))
+    assert np.array_equal(found, find_far_from_points(mask, aotlab.Prompt(points=point)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pixels_far_from_points_equal_framework(seed):
+    mask = draw_parts(seed)
+    for x, y in np.random.default_rng(seed).uniform(-1, (854, 480), (8, 2)):
+        assert_same_pixels_are_far(mask, (x, y))
+
+
+@pytest.mark.parametrize(
+    ("parts", "point"),
+    [
+        ([np.s_[10:30, 10:30], np.s_[37:44, 37:44]], (20, 20)),  # diagonal
+        ([np.s_[10:30, 10:30], np.s_[40:60, 70:80]], (200, 200)),  # a point beside all parts
+        ([np.s_[10:30, 10:30], np.s_[30:40, 30:40]], (20, 20)),  # touching corners
+        ([np.s_[0:1, 0:1]], (5, 5)),
+        ([], (5, 5)),
+        ([np.s_[::40], np.s_[:, :850:2], np.s_[:, 853]], (500, 400)),  # a comb of many runs
+    ],
+)
+def test_pixels_far_from_few_parts_equal_framework(parts, point):
+    mask = np.zeros((480, 854), bool)
+    for part in parts:
+        mask[part] = True
+    assert_same_pixels_are_far(mask, point)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ DAMAGED_STATES = {
     ),
     "another version": (lambda state: change_header(state, version=1, groups=[{}]), "export or version"),
     "missing header": (lambda state: state.pop("header"), "not a usable one"),
-    "missing array": (lambda state: state.pop("0.memory_0_long_key"), "0.memory_0_long_key"),
+    "missing array": (lambda state: state.pop("0.frames"), "frames"),
     "another shape": (lambda state: change_header(state, frame_shape=5), "not a usable one"),
     "missing groups": (lambda state: change_header(state, groups=None), "not a usable one"),
     "other header": (lambda state: state.update(header=np.array("[")), "not a usable one"),

@@ -160,14 +160,6 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
     assert "\n" not in sentences[0]
 
 
-@pytest.mark.parametrize("name", ["frame", "mask"])
-def test_rows_of_different_lengths_rejected(tracker, name):
-    arguments = {"frame": clip(1)[0], "mask": MASKS[0], name: [[1], [1, 2]]}
-    with pytest.raises(ValueError, match=f"{name}: expected .*got"):
-        tracker.step(**arguments)
-    assert tracker.ids == ()
-
-
 def test_frame_of_another_size_rejected_in_a_video(tracker):
     tracker.step(clip(1)[0], MASKS[0])
     with pytest.raises(ValueError, match="65×33, but the video began with 49×33; call reset"):

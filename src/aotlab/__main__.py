@@ -1,5 +1,6 @@
 """The command ``aotlab``, also ``python -m aotlab``."""
 
+import signal
 import sys
 
 
@@ -12,8 +13,6 @@ def main() -> int:
     except KeyboardInterrupt:
         status = 130
         sys.stderr.write("interrupted\n")
-    import signal
-
     # while Python exits, its own handler would print tracebacks
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return status

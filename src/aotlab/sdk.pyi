@@ -34,6 +34,7 @@ from .media.regions import (
     ParsedRegion as ParsedRegion,
     Region as Region,
     VideoInfo as VideoInfo,
+    add_class_ids as add_class_ids,
     decode_rle as decode_rle,
     encode_rle as encode_rle,
     fill_polygons as fill_polygons,
@@ -62,7 +63,6 @@ from .video.job_file import list_videos as list_videos
 from .video.classes import (
     CLASSES as CLASSES,
     ObjectClasses as ObjectClasses,
-    add_class_ids as add_class_ids,
     find_class_variants as find_class_variants,
     merge_class_ids as merge_class_ids,
     read_class_ids as read_class_ids,

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 
@@ -65,7 +66,7 @@ def test_yolo_images_are_copied_or_written(video, tmp_path):
         "val": "images",
         "names": {0: "ball", 1: "person"},
     }  # beside the file
-    with VideoWriter(tmp_path / "clip.mp4", rate=Fraction(24), size=SIZE) as writer:
+    with closing(VideoWriter(tmp_path / "clip.mp4", rate=Fraction(24), size=SIZE)) as writer:
         for _ in range(LENGTH):
             writer.write(np.zeros((*SIZE, 3), np.uint8))
     args = [str(tmp_path / "in.json"), str(tmp_path / "film"), "--to", "yolo", "--video"]

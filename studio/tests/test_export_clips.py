@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ def batch(tmp_path):
         session = open_session(draw_folder(tmp_path / "clips" / name), project=tmp_path / f"{name}.first")
         draw(session, 0, 1)
         run_action(session, {"do": "track", "frame": 0})
-        session.job.wait()
+        session.runner.job.wait()
         session.export(["masks", "coco", "review"])
         folder = tmp_path / "batch" / name
         folder.parent.mkdir(exist_ok=True)
@@ -264,8 +264,7 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
         return merge_class_ids(path, classes)
 
     monkeypatch.setattr(exports, "merge_class_ids", draw_meanwhile)
-    opened = {name: session.document for name, session in sessions.items()}
-    exported = exports.export_clips(batch, opened=opened)
+    exported = exports.export_clips(batch, (), lambda name: nullcontext(sessions[name].document))
     assert exported.names == ["b"]
     assert exported.problems == ["a: changed during the export; accept it again"]
     assert (batch / "a" / "coco.json").read_bytes() == before

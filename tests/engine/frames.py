@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
+from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 
 TOKENS, DIM, VALUE_DIM, BATCH = 6, 4, 8, 2
@@ -15,15 +15,17 @@ FRAME_BYTES = 2 * BATCH * TOKENS * (DIM + VALUE_DIM) * 4
 
 def begin(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> PropagatedFrame:
     """Store a reference frame with masks B×(m+1)×H×W."""
-    propagated, memory = encode_reference(model, features, masks)
-    bank.add_reference(memory)
+    id_embeddings = model.assign_identities(masks)
+    propagated = model.propagate_reference(features, id_embeddings)
+    bank.add_reference(model.memorize(propagated, id_embeddings))
     return propagated
 
 
 def advance(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> Tensor:
     """Store a frame with masks B×(m+1)×H×W, and return its logits."""
     decoded = segment_frame(model, bank, features)
-    store_memory(model, bank, decoded, encode_memory(model, decoded, masks))
+    memory = model.memorize(decoded.propagated, model.assign_identities(masks))
+    store_memory(model, bank, decoded, memory)
     return decoded.logits
 
 

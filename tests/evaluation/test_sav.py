@@ -87,11 +87,15 @@ def test_results_become_folders_of_objects(videos, tmp_path):
     for video in videos:
         for stem, ids in miniatures.separate_labels(video).items():
             write_mask(tmp_path / "ids" / video.name / f"{stem}.png", ids)
-    where = ["--root", str(tmp_path), "--results", str(tmp_path / "ids"), "--output", str(tmp_path / "tree")]
-    assert submit(["--dataset", "sav", *where]) == 0
-    assert submit(["--dataset", "sav", *where, "--force"]) == 2, "the folder could be that of the annotations"
-    files = {path.relative_to(tmp_path / "tree") for path in (tmp_path / "tree").rglob("*.png")}
     annotated = tmp_path / "sav_val" / "Annotations_6fps"
+    data = ["--dataset", "sav", "--root", str(tmp_path), "--results", str(tmp_path / "ids")]
+    line = [*data, "--output", str(tmp_path / "tree")]
+    assert submit(line) == 0
+    assert submit(line) == 2, "the folder is not empty"
+    next((tmp_path / "tree").rglob("*.png")).unlink()
+    assert submit([*line, "--force"]) == 0
+    assert submit([*data, "--output", str(annotated), "--force"]) == 2, "annotations are never replaced"
+    files = {path.relative_to(tmp_path / "tree") for path in (tmp_path / "tree").rglob("*.png")}
     assert files == {path.relative_to(annotated) for path in annotated.rglob("*.png")}
     assert {int(read_mask(tmp_path / "tree" / file).max()) for file in files} <= {0, 1}
     plan = plan_sequence(videos[0])

@@ -165,11 +165,11 @@ def texture(draws: RandomState, shape: Sequence[int], cell: int, limits: tuple[i
     """Random colors every ``cell`` pixels, interpolated linearly in whole numbers: H×W×3 int64."""
     height, width = (int(side) for side in shape)
     colors = draws.randint(*limits, size=(height // cell + 2, width // cell + 2, 3)).astype(np.int64)
-    down, right = hats(height, cell), hats(width, cell)
+    down, right = interpolation_weights(height, cell), interpolation_weights(width, cell)
     return np.einsum("hg,gkc,wk->hwc", down, colors, right, optimize=True) // cell**2
 
 
-def hats(length: int, cell: int) -> np.ndarray:
+def interpolation_weights(length: int, cell: int) -> np.ndarray:
     """Weights, in parts of ``cell``, of every color along a side for every pixel: N×(N//cell + 2) int64."""
     distance = np.abs(np.subtract.outer(np.arange(length), cell * np.arange(length // cell + 2)))
     return np.maximum(cell - distance, 0)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
+from aotlab.configs.schema import InputConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.tracking.groups import add_objects, mask_to_indices, merge_logits, split_by_group
@@ -87,9 +88,9 @@ def test_fewer_blocks_equal_first_blocks_exactly() -> None:
     model, image = golden_model("aost"), torch.zeros(1, 3, 33, 49)
     masks = planes(np.eye(33, 49))
     features, identities = model.encode(image), model.assign_identities(masks)
-    whole = model.propagate(features, id_embeddings=identities)
+    whole = model.propagate_reference(features, identities)
     two = model.at_depth(2)
-    found = two.decode(two.propagate(features, id_embeddings=identities), features)
+    found = two.decode(two.propagate_reference(features, identities), features)
     assert torch.equal(found, two.decode(whole, features))
 
 
@@ -134,7 +135,7 @@ def test_tracker_masks_equal_reference(variant: str) -> None:
 def test_odd_size_is_resized_as_reference() -> None:
     arrays, meta = golden("odd_aott")
     frames, _ = golden_clip(meta)
-    size = network_size(frames.shape[1:3], align_corners=True)
+    size = network_size(frames.shape[1:3], InputConfig(), align_corners=True)
     assert list(size) == meta["input_size"]
     frame = torch.from_numpy(frames[:1]).permute(0, 3, 1, 2).float()
     resized = F.interpolate(frame, size, mode="bicubic", align_corners=False)[0].permute(1, 2, 0).numpy()

@@ -8,17 +8,18 @@ import json
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
+from aotlab.configs.training import TrainConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect_index, relabel
 from aotlab.engine.training.clip import (
     bootstrapped_cross_entropy,
     count_hard_pixels,
     frame_loss,
     mean_iou,
-    resize_logits,
     soft_jaccard,
 )
 from aotlab.engine.training.schedule import EMA, learning_rate, parameter_groups, reference_loss_weight
@@ -27,6 +28,9 @@ from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name
 from tests.golden import filler
 from tests.shared import golden, golden_arrays, golden_table, has_golden
+
+SETTINGS = TrainConfig()
+HARD_PIXELS = {"fraction": SETTINGS.hardest_pixels, "reached_after": SETTINGS.hardest_pixels_after}
 
 
 def schedule() -> dict:
@@ -44,8 +48,9 @@ def test_losses_and_gradients_equal_reference():
     for case in cases:
         logits = torch.from_numpy(arrays[f"logits_{case['case']}"])[0].requires_grad_()
         labels = torch.from_numpy(arrays[f"label_{case['case']}"])
-        count = count_hard_pixels(labels.numel(), case["step"], case["total_steps"])
-        total = frame_loss(resize_logits(logits, labels.shape, True), labels, count)
+        count = count_hard_pixels(labels.numel(), case["step"], case["total_steps"], **HARD_PIXELS)
+        resized = F.interpolate(logits[None], labels.shape, mode="bilinear", align_corners=True)[0]
+        total = frame_loss(resized, labels, count)
         (gradient,) = torch.autograd.grad(total, logits)
         ours = {
             "ce": bootstrapped_cross_entropy(logits, labels, count),
@@ -65,7 +70,10 @@ def test_learning_rates_equal_reference():
     for entry in tables["lr"]:
         final = entry["min_lr"]
         for step, lr, encoder_lr, *_ in entry["rows"]:
-            now = learning_rate(step, entry["total_steps"], peak=entry["base_lr"], final=final)
+            now = learning_rate(
+                step, entry["total_steps"], peak=entry["base_lr"], final=final,
+                warmup=SETTINGS.warmup, power=SETTINGS.power,
+            )  # fmt: skip
             # 1e-12 relative: only the order of float64 operations may differ.
             assert now == pytest.approx(lr, rel=1e-12)
             assert final + (now - final) * ratio == pytest.approx(encoder_lr, rel=1e-12)
@@ -84,8 +92,10 @@ def test_reference_loss_weight_equals_reference():
 
 def test_hardest_pixel_count_equals_reference():
     for case in schedule()["top_k"]:
-        assert count_hard_pixels(case["pixels"], case["step"], case["total_steps"]) == case["k"]
-    assert count_hard_pixels(64, 100, 100, fraction=1e-9) == 1  # the mean of no pixel is not a number
+        count = count_hard_pixels(case["pixels"], case["step"], case["total_steps"], **HARD_PIXELS)
+        assert count == case["k"]
+    count = count_hard_pixels(64, 100, 100, fraction=1e-9, reached_after=0.5)
+    assert count == 1  # the mean of no pixel is not a number
 
 
 def test_averaged_weights_equal_reference():

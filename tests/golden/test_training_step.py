@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.configs.training import TrainConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, count_hard_pixels
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
-from aotlab.engine.training.state import set_identities_trainable
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
 from tests.golden import filler
 from tests.shared import golden, golden_model, slow
+
+SETTINGS = TrainConfig()
 
 
 def training_batch(meta: dict, identities: np.ndarray) -> tuple[ClipBatch, torch.Tensor]:
@@ -50,11 +52,14 @@ class Reference:
             part.requires_grad_(False)
         batch, identities = training_batch(self.meta, arrays["id_shuffle"])
         own = self.meta["use_prev_pred"]
-        set_identities_trainable(self.model, not own)
         step, total = self.meta["step"], self.meta["total_steps"]
+        hard_pixels = count_hard_pixels(
+            batch.labels[0, 0].numel(), step, total,
+            fraction=SETTINGS.hardest_pixels, reached_after=SETTINGS.hardest_pixels_after,
+        )  # fmt: skip
         self.losses = clip_losses(
             self.model, MemoryBank(FIFO(self.meta["long_term_gap"]), training=True), batch,
-            ClipOptions(identities, count_hard_pixels(batch.labels[0, 0].numel(), step, total), own),
+            ClipOptions(identities, hard_pixels, own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)
         self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()
@@ -73,7 +78,14 @@ class Reference:
         before = {name: parameter.detach().clone() for name, parameter in self.parameters().items()}
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         groups = parameter_groups(self.model, meta["weight_decay"], 0.1)
-        now = learning_rate(meta["opt_step"], meta["total_steps"], peak=peak, final=final)
+        now = learning_rate(
+            meta["opt_step"],
+            meta["total_steps"],
+            peak=peak,
+            final=final,
+            warmup=SETTINGS.warmup,
+            power=SETTINGS.power,
+        )
         for group in groups:
             group["lr"] = final + (now - final) * group["lr_ratio"]
         torch.optim.AdamW(groups).step()
@@ -144,7 +156,14 @@ def test_unused_parameters_equal_reference(step):
 
 def test_optimizer_step_equals_reference(step):
     peak, final = step.meta["lr_config"]
-    now = learning_rate(step.meta["opt_step"], step.meta["total_steps"], peak=peak, final=final)
+    now = learning_rate(
+        step.meta["opt_step"],
+        step.meta["total_steps"],
+        peak=peak,
+        final=final,
+        warmup=SETTINGS.warmup,
+        power=SETTINGS.power,
+    )
     assert now == pytest.approx(float(step.arrays["lr"]), rel=1e-12)
     reference = step.arrays["delta_conv_out"]
     difference = np.abs(step.changes["decoder.conv_out.weight"].numpy() - reference)

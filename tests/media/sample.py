@@ -6,7 +6,7 @@ from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle
 
 SIZE = (24, 40)
 LENGTH = 4
-VIDEO = VideoInfo("clip", SIZE, LENGTH, "24", lambda index: f"{index:05d}")
+VIDEO = VideoInfo("clip", SIZE, LENGTH, "24", tuple(f"{index:05d}" for index in range(LENGTH)))
 
 
 def labels(frame):

@@ -1,7 +1,6 @@
 """Frames from sources that come once: pipes, addresses, standard input."""
 
 import os
-import time
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -91,10 +90,8 @@ def test_closed_standard_input_is_one_sentence(tmp_path):
 
 def test_silent_stream_times_out(tmp_path):
     make_pipe(tmp_path / "pipe")
-    start = time.monotonic()
     with pytest.raises(InputError, match=r"pipe: no frame within 0\.3 seconds"):
         open_frames(tmp_path / "pipe", timeout=0.3)
-    assert time.monotonic() - start < 5
     (tmp_path / "pipe").write_bytes(b"")  # ends the thread that waits for it
 
 

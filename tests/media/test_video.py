@@ -4,6 +4,7 @@ import math
 import os
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -77,7 +78,7 @@ def test_uneven_times_are_read_and_written_unchanged(tmp_path, suffix):
     source = open_frames(path)
     assert source.variable
     assert [source.time(index) for index in range(8)] == UNEVEN  # before anything is read
-    with VideoWriter(tmp_path / "out.mp4", rate=source.rate, size=(48, 64), variable=True) as writer:
+    with closing(VideoWriter(tmp_path / "out.mp4", rate=source.rate, size=(48, 64), variable=True)) as writer:
         for index, frame in enumerate(source):
             writer.write(frame, source.time(index))
     written = open_frames(tmp_path / "out.mp4")
@@ -299,7 +300,7 @@ def test_threads_convert_one_kept_frame():
 
 
 def test_two_iterations_keep_their_own_times(tmp_path):
-    with VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64), variable=True) as writer:
+    with closing(VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64), variable=True)) as writer:
         for time in (0, 1, 3, 7):
             writer.write(np.zeros((48, 64, 3), np.uint8), Fraction(time))
     source = open_frames(tmp_path / "a.mp4")

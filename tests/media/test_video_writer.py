@@ -1,5 +1,6 @@
 """Written videos: frames, rates, times, alpha and sound."""
 
+from contextlib import closing
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -64,7 +65,7 @@ def test_prores_alpha_is_exact(tmp_path):
 @pytest.mark.parametrize("jump", [7 * 3600, 10**6, 10**9, -3600])
 def test_clock_that_jumps_loses_no_frame(tmp_path, suffix, jump):
     path, channels = tmp_path / f"clip.{suffix}", 3 if suffix == "mp4" else 4
-    with VideoWriter(path, rate=Fraction(24), size=(32, 48), variable=True) as writer:
+    with closing(VideoWriter(path, rate=Fraction(24), size=(32, 48), variable=True)) as writer:
         for index in range(8):
             time = Fraction(index, 24) + (jump if index >= 4 else 0)
             writer.write(np.full((32, 48, channels), 20 * index, np.uint8), time)
@@ -86,8 +87,9 @@ def test_full_disk_is_one_sentence_and_leaves_no_file(tmp_path):
     writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
     writer.write(draw_smooth(48, 64)[0])
     real, writer._container = writer._container, SimpleNamespace(mux=full)
-    with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(No space left"), writer:
+    with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(No space left"):
         writer.write(draw_smooth(48, 64)[0])
+    writer.drop()
     real.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -139,7 +141,7 @@ def find_clicks(path):
 def copy_video(source, path, frames=None):
     """Write the frames again, as overlays are, perhaps a range of them."""
     images, options = list(source), {"variable": source.variable, "sound": source.sound}
-    with VideoWriter(path, rate=source.rate, size=source.size, **options) as writer:
+    with closing(VideoWriter(path, rate=source.rate, size=source.size, **options)) as writer:
         for index in frames or range(len(images)):
             writer.write(images[index], source.time(index))
     return path
@@ -170,7 +172,9 @@ def test_broken_sound_loses_no_frame(tmp_path, length):
     source = open_frames(path)
     frames = list(source)
     path.write_bytes(path.read_bytes()[:length])
-    with VideoWriter(tmp_path / "b.mp4", rate=source.rate, size=source.size, sound=source.sound) as writer:
+    with closing(
+        VideoWriter(tmp_path / "b.mp4", rate=source.rate, size=source.size, sound=source.sound)
+    ) as writer:
         for frame in frames:
             writer.write(frame)
     assert len(list(open_frames(tmp_path / "b.mp4"))) == len(frames)

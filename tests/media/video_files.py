@@ -1,5 +1,6 @@
 """Small video files."""
 
+from contextlib import closing
 from fractions import Fraction
 
 import av
@@ -20,7 +21,7 @@ def draw_smooth(height, width, frames=5):
 
 def write_video(path, frames, rate=Fraction(24)):
     """Write frames as tracked videos are; return the path."""
-    with VideoWriter(path, rate=rate, size=frames[0].shape[:2]) as writer:
+    with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2])) as writer:
         for frame in frames:
             writer.write(frame)
     return path

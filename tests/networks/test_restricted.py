@@ -30,7 +30,7 @@ def random(*shape, seed=0):
     (12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]),
 ])  # fmt: skip
 def test_frames_share_the_temporal_embeddings(frames, indices):
-    assert assign_temporal_slots(frames, 4).tolist() == indices
+    assert assign_temporal_slots(frames, 4, torch.device("cpu")).tolist() == indices
 
 
 def test_temporal_embedding_is_added_per_frame():
@@ -55,14 +55,14 @@ def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
     monkeypatch.setattr("aotlab.engine.memory.relevance.MAX_CHUNK_WEIGHTS", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
-    ours = attention_per_frame(split_heads(query, heads), split_heads(key, heads), weight, 5)
+    ours = attention_per_frame(split_heads(query, heads), split_heads(key, heads), weight, 5, None)
     # sums in another order round differently
     torch.testing.assert_close(ours, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(ours.sum(1), torch.ones(2))
 
 
 def test_no_foreground_has_zero_relevance():
-    ours = attention_per_frame(random(1, 1, 4, DIM), random(1, 1, 8, DIM), torch.zeros(1, 4), 2)
+    ours = attention_per_frame(random(1, 1, 4, DIM), random(1, 1, 8, DIM), torch.zeros(1, 4), 2, None)
     assert ours.tolist() == [[0, 0]]
 
 
@@ -81,7 +81,7 @@ def test_temporal_embedding_changes_attention(method):
     with torch.no_grad():
         identities = model.assign_identities(masks)
         reference = model.encode(image[:1])
-        memory = model.memorize(model.propagate(reference, id_embeddings=identities), identities)
+        memory = model.memorize(model.propagate_reference(reference, identities), identities)
         twice = [
             BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short) for long, short in memory
         ]

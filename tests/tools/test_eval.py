@@ -116,7 +116,7 @@ def test_read_only_output_is_refused_before_loading(tmp_path, loaded, refuse, mo
 
 
 def test_missing_data_set_and_output_are_named(refuse):
-    assert "missing: --dataset and --output" in refuse(tool.main)
+    assert "--dataset and --output: give both" in refuse(tool.main)
 
 
 def test_print_config_shows_the_bundled_settings(loaded, capsys):

@@ -85,7 +85,7 @@ def test_settings_are_shown_as_they_will_be(capsys):
     (["--output", "out", "--provider", "foo"], "'--provider': 'foo' is not one of 'cpu', 'cuda'"),
     (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
     (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
-    (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "no: no such file"),
+    (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "'no' does not exist"),
     (["--output", "out", "--provider", "coreml", "--verify"], "coreml: this onnxruntime does not have it"),
 ])  # fmt: skip
 def test_invalid_line_rejected(tmp_path, monkeypatch, refuse, more, message):

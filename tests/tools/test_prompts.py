@@ -219,7 +219,7 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
     (["clip/00003.png", "--box", "4=9,3,14,14"], "boxes and points name a frame"),
     (["clip", "--frame", "4", "--box", "0=3,3,14,14"], "boxes and points name a frame"),
     (["clip/00003.png", "--box", "nan,1,2,3"], "box nan,1,2,3: expected [FRAME][:ID]= with an id from 1"),
-    (["none.png", "--box", "9,3,14,14"], "no such file"),
+    (["none.png", "--box", "9,3,14,14"], "'none.png' does not exist"),
     (["clip/00003.png"], "clip/00003.png: no object to mask; draw a box with --box"),
     (["clip/00003.png", "--box", "9,3,14,14", "--output", "out.jpg"], "ends in .png"),
     (["clip/00003.png", "--box", "9,3,14,14", "--output", "clip/00003.png"], "is the image itself"),

@@ -72,7 +72,7 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     other, path = tmp_path / "other", tmp_path / "scores.json"
     shutil.copytree(tmp_path / "results", other)
     write_mask(other / "camel" / "00001.png", np.zeros_like(read_mask(other / "camel" / "00001.png")))
-    write_mask(other / "bear" / "00001.png", np.full((480, 640), 7, np.uint8))
+    write_mask(other / "bear" / "00001.png", np.full((480, 200), 7, np.uint8))
     line = [*davis, str(other), "--workers", "1", "--json", str(path)]
     assert main(line) == 1
     said = capsys.readouterr()
@@ -123,8 +123,8 @@ def test_worst_objects_come_first_and_are_drawn(davis, tmp_path, capsys):
     assert images[0].name == "01_bear_2.jpg"
     assert len(images) == 2
     with Image.open(images[0]) as image:
-        # three scored frames of 640×480, truth above result, at 480 pixels, with two gaps of 4
-        assert (image.format, image.size) == ("JPEG", (3 * 320 + 8, 480))
+        # three scored frames of 200×480, truth above result, at 480 pixels, with two gaps of 4
+        assert (image.format, image.size) == ("JPEG", (3 * 100 + 8, 480))
 
 
 def test_sequences_that_are_not_scored_are_in_the_file(davis, tmp_path):
@@ -136,7 +136,7 @@ def test_sequences_that_are_not_scored_are_in_the_file(davis, tmp_path):
 
 def test_results_of_something_else_rejected(davis, tmp_path, refuse):
     line = refuse(main, *davis, "--results", tmp_path / "root")
-    assert "root: contains no results of the 2 sequences; expected" in line
+    assert "root: contains no results of 2 sequences; expected" in line
     assert "bear/<frame>.png" in line
 
 

@@ -8,7 +8,10 @@ import aotlab
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.regions import VideoInfo
 from aotlab.utils import plugins
+from aotlab.video.job import Job
 from aotlab.video.outputs import find_output
+from aotlab.video.plan import saves_checkpoints
+from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, run
 
@@ -23,6 +26,7 @@ def read(path, video):
     return Annotations(video.size, {0: [Region(7, encode_rle(mask))]})
 class Areas(Output):
     file_name, description, areas = "areas.txt", "area of all objects by frame", ""
+    bytes_per_pixel, resumable = 1.5, False
     def write(self, name, tracked):
         self.areas += f"{name} {(tracked.labels > 0).sum()}\\n"
     def finish(self):
@@ -51,6 +55,8 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert run(clip, tmp_path, tmp_path / "first.box", more=["--write", "areas"]) == 0
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
+    assert find_output("areas").bytes_per_pixel == 1.5
+    assert not saves_checkpoints(Job("a", clip), JobOptions(("masks", "areas")))
 
 
 def test_crash_of_a_mask_reader_is_no_fault_of_the_file(tmp_path, monkeypatch):

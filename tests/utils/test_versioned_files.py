@@ -9,16 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aotlab.engine.benchmark.records import SequenceRecord
-from aotlab.media.job_record import JobRecord
+from aotlab.engine.benchmark.records import SEQUENCE_KIND, SequenceRecord
+from aotlab.media.job_record import JOB_KIND, JobRecord
 from aotlab.utils import versioned_files
-from aotlab.utils.versioned_files import RUN_RECORD, read_versioned, unwrap, wrap, write_versioned
+from aotlab.utils.versioned_files import read_versioned, unwrap, wrap, write_versioned
 from aotlab.video.results import RUN_KIND
 from tests.mutations import mutate_tree
 
 CONTENTS = {
-    "job": (RUN_RECORD, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", None, ["masks"], ["a.png"]))),
-    "sequence": (RUN_RECORD, asdict(SequenceRecord("digest", 3, 1.5, 2.5))),
+    "job": (JOB_KIND, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", None, ["masks"], ["a.png"]))),
+    "sequence": (SEQUENCE_KIND, asdict(SequenceRecord("digest", 3, 1.5, 2.5))),
     "run": (RUN_KIND, {"settings": {"write": ["masks"]}, "jobs": ["a", "b"]}),
 }
 
@@ -55,24 +55,24 @@ def test_corrupt_record_is_skipped(tmp_path, caplog, content):
     caplog.clear()
     path = tmp_path / "file.json"
     path.write_bytes(content)
-    assert read_versioned(path, RUN_RECORD, dict) is None
+    assert read_versioned(path, JOB_KIND, dict) is None
     assert "file.json: not " in caplog.text
-    assert RUN_RECORD.remedy in caplog.text
+    assert JOB_KIND.remedy in caplog.text
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.bool])
 @pytest.mark.parametrize("shape", [(), (3, 2)])
 def test_changed_tensor_rejected(dtype, shape):
     tensor = torch.zeros(shape, dtype=dtype)
-    wrapped = wrap(RUN_RECORD, {"nested": [tensor.movedim(0, -1) if shape else tensor, torch.zeros(0)]})
-    unwrap(RUN_RECORD, wrapped)
+    wrapped = wrap(JOB_KIND, {"nested": [tensor.movedim(0, -1) if shape else tensor, torch.zeros(0)]})
+    unwrap(JOB_KIND, wrapped)
     tensor.view(-1)[-1] = 1
     with pytest.raises(ValueError, match="changed or damaged"):
-        unwrap(RUN_RECORD, wrapped)
+        unwrap(JOB_KIND, wrapped)
 
 
 def test_missing_record_is_silent(tmp_path, caplog):
-    assert read_versioned(tmp_path / "file.json", RUN_RECORD, dict) is None
+    assert read_versioned(tmp_path / "file.json", JOB_KIND, dict) is None
     assert caplog.text == ""
 
 
@@ -82,11 +82,11 @@ def write_huge(path):
 
 
 @pytest.mark.parametrize(("write", "words"), [
-    (lambda path: write_versioned(path, RUN_RECORD._replace(version=2), {}),
+    (lambda path: write_versioned(path, JOB_KIND._replace(version=2), {}),
      "written by another program or another version of this one"),
     (write_huge, "larger than 64 MB"),
 ])  # fmt: skip
 def test_unusable_record_is_named(tmp_path, write, words, caplog):
     write(tmp_path / "file.json")
-    assert read_versioned(tmp_path / "file.json", RUN_RECORD, dict) is None
+    assert read_versioned(tmp_path / "file.json", JOB_KIND, dict) is None
     assert words in caplog.text

@@ -7,13 +7,13 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.processes import StopFlag
-from aotlab.utils.versioned_files import save_record, wrap
+from aotlab.utils.versioned_files import wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, Batch, claim_folder
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
@@ -57,7 +57,7 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     write_images(tmp_path / "a", frames)
     write_mask(tmp_path / "a.png", masks[0])
     job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
-    save_record(output / "a" / JOB_RECORD, replace(start_record(job), error="not finished"))
+    write_job_record(output / "a", replace(start_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
         record = Batch([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job, StopFlag())
     assert "in use by" in record.error
@@ -70,10 +70,18 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     assert record.error
 
 
+def test_failed_job_resumes_once_its_video_is_back(output, jobs):
+    write_job_record(output / "run", start_record(jobs[0], input_digest="digest"))
+    record = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
+    assert "run.mp4: no such file" in record.error
+    stored = read_job_record(output / "run")
+    assert (stored.error, stored.input_digest) == (record.error, "digest")
+
+
 def test_results_of_a_removed_job_stay(output, jobs, caplog):
     claim_folder(output, jobs, INPUTS, force=False)
     for job in jobs:
-        save_record(output / job.name / JOB_RECORD, start_record(job))
+        write_job_record(output / job.name, start_record(job))
     kept, removed = jobs[:1], jobs[1].name
     claim_folder(output, kept, INPUTS, force=False)
     assert "its results stay" not in caplog.text  # it has none
@@ -98,8 +106,8 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     record = start_record(Job("a", "a.mp4", ("3=a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
-    save_record(output / JOB_RECORD, record)
-    assert read_job_record(output) == record
+    write_job_record(output, record)
+    assert read_job_record(output) == replace(record, folder=str(output))
 
 
 @pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
@@ -109,8 +117,8 @@ def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
     (output / RUN_FILE).write_text(json.dumps(wrap(RUN_KIND, {"settings": {}, "jobs": [name]})))
     (output / "other").write_text("kept")
     claim_folder(output, jobs, INPUTS, force=True)
-    save_record(output / JOB_RECORD, JobRecord("a", outputs=[name]))
-    remove_results(output)
+    write_job_record(output, JobRecord("a", outputs=[name]))
+    remove_results(output, read_job_record(output))
     assert (tmp_path / "mine" / "00000.png").read_text() == "x"
     assert (output / "other").read_text() == "kept"
 
@@ -134,7 +142,7 @@ def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
-    save_record(tmp_path / "a" / JOB_RECORD, JobRecord("a", "\udcff.mp4", frames=3))
+    write_job_record(tmp_path / "a", JobRecord("a", "\udcff.mp4", frames=3))
     jobs = [Job("a", "\udcff.mp4"), Job("b", "b.mp4")]
     claim_folder(tmp_path, jobs, INPUTS, force=True)
     Batch(jobs, tmp_path, TrackerOptions(), JobOptions(write=("masks",))).summarize()

@@ -1,4 +1,4 @@
-"""Tracking between annotated frames, with a small model and with trackers whose answers are known."""
+"""Tracking between annotated frames, with a small model and with trackers of known predictions."""
 
 import threading
 from dataclasses import replace
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.configs.schema import Config
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
@@ -15,40 +16,40 @@ from aotlab.video.merging import ObjectProbabilities, PredictionFile, SpillFile
 from tests.engine.small_model import clip, run, stripes
 
 
-def answer(ids, rows):
+def make_prediction(ids, rows):
     """A prediction of 1×W pixels from probabilities, background first."""
     probabilities = torch.tensor(rows)[:, None]
     return Prediction(ids, probabilities.log(), probabilities.max(0).indices)
 
 
-def later(ids, rows):
+def make_probabilities(ids, rows):
     """Probabilities of the other direction."""
     return ObjectProbabilities(ids, torch.tensor(rows)[:, None])
 
 
-def both(tracker, frames, masks, folder, stop=None, removals=None):
+def track_both(tracker, frames, masks, folder, stop=None, removals=None):
     timed, stop = TimedTracker(tracker), stop or threading.Event()
     return list(track_both_directions(timed, enumerate(frames), masks, removals or {}, folder, stop))
 
 
 @pytest.fixture(scope="module")
-def keyed(models, tmp_path_factory):
-    """A clip annotated on frames 2 and 6 of 9, and what both directions make of it."""
+def annotated_clip(models, tmp_path_factory):
+    """Frames, masks of frames 2 and 6 of 9, and predictions of both directions."""
     frames, masks = clip(9), {2: stripes([4, 9]), 6: stripes([4, 9, 7])}
-    results = both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("room"))
+    results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("room"))
     return frames, masks, results
 
 
-def test_frames_come_once_and_annotated_ones_as_given(keyed):
-    frames, masks, results = keyed
+def test_frames_come_once_and_annotated_ones_as_given(annotated_clip):
+    frames, masks, results = annotated_clip
     assert [index for index, _, _ in results] == list(range(9))
     assert all((frame == frames[index]).all() for index, frame, _ in results)
     for index, mask in masks.items():
         assert (results[index][2].labels == mask).all()
 
 
-def test_one_direction_outside_the_annotations(models, keyed):
-    frames, masks, results = keyed
+def test_one_direction_outside_the_annotations(models, annotated_clip):
+    frames, masks, results = annotated_clip
     backward = run(Tracker(*models["aott"]), frames[2::-1], {0: masks[2]})
     forward = run(Tracker(*models["aott"]), frames[6:], {0: masks[6]})
     for index in (0, 1):
@@ -58,8 +59,15 @@ def test_one_direction_outside_the_annotations(models, keyed):
         assert torch.equal(results[index][2].logits, forward[index - 6].logits)
 
 
-def test_directions_are_weighted_by_distance(models, keyed):
-    frames, masks, results = keyed
+def test_confidence_calibrated_before_the_first_mask(models, tmp_path):
+    model, config = models["aott"]
+    tracker = Tracker(model, replace(config, confidence_temperature=2.0))
+    results = track_both(tracker, clip(3), {1: stripes([4, 9])}, tmp_path)
+    assert [prediction.temperature for *_, prediction in results] == [2.0] * 3
+
+
+def test_directions_are_weighted_by_distance(models, annotated_clip):
+    frames, masks, results = annotated_clip
     forward = run(Tracker(*models["aott"]), frames[2:6], {0: masks[2]})
     backward = run(Tracker(*models["aott"]), frames[6:2:-1], {0: masks[6]})
     for index, weight in ((3, 0.25), (4, 0.5), (5, 0.75)):
@@ -76,7 +84,8 @@ def test_directions_are_weighted_by_distance(models, keyed):
 
 def test_object_of_one_mask_keeps_its_direction():
     """As in the studio: a mask says nothing about objects that it does not contain."""
-    ahead, backward = answer((1,), [[0.3, 1.0], [0.7, 0.0]]), later((8,), [[1.0, 0.0], [0.0, 1.0]])
+    ahead = make_prediction((1,), [[0.3, 1.0], [0.7, 0.0]])
+    backward = make_probabilities((8,), [[1.0, 0.0], [0.0, 1.0]])
     for weight in (0.1, 0.9):
         assert merge_predictions(ahead, backward, weight).labels.tolist() == [[1, 8]]
     assert merge_predictions(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
@@ -85,7 +94,7 @@ def test_object_of_one_mask_keeps_its_direction():
 @pytest.mark.parametrize("last", [{}, {6: stripes([4, 9, 5])}])
 def test_mask_of_one_object_leaves_the_others(models, tmp_path, last):
     frames, masks = clip(7), {0: stripes([4, 9]), 3: np.where(stripes([0, 0, 5]), 5, 0), **last}
-    results = both(Tracker(*models["aott"]), frames, masks, tmp_path)
+    results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     forward = run(Tracker(*models["aott"]), frames, masks)
     assert {4, 9, 5} <= {*np.unique(results[3][2].labels)}
     for index in range(3, 6 if last else 7):
@@ -96,24 +105,24 @@ def test_mask_of_one_object_leaves_the_others(models, tmp_path, last):
 
 def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
     frames, masks = clip(7), {0: stripes([4, 9]), 5: stripes([4, 9])}
-    results = both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9], 6: [4]})
+    results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9], 6: [4]})
     shown = [{*np.unique(prediction.labels).tolist()} for _, _, prediction in results]
     assert [9 in ids for ids in shown[:6]] == [True, True, True, False, False, True]
     assert [4 in ids for ids in shown[5:]] == [True, False]
 
 
 def test_disagreement_is_of_common_objects():
-    ahead = answer((1,), [[0.0, 0.9], [1.0, 0.1]])
-    backward = later((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    ahead = make_prediction((1,), [[0.0, 0.9], [1.0, 0.1]])
+    backward = make_probabilities((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
     assert merge_predictions(ahead, backward, 0.25).disagreement == {1: 0.0}
-    ahead = answer((1,), [[0.0, 0.1], [1.0, 0.9]])
+    ahead = make_prediction((1,), [[0.0, 0.1], [1.0, 0.9]])
     assert merge_predictions(ahead, backward, 0.25).disagreement == {1: 0.5}
 
 
 def test_stored_predictions_have_steps_of_a_level(tmp_path):
     with PredictionFile(tmp_path) as stored:
         for index, ids, value in ((9, (4,), 0.25), (5, (4, 2), 0.5)):
-            stored.store(index, answer(ids, [[1 - value], [value], [0.0]][: 1 + len(ids)]))
+            stored.store(index, make_prediction(ids, [[1 - value], [value], [0.0]][: 1 + len(ids)]))
         assert [stored.load(index).ids for index in (5, 9)] == [(4, 2), (4,)]
         probabilities = [stored.load(index).probabilities for index in (5, 9)]
     assert [part.sum(0).item() for part in probabilities] == pytest.approx([1, 1])
@@ -122,7 +131,7 @@ def test_stored_predictions_have_steps_of_a_level(tmp_path):
 
 def test_neighboring_annotations_and_a_short_video_work(models, tmp_path):
     frames, masks = clip(3), {0: stripes([1]), 1: stripes([1, 2]), 7: stripes([3])}
-    results = both(Tracker(*models["aott"]), frames, masks, tmp_path)
+    results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     assert [index for index, _, _ in results] == [0, 1, 2]
     assert (results[1][2].labels == masks[1]).all()
     forward = run(Tracker(*models["aott"]), frames[1:], {0: masks[1]})
@@ -132,17 +141,14 @@ def test_neighboring_annotations_and_a_short_video_work(models, tmp_path):
 def test_broken_source_is_tracked_forward(models, tmp_path):
     frames = clip(4)
 
-    def broken():
+    def read_until_damage():
         yield from enumerate(frames[:3])
         raise InputError("frame 3 is damaged")
 
     found, masks = [], {0: stripes([1]), 9: stripes([1])}
+    timed, stop = TimedTracker(Tracker(*models["aott"])), threading.Event()
     with pytest.raises(InputError, match="frame 3"):
-        found.extend(
-            track_both_directions(
-                TimedTracker(Tracker(*models["aott"])), broken(), masks, {}, tmp_path, threading.Event()
-            )
-        )
+        found.extend(track_both_directions(timed, read_until_damage(), masks, {}, tmp_path, stop))
     forward = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
     assert [index for index, _, _ in found] == [0, 1, 2]
     assert torch.equal(found[2][2].logits, forward[2].logits)
@@ -151,14 +157,16 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
 def test_stop_ends_at_once(models, tmp_path):
     stop, steps = threading.Event(), []
 
-    class Watched(Tracker):
+    class CountingTracker(Tracker):
         def step(self, frame, mask=None):
             steps.append(1)
             if len(steps) == 4:
                 stop.set()
             return super().step(frame, mask)
 
-    both(Watched(*models["aott"]), clip(12), {0: stripes([1]), 11: stripes([1])}, tmp_path, stop)
+    track_both(
+        CountingTracker(*models["aott"]), clip(12), {0: stripes([1]), 11: stripes([1])}, tmp_path, stop
+    )
     assert len(steps) == 4
 
 
@@ -172,7 +180,7 @@ def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
 
     monkeypatch.setattr(SpillFile, "append", append)
     masks = dict.fromkeys((0, 3, 6, 9), stripes([1, 2]))
-    both(Tracker(*models["aott"]), clip(12), masks, tmp_path)
+    track_both(Tracker(*models["aott"]), clip(12), masks, tmp_path)
     assert {compress for compress, _ in sizes} == {True, False}
     assert max(count for _, count in sizes) == 2
     assert list(tmp_path.iterdir()) == []
@@ -182,6 +190,9 @@ class ColorTracker:
     """Sees a cut where a frame's color differs from the last one's."""
 
     ids = (1,)
+    config = Config()
+
+    device = torch.device("cpu")
 
     def fresh(self):
         return ColorTracker()
@@ -194,14 +205,14 @@ class ColorTracker:
 
     def step(self, frame, mask=None):
         cut, self.last = self.is_cut(frame), frame
-        return replace(answer((1,), [[0.0] * 4, [1.0] * 4]), cut=cut)
+        return replace(make_prediction((1,), [[0.0] * 4, [1.0] * 4]), cut=cut)
 
 
 def test_cuts_are_found_in_both_directions(tmp_path):
     colors = [0, 1, 1, 2, 2, 3, 3, 4]
     frames = [np.full((1, 4, 3), color, np.uint8) for color in colors]
     for annotated in ((2, 5), (2, 3, 5), range(8)):
-        results = both(ColorTracker(), frames, dict.fromkeys(annotated, np.ones((1, 4), int)), tmp_path)
+        results = track_both(ColorTracker(), frames, dict.fromkeys(annotated, np.ones((1, 4), int)), tmp_path)
         assert [index for index, _, prediction in results if prediction.cut] == [1, 3, 5, 7]
 
 

@@ -152,9 +152,14 @@ def test_invalid_ranges_rejected(source, start, end, by_name, words):
         FrameSelection(source, start, end, by_name=by_name)
 
 
-def test_file_names_of_a_video_file_rejected(video):
+def test_file_names_number_frames_of_a_described_video(video):
+    frames = FrameSelection(video, 11, by_name=True)
+    assert (frames.first, frames.last, frames.number(2)) == (1, 4, 12)
+
+
+def test_file_names_of_a_video_file_rejected():
     with pytest.raises(InputError, match=r"clip: not an image folder whose file names end .*; count"):
-        FrameSelection(video, by_name=True)
+        FrameSelection(VideoInfo("clip", SIZE, LENGTH), by_name=True)
 
 
 def test_overlap_of_two_files_is_reported_by_file_names(video, masks, tmp_path, caplog):

@@ -104,7 +104,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,box\n,\n", "line 2: expected a video$"),
     ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
     ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
-    ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3: class Dog: line 2 has dog; use one spelling"),
+    ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3. differ only in letter case; give both the same name"),
     ("a.csv", "video,masks\n", "holds no videos; give a header"),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
      "2 jobs are called a, in any letter case; give each its own in the column name"),
@@ -112,11 +112,11 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
     ("a.jsonl", "\n", "holds no videos"),
     ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "line 2: levels wide: expected auto, or LOW,HIGH"),
-    ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values than the 2 columns of the header"),
+    ("a.csv", "video,masks\na, b.mp4,a.png\n", "line 2: .*more values than the 2 columns of the header"),
     ("a.csv", "video,name,masks\na.mp4,a.png\n", "line 2: .*fewer values than the 3 columns of the header"),
     ("a.csv", 'video,box,class\na,"1,2,9,9","cat,dog"\n', "class cat,dog: expected one name for each object"),
     ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
-    ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
+    ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "line 2: not readable as CSV"),
     ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
     ("a.jsonl", '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),
     ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected text as on the command line"),
@@ -149,7 +149,7 @@ def test_all_wrong_lines_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("video,masks,start,end,fps\na,m,x,y,z\nb,m,1,,\n")
     with pytest.raises(InvalidRowsError, match=r"line 2: start x: [^;]*$") as raised:
         read_jobs(tmp_path / "a.csv")
-    assert [*raised.value.problems] == [2]
+    assert [*raised.value.errors] == [2]
     assert [job.name for job in raised.value.jobs] == ["b"]
 
 

@@ -99,7 +99,7 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
     prediction = Prediction((1, 300), logits, logits.max(0).indices)
     found = {}
     for name in ("mattes", "mattes16"):
-        output = find_output(name).open(tmp_path / name, OutputContext(source))
+        output = find_output(name)(tmp_path / name, OutputContext(source))
         output.write("f0", TrackedFrame(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
         for number in (1, 300):
             with Image.open(tmp_path / name / str(number) / "f0.png") as image:
@@ -114,7 +114,7 @@ def test_lost_objects_are_flagged(tmp_path):
     for index in range(8):
         Image.new("RGB", (1, 1)).save(tmp_path / "in" / f"{index}.png")
     source = ImageFrames(tmp_path / "in")
-    file = find_output("coco").open(tmp_path / "coco.json", OutputContext(source))
+    file = find_output("coco")(tmp_path / "coco.json", OutputContext(source))
     gone = Prediction((3,), torch.tensor([[[0.0]], [[-50.0]]]), torch.zeros(1, 1, dtype=torch.long))
     for index in range(6):
         file.write(str(index), TrackedFrame(index, np.zeros((1, 1, 3), np.uint8), gone, Fraction(index)))

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.media.job_record import CORRECTED_FILE, JobRecord, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, write_job_record
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.job import Job
 from aotlab.video.plan import RerunOptions, plan_job, plan_list
-from aotlab.video.results import RUN_FILE, RUN_KIND
+from aotlab.video.results import RUN_FILE, RUN_KIND, read_results
 from aotlab.video.resume import STATE_FILE
-from aotlab.video.track import JobOptions
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,9 @@ STOPPED = Earlier(WANTED, (*FILES, STATE_FILE))
 FEWER = Earlier(replace(DONE.record, written=MASKS, outputs=MASKS), (MASK,))
 OTHER = Earlier(replace(DONE.record, input_digest="other", video="/b.mp4"), FILES)
 CORRECTED = replace(OTHER, files=(*FILES, CORRECTED_FILE))
+UNREADABLE = Earlier(files=(MASK, JOB_RECORD))
 ONCE, FORCE, RESTART, LIST = (
-    RerunOptions(), RerunOptions(force=True), RerunOptions(restart=True), RerunOptions(in_list=True)
+    RerunOptions(), RerunOptions(force=True), RerunOptions(restart=True), RerunOptions(in_batch=True)
 )  # fmt: skip
 
 
@@ -83,11 +83,16 @@ def try_plan(plan, *arguments, **options):
     (CORRECTED, RerunOptions(force=True, restart=True), True, "refuse"),
     (CORRECTED, LIST, True, "keep_corrections"),
     (replace(CORRECTED, record=None), LIST, True, "refuse"),
+    (UNREADABLE, ONCE, True, "refuse"),
+    (UNREADABLE, RESTART, True, "refuse"),
+    (UNREADABLE, FORCE, True, "track"),
+    (UNREADABLE, LIST, True, "track"),
+    (Earlier(files=(*UNREADABLE.files, CORRECTED_FILE)), LIST, True, "refuse"),
 ])  # fmt: skip
 def test_job_is_tracked_resumed_reused_or_refused(tmp_path, earlier, rerun, repeatable, action):
     earlier.write(tmp_path)
-    options = JobOptions(("masks", "coco"))
-    assert try_plan(plan_job, tmp_path, WANTED, options, rerun, repeatable=repeatable) == action
+    resumable = {"repeatable": repeatable, "resumable": repeatable}
+    assert try_plan(plan_job, tmp_path, WANTED, read_results(tmp_path), rerun, **resumable) == action
 
 
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}

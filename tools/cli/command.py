@@ -64,11 +64,15 @@ LOG_OPTIONS = [
 ]
 
 
-class Program(click.Command):
-    """Command line with the messages and exit codes of `run_command`."""
+class Command(click.Command):
+    """Command with ``-q`` and ``-v``, whose function takes the options as parameters and returns the exit code.
+
+    Called with a list of arguments, it runs them as a command line, with the messages and exit codes of `run_command`.
+    """
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **{"context_settings": HELP_SETTINGS, **attributes})
+        self.params += LOG_OPTIONS
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
         """Run a command line (default: the program's); return its exit code."""
@@ -79,21 +83,10 @@ class Program(click.Command):
         sections = defaultdict(list)
         for option in self.get_params(ctx):
             if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
-                sections[getattr(option, "group", "options")].append(record)
+                sections[getattr(option, "group", "options").capitalize()].append(record)
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
-
-
-class Command(Program):
-    """Command whose function takes the options as typed parameters and returns the exit code.
-
-    It has ``-q`` and ``-v`` too. Called with a list of arguments, it runs them as a command line.
-    """
-
-    def __init__(self, *args: Any, **attributes: Any) -> None:
-        super().__init__(*args, **attributes)
-        self.params += LOG_OPTIONS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, turn options into the settings they stand for, and keep the command line in ``ctx.meta``."""
@@ -105,13 +98,15 @@ class Command(Program):
         return rest
 
 
-class CommandGroup(click.Group, Program):
+class CommandGroup(click.Group, Command):
     """Group of commands."""
 
     command_class = Command
 
 
-def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Callable[..., int]], Command]:
+def command(
+    name: str, help: str | None = None, *, epilog: str | None = None
+) -> Callable[[Callable[..., int]], Command]:
     """Return a decorator that makes a command of a function; every command has ``-q`` and ``-v``.
 
     The function takes its click options and arguments as parameters; it returns the exit code. In another
@@ -125,11 +120,12 @@ def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Cal
 
     Args:
         name: how the program is started, such as ``aotlab track``.
+        help: text above the options; None: the docstring of the function.
     """
     return click.command(name, Command, help=help, epilog=epilog)
 
 
-def group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a decorator that adds options under a title of the help."""
 
     def decorate(main: Any) -> Any:
@@ -200,7 +196,7 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
     Args:
         path: the output; None: none is written.
         suffixes: allowed suffixes of a file.
-        force: accept an existing file in place of a file, and a folder in place of a folder.
+        force: accept an output that exists.
 
     Raises:
         InputError: another suffix, a file in place of a folder or a folder in place of a file, or it exists.
@@ -209,7 +205,7 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         return
     if suffixes:
         require_output(path, *suffixes)
-    elif path.exists() and not path.is_dir():
+    elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
     if not force and path.exists() and (suffixes or any(path.iterdir())):
         raise InputError(f"{path}: exists; choose another name, or replace it with --force")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import click
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES
 from aotlab.configs.training import PRECISIONS
-from aotlab.tools.cli.command import group
+from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
     ConfigFile,
@@ -31,7 +31,6 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
-    from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.labeled_video import Video
 
 Decorator = Callable[[Any], Any]
@@ -58,7 +57,7 @@ quality = option(
 )
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP)
-memory_options = group(
+memory_options = option_group(
     "memory",
     option(
         "--memory",
@@ -112,41 +111,41 @@ def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[
     return tuple(text for text in values if not SETTING.fullmatch(text))
 
 
-def checkpoint_option(*, several: str | None = None, untrained: bool = False) -> Decorator:
+def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -> Decorator:
     """Return ``--checkpoint``, by default the bundled one; a tuple if repeatable, None if unset and ``untrained``.
 
     Args:
-        several: purpose of repeating the option; None: it is given once.
+        multiple: purpose of repeating the option; None: it is given once.
         untrained: whether ``--config`` without a checkpoint means random weights.
     """
-    repetition = f"; repeat it to {several}" if several else ""
+    repetition = f"; repeat it to {multiple}" if multiple else ""
     random = "; random weights if only --config is given" if untrained else ""
     return option(
         "--checkpoint",
         type=Checkpoint,
-        multiple=several is not None,
-        default=None if several or untrained else BUNDLED_CHECKPOINT,
+        multiple=multiple is not None,
+        default=None if multiple or untrained else BUNDLED_CHECKPOINT,
         help=f"weights: a file, or a name of `aotlab weights`{repetition} (default: the bundled model{random})",
     )
 
 
-def config_option(*, several: bool = False, unset: str = "the checkpoint's") -> Decorator:
+def config_option(*, multiple: bool = False, unset: str = "the checkpoint's") -> Decorator:
     """Return ``--config``; ``unset``: the settings of a command line without it, as the help states them."""
     return option(
         "--config",
         type=ConfigFile,
-        multiple=several,
+        multiple=multiple,
         help=f"preset (aott, aotl, r50_aotl, ...) or YAML file with the settings (default: {unset})",
     )
 
 
-def tracker_options(*, several: str | None = None) -> Decorator:
+def tracker_options(*, multiple: str | None = None) -> Decorator:
     """Return the options of a tracker; the function receives them as ``tracker``, a `TrackerOptions`.
 
     ``--print-config`` prints the settings instead of calling the function.
 
     Args:
-        several: purpose of repeating ``--checkpoint``; the function gets all of them as ``checkpoints`` too. None: it
+        multiple: purpose of repeating ``--checkpoint``; the function gets all of them as ``checkpoints`` too. None: it
             is given once.
     """
     depth = option(
@@ -156,8 +155,8 @@ def tracker_options(*, several: str | None = None) -> Decorator:
         help="blocks to use of an AOST model (default: all)",
     )
     options = (
-        group("model", checkpoint_option(several=several), config_option(), print_config),
-        group("device and precision", device, precision_option(), depth),
+        option_group("model", checkpoint_option(multiple=multiple), config_option(), print_config),
+        option_group("device and precision", device, precision_option(), depth),
         memory_options,
     )
 
@@ -172,9 +171,15 @@ def tracker_options(*, several: str | None = None) -> Decorator:
             overrides: tuple[str, ...] = (),
             **others: Any,
         ) -> int:
-            if several is not None:
+            if multiple is not None:
                 others["checkpoints"], checkpoint = checkpoint, (*checkpoint, BUNDLED_CHECKPOINT)[0]
-            tracker = make_tracker(checkpoint, config, overrides, device, print_config=print_config)
+            from aotlab.engine.tracking.options import TrackerOptions
+
+            tracker = TrackerOptions(checkpoint, config, overrides, device)
+            require_bounded(overrides, tracker.read_settings)
+            if print_config:
+                print(tracker.settings_as_yaml(), end="")
+                return 0
             status: int = main(tracker=tracker, **others)
             return status
 
@@ -183,20 +188,6 @@ def tracker_options(*, several: str | None = None) -> Decorator:
         return run
 
     return decorate
-
-
-def make_tracker(
-    checkpoint: Path, config: str | None, overrides: tuple[str, ...], device: str, *, print_config: bool
-) -> TrackerOptions:
-    """Return the `TrackerOptions` of a command line; ``--print-config`` prints the settings and ends the command."""
-    from aotlab.engine.tracking.options import TrackerOptions
-
-    tracker = TrackerOptions(checkpoint, config, overrides, device)
-    require_bounded(overrides, tracker.read_settings)
-    if print_config:
-        print(tracker.settings_as_yaml(), end="")
-        raise click.exceptions.Exit
-    return tracker
 
 
 def require_bounded(overrides: Sequence[str], read_settings: Callable[[], Config]) -> None:
@@ -256,15 +247,33 @@ class BenchmarkOptions:
         )
 
 
-def benchmark_options(names: Iterable[str]) -> tuple[Decorator, ...]:
-    """Return the options of `BenchmarkOptions`; ``names``: the data sets of the help."""
-    return (
+def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
+    """Return the options of a benchmark; the function receives them as ``benchmark``, a `BenchmarkOptions`.
+
+    Args:
+        names: data sets to list in the help.
+        others: further options of the group, which the function receives separately.
+    """
+    options = option_group(
+        "benchmark",
         option("--dataset", metavar="NAME", default="", help=f"one of {', '.join(names)}"),
         root,
         option("--split", metavar="NAME", default=BenchmarkOptions.split, help="train, val, test, ..."),
         list_option("--sequence", "use these sequences only, comma-separated"),
         flag("--new-objects", "folder: later masks add objects"),
+        *others,
     )
+
+    def decorate(main: Any) -> Any:
+        @wraps(main)
+        def run(**values: Any) -> int:
+            chosen = {field.name: values.pop(field.name) for field in fields(BenchmarkOptions)}
+            status: int = main(benchmark=BenchmarkOptions(**chosen), **values)
+            return status
+
+        return options(run)
+
+    return decorate
 
 
 def prompt_options(*, frames: bool = True) -> Decorator:
@@ -278,12 +287,12 @@ def prompt_options(*, frames: bool = True) -> Decorator:
             ("--not-point", "not_points", "X,Y", "point that is not on the object"),
         )
     ]
-    return group("prompts instead of masks" if frames else "prompts", *prompts, segmenter_options())
+    return option_group("prompts instead of masks" if frames else "prompts", *prompts, segmenter_options())
 
 
 def segmenter_options() -> Decorator:
     """Return ``--segmenter`` and ``--segmenter-plugin``, arguments of `load_segmenter`."""
-    return group(
+    return option_group(
         "segmenter",
         option(
             "--segmenter",

@@ -13,7 +13,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from aotlab.configs.files import find_config
-from aotlab.utils.files import require_existing
 from aotlab.utils.numbers import (
     COUNT,
     MAX_COUNT,
@@ -86,12 +85,6 @@ def parse_config(text: str) -> str:
     return text
 
 
-def parse_existing(text: str) -> Path:
-    """Return the path of a file or folder; raise `InputError` if it does not exist."""
-    require_existing(Path(text))
-    return Path(text)
-
-
 Integer = Number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds depend on the settings"""
 PositiveInt = Number(POSITIVE_COUNT)
@@ -104,9 +97,10 @@ Size = FunctionType(parse_size, "SIZE")
 Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 ConfigFile = FileName(parse_config, "NAME")
-File = FileName(Path, "FILE")
-Folder = FileName(Path, "DIR")
-ExistingPath = FileName(parse_existing, "PATH")
+File = click.Path(path_type=Path)
+Folder = click.Path(file_okay=False, path_type=Path)
+Folder.name = "folder"  # the word of the help and of messages, as in all other texts
+ExistingPath = click.Path(exists=True, path_type=Path)
 
 
 class SettingOption(click.Option):

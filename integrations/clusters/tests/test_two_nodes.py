@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
-psutil = pytest.importorskip("psutil", reason="the test of two nodes needs psutil (pip install psutil)")
 ROOT = Path(__file__).parents[3]
 STEPS = 16
 

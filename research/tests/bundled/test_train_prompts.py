@@ -199,9 +199,7 @@ def test_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
 
 def test_bare_word_is_no_setting(capsys):
     assert main(["DATA"]) == 2
-    assert (
-        capsys.readouterr().err == "error: DATA: a setting is written key=value, for example data.root=DATA\n"
-    )
+    assert "DATA: an override is written key=value" in capsys.readouterr().err
 
 
 def test_commands_of_the_bundled_card_exist():

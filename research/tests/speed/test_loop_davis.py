@@ -43,4 +43,4 @@ def test_command_prints_lengths_of_the_videos(root, tmp_path, capsys):
     assert main([str(root), str(tmp_path / "long"), "--times", "2"]) == 0
     assert capsys.readouterr().out == f"2 sequences of 5 to 7 frames in {tmp_path / 'long'}\n"
     assert main([str(tmp_path / "none"), str(tmp_path / "long")]) == 2
-    assert "none: no such file or folder" in capsys.readouterr().err
+    assert "none' does not exist" in capsys.readouterr().err

@@ -1,23 +1,34 @@
 """Exported models: the graphs of a folder, run by onnxruntime.
 
-Tensors of AOT's graphs, for M identities, T stored frames, frames resized to H×W in the network, and each block N from
-0 on. Maps have H/4×W/4, H/8×W/8 or h×w = H/16×W/16 (rounded up) positions; those of h×w are L = h·w tokens.
+    graph              inputs → outputs
+    encode             frame → features_f4, features_f8, features_f16, features_projected
+    assign_identities  masks → id_embeddings_*
+    reference          features_*, id_embeddings_* → embeddings_*, states_*
+    memorize           states_*, id_embeddings_* → memory_*
+    propagate          features_*, memory_* → embeddings_*, states_*
+    decode             embeddings_*, features_* → logits
+    relevance          states_0_*, memory_0_long_key, logits → relevance (only with the policy ``restricted``)
+    prompt             image, planes, rough_mask → logits, refined_logits (only with a prompt network)
 
-    encode             frame height×width×3 uint8, any size → features_f4 1×C4×H/4×W/4, features_f8 1×C8×H/8×W/8,
-                       features_f16 1×C16×h×w, features_projected 1×C×h×w
-    assign_identities  masks 1×(1+M)×H×W, one-hot, background first → id_embeddings_0 1×L×C
-    reference          features_projected, id_embeddings_0 → embeddings_*, states_N_* (see propagate)
-    propagate          features_projected, memory_N_long_* 1×(T·L)×C, memory_N_short_* 1×L×C →
-                       embeddings_0 (input of block 0) and embeddings_N+1 (output of block N) 1×C×h×w, states_N_* 1×L×C
-    decode             embeddings_*, features_f4, _f8 and _f16 → logits 1×(1+M)×H/4×W/4, background first
-    memorize           states_N_*, id_embeddings_0 → memory_N_long_*, memory_N_short_* 1×L×C: keys and values
-    relevance          states_0_*, memory_0_long_key, logits → relevance T: each stored frame's share of the attention
-                       from foreground tokens (RMem)
-    prompt             image height×width×3 uint8, any size, planes 1×3×P×Q, rough_mask height×width →
-                       logits and refined_logits height×width
+    tensor                        shape, float32 unless stated
+    frame                         any height×width×3 uint8 RGB
+    features_f4, _f8, _f16        1×C4×H/4×W/4, 1×C8×H/8×W/8, 1×C16×h×w; encoder maps
+    features_projected            1×C×h×w; input of the first block
+    masks                         1×(1+M)×H×W, one-hot, background first
+    id_embeddings_0               1×L×C
+    embeddings_0, _1, …           1×C×h×w; input of the first block, then the output of each
+    states_N_*                    1×L×C; keys and values of block N before identities are added
+    memory_N_long_key, _value     1×L×C from memorize, 1×(T·L)×C in propagate
+    memory_N_short_key, _value    1×L×C
+    logits                        1×(1+M)×H/4×W/4, background first
+    relevance                     T; each stored frame's share of the attention from foreground tokens (RMem)
+    image, rough_mask             any height×width×3 uint8 RGB; height×width in 0 to 1
+    planes                        1×3×P×Q; points on the object, points off it, its box, at the prompt network's size
+    logits, refined_logits        height×width; of prompt, the refined ones with outlines on edges of the image
 
-DeAOT has other channels and only the last block's embeddings; multi-scale models have one set per stage. Not every
-model has the last two graphs.
+H×W: the frame in the network; h×w = H/16×W/16: its tokens, L = h·w of them (all rounded up); C: channels of a token; M:
+identities; T: stored frames. In DeAOT, keys have C/2 channels and values in memory 4C, and embeddings_0, the last
+block's output, has 2C. Later stages of multi-scale models have id_embeddings and tokens of other sizes.
 """
 
 from __future__ import annotations
@@ -60,7 +71,7 @@ class Graphs:
         require_provider(provider)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
+        options.log_severity_level = 3  # errors only
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
         folder = Path(folder)
         description = read_description(folder)

@@ -1,92 +1,168 @@
-"""Masks of objects from boxes and points on one frame: a coarse pass, then a refining pass around each object."""
+"""Prompts, and the masks of their objects: a coarse pass, then a refining pass around each object."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 
-from aotlab_runtime.graphs import Graphs, Tensors
-from aotlab_runtime.images import ImageSize
-from aotlab_runtime.inputs import CheckedPrompt, Point, require
-from aotlab_runtime.parts import find_far_from_box, find_far_from_points
+from aotlab_runtime.graphs import Graphs
+from aotlab_runtime.images import ImageSize, label_components, measure_distance
+from aotlab_runtime.inputs import MAX_ID, InputError, require
 
+Point = tuple[float, float]
+"""x and y in pixels"""
 Crop = tuple[slice, slice]
 """rows and columns of a frame"""
 
 EXCLUDED = np.float32(-12)
-"""logit of pixels that are excluded, outside the crop, or far from the prompt"""
+"""logit of pixels that an object cannot have"""
+BOX_MARGIN = 0.12
+"""how far an object may extend beyond its box, as a fraction of the sides of the box"""
+MAX_PART_DISTANCE = 0.5
+"""largest distance of a component without a point from those with one, × the square root of their area"""
 
 
-def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt]) -> np.ndarray:
-    """Return the logits (1+N)×H×W of prompted objects; channel 0 is background."""
+class CheckedPrompt(NamedTuple):
+    """A `Prompt` that fits its frame."""
+
+    positive: list[Point]
+    """points on the object"""
+    negative: list[Point]
+    """points off the object"""
+    box: np.ndarray | None
+    """corners (left, top) and (right, bottom) in the frame, 2×2"""
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """Prompts for one object of a frame, in pixels of the frame; checked when they are used.
+
+    >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
+    >>> Prompt(box=(100, 60, 50, 40))
+    """
+
+    points: Sequence[Point] | Point = ()
+    """points (x, y), or one point, positive on the object or negative off it"""
+    labels: Sequence[int] | int | None = None
+    """1 for a positive, 0 for a negative point; None: all are positive"""
+    box: tuple[float, float, float, float] | None = None
+    """box around the object: left, top, width, height"""
+
+    def check(self, size: ImageSize) -> CheckedPrompt:
+        """Return the prompt for a frame of (height, width), its box clipped; raise `InputError` if it does not fit."""
+        height, width = size
+        message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}"
+        try:
+            points = np.asarray(self.points, float)
+        except (TypeError, ValueError) as error:  # of different lengths, or text
+            raise InputError(message) from error
+        points = points.reshape(-1, 2) if points.shape == (2,) or not points.size else points
+        require(points.shape[1:] == (2,), message)
+        labels = np.ones(len(points)) if self.labels is None else np.atleast_1d(self.labels)
+        require(
+            labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
+            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
+        )
+        require(labels.any() or self.box is not None, "prompt: give a box or a point on the object")
+        for x, y in points:
+            inside = -1 <= x <= width and -1 <= y <= height
+            require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
+        corners = None
+        if self.box is not None:
+            message = (
+                f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each inside the "
+                f"image of {width}×{height}"
+            )
+            box = np.asarray(self.box, float)
+            require(box.shape == (4,), message)
+            corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
+            require((corners[1] - corners[0]).min() >= 2, message)
+        return CheckedPrompt(points[labels == 1].tolist(), points[labels == 0].tolist(), corners)
+
+
+def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
+    """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
+    by_id = isinstance(prompts, Mapping) and all(
+        isinstance(object_id, Integral) and 0 < object_id <= MAX_ID for object_id in prompts
+    )
+    require(by_id and prompts, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
+    return {
+        int(object_id): (prompt if isinstance(prompt, Prompt) else Prompt(prompt)).check(size)
+        for object_id, prompt in prompts.items()
+    }
+
+
+def segment_prompts(
+    graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt], other_objects: np.ndarray
+) -> np.ndarray:
+    """Segment the objects of N prompts in two passes; return their logits (1+N)×H×W, background first.
+
+    ``other_objects``: pixels of other objects, H×W bool.
+    """
     require(
         graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask"
     )
-    exclusive = []
+    exclusive_prompts = []
     for prompt in prompts:  # points on other objects are points off this one
-        others = [point for other in prompts if other is not prompt for point in other.positive]
-        exclusive.append(prompt._replace(negative=prompt.negative + others))
-    logits = np.stack([segment_coarsely(graphs, frame, prompt) for prompt in exclusive])
-    strongest = logits.max(0)
+        points = [point for other in prompts if other is not prompt for point in other.positive]
+        exclusive_prompts.append(prompt._replace(negative=prompt.negative + points))
+    logits = np.stack([segment_object(graphs, frame, prompt) for prompt in exclusive_prompts])
+    logits[:, other_objects] = EXCLUDED
+    strongest = logits.max(0)  # the rough masks do not overlap
     rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
-    for index, prompt in enumerate(exclusive):
-        logits[index] = refine(graphs, frame, prompt, rough_masks[index])
-        if prompt.box is None:
-            far = find_far_from_points(logits[index] > 0, prompt.positive)
-        else:
-            far = find_far_from_box(logits[index] > 0, prompt.box, prompt.positive)
-        logits[index, far] = EXCLUDED
+    for index, prompt in enumerate(exclusive_prompts):
+        logits[index] = segment_object(graphs, frame, prompt, rough_masks[index])
+        logits[index, other_objects] = EXCLUDED
+        find_far = find_far_from_points if prompt.box is None else find_far_from_box
+        logits[index, find_far(logits[index] > 0, prompt)] = EXCLUDED
     return np.concatenate([-logits.max(0, keepdims=True), logits])
 
 
-def segment_coarsely(graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
-    """Return the logits H×W of one object, from a crop around its box, or from the whole frame without a box."""
-    size, sizes = frame.shape[:2], graphs.prompting
-    crop, edge = np.s_[0 : size[0], 0 : size[1]], sizes["frame_edge"]
-    if prompt.box is not None:
-        corners = [*prompt.positive, *prompt.box]
-        crop, edge = crop_around(corners, size, sizes["coarse_margin"], sizes["min_crop"]), sizes["crop_edge"]
-    return segment_crop(graphs, frame, prompt, crop, edge, np.zeros(size, np.float32))["logits"]
+def segment_object(
+    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the logits H×W of one object, from a crop around its box or rough mask, else from the whole frame.
 
-
-def refine(graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray) -> np.ndarray:
-    """Return the logits H×W of one object from its rough mask H×W in 0 to 1; outlines lie on edges of the image."""
-    sizes, corners = graphs.prompting, [*prompt.positive]
-    if prompt.box is not None:
-        corners += [*prompt.box]
-    elif (rough_mask > 0.5).any():
-        rows, columns = np.nonzero(rough_mask > 0.5)
-        corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
-    crop = crop_around(corners, frame.shape[:2], sizes["refine_margin"], sizes["min_crop"])
-    return segment_crop(graphs, frame, prompt, crop, sizes["crop_edge"], rough_mask)["refined_logits"]
-
-
-def segment_crop(
-    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, crop: Crop, edge: float, rough_mask: np.ndarray
-) -> Tensors:
-    """Run the prompt graph on a crop whose longer side becomes about ``edge`` pixels; return its outputs as H×W."""
+    With a rough mask H×W in 0 to 1, outlines follow the edges of the image.
+    """
+    (height, width), settings = frame.shape[:2], graphs.prompting
+    crop, edge = np.s_[0:height, 0:width], settings["frame_edge"]
+    if prompt.box is not None or rough_mask is not None:
+        margin = settings["coarse_margin" if rough_mask is None else "refine_margin"]
+        crop = find_crop(prompt, (height, width), margin, settings["min_crop"], rough_mask)
+        edge = settings["crop_edge"]
     image, stride = frame[crop], graphs.stride
-    extra = int(graphs.align_corners)  # sides in the network are then multiples of the stride, plus 1
     scale = edge / max(image.shape[:2])
-    height, width = (
+    # sides in the network are multiples of the stride, plus 1 if corners are aligned
+    extra = int(graphs.align_corners)
+    rows, columns = (
         stride * max(2, round((side * scale - extra) / stride)) + extra for side in image.shape[:2]
     )
-    planes = draw_prompt_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])
-    tensors = {"image": image, "planes": planes[None], "rough_mask": rough_mask[crop]}
-    outputs = {}
-    for name, logits in graphs.run("prompt", tensors).items():
-        outputs[name] = np.full(frame.shape[:2], EXCLUDED)
-        outputs[name][crop] = logits
-        outputs[name][prompt.exclude] = EXCLUDED
-    return outputs
+    planes = draw_prompt_planes(prompt, crop, (rows, columns), settings["click_radius"])
+    rough_crop = np.zeros(image.shape[:2], np.float32) if rough_mask is None else rough_mask[crop]
+    outputs = graphs.run("prompt", {"image": image, "planes": planes[None], "rough_mask": rough_crop})
+    logits = np.full((height, width), EXCLUDED)
+    logits[crop] = outputs["logits" if rough_mask is None else "refined_logits"]
+    return logits
 
 
-def crop_around(corners: Sequence[Point], size: ImageSize, margin: float, min_side: float) -> Crop:
-    """Return the crop of a frame around points, square where the frame allows.
+def find_crop(
+    prompt: CheckedPrompt, size: ImageSize, margin: float, min_side: float, rough_mask: np.ndarray | None
+) -> Crop:
+    """Find the crop around positive points and a box, or without a box, a rough mask; square where the frame allows.
 
-    ``margin``: on each side, as a fraction of the longer side.
+    ``margin``: on each side, as a fraction of the object's longer side.
     """
+    corners = [*prompt.positive]
+    if prompt.box is not None:
+        corners += [*prompt.box]
+    elif rough_mask is not None and (rough_mask > 0.5).any():
+        rows, columns = np.nonzero(rough_mask > 0.5)
+        corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
     side = max(min_side, (1 + 2 * margin) * float((high - low).max()))
     limit = np.array(size[::-1])
@@ -109,3 +185,28 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
         x0, y0 = start.clip(0, (size[1] - 1, size[0] - 1))
         planes[2, y0 : max(y0 + 1, stop[1]), x0 : max(x0 + 1, stop[0])] = 1  # a pixel at least
     return planes
+
+
+def find_far_from_box(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
+    """Return the pixels of a mask H×W bool outside the prompt's box with a margin, extended to its positive points."""
+    assert prompt.box is not None
+    margin = BOX_MARGIN * (prompt.box[1] - prompt.box[0])
+    corners = [prompt.box[0] - margin, prompt.box[1] + margin, *prompt.positive]
+    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
+
+
+def find_far_from_points(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
+    """Return the pixels of a mask H×W bool in components far from those with a positive point.
+
+    If none has one, far from the largest.
+    """
+    height, width = mask.shape
+    components = label_components(mask)
+    x, y = np.rint(prompt.positive).clip(0, (width - 1, height - 1)).astype(int).T
+    seed = mask & np.isin(components, components[y, x])
+    if not seed.any():
+        seed = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
+    near = measure_distance(seed) <= MAX_PART_DISTANCE * np.sqrt(seed.sum())
+    return mask & ~np.isin(components, components[mask & near])

@@ -1,12 +1,18 @@
 """`Tracker`: frames and masks in, masks out.
 
-AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects at once. Each object has an identity, one of M
-learned vectors. On a stored frame, the identities of a token's pixels form its embedding, which is added to the values
-that attention reads; keys describe the image only. The tokens of a new frame so receive the identities of the stored
-tokens that look like them: long-term attention compares all tokens of the frames in long-term memory, short-term
-attention those around the same place in an earlier frame, usually the last. Long-term memory holds the frames with a
-given mask and one in every n others. RMem (Zhou, Pang, Wang; CVPR 2024) bounds it: of the tracked frames it evicts the
-one that objects attend to least, but spares rarely scored ones.
+AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has an identity, one of M
+learned vectors; the identities of a token's pixels form its identity embedding. On a stored frame, it is added to the
+values that attention reads, not to the keys, so the tokens of a new frame receive the identities of the stored tokens
+that look like them. Long-term attention compares all tokens of the frames in long-term memory, short-term attention
+those around the same place in an earlier frame, usually the last. Long-term memory holds the frames with a given mask
+and one in every n others. RMem (Zhou, Pang, Wang; CVPR 2024) bounds it: of the tracked frames it evicts the one that
+objects attend to least, but spares rarely scored ones.
+
+DeAOT (Yang, Yang; NeurIPS 2022) splits a block's tokens into a visual and an identity branch. Long-term and short-term
+attention compare the visual branch only and carry the values of both, so identities do not displace appearance in
+deeper blocks. Gated propagation replaces heads and feed-forward layers: the output of a single head is multiplied by a
+gate, computed from the frame's tokens, before a depthwise convolution and a projection. All this is inside the graphs;
+only the channels of their tensors differ.
 
 A frame, with groups of up to M objects that have a memory each:
 
@@ -31,67 +37,25 @@ import operator
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
-from aotlab_runtime import inputs
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import InputError, Point, Prompt, require
+from aotlab_runtime.inputs import InputError, check_frame, check_mask, require
 from aotlab_runtime.memory import Memory
-from aotlab_runtime.prompts import segment_prompts
+from aotlab_runtime.prediction import Prediction, softmax
+from aotlab_runtime.prompts import Point, Prompt, check_prompts, segment_prompts
 
 log = logging.getLogger(__name__)
 
-STATE_VERSION = 8
+STATE_VERSION = 9
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit outside the mask of an object, on a frame with a mask"""
 FORGOTTEN = -1
-"""object id of a forgotten object's identity"""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Prediction:
-    """Masks of one frame, as logits, probabilities or object ids."""
-
-    ids: tuple[int, ...]
-    """ids of the tracked objects in the order they were added"""
-    logits: np.ndarray
-    """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
-    temperature: float
-    """divisor of the logits for `confidence`"""
-
-    def __repr__(self) -> str:
-        """Name ids and size in one line."""
-        _, height, width = self.logits.shape
-        return f"Prediction(ids={list(self.ids)}, height={height}, width={width})"
-
-    @cached_property
-    def indices(self) -> np.ndarray:
-        """H×W int64, the most likely channel of ``logits`` in every pixel."""
-        return self.logits.argmax(0)
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
-        return np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))[self.indices]
-
-    @cached_property
-    def probabilities(self) -> np.ndarray:
-        """(1+n)×H×W that sum to 1 in every pixel."""
-        return softmax(self.logits)
-
-    @cached_property
-    def confidence(self) -> dict[int, float]:
-        """Mean calibrated probability of each object's pixels, in [0, 1]: 0 without pixels, 1 where a mask is given."""
-        probabilities = softmax(self.logits / self.temperature).max(0).ravel()
-        chosen, count = self.indices.ravel(), len(self.logits)
-        pixels = np.bincount(chosen, minlength=count)
-        means = np.bincount(chosen, probabilities, count) / np.maximum(pixels, 1)
-        return dict(zip(self.ids, means[1:].tolist(), strict=True))
+"""stands for a forgotten object in `Group.ids`"""
 
 
 @dataclass
@@ -114,7 +78,8 @@ class Tracker:
     def __init__(self, graphs: Graphs) -> None:
         """Create a tracker without objects."""
         self.graphs = graphs
-        self._predict = partial(Prediction, temperature=graphs.config["confidence_temperature"])
+        self.temperature: float = graphs.config["confidence_temperature"]
+        """divisor of the logits for `Prediction.confidence`"""
         self.reset()
 
     @classmethod
@@ -156,9 +121,9 @@ class Tracker:
         Raises:
             InputError: unusable input. A failed step changes nothing.
         """
-        frame = inputs.check_frame(frame, self._frame_shape)
+        frame = check_frame(frame, self._frame_shape)
         if mask is not None:
-            mask = inputs.check_mask(mask, frame)
+            mask = check_mask(mask, frame)
         if prompts:
             mask = self._draw_prompts(frame, mask, prompts)
         if mask is not None and not mask.any():
@@ -166,37 +131,41 @@ class Tracker:
             mask = None
         if mask is None and not self.groups:  # nothing to encode the frame for
             self._frame_shape = frame.shape
-            return self._predict((), np.zeros((1, *frame.shape[:2]), np.float32))
+            return Prediction((), np.zeros((1, *frame.shape[:2]), np.float32), self.temperature)
         # work on copies: a failed step leaves the tracker unchanged
         groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]
         features = self.graphs.run("encode", {"frame": frame})
-        segmented = [self._segment_frame(group, features) for group in groups]
-        logits = self._merge_logits(groups, segmented, frame.shape[:2])
-        prediction = self._predict(self.ids, logits)
+        outputs = [self._segment_frame(group, features) for group in groups]
+        logits = self._merge_logits(groups, outputs, frame.shape[:2])
+        prediction = Prediction(self.ids, logits, self.temperature)
         if mask is None:
-            for group, tensors in zip(groups, segmented, strict=True):
+            for group, tensors in zip(groups, outputs, strict=True):
                 self._store_tracked(group, tensors, prediction.labels)
         else:
-            labels = overwrite_with_mask(prediction.labels, mask)
-            new = sorted({*np.unique(mask).tolist()} - {0, *self.ids})
-            resized = resize_nearest(labels, self.graphs.network_size)
-            for object_id in sorted({*np.unique(mask).tolist()} - {0, *np.unique(resized).tolist()}):
+            # objects in the mask have no other pixels
+            labels = np.where((mask > 0) | np.isin(prediction.labels, mask), mask, prediction.labels)
+            mask_ids = {*np.unique(mask).tolist()} - {0}
+            resized_labels = resize_nearest(labels, self.graphs.network_size)
+            for object_id in sorted(mask_ids - {*np.unique(resized_labels).tolist()}):
                 log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
-            self._add_objects(groups, new)
+            new_ids = sorted(mask_ids - {*self.ids})
+            self._add_objects(groups, new_ids)
             for group in groups:
                 self._store_reference(group, features, labels)
-            ids = (*self.ids, *new)
+            ids = (*self.ids, *new_ids)
             masks = labels == np.array([0, *ids])[:, None, None]
-            prediction = self._predict(ids, np.where(masks, np.float32(0), NO_OBJECT))
+            logits = np.where(masks, np.float32(0), NO_OBJECT)
+            prediction = Prediction(ids, logits, self.temperature)
         self.groups, self._frame_shape = groups, frame.shape
         return prediction
 
     def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt | Point]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
-        frame = inputs.check_frame(frame, self._frame_shape)
-        checked = inputs.check_prompts(prompts, frame.shape[:2])
-        logits = segment_prompts(self.graphs, frame, list(checked.values()))
-        return self._predict(tuple(checked), logits)
+        frame = check_frame(frame, self._frame_shape)
+        checked_prompts = check_prompts(prompts, frame.shape[:2])
+        no_objects = np.zeros(frame.shape[:2], bool)
+        logits = segment_prompts(self.graphs, frame, [*checked_prompts.values()], no_objects)
+        return Prediction(tuple(checked_prompts), logits, self.temperature)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
@@ -214,17 +183,14 @@ class Tracker:
 
         ``np.savez(path, **state)`` writes it, and `load_state_dict` takes what ``np.load(path)`` reads.
         """
-        state: Tensors = {}
-        groups = []
-        for index, group in enumerate(self.groups):
-            memory = group.memory.state_dict()
-            groups.append({"objects": group.ids, "arrays": [*memory]})
-            state |= {f"{index}.{name}": array for name, array in memory.items()}
         header = {
             "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
-            "frame_shape": self._frame_shape, "groups": groups,
+            "frame_shape": self._frame_shape, "groups": [group.ids for group in self.groups],
         }  # fmt: skip
-        return state | {"header": np.array(json.dumps(header))}
+        state = {"header": np.array(json.dumps(header))}
+        for index, group in enumerate(self.groups):
+            state |= {f"{index}.{name}": array for name, array in group.memory.state_dict().items()}
+        return state
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`.
@@ -238,10 +204,12 @@ class Tracker:
             if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
                 raise ValueError("saved with another export or version")
             length, shape = header["length"], header["frame_shape"] and tuple(header["frame_shape"])
-            for index, group in enumerate(header["groups"]):
-                memory = Memory(self.graphs.config["memory"], length)
-                memory.load_state_dict({name: state[f"{index}.{name}"] for name in group["arrays"]})
-                groups.append(Group(group["objects"], memory))
+            for index, ids in enumerate(header["groups"]):
+                memory, prefix = Memory(self.graphs.config["memory"], length), f"{index}."
+                memory.load_state_dict(
+                    {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+                )
+                groups.append(Group(ids, memory))
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(
                 f"tracker state: not a usable one ({error!s:.100}); load the export that saved it, or save it again"
@@ -252,34 +220,49 @@ class Tracker:
         self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt | Point]
     ) -> np.ndarray:
         """Return the object ids H×W of prompts, and of a mask where it has other objects."""
-        checked = inputs.check_prompts(prompts, frame.shape[:2])
-        labels = np.zeros(frame.shape[:2], np.int64) if mask is None else mask
-        others = np.where(np.isin(labels, list(checked)), 0, labels)
-        free = [prompt._replace(exclude=prompt.exclude | (others > 0)) for prompt in checked.values()]
-        drawn = np.array([0, *checked])[segment_prompts(self.graphs, frame, free).argmax(0)]
-        for object_id in checked:
+        checked_prompts = check_prompts(prompts, frame.shape[:2])
+        if mask is None:
+            mask = np.zeros(frame.shape[:2], np.int64)
+        other_objects = np.where(np.isin(mask, [*checked_prompts]), 0, mask)
+        logits = segment_prompts(self.graphs, frame, [*checked_prompts.values()], other_objects > 0)
+        labels = np.array([0, *checked_prompts])[logits.argmax(0)]
+        for object_id in checked_prompts:
             require(
-                object_id in drawn, f"object {object_id}: no pixel found there; give another box or point"
+                object_id in labels, f"object {object_id}: no pixel found there; give another box or point"
             )
-        return np.where(others > 0, others, drawn)
+        return np.where(other_objects > 0, other_objects, labels)
 
     def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
         """Return the outputs of ``propagate`` and ``decode`` for a frame and a group's memory."""
         propagated = self.graphs.run("propagate", features | group.memory.read())
         return propagated | self.graphs.run("decode", propagated | features)
 
-    def _store_tracked(self, group: Group, segmented: Tensors, labels: np.ndarray) -> None:
-        """Store a frame, of `_segment_frame`, with its predicted labels H×W."""
-        memory = self.graphs.run("memorize", segmented | self._assign_identities(group, labels))
-        group.memory.add(
-            memory, lambda: self.graphs.run("relevance", segmented | group.memory.read())["relevance"]
-        )
+    def _merge_logits(self, groups: list[Group], outputs: Sequence[Tensors], size: ImageSize) -> np.ndarray:
+        """Merge the ``logits`` 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
-    def _store_reference(self, group: Group, features: Tensors, labels: np.ndarray) -> None:
-        """Store a frame with given labels H×W."""
+        The background probability is the product over the groups (soft aggregation of AOT's code).
+        """
+        if not groups:
+            return np.zeros((1, *size), np.float32)
+        by_group = []
+        for group, tensors in zip(groups, outputs, strict=True):
+            channels = [0, *(k for k, object_id in enumerate(group.ids, start=1) if object_id != FORGOTTEN)]
+            logits = tensors["logits"][0, channels]
+            by_group.append(resize(logits, size, align_corners=self.graphs.align_corners))
+        if len(by_group) == 1:
+            return by_group[0]
+        probabilities = [softmax(logits) for logits in by_group]
+        background = np.prod([p[:1] for p in probabilities], axis=0)
+        p = np.concatenate([background, *(p[1:] for p in probabilities)]).clip(1e-5, 1 - 1e-5)
+        return np.log(p / (1 - p))
+
+    def _store_tracked(self, group: Group, outputs: Tensors, labels: np.ndarray) -> None:
+        """Store a frame with its predicted labels H×W; ``outputs``: of `_segment_frame`."""
+        relevance = None
+        if group.memory.needs_relevance:
+            relevance = self.graphs.run("relevance", outputs | group.memory.read())["relevance"]
         id_embeddings = self._assign_identities(group, labels)
-        propagated = self.graphs.run("reference", features | id_embeddings)
-        group.memory.add_reference(self.graphs.run("memorize", propagated | id_embeddings))
+        group.memory.add(self.graphs.run("memorize", outputs | id_embeddings), relevance)
 
     def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
         """Give new objects the next free identities: of the last group, then of new groups."""
@@ -288,40 +271,17 @@ class Tracker:
                 groups.append(Group([], Memory(self.graphs.config["memory"], self._length)))
             groups[-1].ids.append(object_id)
 
+    def _store_reference(self, group: Group, features: Tensors, labels: np.ndarray) -> None:
+        """Store a frame with given labels H×W."""
+        id_embeddings = self._assign_identities(group, labels)
+        propagated = self.graphs.run("reference", features | id_embeddings)
+        group.memory.add_reference(self.graphs.run("memorize", propagated | id_embeddings))
+
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
-        resized = resize_nearest(labels, self.graphs.network_size)
-        masks = np.zeros((1 + self.graphs.max_objects, *resized.shape), np.float32)
+        resized_labels = resize_nearest(labels, self.graphs.network_size)
+        masks = np.zeros((1 + self.graphs.max_objects, *resized_labels.shape), np.float32)
         for identity, object_id in enumerate(group.ids, start=1):
-            masks[identity] = resized == object_id
+            masks[identity] = resized_labels == object_id
         masks[0] = 1 - masks.sum(0)
         return self.graphs.run("assign_identities", {"masks": masks[None]})
-
-    def _merge_logits(self, groups: list[Group], segmented: Sequence[Tensors], size: ImageSize) -> np.ndarray:
-        """Merge the ``logits`` 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
-
-        The background probability is the product over the groups (soft aggregation of AOT's code).
-        """
-        if not groups:
-            return np.zeros((1, *size), np.float32)
-        resized = []
-        for group, tensors in zip(groups, segmented, strict=True):
-            used = [0, *(k for k, object_id in enumerate(group.ids, start=1) if object_id != FORGOTTEN)]
-            resized.append(resize(tensors["logits"][0, used], size, align_corners=self.graphs.align_corners))
-        if len(resized) == 1:
-            return resized[0]
-        by_group = [softmax(logits) for logits in resized]
-        background = np.prod([p[:1] for p in by_group], axis=0)
-        p = np.concatenate([background, *(p[1:] for p in by_group)]).clip(1e-5, 1 - 1e-5)
-        return np.log(p / (1 - p))
-
-
-def overwrite_with_mask(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return predicted labels H×W where a mask H×W is 0; an object in the mask loses all its other pixels."""
-    return np.where(mask > 0, mask, np.where(np.isin(labels, mask), 0, labels))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities along the first axis."""
-    exponentials = np.exp(logits - logits.max(0))
-    return exponentials / exponentials.sum(0)

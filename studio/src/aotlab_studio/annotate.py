@@ -77,7 +77,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
 
 
-@command("aotlab annotate", "Draw, track and correct masks of a video in the browser.")
+@command("aotlab annotate")
 @video_argument(
     "[VIDEO]",
     "a video file, a folder of frames, a TIFF stack, a folder of videos, a project, or results of aotlab track "
@@ -112,7 +112,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     "(default: 8-bit images unchanged, others auto)",
 )
 @segmenter_options()
-@tracker_options(several="offer several on the page")
+@tracker_options(multiple="offer several on the page")
 def main(
     video: tuple[str, ...],
     *,
@@ -128,7 +128,7 @@ def main(
     segmenter: tuple[Path, Path] | None,
     segmenter_plugin: str | None,
 ) -> int:
-    """Open the video and serve its page until Ctrl-C."""
+    """Draw, track and correct masks in the browser."""
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.review.batch import read_entries

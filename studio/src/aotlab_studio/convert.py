@@ -48,7 +48,6 @@ from aotlab_studio.files import (
     move_entries,
     read_export,
     write_bytes,
-    write_compact_json,
     write_json,
 )
 from aotlab_studio.formats.yolo import format_labels, format_settings
@@ -58,7 +57,7 @@ RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
 
 
-@command("aotlab convert", "Convert masks of a video between formats.")
+@command("aotlab convert")
 @click.argument("masks", metavar="IN", type=Path, help="file or folder of masks, as for track --mask")
 @click.argument("output", metavar="OUT", type=Path, help="file or folder to write")
 @click.option(
@@ -85,7 +84,7 @@ RECORD = ".aotlab-convert.json"
 def main(
     masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool
 ) -> int:
-    """Read, match the frames with the video's, and write; return 1 if a video is left out of --merge."""
+    """Convert masks from one format to another."""
     if merge == (video is not None):
         raise UsageError("--video: give --video for the masks of one video, or --merge for results of a list")
     if not 0 < split <= 1:
@@ -110,7 +109,7 @@ def main(
             suffixes = [path.suffix] if path.is_file() else []
             require_replaceable(output.with_name(path.name), *suffixes, force=force)
             if path.is_dir():
-                write_json(path / RECORD, {"files": sorted(list_files(path))})
+                write_json(path / RECORD, {"files": sorted(list_files(path))}, indent=1)
         move_entries(Path(folder), output.parent)
     if suffix and not output.suffix:
         print(
@@ -229,7 +228,7 @@ def write_merged_masks(part: str, clips: Sequence[Clip], output: Path) -> None:
         store_images(source, masks, output / part / "JPEGImages" / name)
         write_masks(masks, output / part / "Annotations" / name)
         videos[name] = {"objects": describe_objects(masks)}
-    write_compact_json(output / part / "meta.json", {"videos": videos})
+    write_json(output / part / "meta.json", {"videos": videos})
 
 
 def write_merged_coco(part: str, clips: Sequence[Clip], output: Path) -> None:
@@ -239,7 +238,7 @@ def write_merged_coco(part: str, clips: Sequence[Clip], output: Path) -> None:
         paths = store_images(source, masks, output / part / "images" / name)
         info = VideoInfo(name, source.size, source.length, str(source.rate))
         tree = merge_trees(tree, format_coco(masks, info), [f"{name}/{path.name}" for path in paths])
-    write_compact_json(output / f"{part}.json", tree)
+    write_json(output / f"{part}.json", tree)
 
 
 def write_merged_yolo(part: str, clips: Sequence[Clip], output: Path) -> None:

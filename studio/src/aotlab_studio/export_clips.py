@@ -10,7 +10,7 @@ import click
 from aotlab.sdk import command, format_count
 
 
-@command("aotlab export-clips", "Write the corrected masks of a list of videos into its results.")
+@command("aotlab export-clips")
 @click.argument(
     "folder", metavar="FOLDER", type=Path, help="results of a list of videos: the --output of track --jobs"
 )
@@ -21,7 +21,7 @@ from aotlab.sdk import command, format_count
     help="outputs, comma-separated, besides those that each clip has; track --write help lists them all",
 )
 def main(folder: Path, *, write: str) -> int:
-    """Export all corrected or accepted clips; return 1 if one could not be written."""
+    """Write the corrected masks of a list of videos into its results."""
     from aotlab_studio.session.export import export_clips
 
     exported = export_clips(folder, [name.strip() for name in write.split(",") if name.strip()])

@@ -33,14 +33,15 @@ def write_bytes(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Replace a file by indented JSON; see `write_bytes`."""
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+def encode_json(value: Any, indent: int | None = None) -> bytes:
+    """Return JSON in ASCII, which can hold undecodable file names too; without ``indent``, in one line."""
+    separators = (",", ":") if indent is None else None
+    return json.dumps(msgspec.to_builtins(value), indent=indent, separators=separators).encode()
 
 
-def write_compact_json(path: Path, value: Any) -> None:
-    """Replace a file by JSON in one line, in ASCII, which can hold undecodable names too; see `write_bytes`."""
-    write_bytes(path, (json.dumps(value, separators=(",", ":")) + "\n").encode())
+def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+    """Replace a file by JSON; see `encode_json` and `write_bytes`."""
+    write_bytes(path, encode_json(value, indent) + b"\n")
 
 
 def sync_folder(folder: Path) -> None:
@@ -63,7 +64,7 @@ def list_files(folder: Path) -> Iterator[str]:
 def read_json(path: Path, kind: type[Content], default: Content) -> Content:
     """Return the JSON of a file that this program has written; the default if it is missing or damaged."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.convert(json.loads(path.read_bytes()), kind, str_keys=True)
     except (OSError, ValueError, RecursionError):
         return default
 

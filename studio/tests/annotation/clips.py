@@ -19,6 +19,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.opening import open_document
+from aotlab_studio.review.checks import Check
 from aotlab_studio.session.session import Session
 from tests.segment_by_color import segment_by_color
 
@@ -47,7 +48,7 @@ def draw_folder(folder, length=LENGTH):
 
 def write_video(path):
     """Write a video of `LENGTH` frames, 60×40."""
-    with VideoWriter(path, rate=25, size=(HEIGHT, WIDTH)) as writer:
+    with closing(VideoWriter(path, rate=25, size=(HEIGHT, WIDTH))) as writer:
         for index in range(LENGTH):
             writer.write(image(index))
 
@@ -107,7 +108,7 @@ class HeldTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         while not self.permits.acquire(timeout=0.01):
-            if self.session.job.stopping:
+            if self.session.runner.job.stopping:
                 break
         return super().step(frame, mask)
 
@@ -119,6 +120,19 @@ def hold(session, count):
     return tracker
 
 
+def hold_review(monkeypatch):
+    """Hold the next search for frames to check, which finds frame 7; return events: it has begun, and it may end."""
+    begun, release = threading.Event(), threading.Event()
+
+    def find_checks(*_):
+        begun.set()
+        release.wait(60)
+        return [Check(7, 1, "lost", 1.0)]
+
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find_checks)
+    return begun, release
+
+
 def open_session(path, tracker=None, **options):
     tracker = tracker or TruthTracker()
     return Session(open_document(path, **options), lambda: tracker, segment_by_color)
@@ -127,12 +141,13 @@ def open_session(path, tracker=None, **options):
 def start_job(session, *args, **options):
     """Start a job and return it; arguments as of `Session.track`."""
     session.track(*args, **options)
-    return session.job
+    return session.runner.job
 
 
 def change_rows(folder, statement, *values):
     """Run a statement on the file of a project that is not open, and return its rows."""
     with closing(sqlite3.connect(folder / PROJECT_FILE)) as connection, connection:
+        connection.execute("PRAGMA synchronous=OFF")
         return connection.execute(statement, values).fetchall()
 
 

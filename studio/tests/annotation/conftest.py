@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from aotlab_studio.review.checks import Check
 from studio.tests.annotation.browser import CHROMIUM, FLAGS, VIEWPORT, WAIT, Page
 from studio.tests.annotation.clips import draw_folder, open_session
 from studio.tests.annotation.served import Served
@@ -31,6 +32,14 @@ def short_pause(monkeypatch):
 def long_pause(monkeypatch):
     """Corrections wait until they are propagated."""
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+
+
+@pytest.fixture
+def checks(monkeypatch):
+    """List of the frames to check that sessions find."""
+    checks: list[Check] = []
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: checks)
+    return checks
 
 
 @pytest.fixture

@@ -348,6 +348,9 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.editable_range == (2, 5)
     assert [clip.frames for clip in batch.list_clips() if clip.name == "a"] == [4]
+    with batch.use("a", "Ann") as session:
+        session.document.restore_version(1)  # the accepted masks
+        assert all((session.document.snapshot.labels(each) == truth(each)).all() for each in (0, 9))
 
 
 def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
@@ -421,6 +424,20 @@ def test_removed_row_is_not_exported(results, batch):
     assert batch.export_all([]).names == ["b"]
 
 
+def test_export_names_who_made_it(results, batch, served):
+    for name in ("a", "b"):
+        set_status(batch, name, "Ann", "accepted")
+    session = batch.enter("b", "Ann", page=False).session
+    answer = served.get(
+        "/export", method="POST", cookie=False, Cookie=f"{served.cookie}; aotlab_person=Bob",
+        origin=served.address, content=b"[]",
+    )  # fmt: skip
+    assert answer.json()["names"] == ["a", "b"]
+    records = [json.loads((results / name / ".corrected").read_text()) for name in ("a", "b")]
+    assert [record["person"] for record in records] == ["Bob", "Bob"]
+    assert session.document.log.status.author == "Ann"
+
+
 def test_export_problem_names_no_folder_of_the_server(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     (results / "a" / "coco.json").unlink(missing_ok=True)
@@ -443,9 +460,10 @@ def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     batch.leave("a", batch.enter("a", "Ann", page=True), page=True)
 
-    def export(folder, outputs, opened):
-        batch.release("a")
-        opened["a"].database.folder_lock.require_held()
+    def export(folder, outputs, open_clip):
+        with open_clip("a") as document:
+            batch.release("a")
+            document.database.folder_lock.require_held()
         return "exported"
 
     monkeypatch.setattr("aotlab_studio.server.batch.export_clips", export)
@@ -527,7 +545,7 @@ def test_edit_while_a_status_waits_refuses_it(batch, served, edit):
         content=json.dumps({"status": "accepted", "outdated": "wait", "digest": digest}).encode(),
     )  # fmt: skip
     assert (answer.status_code, answer.text) == (
-        409, "a: changed while waiting; look at it, then set the status again",
+        409, "a: changed meanwhile; look at it, then set the status again",
     )  # fmt: skip
     assert statuses(batch)["a"] == "in progress"
 

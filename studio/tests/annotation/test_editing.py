@@ -21,7 +21,6 @@ from studio.tests.annotation.clips import (
     LENGTH,
     WIDTH,
     draw,
-    open_session,
     png,
     square,
     start_job,
@@ -62,7 +61,7 @@ def test_name_follows_the_class_that_it_is(session):
 def test_stroke_that_changes_no_pixel_does_nothing(session):
     draw(session, 0, 1)
     run_action(session, {"do": "track", "frame": 0})
-    session.job.wait()
+    session.runner.job.wait()
     step = session.document.log.head
     stroke = {
         "do": "paint",
@@ -132,8 +131,7 @@ def test_reset_frame_covers_no_locked_object(session):
     assert (document.snapshot.labels(5) == 2).sum() == 100
 
 
-def test_box_that_finds_nothing_changes_nothing(folder):
-    session = open_session(folder)
+def test_box_that_finds_nothing_changes_nothing(session):
     session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     draw(session, 0, 1)
     before = session.document.titles
@@ -143,7 +141,6 @@ def test_box_that_finds_nothing_changes_nothing(folder):
     assert (session.document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
     assert [*session.document.snapshot.objects] == [1]
     assert session.document.titles == before
-    session.close()
 
 
 def test_click_changes_a_mask_only_near_it(session):
@@ -229,7 +226,7 @@ def test_failed_write_changes_nothing(session, monkeypatch, part):
     editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
     before, titles = session.document.snapshot.labels(0), session.document.titles
 
-    def fail(*_):
+    def fail(*_, **__):
         raise InputError("full")
 
     with monkeypatch.context() as patch:
@@ -327,7 +324,7 @@ TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 
 WHITE = np.array([0.9505, 1.0, 1.089])
 
 
-def lab(colors, vision):
+def convert_to_lab(colors, vision):
     """CIELAB of #rrggbb as somebody sees them: N×3."""
     values = np.array([[int(text[at : at + 2], 16) / 255 for at in (1, 3, 5)] for text in colors])
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
@@ -341,7 +338,7 @@ def lab(colors, vision):
 @pytest.mark.parametrize("name", VISION)
 @pytest.mark.parametrize(("count", "least"), [(3, 35), (10, 20), (20, 16)])
 def test_colors_differ_for_every_kind_of_vision(name, count, least):
-    seen = lab(COLORS[:count], VISION[name])
+    seen = convert_to_lab(COLORS[:count], VISION[name])
     assert len(set(COLORS)) == 20
     assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > least
 
@@ -411,3 +408,12 @@ def test_reset_frame_keeps_masks_of_hidden_objects(session):
     assert set(session.document.snapshot.keyframe(0)) == {2}
     with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
         editing.remove_keyframe(session.document, 0)
+
+
+def test_upload_of_locked_objects_only_is_refused(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, locked=True)
+    with pytest.raises(InputError, match="mask: all its objects are locked; unlock them first"):
+        load_upload(session.document, 0, png(truth(1) * (truth(1) == 1)))
+    load_upload(session.document, 0, png(np.roll(truth(0), 1, 0)))
+    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()

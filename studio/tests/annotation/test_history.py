@@ -446,6 +446,8 @@ class History(RuleBasedStateMachine):
     @rule()
     def accept(self) -> None:
         self.document.set_status("accepted", "", [])
+        if self.model.now.locked:
+            self.kept.append(self.model.keep())  # as a version
         self.model.accepted = [self.model.show(frame) for frame in range(COUNT)]
 
     @rule(size=st.sampled_from([0, 100, 10_000]), layer_id=st.integers(1, 9))

@@ -669,7 +669,7 @@ def test_error_can_be_closed(page, width):
     page.tab.mouse.click(*page.at(10, 10))
     if width == 390:
         page.tab.click("#panels")
-    page.tab.click("#status.error [aria-label='Close this message']", timeout=5000)
+    page.tab.click("#status.error [aria-label='Close this message']")
     assert page.tab.inner_text("#status") == ""
 
 
@@ -820,7 +820,7 @@ def test_killed_tracking_ends_an_acceptance(page, served, folder):
     page.until(lambda: session.document.status.value == "accepted")
     hold(session, 4)
     start_job(session, 0)
-    page.until(lambda: session.job.done >= 2)
+    page.until(lambda: session.runner.job.done >= 2)
     other = serve_other_session(served, lambda: open_session(folder), TOKEN)
     page.open(page.tab.url)
     assert page.tab.input_value("#clip-status") == "in progress"

@@ -18,7 +18,15 @@ from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
-from studio.tests.annotation.clips import draw, hold, refresh_review, start_job, truth, wait_until
+from studio.tests.annotation.clips import (
+    draw,
+    hold,
+    hold_review,
+    refresh_review,
+    start_job,
+    truth,
+    wait_until,
+)
 from tests.shared import slow
 
 pytestmark = needs_browser
@@ -197,9 +205,9 @@ def test_tracking_requests_no_files_of_the_page(new_page):
     assert not [url for url in new_page.requests if "/page/" in url]
 
 
-def test_live_review_requests_checks_of_changed_frames_only(new_page, session, monkeypatch):
+def test_live_review_requests_checks_of_changed_frames_only(new_page, session, checks):
     draw(session, 0, 1)
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
+    checks.append(Check(7, 1, "lost", 1.0))
     wire = Wire(new_page)
     new_page.tab.wait_for_function("() => document.querySelector('#review img')?.naturalWidth === 60")
     new_page.settle()
@@ -220,9 +228,9 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, m
     new_page.until(lambda: any("/frame/7?" in url for url in new_page.requests))
 
 
-def test_tracked_frame_leaves_a_pressed_button(page, session, monkeypatch):
+def test_tracked_frame_leaves_a_pressed_button(page, session, checks):
     draw(session, 0, 1)
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
+    checks.append(Check(7, 1, "lost", 1.0))
     refresh_review(session)
     page.tab.hover("#review button")
     page.tab.mouse.down()
@@ -233,13 +241,11 @@ def test_tracked_frame_leaves_a_pressed_button(page, session, monkeypatch):
     page.wait_frame(7)
 
 
-def test_review_grows_while_tracking_runs(new_page, session, monkeypatch):
+def test_review_grows_while_tracking_runs(new_page, session, checks):
     draw(session, 0, 1)
-    found: list[Check] = []
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
     wire = Wire(new_page)
     new_page.until(lambda: wire.list_sent("review") and len(wire.answers) == len(wire.sent))
-    found.append(Check(7, 1, "jump", 0.9))
+    checks.append(Check(7, 1, "jump", 0.9))
 
     def is_listed():
         send_job(wire)
@@ -298,12 +304,11 @@ def test_seek_stops_playback(page):
 
 @pytest.mark.parametrize("key", ["Control+z", *slow("Control+y", "q")])
 @pytest.mark.parametrize("action", ["seek", "draw"])
-def test_late_answer_moves_no_frame(new_page, session, monkeypatch, key, action):
+def test_late_answer_moves_no_frame(new_page, session, checks, key, action):
     draw(session, 0, 1)
     if key == "Control+y":
         session.undo()
-    checks = [Check(frame, 1, "lost", 1.0) for frame in (3, 7)]
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: checks)
+    checks.extend([Check(frame, 1, "lost", 1.0) for frame in (3, 7)])
     wire = Wire(new_page, "undo", "redo", "toggle_checked")
     new_page.tab.wait_for_selector("#review li")
     new_page.seek(3)
@@ -472,18 +477,11 @@ def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
 def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
     draw(session, 0, 1)
     page.objects(1)
-    asked, go = threading.Event(), threading.Event()
-
-    def find_slowly(*_):
-        asked.set()
-        go.wait(60)
-        return [Check(7, 1, "lost", 1.0)]
-
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find_slowly)
+    begun, release = hold_review(monkeypatch)
     refresh_review(session)
-    page.until(asked.is_set)
+    page.until(begun.is_set)
     draw(session, 5, 1)
-    go.set()
+    release.set()
     page.tab.wait_for_selector("#review li")
     assert "drawn on 2 frames" in page.tab.inner_text("#objects .select")
 
@@ -701,26 +699,24 @@ def test_late_prompt_leaves_a_typed_class(new_page, session):
     assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", ""]
 
 
-def test_refresh_of_the_review_keeps_the_focus(page, session, monkeypatch):
+def test_refresh_of_the_review_keeps_the_focus(page, session, checks):
     draw(session, 0, 1)
-    found = [Check(7, 1, "lost", 1.0)]
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
+    checks.append(Check(7, 1, "lost", 1.0))
     refresh_review(session)
     page.tab.focus("#review button")
-    found.append(Check(3, 1, "unsure", 0.5))
+    checks.append(Check(3, 1, "unsure", 0.5))
     editing.add_object(session.document)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.evaluate("document.activeElement.textContent").startswith("7")
 
 
-def test_press_in_a_list_survives_its_refresh(page, session, monkeypatch):
+def test_press_in_a_list_survives_its_refresh(page, session, checks):
     draw(session, 0, 1)
-    found = [Check(7, 1, "lost", 1.0)]
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
+    checks.append(Check(7, 1, "lost", 1.0))
     refresh_review(session)
     page.tab.hover("#review button")
     page.tab.mouse.down()
-    found.append(Check(3, 1, "unsure", 0.5))
+    checks.append(Check(3, 1, "unsure", 0.5))
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     page.tab.mouse.up()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from aotlab import Prediction
@@ -15,6 +13,7 @@ from studio.tests.annotation.clips import (
     TruthTracker,
     draw,
     hold,
+    hold_review,
     refresh_review,
     start_job,
     truth,
@@ -23,11 +22,10 @@ from studio.tests.annotation.clips import (
 pytestmark = needs_browser
 
 
-def test_review_lists_each_frame_once_worst_first(page, session, monkeypatch):
+def test_review_lists_each_frame_once_worst_first(page, session, checks):
     draw(session, 0, 1, 2)
     found = [(7, 2, "lost", 1.0), (7, 1, "jump", 0.9), (3, 1, "unsure", 0.8), (7, 2, "area", 0.5)]
-    checks = [Check(*values) for values in found]
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: checks)
+    checks.extend([Check(*values) for values in found])
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.inner_text("#review").split("\n") == [
@@ -43,19 +41,12 @@ def test_review_lists_each_frame_once_worst_first(page, session, monkeypatch):
 def test_objects_added_during_a_review_stay(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     page.objects(2)
-    asked, go = threading.Event(), threading.Event()
-
-    def slow(*_):
-        asked.set()
-        go.wait(60)
-        return [Check(7, 1, "lost", 1.0)]
-
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", slow)
+    begun, release = hold_review(monkeypatch)
     refresh_review(session)
-    page.until(asked.is_set)
+    page.until(begun.is_set)
     editing.add_object(session.document)
     page.key("1")
-    go.set()
+    release.set()
     page.tab.wait_for_selector("#review li")
     page.objects(3)
     page.selected("object 1")
@@ -129,10 +120,9 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     assert not (session.document.folder / "export" / "clip.zip").exists()
 
 
-def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
+def test_corrected_review_rows_are_ticked_off(page, session, checks):
     draw(session, 0, 1, 2)
-    found = [Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)]
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
+    checks.extend([Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)])
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     page.tab.evaluate("document.querySelector('#review li:last-child').scrollIntoView()")
@@ -143,7 +133,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     editing.add_object(session.document)
     page.objects(3)  # events arrive in order
     assert page.tab.query_selector("#review .done") is None
-    del found[:2]
+    del checks[:2]
     draw(session, 7, 1)
     page.tab.wait_for_selector("#review .done")
     assert "corrected" in page.tab.inner_text("#review .done")
@@ -230,7 +220,7 @@ def test_undo_key_ends_the_tracking_it_started(page, session):
     hold(session, 4)
     page.drag((8, 8), (12, 12))
     page.key("t")
-    page.until(lambda: session.job is not None and session.job.done >= 2)
+    page.until(lambda: session.runner.job is not None and session.runner.job.done >= 2)
     page.key_done("Control+z")
     page.key_done("Control+z")
     page.tab.wait_for_selector("#job", state="hidden")
@@ -286,11 +276,10 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     assert '"outdated"' in (session.archive.parent / "export.json").read_text()
 
 
-def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, monkeypatch):
+def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, checks):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    found = [Check(7, 1, "lost", 1.0), Check(3, 1, "unsure", 0.8)]
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
+    checks.extend([Check(7, 1, "lost", 1.0), Check(3, 1, "unsure", 0.8)])
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     page.key(".")
@@ -308,7 +297,7 @@ def test_export_dialog_closes_with_an_invalid_range(page):
     page.key("Shift+E")
     page.tab.fill("#export-first", "-5")
     page.tab.click("#export-dialog [value=close]")
-    page.tab.wait_for_selector("#export-dialog", state="hidden", timeout=2000)
+    page.tab.wait_for_selector("#export-dialog", state="hidden")
 
 
 def test_impossible_range_is_not_exported(new_page):
@@ -374,3 +363,14 @@ def test_accepted_masks_are_in_progress_after_an_edit(page, session):
     assert session.document.status.value == "accepted"
     page.key_done("m")
     page.until(lambda: page.tab.input_value("#clip-status") == "in progress")
+
+
+def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monkeypatch):
+    draw(session, 0, 1)
+    page.objects(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(session.document, "emit", lambda event: None)
+        draw(session, 1, 1)
+    page.tab.select_option("#clip-status", "accepted")
+    page.status("clip: changed meanwhile; look at it, then set the status again")
+    assert session.document.status.value == "in progress"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     write_video,
 )
+from studio.tests.annotation.served import Served
 from tests.limits import limit_file_size
 
 
@@ -287,8 +289,8 @@ def test_damaged_record_is_named(video, project, content):
 @pytest.mark.parametrize("place", ["start", "schema", "middle", "end"])
 def test_damaged_file_is_replaced_by_its_backup(video, project, place):
     with closing(open_document(video)) as document:
-        for index in range(2000):
-            document.log.append(StatusRecord("open", "", "", "", str(index)))
+        for index in range(100):
+            document.log.append(StatusRecord("open", "", "", "", f"{index} " + "x" * 3000))
     with (project / PROJECT_FILE).open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
@@ -299,8 +301,19 @@ def test_damaged_file_is_replaced_by_its_backup(video, project, place):
         open_document(video)
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     with closing(open_document(video)) as document:
-        assert document.log.size == 2002
+        assert document.log.size == 102
         assert document.snapshot.labels(0).any()
+
+
+def test_failed_backup_is_reported(folder, caplog):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    with limit_file_size(0):
+        session.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert re.match(r".*clip\.aotlab: no backup was made \(.*cannot be written", caplog.text)
+    open_session(folder).close()
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("content", [None, b""])
@@ -389,14 +402,14 @@ def test_full_disk_refuses_edits_until_there_is_space(folder):
     def describe(document):
         return document.snapshot.digest, document.titles, document.log.size
 
-    refused = pytest.raises(InputError, match=r"project\.sqlite: cannot be written")
-    with limit_file_size(document.database.path.stat().st_size + 10_000), refused:
+    write_error = pytest.raises(InputError, match=r"project\.sqlite: cannot be written")
+    with limit_file_size(document.database.path.stat().st_size + 10_000), write_error:
         for _ in range(1000):
             draw_noise(3)
             acknowledged = describe(document)
     with limit_file_size(0):
         for act in (lambda: draw_noise(3), session.undo, lambda: session.track(0)):
-            with refused:
+            with write_error:
                 act()
     assert describe(document) == acknowledged
     draw_noise(5)
@@ -452,6 +465,25 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, content):
         assert (document.snapshot.labels(4) == truth(4)).all()
 
 
+def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder):
+    with closing(open_session(folder)) as session:
+        draw(session, 0, 1)
+        start_job(session, 0).wait()
+    change_rows(session.document.folder, "UPDATE results SET content = x'00' WHERE id = 5")
+    with closing(open_session(folder)) as session:
+        sentence = r"mask of frame 5: not intact \(.*\); clear tracking of the frame, then track it again$"
+        with pytest.raises(InputError, match=sentence):
+            session.document.snapshot.labels(5)
+        job = start_job(session, 0)
+        job.wait()
+        assert re.search(sentence, job.problem)
+        session.undo()
+        assert editing.drop_results(session.document, 5, 5) == 1
+        start_job(session, 0).wait()
+        assert (session.document.snapshot.labels(5) == truth(5) * (truth(5) == 1)).all()
+        assert session.document.snapshot.list_outdated() == []
+
+
 def test_unreadable_database_is_not_called_a_damaged_mask(session, monkeypatch):
     draw(session, 0, 1)
     document = Document.read(session.document.folder)
@@ -501,8 +533,8 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     before = [first.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(first, stroke)
-    wait_until(lambda: first.job.layer.is_automatic and not first.job.alive)
-    assert first.job.done
+    wait_until(lambda: first.runner.job.layer.is_automatic and not first.runner.job.alive)
+    assert first.runner.job.done
     first.close()
     session = open_session(folder)
     assert session.undo().title == "brush"
@@ -594,20 +626,38 @@ def test_edits_of_another_program_are_kept(tmp_path, database):
     assert Log(Database(tmp_path)).status.status == "accepted"
 
 
-def test_damaged_result_costs_the_frames_after(tmp_path, database):
+DAMAGE = "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2"
+LOSS = "DELETE FROM results WHERE id = 2"
+
+
+@pytest.mark.parametrize("statement", [DAMAGE, LOSS])
+def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
     layers = ResultStore(database, (4, 6), 3)
     for index in range(3):
         layers.put(1, Result(index), np.full((4, 6), index, np.uint16))
     layers.finish(1)
     database.close()
-    change_rows(tmp_path, "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2")
+    change_rows(tmp_path, statement)
     with closing(Database(tmp_path, writable=True)) as database:
         layers = ResultStore(database, (4, 6), 3)
         layer = layers.open(1)
-        assert (sorted(layer.frames), layer.complete) == ([0], False)
-        assert (layers.read(layer, 0) == 0).all()
+        assert (sorted(layer.frames), layer.complete) == ([0, 2], False)
+        assert (layers.read(layer, 2) == 2).all()
         layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
-        assert sorted(ResultStore(database, (4, 6), 3).open(1).frames) == [0, 1]
+        layers.finish(1)
+        layer = ResultStore(database, (4, 6), 3).open(1)
+        assert (sorted(layer.frames), layer.complete) == ([0, 1, 2], True)
+
+
+def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
+    layers = ResultStore(database, (4, 6), 3)
+    layers.put(1, Result(0, provisional=True), np.full((4, 6), 1, np.uint16))
+    layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
+    database.close()
+    change_rows(tmp_path, DAMAGE)
+    with closing(Database(tmp_path, writable=True)) as database:
+        layer = ResultStore(database, (4, 6), 3).open(1)
+        assert layer.frames[0].provisional
 
 
 def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
@@ -640,16 +690,52 @@ def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
     assert (layers.read(layer, 0) == 2).all()
 
 
-def test_frames_of_a_damaged_layer_are_outdated(folder):
+@pytest.mark.parametrize("statement", [DAMAGE, LOSS])
+def test_frame_of_a_lost_result_is_outdated(folder, statement):
     first = open_session(folder)
     draw(first, 0, 1)
     start_job(first, 0).wait()
     first.close()
-    change_rows(first.document.folder, "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 1")
+    change_rows(first.document.folder, statement)
     again = open_session(folder)
     with closing(again):
-        assert again.document.snapshot.tracked_frames == []
-        assert again.document.snapshot.list_outdated() == [(1, LENGTH - 1)]
+        assert again.document.snapshot.tracked_frames == [1, *range(3, LENGTH)]
+        assert again.document.snapshot.list_outdated() == [(2, 2)]
+        start_job(again, 0).wait()
+        assert again.document.snapshot.list_outdated() == []
+
+
+def test_replaced_results_are_removed_unless_a_version_shows_them(folder):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    session.document.edit("tracking", Changes(layers={1: Layer([1], 1, 3)}))
+
+    def store(x):
+        for index in (1, 2, 3):
+            session.document.add_result(1, Result(index, {1: Score(1.0, 1, 0.0, 0.0)}), mask(x))
+
+    def mask(x):
+        return (np.arange(truth(0).size).reshape(truth(0).shape) == x).astype(np.uint16)
+
+    def reopen():
+        session.close()
+        again = open_session(folder)
+        return again, again.document.database.query("SELECT count(*) FROM results")[0][0]
+
+    store(5)
+    store(6)
+    session, count = reopen()
+    assert count == 3
+    session.document.save_version("six")
+    store(7)
+    store(8)
+    session.document.finish_layer(1)
+    session, count = reopen()
+    assert count == 7
+    assert (session.document.snapshot.labels(2) == mask(8)).all()
+    session.document.restore_version(1)
+    assert (session.document.snapshot.labels(2) == mask(6)).all()
+    session.close()
 
 
 @pytest.mark.parametrize("statement", ["masks", "records"])
@@ -698,13 +784,12 @@ for pixel in range(2000):
 
 
 def test_acknowledged_strokes_survive_a_kill(folder):
-    for count in (3, 40):
-        with subprocess.Popen([sys.executable, "-c", WRITER, folder], stdout=subprocess.PIPE) as writer:
-            seen = [int(writer.stdout.readline()) for _ in range(count)]
-            writer.kill()
-            seen += [int(line) for line in writer.stdout]
-        with closing(open_session(folder)) as session:
-            assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
+    with subprocess.Popen([sys.executable, "-c", WRITER, folder], stdout=subprocess.PIPE) as writer:
+        seen = [int(writer.stdout.readline()) for _ in range(40)]
+        writer.kill()
+        seen += [int(line) for line in writer.stdout]
+    with closing(open_session(folder)) as session:
+        assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
 
 
 @pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])
@@ -716,6 +801,17 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="closed meanwhile; open it again"):
         editing.set_note(session.document, 0, "late")
+
+
+def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
+    video = folder.rename(folder.with_name(os.fsdecode(b"\xff")))
+    for frame in (0, 1):
+        with closing(open_session(video)) as session, closing(Served(session)) as served:
+            assert served.open().do("describe")["result"]["name"] == video.name
+            draw(session, frame, 1)
+            session.export(["masks"])
+    assert locate_project(session.document.folder)[0] == video
+    assert Document.read(session.document.folder).snapshot.keyframes == [0, 1]
 
 
 def test_reader_leaves_a_write_of_another_machine(folder, tmp_path):

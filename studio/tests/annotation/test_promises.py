@@ -59,10 +59,10 @@ def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
     hold(session, 5)
     run_action(session, {"do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
     run_action(session, {"do": "track", "frame": 0})
-    wait_until(lambda: session.job.done >= 3)
+    wait_until(lambda: session.runner.job.done >= 3)
     run_action(session, {"do": "undo"})
     run_action(session, {"do": "undo"})
-    session.job.wait(10)
+    session.runner.job.wait(10)
     assert not any(labels.any() for labels in shown(session.document))
     folder_lock = session.document.database.folder_lock
     session.runner.close()
@@ -128,8 +128,7 @@ class Greedy(TruthTracker):
         return Prediction(self.ids, logits, logits.max(0).indices)
 
 
-def test_lost_pixels_are_counted_and_come_back(folder, short_pause):
-    session = open_session(folder)
+def test_lost_pixels_are_counted_and_come_back(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     before = shown(session.document)
@@ -139,10 +138,9 @@ def test_lost_pixels_are_counted_and_come_back(folder, short_pause):
     lost = sum(
         int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, shown(session.document), strict=True)
     )
-    assert session.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
+    assert session.runner.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
     assert same(shown(session.document), before)
-    session.close()
 
 
 def test_acceptance_belongs_to_the_masks(session, short_pause):
@@ -172,6 +170,25 @@ def test_acceptance_waits_for_corrections(session, short_pause):
     assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
 
 
+@pytest.mark.parametrize("outdated", ["ask", "wait"])
+def test_acceptance_of_masks_that_nobody_saw_rejected(session, outdated):
+    draw(session, 0, 1)
+    status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
+    draw(session, 1, 1)
+    with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
+        run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "in progress"
+    run_action(session, {"do": "undo"})
+    editing.set_note(session.document, 0, "changes no mask")
+    run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "accepted"
+    draw(session, 1, 1)
+    run_action(session, status, Actor("Ann", message=7))  # sent again
+    for unknown in (99, 2**31):
+        with pytest.raises(InputError, match="changed meanwhile"):
+            run_action(session, {**status, "step": unknown})
+
+
 def test_repeated_acceptance_is_stored_once(folder):
     session, message = open_session(folder), {"do": "set_status", "status": "accepted"}
     draw(session, 0, 1)
@@ -193,7 +210,7 @@ def test_killed_tracking_is_not_accepted(folder):
     run_action(session, {"do": "set_status", "status": "accepted"})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
-    wait_until(lambda: session.job.done >= 2)
+    wait_until(lambda: session.runner.job.done >= 2)
     session.close()
     read = Document.read(session.document.folder)
     assert read.status.value == "in progress"
@@ -452,3 +469,14 @@ def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     assert session.describe().status == ("accepted" if holds else "in progress")
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"
+
+
+def test_acceptance_and_its_version_are_stored_together(session):
+    draw(session, 0, 1)
+    with session.document.database.transaction() as connection:
+        full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
+        connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
+    with pytest.raises(InputError, match=r"cannot be written \(full\)"):
+        session.set_status("accepted")
+    stored = Document.read(session.document.folder)
+    assert stored.status.value == session.document.status.value == "in progress"

@@ -5,13 +5,16 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import torch
 
-from aotlab import InputError
+from aotlab import InputError, Prediction
+from aotlab.sdk import ObjectProbabilities
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.planning import plan_correction
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.tracking.spans import merge_predictions
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -33,7 +36,7 @@ def run(session, *args, **options):
     return job
 
 
-def shown(session, number=None):
+def list_visible_frames(session, number=None):
     """Frames that show an object, or any."""
     wanted = [number] if number else [*session.document.snapshot.objects]
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
@@ -44,9 +47,9 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     draw(session, 4, 1)
     job = run(session, 4)
     assert (job.status, job.done, job.total) == ("done", 7, 7)
-    assert shown(session) == list(range(4, LENGTH))
+    assert list_visible_frames(session) == list(range(4, LENGTH))
     run(session, 4, "backward")
-    assert shown(session) == list(range(LENGTH))
+    assert list_visible_frames(session) == list(range(LENGTH))
     assert all(
         (session.document.snapshot.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH)
     )
@@ -57,7 +60,7 @@ def test_both_directions_are_merged_between_given_masks(session):
     draw(session, 8, 1)
     job = run(session, 2, "both")
     assert job.done == job.total == 8 + 9
-    assert shown(session) == list(range(LENGTH))
+    assert list_visible_frames(session) == list(range(LENGTH))
     assert session.document.snapshot.scores(5)[1].disagreement == 0
     assert session.document.snapshot.scores(10)[1].disagreement is None
 
@@ -66,7 +69,7 @@ def test_object_of_one_side_has_no_disagreement(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
     run(session, 2, "both")
-    assert shown(session, 2) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert session.document.snapshot.scores(5)[2].disagreement is None
     assert session.document.snapshot.scores(5)[1].disagreement == 0
 
@@ -75,8 +78,8 @@ def test_both_directions_carry_an_object_given_late(session):
     draw(session, 2, 1)
     draw(session, 8, 2)
     run(session, 8, "both")
-    assert shown(session, 1) == list(range(LENGTH))
-    assert shown(session, 2) == list(range(LENGTH))
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
 
 
@@ -85,7 +88,7 @@ def test_both_directions_stop_at_an_absent_object(session):
     draw(session, 8, 1, 2)
     editing.clear(session.document, 2, 2)
     run(session, 8, "both")
-    assert shown(session, 2) == list(range(6, LENGTH))
+    assert list_visible_frames(session, 2) == list(range(6, LENGTH))
 
 
 def test_given_mask_on_the_way_is_a_reference(folder):
@@ -96,8 +99,8 @@ def test_given_mask_on_the_way_is_a_reference(folder):
     editing.clear(session.document, 6, 2)
     run(session, 0)
     assert (6, [1]) in tracker.calls
-    assert shown(session, 1) == list(range(LENGTH))
-    assert shown(session, 2) == list(range(6))
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(6))
     session.close()
 
 
@@ -109,12 +112,12 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
     if direction == "both":
         draw(session, 8, 1)
     run(session, 6 if direction == "forward" else 0, direction)
-    assert shown(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
     # in both directions, each frame goes to the nearer of the given masks 0 and 6
-    assert shown(session, 2) == list(range(6 if direction == "forward" else 3))
+    assert list_visible_frames(session, 2) == list(range(6 if direction == "forward" else 3))
     assert all(2 not in session.document.snapshot.scores(index) for index in range(8, LENGTH))
     session.undo()
-    assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
+    assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
 def test_old_results_of_locked_objects_stay(session):
@@ -123,7 +126,7 @@ def test_old_results_of_locked_objects_stay(session):
     editing.clear(session.document, 6, 2)
     editing.change_object(session.document, 2, locked=True)
     run(session, 6)
-    assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
+    assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
 def test_later_start_uses_masks_given_before(folder):
@@ -136,8 +139,7 @@ def test_later_start_uses_masks_given_before(folder):
     session.close()
 
 
-def test_job_that_cannot_start_changes_nothing(folder):
-    session = open_session(folder)
+def test_job_that_cannot_start_changes_nothing(session):
     draw(session, 0, 1)
     run(session, 0)
     head = session.document.log.head
@@ -150,26 +152,24 @@ def test_job_that_cannot_start_changes_nothing(folder):
     assert (job.status, job.problem) == ("failed", "checkpoint: missing")
     assert session.document.log.head == head
     assert session.document.snapshot.list_outdated() == []
-    session.close()
 
 
 def test_only_unlocked_objects_are_written(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, locked=True)
     run(session, 0)
-    assert shown(session, 1) == [0]
-    assert shown(session, 2) == list(range(LENGTH))
+    assert list_visible_frames(session, 1) == [0]
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     editing.change_object(session.document, 1, locked=False)
     editing.change_object(session.document, 2, locked=True)
     draw(session, 0, 1)
     before = session.document.snapshot.labels(5) == 2
     run(session, 0)
     assert (before == (session.document.snapshot.labels(5) == 2)).all()
-    assert shown(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
-def test_pause_and_stop_act_within_a_frame(folder):
-    session = open_session(folder)
+def test_pause_and_stop_act_within_a_frame(session):
     tracker = hold(session, 3)
     draw(session, 0, 1)
     events = []
@@ -179,20 +179,19 @@ def test_pause_and_stop_act_within_a_frame(folder):
     tracker.allow(1)
     wait_until(lambda: job.status == "paused")
     done = job.done
-    assert shown(session) == list(range(1 + done))
+    assert list_visible_frames(session) == list(range(1 + done))
     job.resume()
     tracker.allow(2)
     wait_until(lambda: job.done >= done + 2)
     job.stop()
     job.wait(5)
     assert job.status == "stopped"
-    assert len(shown(session)) == 1 + job.done < LENGTH
+    assert len(list_visible_frames(session)) == 1 + job.done < LENGTH
     reports = [event.job for event in events if isinstance(event, JobEvent)]
     assert reports[-1].status == "stopped"
     assert any(report.speed for report in reports)
     session.undo()
-    assert shown(session) == [0]
-    session.close()
+    assert list_visible_frames(session) == [0]
 
 
 @pytest.mark.parametrize("loading", [True, False])
@@ -218,8 +217,7 @@ def test_stop_before_the_first_frame_leaves_no_step(session, loading):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
-    session = open_session(folder)
+def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
     tracker = hold(session, 2)
     draw(session, 0, 1, 2)
     job = start_job(session, 0)
@@ -228,10 +226,9 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
     run_action(session, {"do": "delete_object", "object_id": 2})
     tracker.allow()
     job.wait(10)
-    assert shown(session) == shown(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session) == list_visible_frames(session, 1) == list(range(LENGTH))
     session.undo()
-    assert shown(session, 2) == list(range(LENGTH))
-    session.close()
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +260,7 @@ def test_failed_tracker_is_reported_and_results_stay(folder):
     job = run(session, 0)
     assert job.status == "failed"
     assert "out of memory" in job.problem
-    assert shown(session) == [0, 1, 2, 3]
+    assert list_visible_frames(session) == [0, 1, 2, 3]
     session.close()
 
 
@@ -378,8 +375,7 @@ def stroke(frame, *point, object_id=1):
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_job_tracks_from_its_own_revision(folder, direction, long_pause):
-    session = open_session(folder)
+def test_job_tracks_from_its_own_revision(session, direction, long_pause):
     tracker = hold(session, 6)
     start = LENGTH - 1 if direction == "backward" else 0
     draw(session, start, 1)
@@ -401,12 +397,10 @@ def test_job_tracks_from_its_own_revision(folder, direction, long_pause):
     assert session.document.snapshot.list_outdated() == []
     session.undo()
     session.undo()
-    assert shown(session) == [start]
-    session.close()
+    assert list_visible_frames(session) == [start]
 
 
-def test_stroke_during_tracking_can_be_undone(folder):
-    session = open_session(folder)
+def test_stroke_during_tracking_can_be_undone(session):
     tracker = hold(session, 3)
     draw(session, 0, 1, 2)
     job = start_job(session, 0)
@@ -414,14 +408,12 @@ def test_stroke_during_tracking_can_be_undone(folder):
     session.undo()
     tracker.allow()
     job.wait(10)
-    assert shown(session, 2) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     session.undo()
-    assert shown(session, 2) == [0]
-    session.close()
+    assert list_visible_frames(session, 2) == [0]
 
 
-def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
-    session = open_session(folder)
+def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
     hold(session, 4)
     draw(session, 0, 1)
     job = start_job(session, 0)
@@ -430,15 +422,13 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
     job.wait(10)
     assert job.status == "stopped"
     assert job.done < job.total
-    assert shown(session) == [0]
+    assert list_visible_frames(session) == [0]
     session.redo()
-    assert set(shown(session)) >= {0, 1, 2}
+    assert set(list_visible_frames(session)) >= {0, 1, 2}
     assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
-    session.close()
 
 
-def test_request_redone_while_it_is_cancelled_stays_incomplete(folder, monkeypatch):
-    session = open_session(folder)
+def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypatch):
     document, add_result = session.document, session.document.add_result
     draw(session, 0, 1)
 
@@ -453,7 +443,6 @@ def test_request_redone_while_it_is_cancelled_stays_incomplete(folder, monkeypat
     monkeypatch.setattr(document, "add_result", cancel)
     assert run(session, 0).status == "stopped"
     assert document.snapshot.list_outdated() == [(3, LENGTH - 1)]
-    session.close()
 
 
 def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
@@ -477,19 +466,17 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     assert not page.is_alive()
 
 
-def test_correction_propagates_over_given_masks_of_others(folder, short_pause):
-    session = open_session(folder, TruthTracker())
+def test_correction_propagates_over_given_masks_of_others(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 9, 1)
     run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until(lambda: idle(session))
-    assert shown(session, 2) == list(range(5, LENGTH))
+    assert list_visible_frames(session, 2) == list(range(5, LENGTH))
     assert session.document.titles == ("prompt", None)
     session.undo()
-    assert shown(session, 2) == []
-    assert shown(session, 1) == list(range(LENGTH))
-    session.close()
+    assert list_visible_frames(session, 2) == []
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
 def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause):
@@ -511,7 +498,7 @@ def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause)
     propagate(session)
     order = [index for index, _ in tracker.calls]
     assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
-    assert session.job.report().done == session.job.report().total
+    assert session.runner.job.report().done == session.runner.job.report().total
     session.close()
 
 
@@ -538,11 +525,11 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     run(session, 0)
     tracker.pause = 0.2
     run_action(session, stroke(2, 30, 20))
-    wait_until(lambda: session.job.layer.is_automatic and session.job.done)
-    first = session.job
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
+    first = session.runner.job
     run_action(session, stroke(2, 33, 20))
     assert len(session.document.snapshot.pending) == 1
-    wait_until(lambda: session.job is not first)
+    wait_until(lambda: session.runner.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
     tracker.pause = 0
@@ -579,8 +566,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     session.close()
 
 
-def test_undone_correction_waits_no_more_until_it_is_redone(folder, long_pause):
-    session = open_session(folder)
+def test_undone_correction_waits_no_more_until_it_is_redone(session, long_pause):
     draw(session, 0, 1)
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
@@ -598,11 +584,9 @@ def test_undone_correction_waits_no_more_until_it_is_redone(folder, long_pause):
     assert session.document.snapshot.pending == []
     session.undo()
     assert session.document.snapshot.pending == [first]
-    session.close()
 
 
-def test_failed_correction_stays_outdated(folder, short_pause):
-    session = open_session(folder)
+def test_failed_correction_stays_outdated(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
 
@@ -611,14 +595,12 @@ def test_failed_correction_stays_outdated(folder, short_pause):
 
     session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: session.job.status == "failed")
+    wait_until(lambda: session.runner.job.status == "failed")
     assert len(session.document.snapshot.pending) == 1
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
-    session.close()
 
 
-def test_correction_undone_while_it_starts_stops_no_other(folder, short_pause, monkeypatch):
-    session = open_session(folder)
+def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, monkeypatch):
     draw(session, 0, 1)
     run(session, 0)
     list_waiting, document = session.runner.list_waiting, session.document
@@ -638,11 +620,9 @@ def test_correction_undone_while_it_starts_stops_no_other(folder, short_pause, m
     session.redo()
     assert session.runner.wait(20)
     assert document.snapshot.list_outdated() == []
-    session.close()
 
 
-def test_unreadable_project_leaves_corrections_for_the_next_edit(folder, short_pause, monkeypatch, caplog):
-    session = open_session(folder)
+def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
     draw(session, 0, 1)
     run(session, 0)
     failed, list_waiting = threading.Event(), session.runner.list_waiting
@@ -659,11 +639,9 @@ def test_unreadable_project_leaves_corrections_for_the_next_edit(folder, short_p
     run_action(session, stroke(8, 50, 20))
     assert session.runner.wait(20)
     assert session.document.snapshot.list_outdated() == []
-    session.close()
 
 
-def test_reset_frame_is_tracked_again_from_the_mask_before(folder, short_pause):
-    session = open_session(folder)
+def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
@@ -673,14 +651,20 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(folder, short_pause):
     wait_until(lambda: idle(session))
     assert session.document.snapshot.list_outdated() == []
     assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
-    session.close()
 
 
-def test_absence_on_a_frame_does_not_propagate(folder, short_pause):
-    session = open_session(folder)
+def test_absence_on_a_frame_does_not_propagate(session, short_pause):
     draw(session, 0, 1, 2)
     run(session, 0)
     run_action(session, {"do": "clear", "frame": 5, "object_id": 2})
     assert session.document.snapshot.list_outdated() == []
-    assert shown(session, 2) == [index for index in range(LENGTH) if index != 5]
-    session.close()
+    assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 5]
+
+
+def test_merged_confidence_is_calibrated():
+    logits = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
+    forward = Prediction((1,), logits, logits.max(0).indices, temperature=2.0)
+    merged = merge_predictions(forward, ObjectProbabilities((1,), forward.probabilities), {1: 0.5})
+    assert (merged.labels == forward.labels).all()
+    assert merged.confidence == pytest.approx(forward.confidence)
+    assert merged.disagreement == {1: 0}

@@ -1,5 +1,7 @@
 """Frames of files in any order with bounded memory."""
 
+from contextlib import closing
+
 import cv2
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ def nbytes(store):
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "clip.mp4"
     rng = np.random.default_rng(0)
-    with VideoWriter(path, rate=25, size=(48, 64)) as writer:
+    with closing(VideoWriter(path, rate=25, size=(48, 64))) as writer:
         for index in range(LENGTH):
             frame = np.full((48, 64, 3), 4 * index, np.uint8)
             frame[:8, :8] = rng.integers(0, 255, 3)

@@ -15,6 +15,7 @@ from studio.tests.formats.test_reading import labelme, png, shape
 from tests.media.hostile import check_replaced_parts, read_or_reject
 from tests.media.sample import VIDEO, tracked
 from tests.mutations import JSON, corrupt_bytes
+from tests.shared import slow
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
 """replacements of every attribute and text of an XML file"""
@@ -48,13 +49,13 @@ TREES = {
 
 
 @pytest.mark.parametrize("name", TREES)
-@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, *slow(2000)])
 def test_json_with_replaced_parts_is_read_or_rejected(name, count, tmp_path):
     check_replaced_parts(tmp_path / "masks.json", TREES[name](), count)
 
 
 @pytest.mark.parametrize("kind", ["mask", "polygon"])
-@pytest.mark.parametrize("count", [60, pytest.param(10**6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [60, *slow(10**6)])
 def test_cvat_with_replaced_texts_is_read_or_rejected(kind, count, tmp_path):
     path, annotations = tmp_path / "masks.xml", tracked()
     annotations.frames = {2: annotations.frames[2]}

@@ -117,7 +117,7 @@ def test_augmentations_change_expected_colors(augmentation, kind, changed):
 def test_thin_plates_bend_and_affine_maps_do_not():
     mask = np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(160, 0)
 
-    def bend(thin_plate, seed):
+    def measure_bend(thin_plate, seed):
         """How far the outline between two stripes is from a straight line, in pixels."""
         _, labels = make_clip("static", colored(mask), mask, seed, thin_plate=thin_plate, crop=160)
         label = labels[1].astype(int)
@@ -128,7 +128,7 @@ def test_thin_plates_bend_and_affine_maps_do_not():
         line = np.polyfit(rows, edge[rows], 1)
         return np.abs(np.polyval(line, rows) - edge[rows]).max()
 
-    bent = [bend(1.0, seed) for seed in range(8)]
-    straight = [bend(0.0, seed) for seed in range(8)]
+    bent = [measure_bend(1.0, seed) for seed in range(8)]
+    straight = [measure_bend(0.0, seed) for seed in range(8)]
     assert np.median(bent) > 2
     assert np.median(straight) < 1.5

@@ -31,8 +31,8 @@ class ScaledState(NamedTuple):
 
 
 class ScaledBlock(LSTTBlock):
-    def forward(self, x, size, memory, id_embedding=None):
-        x, state = super().forward(x, size, memory, id_embedding)
+    def forward(self, x, size, memory):
+        x, state = super().forward(x, size, memory)
         return x, self.build_state(*state)
 
     def build_state(self, key, tokens):

@@ -187,7 +187,7 @@ def test_prompts_do_not_change_memory(tracker):
     tracker.reset()
     answer = tracker.prompt(frame(), {4: Prompt(points=[(30, 30)]), 9: Prompt(box=(72, 42, 26, 26))})
     assert answer.ids == (4, 9)
-    assert answer.temperature == tracker.temperature == 2
+    assert answer.temperature == tracker.config.confidence_temperature == 2
     assert answer.logits.shape == (3, 90, 120)
     assert tracker.ids == ()
 

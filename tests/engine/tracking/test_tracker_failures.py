@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def restricted():
     return build("aotl", "model.max_objects=3", *memory)
 
 
-def tracking(setting, frames):
+def start_tracking(setting, frames):
     """A tracker of two banks."""
     tracker = Tracker(*setting)
     for frame, mask in zip(frames, (FIRST, None, LATER, None), strict=False):
@@ -32,7 +33,7 @@ def tracking(setting, frames):
     return tracker
 
 
-def failing(monkeypatch, owner, name, call, error):
+def fail_call(monkeypatch, owner, name, call, error):
     """Let a method fail at one of its calls, as an interrupt or too little memory may."""
     method, calls = getattr(owner, name), []
 
@@ -49,7 +50,7 @@ def failing(monkeypatch, owner, name, call, error):
 def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
     frames, tracker = clip(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
-        failing(patch, tracker.model, name, 1, KeyboardInterrupt())
+        fail_call(patch, tracker.model, name, 1, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[0], FIRST)
     assert tracker.ids == ()
@@ -62,9 +63,9 @@ def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
 ])  # fmt: skip
 def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatch, name, call, mask):
     frames = clip(6)
-    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
     with monkeypatch.context() as patch:
-        failing(patch, tracker.model, name, call, KeyboardInterrupt())
+        fail_call(patch, tracker.model, name, call, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
     assert tracker.ids == other.ids
@@ -77,18 +78,18 @@ def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatc
 @pytest.mark.parametrize(("name", "mask"), [("add", None), ("add_reference", NEWEST), ("relevance", None)])
 def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask):
     frames = clip(6)
-    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
     state = copy.deepcopy(other.state_dict())
     with monkeypatch.context() as patch:
         if name == "relevance":
-            failing(patch, recurrence, "compute_relevance", 1, KeyboardInterrupt())
+            fail_call(patch, recurrence, "compute_relevance", 1, KeyboardInterrupt())
         else:
-            failing(patch, MemoryBank, name, 2, KeyboardInterrupt())
+            fail_call(patch, MemoryBank, name, 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
-    for refused in (lambda: tracker.step(frames[4]), tracker.state_dict):
+    for call in (lambda: tracker.step(frames[4]), tracker.state_dict):
         with pytest.raises(InputError, match=r"failed while updating memory.*call reset\(\)"):
-            refused()
+            call()
     tracker.load_state_dict(state)
     assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
 
@@ -96,7 +97,7 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
 def test_failed_first_memory_update_requires_reset(restricted, monkeypatch):
     frames, tracker = clip(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
-        failing(patch, MemoryBank, "add_reference", 1, RuntimeError("out of memory"))
+        fail_call(patch, MemoryBank, "add_reference", 1, RuntimeError("out of memory"))
         with pytest.raises(RuntimeError):
             tracker.step(frames[0], FIRST)
     for mask in (None, FIRST):
@@ -111,7 +112,7 @@ def test_failed_resize_of_a_stored_frame_requires_reset(restricted, monkeypatch)
     tracker = Tracker(*restricted)
     tracker.step(frames[0], FIRST)
     with monkeypatch.context() as patch:
-        failing(patch, Prediction, "resize", 1, MemoryError)
+        fail_call(patch, Prediction, "resize", 1, MemoryError)
         with pytest.raises(MemoryError):
             tracker.step(frames[1])
     with pytest.raises(InputError, match="reset"):
@@ -128,9 +129,9 @@ def test_failed_rule_requires_reset(monkeypatch):
         patch.setattr(Rules, "update", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tracker.step(frames[1])
-    for refused in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):
+    for call in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):
         with pytest.raises(InputError, match=r"failed while updating memory.*call reset\(\)"):
-            refused()
+            call()
     tracker.load_state_dict(state)
     tracker.step(frames[1])
     tracker.reset()
@@ -168,29 +169,23 @@ def test_trackers_leave_the_autocast_of_other_threads(restricted):
 
 def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
     frames = clip(6)
-    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
     decode, inside, proceed = tracker.model.decode, threading.Event(), threading.Event()
-    refused = []
 
     def wait(*args):
         inside.set()
         proceed.wait(60)
         return decode(*args)
 
-    def work():
+    with ThreadPoolExecutor(1) as thread:
+        with monkeypatch.context() as patch:
+            patch.setattr(tracker.model, "decode", wait)
+            step = thread.submit(tracker.step, frames[5])
+            inside.wait(60)
+        assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
+        proceed.set()
         with pytest.raises(InputError, match="one tracker per thread"):
-            tracker.step(frames[5])
-        refused.append(True)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(tracker.model, "decode", wait)
-        thread = threading.Thread(target=work)
-        thread.start()
-        inside.wait(60)
-    assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
-    proceed.set()
-    thread.join()
-    assert refused
+            step.result()
     assert torch.equal(tracker.step(frames[5]).logits, other.step(frames[5]).logits)
 
 

@@ -14,11 +14,10 @@ from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model
-from aotlab.engine.training.state import set_identities_trainable
+from aotlab.engine.training.clip import ClipOptions, assign_identities
 from aotlab.engine.training.step import count_unreadable, mean_over_ranks
 from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks import build as networks
-from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images, write_masks
@@ -119,15 +118,12 @@ def test_frozen_encoder_stages_do_not_change(one_step):
 @pytest.mark.parametrize("preset", ["aott", "aost", "deaott", "msdeaott", "r50_paotl"])
 def test_identities_freeze_in_every_model(preset):
     with torch.device("meta"):
-        model = networks.build_model(load_config(preset, ["model.prompt_blocks=1"]).model)
-    model.prompts.requires_grad_(False)
-    for trainable in (False, True):
-        set_identities_trainable(model, trainable)
-        banks = [module for module in model.modules() if isinstance(module, IdentityBank)]
-        states = {bank: {weight.requires_grad for weight in bank.parameters()} for bank in banks}
-        assert states.pop(model.prompts.identity_bank) == {False}
-        assert states
-        assert all(state == {trainable} for state in states.values())
+        model = networks.build_model(load_config(preset).model)
+        labels, permutations = torch.zeros(1, 33, 33, dtype=torch.long), torch.arange(11)[None]
+        for trained in (False, True):
+            options = ClipOptions(permutations, hard_pixel_count=1, feed_predictions=not trained)
+            id_embeddings = assign_identities(model, labels, labels == 255, options)
+            assert {embedding.requires_grad for embedding in id_embeddings} == {trained}
 
 
 def test_start_from_requires_the_same_architecture(recipe, one_step):

@@ -79,7 +79,7 @@ def test_quiet_and_verbose_set_the_level_of_messages(monkeypatch, option, level)
 
 def test_help_shows_all_commands_or_one(capsys):
     assert main([]) == 2
-    assert "exit codes" in capsys.readouterr().out
+    assert "Exit codes" in capsys.readouterr().out
     for line in (["check-data", "--help"], ["check_data", "--help"], ["weights", "get", "--help"]):
         assert main(line) == 0
         assert f"Usage: aotlab {' '.join(line[:-1])} " in capsys.readouterr().out
@@ -287,7 +287,7 @@ def test_plugin_commands_run_like_built_in_ones(plugin, capsys, line, status, wo
 def test_help_lists_plugins_after_built_in_commands(plugin, capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert out.index("track") < out.index("greet   ") < out.index("exit codes")
+    assert out.index("track") < out.index("greet   ") < out.index("Exit codes")
     assert "of the package greeter" in out
 
 

@@ -12,7 +12,7 @@ import torch
 from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import EXIT_CODES, command
-from aotlab.tools.main import COMMANDS, find_command, main
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from tests.processes import run_python
 
@@ -42,6 +42,11 @@ def options():
                 default = str(parameter.to_info_dict()["default"])
                 found[max(parameter.opts, key=len)][name] = (parameter.help or "", default)
     return found
+
+
+@pytest.mark.parametrize("name", COMMANDS | STUDIO_COMMANDS)
+def test_list_of_commands_has_their_help(name):
+    assert find_command(name).help == (COMMANDS | STUDIO_COMMANDS)[name]
 
 
 def test_options_have_one_help_and_default_everywhere():
@@ -120,7 +125,7 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
     film = tmp_path / "film.mp4"
     film.write_bytes(b"mine")
     assert main([*line[:-1], "film.mp4", "--force"]) == 2  # a file of another kind
-    assert re.search("film.mp4: (unsupported extension|a file, but)", capsys.readouterr().err)
+    assert re.search("film.mp4(: unsupported extension|' is a file)", capsys.readouterr().err)
     assert film.read_bytes() == b"mine"
 
 

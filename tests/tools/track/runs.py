@@ -14,7 +14,7 @@ from tests.drawn_clips import draw_box
 class Repeater:
     """Repeats the last mask it was given, and is certain of it."""
 
-    config = None
+    config = SimpleNamespace(confidence_temperature=1.0)
     device = torch.device("cpu")
     model = SimpleNamespace(prompts=object())
     segmenter = None

@@ -399,6 +399,18 @@ def test_failed_job_leaves_results_that_are_replaced(clips, more):
     assert run(clips, *more, "--force") == 0
 
 
+@pytest.mark.parametrize("more", [[], ["--force", "memory.every=9"]])
+def test_job_with_a_damaged_record_is_tracked_again(clips, out, tracker, more):
+    assert run(clips) == 0
+    (out / "a" / ".track.json").write_text("{")
+    (clips / "a.png").rename(clips / "away.png")
+    assert run(clips) == 1
+    (clips / "away.png").rename(clips / "a.png")
+    save(out / "a" / "masks" / "00009.png", 1)
+    assert run(clips, *more) == 0
+    assert len(list((out / "a" / "masks").iterdir())) == 3
+
+
 RANK = """
 import sys, torch
 torch.set_num_threads(1)

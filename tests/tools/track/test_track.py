@@ -14,13 +14,12 @@ import pytest
 from PIL import Image
 
 from aotlab.media.annotations import read_annotations
-from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main, report_result
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
-from aotlab.utils.versioned_files import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
@@ -160,7 +159,7 @@ REFUSED = [
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
     (["video", "--mask", "depth.png"], "1535 different ids"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
-    (["none.mp4", "--mask", "first.png"], "none.mp4: no such file or folder; put a path with spaces in quotes"),
+    (["none.mp4", "--mask", "first.png"], "none.mp4: no such file or folder; check the spelling"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
     (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: not among the frames"),
     (["video", "--mask", "first.png", "--start", "9"], "start 9: not among the frames"),
@@ -229,7 +228,7 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_li
         lambda checked: 2 * 10**12 * ("mattes16" in checked.options.write),
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
-    save_record(tmp_path / "out" / JOB_RECORD, JobRecord("out", outputs=["masks"]))
+    write_job_record(tmp_path / "out", JobRecord("out", outputs=["masks"]))
     assert words in read_error_line(run(video, tmp_path, mask, more=["--dry-run", *more]))
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [JOB_RECORD, "00000.png", "masks"]
 
@@ -497,6 +496,18 @@ def test_results_of_an_earlier_run_are_replaced_together(video, mask, tmp_path):
     assert len(list((out / "alpha").iterdir())) == 2
 
 
+def test_results_with_a_damaged_record_need_force(numbered, mask, tmp_path, read_error_line, caplog):
+    out = tmp_path / "out"
+    assert run(numbered, tmp_path, mask, more=["--write", "masks,coco"]) == 0
+    (out / JOB_RECORD).write_text("{")
+    for more in ([], ["--restart"], ["--dry-run"]):
+        message = read_error_line(run(numbered, tmp_path, mask, more=["--write", "masks", *more]))
+        assert "results with an unreadable record (.track.json); choose another folder, or replace" in message
+    assert f"{out / JOB_RECORD}: not readable as JSON" in caplog.text
+    assert run(numbered, tmp_path, mask, more=["--write", "masks", "--end", "1", "--force"]) == 0
+    assert {path.name for path in out.rglob("*")} == {"masks", JOB_RECORD, "shot.1001.png", "shot.1002.png"}
+
+
 @pytest.mark.parametrize("write", ["masks,objects", "alpha"])
 def test_files_of_others_in_folders_of_results_stay(numbered, mask, tmp_path, tracker, write):
     folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
@@ -591,4 +602,4 @@ def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelli
 
 
 def test_file_as_output_is_named(video, mask, refuse):
-    assert "first.png: cannot be written" in refuse(main, video, "--mask", mask, "--output", mask)
+    assert "first.png' is a file" in refuse(main, video, "--mask", mask, "--output", mask)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -46,6 +46,7 @@ from aotlab_studio.document.masks import MaskStore, Result, ResultStore
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
 
+log = logging.getLogger(__name__)
 Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -110,7 +111,8 @@ class Document:
                 problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
-            self.results.delete_other_layers(self.log.list_reachable_layers())
+            last_rows = (version.last_row for version in self.log.versions)
+            self.results.clean(self.log.list_reachable_layers(), last_rows)
 
     @classmethod
     def read(cls, folder: Path) -> Document:
@@ -140,9 +142,11 @@ class Document:
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
         if self.database.folder_lock is not None:
-            with suppress(InputError, OSError):  # the file itself is complete
+            try:
                 self.database.folder_lock.require_held()
                 self.database.back_up()
+            except (InputError, OSError) as error:  # the file itself is complete
+                log.warning("%s: no backup was made (%s)", self.folder, error)
             self.database.folder_lock.release()
 
     @property
@@ -207,7 +211,7 @@ class Document:
                     raise InputError(f"frame {index}: {problem}")
             changes = values.drop_unchanged(self.snapshot.state)
             if changes != Changes():
-                self._append(Entry(title, changes, frame, self.actor.message), new_pngs)
+                self._append(Entry(title, changes, frame, self.actor.message), new_pngs=new_pngs)
                 self._notify(changes)
 
     def undo(self) -> Entry | None:
@@ -239,9 +243,14 @@ class Document:
         return 0 if self.log.head in self.log.import_entries else self.log.head
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
-        """Store a status for the masks that show, and the frames known to be outdated."""
+        """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version."""
         with self.lock:
-            self._append(StatusRecord(status, *self._digests, note, list(outdated), self.actor.message))
+            records: list[Record] = [
+                StatusRecord(status, *self._digests, note, list(outdated), self.actor.message)
+            ]
+            if status in (*EXPORTED_STATUSES, "rejected") and self.snapshot.objects:
+                records.append(self._make_version(f"{status}: {note}" if note else status))
+            self._append(*records)
             self.emit_state()
 
     @property
@@ -261,6 +270,16 @@ class Document:
                 return Status(record.status, record.note, record.author)
             return Status("in progress", record.note, editor)
 
+    def has_changed_since(self, step: int) -> bool:
+        """Return whether other masks or objects show than those at a step of the history, which may be unknown."""
+        with self.lock:
+            if step == self.log.head:
+                return False
+            if step not in {0, *self.log.entries}:
+                return True
+            then, now = self.take_snapshot(step), self.snapshot
+            return (then.digest, then.objects_digest) != (now.digest, now.objects_digest)
+
     @property
     def _digests(self) -> tuple[str, str, str]:
         """Digests of masks, objects and tracking that a status is for."""
@@ -271,7 +290,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(VersionRecord(self.log.head, title, self.results.last_row))
+            self._append(self._make_version(title))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -360,12 +379,15 @@ class Document:
                 self._notify(entry.values)
             return entry
 
-    def _append(self, record: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
+    def _make_version(self, title: str) -> VersionRecord:
+        return VersionRecord(self.log.head, title, self.results.last_row)
+
+    def _append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
-        record = msgspec.structs.replace(record, author=self.actor.name, time=utc_now())
-        self.log.append(record, new_pngs)
-        if isinstance(record, Entry) and self.actor.page is not None:
+        stamp = {"author": self.actor.name, "time": utc_now()}
+        self.log.append(*(msgspec.structs.replace(record, **stamp) for record in records), new_pngs=new_pngs)
+        if isinstance(records[-1], Entry) and self.actor.page is not None:
             self._pages[self.log.head] = self.actor.page
 
     def _notify(self, changed: Changes) -> None:

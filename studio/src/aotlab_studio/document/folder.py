@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from pathlib import Path
@@ -14,6 +15,7 @@ from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record, reading
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.log import Count, digest_values
+from aotlab_studio.files import encode_json
 from aotlab_studio.lock import LEASE, LOCK
 from aotlab_studio.video import FrameStore
 
@@ -52,16 +54,12 @@ def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
     with reading(f"{database.path}: the header", DAMAGED_REMEDY, kind="intact", unchecked=True):
-        version = msgspec.json.decode(content)["version"]
+        values = json.loads(content)
+        version = values["version"]
         if version == FORMAT_VERSION:
-            return msgspec.json.decode(content, type=Header)
+            return msgspec.convert(values, Header)
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
     raise InputError(f"{database.path}: {problem}; move its folder away")
-
-
-def read_video(folder: Path) -> StoredVideo:
-    """Return the video of a project; raise `InputError` if its header is damaged or of another version."""
-    return read_header(Database(folder)).video
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
@@ -73,7 +71,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     real = Path(os.path.realpath(path))
     if not (path / PROJECT_FILE).is_file():
         return path, project or real.with_name(real.name + PROJECT_SUFFIX)
-    stored_path = read_video(path).path
+    stored_path = read_header(Database(path)).video.path
     for video in (path / stored_path, real.parent / Path(stored_path).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
@@ -83,7 +81,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
     """Return the levels of a project; None if unset."""
-    return read_video(folder).levels if (folder / PROJECT_FILE).is_file() else None
+    return read_header(Database(folder)).video.levels if (folder / PROJECT_FILE).is_file() else None
 
 
 def read_job(folder: Path) -> JobRecord | None:
@@ -122,7 +120,7 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     header = Header(FORMAT_VERSION, old.id if old else secrets.token_hex(8), video)
     if header != old:
         with database.transaction() as connection:
-            row = 1, msgspec.json.encode(header)
+            row = 1, encode_json(header)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
 
 

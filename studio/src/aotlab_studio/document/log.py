@@ -113,7 +113,7 @@ class Changes(Struct, frozen=True, omit_defaults=True):
 
 
 class State(Changes, frozen=True):
-    """All values of a document after an entry, none of them None."""
+    """All values of a document after an entry, in order of their keys; none is None."""
 
     objects: Mapping[int, ObjectInfo] = {}
     keyframes: Mapping[int, Mapping[int, str]] = {}
@@ -133,7 +133,7 @@ class State(Changes, frozen=True):
 
     def find_drawn_masks(self, object_id: int) -> dict[int, str]:
         """Return the digests of an object's drawn masks with pixels, by frame in order."""
-        drawn = {frame: masks.get(object_id) for frame, masks in sorted(self.keyframes.items())}
+        drawn = {frame: masks.get(object_id) for frame, masks in self.keyframes.items()}
         return {frame: digest for frame, digest in drawn.items() if digest}
 
     def apply(self, changes: Changes) -> State:
@@ -242,15 +242,16 @@ class Log:
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._load()
 
-    def append(self, record: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
-        """Store a record after the last one, with new drawn masks by digest; raise `InputError` if that fails."""
+    def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
+        """Store records after the last one, with new drawn masks by digest: all, or none and raise `InputError`."""
         with reading("edit", "use other values", kind="storable"):
-            content = msgspec.json.encode(record)
-            record = decode_record(content)  # as every later start reads it
+            contents = [msgspec.json.encode(record) for record in records]
+            records = tuple(map(decode_record, contents))  # as every later start reads them
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", new_pngs.items())
-            connection.execute("INSERT INTO records VALUES (?, ?)", (self.size + 1, content))
-        self._apply(record)
+            connection.executemany("INSERT INTO records VALUES (?, ?)", enumerate(contents, self.size + 1))
+        for record in records:
+            self._apply(record)
 
     def state(self, number: int) -> State:
         """Return the state after an entry; 0: the empty one."""

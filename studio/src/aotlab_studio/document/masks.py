@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
 
@@ -90,13 +91,15 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """whether tracked in one direction only, until the other one reaches this frame"""
     digest: str = ""
     """digest of the mask's PNG"""
+    num_frames: int = 0
+    """number of frames with results, in the last row of a complete layer; if some are lost, it is not complete"""
 
 
 decode_result = msgspec.json.Decoder(Result).decode
 
 
 class LayerResults:
-    """Results of a layer by frame, of which the last one counts."""
+    """Results of a layer by frame; the last intact one counts."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -113,8 +116,8 @@ class LayerResults:
     def add(self, row_id: int, result: Result) -> None:
         """Add the next result."""
         self.last_row, frame = row_id, result.frame
-        self.complete = frame < 0
-        if self.complete or frame >= self._count:
+        self.complete = frame < 0 and len(self.frames) >= result.num_frames
+        if not 0 <= frame < self._count:
             return
         self.frames[frame], self.masks[frame] = result, (row_id, result.digest)
         for present in self.presence.values():
@@ -143,10 +146,7 @@ class ResultStore:
         """row id of the last result of all layers; 0: none"""
 
     def open(self, layer_id: int, last_row: int | None = None) -> LayerResults:
-        """Return the results of a layer, up to the row ``last_row``; None: all, also those that are added later.
-
-        A damaged result and all after it are ignored, so that the layer is not complete.
-        """
+        """Return the results of a layer, up to the row ``last_row``; None: all, also those that are added later."""
         with self._lock:
             whole = self._layers.get((layer_id, None))
             if whole is not None and whole.complete and last_row is not None and whole.last_row <= last_row:
@@ -155,10 +155,8 @@ class ResultStore:
                 layer = LayerResults(self._count)
                 rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
                 for row_id, note in self._database.query(rows, layer_id, last_row):
-                    try:
+                    with suppress(ValueError):  # damaged
                         layer.add(row_id, decode_result(note))
-                    except ValueError:
-                        break
                 self._layers[layer_id, last_row] = layer
             return self._layers[layer_id, last_row]
 
@@ -170,33 +168,39 @@ class ResultStore:
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as complete."""
-        self._append(layer_id, Result(-1), b"")
+        self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
         row_id, digest = layer.masks[frame]
         return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
 
-    def delete_other_layers(self, layer_ids: Collection[int]) -> None:
-        """Remove the results of all other layers."""
+    def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
+        """Remove results that never show: damaged, of other layers, or replaced, also before each of ``last_rows``."""
+        frame = "json_extract(CAST(note AS TEXT), '$.frame')"
+        newest = f"SELECT max(id), layer FROM results WHERE id <= ? GROUP BY layer, {frame}"
         with self._database.transaction() as connection:
-            stored = {layer_id for (layer_id,) in connection.execute("SELECT DISTINCT layer FROM results")}
-            removed = [(layer_id,) for layer_id in stored.difference(layer_ids)]
-            connection.executemany("DELETE FROM results WHERE layer = ?", removed)
+            connection.execute("DELETE FROM results WHERE NOT json_valid(CAST(note AS TEXT))")
+            shown = dict[int, int]()
+            for last_row in {*last_rows, self.last_row}:
+                shown.update(connection.execute(newest, (last_row,)))
+            rows = connection.execute("SELECT id FROM results").fetchall()
+            hidden = [(row_id,) for (row_id,) in rows if shown.get(row_id) not in layer_ids]
+            connection.executemany("DELETE FROM results WHERE id = ?", hidden)
 
     def _load(self, frame: int, row_id: int, digest: str) -> np.ndarray:
         content = self._database.read_content("results", row_id)
-        with reading(f"{self._database.path}: the mask of frame {frame}", "track it again", kind="intact"):
+        subject = f"{self._database.path}: the mask of frame {frame}"
+        with reading(subject, "clear tracking of the frame, then track it again", kind="intact"):
             if hashlib.sha256(content).hexdigest()[:16] != digest:
                 raise ValueError("another content than was stored")
             return decode_png(content).reshape(self._size)
 
     def _append(self, layer_id: int, result: Result, content: bytes) -> None:
-        """Append a result to a layer, in place of what follows a damaged one."""
+        """Append a result to a layer."""
         layer, note = self.open(layer_id), msgspec.json.encode(result)
         decode_result(note)  # as every later start reads it
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM results WHERE layer = ? AND id > ?", (layer_id, layer.last_row))
             row = layer_id, note, content
             row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
         assert row_id is not None

@@ -101,13 +101,13 @@ class Snapshot:
     @cached_property
     def keyframes(self) -> list[int]:
         """Frames with drawn masks."""
-        return [index for index in sorted(self.state.keyframes) if self.keyframe(index)]
+        return [index for index in self.state.keyframes if self.keyframe(index)]
 
     @cached_property
     def newest_layer_ids(self) -> dict[int, np.ndarray]:
         """Newest layer of each frame, N int64, by object id in layers; 0: no layer, negative: the object is absent."""
         layer_ids: dict[int, np.ndarray] = {}
-        for layer_id, layer in sorted(self.state.layers.items()):
+        for layer_id, layer in self.state.layers.items():
             frames = slice(layer.first, layer.last + 1)
             presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
@@ -234,7 +234,7 @@ class Snapshot:
     @property
     def unfinished(self) -> list[int]:
         """Layers that are not complete, oldest first."""
-        layers = [key for key, layer in sorted(self.state.layers.items()) if layer.kind != "empty"]
+        layers = [key for key, layer in self.state.layers.items() if layer.kind != "empty"]
         return [key for key in layers if not self.open_layer(key).complete]
 
     @cached_property

@@ -25,7 +25,7 @@ from aotlab.sdk import (
     require_different_images,
     require_size,
 )
-from aotlab_studio.files import write_bytes, write_compact_json
+from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.formats.geometry import ParsedFile, Size, average_confidence
 
 RESULT_TYPES = ("brushlabels", "polygonlabels")
@@ -102,7 +102,7 @@ def format_interface(annotations: Annotations) -> str:
 
 
 def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
-    write_compact_json(path, format_label_studio(annotations, video))
+    write_json(path, format_label_studio(annotations, video))
     write_bytes(path.with_name(f"{path.stem}_config.xml"), format_interface(annotations).encode())
 
 

@@ -77,7 +77,7 @@ def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
             number = class_id * IDS_PER_CLASS + record["track_id"]
             lines.append(f"{record['image_id'] - 1} {number} {class_id} {height} {width} {counts}\n")
     write_bytes(path, "".join(lines).encode())
-    write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids())
+    write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids(), indent=1)
 
 
 MOTS = MaskWriter("mots.txt", "MOTS", _write)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.sdk import Annotations, MaskWriter, Region, VideoInfo, format_coco, parse_classes, parse_coco
-from aotlab_studio.files import write_compact_json
+from aotlab_studio.files import write_json
 from aotlab_studio.formats.geometry import ParsedFile, average_confidence
 
 
@@ -71,7 +71,7 @@ def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, 
 
 
 def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
-    write_compact_json(path, format_youtube_vis(annotations, video))
+    write_json(path, format_youtube_vis(annotations, video))
 
 
 YOUTUBE_VIS = MaskWriter("youtube_vis.json", "YouTube-VIS", _write)

@@ -96,11 +96,14 @@ export class ClipHeader {
     element('name-field').hidden = isListed || !shared;
   }
 
-  /** Store a status after the previous one. @param {ClipStatus} status @param {string} note */
+  /** Store a status of what the user sees, after the previous one. @param {ClipStatus} status @param {string} note */
   store(status, note) {
     const { queue } = this.app;
-    const send = queue.store('set_status', { status, note });
-    const answer = this.lastStatus.then(() => queue.previousEdits).then(send);
+    /** @type {import('./protocol.js').Actions['set_status']['message']} */
+    const message = { status, note };
+    const send = queue.store('set_status', message);
+    const seen = queue.previousEdits.then(() => { message.step = this.app.state.step; });
+    const answer = Promise.all([seen, this.lastStatus]).then(send);
     this.lastStatus = answer;
     return answer;
   }

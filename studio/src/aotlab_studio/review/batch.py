@@ -13,7 +13,7 @@ from msgspec import Struct
 from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos, reading
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
-from aotlab_studio.files import read_json, write_bytes
+from aotlab_studio.files import read_json, write_json
 from aotlab_studio.review.checks import Check
 
 REVIEW_FILE = "review.json"
@@ -68,8 +68,7 @@ class ClipEntry(Struct):
 
 def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Write ``review.json``; arguments as in `Output.finish_batch`."""
-    entries = msgspec.to_builtins([_make_entry(folder, record) for record in records])
-    write_bytes(folder / REVIEW_FILE, f"{json.dumps(entries, indent=1)}\n".encode())
+    write_json(folder / REVIEW_FILE, [_make_entry(folder, record) for record in records], indent=1)
 
 
 def update_review(folder: Path) -> None:

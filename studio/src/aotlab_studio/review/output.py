@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from PIL import Image
 
@@ -14,7 +13,7 @@ from aotlab import draw_overlay
 from aotlab.sdk import Output, OutputContext, TrackedFrame, align_columns, atomic_path, concat_images
 from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
 from aotlab_studio.document.signals import ReviewSignals
-from aotlab_studio.files import write_bytes, write_json
+from aotlab_studio.files import write_json
 from aotlab_studio.review.batch import ReviewedObject, VideoReview, write_batch_review
 from aotlab_studio.review.checks import find_checks
 
@@ -72,8 +71,8 @@ class ReviewFile(Output):
         objects = [review_object(key, self._scores, names.get(key)) for key in object_ids]
         levels = None if source.levels is None else source.levels.report()
         self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
-        write_json(self.path, self._review)
-        write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
+        write_json(self.path, self._review, indent=1)
+        write_json(self.path.with_name(SCORES_FILE), self._scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
             with atomic_path(self.path.with_name(THUMBNAIL)) as temporary:
@@ -123,8 +122,7 @@ def format_review(review: VideoReview, frame_number: Callable[[int], int] = int)
         text = f"object {check.object_id} ({check.reason}, {check.severity:.2f})"
         frames.setdefault(frame_number(check.frame), []).append(text)
     listed = [f"  frame {number}: {', '.join(texts)}" for number, texts in list(frames.items())[:MAX_LISTED]]
-    table = ["  ".join(row) for row in align_columns(rows, right=0)]
-    return [*table, *["frames to check first:"] * bool(listed), *listed]
+    return [*align_columns(rows, right=0), *["frames to check first:"] * bool(listed), *listed]
 
 
 def review_object(

@@ -32,6 +32,7 @@ from aotlab_studio.document.document import Actor
 from aotlab_studio.document.events import Event
 from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.files import encode_json
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import EDITS, run_action
@@ -234,7 +235,7 @@ class Connection:
             if self._queue.qsize() > MAX_QUEUED_EVENTS:
                 await self._socket.close(1013, "too slow")
                 return
-            await self._socket.send_text(msgspec.json.encode(message).decode())
+            await self._socket.send_text(encode_json(message).decode())
 
 
 class Server(uvicorn.Server):

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -180,22 +180,22 @@ class Batch:
             self._runs[name] = self._tracking.submit(self._track, name, person)
         return len(chosen)
 
-    def export_all(self, outputs: list[str]) -> ExportedClips:
-        """Export all corrected or accepted clips; raise `InputError` for an unknown output."""
-        opened: dict[str, Document] = {}
-        with ExitStack() as uses:
-            for name in list(self._open):
-                with self._lock(name):
-                    if name in self._open:
-                        opened[name] = uses.enter_context(self.use(name, "")).document
-            return export_clips(self.folder, outputs, opened)
+    def export_all(self, outputs: list[str], person: str = "") -> ExportedClips:
+        """Export all corrected or accepted clips for a person; raise `InputError` for an unknown output."""
+
+        @contextmanager
+        def open_clip(name: str) -> Iterator[Document]:
+            with self.use(name, person) as session:
+                yield session.document
+
+        return export_clips(self.folder, outputs, open_clip)
 
     def _track(self, name: str, person: str) -> str:
         """Track a clip in both directions from its first drawn mask; return the error message."""
         try:
             with self.use(name, person) as session:
                 session.track(next(iter(session.document.snapshot.keyframes), 0), "both")
-                job = session.job
+                job = session.runner.job
                 assert job is not None
                 job.wait()
                 return job.problem or ""
@@ -259,7 +259,7 @@ class Batch:
         run, clip = self._runs.get(name), self._open.get(name)
         if run is None or run.done():
             return [run.result()] if run is not None and run.result() else []
-        job = clip.session.job if clip else None
+        job = clip.session.runner.job if clip else None
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
 
 
@@ -309,7 +309,8 @@ def build_batch_app(batch: Batch) -> Starlette:
 
     async def export_all(request: Request) -> Response:
         outputs = msgspec.json.decode(await read_body(request), type=list[str])
-        return JSONResponse(msgspec.to_builtins(await run_in_threadpool(batch.export_all, outputs)))
+        exported = await run_in_threadpool(batch.export_all, outputs, read_person(request))
+        return JSONResponse(msgspec.to_builtins(exported))
 
     def get_thumbnail(request: Request) -> Response:
         """Return the image of `Batch.draw_thumbnail`; a browser may keep it by the digest in its address."""

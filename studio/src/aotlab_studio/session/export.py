@@ -6,7 +6,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -53,6 +53,7 @@ PROBABILITIES = ("mattes", "mattes16")
 """outputs of probabilities, which a project does not store; its page does not offer them"""
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
+OpenClip = Callable[[str], AbstractContextManager[Document]]
 LOCK_TIMEOUT = 10.0
 """seconds to wait for another export of the same clip"""
 
@@ -107,7 +108,7 @@ def export_masks(
             elif name == "overlay":
                 outputs[name] = VideoFile(path, context, lambda tracked: draw_names(tracked, object_names))
             else:
-                outputs[name] = kind.open(path, context)
+                outputs[name] = kind(path, context)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
@@ -183,7 +184,7 @@ def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
 
 
 def export_clips(
-    folder: Path, outputs: Sequence[str] = (), opened: Mapping[str, Document] | None = None
+    folder: Path, outputs: Sequence[str] = (), open_clip: OpenClip | None = None
 ) -> ExportedClips:
     """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
 
@@ -192,7 +193,7 @@ def export_clips(
     Args:
         folder: results of a batch, or a folder of videos.
         outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
-        opened: documents that this process has opened, by the clip's name.
+        open_clip: opens the document of a clip by name, for a block; None: from its project.
     """
     for output in outputs:
         find_output(output)
@@ -200,13 +201,9 @@ def export_clips(
     shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
     for name in names:
         try:
-            with ExitStack() as cleanup:
-                document, job = (opened or {}).get(name), read_job(folder / name)
-                if document is None:
-                    document = open_document(
-                        folder / f"{name}{PROJECT_SUFFIX}" if job is None else folder / name
-                    )
-                    cleanup.callback(document.close)
+            job = read_job(folder / name)
+            path = folder / (f"{name}{PROJECT_SUFFIX}" if job is None else name)
+            with open_clip(name) if open_clip else closing(open_document(path)) as document:
                 results = folder / (f"{name}.masks" if job is None else name)
                 _export_clip(results, job, outputs, document, shared)
             written.append(name)
@@ -289,7 +286,7 @@ def _export_clip(
                 if path.parts[0] in written and (path.stem in stems or file in record["files"]):
                     replaceable.add(file)
         # with its files: the next export must know them after a kill
-        write_json(folder / CORRECTED_FILE, record)
+        write_json(folder / CORRECTED_FILE, record, indent=1)
         # its record, scores and thumbnail of a review
         replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):

@@ -21,7 +21,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import EXPORTED_STATUSES, Direction, Entry, FrameRange, VideoStatus
+from aotlab_studio.document.log import EXPORTED_STATUSES, Count, Direction, Entry, FrameRange, VideoStatus
 from aotlab_studio.document.painting import find_outlines, is_far_from
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
@@ -88,7 +88,7 @@ class Session:
 
     def describe(self) -> Description:
         """Return all that a page needs when it opens."""
-        document, job = self.document, self.job
+        document, job = self.document, self.runner.job
         kinds = {name: find_output(name) for name in list_outputs() if name not in PROBABILITIES}
         with document.lock:
             return Description(
@@ -108,11 +108,6 @@ class Session:
                 problems=[*filter(None, [document.conflict])],
             )
 
-    @property
-    def job(self) -> TrackingJob | None:
-        """Last tracking job."""
-        return self.runner.job
-
     def check_outdated(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
     ) -> list[FrameRange]:
@@ -128,31 +123,31 @@ class Session:
         note: Note = "",
         outdated: OutdatedPolicy = "ask",
         digest: str | None = None,
+        step: Count | None = None,
     ) -> None:
         """Store the status of the masks as they show; raise `OutdatedError` for outdated frames unless told to proceed.
 
-        Waiting may change tracked masks; an edit meanwhile raises `InputError`.
+        Waiting may change tracked masks; edits that the person has not seen raise `InputError`.
 
         Args:
             digest: `Document.digest` that the person has seen; another one raises `InputError`; None: any.
+            step: step of the history that the person has seen; None: the last one.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
         with document.lock:
-            head = document.log.head
+            step = document.log.head if step is None else step
             if digest not in (None, document.digest):
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with document.lock:
-            if document.log.head != head:
-                raise InputError(f"{name}: changed while waiting; {remedy}")
             if document.actor.message in document.log.messages:
                 return  # sent again while this one waited
+            if document.has_changed_since(step):
+                raise InputError(f"{name}: changed meanwhile; {remedy}")
             known_outdated = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
             document.set_status(status, note, known_outdated)
-            if status in (*EXPORTED_STATUSES, "rejected") and document.snapshot.objects:
-                document.save_version(f"{status}: {note}" if note else status)
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -299,7 +294,7 @@ class Session:
                     frames, snapshot, written, names, first=first, last=last, on_frame=self._report_export
                 )
                 record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
-                write_json(written / EXPORT_RECORD, record)
+                write_json(written / EXPORT_RECORD, record, indent=1)
                 write_archive(written, written / self.archive.name)
                 folder.mkdir(exist_ok=True)
                 replace_outputs(written, folder, read_export(folder / EXPORT_RECORD).files)
@@ -314,9 +309,10 @@ class Session:
         self._export_canceled.set()
 
     def _require_job(self, action: str) -> TrackingJob:
-        if self.job is None or not self.job.alive:
+        job = self.runner.job
+        if job is None or not job.alive:
             raise InputError(f"{action}: nothing is being tracked")
-        return self.job
+        return job
 
     def _segment(self, frame: int, prompt: Prompt) -> np.ndarray:
         """Return the mask H×W bool that a prompt means."""

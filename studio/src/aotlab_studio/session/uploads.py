@@ -75,7 +75,7 @@ def load_upload(
 
     Raises:
         UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
-        InputError: a file that cannot be read, no object, no such target, or too many objects.
+        InputError: a file that cannot be read, no object, locked ones only, no such target, or too many objects.
     """
     annotations = read_upload(content, VideoInfo.from_source(document.frames), index)
     for frame in annotations.frames:
@@ -88,6 +88,8 @@ def load_upload(
             chosen = chosen if chosen in snapshot.objects else None
             targets = _match_objects(snapshot, annotations, names, chosen)
         ids, added = _find_objects(document, annotations, targets, names)
+        if {*ids.values()}.issubset(snapshot.locked_ids):
+            raise InputError("mask: all its objects are locked; unlock them first")
         if len({*snapshot.objects, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
         new = {item.class_name: None for item in added.values()} | annotations.classes

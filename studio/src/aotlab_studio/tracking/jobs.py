@@ -73,7 +73,7 @@ class TrackingJob:
         self._resumed.set()
 
     def stop(self, *, complete: bool = True) -> None:
-        """Stop after the current frame; a layer that is complete ends with what it has, another one is continued."""
+        """Stop after the current frame; the layer ends with what it has, or, if not complete, is tracked again."""
         if not complete:
             self._interrupted.set()
         self._stopped.set()
@@ -158,10 +158,11 @@ class TrackingJob:
     def _store(self, result: SpanFrame) -> bool:
         """Store the layer's objects of a result; return whether it still is in the history."""
         document, index, object_ids = self._document, result.index, {*self.layer.objects}
-        tracked_ids = sorted(object_ids & result.confidence.keys())
-        ids = np.where(np.isin(result.labels, list(object_ids)), result.labels, 0).astype(np.uint16)
+        prediction = result.prediction
+        tracked_ids = sorted(object_ids.intersection(prediction.ids))
+        ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
-        scores = measure_scores(ids, tracked_ids, result.confidence, result.disagreement, signals)
+        scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
         covered_ids = include_merged_ids(self._start_snapshot, {*scores, *(object_ids & result.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
         stored_result = Result(index, scores, absent, provisional=result.provisional)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -24,31 +24,11 @@ class SpanFrame:
     """Tracking result on one frame."""
 
     index: int
-    labels: np.ndarray
-    """H×W ids"""
-    confidence: Mapping[int, float]
-    """confidence of each tracked object by id"""
-    disagreement: Mapping[int, float] = field(default_factory=dict)
-    """1 minus the IoU of both directions, where both were tracked"""
-    absent_ids: frozenset[int] = frozenset()
-    """objects stated to be absent, which are not tracked any more"""
-    provisional: bool = False
-    """whether only one direction is tracked so far; the result of both replaces it"""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Prediction of one direction on one frame."""
-
-    index: int
     prediction: Prediction
     absent_ids: frozenset[int]
-    """objects that a keyframe states to be absent"""
-
-    def to_frame(self) -> SpanFrame:
-        """Return the result without the other direction."""
-        labels, confidence = np.asarray(self.prediction.labels), self.prediction.confidence
-        return SpanFrame(self.index, labels, confidence, absent_ids=self.absent_ids)
+    """objects that a keyframe states to be absent, which are not tracked any more"""
+    provisional: bool = False
+    """whether only one direction is tracked so far; the result of both replaces it"""
 
 
 def track_span(
@@ -62,8 +42,8 @@ def track_span(
         snapshot: the document at the entry of the layer.
         folder: where a temporary file is written.
     """
-    forward: Iterable[Step] = ()
-    backward: Iterable[Step] = ()
+    forward: Iterable[SpanFrame] = ()
+    backward: Iterable[SpanFrame] = ()
     if (start := span.forward_from) is not None:
         forward = _step_frames(tracker, frames, snapshot, start, range(start + 1, span.last + 1))
     if (end := span.backward_from) is not None:
@@ -76,7 +56,7 @@ def track_span(
 
 def _step_frames(
     tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, indices: range
-) -> Iterator[Step]:
+) -> Iterator[SpanFrame]:
     """Track away from a reference; keyframes on the way are further references."""
     tracker.reset(frames.length)
     earlier = [index for index in snapshot.keyframes if (index - start) * indices.step < 0]
@@ -95,24 +75,24 @@ def _step_frames(
             tracker.forget(object_id)
         prediction = tracker.step(frames.read(index, "track"), drawn_labels if drawn_labels.any() else None)
         absent_ids = (absent_ids | described_ids) - set(tracker.ids)
-        yield Step(index, prediction, absent_ids)
+        yield SpanFrame(index, prediction, absent_ids)
 
 
-def _track_one_way(steps: Iterable[Step], *, on_gpu: bool) -> Iterator[SpanFrame]:
-    """Yield the results of steps. A GPU computes the next frame while a result is copied and stored."""
-    pending: list[Step] = []
-    for step in steps:
+def _track_one_way(results: Iterable[SpanFrame], *, on_gpu: bool) -> Iterator[SpanFrame]:
+    """Yield results; a GPU computes the next frame while the caller reads and stores one."""
+    pending: list[SpanFrame] = []
+    for result in results:
         if on_gpu:
-            step.prediction.start_host_copy(confidence=True)
-        pending.append(step)
+            result.prediction.start_host_copy(confidence=True)
+        pending.append(result)
         if len(pending) > on_gpu:
-            yield pending.pop(0).to_frame()
-    yield from (step.to_frame() for step in pending)
+            yield pending.pop(0)
+    yield from pending
 
 
 def _track_both_ways(
-    forward: Iterable[Step],
-    backward: Iterable[Step],
+    forward: Iterable[SpanFrame],
+    backward: Iterable[SpanFrame],
     between: range,
     described: Mapping[int, frozenset[int]],
     folder: Path,
@@ -123,21 +103,21 @@ def _track_both_ways(
     """
     absent_backward: dict[int, frozenset[int]] = {}
     with PredictionFile(folder) as backward_file:
-        for step in backward:
-            if step.index in between:
-                backward_file.store(step.index, step.prediction)
-                absent_backward[step.index] = step.absent_ids
-            yield replace(step.to_frame(), provisional=step.index in between)
-        for step in forward:
-            index, prediction = step.index, step.prediction
+        for result in backward:
+            if result.index in between:
+                backward_file.store(result.index, result.prediction)
+                absent_backward[result.index] = result.absent_ids
+            yield replace(result, provisional=result.index in between)
+        for result in forward:
+            index, prediction = result.index, result.prediction
             if index not in between:
-                yield step.to_frame()
+                yield result
                 continue
-            forward_result = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
-            backward_result = backward_file.load(index)
-            weights = _weigh_backward({*forward_result.ids, *backward_result.ids}, index, described)
-            absent_ids = step.absent_ids | absent_backward[index]
-            yield merge_frame(index, forward_result, backward_result, weights, absent_ids)
+            stored = backward_file.load(index)
+            weights = _weigh_backward({*prediction.ids, *stored.ids}, index, described)
+            merged = merge_predictions(prediction, stored, weights)
+            absent_ids = (result.absent_ids | absent_backward[index]) - {*merged.ids}
+            yield SpanFrame(index, merged, absent_ids)
 
 
 def _weigh_backward(
@@ -162,27 +142,20 @@ def _list_objects(snapshot: Snapshot, index: int) -> frozenset[int]:
     return frozenset(snapshot.keyframe(index)) or frozenset(visible_ids) - {0}
 
 
-def merge_frame(
-    index: int,
-    forward: ObjectProbabilities,
-    backward: ObjectProbabilities,
-    weights: Mapping[int, float],
-    absent_ids: frozenset[int],
-) -> SpanFrame:
+def merge_predictions(
+    forward: Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]
+) -> Prediction:
     """Return the weighted mean of both directions, object by object.
 
     Args:
         weights: weight of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if
             masks on one side only describe the object.
-        absent_ids: objects that a keyframe of either direction states to be absent.
     """
-    merged = merge_directions(forward, backward, weights)
-    highest, channels = merged.probabilities.max(0)
-    confidence = {}
-    for channel, object_id in enumerate(merged.ids, start=1):
-        pixels = highest[channels == channel]
-        confidence[object_id] = float(pixels.mean()) if len(pixels) else 0.0
+    copied = ObjectProbabilities(forward.ids, forward.probabilities.cpu())
+    merged = merge_directions(copied, backward, weights)
     both = [object_id for object_id in merged.ids if 0 < weights[object_id] < 1]
-    disagreement = measure_disagreement(both, forward.labels, backward.labels)
-    labels = merged.labels.astype(np.uint16)
-    return SpanFrame(index, labels, confidence, disagreement, absent_ids - {*merged.ids})
+    return Prediction(
+        merged.ids, merged.probabilities.clamp(min=1e-30).log(), merged.probabilities.max(0).indices,
+        temperature=forward.temperature,
+        disagreement=measure_disagreement(both, copied.labels, backward.labels),
+    )  # fmt: skip
