@@ -408,12 +408,3 @@ def test_reset_frame_keeps_masks_of_hidden_objects(session):
     assert set(session.document.snapshot.keyframe(0)) == {2}
     with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
         editing.remove_keyframe(session.document, 0)
-
-
-def test_upload_of_locked_objects_only_is_refused(session):
-    draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, locked=True)
-    with pytest.raises(InputError, match="mask: all its objects are locked; unlock them first"):
-        load_upload(session.document, 0, png(truth(1) * (truth(1) == 1)))
-    load_upload(session.document, 0, png(np.roll(truth(0), 1, 0)))
-    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()

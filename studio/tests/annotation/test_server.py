@@ -663,8 +663,10 @@ def test_names_of_separate_uploads_are_separate_objects(session):
 def test_upload_for_a_locked_object_takes_no_pixels(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, locked=True)
-    load_upload(session.document, 0, png(truth(0) == 2), targets={1: 1})
-    assert (session.document.snapshot.labels(0) == truth(0)).all()
+    with pytest.raises(InputError, match="mask: all its objects are locked; unlock them first"):
+        load_upload(session.document, 0, png(truth(0) == 2), targets={1: 1})
+    load_upload(session.document, 0, png(np.roll(truth(0), 1, 0)), targets={1: 1, 2: 2})
+    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
 
 
 def test_loaded_class_gets_an_id_of_its_own(session):
