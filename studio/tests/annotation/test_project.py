@@ -806,7 +806,8 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
 def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
     video = folder.rename(folder.with_name(os.fsdecode(b"\xff")))
     for frame in (0, 1):
-        with closing(open_session(video)) as session, closing(Served(session)) as served:
+        session = open_session(video)
+        with closing(Served(session)) as served:  # closes the session
             assert served.open().do("describe")["result"]["name"] == video.name
             draw(session, frame, 1)
             session.export(["masks"])
