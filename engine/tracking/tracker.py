@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import partial
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -186,19 +186,14 @@ class Tracker:
             InputError: unusable input; the tracker is unchanged. After a failure while updating memory, only `reset`
                 and `load_state_dict` make it usable again.
         """
-        frame, mask, size = self.prepare(frame, mask, size, prompts)
-        if mask is None and not self.ids:
-            self.video.frame_shape = frame.shape
-            logits = torch.zeros(1, *size, device=self.device)
-            return Prediction((), logits, logits[0].long(), temperature=self.config.confidence_temperature)
-        return self.commit(self.predict(frame, mask, size), mask, size)
+        return self.commit(self.predict(frame, mask, size=size, prompts=prompts))
 
     def prepare(
         self,
         frame: FrameLike,
         mask: MaskLike | None,
         size: ImageSize | None,
-        prompts: Mapping[int, Prompt] | None,
+        prompts: Mapping[int, Prompt] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
         self._require_usable()
@@ -221,20 +216,28 @@ class Tracker:
                 "tracker: a step failed while updating memory; call reset() or load_state_dict()"
             )
 
-    def is_cut(self, frame: np.ndarray) -> bool:
-        """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self.video.rules.detect_cut(frame)[0]
+    def is_cut(self, frame: FrameLike) -> bool:
+        """Return whether a frame follows a cut after the last stored one; False without ``rules.cuts``."""
+        return self.video.rules.detect_cut(convert_frame(frame, self.video.frame_shape))[0]
 
     @torch.inference_mode()
-    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame H×W×3 uint8 at a size (height, width), or at the frame's if that is larger.
+    def predict(
+        self,
+        frame: FrameLike,
+        mask: MaskLike | None = None,
+        *,
+        size: ImageSize | None = None,
+        prompts: Mapping[int, Prompt] | None = None,
+    ) -> PredictedFrame:
+        """Predict the masks of a frame for `commit`; arguments and errors as `step`. Nothing changes.
 
-        Nothing changes. ``mask``: object ids H×W; the first mask of a video decides the network's input size.
+        The first mask of a video decides the network's input size.
         """
+        frame, mask, size = self.prepare(frame, mask, size, prompts)
         video, frame_size = self.video, (frame.shape[0], frame.shape[1])
         align_corners = self.model.config.align_corners
-        if size[0] < frame_size[0] or size[1] < frame_size[1]:
-            size = frame_size
+        is_smaller = size[0] < frame_size[0] or size[1] < frame_size[1]
+        logits_size = frame_size if is_smaller else size
         input_size = video.input_size or network_size(
             frame_size,
             self.config.input,
@@ -243,36 +246,34 @@ class Tracker:
         )
         cut, thumbnail = video.rules.detect_cut(frame)
         with self.autocast():
-            features = self._encode(frame, input_size)
-            decoded_frames = [
-                segment_frame(self.model, group.memory, features, short_term=not cut)
-                for group in video.groups
-            ]
-            logits = torch.zeros(1, *size, device=self.device)
+            features, decoded_frames = None, []
+            logits = torch.zeros(1, *logits_size, device=self.device)
             if video.groups:
+                features = self._encode(frame, input_size)
+                decoded_frames = [
+                    segment_frame(self.model, group.memory, features, short_term=not cut)
+                    for group in video.groups
+                ]
                 group_logits = [decoded.logits for decoded in decoded_frames]
-                logits = merge_logits(video.groups, group_logits, size, align_corners=align_corners)
+                logits = merge_logits(video.groups, group_logits, logits_size, align_corners=align_corners)
             indices = logits.max(0).indices  # faster than argmax on CPUs
             reassignments = [] if cut else video.rules.find_reassignments(frame, indices, self.ids)
             if reassignments:
                 logits, indices = swap_logits(logits, indices, reassignments, self.ids)
         return PredictedFrame(
-            video, frame, cut, thumbnail, reassignments, input_size, features, decoded_frames, logits, indices
-        )
+            video, frame, mask, size, cut, thumbnail, reassignments, input_size, features, decoded_frames,
+            logits, indices,
+        )  # fmt: skip
 
     @torch.inference_mode()
-    def commit(
-        self, predicted: PredictedFrame, mask: np.ndarray | None, size: ImageSize | None = None
-    ) -> Prediction:
-        """Store a predicted frame, corrected by a mask of object ids from `prepare`; return its final prediction.
-
-        ``size``: (height, width) of the prediction; None means that of ``predicted``.
+    def commit(self, predicted: PredictedFrame) -> Prediction:
+        """Store a predicted frame, corrected by its mask; return its final prediction.
 
         Raises:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
         self._require_usable()
-        video = predicted.video
+        video, mask = predicted.video, predicted.mask
         if video is not self.video:
             raise InputError("commit: the tracker changed since this prediction; use one tracker per thread")
         logits, indices = predicted.logits, predicted.indices
@@ -284,15 +285,14 @@ class Tracker:
                 annotated_ids = [object_id for object_id in np.unique(mask).tolist() if object_id]
                 indices = self._store_reference(predicted, mask, annotated_ids)
                 logits = one_hot_logits(indices, len(self.ids))
-        video.rules.update(
-            predicted.frame, indices, self.ids, annotated_ids,
-            cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
-        )  # fmt: skip
+        if self.ids:
+            video.rules.update(
+                predicted.frame, indices, self.ids, annotated_ids,
+                cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
+            )  # fmt: skip
         prediction = Prediction(
             self.ids, logits, indices, temperature=self.config.confidence_temperature, cut=predicted.cut
-        )
-        if size is not None:
-            prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
+        ).resize(predicted.size, align_corners=self.model.config.align_corners)
         # a new object, by which `commit` refuses predictions of earlier states
         self.video = replace(video, frame_shape=predicted.frame.shape, usable=True)
         return prediction
@@ -325,10 +325,11 @@ class Tracker:
         if video.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
         masks = split_by_group(groups, indices, size, model.config.max_objects)
+        features = predicted.features or self._encode(predicted.frame, size)
         memories = []
         for group_masks in masks:
             id_embeddings = model.assign_identities(group_masks)
-            propagated = model.propagate_reference(predicted.features, id_embeddings)
+            propagated = model.propagate_reference(features, id_embeddings)
             memories.append(model.memorize(propagated, id_embeddings))
         indices = resize_indices(indices, predicted.indices.shape)
         video.usable = False
@@ -404,8 +405,4 @@ class Tracker:
             name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input", "rules")
         }
         precision = str(self.model.projector.weight.dtype)
-        return {"precision": precision, "weights": self._weights_checksum, **settings}
-
-    @cached_property
-    def _weights_checksum(self) -> int:
-        return checksum_weights(self.model)
+        return {"precision": precision, "weights": checksum_weights(self.model), **settings}

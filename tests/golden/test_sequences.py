@@ -103,8 +103,8 @@ class ReferenceOnTies(Tracker):
         super().__init__(*arguments)
         self.ties: list[float] = []
 
-    def predict(self, *arguments):
-        predicted = super().predict(*arguments)
+    def predict(self, *arguments, **options):
+        predicted = super().predict(*arguments, **options)
         if not predicted.decoded_frames:
             return predicted
         wanted = mask_to_indices(self.reference, self.ids)

@@ -52,6 +52,6 @@ def test_unoptimized_tracker_runs_the_model_itself():
     tracker = Tracker(model, config, optimize=False)
     frames = clip()
     tracker.step(frames[0], stripes([1, 2]))
-    tracker.commit(tracker.predict(frames[1], None, frames.shape[1:3]), None)
+    tracker.commit(tracker.predict(frames[1]))
     assert tracker.model is model
     assert tracker.video.groups[0].memory.read()[0].long.key.dtype == torch.bfloat16  # autocast

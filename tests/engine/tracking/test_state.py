@@ -94,6 +94,16 @@ def test_state_of_other_weights_rejected(bounded):
         Tracker(model, config).load_state_dict(state)
 
 
+def test_state_of_weights_before_a_change_rejected():
+    model, config = build("aott")
+    tracker = Tracker(model, config, optimize=False)
+    state = tracker.state_dict()
+    with torch.no_grad():
+        model.decoder.conv_out.bias += 1
+    with pytest.raises(InputError, match="saved with other weights"):
+        tracker.load_state_dict(state)
+
+
 def test_state_of_other_precision_rejected():
     model, config = build("aott")
     other = replace(config, compute=replace(config.compute, precision="bfloat16"))

@@ -192,8 +192,8 @@ def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
 def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
     frames, tracker = clip(3), Tracker(*restricted)
     tracker.step(frames[0], FIRST)
-    predicted = tracker.predict(frames[1], None, FIRST.shape)
+    predicted = tracker.predict(frames[1])
     tracker.forget(1)
     with pytest.raises(InputError, match="the tracker changed since"):
-        tracker.commit(predicted, None)
+        tracker.commit(predicted)
     assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}
