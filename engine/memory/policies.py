@@ -15,7 +15,7 @@ from torch import Tensor
 from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
 
-MOMENTUM = 0.8
+NEW_WEIGHT = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
 BONUS = 1.5
 """weight of the bonus for frames with few updates (RMem, section 3.2)"""
@@ -90,7 +90,7 @@ class FIFO(MemoryPolicy):
 
 
 @dataclass
-class ScoredMemory(MemoryPolicy):
+class ScoredPolicy(MemoryPolicy):
     """Stores reference frames and every ``every``-th frame; a full memory evicts the tracked frame of lowest score.
 
     The newest frame has no score yet and is kept. ``score_early``: update relevance while there is room, as the
@@ -143,14 +143,16 @@ class ScoredMemory(MemoryPolicy):
     def _update(self, frames: Sequence[int], newest: int, shares: np.ndarray) -> None:
         """Update R and n of the T stored frames by their shares T; the new frame counts one update."""
         self.running = {
-            frame: MOMENTUM * share + (1 - MOMENTUM) * self.running[frame] if frame in self.running else share
+            frame: NEW_WEIGHT * share + (1 - NEW_WEIGHT) * self.running[frame]
+            if frame in self.running
+            else share
             for frame, share in zip(frames, shares.tolist(), strict=True)
         }
         self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*frames, newest)}
 
 
 @dataclass
-class RMem(ScoredMemory):
+class RMem(ScoredPolicy):
     """Scores by relevance with a bonus for frames with few updates (RMem, section 3.2)."""
 
     def score(self, running: np.ndarray, updates: Sequence[int], keys: Tensor) -> np.ndarray:
@@ -163,7 +165,7 @@ class RMem(ScoredMemory):
 
 
 @dataclass
-class ERMU(ScoredMemory):
+class ERMU(ScoredPolicy):
     """Scores by relevance with a penalty for frames that resemble others (ERMU)."""
 
     weight: float = 4.0
