@@ -15,8 +15,8 @@ from torch import Tensor
 from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
 
-NEW_WEIGHT = 0.8
-"""weight of the newest relevance in its running mean (RMem)"""
+MOMENTUM = 0.8
+"""weight of the newest relevance in its running mean, as in PyTorch's BatchNorm (RMem)"""
 BONUS = 1.5
 """weight of the bonus for frames with few updates (RMem, section 3.2)"""
 PRIOR_UPDATES = 8.0
@@ -143,9 +143,7 @@ class ScoredPolicy(MemoryPolicy):
     def _update(self, frames: Sequence[int], newest: int, shares: np.ndarray) -> None:
         """Update R and n of the T stored frames by their shares T; the new frame counts one update."""
         self.running = {
-            frame: NEW_WEIGHT * share + (1 - NEW_WEIGHT) * self.running[frame]
-            if frame in self.running
-            else share
+            frame: MOMENTUM * share + (1 - MOMENTUM) * self.running[frame] if frame in self.running else share
             for frame, share in zip(frames, shares.tolist(), strict=True)
         }
         self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*frames, newest)}
