@@ -99,7 +99,7 @@ class Prediction:
 class PredictedFrame(NamedTuple):
     """Prediction of a frame that is not stored yet."""
 
-    video: VideoState
+    state: VideoState
     """state of the video from which it was predicted"""
     frame: np.ndarray
     """H×W×3 uint8"""

@@ -137,7 +137,7 @@ class Tracker:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
         length = None if length is None else index(length)
         require(length is None or length >= 0, f"reset: length must be a number of frames, got {length}")
-        self.video = VideoState(length, Rules(self.config.rules))
+        self.state = VideoState(length, Rules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
 
@@ -155,12 +155,12 @@ class Tracker:
         """
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)
-        self.reset(self.video.length)
+        self.reset(self.state.length)
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were added."""
-        return list_tracked_ids(self.video.groups)
+        return list_tracked_ids(self.state.groups)
 
     @torch.inference_mode()
     def step(
@@ -197,7 +197,7 @@ class Tracker:
     ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
         self._require_usable()
-        frame = convert_frame(frame, self.video.frame_shape)
+        frame = convert_frame(frame, self.state.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
             mask = convert_mask(mask, frame, required=not self.ids and not prompts)
@@ -211,14 +211,14 @@ class Tracker:
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if not self.video.usable:
+        if not self.state.usable:
             raise InputError(
                 "tracker: a step failed while updating memory; call reset() or load_state_dict()"
             )
 
     def is_cut(self, frame: FrameLike) -> bool:
         """Return whether a frame follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self.video.rules.detect_cut(convert_frame(frame, self.video.frame_shape))[0]
+        return self.state.rules.detect_cut(convert_frame(frame, self.state.frame_shape))[0]
 
     @torch.inference_mode()
     def predict(
@@ -234,34 +234,34 @@ class Tracker:
         The first mask of a video decides the network's input size.
         """
         frame, mask, size = self.prepare(frame, mask, size, prompts)
-        video, frame_size = self.video, (frame.shape[0], frame.shape[1])
+        state, frame_size = self.state, (frame.shape[0], frame.shape[1])
         align_corners = self.model.config.align_corners
         is_smaller = size[0] < frame_size[0] or size[1] < frame_size[1]
         logits_size = frame_size if is_smaller else size
-        input_size = video.input_size or network_size(
+        input_size = state.input_size or network_size(
             frame_size,
             self.config.input,
             align_corners=align_corners,
             min_object_area=None if mask is None else find_smallest_area(mask),
         )
-        cut, thumbnail = video.rules.detect_cut(frame)
+        cut, thumbnail = state.rules.detect_cut(frame)
         with self.autocast():
             features, decoded_frames = None, []
             logits = torch.zeros(1, *logits_size, device=self.device)
-            if video.groups:
+            if state.groups:
                 features = self._encode(frame, input_size)
                 decoded_frames = [
                     segment_frame(self.model, group.memory, features, short_term=not cut)
-                    for group in video.groups
+                    for group in state.groups
                 ]
                 group_logits = [decoded.logits for decoded in decoded_frames]
-                logits = merge_logits(video.groups, group_logits, logits_size, align_corners=align_corners)
+                logits = merge_logits(state.groups, group_logits, logits_size, align_corners=align_corners)
             indices = logits.max(0).indices  # faster than argmax on CPUs
-            reassignments = [] if cut else video.rules.find_reassignments(frame, indices, self.ids)
+            reassignments = [] if cut else state.rules.find_reassignments(frame, indices, self.ids)
             if reassignments:
                 logits, indices = swap_logits(logits, indices, reassignments, self.ids)
         return PredictedFrame(
-            video, frame, mask, size, cut, thumbnail, reassignments, input_size, features, decoded_frames,
+            state, frame, mask, size, cut, thumbnail, reassignments, input_size, features, decoded_frames,
             logits, indices,
         )  # fmt: skip
 
@@ -273,8 +273,8 @@ class Tracker:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
         self._require_usable()
-        video, mask = predicted.video, predicted.mask
-        if video is not self.video:
+        state, mask = predicted.state, predicted.mask
+        if state is not self.state:
             raise InputError("commit: the tracker changed since this prediction; use one tracker per thread")
         logits, indices = predicted.logits, predicted.indices
         annotated_ids: list[int] = []
@@ -286,7 +286,7 @@ class Tracker:
                 indices = self._store_reference(predicted, mask, annotated_ids)
                 logits = one_hot_logits(indices, len(self.ids))
         if self.ids:
-            video.rules.update(
+            state.rules.update(
                 predicted.frame, indices, self.ids, annotated_ids,
                 cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
             )  # fmt: skip
@@ -294,18 +294,18 @@ class Tracker:
             self.ids, logits, indices, temperature=self.config.confidence_temperature, cut=predicted.cut
         ).resize(predicted.size, align_corners=self.model.config.align_corners)
         # a new object, by which `commit` refuses predictions of earlier states
-        self.video = replace(video, frame_shape=predicted.frame.shape, usable=True)
+        self.state = replace(state, frame_shape=predicted.frame.shape, usable=True)
         return prediction
 
     def _store_tracked(self, predicted: PredictedFrame) -> None:
         """Store a frame with its predicted masks."""
-        model, groups, frames = self.model, self.video.groups, predicted.decoded_frames
+        model, groups, frames = self.model, self.state.groups, predicted.decoded_frames
         masks = split_by_group(groups, predicted.indices, predicted.input_size, model.config.max_objects)
         memories = [
             model.memorize(decoded.propagated, model.assign_identities(group_masks))
             for decoded, group_masks in zip(frames, masks, strict=True)
         ]
-        self.video.usable = False
+        self.state.usable = False
         for group, decoded, memory in zip(groups, frames, memories, strict=True):
             if predicted.cut:
                 group.memory.clear_short_term()
@@ -315,14 +315,14 @@ class Tracker:
         self, predicted: PredictedFrame, mask: np.ndarray, annotated_ids: Sequence[int]
     ) -> Tensor:
         """Store a frame with a mask of the objects ``annotated_ids``, some of them new; return its indices H×W."""
-        model, video, size = self.model, self.video, predicted.input_size
-        build = partial(build_bank, self.config.memory, length=video.length)
-        groups = add_objects(video.groups, annotated_ids, model.config.max_objects, build)
+        model, state, size = self.model, self.state, predicted.input_size
+        build = partial(build_bank, self.config.memory, length=state.length)
+        groups = add_objects(state.groups, annotated_ids, model.config.max_objects, build)
         ids = list_tracked_ids(groups)
         for object_id in find_vanished_ids(mask, annotated_ids, size):
             log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         indices = mask_to_indices(mask, ids).to(self.device)
-        if video.groups:
+        if state.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
         masks = split_by_group(groups, indices, size, model.config.max_objects)
         features = predicted.features or self._encode(predicted.frame, size)
@@ -332,10 +332,10 @@ class Tracker:
             propagated = model.propagate_reference(features, id_embeddings)
             memories.append(model.memorize(propagated, id_embeddings))
         indices = resize_indices(indices, predicted.indices.shape)
-        video.usable = False
+        state.usable = False
         for group, memory in zip(groups, memories, strict=True):
             group.memory.add_reference(memory)
-        video.groups, video.input_size = groups, size
+        state.groups, state.input_size = groups, size
         return indices
 
     def _encode(self, frame: np.ndarray, input_size: ImageSize) -> Features:
@@ -350,7 +350,7 @@ class Tracker:
 
         Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
-        frame = convert_frame(frame, self.video.frame_shape)
+        frame = convert_frame(frame, self.state.frame_shape)
         prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
         logits = self.segmenter.logits(frame, prompts)
         return Prediction(
@@ -370,19 +370,19 @@ class Tracker:
         """
         require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
         self._require_usable()
-        video = self.video
-        groups = forget_object(video.groups, object_id)
+        state = self.state
+        groups = forget_object(state.groups, object_id)
         if groups:
-            video.rules.forget(object_id)
-            self.video = replace(video, groups=groups)
+            state.rules.forget(object_id)
+            self.state = replace(state, groups=groups)
         else:  # the next mask begins like the first one
             rules = Rules(self.config.rules)
-            self.video = VideoState(video.length, rules, frame_shape=video.frame_shape)
+            self.state = VideoState(state.length, rules, frame_shape=state.frame_shape)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`."""
         self._require_usable()
-        return wrap(TRACKER_STATE, {"fingerprint": self.fingerprint, **self.video.state_dict()})
+        return wrap(TRACKER_STATE, {"fingerprint": self.fingerprint, **self.state.state_dict()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
@@ -396,7 +396,7 @@ class Tracker:
             saved_fingerprint = content["fingerprint"]
             for name, value in self.fingerprint.items():  # precision first: it changes weights too
                 require(saved_fingerprint.get(name) == value, f"tracker state: saved with other {name}")
-            self.video = VideoState.from_state_dict(content, self.config, self.device)
+            self.state = VideoState.from_state_dict(content, self.config, self.device)
 
     @property
     def fingerprint(self) -> dict[str, Any]:

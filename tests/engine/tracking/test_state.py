@@ -47,7 +47,7 @@ def test_length_of_the_video_is_stored(bounded, tmp_path):
     tracker = Tracker(*bounded["every_nth"])
     tracker.reset(np.int64(3000))
     other = resumed(*bounded["every_nth"], stored(tracker, tmp_path / "state.pt"))
-    assert other.video.length == 3000
+    assert other.state.length == 3000
 
 
 def test_pickled_tracker_continues_equally(bounded):
