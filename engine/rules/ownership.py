@@ -26,7 +26,7 @@ CLAIM_AREA_RANGE = 0.2, 4.0
 MAX_CLAIM_DISTANCE = 3.0
 """largest distance of its center from the object's last one, in square roots of the median area"""
 MAX_COLOR_RATIO = 1.2
-"""take the other component if the main one's color distance is more than this many times larger"""
+"""another component may become the main one if the main one's color distance is more than this many times larger"""
 MAX_CLAIM_COLOR_RATIO = 1.5
 """largest color distance of a claimed component from the lost object, relative to that from the most similar object"""
 UNDO_FRAMES = 25

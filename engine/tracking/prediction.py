@@ -110,7 +110,7 @@ class PredictedFrame(NamedTuple):
     cut: bool
     """whether the frame follows a cut"""
     thumbnail: np.ndarray | None
-    """for the next frame's `Rules.detect_cut`"""
+    """for the next frame's `TrackerRules.detect_cut`"""
     reassignments: list[Reassignment]
     """pixels that belong to another object than first predicted, as ``logits`` and ``indices`` show"""
     input_size: ImageSize

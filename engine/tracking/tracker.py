@@ -23,7 +23,7 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import segment_frame, store_memory
-from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
+from aotlab.engine.rules.rules import TrackerRules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
@@ -137,7 +137,7 @@ class Tracker:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
         length = None if length is None else index(length)
         require(length is None or length >= 0, f"reset: length must be a number of frames, got {length}")
-        self.state = VideoState(length, Rules(self.config.rules))
+        self.state = VideoState(length, TrackerRules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
 
@@ -376,7 +376,7 @@ class Tracker:
             state.rules.forget(object_id)
             self.state = replace(state, groups=groups)
         else:  # the next mask begins like the first one
-            rules = Rules(self.config.rules)
+            rules = TrackerRules(self.config.rules)
             self.state = VideoState(state.length, rules, frame_shape=state.frame_shape)
 
     def state_dict(self) -> dict[str, Any]:
