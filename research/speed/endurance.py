@@ -110,7 +110,7 @@ def run_trial(trial: Trial) -> list[Sample]:
             begin = time.perf_counter()
             tracker.step(frame, box if index == 0 else None).labels  # noqa: B018  waits for a GPU
             seconds = time.perf_counter() - begin
-            banks = [group.memory for group in tracker.video.groups]
+            banks = [group.memory for group in tracker.state.groups]
             stored = [x for bank in banks for block in bank.read() for x in block.long]
             size, kept = sum(x.untyped_storage().nbytes() for x in stored), max(map(len, banks))
             samples.append(Sample(seconds, read_resident_bytes(), size, kept))

@@ -10,7 +10,7 @@ import pytest
 import aotlab
 import aotlab_runtime
 from aotlab import InputError
-from aotlab.engine.prompting.network import REFINE_MARGIN, find_far_from_points
+from aotlab.engine.prompting.network import REFINE_MARGIN, find_pixels_far_from_points
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
 from aotlab_runtime import prompts
 from runtime.tests.exports import assert_equal_prompted_masks
@@ -121,7 +121,7 @@ def test_crops_equal_framework(prompt, part):
 
 def assert_same_pixels_are_far(mask, point):
     found = prompts.find_far_from_points(mask, aotlab_runtime.Prompt(points=point).check(mask.shape))
-    assert np.array_equal(found, find_far_from_points(mask, aotlab.Prompt(points=point)))
+    assert np.array_equal(found, find_pixels_far_from_points(mask, aotlab.Prompt(points=point)))
 
 
 @pytest.mark.parametrize("seed", range(6))
