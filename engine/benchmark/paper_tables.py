@@ -9,7 +9,8 @@ from pathlib import Path
 
 from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
-from aotlab.networks.weights.zoo import find_published_file
+from aotlab.networks.weights.published import list_published_weights
+from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import read_text, reading
 from aotlab.utils.text import align_columns
@@ -88,7 +89,7 @@ class PaperTable:
     models: dict[str, TableModel]
     rows: list[TableRow]
     get: str = ""
-    """source of the checkpoints"""
+    """source of checkpoints that are not published weights"""
     note: str = ""
     """notes on the comparison"""
 
@@ -149,8 +150,12 @@ def format_figures(values: Sequence[float | None]) -> str:
 
 
 def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
+    downloads = {
+        entry.file: f"aotlab weights get {name}, or the file from {ZOO_URL}"
+        for name, entry in list_published_weights().items()
+    }
     sentences = [
-        f"{_shorten_path(file)}: {model.get or table.get or 'no such file'}"
+        f"{_shorten_path(file)}: {model.get or downloads.get(file.name) or table.get or 'no such file'}"
         for file in dict.fromkeys(model.files)
         if not file.is_file()
     ]
