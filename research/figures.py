@@ -43,7 +43,9 @@ def replace_in_pages(entry: dict[str, Any], value: float) -> None:
         before, after = sentence.split("{}")
         pattern = f"({re.escape(before)})\\d+\\.\\d({re.escape(after)})"
         text, count = re.subn(pattern, rf"\g<1>{value}\g<2>", path.read_text(encoding="utf-8"))
-        require(count == 1, f"{page}: {count} places of {sentence!r} instead of one; correct docs/figures.yaml")
+        require(
+            count == 1, f"{page}: {count} places of {sentence!r} instead of one; correct docs/figures.yaml"
+        )
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
