@@ -73,15 +73,15 @@ def main(
     frames = "frames" if kind == "video" else "images"
     rows = {
         "videos" if kind == "video" else "sets": str(report.num_videos),
-        frames: str(report.frames),
-        f"labeled {frames}": str(report.labeled),
-        "objects": "not read (--quick)" if report.objects is None else str(report.objects),
+        frames: str(report.num_frames),
+        f"labeled {frames}": str(report.num_labeled),
+        "objects": "not read (--quick)" if report.num_objects is None else str(report.num_objects),
         "sizes": ", ".join(sizes) or "none",
-        "errors": str(report.errors),
+        "errors": str(report.num_errors),
         "warnings": str(len(warnings)),
     }
     print(*warnings, *align_columns(list(rows.items())), *errors, sep="\n")
-    return 1 if report.errors else 0
+    return 1 if report.num_errors else 0
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ GROUPS = {
 def compose_clip(group: Group, images: ImageSet, number: int) -> Clip:
     """Compose a clip that shows an object on its first frame."""
     clip = group.compose(images, np.random.default_rng((SEED, group.seed, number)))
-    return clip if clip.objects else compose_clip(group, images, number + 1000)
+    return clip if clip.num_objects else compose_clip(group, images, number + 1000)
 
 
 def list_clips(data: Path) -> Iterator[tuple[str, Callable[[], Clip]]]:

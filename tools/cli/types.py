@@ -90,7 +90,7 @@ Integer = Number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 PositiveInt = Number(POSITIVE_COUNT)
 NonNegativeInt = Number(COUNT)
 PositiveFloat = Number(POSITIVE)
-Scale = Number(Range(0, 16, above_low=True))
+Scale = Number(Range(0, 16, exclusive_low=True))
 Bytes = FunctionType(parse_bytes, "SIZE")
 """type of sizes such as 2GB; the value is a number of bytes"""
 Size = FunctionType(parse_size, "SIZE")
