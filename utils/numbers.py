@@ -39,8 +39,10 @@ class Range:
 
     def __str__(self) -> str:
         """Describe the range, to follow "must be" in a message."""
-        low = f"{'above' if self.exclusive_low else 'at least'} {self.low:.15g}" if self.low > -math.inf else ""
-        high = f"{'below' if self.exclusive_high else 'at most'} {self.high:.15g}" if self.high < math.inf else ""
+        above = "above" if self.exclusive_low else "at least"
+        below = "below" if self.exclusive_high else "at most"
+        low = f"{above} {self.low:.15g}" if self.low > -math.inf else ""
+        high = f"{below} {self.high:.15g}" if self.high < math.inf else ""
         step = f"a multiple of {self.multiple}" if self.multiple > 1 else ""
         return " and ".join(filter(None, (low, high, step))) or "a finite number"
 
