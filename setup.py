@@ -1,18 +1,26 @@
-"""Folders of the packages; everything else is in pyproject.toml.
+"""Folders of the packages, and the README with absolute links; everything else is in pyproject.toml.
 
-They are at the top of the repository, where links in src/aotlab lead. Where links do not survive, as in zip archives
-and on Windows, a mapping has the same effect; type checkers do not follow it.
+The folders are at the top of the repository, where links in src/aotlab lead. Where links do not survive, as in zip
+archives and on Windows, a mapping has the same effect; type checkers do not follow it.
 """
 
 import os
+import re
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
 FOLDERS = ("configs", "dataloaders", "engine", "evaluation", "media", "networks", "tools", "utils", "video")
+PAGES = "https://github.com/aotlab/aotlab/blob/main/"
 folders: dict[str, str] = {}
 packages = find_packages("src")
 if not os.path.isdir("src/aotlab/utils"):
     folders = {f"aotlab.{name}": name for name in (*FOLDERS, "pretrain_models")}
     found = find_packages(include=[name for folder in FOLDERS for name in (folder, f"{folder}.*")])
     packages = ["aotlab", *(f"aotlab.{name}" for name in found)]
-setup(packages=[*packages, "aotlab.pretrain_models"], package_dir={"": "src", **folders})
+setup(
+    packages=[*packages, "aotlab.pretrain_models"],
+    package_dir={"": "src", **folders},
+    long_description=re.sub(r"\]\((?!https://)", f"]({PAGES}", Path("README.md").read_text(encoding="utf-8")),
+    long_description_content_type="text/markdown",
+)
