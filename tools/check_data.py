@@ -16,7 +16,7 @@ from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import ExistingPath, PositiveInt, flag, option
+from aotlab.tools.cli.types import ExistingFolder, PositiveInt, flag, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import align_columns
 
@@ -24,7 +24,9 @@ MAX_SIZES = 5
 
 
 @command("aotlab check-data")
-@click.argument("root", type=ExistingPath, help="folder with JPEGImages/ and Annotations/, or of a benchmark")
+@click.argument(
+    "root", type=ExistingFolder, help="folder with JPEGImages/ and Annotations/, or of a benchmark"
+)
 @option(
     "--kind",
     type=click.Choice(("video", "static")),

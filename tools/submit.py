@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import click
 from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root, open_dataset
@@ -17,7 +18,7 @@ from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import overwrite, root
-from aotlab.tools.cli.types import ExistingPath, File, option
+from aotlab.tools.cli.types import ExistingFolder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
 
@@ -54,8 +55,13 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
     root,
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
 )
-@option("--results", type=ExistingPath, required=True, help="folder with <sequence>/<frame>.png")
-@option("--output", type=File, required=True, help="archive to write; burst: a JSON file, sav: a folder")
+@option("--results", type=ExistingFolder, required=True, help="folder with <sequence>/<frame>.png")
+@option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="archive to write; burst: a JSON file, sav: a folder",
+)
 @overwrite
 def main(
     *, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool

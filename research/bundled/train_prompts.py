@@ -1,6 +1,6 @@
 """Training of the prompt network beside a tracking model that stays as it is.
 
-``python -m research.bundled.train_prompts data.root=DATA train.output=DIR``; started again, it resumes.
+``python -m research.bundled.train_prompts data.root=DATA train.output=FOLDER``; started again, it resumes.
 """
 
 from __future__ import annotations

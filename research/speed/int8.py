@@ -22,7 +22,7 @@ from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import ExistingPath, PositiveInt, option
+from aotlab.tools.cli.types import ExistingFolder, PositiveInt, option
 from aotlab_runtime.graphs import PROVIDERS
 
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
@@ -92,8 +92,10 @@ def compare(
 
 
 @command("python -m research.speed.int8")
-@click.argument("root", type=ExistingPath, help="folder of DAVIS")
-@click.argument("exports", type=ExistingPath, nargs=-1, help="outputs of aotlab export, of the bundled model")
+@click.argument("root", type=ExistingFolder, help="folder of DAVIS")
+@click.argument(
+    "exports", type=ExistingFolder, nargs=-1, help="outputs of aotlab export, of the bundled model"
+)
 @option("--frames", type=PositiveInt, default=12, help="frames of each clip")
 @option("--threads", type=PositiveInt, default=1, help="threads")
 @option("--provider", type=click.Choice(tuple(PROVIDERS)), default="cpu", help="execution provider")

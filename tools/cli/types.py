@@ -97,9 +97,10 @@ Size = FunctionType(parse_size, "SIZE")
 Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 ConfigFile = FileName(parse_config, "NAME")
-File = click.Path(path_type=Path)
+File = click.Path(dir_okay=False, path_type=Path)
 Folder = click.Path(file_okay=False, path_type=Path)
-Folder.name = "folder"  # the word of the help and of messages, as in all other texts
+ExistingFolder = click.Path(exists=True, file_okay=False, path_type=Path)
+Folder.name = ExistingFolder.name = "folder"  # the word of the help and of messages, as in all other texts
 ExistingPath = click.Path(exists=True, path_type=Path)
 
 
