@@ -190,16 +190,16 @@ class Score(NamedTuple):
 def track(tracker: Tracker, clip: Clip) -> Score:
     """Track a clip and score it."""
     tracker.reset(len(clip.frames))
-    found, seconds = [], []
+    predictions, seconds = [], []
     for index, frame in enumerate(clip.frames):
         mask = np.where(clip.labels[0] < VOID, clip.labels[0], 0) if index == 0 else None
         start = time.process_time()
-        found.append(tracker.step(np.ascontiguousarray(frame), mask).labels)
+        predictions.append(tracker.step(np.ascontiguousarray(frame), mask).labels)
         seconds.append(time.process_time() - start)
-    truth, predicted = clip.labels[1:], np.stack(found[1:])
+    truth, predicted = clip.labels[1:], np.stack(predictions[1:])
     objects = (truth > 0) & (truth < VOID)
     exchanged = objects & (predicted > 0) & (predicted != truth)
-    region = score_labels(list(clip.labels), found).region.mean()
+    region = score_labels(list(clip.labels), predictions).region.mean()
     return Score(100 * float(region), int(exchanged.sum()), int(objects.sum()), float(np.median(seconds[2:])))
 
 

@@ -65,7 +65,7 @@ memory_options = option_group(
         metavar="POLICY",
         type=click.Choice(POLICIES),
         help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings; track, annotate and vot replace "
-        "every_nth by restricted)",
+        "every_nth with restricted)",
     ),
     option(
         "--memory-frames",
