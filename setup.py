@@ -11,16 +11,16 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 FOLDERS = ("configs", "dataloaders", "engine", "evaluation", "media", "networks", "tools", "utils", "video")
-PAGES = "https://github.com/aotlab/aotlab/blob/main/"
 folders: dict[str, str] = {}
 packages = find_packages("src")
 if not os.path.isdir("src/aotlab/utils"):
     folders = {f"aotlab.{name}": name for name in (*FOLDERS, "pretrain_models")}
     found = find_packages(include=[name for folder in FOLDERS for name in (folder, f"{folder}.*")])
     packages = ["aotlab", *(f"aotlab.{name}" for name in found)]
+readme = Path("README.md").read_text(encoding="utf-8")
 setup(
     packages=[*packages, "aotlab.pretrain_models"],
     package_dir={"": "src", **folders},
-    long_description=re.sub(r"\]\((?!https://)", f"]({PAGES}", Path("README.md").read_text(encoding="utf-8")),
+    long_description=re.sub(r"\]\((?!https://)", "](https://github.com/aotlab/aotlab/blob/main/", readme),
     long_description_content_type="text/markdown",
 )

@@ -94,11 +94,6 @@ class LintResult:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """number of frames by (height, width)"""
 
-    @property
-    def num_errors(self) -> int:
-        """Number of findings that are errors."""
-        return sum(finding.level == "error" for finding in self.findings)
-
 
 def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2) -> LintResult:
     """Check ``root/JPEGImages`` and ``root/Annotations`` before training.

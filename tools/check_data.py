@@ -79,11 +79,11 @@ def main(
         f"labeled {frames}": str(report.num_labeled),
         "objects": "not read (--quick)" if report.num_objects is None else str(report.num_objects),
         "sizes": ", ".join(sizes) or "none",
-        "errors": str(report.num_errors),
+        "errors": str(len(errors)),
         "warnings": str(len(warnings)),
     }
     print(*warnings, *align_columns(list(rows.items())), *errors, sep="\n")
-    return 1 if report.num_errors else 0
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

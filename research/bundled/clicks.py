@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.masks import VOID
 from aotlab.media.prompt import Point
 
@@ -18,10 +19,8 @@ def distance_to_edge(mask: np.ndarray) -> np.ndarray:
 
 def find_largest_error(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the depths H×W of what is missing (1) or surplus (0), whichever is deeper, and which it is."""
-    missing, surplus = (
-        distance_to_edge((truth == 1) & ~prediction),
-        distance_to_edge((truth == 0) & prediction),
-    )
+    missing = distance_to_edge((truth == 1) & ~prediction)
+    surplus = distance_to_edge((truth == 0) & prediction)
     return (missing, 1) if missing.max() >= surplus.max() else (surplus, 0)
 
 
@@ -47,6 +46,4 @@ def next_click(prediction: np.ndarray, truth: np.ndarray) -> tuple[Point, int] |
 
 def jaccard(prediction: np.ndarray, truth: np.ndarray) -> float:
     """Return the IoU of a prediction H×W bool and a truth H×W of 0, 1 and 255; 1 if both are empty."""
-    counted, target = truth != VOID, truth == 1
-    union = ((prediction | target) & counted).sum()
-    return float((prediction & target).sum() / union) if union else 1.0
+    return region_similarity(truth == 1, prediction & (truth != VOID))

@@ -17,10 +17,9 @@ import click
 import numpy as np
 
 import aotlab_runtime
+from aotlab.engine.export.quantize import Clip, read_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
-from aotlab.media.images import read_image
-from aotlab.media.masks import read_mask
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import ExistingFolder, PositiveInt, option
 from aotlab_runtime.graphs import PROVIDERS
@@ -37,13 +36,6 @@ OVERRIDES = (
 """settings of `aotlab.Tracker` that compute as the graphs do"""
 
 
-def read_clip(root: Path, name: str, frames: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the first frames of a sequence with their masks."""
-    files = sorted((root / "JPEGImages/480p" / name).glob("*.jpg"))[:frames]
-    folder = root / "Annotations/480p" / name
-    return [(read_image(file), read_mask(folder / f"{file.stem}.png")) for file in files]
-
-
 def draw_objects(shape: tuple[int, ...], count: int) -> np.ndarray:
     """Draw a mask of rectangles beside each other."""
     mask = np.zeros(shape, np.uint8)
@@ -53,9 +45,7 @@ def draw_objects(shape: tuple[int, ...], count: int) -> np.ndarray:
     return mask
 
 
-def compare(
-    trackers: dict[str, Any], clips: list[list[tuple[np.ndarray, np.ndarray]]], objects: int | None
-) -> None:
+def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) -> None:
     """Track clips with all trackers in turn, frame by frame, and print a row for each; ``objects``: drawn ones."""
     first = next(iter(trackers))
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in trackers}
@@ -93,9 +83,7 @@ def compare(
 
 @command("python -m research.speed.int8")
 @click.argument("root", type=ExistingFolder, help="folder of DAVIS")
-@click.argument(
-    "exports", type=ExistingFolder, nargs=-1, help="outputs of aotlab export, of the bundled model"
-)
+@click.argument("exports", type=ExistingFolder, nargs=-1, help="exports of the bundled model")
 @option("--frames", type=PositiveInt, default=12, help="frames of each clip")
 @option("--threads", type=PositiveInt, default=1, help="threads")
 @option("--provider", type=click.Choice(tuple(PROVIDERS)), default="cpu", help="execution provider")
@@ -104,7 +92,9 @@ def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int, pr
     import torch
 
     torch.set_num_threads(threads)
-    clips = [read_clip(root, name, frames) for name in CLIPS]
+    clips = [
+        read_clip(root / "JPEGImages/480p" / name, root / "Annotations/480p" / name, frames) for name in CLIPS
+    ]
     trackers: dict[str, Any] = {"PyTorch, float32": Tracker.from_pretrained(overrides=OVERRIDES)}
     for export in exports:
         trackers[f"{provider}: {export.name}"] = aotlab_runtime.Tracker.from_export(

@@ -132,7 +132,6 @@ def test_nothing_to_train_on_is_an_error(root):
     for path in (root / "Annotations").rglob("*.png"):
         path.unlink()
     report = lint_folder(root, "video")
-    assert report.num_errors == 1
     assert "nothing to train on; expected JPEGImages/<video>/00000.jpg" in str(report.findings[0])
     assert [finding.level for finding in report.findings] == ["error", "warning", "warning"]
 
@@ -143,7 +142,8 @@ def test_quick_reads_headers_only(root):
     report = lint_folder(root, "video", decode=False)
     assert (report.findings, report.num_objects, dict(report.sizes)) == ([], None, {SIZE: 6})
     write_mask(mask(root), np.ones((5, 6)))
-    assert lint_folder(root, "video", decode=False).num_errors == 1
+    (finding,) = lint_folder(root, "video", decode=False).findings
+    assert finding.level == "error"
 
 
 def test_single_images_are_checked_one_by_one(root):
@@ -189,7 +189,6 @@ def test_circular_links_and_pipes_are_reported(tmp_path):
         (tmp_path / kind / "a" / f"00000.{ending}").symlink_to(tmp_path / kind / "a" / f"00000.{ending}")
         make_pipe(tmp_path / kind / "a" / f"00001.{ending}")
     report = lint_folder(tmp_path, "video")
-    assert report.num_errors
     assert any("00000.jpg: no such image file" in str(finding) for finding in report.findings)
     assert any("00001.jpg: no such image file" in str(finding) for finding in report.findings)
 

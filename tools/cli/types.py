@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from aotlab.configs.files import find_config
 from aotlab.utils.numbers import (
@@ -50,11 +49,7 @@ class Number(FunctionType):
 class FileName(FunctionType):
     """Type of files, which shells complete."""
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Let the shell complete the name of a file."""
-        return [CompletionItem(incomplete, type="file")]
+    shell_complete = click.File.shell_complete
 
 
 def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
