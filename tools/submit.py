@@ -56,7 +56,9 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
 )
 @option("--results", type=ExistingFolder, required=True, help="folder with <sequence>/<frame>.png")
-@option("--output", type=click.Path(path_type=Path), required=True, help="file to write; sav: a folder")
+@option(
+    "--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write"
+)
 @overwrite
 def main(
     *, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool

@@ -96,10 +96,10 @@ def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int)
         sources: of the recipe.
         limit: largest number of objects.
     """
-    found: dict[Path, AnnotatedImage] = {}
+    images_by_source: dict[Path, AnnotatedImage] = {}
     for image in list_images(root, sources, held_out=True):
-        found.setdefault(image.mask.parent if image.video else image.mask, image)
-    images, count = list(found.values()), min(limit, len(found))
+        images_by_source.setdefault(image.mask.parent if image.video else image.mask, image)
+    images, count = list(images_by_source.values()), min(limit, len(images_by_source))
     for image in (images[index * len(images) // count] for index in range(count)):
         rng = np.random.default_rng(zlib.crc32(image.mask.stem.encode()))
         labels = read_mask(image.mask)
@@ -131,9 +131,9 @@ def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
     labels: list[int] = []
     scores: list[float] = []
     prediction = np.zeros(case.truth.shape, bool)
-    while len(scores) < max(CLICK_COUNTS) and (found := next_click(prediction, case.truth)) is not None:
-        points.append(found[0])
-        labels.append(found[1])
+    while len(scores) < max(CLICK_COUNTS) and (next_point := next_click(prediction, case.truth)) is not None:
+        points.append(next_point[0])
+        labels.append(next_point[1])
         prediction = segment_prompt(Prompt(points, labels, mask=prediction if scores else None))
         scores.append(jaccard(prediction, case.truth))
     return Result(case.share, box, scores, seconds)

@@ -53,17 +53,17 @@ def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) ->
     for clip in clips:
         mask = draw_objects(clip[0][1].shape, objects) if objects else clip[0][1]
         ids = [object_id for object_id in np.unique(mask) if object_id]
-        found: dict[str, list[np.ndarray]] = {name: [] for name in trackers}
+        predictions: dict[str, list[np.ndarray]] = {name: [] for name in trackers}
         for tracker in trackers.values():
             tracker.reset()
         for index, (frame, _) in enumerate(clip):
             for name, tracker in trackers.items():
                 cpu, wall = time.process_time(), time.perf_counter()
-                found[name].append(np.asarray(tracker.step(frame, None if index else mask).labels))
+                predictions[name].append(np.asarray(tracker.step(frame, None if index else mask).labels))
                 if index >= WARM_UP:
                     spent[name].append((time.process_time() - cpu, time.perf_counter() - wall))
-        for name, labels in found.items():
-            truth = found[first] if objects else [annotation for _, annotation in clip]
+        for name, labels in predictions.items():
+            truth = predictions[first] if objects else [annotation for _, annotation in clip]
             scores[name].extend(
                 [
                     region_similarity(truth[index] == i, labels[index] == i)
