@@ -77,7 +77,7 @@ def main(
     sequences = format_count(len(videos), "sequence")
     print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {name} {split}")
     if split in data.server_splits:
-        print(f"scored by {data.server}")
+        print(f"scored by the server linked from {data.source}")
     return 0
 
 

@@ -37,10 +37,8 @@ class Dataset:
     """where to download it"""
     options: tuple[str, ...] = ()
     """options of the reader"""
-    server: str = ""
-    """server that scores `server_splits`"""
     server_splits: tuple[str, ...] = ()
-    """splits without public annotations"""
+    """splits without public annotations, scored by a server that `source` links to"""
     submission: str | None = None
     """suffix of its submissions, "" for a folder; None: its results are not submitted"""
     archive_root: str = ""
@@ -69,7 +67,6 @@ _DATASETS = [
         layout=DAVIS_LAYOUT,
         folder="DAVIS",
         source="https://davischallenge.org",
-        server="the DAVIS 2017 server, linked from https://davischallenge.org",
         server_splits=("test", "test-dev", "test-challenge"),
         submission=".zip",
     ),
@@ -79,9 +76,8 @@ _DATASETS = [
             read=read_youtube_vos,
             layout=f"{VALID_LAYOUT}, valid/meta.json",
             folder=f"YouTubeVOS/{year}",
-            source=f"https://youtube-vos.org (the {year} version)",
+            source="https://youtube-vos.org",
             options=("all_frames",),
-            server="the challenge's server, linked from https://youtube-vos.org",
             server_splits=("val", "valid", "test"),
             submission=".zip",
             archive_root="Annotations",
@@ -95,7 +91,6 @@ _DATASETS = [
         folder="VOST",
         source="https://www.vostdataset.org",
         options=("all_frames",),
-        server="the challenge's server, linked from https://www.vostdataset.org",
         server_splits=("test",),
         submission=".zip",
     ),
@@ -113,7 +108,6 @@ _DATASETS = [
         layout=VALID_LAYOUT,
         folder="MOSE",
         source="https://henghuiding.github.io/MOSE",
-        server="the server linked from https://henghuiding.github.io/MOSE",
         server_splits=("val", "valid", "test"),
         submission=".zip",
     ),
@@ -123,7 +117,6 @@ _DATASETS = [
         layout=f"{VALID_LAYOUT}, valid/meta.json if there is one",
         folder="MOSEv2",
         source="https://mose.video",
-        server="the server linked from https://mose.video",
         server_splits=("val", "valid", "test"),
         submission=".zip",
     ),
@@ -135,7 +128,6 @@ _DATASETS = [
             "valid/valid_meta.json",
             folder=f"LVOSv{version}",
             source="https://lingyihongfd.github.io/lvos.github.io",
-            server="the challenge's server, linked from https://lingyihongfd.github.io/lvos.github.io",
             server_splits=("test",),
             submission=".zip",
             archive_root="Annotations",

@@ -243,7 +243,8 @@ class BenchmarkOptions:
             return None
         return (
             f"the annotations of {dataset.name} {self.split} are not public, its scores come from "
-            f"{dataset.server}; write the archive with: aotlab submit {options} --output {results}.zip"
+            f"the server linked from {dataset.source}; write the archive with: aotlab submit {options} --output "
+            f"{results}.zip"
         )
 
 
