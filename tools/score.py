@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
@@ -115,7 +115,7 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
         return scorable
     if remedy is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
-    dataset = find_dataset(benchmark.dataset)
+    dataset = DATASETS[benchmark.dataset]
     raise InputError(
         f"--dataset {dataset.name} --split {benchmark.split}: only the first-frame masks are public; "
         f"expected annotations of more frames in {dataset.layout}"
@@ -221,7 +221,7 @@ def main(
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)
     content: dict[str, Any]
-    if annotations is None and find_dataset(benchmark.dataset).hota:
+    if annotations is None and DATASETS[benchmark.dataset].hota:
         if worst or len(results) > 1:
             raise UsageError(
                 f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst"

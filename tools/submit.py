@@ -11,13 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import click
-from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import overwrite, root
+from aotlab.tools.cli.options import dataset_option, overwrite, root
 from aotlab.tools.cli.types import ExistingFolder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
@@ -51,7 +50,7 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
 @command("aotlab submit")
 @option_group(
     "benchmark",
-    option("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(SUBMITTED)}"),
+    dataset_option(SUBMITTED, required=True),
     root,
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
 )
@@ -64,10 +63,7 @@ def main(
     *, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool
 ) -> int:
     """Pack results for a benchmark's server."""
-    data = find_dataset(dataset)
-    name = data.name
-    if data.submission is None:
-        raise UsageError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
+    name, data = dataset, DATASETS[dataset]
     require_new_output(output, *filter(None, [data.submission]), force=force)
     require_extra("score")
     split = split or (*data.server_splits, "val")[0]

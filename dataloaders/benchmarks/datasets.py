@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.media.labeled_video import Video
-from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.errors import InputError
 
 Reader = Callable[..., list[Video]]
 """reader: (root, split) and options by name to the videos of the split"""
@@ -184,17 +184,17 @@ def open_dataset(
     """Read the videos of a data set's split.
 
     Args:
-        name: key of `DATASETS`, case-insensitive.
+        name: key of `DATASETS`.
         root: folder of the data set; None: `find_default_root`.
         split: name of the split; ignored by "folder" and "longvideo".
         all_frames: YouTube-VOS, VOST, BURST: track all frames, write labeled ones.
         new_objects: folder: later masks may add objects.
 
     Raises:
-        InputError: an unknown name, no root, an option that the data set does not have, or what the reader
+        InputError: no root, an option that the data set does not have, or what the reader
             finds wrong.
     """
-    dataset = find_dataset(name)
+    dataset = DATASETS[name]
     options = {"all_frames": all_frames, "new_objects": new_objects}
     enabled = {option: True for option, value in options.items() if value}
     for option in enabled.keys() - {*dataset.options}:
@@ -207,20 +207,13 @@ def open_dataset(
     )
 
 
-def find_dataset(name: str) -> Dataset:
-    """Return the data set of a case-insensitive name."""
-    key = name.lower()
-    require_known(key, DATASETS, f"dataset {name}: unknown data set", f"known are {', '.join(DATASETS)}")
-    return DATASETS[key]
-
-
 def find_default_root(name: str) -> Path:
     """Return the folder of a data set for which no root is given.
 
     The variable AOTLAB_<NAME> comes first, then the data set's folder in AOTLAB_DATA, then in ``datasets/`` of the
     working directory.
     """
-    variable, folder = f"AOTLAB_{name.upper()}", find_dataset(name).folder
+    variable, folder = f"AOTLAB_{name.upper()}", DATASETS[name].folder
     if os.environ.get(variable):
         return Path(os.environ[variable])
     if folder is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab.configs.files import ROOT, resolve_path
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
 from aotlab.utils.errors import InputError, suggest
@@ -39,7 +39,7 @@ class Benchmark:
     @property
     def has_server(self) -> bool:
         """Whether a server scores the split, whose annotations are not public."""
-        return self.split in find_dataset(self.dataset).server_splits
+        return self.split in DATASETS[self.dataset].server_splits
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     """Return a sentence per missing requirement of a row."""
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not benchmark.folder.is_dir():
-        dataset = find_dataset(benchmark.dataset)
+        dataset = DATASETS[benchmark.dataset]
         source = benchmark.get or f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
     return sentences + _list_missing_files(table, table.models[row.model])

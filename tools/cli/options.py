@@ -82,6 +82,18 @@ root = option(
 )
 
 
+def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -> Decorator:
+    """Return ``--dataset``, one of ``names``; empty if unset."""
+    return option(
+        "--dataset",
+        metavar="NAME",
+        type=click.Choice([*names], case_sensitive=False),
+        callback=lambda ctx, param, name: name or "",
+        help=f"{help}one of {', '.join(names)}",
+        **attributes,
+    )
+
+
 def precision_option(key: str = "compute.precision") -> Decorator:
     """Return ``--precision``, which sets ``key``."""
     return option(
@@ -232,9 +244,9 @@ class BenchmarkOptions:
 
     def describe_submission(self, results: Path) -> str | None:
         """Return how results are scored that ``aotlab eval`` does not score; None if it does."""
-        from aotlab.dataloaders.benchmarks.datasets import find_dataset
+        from aotlab.dataloaders.benchmarks.datasets import DATASETS
 
-        dataset = find_dataset(self.dataset)
+        dataset = DATASETS[self.dataset]
         root = f" --root {self.root}" if self.root is not None else ""
         options = f"--dataset {dataset.name}{root} --split {self.split} --results {results}"
         if dataset.hota:
@@ -257,7 +269,7 @@ def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
     """
     options = option_group(
         "benchmark",
-        option("--dataset", metavar="NAME", default="", help=f"one of {', '.join(names)}"),
+        dataset_option(names),
         root,
         option("--split", metavar="NAME", default=BenchmarkOptions.split, help="train, val, test, ..."),
         list_option("--sequence", "use these sequences only, comma-separated"),
