@@ -148,6 +148,15 @@ def test_distributions_pass_twine(distributions):
 
 
 @pytest.mark.slow
+def test_links_of_the_description_are_absolute(distributions):
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        targets = re.findall(r"\]\(([^)]*)", archive.read(metadata).decode())
+    assert targets
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
+@pytest.mark.slow
 def test_source_distribution_ships_no_tests(distributions):
     with tarfile.open(next(distributions.glob("*.tar.gz"))) as archive:  # they need the whole checkout
         files = [name.split("/", 1)[-1] for name in archive.getnames()]

@@ -20,7 +20,7 @@ from aotlab.tools.cli.command import command, option_group, report_failures
 from aotlab.tools.cli.options import force, prompt_options, quality, restart, tracker_options, video_argument
 from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.types import (
-    File,
+    ExistingPath,
     FileName,
     Folder,
     FunctionType,
@@ -399,7 +399,7 @@ def report_jobs(
         "--timeout",
         metavar="SECONDS",
         type=PositiveFloat,
-        default=30.0,
+        default=30,
         help="stop after SECONDS without a frame",
     ),
 )
@@ -408,7 +408,7 @@ def report_jobs(
     option(
         "--jobs",
         "job_file",
-        type=File,
+        type=ExistingPath,
         help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes; each process of "
         "torchrun tracks a shard",
     ),
