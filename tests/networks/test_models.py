@@ -5,16 +5,19 @@ import doctest
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from aotlab.configs import schema
 from aotlab.configs.load import build_config, load_config
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks import model as network_module
+from aotlab.networks.aost import AOSTBlock, AOSTState
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.build import MODEL_CLASSES, build_model
 from aotlab.networks.encoders import ENCODER_CLASSES
 from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue
+from aotlab.networks.multiscale import Transition
 from aotlab.utils.errors import InputError
 from tests.networks.small_models import CASES, DIM, images, masks, model_config, small, track
 
@@ -134,6 +137,28 @@ def test_no_relative_positions_uses_keys_only():
     x = torch.randn(1, 12, DIM)
     results = [each(x, (3, 4), stored())[0] for each in (bare, positioned)]
     torch.testing.assert_close(*results, atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def test_aost_identities_scale_keys_and_shift_values():
+    tested = AOSTBlock(DIM, StageConfig(heads=2, feedforward=32))
+    tested.id_key_value.weight.zero_()
+    tested.id_key_value.bias.copy_(torch.cat([torch.tensor([0.5, -0.5]).atanh(), torch.full((DIM,), 3.0)]))
+    x = torch.ones(1, 1, DIM)
+    (key, value), _ = tested.memorize(AOSTState(2 * x, x), x)
+    half = DIM // 2
+    torch.testing.assert_close(key, torch.tensor([[[3.0] * half + [1.0] * half]]))
+    torch.testing.assert_close(value, 4 * x)
+
+
+@torch.no_grad()
+def test_transition_rectifies_both_sides_of_the_sum():
+    transition = Transition(1, 1, 8, branches=2, align_corners=True)
+    transition.adapter = nn.Identity()
+    transition.proj_in = transition.refine = nn.ModuleList([nn.Identity(), nn.Identity()])
+    coarse = torch.tensor([[[[-1.0, 2.0]], [[4.0, -4.0]]]])
+    result = transition([coarse], torch.tensor([[[[1.0, -3.0]]]]))
+    assert result.tolist() == [[[[1, 0]], [[5, 0]]]]
 
 
 @pytest.mark.parametrize("sine", [False, True])

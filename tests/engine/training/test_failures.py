@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from aotlab.engine.training import journal, trainer
 from aotlab.engine.training.failures import describe_failure
+from aotlab.engine.training.schedule import EMA
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import (
@@ -189,6 +190,15 @@ def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, err
         before_step(monkeypatch, 3, fail(error))
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
         run(config)
+
+
+def test_failure_with_averaged_weights_restores_the_raw_ones():
+    model = torch.nn.Linear(2, 1)
+    average = EMA(model, 9, 1.0)
+    raw = {name: parameter.detach().add_(1).clone() for name, parameter in model.named_parameters()}
+    with pytest.raises(InputError), average.applied(model):
+        fail(InputError("clip: gone"))()
+    torch.testing.assert_close(model.state_dict(), raw, rtol=0, atol=0)
 
 
 def test_only_bad_input_before_the_first_step_is_no_stop():
