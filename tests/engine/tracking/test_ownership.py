@@ -136,6 +136,14 @@ def test_nothing_is_claimed_after_a_cut():
     assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
+def test_prediction_of_another_size_clears_positions():
+    rule, (labels, frame) = started(*TWO), draw(TWO[0], (1, 20, 44, RED))
+    twice = labels.repeat(2, 0).repeat(2, 1)
+    assert rule.find_reassignments(twice, frame) == []
+    rule.update(twice, frame)
+    assert [history.areas for history in rule.objects.values()] == [[2 * 24 * 24], []]
+
+
 def test_forgotten_object_claims_nothing():
     rule = started(*TWO)
     rule.forget(2)
