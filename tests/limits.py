@@ -1,4 +1,4 @@
-"""Limits and files of the system that tests set up, instead of errors made up."""
+"""Real system limits and special files, instead of simulated errors."""
 
 import os
 from collections.abc import Callable, Iterator

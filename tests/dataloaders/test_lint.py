@@ -71,7 +71,7 @@ def test_gray_masks_of_few_bits_have_the_ids_of_training(root, bits):
     assert (report.findings, report.objects) == ([], 4)
 
 
-SPOILED = {
+CORRUPTED = {
     "no masks at all": (lambda root: shutil.rmtree(root / "Annotations"),
         r"error .*/Annotations: no such folder; expected JPEGImages/<video>"),
     "mask without frame": (lambda root: frame(root).unlink(),
@@ -119,10 +119,10 @@ def test_names_of_other_letter_case_are_named(root):
     assert "Annotations/A: masks without frames in a folder of this name (letter case counts)" in findings
 
 
-@pytest.mark.parametrize("case", SPOILED)
+@pytest.mark.parametrize("case", CORRUPTED)
 def test_fault_is_one_line_with_its_remedy(root, case):
-    spoil, wanted = SPOILED[case]
-    spoil(root)
+    corrupt, wanted = CORRUPTED[case]
+    corrupt(root)
     findings = [str(finding) for finding in lint_folder(root, "video").findings]
     assert len(findings) == 1, findings
     assert re.match(wanted, findings[0]), findings[0]

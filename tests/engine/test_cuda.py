@@ -1,4 +1,4 @@
-"""Frames and training steps on a CUDA device that no machine needs: shapes and devices, no values.
+"""Frames and training steps on a simulated CUDA device: shapes and devices, no values.
 
 Nothing mixes devices, ordinary frames need no value on the host, and no operation of a frame is among the known gaps of
 Apple's GPUs (MPS); whether masks are right there is shown by the workflow's job on macOS.

@@ -41,15 +41,15 @@ def track_pond(*overrides, device="cpu"):
     return np.stack([prediction.labels for prediction in predictions])
 
 
-@pytest.mark.parametrize(("overrides", "least"), [
+@pytest.mark.parametrize(("overrides", "min_agreement"), [
     (["compute.precision=float32"], 0.999),
     (["compute.precision=bfloat16"], 0.995),
     pytest.param(["compute.precision=float32", "compute.compile=true"], 0.999, marks=pytest.mark.slow),
 ])  # fmt: skip
-def test_masks_of_the_bundled_model_equal_the_cpus(overrides, least):
+def test_masks_of_the_bundled_model_equal_the_cpus(overrides, min_agreement):
     found, expected = track_pond(*overrides, device="cuda"), track_pond("compute.precision=float32")
     agreement = [np.mean(ours == theirs) for ours, theirs in zip(found, expected, strict=True)]
-    assert min(agreement) > least
+    assert min(agreement) > min_agreement
 
 
 @pytest.mark.parametrize("preset", METHOD_PRESETS)

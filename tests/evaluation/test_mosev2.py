@@ -53,9 +53,8 @@ def test_runs_of_absence_have_equal_weight():
     region = np.array([9, 9, 9, 0.2, 0.4, 0.6, 0.6, 0.9, 0.8])  # at the start: gone, but from nowhere
     row = make_row(region, region, region, absent)
     assert row["J&F_d"] == pytest.approx(100 * (0.2 + 0.7) / 2)
-    assert row["J&F_r"] == pytest.approx(
-        100 * (9 + 0.4 + 0.8) / 3
-    )  # first seen after an empty start: also a return
+    # first seen after an empty start: also a return
+    assert row["J&F_r"] == pytest.approx(100 * (9 + 0.4 + 0.8) / 3)
 
 
 def test_permanent_objects_have_no_reappearance_score():

@@ -2,7 +2,7 @@
 
 Tolerance on logits 5e-4, the bound of the reference's README (other convolution kernels move them by 7e-6); attention
 and foreground follow from logits and get the same. Those on relevance, redundancy and scores are the reference's own.
-The policies' decisions ship with the tests, whole sequences lie beside the project.
+The policies' decisions are in the repository; whole sequences are external.
 """
 
 import numpy as np

@@ -100,9 +100,8 @@ class Reference:
 RUNS = [f"{name}/{run}" for name in ("aott", "deaotl", "aost", "aost_share") for run in "ab"]
 
 
-@pytest.fixture(
-    scope="module", params=["aott/a/fast", *slow(*(f"{run}/plain" for run in RUNS))]
-)  # tests/networks/test_fast.py compares the plain and the fast
+# tests/networks/test_fast.py compares the plain and the fast
+@pytest.fixture(scope="module", params=["aott/a/fast", *slow(*(f"{run}/plain" for run in RUNS))])
 def step(request) -> Reference:
     variant, run, kind = request.param.split("/")
     return Reference(variant, run, fast=kind == "fast")

@@ -15,7 +15,7 @@ def by_hand(maps, weights):
         votes: dict[int, int] = {}
         for labels, weight in zip(maps, weights, strict=True):
             votes[labels[place]] = votes.get(labels[place], 0) + weight
-        winner[place] = max(votes, key=lambda identity: votes[identity])  # the first one if equal
+        winner[place] = max(votes, key=votes.__getitem__)  # the first one if equal
     return winner
 
 
@@ -62,10 +62,10 @@ def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys):
     (["--output", "{}/1"], "choose another folder"),
     (["{}/empty"], "empty: no results here"),
 ])  # fmt: skip
-def test_invalid_line_rejected(folders, tmp_path, refuse, more, message):
+def test_invalid_line_rejected(folders, tmp_path, run_expecting_error, more, message):
     (tmp_path / "empty").mkdir()
     line = [*folders, "--output", str(tmp_path / "out"), *more]
-    assert message in refuse(main, *(word.format(tmp_path) for word in line))
+    assert message in run_expecting_error(main, *(word.format(tmp_path) for word in line))
 
 
 def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_path):

@@ -97,26 +97,26 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
     ("--config aott --config aotl", "--config: given 2 times for 1 model"),
     ("--feedback fused", "--feedback fused: has no effect without --flip, --scales"),
 ])  # fmt: skip
-def test_invalid_line_is_refused_before_loading(tmp_path, loaded, refuse, more, words):
+def test_invalid_line_is_refused_before_loading(tmp_path, loaded, run_expecting_error, more, words):
     given = [*make("vost", tmp_path), "--output", tmp_path / "out"]
-    assert re.search(words, refuse(tool.main, *given, *more.split()))
+    assert re.search(words, run_expecting_error(tool.main, *given, *more.split()))
     assert loaded == []
 
 
-def test_read_only_output_is_refused_before_loading(tmp_path, loaded, refuse, monkeypatch):
+def test_read_only_output_is_refused_before_loading(tmp_path, loaded, run_expecting_error, monkeypatch):
     # root may write anywhere, so the refusal of the file system is played
     def fail(dir):
         raise OSError(30, os.strerror(30))
 
     given = make("folder", tmp_path)
     monkeypatch.setattr(tempfile, "TemporaryFile", fail)
-    line = refuse(tool.main, *given, "--output", tmp_path / "out")
+    line = run_expecting_error(tool.main, *given, "--output", tmp_path / "out")
     assert "out: cannot be written (Read-only file system)" in line
     assert loaded == []
 
 
-def test_missing_data_set_and_output_are_named(refuse):
-    assert "--dataset and --output: give both" in refuse(tool.main)
+def test_missing_data_set_and_output_are_named(run_expecting_error):
+    assert "--dataset and --output: give both" in run_expecting_error(tool.main)
 
 
 def test_print_config_shows_the_bundled_settings(loaded, capsys):
@@ -198,15 +198,17 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
     assert ours["sequences"] == theirs["sequences"]
 
 
-def test_results_of_others_are_never_replaced(data, tmp_path, loaded, refuse):
+def test_results_of_others_are_never_replaced(data, tmp_path, loaded, run_expecting_error):
     (tmp_path / "clip0").mkdir()
     (tmp_path / "clip0" / "00001.png").write_text("mine")
-    line = refuse(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))
+    line = run_expecting_error(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))
     assert "holds clip0, which no evaluation has written; choose another folder" in line
     assert (tmp_path / "clip0" / "00001.png").read_text() == "mine"
 
 
-def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tmp_path, capsys, refuse):
+def test_second_run_finds_all_and_other_settings_need_force(
+    data, checkpoint, tmp_path, capsys, run_expecting_error
+):
     arguments = options(data, tmp_path, "--sequence", "clip0", "--checkpoint", str(checkpoint))
     assert tool.main(arguments) == 0
     before = results(tmp_path)
@@ -215,7 +217,7 @@ def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tm
     assert "finished before: 1 of 1" in capsys.readouterr().out
     assert results(tmp_path) == before
     for more in ("--flip", "memory.every=2"):
-        assert "holds results of other models or settings" in refuse(tool.main, *arguments, more)
+        assert "holds results of other models or settings" in run_expecting_error(tool.main, *arguments, more)
     assert results(tmp_path) == before
     assert tool.main([*arguments, "--flip", "--force"]) == 0
     assert "finished before" not in capsys.readouterr().out

@@ -68,8 +68,8 @@ def test_differing_graphs_stop_export(
     ([np.zeros((33, 49), np.uint8)] * 2, "the first mask has no objects; start with one that has"),
     ([np.eye(33, 49, dtype=np.uint8), np.eye(3, dtype=np.uint8)], "00001.png"),
 ])  # fmt: skip
-def test_bad_calibration_clips_rejected(tmp_path, refuse, save_clip, masks, message):
-    assert message in refuse(main, *TINY, "--output", tmp_path / "out", *save_clip(*masks))
+def test_bad_calibration_clips_rejected(tmp_path, run_expecting_error, save_clip, masks, message):
+    assert message in run_expecting_error(main, *TINY, "--output", tmp_path / "out", *save_clip(*masks))
     assert not (tmp_path / "out").exists()
 
 
@@ -88,14 +88,14 @@ def test_settings_are_shown_as_they_will_be(capsys):
     (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "'no' does not exist"),
     (["--output", "out", "--provider", "coreml", "--verify"], "coreml: this onnxruntime does not have it"),
 ])  # fmt: skip
-def test_invalid_line_rejected(tmp_path, monkeypatch, refuse, more, message):
+def test_invalid_line_rejected(tmp_path, monkeypatch, run_expecting_error, more, message):
     monkeypatch.chdir(tmp_path)
     given = [] if "--checkpoint" in more else TINY
-    assert message in refuse(main, *given, *more)
+    assert message in run_expecting_error(main, *given, *more)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, refuse):
+def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, run_expecting_error):
     monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda name: name != "aotlab_runtime" or None)
-    line = refuse(main, *TINY, "--output", tmp_path / "out", "--verify")
+    line = run_expecting_error(main, *TINY, "--output", tmp_path / "out", "--verify")
     assert line.endswith("aotlab_runtime must be installed for this; pip install ./runtime in a checkout")

@@ -30,7 +30,7 @@ from tests.tools.track.runs import Repeater
 LENGTH = 6
 LABELS = np.zeros((40, 60), np.uint16)
 LABELS[5:15, 5:15], LABELS[25:35, 40:50] = 1, 2
-COLOURS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
+COLORS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def segmenter(monkeypatch):
 
 @pytest.fixture
 def video(tmp_path):
-    return write_images(tmp_path / "clip", [COLOURS[LABELS]] * LENGTH)
+    return write_images(tmp_path / "clip", [COLORS[LABELS]] * LENGTH)
 
 
 @pytest.fixture
@@ -104,10 +104,10 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
     (["--box", "3", "3", "14", "14"],
      "--box: applies to a single video; use a column of --jobs, or separate values by commas"),
 ])  # fmt: skip
-def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, refuse, options, words):
+def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, run_expecting_error, options, words):
     write_mask(tmp_path / "first.png", LABELS)
     monkeypatch.chdir(tmp_path)
-    assert words in refuse(lambda line: run(*line), *options)
+    assert words in run_expecting_error(lambda line: run(*line), *options)
 
 
 def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, read_error_line):
@@ -198,7 +198,7 @@ def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):
 def test_image_of_16_bits_is_masked_as_its_folder_is(tmp_path):
     (tmp_path / "deep").mkdir()
     for path in (tmp_path / "one16.png", tmp_path / "deep" / "one16.png"):
-        cv2.imwrite(str(path), COLOURS[LABELS].astype(np.uint16)[..., ::-1] * 200)
+        cv2.imwrite(str(path), COLORS[LABELS].astype(np.uint16)[..., ::-1] * 200)
         source = path if path.parent == tmp_path else path.parent
         assert mask_cli.main([str(source), "--box", "3,3,14,14"]) == 0
     labels = read_mask(tmp_path / "one16.mask.png")
@@ -225,15 +225,15 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
     (["clip/00003.png", "--box", "9,3,14,14", "--output", "clip/00003.png"], "is the image itself"),
     (["clip/00003.png", "--box", "9,3,14,14", "--segmenter-plugin", "sam"], "segmenter sam: not installed"),
 ])  # fmt: skip
-def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, refuse, line, words):
+def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, run_expecting_error, line, words):
     monkeypatch.chdir(tmp_path)
-    assert words in refuse(mask_cli.main, *line)
+    assert words in run_expecting_error(mask_cli.main, *line)
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
 
 
-def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, refuse):
+def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, run_expecting_error):
     write_mask(tmp_path / "x.mask.png", LABELS)
     (tmp_path / "x.overlay.jpg").mkdir()
     line = [video, "--box", "3,3,14,14", "--output", tmp_path / "x.mask.png", "--force"]
-    assert "x.overlay.jpg: exists and is not a regular file" in refuse(mask_cli.main, *line)
+    assert "x.overlay.jpg: exists and is not a regular file" in run_expecting_error(mask_cli.main, *line)
     assert (read_mask(tmp_path / "x.mask.png") == LABELS).all()

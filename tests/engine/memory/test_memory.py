@@ -15,7 +15,7 @@ from tests.engine.small_model import build, clip, run, stripes
 
 
 def long_addresses(bank):
-    """Where the tensors of long-term memory lie."""
+    """Data pointers of the tensors of long-term memory."""
     return [x.data_ptr() for block in bank.read() for x in block.long]
 
 

@@ -107,14 +107,13 @@ def test_claims_end_after_a_limit():
     assert not claims[-1]
 
 
-def test_reassignment_that_is_not_stored_is_no_claim():
+def test_unstored_reassignment_is_not_a_claim():
     rule = started(*TWO)
     labels, frame = draw((1, 20, 10, RED), (1, 20, 44, RED))
     reassigned = rule.find_reassignments(labels, frame)
     assert [move.target for move in reassigned] == [2]
-    rule.update(
-        labels, frame, reassignments=reassigned
-    )  # as the mean of an ensemble, which has not reassigned it
+    # as with the mean of an ensemble, which has not reassigned it
+    rule.update(labels, frame, reassignments=reassigned)
     assert rule.objects[2].claim_streak == rule.objects[2].undo_frames_left == 0
 
 
@@ -150,7 +149,7 @@ def test_forgotten_object_claims_nothing():
     assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
-def test_id_of_a_forgotten_object_starts_anew():
+def test_reused_object_id_has_no_history():
     """Of two parts, the larger one is the main component of a new object, not the one where the old object was."""
     rule = started(*TWO)
     rule.forget(1)

@@ -64,9 +64,8 @@ def test_confidence_is_mean_over_object_pixels():
     probabilities = torch.tensor([[[0.9, 0.2, 0.3]], [[0.06, 0.7, 0.5]], [[0.04, 0.1, 0.2]]])
     prediction = Prediction((4, 6), probabilities.log(), torch.tensor([[0, 1, 1]]))
     assert repr(prediction) == "Prediction(ids=[4, 6], height=1, width=3, device=cpu)"
-    assert (
-        len({prediction, replace(prediction)}) == 2
-    )  # equality is identity, as tensors have no single truth
+    # compared as objects, because tensors have no single truth value
+    assert len({prediction, replace(prediction)}) == 2
     assert prediction.confidence == pytest.approx({4: 0.6, 6: 0})
 
 

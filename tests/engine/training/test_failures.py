@@ -43,7 +43,7 @@ def assert_finite(tensors):
 
 
 @pytest.fixture
-def spoil(monkeypatch):
+def corrupt(monkeypatch):
     """Make the gradient, or with ``loss`` the loss, of some steps (counted from 1) non-finite."""
 
     def at(*steps, loss=False):
@@ -69,9 +69,9 @@ def expected(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("loss", [False, True], ids=["gradient", "loss"])
-def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypatch, expected, loss):
+def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, monkeypatch, expected, loss):
     config = recipe("run", phase(steps=4), overrides=EVERY)
-    spoil(3, loss=loss)
+    corrupt(3, loss=loss)
     name = "loss" if loss else "gradient"
     message = rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
     with pytest.raises(RunStopped, match=message):
@@ -85,9 +85,9 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
     assert len(list_states(config)) == 2  # train.keep
 
 
-def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog, monkeypatch):
+def test_non_finite_steps_are_skipped_on_request(recipe, corrupt, caplog, monkeypatch):
     config = recipe("run", phase(steps=4), overrides=["train.max_nonfinite_steps=1"])
-    spoil(2, 4)
+    corrupt(2, 4)
     bars, original = [], journal.progress_bar
     monkeypatch.setattr(
         journal, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
@@ -102,18 +102,18 @@ def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog, monkeypa
     assert [bar.n for bar in bars] == [4]
 
 
-def test_stopped_run_resumes_past_the_bad_clip(recipe, spoil):
+def test_stopped_run_resumes_past_the_bad_clip(recipe, corrupt):
     config = recipe("run", phase(steps=3))
-    spoil(2, 3)  # the second time it is the first step of the resumed run
+    corrupt(2, 3)  # the second time it is the first step of the resumed run
     with pytest.raises(RunStopped, match="step 2"):
         run(config)
     assert run(recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])).checkpoint.is_file()
     assert [line["step"] for line in log_lines(config)] == [1, 3]
 
 
-def test_float16_overflow_lowers_the_scale(recipe, spoil):
+def test_float16_overflow_lowers_the_scale(recipe, corrupt):
     config = recipe("run", phase(steps=2), overrides=["train.precision=float16"])
-    spoil(1)
+    corrupt(1)
     assert_finite(load_file(run(config).checkpoint))
     assert [line["step"] for line in log_lines(config)] == [1, 2]
     assert torch.load(list_states(config)[0], weights_only=True)["scaler"]["scale"] < 65536

@@ -12,7 +12,7 @@ from tests.drawn_clips import draw_box
 
 
 class Repeater:
-    """Repeats the last mask it was given, and is certain of it."""
+    """Repeats the last mask with a confidence near 1."""
 
     config = SimpleNamespace(confidence_temperature=1.0)
     device = torch.device("cpu")

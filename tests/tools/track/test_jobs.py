@@ -165,11 +165,13 @@ def test_several_videos_use_masks_beside_them(clips, out):
     ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
     ("e", "e: no such file or folder"),
 ])  # fmt: skip
-def test_wrong_second_video_writes_nothing(clips, out, refuse, second, message):
+def test_wrong_second_video_writes_nothing(clips, out, run_expecting_error, second, message):
     (clips / "a.json").write_text("{}")
     write_plain(clips / "d", 3)
     before = sorted(clips.parent.rglob("*"))
-    assert message.format(clips=clips) in refuse(cli.main, clips / "a", clips / second, "--output", out)
+    assert message.format(clips=clips) in run_expecting_error(
+        cli.main, clips / "a", clips / second, "--output", out
+    )
     assert sorted(clips.parent.rglob("*")) == before
 
 
@@ -482,5 +484,7 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_err
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
-def test_shard_of_single_video_refused(clips, refuse, option):
-    assert "give --jobs" in refuse(cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option)
+def test_shard_of_single_video_refused(clips, run_expecting_error, option):
+    assert "give --jobs" in run_expecting_error(
+        cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option
+    )

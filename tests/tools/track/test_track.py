@@ -184,7 +184,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("line", "words"), REFUSED, ids=lambda value: str(value)[-40:])
 def test_invalid_line_is_refused_before_loading(
-    video, mask, tmp_path, refuse, tracker, monkeypatch, line, words
+    video, mask, tmp_path, run_expecting_error, tracker, monkeypatch, line, words
 ):
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "small.png", 1, SMALL)
@@ -194,7 +194,7 @@ def test_invalid_line_is_refused_before_loading(
     (tmp_path / "my film").mkdir()
     (tmp_path / "film.mp4").write_bytes(b"film")
     before = sorted(tmp_path.iterdir())
-    assert words in refuse(main, *line, "--output", "out")
+    assert words in run_expecting_error(main, *line, "--output", "out")
     assert tracker.loads == 0
     assert sorted(tmp_path.iterdir()) == before
 
@@ -601,5 +601,5 @@ def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelli
         assert digest_inputs(replace(job, **other), {}) != before
 
 
-def test_file_as_output_is_named(video, mask, refuse):
-    assert "first.png' is a file" in refuse(main, video, "--mask", mask, "--output", mask)
+def test_file_as_output_is_named(video, mask, run_expecting_error):
+    assert "first.png' is a file" in run_expecting_error(main, video, "--mask", mask, "--output", mask)
