@@ -151,34 +151,22 @@ def test_write_help_lists_outputs(capsys):
     assert "palette PNGs" in capsys.readouterr().out
 
 
-SMALL = (30, 48)
 REFUSED = [
     (["video"], "video: no object to track; give a box, points or masks"),
     ([], "VIDEO: missing; give a video file"),
-    (["video", "--mask", "small.png"], "48×30"),
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
-    (["video", "--mask", "depth.png"], "1535 different ids"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
-    (["none.mp4", "--mask", "first.png"], "none.mp4: no such file or folder; check the spelling"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
     (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: not among the frames"),
-    (["video", "--mask", "first.png", "--start", "9"], "start 9: not among the frames"),
     (["video", "--mask", "first.png", "--write", "masks,coc"], "write coc: unknown output; did you mean coco?"),
     (["video", "--mask", "first.png", "--frame-numbers", "x"], "'x' is not one of 'index', 'file'; see aotlab track"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "cannot be combined with realtime"),
     (["my", "film"], "my: no such file or folder; put a path with spaces in quotes"),
-    (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
-    (["video", "--mask", "first.png", "--memory", "all"], "'all' is not one of 'first_frame', 'every_nth', 'bounded"),
-    (["video", "--mask", "first.png", "--segmenter-plugin", "foo"], "segmenter foo: not installed"),
-    (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
-    (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate the values of an option by commas"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
     (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use a column of --jobs"),
     (["--jobs", "jobs.csv", "--mask", "first.png"], "--mask: applies to a single video; use a column of --jobs"),
-    (["video", "--mask", "film.mp4"], "film.mp4: not a readable mask"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
-    (["video", "--not-point", "2,3"], "object 1 on frame 0: prompt: give a box, a mask that is not empty, or a point"),
 ]  # fmt: skip
 
 
@@ -187,12 +175,9 @@ def test_invalid_line_is_refused_before_loading(
     video, mask, tmp_path, run_expecting_error, tracker, monkeypatch, line, words
 ):
     monkeypatch.chdir(tmp_path)
-    save(tmp_path / "small.png", 1, SMALL)
     save(tmp_path / "empty.png", 0)
-    Image.fromarray(np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)).save(tmp_path / "depth.png")
     (tmp_path / "other").mkdir()
     (tmp_path / "my film").mkdir()
-    (tmp_path / "film.mp4").write_bytes(b"film")
     before = sorted(tmp_path.iterdir())
     assert words in run_expecting_error(main, *line, "--output", "out")
     assert tracker.loads == 0
