@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from aotlab.configs import schema
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.schema import Config, MemoryConfig, ModelConfig, StageConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.networks.build import build_model
@@ -41,6 +41,12 @@ def small(name: str, **overrides) -> VOSModel:
     torch.manual_seed(0)
     model = build_model(model_config(name, **overrides))
     return amplify(model).eval()
+
+
+def small_with_config(name: str) -> tuple[VOSModel, Config]:
+    """A model that stores every second frame, and its configuration."""
+    model = small(name)
+    return model, Config(name=name, model=model.config, memory=MemoryConfig("every_nth", every=2))
 
 
 def images(count: int, height: int, width: int) -> torch.Tensor:

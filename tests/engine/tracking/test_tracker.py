@@ -10,8 +10,8 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
-from tests.engine import multiscale_model
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, clip_batch, run, stripes
+from tests.networks.small_models import small_with_config
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
@@ -147,12 +147,12 @@ def test_reset_forgets_the_video(tracker):
 
 @pytest.mark.parametrize(
     "preset",
-    [("aott",), ("aotl", "memory.every=2"), ("aott", "memory.short_term_frames=2"), "msdeaot", "paot"],
+    [("aott",), ("aotl", "memory.every=2"), ("aott", "memory.short_term_frames=2"), "msdeaot", "paot 16 8 4"],
     ids=str,
 )
 @torch.inference_mode()
 def test_training_clip_equals_tracker(preset):
-    model, config = multiscale_model.build(preset) if isinstance(preset, str) else build(*preset)
+    model, config = small_with_config(preset) if isinstance(preset, str) else build(*preset)
     model.eval()
     frames, mask = clip(6), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
