@@ -48,7 +48,7 @@ def track_pond(*overrides, device="cpu"):
 ])  # fmt: skip
 def test_masks_of_the_bundled_model_equal_the_cpus(overrides, min_agreement):
     found, expected = track_pond(*overrides, device="cuda"), track_pond("compute.precision=float32")
-    agreement = [np.mean(ours == theirs) for ours, theirs in zip(found, expected, strict=True)]
+    agreement = [np.mean(actual == theirs) for actual, theirs in zip(found, expected, strict=True)]
     assert min(agreement) > min_agreement
 
 
@@ -57,8 +57,8 @@ def test_logits_of_each_method_equal_the_cpus(preset, exact):
     model, config = build(preset, "memory.every=1", "compute.precision=float32")
     frames, masks = clip(4), {0: stripes([1, 2]), 2: stripes([0, 0, 3])}
     found, expected = (run(Tracker(model, config, device=device), frames, masks) for device in (CUDA, "cpu"))
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours.logits.cpu(), theirs.logits, atol=1e-2, rtol=1e-3)
+    for actual, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(actual.logits.cpu(), theirs.logits, atol=1e-2, rtol=1e-3)
 
 
 @pytest.mark.parametrize("preset", METHOD_PRESETS)

@@ -61,11 +61,13 @@ def masks(count: int, planes: int, height: int, width: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def track(model: VOSModel, image: torch.Tensor, given: torch.Tensor) -> tuple[torch.Tensor, MemoryBank]:
+def track(
+    model: VOSModel, image: torch.Tensor, object_masks: torch.Tensor
+) -> tuple[torch.Tensor, MemoryBank]:
     """Begin with the first image of each clip and match the second: logits and the bank with both."""
-    bank, clips = MemoryBank(FIFO(1)), len(given)
-    begin(model, bank, model.encode(image[:clips]), given)
+    bank, clips = MemoryBank(FIFO(1)), len(object_masks)
+    begin(model, bank, model.encode(image[:clips]), object_masks)
     features = model.encode(image[clips:])
     propagated = model.propagate(features, bank.read())
-    bank.add(model.memorize(propagated, model.assign_identities(given)))
+    bank.add(model.memorize(propagated, model.assign_identities(object_masks)))
     return model.decode(propagated, features), bank

@@ -59,19 +59,23 @@ def test_example_of_two_frames_runs():
 @pytest.mark.parametrize("name", CASES)
 def test_clips_of_a_batch_do_not_see_each_other(name):
     # In float64 batched and single matrix products round alike, to 1e-13; random weights amplify what float32 rounds.
-    model, image, given = small(name).double(), images(4, 33, 49).double(), masks(2, 4, 33, 49).double()
-    both, _ = track(model, image, given)
+    model, image, object_masks = (
+        small(name).double(),
+        images(4, 33, 49).double(),
+        masks(2, 4, 33, 49).double(),
+    )
+    both, _ = track(model, image, object_masks)
     for clip in range(2):
-        alone, _ = track(model, image[clip::2], given[clip : clip + 1])
+        alone, _ = track(model, image[clip::2], object_masks[clip : clip + 1])
         torch.testing.assert_close(both[clip], alone[0], atol=1e-9, rtol=0)
     assert (both[0] - both[1]).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_unused_identities_change_nothing(name):
-    model, image, given = small(name), images(2, 33, 49), masks(1, 4, 33, 49)
-    few, _ = track(model, image, given)
-    all_planes, _ = track(model, image, F.pad(given, (0, 0, 0, 0, 0, 7)))
+    model, image, object_masks = small(name), images(2, 33, 49), masks(1, 4, 33, 49)
+    few, _ = track(model, image, object_masks)
+    all_planes, _ = track(model, image, F.pad(object_masks, (0, 0, 0, 0, 0, 7)))
     torch.testing.assert_close(few, all_planes, atol=1e-3, rtol=1e-4)  # random weights amplify rounding
 
 
@@ -168,8 +172,8 @@ def test_sine_positions_distinguish_tokens(sine):
     seen: list[torch.Tensor] = []
     tested = block(window=0, sine_position=sine)
     tested.self_attention.register_forward_hook(lambda _, __, output: seen.append(output))
-    for given in (x, x[:, order]):
-        tested(given, (3, 4), stored())
+    for tokens in (x, x[:, order]):
+        tested(tokens, (3, 4), stored())
     assert torch.allclose(seen[0][:, order], seen[1], atol=1e-5) != sine
 
 

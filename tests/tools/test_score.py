@@ -152,8 +152,8 @@ def test_absent_truth_rejected(davis, tmp_path, run_expecting_error):
 @pytest.mark.parametrize(("name", "split"), [("vost", "test"), ("mose", "val"), ("lvosv2", "test")])
 def test_server_split_names_submit(name, split, tmp_path, run_expecting_error):
     miniatures.make(name, tmp_path)
-    given = ["--dataset", name, "--root", tmp_path, "--split", split]
-    line = run_expecting_error(main, *given, "--results", tmp_path)
+    dataset_options = ["--dataset", name, "--root", tmp_path, "--split", split]
+    line = run_expecting_error(main, *dataset_options, "--results", tmp_path)
     assert f"the annotations of {name} {split} are not public" in line
     assert f"aotlab submit --dataset {name} --root {tmp_path} --split {split}" in line
 
@@ -215,11 +215,11 @@ def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, read_error_line,
 def test_one_result_is_scored_against_one_folder(davis, tmp_path):
     root = tmp_path / "root"
     (name, *_) = [path.name for path in sorted((tmp_path / "results").iterdir())]
-    more = ["--workers", "1", "--json"]
-    assert main([*davis, "--sequence", name, *more, str(tmp_path / "set.json")]) == 0
+    args = ["--workers", "1", "--json"]
+    assert main([*davis, "--sequence", name, *args, str(tmp_path / "set.json")]) == 0
     truth = str(root / "Annotations" / "480p" / name)
     one = [str(tmp_path / "results" / name), "--annotations", truth]
-    assert main([*one, *more, str(tmp_path / "one.json")]) == 0
+    assert main([*one, *args, str(tmp_path / "one.json")]) == 0
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
 
 

@@ -27,11 +27,11 @@ def box(top, left, bottom, right):
 
 def test_overlapping_objects_keep_all_pixels():
     layers = LayeredTracker(PaintingTracker())
-    given = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
-    layers.step(FRAME, given)
+    layer_masks = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
+    layers.step(FRAME, layer_masks)
     found = layers.step(FRAME, {})
     assert len(layers.layers) == 3  # 1 and 3; 2 on 1; 4 on both
-    for object_id, mask in given.items():
+    for object_id, mask in layer_masks.items():
         assert np.array_equal(found.objects[object_id], mask)
 
 

@@ -28,8 +28,8 @@ def started(*squares, frames=3):
     rule = ComponentOwnership()
     labels, frame = draw(*squares)
     for index in range(frames):
-        given = [square[0] for square in squares] if index == 0 else []
-        rule.update(labels, frame, given)
+        annotated = [square[0] for square in squares] if index == 0 else []
+        rule.update(labels, frame, annotated)
     return rule
 
 
@@ -64,8 +64,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_detached_part_goes_to_the_lost_object_that_it_fits(case):
-    given, predicted, expected = CASES[case]
-    assert step(started(*given), *predicted) == expected
+    annotated, predicted, expected = CASES[case]
+    assert step(started(*annotated), *predicted) == expected
 
 
 def test_component_is_given_away_once():

@@ -31,7 +31,7 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
     assert torch.equal(tracker.step(frames[-1]).logits, full.logits)
 
 
-@pytest.mark.parametrize(("ids", "given", "returned"), [
+@pytest.mark.parametrize(("ids", "mask_dtype", "returned"), [
     ([1, 2], np.uint8, np.uint8),
     ([7, 200, 255], np.uint8, np.uint8),
     ([3, 256], np.uint16, np.uint16),
@@ -39,8 +39,8 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
     ([5, 70000], np.int64, np.uint32),
     ([5, 70000], np.uint64, np.uint32),
 ])  # fmt: skip
-def test_ids_keep_values_in_smallest_dtype(tracker, ids, given, returned):
-    mask = stripes(ids, dtype=given)
+def test_ids_keep_values_in_smallest_dtype(tracker, ids, mask_dtype, returned):
+    mask = stripes(ids, dtype=mask_dtype)
     predictions = run(tracker, clip(3), {0: mask})
     assert (predictions[0].labels == mask).all()
     assert predictions[0].confidence == dict.fromkeys(ids, 1.0)
