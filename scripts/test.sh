@@ -2,8 +2,8 @@
 # Installs the project with its test tools, then: lint, format, types, documentation, tests.
 #
 #   bash scripts/test.sh [--lint | --all | --lowest] [pytest arguments]
-#   (--lint: no tests; --all: the slow tests too, and those of integrations/ whose libraries are installed;
-#   --lowest: quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows, in .venv-lowest)
+#   (--lint: all of these but the tests; --all: the slow tests too, and those of integrations/ whose libraries are
+#   installed; --lowest: quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows, in .venv-lowest)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ "${1:-}" = "--lowest" ]; then
@@ -19,7 +19,7 @@ source scripts/setup.sh
 set_up "[test]"
 
 # One process per core, one thread each.
-options=(--numprocesses auto --dist loadfile)
+options=(--numprocesses auto --dist loadfile --durations 10)
 if [ "${1:-}" = "--all" ]; then
     options+=(-m "not all_presets" -o "testpaths=tests studio/tests runtime/tests research/tests demo/tests integrations")
     shift

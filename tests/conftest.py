@@ -40,7 +40,7 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 def pytest_collection_finish(session):
     if any(item.get_closest_marker("slow") for item in session.items):
         settings.load_profile("thorough")
-    gc.freeze()  # what imports have left is not looked through again
+    gc.freeze()  # exclude imported objects from garbage collection
     gc.set_threshold(50_000, 20, 50)
 
 
@@ -54,7 +54,7 @@ def temporary_folder():
         patch.setenv("TMPDIR", folder)
         patch.setattr("tempfile.tempdir", folder)
         patch.setitem(multiprocessing.current_process()._config, "tempdir", folder)
-        os.chmod(folder, 0o1777)  # as of /tmp, for tests that run as another user
+        os.chmod(folder, 0o1777)  # like /tmp, for tests that run as another user
         yield
 
 
@@ -77,7 +77,7 @@ def read_error_line(capsys):
 
 
 @pytest.fixture
-def refuse(read_error_line):
+def run_expecting_error(read_error_line):
     """Run a command that has to exit with status 2; return its one line on stderr."""
     return lambda main, *words: read_error_line(main([str(word) for word in words]))
 

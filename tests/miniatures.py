@@ -137,7 +137,7 @@ def make_mose(root: Path) -> None:
 
 
 def make_mosev2(root: Path) -> None:
-    """As MOSE, with the objects in train/meta.json; one of them goes and comes back, one is small."""
+    """As MOSE, with the objects in train/meta.json; one of them disappears and reappears, one is small."""
     make_mose(root)
     videos = {"0a0b0c0d": {"objects": [1, 2]}, "1a1b1c1d": {"objects": ["1", "2"]}}
     (root / "train" / "meta.json").write_text(json.dumps({"videos": videos}))
@@ -225,11 +225,11 @@ def make_folder(root: Path) -> None:
 def separate_labels(video: Video) -> dict[str, np.ndarray]:
     """H×W ids by stem of annotations that are a folder for each object; later objects are on top."""
     found: dict[str, np.ndarray] = {}
-    for identity, folder in sorted(video.object_folders.items()):
+    for object_id, folder in sorted(video.object_folders.items()):
         for path in sorted(folder.glob("*.png")):
             mask = read_mask(path)
             labels = found.setdefault(path.stem, np.zeros(mask.shape, dtype=np.uint8))
-            labels[mask > 0] = identity
+            labels[mask > 0] = object_id
     return found
 
 

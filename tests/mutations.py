@@ -60,12 +60,12 @@ def change_json(path, change):
     path.write_text(json.dumps(tree))
 
 
-def corrupt_bytes(content, count, most, seed=0):
+def corrupt_bytes(content, count, max_changes, seed=0):
     """The content cut at every tenth, and ``count`` copies with 1 to ``most`` bytes changed."""
     yield from (content[: len(content) * tenth // 10] for tenth in range(10))
     random = Random(seed)
     for _ in range(count):
         changed = bytearray(content)
-        for _ in range(random.randint(1, most)):
+        for _ in range(random.randint(1, max_changes)):
             changed[random.randrange(len(changed))] = random.randrange(256)
         yield bytes(changed)

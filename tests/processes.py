@@ -1,4 +1,4 @@
-"""Processes of their own: Python with this checkout on its path, and functions that may be killed."""
+"""Subprocesses: Python with this checkout on its path, and functions that may be killed."""
 
 import multiprocessing
 import os

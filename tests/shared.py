@@ -1,4 +1,4 @@
-"""The reference outputs and the real data: the small ones that ship with the tests, and those beside the project."""
+"""Reference outputs and real data: the small files in the repository, and external ones in ../shared."""
 
 import json
 import runpy
@@ -55,7 +55,7 @@ def has_golden(name: str) -> bool:
 
 
 def golden_file(name: str) -> Path:
-    """A reference file: the one that ships with the tests, or the one beside the project; skips if that is missing."""
+    """A reference file from the repository, or else an external one; skips the test if that is missing."""
     if not has_golden(name):
         pytest.skip(f"the reference output {name} is not shipped, and ../shared/golden lacks it")
     return (SHIPPED_GOLDEN if name in SHIPPED_NAMES else SHARED_GOLDEN) / name
@@ -68,7 +68,7 @@ def golden_arrays(name: str) -> dict[str, np.ndarray]:
 
 
 def golden_table(name: str) -> Any:
-    """What ``name.json`` holds."""
+    """Load ``name.json``."""
     return json.loads(golden_file(f"{name}.json").read_text())
 
 
@@ -99,7 +99,7 @@ def golden_model(variant: str, overrides: tuple[str, ...] = (), *, fast: bool = 
 
 @lru_cache(2)
 def _memory_weights(reference: str) -> Any:
-    fill = runpy.run_path(str(golden_file("fill_memory.py")))["fill"]  # lies beside the project alone
+    fill = runpy.run_path(str(golden_file("fill_memory.py")))["fill"]  # external only
     return fill(golden_table(f"keys/{reference}"))
 
 
@@ -111,7 +111,7 @@ def memory_model(preset: str, reference: str, *, fast: bool) -> Any:
 
 
 def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Frames T×H×W×3 uint8 and masks T×H×W uint8 of a recipe, known by its checksums."""
+    """Frames T×H×W×3 uint8 and masks T×H×W uint8 of a recipe, verified by checksum."""
     start = {int(number): frame for number, frame in meta["start"].items()}
     length = meta.get("num_frames") or len(meta["frame_names"])
     numbers = (meta[key] for key in ("height", "width", "num_objects", "seed"))

@@ -1,4 +1,4 @@
-"""The model and the clip that ship with the project, and the same model on real video where it is at hand."""
+"""The bundled model on the bundled clips."""
 
 from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.datasets import open_dataset

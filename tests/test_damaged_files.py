@@ -109,13 +109,15 @@ def try_reading(read, path: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("name", "write", "read", "count", "most"), FILES, ids=[case[0] for case in FILES])
-def test_damaged_file_is_read_or_named(tmp_path, name, write, read, count, most):
+@pytest.mark.parametrize(
+    ("name", "write", "read", "count", "max_changes"), FILES, ids=[case[0] for case in FILES]
+)
+def test_damaged_file_is_read_or_named(tmp_path, name, write, read, count, max_changes):
     path = tmp_path / name
     write(path)
     assert not try_reading(read, path)
     refused = []
-    for content in corrupt_bytes(path.read_bytes(), count, most):
+    for content in corrupt_bytes(path.read_bytes(), count, max_changes):
         path.write_bytes(content)
         refused.append(try_reading(read, path))
     assert refused[0]

@@ -185,7 +185,7 @@ def pyright():
 
 
 def run_pyright(pyright, folder, python, rule):
-    """What pyright says by one rule of the files in a folder, without settings that say where packages are."""
+    """Return pyright's messages of one rule on the files of a folder, without settings that name package folders."""
     settings = {"exclude": ["build", "tests"], "typeCheckingMode": "off", rule: "error"}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     done = run(*pyright, "--pythonpath", python, "--outputjson", cwd=folder)
@@ -312,9 +312,11 @@ def test_missing_extra_is_one_sentence(tmp_path):
         assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
 
 
-def test_missing_export_libraries_are_one_sentence(tmp_path, monkeypatch, refuse):
+def test_missing_export_libraries_are_one_sentence(tmp_path, monkeypatch, run_expecting_error):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    line = refuse(main, "export", "--config", "aott", "--size", "49x33", "--output", tmp_path / "out")
+    line = run_expecting_error(
+        main, "export", "--config", "aott", "--size", "49x33", "--output", tmp_path / "out"
+    )
     assert line == "error: onnx must be installed for this; pip install 'aotlab[export]'"
 
 

@@ -1,4 +1,4 @@
-"""Trackers and models on a CUDA device that no machine needs to have: shapes and devices without values.
+"""Trackers and models on a simulated CUDA device: shapes and devices without values.
 
 Every operation whose arguments lie on different devices fails, and so does one that needs a tensor's value on the host.
 """

@@ -1,4 +1,4 @@
-"""Frames and training steps on a CUDA device that no machine needs: shapes and devices, no values.
+"""Frames and training steps on a simulated CUDA device: shapes and devices, no values.
 
 Nothing mixes devices, ordinary frames need no value on the host, and no operation of a frame is among the known gaps of
 Apple's GPUs (MPS); whether masks are right there is shown by the workflow's job on macOS.
@@ -89,11 +89,11 @@ def test_frames_of_every_method_stay_on_the_device(preset, tiny, monkeypatch):
     *frames, last = clip(6)
     with fake_cuda(), OperationRecorder() as recorder:
         tracker = tracker_on_cuda((tiny_settings if tiny else settings)(preset, *WITHOUT_RULES))
-        given = {0: stripes([1, 2]), 3: stripes([0, 3, 4, 5])}  # the late ones fill a second group
+        masks = {0: stripes([1, 2]), 3: stripes([0, 3, 4, 5])}  # the late ones fill a second group
         for index, frame in enumerate(frames):
             copied = recorder.copied
-            prediction = tracker.step(frame, given.get(index))
-            assert index in given or recorder.copied == copied + 1, "more than the frame was copied"
+            prediction = tracker.step(frame, masks.get(index))
+            assert index in masks or recorder.copied == copied + 1, "more than the frame was copied"
             assert prediction.logits.device == prediction.indices.device == CUDA
             assert prediction.probabilities.shape == (len(tracker.ids) + 1, *frame.shape[:2])
         tracker.forget(1)
@@ -203,9 +203,9 @@ def run_track(tracker, frames):
 def run_layers(tracker, frames):
     """Objects that overlap, as in SA-V: two trackers."""
     layers, labels = LayeredTracker(tracker), LabelPipeline(CUDA)
-    given = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
+    layer_masks = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
     for index, frame in enumerate(frames):
-        labels.wait(layers.step(frame, {} if index else given))
+        labels.wait(layers.step(frame, {} if index else layer_masks))
     assert len(layers.layers) == 2
 
 

@@ -41,15 +41,15 @@ def track_pond(*overrides, device="cpu"):
     return np.stack([prediction.labels for prediction in predictions])
 
 
-@pytest.mark.parametrize(("overrides", "least"), [
+@pytest.mark.parametrize(("overrides", "min_agreement"), [
     (["compute.precision=float32"], 0.999),
     (["compute.precision=bfloat16"], 0.995),
     pytest.param(["compute.precision=float32", "compute.compile=true"], 0.999, marks=pytest.mark.slow),
 ])  # fmt: skip
-def test_masks_of_the_bundled_model_equal_the_cpus(overrides, least):
+def test_masks_of_the_bundled_model_equal_the_cpus(overrides, min_agreement):
     found, expected = track_pond(*overrides, device="cuda"), track_pond("compute.precision=float32")
-    agreement = [np.mean(ours == theirs) for ours, theirs in zip(found, expected, strict=True)]
-    assert min(agreement) > least
+    agreement = [np.mean(actual == theirs) for actual, theirs in zip(found, expected, strict=True)]
+    assert min(agreement) > min_agreement
 
 
 @pytest.mark.parametrize("preset", METHOD_PRESETS)
@@ -57,8 +57,8 @@ def test_logits_of_each_method_equal_the_cpus(preset, exact):
     model, config = build(preset, "memory.every=1", "compute.precision=float32")
     frames, masks = clip(4), {0: stripes([1, 2]), 2: stripes([0, 0, 3])}
     found, expected = (run(Tracker(model, config, device=device), frames, masks) for device in (CUDA, "cpu"))
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours.logits.cpu(), theirs.logits, atol=1e-2, rtol=1e-3)
+    for actual, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(actual.logits.cpu(), theirs.logits, atol=1e-2, rtol=1e-3)
 
 
 @pytest.mark.parametrize("preset", METHOD_PRESETS)

@@ -32,15 +32,16 @@ def plain_measures(truth, prediction):
 def test_measures_equal_plain_evaluator(size):
     rng = np.random.default_rng(size[1])
     truth, prediction = (np.zeros(size, dtype=np.uint8) for _ in range(2))
-    for object_id in range(1, 6):
+    # the last object's tolerance is the smallest one above F's, unless it is cut off at a border
+    radii = 0.5, 2.0, 5.0, size[0] / 5, size[0] / 3, 5.64 * (math.floor(0.008 * math.hypot(*size)) + 0.5)
+    for object_id, radius in enumerate(radii, 1):
         row, column = rng.uniform(0, size[0]), rng.uniform(0, size[1])
-        radius = [0.5, 2.0, 5.0, size[0] / 5, size[0] / 3][object_id - 1]
         if object_id != 2:
             truth[disc(size, row, column, radius)] = object_id
         shift = rng.integers(-3, 4, 2)
         if object_id != 4:
             prediction[disc(size, row + shift[0], column + shift[1], radius + 1)] = object_id
-    for object_id in range(1, 7):
+    for object_id in range(1, 8):
         true, found = truth == object_id, prediction == object_id
         expected = plain_measures(true, found)
         values = METRIC.score(true, found, size)
@@ -52,9 +53,8 @@ def test_runs_of_absence_have_equal_weight():
     region = np.array([9, 9, 9, 0.2, 0.4, 0.6, 0.6, 0.9, 0.8])  # at the start: gone, but from nowhere
     row = make_row(region, region, region, absent)
     assert row["J&F_d"] == pytest.approx(100 * (0.2 + 0.7) / 2)
-    assert row["J&F_r"] == pytest.approx(
-        100 * (9 + 0.4 + 0.8) / 3
-    )  # first seen after an empty start: also a return
+    # first seen after an empty start: also a return
+    assert row["J&F_r"] == pytest.approx(100 * (9 + 0.4 + 0.8) / 3)
 
 
 def test_permanent_objects_have_no_reappearance_score():

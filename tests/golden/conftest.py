@@ -1,6 +1,6 @@
-"""Every reference output is compared with the optimized copy of a model, and in the slow tests with the plain model.
+"""Fixture of tests that compare logits with a reference: the optimized model, and in the slow tests also the plain one.
 
-`tests/networks/test_fast.py` compares the two in the quick tests.
+In the quick tests, `tests/networks/test_fast.py` compares the two.
 """
 
 import pytest

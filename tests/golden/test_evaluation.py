@@ -55,5 +55,5 @@ def test_masks_of_official_checkpoint_equal_reference(tmp_path, variant, dataset
         if dataset != "davis2017":  # whose results are 480 pixels high
             assert (read_mask(output / name / f"{clip.stems[0]}.png") == arrays[f"{name}/first"]).all()
         for stem, reference in zip(clip.stems[1:], arrays[f"{name}/masks"], strict=True):
-            ours = read_mask(output / name / f"{stem}.png", size=reference.shape)
-            assert (ours == reference).mean() >= 0.97
+            actual = read_mask(output / name / f"{stem}.png", size=reference.shape)
+            assert (actual == reference).mean() >= 0.97

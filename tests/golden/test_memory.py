@@ -2,7 +2,7 @@
 
 Tolerance on logits 5e-4, the bound of the reference's README (other convolution kernels move them by 7e-6); attention
 and foreground follow from logits and get the same. Those on relevance, redundancy and scores are the reference's own.
-The policies' decisions ship with the tests, whole sequences lie beside the project.
+The policies' decisions are in the repository; whole sequences are external.
 """
 
 import numpy as np
@@ -163,9 +163,9 @@ class Replay:
         if attention is None:
             return
         key = self.bank.read()[0].long.key
-        ours = compute_relevance(self.model, propagated, logits, key, len(self.bank))
+        actual = compute_relevance(self.model, propagated, logits, key, len(self.bank))
         expected = plain_relevance(attention, self.arrays[f"f_{number:02}"])
-        assert (ours.shares - expected).abs().max() < LOGITS
+        assert (actual.shares - expected).abs().max() < LOGITS
 
 
 @pytest.mark.slow

@@ -100,9 +100,8 @@ class Reference:
 RUNS = [f"{name}/{run}" for name in ("aott", "deaotl", "aost", "aost_share") for run in "ab"]
 
 
-@pytest.fixture(
-    scope="module", params=["aott/a/fast", *slow(*(f"{run}/plain" for run in RUNS))]
-)  # tests/networks/test_fast.py compares the plain and the fast
+# tests/networks/test_fast.py compares the plain and the fast
+@pytest.fixture(scope="module", params=["aott/a/fast", *slow(*(f"{run}/plain" for run in RUNS))])
 def step(request) -> Reference:
     variant, run, kind = request.param.split("/")
     return Reference(variant, run, fast=kind == "fast")
@@ -112,14 +111,14 @@ def test_training_losses_equal_reference(step):
     # 1e-4 relative; with own masks fed back a flipped pixel may change losses by 1e-3.
     tolerance = 1e-3 if step.meta["use_prev_pred"] else 1e-4
     assert step.loss.item() == pytest.approx(float(step.arrays["loss"]), rel=tolerance)
-    ours = torch.cat([step.losses.reference[None], step.losses.tracked]).detach().numpy()
-    np.testing.assert_allclose(ours, step.arrays["frame_losses"], rtol=tolerance)
+    actual = torch.cat([step.losses.reference[None], step.losses.tracked]).detach().numpy()
+    np.testing.assert_allclose(actual, step.arrays["frame_losses"], rtol=tolerance)
 
 
 def test_training_masks_equal_reference(step):
-    ours = torch.stack(step.losses.predictions).numpy()
+    actual = torch.stack(step.losses.predictions).numpy()
     # Ties within rounding: a few pixels of each mask.
-    assert (ours == step.arrays["pred"]).mean() > 0.999
+    assert (actual == step.arrays["pred"]).mean() > 0.999
 
 
 def test_gradient_norms_equal_reference(step):
@@ -138,9 +137,9 @@ def test_gradient_norms_equal_reference(step):
 
 def test_last_layer_gradient_equals_reference(step):
     reference = step.arrays["grad_conv_out"]
-    ours = step.gradients["decoder.conv_out.weight"].numpy()
+    actual = step.gradients["decoder.conv_out.weight"].numpy()
     # 1e-3 of its largest entry
-    assert np.abs(ours - reference).max() < 1e-3 * np.abs(reference).max()
+    assert np.abs(actual - reference).max() < 1e-3 * np.abs(reference).max()
 
 
 def test_unused_parameters_equal_reference(step):

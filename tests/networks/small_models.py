@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from aotlab.configs import schema
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.schema import Config, MemoryConfig, ModelConfig, StageConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.networks.build import build_model
@@ -43,6 +43,12 @@ def small(name: str, **overrides) -> VOSModel:
     return amplify(model).eval()
 
 
+def small_with_config(name: str) -> tuple[VOSModel, Config]:
+    """A model that stores every second frame, and its configuration."""
+    model = small(name)
+    return model, Config(name=name, model=model.config, memory=MemoryConfig("every_nth", every=2))
+
+
 def images(count: int, height: int, width: int) -> torch.Tensor:
     return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(1))
 
@@ -55,11 +61,13 @@ def masks(count: int, planes: int, height: int, width: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def track(model: VOSModel, image: torch.Tensor, given: torch.Tensor) -> tuple[torch.Tensor, MemoryBank]:
+def track(
+    model: VOSModel, image: torch.Tensor, object_masks: torch.Tensor
+) -> tuple[torch.Tensor, MemoryBank]:
     """Begin with the first image of each clip and match the second: logits and the bank with both."""
-    bank, clips = MemoryBank(FIFO(1)), len(given)
-    begin(model, bank, model.encode(image[:clips]), given)
+    bank, clips = MemoryBank(FIFO(1)), len(object_masks)
+    begin(model, bank, model.encode(image[:clips]), object_masks)
     features = model.encode(image[clips:])
     propagated = model.propagate(features, bank.read())
-    bank.add(model.memorize(propagated, model.assign_identities(given)))
+    bank.add(model.memorize(propagated, model.assign_identities(object_masks)))
     return model.decode(propagated, features), bank

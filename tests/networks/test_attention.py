@@ -64,26 +64,26 @@ CASES += [((5, 13), 7, True, 3), ((26, 33), 7, True, 3)]  # windows of several f
 @torch.no_grad()
 def test_local_attention_equals_its_definition(size, window, relative, frames):
     plain, tiled = (local(kind, window, relative=relative) for kind in KINDS)
-    given = [tokens(size, count, seed=seed) for seed, count in enumerate((1, frames, frames))]
-    expected = definition(plain, *given, size)
+    inputs = [tokens(size, count, seed=seed) for seed, count in enumerate((1, frames, frames))]
+    expected = definition(plain, *inputs, size)
     for attention in (plain, tiled):
         # two orders of summing at most 225 float32 terms of size 1
-        torch.testing.assert_close(attention(*given, size), expected, atol=2e-5, rtol=0)
+        torch.testing.assert_close(attention(*inputs, size), expected, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("size", "window"), [((3, 10), 7), ((25, 26), 5)])
 def test_local_attention_gradients_equal_the_definitions(size, window):
     plain, tiled = (local(kind, window, dtype=torch.float64) for kind in KINDS)
-    given = [tokens(size, batch=1, seed=seed, dtype=torch.float64).requires_grad_() for seed in range(3)]
+    inputs = [tokens(size, batch=1, seed=seed, dtype=torch.float64).requires_grad_() for seed in range(3)]
     weights = tokens(size, batch=1, seed=5, dtype=torch.float64)
 
     def gradients(output, attention):
-        return torch.autograd.grad((output * weights).sum(), [*given, *attention.parameters()])
+        return torch.autograd.grad((output * weights).sum(), [*inputs, *attention.parameters()])
 
-    expected = gradients(definition(plain, *given, size), plain)
+    expected = gradients(definition(plain, *inputs, size), plain)
     for attention in (plain, tiled):  # float64 rounding
-        ours = gradients(attention(*given, size), attention)
-        torch.testing.assert_close(ours, expected, atol=1e-11, rtol=1e-10)
+        actual = gradients(attention(*inputs, size), attention)
+        torch.testing.assert_close(actual, expected, atol=1e-11, rtol=1e-10)
 
 
 @pytest.mark.parametrize("at_once", [1, 8, 64])
@@ -99,10 +99,10 @@ def test_blocks_in_chunks_equal_one_chunk(at_once, monkeypatch):
 
 @pytest.mark.parametrize("size", [(6, 7), (26, 33)])
 def test_inference_mode_map_can_be_trained_on(size):
-    attention, given = local(TiledLocalAttention), [tokens(size, seed=seed) for seed in range(3)]
+    attention, inputs = local(TiledLocalAttention), [tokens(size, seed=seed) for seed in range(3)]
     with torch.inference_mode():
-        tracked = attention(*given, size)
-    learned = attention(*(x.requires_grad_() for x in given), size)
+        tracked = attention(*inputs, size)
+    learned = attention(*(x.requires_grad_() for x in inputs), size)
     learned.sum().backward()
     torch.testing.assert_close(learned.detach(), tracked, atol=2e-5, rtol=0)
 
@@ -110,9 +110,9 @@ def test_inference_mode_map_can_be_trained_on(size):
 @torch.no_grad()
 def test_local_attention_in_bfloat16_stays_near():
     size, attention = (26, 33), local(TiledLocalAttention)
-    given = [tokens(size, seed=seed) for seed in range(3)]
-    exact = attention(*given, size)
-    coarse = attention.bfloat16()(*(x.bfloat16() for x in given), size).float()
+    inputs = [tokens(size, seed=seed) for seed in range(3)]
+    exact = attention(*inputs, size)
+    coarse = attention.bfloat16()(*(x.bfloat16() for x in inputs), size).float()
     # 8 bits of mantissa on logits of size 3 move weights by a few per cent
     assert (coarse - exact).abs().mean() < 0.05
 
@@ -147,5 +147,5 @@ def test_attention_equals_its_definition(kind, heads, wide, at_once, monkeypatch
     query, key, value = tokens((4, 5)), tokens((4, 5), 2, seed=1), tokens((4, 5), 2, dim=wide, seed=2)
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
     expected = (q @ k.mT * q.shape[3] ** -0.5).softmax(3) @ v
-    ours = kind(heads)(query, key, value)
-    torch.testing.assert_close(ours, expected.transpose(1, 2).flatten(2), atol=1e-5, rtol=0)
+    actual = kind(heads)(query, key, value)
+    torch.testing.assert_close(actual, expected.transpose(1, 2).flatten(2), atol=1e-5, rtol=0)

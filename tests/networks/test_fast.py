@@ -46,8 +46,8 @@ def test_fused_encoder_equals_the_plain_one(name):
     fused, image = deepcopy(encoder), images(1, 49, 65)
     fuse_encoders(fused)
     assert not any(isinstance(module, FrozenBatchNorm2d) for module in fused.modules())
-    for ours, expected in zip(fused(image), encoder(image), strict=True):
-        torch.testing.assert_close(ours, expected, atol=1e-4 * expected.abs().max().item(), rtol=0)
+    for actual, expected in zip(fused(image), encoder(image), strict=True):
+        torch.testing.assert_close(actual, expected, atol=1e-4 * expected.abs().max().item(), rtol=0)
 
 
 class ResNet18(nn.Module):
@@ -83,10 +83,10 @@ def test_padding_mode_is_kept():
 
 @pytest.mark.parametrize("name", CASES)
 def test_optimized_model_equals_the_plain_one(name):
-    model, image, given = small(name), images(4, 49, 65), masks(2, 4, 49, 65)
-    expected, _ = track(model, image, given)
-    ours, _ = track(optimize(model, precision="float32"), image, given)
-    torch.testing.assert_close(ours, expected, atol=1e-4 * expected.std().item() + 1e-4, rtol=1e-4)
+    model, image, object_masks = small(name), images(4, 49, 65), masks(2, 4, 49, 65)
+    expected, _ = track(model, image, object_masks)
+    actual, _ = track(optimize(model, precision="float32"), image, object_masks)
+    torch.testing.assert_close(actual, expected, atol=1e-4 * expected.std().item() + 1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow  # bfloat16 is emulated on many machines
@@ -110,10 +110,10 @@ def test_training_keeps_names_results_and_gradients(preset):
     optimize_training(faster)
     assert faster.state_dict().keys() == model.state_dict().keys()
     assert [name for name, _ in faster.named_parameters()] == [name for name, _ in model.named_parameters()]
-    image, given = images(1, 49, 65), masks(1, 4, 49, 65)
+    image, object_masks = images(1, 49, 65), masks(1, 4, 49, 65)
     gradients = []
     for tested in (model, faster):
-        identities, features = tested.assign_identities(given), tested.encode(image)
+        identities, features = tested.assign_identities(object_masks), tested.encode(image)
         logits = tested.decode(tested.propagate_reference(features, identities), features)
         (logits * torch.linspace(-1, 1, logits.numel()).view_as(logits)).mean().backward()
         gradients.append({name: x.grad for name, x in tested.named_parameters() if x.grad is not None})
@@ -124,11 +124,11 @@ def test_training_keeps_names_results_and_gradients(preset):
 
 
 def test_trained_model_is_optimized_for_tracking():
-    model, image, given = small("aot"), images(2, 49, 65), masks(1, 4, 49, 65)
+    model, image, object_masks = small("aot"), images(2, 49, 65), masks(1, 4, 49, 65)
     optimize_training(model)
-    expected, _ = track(model, image, given)
-    ours, _ = track(optimize(model, precision="float32"), image, given)
-    torch.testing.assert_close(ours, expected, atol=1e-4 * expected.std().item() + 1e-4, rtol=1e-4)
+    expected, _ = track(model, image, object_masks)
+    actual, _ = track(optimize(model, precision="float32"), image, object_masks)
+    torch.testing.assert_close(actual, expected, atol=1e-4 * expected.std().item() + 1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

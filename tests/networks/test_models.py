@@ -5,16 +5,19 @@ import doctest
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from aotlab.configs import schema
 from aotlab.configs.load import build_config, load_config
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks import model as network_module
+from aotlab.networks.aost import AOSTBlock, AOSTState
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.build import MODEL_CLASSES, build_model
 from aotlab.networks.encoders import ENCODER_CLASSES
 from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue
+from aotlab.networks.multiscale import Transition
 from aotlab.utils.errors import InputError
 from tests.networks.small_models import CASES, DIM, images, masks, model_config, small, track
 
@@ -56,19 +59,23 @@ def test_example_of_two_frames_runs():
 @pytest.mark.parametrize("name", CASES)
 def test_clips_of_a_batch_do_not_see_each_other(name):
     # In float64 batched and single matrix products round alike, to 1e-13; random weights amplify what float32 rounds.
-    model, image, given = small(name).double(), images(4, 33, 49).double(), masks(2, 4, 33, 49).double()
-    both, _ = track(model, image, given)
+    model, image, object_masks = (
+        small(name).double(),
+        images(4, 33, 49).double(),
+        masks(2, 4, 33, 49).double(),
+    )
+    both, _ = track(model, image, object_masks)
     for clip in range(2):
-        alone, _ = track(model, image[clip::2], given[clip : clip + 1])
+        alone, _ = track(model, image[clip::2], object_masks[clip : clip + 1])
         torch.testing.assert_close(both[clip], alone[0], atol=1e-9, rtol=0)
     assert (both[0] - both[1]).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_unused_identities_change_nothing(name):
-    model, image, given = small(name), images(2, 33, 49), masks(1, 4, 33, 49)
-    few, _ = track(model, image, given)
-    all_planes, _ = track(model, image, F.pad(given, (0, 0, 0, 0, 0, 7)))
+    model, image, object_masks = small(name), images(2, 33, 49), masks(1, 4, 33, 49)
+    few, _ = track(model, image, object_masks)
+    all_planes, _ = track(model, image, F.pad(object_masks, (0, 0, 0, 0, 0, 7)))
     torch.testing.assert_close(few, all_planes, atol=1e-3, rtol=1e-4)  # random weights amplify rounding
 
 
@@ -136,6 +143,28 @@ def test_no_relative_positions_uses_keys_only():
     torch.testing.assert_close(*results, atol=1e-6, rtol=0)
 
 
+@torch.no_grad()
+def test_aost_identities_scale_keys_and_shift_values():
+    tested = AOSTBlock(DIM, StageConfig(heads=2, feedforward=32))
+    tested.id_key_value.weight.zero_()
+    tested.id_key_value.bias.copy_(torch.cat([torch.tensor([0.5, -0.5]).atanh(), torch.full((DIM,), 3.0)]))
+    x = torch.ones(1, 1, DIM)
+    (key, value), _ = tested.memorize(AOSTState(2 * x, x), x)
+    half = DIM // 2
+    torch.testing.assert_close(key, torch.tensor([[[3.0] * half + [1.0] * half]]))
+    torch.testing.assert_close(value, 4 * x)
+
+
+@torch.no_grad()
+def test_transition_rectifies_both_sides_of_the_sum():
+    transition = Transition(1, 1, 8, branches=2, align_corners=True)
+    transition.adapter = nn.Identity()
+    transition.proj_in = transition.refine = nn.ModuleList([nn.Identity(), nn.Identity()])
+    coarse = torch.tensor([[[[-1.0, 2.0]], [[4.0, -4.0]]]])
+    result = transition([coarse], torch.tensor([[[[1.0, -3.0]]]]))
+    assert result.tolist() == [[[[1, 0]], [[5, 0]]]]
+
+
 @pytest.mark.parametrize("sine", [False, True])
 @torch.no_grad()
 def test_sine_positions_distinguish_tokens(sine):
@@ -143,8 +172,8 @@ def test_sine_positions_distinguish_tokens(sine):
     seen: list[torch.Tensor] = []
     tested = block(window=0, sine_position=sine)
     tested.self_attention.register_forward_hook(lambda _, __, output: seen.append(output))
-    for given in (x, x[:, order]):
-        tested(given, (3, 4), stored())
+    for tokens in (x, x[:, order]):
+        tested(tokens, (3, 4), stored())
     assert torch.allclose(seen[0][:, order], seen[1], atol=1e-5) != sine
 
 

@@ -71,5 +71,5 @@ def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
     (". --dataset davis2017 --kind static", "--kind: has no effect with --dataset"),
     (". --split train", "--split: has no effect without --dataset"),
 ])  # fmt: skip
-def test_invalid_line_rejected(refuse, line, words):
-    assert words in refuse(main, *line.split())
+def test_invalid_line_rejected(run_expecting_error, line, words):
+    assert words in run_expecting_error(main, *line.split())

@@ -15,7 +15,7 @@ def by_hand(maps, weights):
         votes: dict[int, int] = {}
         for labels, weight in zip(maps, weights, strict=True):
             votes[labels[place]] = votes.get(labels[place], 0) + weight
-        winner[place] = max(votes, key=lambda identity: votes[identity])  # the first one if equal
+        winner[place] = max(votes, key=votes.__getitem__)  # the first one if equal
     return winner
 
 
@@ -41,8 +41,8 @@ def folders(tmp_path):
     (["0.3", "0.1", "0.4"], 1), (["1", "1", "2.01"], 2), ([".5", "0.25", ".7"], 1),
 ])  # fmt: skip
 def test_weights_decide_exactly(folders, tmp_path, weights, winner):
-    more = ["--weights", ",".join(weights)] if weights else []
-    assert main([*folders, "--output", str(tmp_path / "out"), *more]) == 0
+    args = ["--weights", ",".join(weights)] if weights else []
+    assert main([*folders, "--output", str(tmp_path / "out"), *args]) == 0
     found = sorted((tmp_path / "out").rglob("*.png"))
     assert len(found) == 4
     assert {int(value) for path in found for value in np.unique(read_mask(path))} == {winner}
@@ -55,17 +55,17 @@ def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys):
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
 
 
-@pytest.mark.parametrize(("more", "message"), [
+@pytest.mark.parametrize(("args", "message"), [
     (["--weights", "1,2"], "weights 1 2: expected 3 numbers from 0.001 to 1000000"),
     (["--weights", "1,2,x"], "weights 1 2 x: expected 3 numbers"),
     *((["--weights", f"1,2,{word}"], "expected 3 numbers") for word in ("0", "-1", "1/3", "nan", "inf", "1e400")),
     (["--output", "{}/1"], "choose another folder"),
     (["{}/empty"], "empty: no results here"),
 ])  # fmt: skip
-def test_invalid_line_rejected(folders, tmp_path, refuse, more, message):
+def test_invalid_line_rejected(folders, tmp_path, run_expecting_error, args, message):
     (tmp_path / "empty").mkdir()
-    line = [*folders, "--output", str(tmp_path / "out"), *more]
-    assert message in refuse(main, *(word.format(tmp_path) for word in line))
+    line = [*folders, "--output", str(tmp_path / "out"), *args]
+    assert message in run_expecting_error(main, *(word.format(tmp_path) for word in line))
 
 
 def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_path):

@@ -43,15 +43,15 @@ def make(name, folder, split="val"):
 
 @pytest.mark.parametrize("name", ["youtubevos2019", "mosev2", "sav", "folder"])
 def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
-    given = make(name, tmp_path, miniatures.scored_split(name))
+    dataset_options = make(name, tmp_path, miniatures.scored_split(name))
     output, again = tmp_path / "results", tmp_path / "again.json"
-    assert tool.main([*given, "--output", str(output)]) == 0
-    assert score([*given, "--results", str(output), "--json", str(again)]) == 0
-    ours, theirs = (json.loads(path.read_text()) for path in (output / "scores.json", again))
-    assert ours.pop("fps") > 0
+    assert tool.main([*dataset_options, "--output", str(output)]) == 0
+    assert score([*dataset_options, "--results", str(output), "--json", str(again)]) == 0
+    actual, theirs = (json.loads(path.read_text()) for path in (output / "scores.json", again))
+    assert actual.pop("fps") > 0
     assert theirs.pop("fps") is None
-    assert ours == theirs
-    assert "J" in ours
+    assert actual == theirs
+    assert "J" in actual
 
 
 @pytest.mark.parametrize(("name", "reason", "command"), [
@@ -71,8 +71,8 @@ def test_options_reach_the_tracker(tmp_path, loaded):
     mine = tmp_path / "mine.pth"
     mine.write_bytes(b"weights")
     base = [*make("folder", tmp_path), "--output", str(tmp_path / "out"), "--config", "aotl"]
-    more = ["--checkpoint", str(mine), "memory.every=2", "--device", "cpu:0", "b.c=3"]
-    assert tool.main([*base, *more]) == 0
+    args = ["--checkpoint", str(mine), "memory.every=2", "--device", "cpu:0", "b.c=3"]
+    assert tool.main([*base, *args]) == 0
     call = {"path": mine, "config": "aotl", "overrides": ["memory.every=2", "b.c=3"], "device": "cpu:0"}
     assert loaded == [call]
     assert tool.main([*base, "--force", "--memory", "restricted", "--memory-frames", "4"]) == 0
@@ -80,16 +80,16 @@ def test_options_reach_the_tracker(tmp_path, loaded):
 
 
 def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog):
-    given = make("folder", tmp_path)
+    dataset_options = make("folder", tmp_path)
     (tmp_path / "root/JPEGImages/first/00002.jpg").write_bytes(b"nonsense")
-    assert tool.main([*given, "--output", str(tmp_path / "out")]) == 1
+    assert tool.main([*dataset_options, "--output", str(tmp_path / "out")]) == 1
     scores = json.loads((tmp_path / "out/scores.json").read_text())
     assert list(scores["sequences"]) == ["second"]
     assert "00002.jpg" in scores["failures"]["first"]
     assert (caplog.text + capsys.readouterr().err).count("00002.jpg") == 1
 
 
-@pytest.mark.parametrize(("more", "words"), [
+@pytest.mark.parametrize(("args", "words"), [
     ("--split train", "ImageSets/train.txt: no such list file; lists here: test, val"),
     ("--sequence beer", "sequence beer: not in this split; it has 1083_cut_tomato, 2001_fold_cloth$"),
     ("--new-objects", "--new-objects: not for vost"),
@@ -97,26 +97,26 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
     ("--config aott --config aotl", "--config: given 2 times for 1 model"),
     ("--feedback fused", "--feedback fused: has no effect without --flip, --scales"),
 ])  # fmt: skip
-def test_invalid_line_is_refused_before_loading(tmp_path, loaded, refuse, more, words):
-    given = [*make("vost", tmp_path), "--output", tmp_path / "out"]
-    assert re.search(words, refuse(tool.main, *given, *more.split()))
+def test_invalid_line_is_refused_before_loading(tmp_path, loaded, run_expecting_error, args, words):
+    dataset_options = [*make("vost", tmp_path), "--output", tmp_path / "out"]
+    assert re.search(words, run_expecting_error(tool.main, *dataset_options, *args.split()))
     assert loaded == []
 
 
-def test_read_only_output_is_refused_before_loading(tmp_path, loaded, refuse, monkeypatch):
+def test_read_only_output_is_refused_before_loading(tmp_path, loaded, run_expecting_error, monkeypatch):
     # root may write anywhere, so the refusal of the file system is played
     def fail(dir):
         raise OSError(30, os.strerror(30))
 
-    given = make("folder", tmp_path)
+    dataset_options = make("folder", tmp_path)
     monkeypatch.setattr(tempfile, "TemporaryFile", fail)
-    line = refuse(tool.main, *given, "--output", tmp_path / "out")
+    line = run_expecting_error(tool.main, *dataset_options, "--output", tmp_path / "out")
     assert "out: cannot be written (Read-only file system)" in line
     assert loaded == []
 
 
-def test_missing_data_set_and_output_are_named(refuse):
-    assert "--dataset and --output: give both" in refuse(tool.main)
+def test_missing_data_set_and_output_are_named(run_expecting_error):
+    assert "--dataset and --output: give both" in run_expecting_error(tool.main)
 
 
 def test_print_config_shows_the_bundled_settings(loaded, capsys):
@@ -127,13 +127,13 @@ def test_print_config_shows_the_bundled_settings(loaded, capsys):
 
 
 def test_full_disk_keeps_masks_and_the_printed_table(tmp_path, capsys, loaded):
-    given, output = make("folder", tmp_path), tmp_path / "out"
-    assert tool.main([*given, "--output", str(output)]) == 0
+    dataset_options, output = make("folder", tmp_path), tmp_path / "out"
+    assert tool.main([*dataset_options, "--output", str(output)]) == 0
     (output / "scores.json").unlink()
     masks = results(output)
     capsys.readouterr()
     with limit_file_size(50):
-        assert tool.main([*given, "--output", str(output)]) == 2
+        assert tool.main([*dataset_options, "--output", str(output)]) == 2
     said = capsys.readouterr()
     assert "J&F" in said.out
     assert "scores.json: cannot be written (File too large)" in said.err
@@ -153,8 +153,8 @@ def data(tmp_path_factory):
     return root
 
 
-def options(data, output, *more):
-    return ["--dataset", "folder", "--root", str(data), "--output", str(output), *TINY, *more]
+def options(data, output, *args):
+    return ["--dataset", "folder", "--root", str(data), "--output", str(output), *TINY, *args]
 
 
 @pytest.fixture(scope="module")
@@ -194,19 +194,21 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("mean of 12 objects") == 1  # the main rank speaks for all
     assert results(both) == results(whole)
-    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (both, whole))
-    assert ours["sequences"] == theirs["sequences"]
+    actual, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (both, whole))
+    assert actual["sequences"] == theirs["sequences"]
 
 
-def test_results_of_others_are_never_replaced(data, tmp_path, loaded, refuse):
+def test_results_of_others_are_never_replaced(data, tmp_path, loaded, run_expecting_error):
     (tmp_path / "clip0").mkdir()
     (tmp_path / "clip0" / "00001.png").write_text("mine")
-    line = refuse(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))
+    line = run_expecting_error(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))
     assert "holds clip0, which no evaluation has written; choose another folder" in line
     assert (tmp_path / "clip0" / "00001.png").read_text() == "mine"
 
 
-def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tmp_path, capsys, refuse):
+def test_second_run_finds_all_and_other_settings_need_force(
+    data, checkpoint, tmp_path, capsys, run_expecting_error
+):
     arguments = options(data, tmp_path, "--sequence", "clip0", "--checkpoint", str(checkpoint))
     assert tool.main(arguments) == 0
     before = results(tmp_path)
@@ -214,8 +216,8 @@ def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tm
     assert tool.main(arguments) == 0
     assert "finished before: 1 of 1" in capsys.readouterr().out
     assert results(tmp_path) == before
-    for more in ("--flip", "memory.every=2"):
-        assert "holds results of other models or settings" in refuse(tool.main, *arguments, more)
+    for args in ("--flip", "memory.every=2"):
+        assert "holds results of other models or settings" in run_expecting_error(tool.main, *arguments, args)
     assert results(tmp_path) == before
     assert tool.main([*arguments, "--flip", "--force"]) == 0
     assert "finished before" not in capsys.readouterr().out

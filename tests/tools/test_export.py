@@ -16,9 +16,9 @@ TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
 
 @pytest.mark.slow
 def test_int8_export_is_verified(tmp_path, capsys, save_clip):
-    more = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3)
+    clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3)
     out = str(tmp_path / "out")
-    assert main([*TINY, "--output", out, "--no-prompts", "--verify", "--max-loss", "100", *more]) == 0
+    assert main([*TINY, "--output", out, "--no-prompts", "--verify", "--max-loss", "100", *clip_args]) == 0
     assert "% of the labels equal; J" in capsys.readouterr().out
 
 
@@ -54,8 +54,8 @@ def test_differing_graphs_stop_export(
         return Agreement(difference, 0.5, region, 0.5, 0.1, 0.1)
 
     monkeypatch.setattr(verify, "verify_export", verify_export)
-    more = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3) if precision == "int8" else []
-    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", *more]) == (1 if message else 0)
+    clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3) if precision == "int8" else []
+    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", *clip_args]) == (1 if message else 0)
     captured = capsys.readouterr()
     assert message in captured.err
     assert bool(message) == bool(captured.err)
@@ -68,8 +68,8 @@ def test_differing_graphs_stop_export(
     ([np.zeros((33, 49), np.uint8)] * 2, "the first mask has no objects; start with one that has"),
     ([np.eye(33, 49, dtype=np.uint8), np.eye(3, dtype=np.uint8)], "00001.png"),
 ])  # fmt: skip
-def test_bad_calibration_clips_rejected(tmp_path, refuse, save_clip, masks, message):
-    assert message in refuse(main, *TINY, "--output", tmp_path / "out", *save_clip(*masks))
+def test_bad_calibration_clips_rejected(tmp_path, run_expecting_error, save_clip, masks, message):
+    assert message in run_expecting_error(main, *TINY, "--output", tmp_path / "out", *save_clip(*masks))
     assert not (tmp_path / "out").exists()
 
 
@@ -78,7 +78,7 @@ def test_settings_are_shown_as_they_will_be(capsys):
     assert "policy: bounded_fifo" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("more", "message"), [
+@pytest.mark.parametrize(("args", "message"), [
     ([], "--output: missing"),
     (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
     (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
@@ -88,14 +88,14 @@ def test_settings_are_shown_as_they_will_be(capsys):
     (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "'no' does not exist"),
     (["--output", "out", "--provider", "coreml", "--verify"], "coreml: this onnxruntime does not have it"),
 ])  # fmt: skip
-def test_invalid_line_rejected(tmp_path, monkeypatch, refuse, more, message):
+def test_invalid_line_rejected(tmp_path, monkeypatch, run_expecting_error, args, message):
     monkeypatch.chdir(tmp_path)
-    given = [] if "--checkpoint" in more else TINY
-    assert message in refuse(main, *given, *more)
+    model_options = [] if "--checkpoint" in args else TINY
+    assert message in run_expecting_error(main, *model_options, *args)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, refuse):
+def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, run_expecting_error):
     monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda name: name != "aotlab_runtime" or None)
-    line = refuse(main, *TINY, "--output", tmp_path / "out", "--verify")
+    line = run_expecting_error(main, *TINY, "--output", tmp_path / "out", "--verify")
     assert line.endswith("aotlab_runtime must be installed for this; pip install ./runtime in a checkout")

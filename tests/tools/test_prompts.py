@@ -30,7 +30,7 @@ from tests.tools.track.runs import Repeater
 LENGTH = 6
 LABELS = np.zeros((40, 60), np.uint16)
 LABELS[5:15, 5:15], LABELS[25:35, 40:50] = 1, 2
-COLOURS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
+COLORS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def segmenter(monkeypatch):
 
 @pytest.fixture
 def video(tmp_path):
-    return write_images(tmp_path / "clip", [COLOURS[LABELS]] * LENGTH)
+    return write_images(tmp_path / "clip", [COLORS[LABELS]] * LENGTH)
 
 
 @pytest.fixture
@@ -94,20 +94,17 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
 
 @pytest.mark.parametrize(("options", "words"), [
     (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 to 65535 and X,Y,W,H"),
-    (["--box", "300,300,20,20"], "outside the image"),
     (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: it has a mask; draw"),
     (["--start", "3", "--box", "1:1=3,3,14,14"],
      "frame 1 (for object 1 write :1=): not among the frames to track, 3 to 5"),
     (["--box", "99=3,3,14,14"], "box or point of frame 99 (for object 99 write :99=): not among the frames"),
-    (["--box", "99:2=3,3,14,14"], "box or point of frame 99: not among the frames"),
-    (["--box", "3,3,14,14", "--class", "cat,dog"], "class cat,dog: expected one name for each object"),
     (["--box", "3", "3", "14", "14"],
      "--box: applies to a single video; use a column of --jobs, or separate values by commas"),
 ])  # fmt: skip
-def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, refuse, options, words):
+def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, run_expecting_error, options, words):
     write_mask(tmp_path / "first.png", LABELS)
     monkeypatch.chdir(tmp_path)
-    assert words in refuse(lambda line: run(*line), *options)
+    assert words in run_expecting_error(lambda line: run(*line), *options)
 
 
 def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, read_error_line):
@@ -198,7 +195,7 @@ def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):
 def test_image_of_16_bits_is_masked_as_its_folder_is(tmp_path):
     (tmp_path / "deep").mkdir()
     for path in (tmp_path / "one16.png", tmp_path / "deep" / "one16.png"):
-        cv2.imwrite(str(path), COLOURS[LABELS].astype(np.uint16)[..., ::-1] * 200)
+        cv2.imwrite(str(path), COLORS[LABELS].astype(np.uint16)[..., ::-1] * 200)
         source = path if path.parent == tmp_path else path.parent
         assert mask_cli.main([str(source), "--box", "3,3,14,14"]) == 0
     labels = read_mask(tmp_path / "one16.mask.png")
@@ -218,22 +215,19 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
     (["clip", "--frame", "9", "--box", "3,3,14,14"], "no frame 9"),
     (["clip/00003.png", "--box", "4=9,3,14,14"], "boxes and points name a frame"),
     (["clip", "--frame", "4", "--box", "0=3,3,14,14"], "boxes and points name a frame"),
-    (["clip/00003.png", "--box", "nan,1,2,3"], "box nan,1,2,3: expected [FRAME][:ID]= with an id from 1"),
-    (["none.png", "--box", "9,3,14,14"], "'none.png' does not exist"),
     (["clip/00003.png"], "clip/00003.png: no object to mask; draw a box with --box"),
     (["clip/00003.png", "--box", "9,3,14,14", "--output", "out.jpg"], "ends in .png"),
     (["clip/00003.png", "--box", "9,3,14,14", "--output", "clip/00003.png"], "is the image itself"),
-    (["clip/00003.png", "--box", "9,3,14,14", "--segmenter-plugin", "sam"], "segmenter sam: not installed"),
 ])  # fmt: skip
-def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, refuse, line, words):
+def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, run_expecting_error, line, words):
     monkeypatch.chdir(tmp_path)
-    assert words in refuse(mask_cli.main, *line)
+    assert words in run_expecting_error(mask_cli.main, *line)
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
 
 
-def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, refuse):
+def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, run_expecting_error):
     write_mask(tmp_path / "x.mask.png", LABELS)
     (tmp_path / "x.overlay.jpg").mkdir()
     line = [video, "--box", "3,3,14,14", "--output", tmp_path / "x.mask.png", "--force"]
-    assert "x.overlay.jpg: exists and is not a regular file" in refuse(mask_cli.main, *line)
+    assert "x.overlay.jpg: exists and is not a regular file" in run_expecting_error(mask_cli.main, *line)
     assert (read_mask(tmp_path / "x.mask.png") == LABELS).all()

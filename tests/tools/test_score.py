@@ -92,12 +92,14 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     assert main([*line, "--worst", "1", "--force"]) == 2
 
 
-def test_folders_without_a_common_sequence_rejected(davis, tmp_path, refuse):
+def test_folders_without_a_common_sequence_rejected(davis, tmp_path, run_expecting_error):
     other = tmp_path / "other"
     shutil.copytree(tmp_path / "results", other)
     (other / "bear" / "00001.png").unlink()
     (tmp_path / "results" / "camel" / "00001.png").unlink()
-    assert "no sequence is scored in all 2 folders" in refuse(main, *davis, other, "--workers", "1")
+    assert "no sequence is scored in all 2 folders" in run_expecting_error(
+        main, *davis, other, "--workers", "1"
+    )
 
 
 def test_full_disk_ends_a_scoring_with_its_table_printed(davis, tmp_path, capsys):
@@ -134,31 +136,31 @@ def test_sequences_that_are_not_scored_are_in_the_file(davis, tmp_path):
     assert (list(scores["sequences"]), list(scores["failures"])) == (["camel"], ["bear"])
 
 
-def test_results_of_something_else_rejected(davis, tmp_path, refuse):
-    line = refuse(main, *davis, "--results", tmp_path / "root")
+def test_results_of_something_else_rejected(davis, tmp_path, run_expecting_error):
+    line = run_expecting_error(main, *davis, "--results", tmp_path / "root")
     assert "root: contains no results of 2 sequences; expected" in line
     assert "bear/<frame>.png" in line
 
 
-def test_absent_truth_rejected(davis, tmp_path, refuse):
+def test_absent_truth_rejected(davis, tmp_path, run_expecting_error):
     for path in (tmp_path / "root" / "Annotations").rglob("*.png"):
         if path.stem != "00000":
             path.unlink()
-    assert "only the first-frame masks are public; expected annotations" in refuse(main, *davis)
+    assert "only the first-frame masks are public; expected annotations" in run_expecting_error(main, *davis)
 
 
 @pytest.mark.parametrize(("name", "split"), [("vost", "test"), ("mose", "val"), ("lvosv2", "test")])
-def test_server_split_names_submit(name, split, tmp_path, refuse):
+def test_server_split_names_submit(name, split, tmp_path, run_expecting_error):
     miniatures.make(name, tmp_path)
-    given = ["--dataset", name, "--root", tmp_path, "--split", split]
-    line = refuse(main, *given, "--results", tmp_path)
+    dataset_options = ["--dataset", name, "--root", tmp_path, "--split", split]
+    line = run_expecting_error(main, *dataset_options, "--results", tmp_path)
     assert f"the annotations of {name} {split} are not public" in line
     assert f"aotlab submit --dataset {name} --root {tmp_path} --split {split}" in line
 
 
 @pytest.mark.parametrize("options", [["--workers", "0"], ["--draw-worst", "worst"]])
-def test_bad_options_rejected(davis, refuse, options):
-    assert options[0] in refuse(main, *davis, *options)
+def test_bad_options_rejected(davis, run_expecting_error, options):
+    assert options[0] in run_expecting_error(main, *davis, *options)
 
 
 def test_objects_in_separate_folders_are_drawn(tmp_path, capsys):
@@ -213,11 +215,11 @@ def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, read_error_line,
 def test_one_result_is_scored_against_one_folder(davis, tmp_path):
     root = tmp_path / "root"
     (name, *_) = [path.name for path in sorted((tmp_path / "results").iterdir())]
-    more = ["--workers", "1", "--json"]
-    assert main([*davis, "--sequence", name, *more, str(tmp_path / "set.json")]) == 0
+    args = ["--workers", "1", "--json"]
+    assert main([*davis, "--sequence", name, *args, str(tmp_path / "set.json")]) == 0
     truth = str(root / "Annotations" / "480p" / name)
     one = [str(tmp_path / "results" / name), "--annotations", truth]
-    assert main([*one, *more, str(tmp_path / "one.json")]) == 0
+    assert main([*one, *args, str(tmp_path / "one.json")]) == 0
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
 
 
@@ -235,11 +237,11 @@ def test_tracked_video_has_the_name_of_its_folder(davis, tmp_path, capsys):
     assert worst.split()[2:4] == ["rabbit", "1"]
 
 
-def test_single_annotation_rejected(davis, tmp_path, refuse):
+def test_single_annotation_rejected(davis, tmp_path, run_expecting_error):
     (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
     for path in sorted(truth.iterdir())[1:]:
         path.unlink()
-    line = refuse(main, tmp_path / "results" / truth.name, "--annotations", truth)
+    line = run_expecting_error(main, tmp_path / "results" / truth.name, "--annotations", truth)
     assert f"{truth.name}: no annotated frame between the first and the last" in line
     assert line.count(truth.name) == 1
 
@@ -247,6 +249,6 @@ def test_single_annotation_rejected(davis, tmp_path, refuse):
 @pytest.mark.parametrize(
     "line", ["--split x", "--root x", "--sequence x", "--new-objects", "--dataset davis2017 --root x"]
 )
-def test_option_of_benchmarks_beside_annotations_rejected(tmp_path, refuse, line):
-    message = refuse(main, tmp_path, "--annotations", tmp_path, *line.split())
+def test_option_of_benchmarks_beside_annotations_rejected(tmp_path, run_expecting_error, line):
+    message = run_expecting_error(main, tmp_path, "--annotations", tmp_path, *line.split())
     assert "--annotations: scores one video; give its results as RESULTS, without --dataset" in message

@@ -119,7 +119,9 @@ def test_wrong_arguments_are_refused_without_torch(tmp_path):
 @pytest.mark.slow
 def test_modules_are_loaded_once(tmp_path):
     modules = dict(json.loads(run(tmp_path, SCRIPT).splitlines()[-1]))
-    ours = [file for file in modules.values() if file and file.startswith(str(ROOT)) and ".venv" not in file]
+    actual = [
+        file for file in modules.values() if file and file.startswith(str(ROOT)) and ".venv" not in file
+    ]
     assert "torch" in modules
-    assert sorted(ours) == sorted(set(ours))
+    assert sorted(actual) == sorted(set(actual))
     assert not set(modules) & OLD_NAMES

@@ -58,7 +58,7 @@ def mose(tmp_path):
 
 
 def lines(capsys):
-    """What a run wrote on stderr, without its bars."""
+    """Stderr of a run, without its progress bars."""
     return [line for line in capsys.readouterr().err.splitlines() if "frame/s" not in line and line.strip()]
 
 
@@ -109,7 +109,7 @@ def test_palettes_are_standardized(mose):
                 np.testing.assert_array_equal(np.array(packed), labels)
 
 
-def test_invalid_masks_are_listed_and_nothing_written(mose, refuse, caplog):
+def test_invalid_masks_are_listed_and_nothing_written(mose, run_expecting_error, caplog):
     first, second = (mose.results / name for name in (FIRST, SECOND))
     (first / "00000.png").unlink()
     Image.new("RGB", (64, 48)).save(first / "00001.png")
@@ -128,7 +128,7 @@ def test_invalid_masks_are_listed_and_nothing_written(mose, refuse, caplog):
         "a BMP file; expected PNG",
         "missing",
     ]
-    line = refuse(main, *mose.options, "--results", mose.results, "--output", mose.archive)
+    line = run_expecting_error(main, *mose.options, "--results", mose.results, "--output", mose.archive)
     assert f"{mose.results}: 7 problems, which --verbose lists; the first: {problems[0]}" in line
     assert list(mose.archive.parent.iterdir()) == []
 
@@ -154,8 +154,8 @@ def test_objects_of_the_metadata_are_expected(tmp_path, capsys):
     ("DAVIS2017 --results .", "Missing option '--output'"),
     ("davis2017 --output a.zip", "Missing option '--results'"),
 ])  # fmt: skip
-def test_invalid_line_rejected(line, words, refuse):
-    assert words in refuse(main, "--dataset", *line.split())
+def test_invalid_line_rejected(line, words, run_expecting_error):
+    assert words in run_expecting_error(main, "--dataset", *line.split())
 
 
 def test_oversized_image_is_not_decoded(mose, capsys):

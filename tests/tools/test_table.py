@@ -185,9 +185,9 @@ def test_missing_file_without_a_source_is_named(small):
     ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
     ("title:", "  title:", "not readable as YAML"),
 ])  # fmt: skip
-def test_table_with_a_mistake_rejected(small, tmp_path, refuse, old, new, message):
+def test_table_with_a_mistake_rejected(small, tmp_path, run_expecting_error, old, new, message):
     small.write_text(small.read_text().replace(old, new, 1))
-    assert message in refuse(tool.main, small, "--output", tmp_path / "out")
+    assert message in run_expecting_error(tool.main, small, "--output", tmp_path / "out")
 
 
 @pytest.mark.parametrize(("line", "words"), [
@@ -195,8 +195,8 @@ def test_table_with_a_mistake_rejected(small, tmp_path, refuse, old, new, messag
     ("nope", "error: nope: no such table; the tables are aot_ablation, aot_davis2016,"),
     ("aot_davis2017 --root DAVIS", "No such option '--root'; see aotlab table --help"),
 ])  # fmt: skip
-def test_invalid_line_rejected(line, words, refuse):
-    assert words in refuse(tool.main, *line.split())
+def test_invalid_line_rejected(line, words, run_expecting_error):
+    assert words in run_expecting_error(tool.main, *line.split())
 
 
 def test_looped_table_does_not_read_plain_davis(tmp_path, monkeypatch, capsys):

@@ -57,12 +57,12 @@ def test_settings_of_a_recipe_are_printed(capsys):
     (["base=deaot"], "did you mean"),
     (["mine.yaml"], "error: mine.yaml: did you mean --config mine.yaml?"),
 ])  # fmt: skip
-def test_bad_settings_are_one_sentence(overrides, sentence, tmp_path, refuse):
+def test_bad_settings_are_one_sentence(overrides, sentence, tmp_path, run_expecting_error):
     (tmp_path / "static").mkdir()
     output = f"train.output={tmp_path / 'out'}"
     good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *tiny(), output]
     config = [] if overrides == ["mine.yaml"] else ["--config", RECIPE]
-    assert sentence in refuse(main, *config, *good, *overrides)
+    assert sentence in run_expecting_error(main, *config, *good, *overrides)
 
 
 @pytest.mark.slow
@@ -70,8 +70,8 @@ def test_validation_changes_only_the_log(tmp_path):
     root, logs, weights = write_data(tmp_path), [], []
     for every in (0, 1):
         output = tmp_path / f"every{every}"
-        more = [*SMALL, f"train.output={output}", f"train.validate_every={every}", "train.phases.1.steps=3"]
-        assert main(["--config", RECIPE, f"data.root={root}", *tiny(), *more]) == 0
+        args = [*SMALL, f"train.output={output}", f"train.validate_every={every}", "train.phases.1.steps=3"]
+        assert main(["--config", RECIPE, f"data.root={root}", *tiny(), *args]) == 0
         lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
         logs.append([(line["phase"], line["step"]) for line in lines if "J&F" in line])
         weights.append(load_file(output / "video.safetensors"))
@@ -95,9 +95,9 @@ def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
     root = write_data(tmp_path)
     broken = root / "drawn" / "JPEGImages" / "one" / "00002.jpg"
     broken.write_bytes(broken.read_bytes()[:300])
-    given = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *tiny(), *SMALL]
+    settings = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *tiny(), *SMALL]
     changes = ["train.phases.0.steps=4", "train.run=[static]", "data.validation=[]"]
-    assert main(["--config", RECIPE, *given, *changes]) == 1
+    assert main(["--config", RECIPE, *settings, *changes]) == 1
     shown = capsys.readouterr()
     assert "trained weights" in shown.out
     assert "1 item could not be read" in shown.err

@@ -67,7 +67,7 @@ def test_masks_are_cropped_or_padded_to_frame(shape):
 
 
 class Toolkit:
-    """What `serve` needs of `trax.Server`."""
+    """The part of `trax.Server` that `serve` uses."""
 
     def __init__(self, requests):
         self.requests: Iterator[Any] = iter(requests)

@@ -2,8 +2,10 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked, locked_output
@@ -34,6 +36,23 @@ def test_no_update_of_several_processes_is_lost(tmp_path):
     assert [process.wait() for process in processes] == [0] * 3
     assert (tmp_path / "counter").read_text() == "60"
     assert list(tmp_path.iterdir()) == [tmp_path / "counter"]
+
+
+def test_lock_file_is_removed_while_held(tmp_path, monkeypatch):
+    """Removed after the release, it could be the file of the next holder."""
+    unlink, removed_while_held = Path.unlink, []
+
+    def try_to_lock_and_unlink(path, **options):
+        try:
+            FileLock(path).acquire(timeout=0).lock.release()
+        except Timeout:
+            removed_while_held.append(path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", try_to_lock_and_unlink)
+    with locked(tmp_path / ".lock"):
+        pass
+    assert removed_while_held == [tmp_path / ".lock"]
 
 
 def test_lock_names_its_holder_and_ends_with_it(tmp_path):

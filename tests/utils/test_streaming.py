@@ -16,25 +16,28 @@ def negative(items):
         yield -item
 
 
-def test_few_items_are_read_ahead_and_few_results_wait():
-    read, gate = [], threading.Event()
-
-    def write(result):
-        gate.wait(5)
+def test_reading_and_tracking_wait_for_slow_writing():
+    read, tracked, counts = [], [], []
 
     def items():
-        for number in range(40):
-            read.append(number)
-            yield number
+        for item in range(40):
+            read.append(item)
+            yield item
 
-    results = stream(ReadAhead(items()), negative, write)
-    for _ in range(WRITE_BEHIND + 1):
-        next(results)
-    time.sleep(0.3)
-    # those that wait to be tracked, and one in the hands of each of the three
-    assert len(read) <= READ_AHEAD + WRITE_BEHIND + 3
-    gate.set()
-    assert len(list(results)) == 40 - WRITE_BEHIND - 1
+    def track(items):
+        for item in items:
+            tracked.append(item)
+            yield item
+
+    def write(_):
+        if not counts:
+            time.sleep(0.3)
+            counts.extend([len(read), len(tracked)])
+
+    assert len(list(stream(ReadAhead(items()), track, write))) == 40
+    max_tracked = WRITE_BEHIND + 2  # one is being written, and one waits to be queued
+    assert counts[1] <= max_tracked
+    assert counts[0] <= max_tracked + READ_AHEAD + 1
 
 
 def test_tracking_error_comes_after_earlier_results():

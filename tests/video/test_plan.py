@@ -16,7 +16,7 @@ from aotlab.video.resume import STATE_FILE
 
 @dataclass(frozen=True)
 class Earlier:
-    """What is in a folder: a record, and files by name."""
+    """Contents of a folder: a record, and files by name."""
 
     record: JobRecord | None = None
     files: tuple[str, ...] = ()

@@ -57,14 +57,14 @@ def test_both_list_forms_give_sorted_sequences_once(root, text):
         assert found == [("bear", year == 2016), ("camel", year == 2016)]
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
+@pytest.mark.parametrize(("corrupt", "message"), [
     (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: lists no video"),
     (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
     (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
     (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
 ])  # fmt: skip
-def test_missing_files_name_what_is_expected(root, spoil, message):
-    spoil(root)
+def test_missing_files_name_what_is_expected(root, corrupt, message):
+    corrupt(root)
     with pytest.raises(InputError, match=message):
         read_davis(root)
 

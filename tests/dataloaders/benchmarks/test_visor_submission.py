@@ -78,13 +78,13 @@ def test_outlines_of_any_mask_give_it_back():
 
 
 def paint(value, size=(480, 854)):
-    """Write the second result anew."""
+    """Write the second result again."""
     labels = np.full(size, value, np.uint8)
     return lambda source: write_mask(source.results / NAME / f"{STEMS[1]}.png", labels)
 
 
 def name_objects(text):
-    """Write the file of names anew."""
+    """Write the file of names again."""
     return lambda source: (source.root / "val_data_mapping.json").write_text(text)
 
 

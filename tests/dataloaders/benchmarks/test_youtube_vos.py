@@ -72,15 +72,15 @@ def test_training_categories_are_seen(root):
     assert {item.seen for video in videos for item in video.objects} == {None}
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
+@pytest.mark.parametrize(("corrupt", "message"), [
     (lambda root: (root / "valid/meta.json").unlink(), r"meta\.json: no such file"),
     (lambda root: (root / f"valid/JPEGImages/{LATE}/00005.jpg").unlink(), r"00005\.jpg: missing"),
     (lambda root: (root / f"valid/Annotations/{LATE}/00010.png").unlink(), r"00010\.png: missing"),
     (lambda root: list_objects(root, {"x": {}}), f"object x of {LATE}: not readable"),
     (lambda root: list_objects(root, {}), f"no object of the video {LATE}"),
 ])  # fmt: skip
-def test_missing_files_are_named(root, spoil, message):
-    spoil(root)
+def test_missing_files_are_named(root, corrupt, message):
+    corrupt(root)
     with pytest.raises(InputError, match=message):
         require_readable(open_dataset("youtubevos2019", root))
 

@@ -26,19 +26,19 @@ def image():
     return image
 
 
-@pytest.mark.parametrize(("ours", "theirs", "amounts", "off"), [
-    # One level: ours round where torchvision's cut off.
+@pytest.mark.parametrize(("adjust", "reference", "amounts", "off"), [
+    # One level: aotlab rounds where torchvision cuts off.
     (augment.scale_brightness, functional.adjust_brightness, (0.6, 1.0, 1.4), 1),
     (augment.scale_contrast, functional.adjust_contrast, (0.6, 1.0, 1.4), 2),
     (augment.scale_saturation, functional.adjust_saturation, (0.0, 0.8, 1.2), 2),
     # In 8 bits a step of hue is up to 6 levels of a primary color; hue, turn and saturation are rounded.
     (augment.shift_hue, functional.adjust_hue, (-0.1, 0.03, 0.1), 10),
 ])  # fmt: skip
-def test_changes_are_torchvisions(image, ours, theirs, amounts, off):
+def test_changes_are_torchvisions(image, adjust, reference, amounts, off):
     tensor = torch.from_numpy(image).permute(2, 0, 1)
     for amount in amounts:
-        expected = theirs(tensor, amount).permute(1, 2, 0).numpy().astype(int)
-        difference = np.abs(ours(image, amount) - expected)
+        expected = reference(tensor, amount).permute(1, 2, 0).numpy().astype(int)
+        difference = np.abs(adjust(image, amount) - expected)
         assert difference.max() <= off
         assert difference.mean() <= 1
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aotlab.dataloaders.training.clips import Clip, compose_clips
+from aotlab.dataloaders.training.clips import Clip, compose_clips, random_entering_motion
 from tests.dataloaders.training.in_memory import rng
 
 SIDE = 80
@@ -74,6 +74,10 @@ def test_objects_that_enter_begin_at_a_border():
     assert (edges.sum(0) > 3).all()
     shown = np.array([((clip.labels > 0).sum((1, 2)) - 30 * 30) for clip in clips])
     assert np.median(shown[:, -1]) > 2 * np.median(shown[:, 0])
+
+
+def test_entering_objects_do_not_turn():
+    assert [random_entering_motion((0, 0, 40, 10), SIDE, rng(seed)).turn for seed in range(3)] == [0] * 3
 
 
 def borders(labels):

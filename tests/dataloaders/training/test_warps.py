@@ -14,16 +14,16 @@ SHAPES = [(300, 400), (400, 300), (480, 480), (300, 620), (620, 300)]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_boxes_are_distributed_as_torchvisions(shape):
     generator = rng()
-    ours = np.array([random_box(*shape, generator) for _ in range(2000)], dtype=float)
+    actual = np.array([random_box(*shape, generator) for _ in range(2000)], dtype=float)
     torch.manual_seed(0)
     empty = torch.empty(1, *shape)
     theirs = np.array(
         [RandomResizedCrop.get_params(empty, [0.8, 1.0], [3 / 4, 4 / 3]) for _ in range(2000)], dtype=float
     )[:, [1, 0, 3, 2]]
     # Means of 2000 draws of a spread of up to 30 pixels: 4 pixels are four standard deviations.
-    assert np.abs(ours.mean(0) - theirs.mean(0)).max() < 4
-    assert np.abs(ours.std(0) - theirs.std(0)).max() < 3
-    left, top, columns, rows = ours.T
+    assert np.abs(actual.mean(0) - theirs.mean(0)).max() < 4
+    assert np.abs(actual.std(0) - theirs.std(0)).max() < 3
+    left, top, columns, rows = actual.T
     assert (left >= 0).all()
     assert (top >= 0).all()
     assert (left + columns <= shape[1]).all()

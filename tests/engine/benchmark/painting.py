@@ -17,14 +17,14 @@ class PaintingTracker:
 
     def __init__(self):
         self.calls = []
-        self.given = []
+        self.annotated_ids = []
         self.labels, self.ids = None, set()
         self.resets = self.steps = 0
         self.before_step = lambda: None
 
     def reset(self, length=None):
         self.resets += 1
-        self.labels, self.given, self.ids = None, [], set()
+        self.labels, self.annotated_ids, self.ids = None, [], set()
 
     def fresh(self):
         return PaintingTracker()
@@ -33,7 +33,7 @@ class PaintingTracker:
         self.before_step()
         self.steps += 1
         ids = None if mask is None else np.unique(mask).tolist()
-        self.given.append(ids)
+        self.annotated_ids.append(ids)
         self.ids |= set(ids or ()) - {0}
         self.calls.append((frame.shape, ids, size))
         if self.labels is None:

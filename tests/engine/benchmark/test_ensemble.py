@@ -67,10 +67,10 @@ def test_branches_store_their_own_or_the_fused_masks(model, fused):
     views = [(make_tracker(model, scale), flip) for scale, flip in VIEWS]
     for index, frame in enumerate(clip(6)):
         mask = masks.get(index)
-        given = [None if mask is None else flip_array(mask, flip) for _, flip in views]
+        view_masks = [None if mask is None else flip_array(mask, flip) for _, flip in views]
         predictions = [
             tracker.predict(flip_array(frame, flip), view_mask)
-            for (tracker, flip), view_mask in zip(views, given, strict=True)
+            for (tracker, flip), view_mask in zip(views, view_masks, strict=True)
         ]
         probabilities = [
             flip_maps(prediction.logits.softmax(0), flip)

@@ -149,14 +149,14 @@ def test_objects_are_given_on_metadata_frame(tmp_path):
     make_youtubevos(tmp_path)
     tracker = PaintingTracker()
     assert run(open_dataset("youtubevos2019", tmp_path)[:1], tmp_path / "out", tracker).failures == {}
-    assert tracker.given == [[0, 2, 5], None, [0, 3], None, None, None]
+    assert tracker.annotated_ids == [[0, 2, 5], None, [0, 3], None, None, None]
 
 
 def test_new_ids_without_metadata_are_new_objects(tmp_path):
     make_folder(tmp_path)
     tracker = PaintingTracker()
     run(open_dataset("folder", tmp_path, new_objects=True)[1:], tmp_path / "out", tracker)
-    assert tracker.given == [[0, 1], None, [0, 2], None, None, None]
+    assert tracker.annotated_ids == [[0, 1], None, [0, 2], None, None, None]
 
 
 def test_frames_before_the_first_object_are_background(tmp_path):
@@ -172,5 +172,5 @@ def test_only_requested_frames_are_written(tmp_path):
     make_youtubevos(tmp_path)
     tracker, video = PaintingTracker(), open_dataset("youtubevos2019", tmp_path, all_frames=True)[0]
     run([video], tmp_path / "out", tracker)
-    assert len(tracker.given) == len(video.frames) > len(video.results)
+    assert len(tracker.annotated_ids) == len(video.frames) > len(video.results)
     assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(video.results)

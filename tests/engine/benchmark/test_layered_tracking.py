@@ -27,12 +27,12 @@ def box(top, left, bottom, right):
 
 def test_overlapping_objects_keep_all_pixels():
     layers = LayeredTracker(PaintingTracker())
-    given = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
-    layers.step(FRAME, given)
+    layer_masks = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
+    layers.step(FRAME, layer_masks)
     found = layers.step(FRAME, {})
     assert len(layers.layers) == 3  # 1 and 3; 2 on 1; 4 on both
-    for identity, mask in given.items():
-        assert np.array_equal(found.objects[identity], mask)
+    for object_id, mask in layer_masks.items():
+        assert np.array_equal(found.objects[object_id], mask)
 
 
 def test_adjacent_objects_are_tracked_together():
@@ -55,7 +55,7 @@ def test_late_object_over_another_gets_its_own_layer():
     layers.step(FRAME, {3: box(2, 2, 9, 9)})
     assert len(layers.layers) == 2
     found = layers.step(FRAME, {})
-    assert [found.objects[identity].sum() for identity in (1, 2, 3)] == [400, 180, 49]
+    assert [found.objects[object_id].sum() for object_id in (1, 2, 3)] == [400, 180, 49]
 
 
 def test_fresh_ensemble_is_independent(models):

@@ -107,11 +107,11 @@ def test_late_objects_count_from_first_sight(tmp_path):
 
 def test_given_masks_are_not_ground_truth(davis):
     bear = davis[0]
-    given = dict(enumerate(bear.annotations))
+    reference_masks = dict(enumerate(bear.annotations))
     assert has_annotations(bear)
-    assert not has_annotations(replace(bear, reference_masks=given))
-    least = RULES["davis"].min_frames
-    shorter = [replace(bear, annotations=bear.annotations[:count]) for count in (least - 1, least)]
+    assert not has_annotations(replace(bear, reference_masks=reference_masks))
+    min_frames = RULES["davis"].min_frames
+    shorter = [replace(bear, annotations=bear.annotations[:count]) for count in (min_frames - 1, min_frames)]
     assert [has_annotations(video) for video in shorter] == [False, True]
 
 
@@ -120,10 +120,10 @@ def test_rules_without_videos_are_those_of_davis(davis):
 
 
 def test_separate_objects_are_ground_truth_if_long_enough(tmp_path):
-    least = RULES["sav"].min_frames
+    min_frames = RULES["sav"].min_frames
     videos = [
         Video("a", (), rules="sav", object_folders={1: tmp_path}, objects=(ObjectInfo(1, (), length),))
-        for length in (least - 1, least)
+        for length in (min_frames - 1, min_frames)
     ]
     assert [has_annotations(video) for video in videos] == [False, True]
 

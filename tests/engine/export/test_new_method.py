@@ -39,9 +39,8 @@ class ScaledBlock(LSTTBlock):
         return ScaledState(key, tokens, tokens.abs().mean((1, 2), keepdim=True))
 
     def memorize(self, state, id_embedding):
-        scale = getattr(
-            state, "scale", 0.0
-        )  # LSTTBlock.forward memorizes a reference frame before it has a scale
+        # LSTTBlock.forward memorizes a reference frame before it has a scale
+        scale = getattr(state, "scale", 0.0)
         return super().memorize(state, id_embedding * (1 + scale))
 
 

@@ -15,7 +15,7 @@ from tests.engine.small_model import build, clip, run, stripes
 
 
 def long_addresses(bank):
-    """Where the tensors of long-term memory lie."""
+    """Data pointers of the tensors of long-term memory."""
     return [x.data_ptr() for block in bank.read() for x in block.long]
 
 
@@ -58,7 +58,7 @@ def test_later_reference_clears_short_term_memory(skip, count, kept):
 def test_tracker_reads_configured_short_term_frames():
     model, config = build("aott", "memory.short_term_frames=3")
     seen = []
-    model.blocks[0].register_forward_pre_hook(lambda _, given: seen.append(given[2]))
+    model.blocks[0].register_forward_pre_hook(lambda _, args: seen.append(args[2]))
     run(Tracker(model, config, optimize=False), clip(5), {0: stripes([1, 2])})
     tokens = 3 * 4
     assert [read.short.key.shape[1] // tokens for read in seen[1:]] == [1, 2, 3, 3]

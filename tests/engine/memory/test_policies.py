@@ -1,4 +1,4 @@
-"""What memory policies keep, with invented relevance."""
+"""Frames that memory policies keep, with invented relevance."""
 
 import numpy as np
 import pytest

@@ -213,11 +213,11 @@ def test_step_with_prompts_equals_step_with_masks(tracker):
     tracker.reset()
     mask = tracker.prompt(frame(), prompts).labels
     assert (mask == 4).any()
-    given = tracker.step(frame(), mask)
+    expected = tracker.step(frame(), mask)
     later = tracker.step(frame()[::-1])
     tracker.reset()
     prompted = tracker.step(frame(), prompts=prompts)
-    assert (prompted.labels == given.labels).all()
+    assert (prompted.labels == expected.labels).all()
     assert torch.equal(tracker.step(frame()[::-1]).logits, later.logits)
 
 

@@ -8,7 +8,7 @@ from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 EDGE = 64
 
@@ -81,20 +81,33 @@ def test_best_mask_of_the_decoder_is_returned(segmenter, prompt):
     assert (labels == 4).all()
 
 
-def test_boxes_and_points_are_encoded_as_in_sam(segmenter):
-    feed = segmenter._make_inputs(FRAME, Prompt([(30, 20), (0, 0)], [1, 0], (6.0, 3.0, 30.0, 15.0)))
-    scale = EDGE / 60
-    assert feed["point_labels"].tolist() == [[1, 0, 2, 3]]
-    assert np.allclose(feed["point_coords"][0] / scale, [[30, 20], [0, 0], [6, 3], [36, 18]])
-    assert feed["orig_im_size"].tolist() == [40, 60]
-    feed = segmenter._make_inputs(FRAME, Prompt(points=[(30, 20)]))
-    assert feed["point_labels"].tolist() == [[1, -1]]
+@pytest.fixture
+def inputs(monkeypatch):
+    """Inputs of every run of the encoder or decoder, in order."""
+    recorded, run = [], onnxruntime.InferenceSession.run
+    monkeypatch.setattr(
+        onnxruntime.InferenceSession,
+        "run",
+        lambda session, names, feed: recorded.append(feed) or run(session, names, feed),
+    )
+    return recorded
 
 
-def test_scribbles_are_clicks_to_a_decoder(segmenter):
-    feed = segmenter._make_inputs(FRAME, Prompt(scribble=[(x, 20) for x in range(10, 20)]))
-    assert feed["point_labels"].tolist() == [[1, 1, -1]]
-    assert np.allclose(feed["point_coords"][0, :2] * 60 / EDGE, [[10, 20], [18, 20]])
+def test_boxes_and_points_are_encoded_as_in_sam(segmenter, inputs):
+    segmenter(
+        FRAME, {1: Prompt([(30, 20), (0, 0)], [1, 0], (6.0, 3.0, 30.0, 15.0)), 2: Prompt(points=[(30, 20)])}
+    )
+    _, first, second = inputs
+    assert first["point_labels"].tolist() == [[1, 0, 2, 3]]
+    assert np.allclose(first["point_coords"][0] * 60 / EDGE, [[30, 20], [0, 0], [6, 3], [36, 18]])
+    assert first["orig_im_size"].tolist() == [40, 60]
+    assert second["point_labels"].tolist() == [[1, -1]]
+
+
+def test_scribbles_are_clicks_to_a_decoder(segmenter, inputs):
+    segmenter(FRAME, {1: Prompt(scribble=[(x, 20) for x in range(10, 20)])})
+    assert inputs[1]["point_labels"].tolist() == [[1, 1, -1]]
+    assert np.allclose(inputs[1]["point_coords"][0, :2] * 60 / EDGE, [[10, 20], [18, 20]])
 
 
 def test_decoder_loses_excluded_pixels(segmenter):
@@ -104,18 +117,18 @@ def test_decoder_loses_excluded_pixels(segmenter):
     assert ((labels == 0) == exclude).all()
 
 
-def test_embedding_of_a_frame_is_computed_once(segmenter):
-    first = segmenter._embed(FRAME, EDGE / 60)
-    assert segmenter._embed(FRAME.copy(), EDGE / 60) is first
-    assert segmenter._embed(FRAME[::-1].copy(), EDGE / 60) is not first
+def test_embedding_of_a_frame_is_computed_once(segmenter, inputs):
     black = np.zeros((40, 60, 3), np.uint8)
-    first = segmenter._embed(black, EDGE / 60)
-    assert segmenter._embed(black.transpose(1, 0, 2), EDGE / 60) is not first
+    for frame in (FRAME, FRAME.copy(), FRAME[::-1].copy(), black, black.transpose(1, 0, 2)):
+        segmenter(frame, {1: Prompt(points=[(3, 3)])})
+    assert ["image" in feed for feed in inputs] == [True, False, False, *[True, False] * 3]
 
 
-def test_encoder_of_plain_pixels_gets_them_unpadded(tmp_path):
+def test_encoder_of_plain_pixels_gets_them_unpadded(tmp_path, inputs):
     segmenter = OnnxSegmenter(encoder(tmp_path / "e.onnx", (None, None, 3)), decoder(tmp_path / "d.onnx"))
-    assert segmenter._embed(FRAME, EDGE / 60).shape == (43, 64, 1)
+    with pytest.raises(InputError):  # this decoder takes an embedding with four axes
+        segmenter(FRAME, {1: Prompt(points=[(3, 3)])})
+    assert inputs[0]["image"].shape == (683, 1024, 3)
 
 
 def assert_rejected(encoder, decoder):

@@ -28,8 +28,8 @@ def started(*squares, frames=3):
     rule = ComponentOwnership()
     labels, frame = draw(*squares)
     for index in range(frames):
-        given = [square[0] for square in squares] if index == 0 else []
-        rule.update(labels, frame, given)
+        annotated = [square[0] for square in squares] if index == 0 else []
+        rule.update(labels, frame, annotated)
     return rule
 
 
@@ -64,8 +64,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_detached_part_goes_to_the_lost_object_that_it_fits(case):
-    given, predicted, expected = CASES[case]
-    assert step(started(*given), *predicted) == expected
+    annotated, predicted, expected = CASES[case]
+    assert step(started(*annotated), *predicted) == expected
 
 
 def test_component_is_given_away_once():
@@ -107,14 +107,13 @@ def test_claims_end_after_a_limit():
     assert not claims[-1]
 
 
-def test_reassignment_that_is_not_stored_is_no_claim():
+def test_unstored_reassignment_is_not_a_claim():
     rule = started(*TWO)
     labels, frame = draw((1, 20, 10, RED), (1, 20, 44, RED))
     reassigned = rule.find_reassignments(labels, frame)
     assert [move.target for move in reassigned] == [2]
-    rule.update(
-        labels, frame, reassignments=reassigned
-    )  # as the mean of an ensemble, which has not reassigned it
+    # as with the mean of an ensemble, which has not reassigned it
+    rule.update(labels, frame, reassignments=reassigned)
     assert rule.objects[2].claim_streak == rule.objects[2].undo_frames_left == 0
 
 
@@ -136,13 +135,21 @@ def test_nothing_is_claimed_after_a_cut():
     assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
+def test_prediction_of_another_size_clears_positions():
+    rule, (labels, frame) = started(*TWO), draw(TWO[0], (1, 20, 44, RED))
+    twice = labels.repeat(2, 0).repeat(2, 1)
+    assert rule.find_reassignments(twice, frame) == []
+    rule.update(twice, frame)
+    assert [history.areas for history in rule.objects.values()] == [[2 * 24 * 24], []]
+
+
 def test_forgotten_object_claims_nothing():
     rule = started(*TWO)
     rule.forget(2)
     assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
-def test_id_of_a_forgotten_object_starts_anew():
+def test_reused_object_id_has_no_history():
     """Of two parts, the larger one is the main component of a new object, not the one where the old object was."""
     rule = started(*TWO)
     rule.forget(1)

@@ -10,8 +10,8 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
-from tests.engine import multiscale_model
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, clip_batch, run, stripes
+from tests.networks.small_models import small_with_config
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
@@ -31,7 +31,7 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
     assert torch.equal(tracker.step(frames[-1]).logits, full.logits)
 
 
-@pytest.mark.parametrize(("ids", "given", "returned"), [
+@pytest.mark.parametrize(("ids", "mask_dtype", "returned"), [
     ([1, 2], np.uint8, np.uint8),
     ([7, 200, 255], np.uint8, np.uint8),
     ([3, 256], np.uint16, np.uint16),
@@ -39,8 +39,8 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
     ([5, 70000], np.int64, np.uint32),
     ([5, 70000], np.uint64, np.uint32),
 ])  # fmt: skip
-def test_ids_keep_values_in_smallest_dtype(tracker, ids, given, returned):
-    mask = stripes(ids, dtype=given)
+def test_ids_keep_values_in_smallest_dtype(tracker, ids, mask_dtype, returned):
+    mask = stripes(ids, dtype=mask_dtype)
     predictions = run(tracker, clip(3), {0: mask})
     assert (predictions[0].labels == mask).all()
     assert predictions[0].confidence == dict.fromkeys(ids, 1.0)
@@ -64,9 +64,8 @@ def test_confidence_is_mean_over_object_pixels():
     probabilities = torch.tensor([[[0.9, 0.2, 0.3]], [[0.06, 0.7, 0.5]], [[0.04, 0.1, 0.2]]])
     prediction = Prediction((4, 6), probabilities.log(), torch.tensor([[0, 1, 1]]))
     assert repr(prediction) == "Prediction(ids=[4, 6], height=1, width=3, device=cpu)"
-    assert (
-        len({prediction, replace(prediction)}) == 2
-    )  # equality is identity, as tensors have no single truth
+    # compared as objects, because tensors have no single truth value
+    assert len({prediction, replace(prediction)}) == 2
     assert prediction.confidence == pytest.approx({4: 0.6, 6: 0})
 
 
@@ -148,12 +147,12 @@ def test_reset_forgets_the_video(tracker):
 
 @pytest.mark.parametrize(
     "preset",
-    [("aott",), ("aotl", "memory.every=2"), ("aott", "memory.short_term_frames=2"), "msdeaot", "paot"],
+    [("aott",), ("aotl", "memory.every=2"), ("aott", "memory.short_term_frames=2"), "msdeaot", "paot 16 8 4"],
     ids=str,
 )
 @torch.inference_mode()
 def test_training_clip_equals_tracker(preset):
-    model, config = multiscale_model.build(preset) if isinstance(preset, str) else build(*preset)
+    model, config = small_with_config(preset) if isinstance(preset, str) else build(*preset)
     model.eval()
     frames, mask = clip(6), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])

@@ -69,8 +69,8 @@ def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
     assert tracker.ids == other.ids
-    for frame, given in ((frames[4], mask), (frames[5], None)):
-        found, expected = tracker.step(frame, given), other.step(frame, given)
+    for frame, frame_mask in ((frames[4], mask), (frames[5], None)):
+        found, expected = tracker.step(frame, frame_mask), other.step(frame, frame_mask)
         assert found.ids == expected.ids
         assert torch.equal(found.logits, expected.logits)
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from aotlab.engine.training import journal, trainer
 from aotlab.engine.training.failures import describe_failure
+from aotlab.engine.training.schedule import EMA
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import (
@@ -42,7 +43,7 @@ def assert_finite(tensors):
 
 
 @pytest.fixture
-def spoil(monkeypatch):
+def corrupt(monkeypatch):
     """Make the gradient, or with ``loss`` the loss, of some steps (counted from 1) non-finite."""
 
     def at(*steps, loss=False):
@@ -68,9 +69,9 @@ def expected(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("loss", [False, True], ids=["gradient", "loss"])
-def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypatch, expected, loss):
+def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, monkeypatch, expected, loss):
     config = recipe("run", phase(steps=4), overrides=EVERY)
-    spoil(3, loss=loss)
+    corrupt(3, loss=loss)
     name = "loss" if loss else "gradient"
     message = rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
     with pytest.raises(RunStopped, match=message):
@@ -84,9 +85,9 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
     assert len(list_states(config)) == 2  # train.keep
 
 
-def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog, monkeypatch):
+def test_non_finite_steps_are_skipped_on_request(recipe, corrupt, caplog, monkeypatch):
     config = recipe("run", phase(steps=4), overrides=["train.max_nonfinite_steps=1"])
-    spoil(2, 4)
+    corrupt(2, 4)
     bars, original = [], journal.progress_bar
     monkeypatch.setattr(
         journal, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
@@ -101,18 +102,18 @@ def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog, monkeypa
     assert [bar.n for bar in bars] == [4]
 
 
-def test_stopped_run_resumes_past_the_bad_clip(recipe, spoil):
+def test_stopped_run_resumes_past_the_bad_clip(recipe, corrupt):
     config = recipe("run", phase(steps=3))
-    spoil(2, 3)  # the second time it is the first step of the resumed run
+    corrupt(2, 3)  # the second time it is the first step of the resumed run
     with pytest.raises(RunStopped, match="step 2"):
         run(config)
     assert run(recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])).checkpoint.is_file()
     assert [line["step"] for line in log_lines(config)] == [1, 3]
 
 
-def test_float16_overflow_lowers_the_scale(recipe, spoil):
+def test_float16_overflow_lowers_the_scale(recipe, corrupt):
     config = recipe("run", phase(steps=2), overrides=["train.precision=float16"])
-    spoil(1)
+    corrupt(1)
     assert_finite(load_file(run(config).checkpoint))
     assert [line["step"] for line in log_lines(config)] == [1, 2]
     assert torch.load(list_states(config)[0], weights_only=True)["scaler"]["scale"] < 65536
@@ -189,6 +190,15 @@ def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, err
         before_step(monkeypatch, 3, fail(error))
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
         run(config)
+
+
+def test_failure_with_averaged_weights_restores_the_raw_ones():
+    model = torch.nn.Linear(2, 1)
+    average = EMA(model, 9, 1.0)
+    raw = {name: parameter.detach().add_(1).clone() for name, parameter in model.named_parameters()}
+    with pytest.raises(InputError), average.applied(model):
+        fail(InputError("clip: gone"))()
+    torch.testing.assert_close(model.state_dict(), raw, rtol=0, atol=0)
 
 
 def test_only_bad_input_before_the_first_step_is_no_stop():

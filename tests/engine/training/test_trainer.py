@@ -14,8 +14,8 @@ from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model
-from aotlab.engine.training.clip import ClipOptions, assign_identities
-from aotlab.engine.training.step import count_unreadable, mean_over_ranks
+from aotlab.engine.training.clip import ClipOptions, assign_identities, weight_by_depth
+from aotlab.engine.training.step import begin_step, count_unreadable, mean_over_ranks
 from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -157,6 +157,23 @@ def test_batch_of_a_later_phase_is_checked_before_training(recipe):
     with pytest.raises(InputError, match=r"train\.phases\.batch=3 of second: cannot be split evenly"):
         run(config)
     assert not Path(config.train.output, "log.jsonl").exists()
+
+
+def test_dropout_depends_on_the_rank(recipe):
+    config = resolve_training(recipe("run", phase()))
+    model, seeds = torch.nn.Linear(1, 1), set()
+    for rank in (0, 1, 0):
+        state = SimpleNamespace(config=config, phase=config.train.phases[0], index=0, step=0, model=model,
+                                optimizer=torch.optim.SGD([{"params": model.parameters(), "lr_ratio": 1}]),
+                                world=SimpleNamespace(rank=rank))  # fmt: skip
+        begin_step(state)
+        seeds.add(torch.initial_seed())
+    assert len(seeds) == 2
+
+
+def test_deeper_losses_weigh_twice_as_much():
+    losses = [torch.tensor([value, 0.0]) for value in (1.0, 2.0, 4.0)]
+    assert weight_by_depth(losses).tolist() == [pytest.approx((1 + 2 * 2 + 4 * 4) / 7), 0]
 
 
 def test_unreadable_items_of_all_ranks_are_counted():

@@ -58,8 +58,8 @@ def test_settings_and_video_may_be_anywhere(video, parts):
     (["--scales", "big"], "Invalid value for '--scales': must be above 0, got big; see aotlab example --help"),
     (["--config", "aotx"], "Invalid value for '--config': config aotx: no such file or preset; did you mean aott?"),
 ])  # fmt: skip
-def test_invalid_line_is_one_sentence(refuse, line, message):
-    assert refuse(example, *line).startswith(f"error: {message}")
+def test_invalid_line_is_one_sentence(run_expecting_error, line, message):
+    assert run_expecting_error(example, *line).startswith(f"error: {message}")
 
 
 def test_default_is_shown_in_the_help(capsys):
@@ -121,13 +121,13 @@ def test_completion_prints_the_set_up_of_shells(capsys):
     (PositiveInt, "٣٢٠٠٠٠٠٠٠٠٠", "at most 2147483647"),
     (PositiveInt, "x" * 500, "got " + "x" * 40),
 ])  # fmt: skip
-def test_invalid_number_names_the_option(kind, text, words, refuse):
+def test_invalid_number_names_the_option(kind, text, words, run_expecting_error):
     @command("example", "")
     @option("--number", type=kind, help="number")
     def run(number):
         return 0
 
-    message = refuse(run, f"--number={text}")
+    message = run_expecting_error(run, f"--number={text}")
     assert message.startswith("error: Invalid value for '--number': ")
     assert words in message
 
@@ -139,8 +139,8 @@ def test_invalid_number_names_the_option(kind, text, words, refuse):
     *((["score", "a", "--worst", text], "--worst") for text in ("-1", "2147483648", "1e400", "inf")),
     *((["eval", "--scales", text], "--scales") for text in ("0", "nan", "17", "")),
 ])  # fmt: skip
-def test_invalid_numbers_of_commands_are_one_sentence(line, option, refuse):
-    message = refuse(main, *line)
+def test_invalid_numbers_of_commands_are_one_sentence(line, option, run_expecting_error):
+    message = run_expecting_error(main, *line)
     assert message.startswith(f"error: Invalid value for '{option}': ")
     assert len(message) < 300
 
@@ -188,11 +188,13 @@ def test_messages_are_printable_and_bounded(text, times):
     ids=["long", "setting", "nul", "control"],
 )
 @pytest.mark.parametrize("option", ["VIDEO", "--mask", "--checkpoint", "--config"])
-def test_impossible_path_is_one_sentence(refuse, value, option, tmp_path, monkeypatch):
+def test_impossible_path_is_one_sentence(run_expecting_error, value, option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x").touch()
     line = ["track", "x", "--mask", "x", "--output", "out"]
-    refuse(main, *([*line[:1], value, *line[2:]] if option == "VIDEO" else [*line, option, value]))
+    run_expecting_error(
+        main, *([*line[:1], value, *line[2:]] if option == "VIDEO" else [*line, option, value])
+    )
 
 
 @pytest.mark.parametrize(
@@ -207,12 +209,12 @@ def test_impossible_path_is_one_sentence(refuse, value, option, tmp_path, monkey
 )
 def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, error, count):
     @command("example", "")
-    def refuse():
+    def run_expecting_error():
         raise error("--x: wrong")
 
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("LOCAL_RANK", local)
-    assert refuse([]) == 2
+    assert run_expecting_error([]) == 2
     assert capsys.readouterr().err.count("--x: wrong") == count
 
 
@@ -292,10 +294,10 @@ def test_help_lists_plugins_after_built_in_commands(plugin, capsys):
 
 
 @pytest.mark.parametrize("name", ["annotate", "convert"])
-def test_missing_studio_is_named(name, refuse, monkeypatch):
+def test_missing_studio_is_named(name, run_expecting_error, monkeypatch):
     monkeypatch.setattr("aotlab.tools.main.list_plugins", lambda group: {})
     expected = f"error: aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout"
-    assert refuse(main, name, "video.mp4") == expected
+    assert run_expecting_error(main, name, "video.mp4") == expected
 
 
 @pytest.mark.filterwarnings("error")

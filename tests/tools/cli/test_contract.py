@@ -1,10 +1,8 @@
-"""Contract of all command lines: shared options, one notation of defaults, exit codes, --force, faults."""
+"""Contract of all command lines: help, exit codes, --force, internal errors."""
 
 import re
-from collections import defaultdict
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import torch
@@ -16,58 +14,10 @@ from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from tests.processes import run_python
 
-OWN_HELP = {
-    "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
-    "--workers", "--precision", "--dry-run",
-}  # fmt: skip
-"""options whose help differs by command"""
-VARIED = {
-    "--checkpoint": r"weights: a file, or a name of `aotlab weights`.*\(default: the bundled model.*\)",
-    "--config": r"preset \(aott, .*\) or YAML file with the settings \(default: .+\)",
-    "--memory": r"sets memory.policy: .*\(default: as in the settings.*\)",
-    "--results": r"folder with <sequence>/<frame>\.png(; several are compared in one table)?",
-    "--force": r"replace (existing results of another run|an existing output)|download again and replace the file",
-}
-"""options whose help has a part that differs by command"""
-
-
-def options():
-    """Help and default of every option, by option and command."""
-    found: dict[str, dict[str, tuple[str, object]]] = defaultdict(dict)
-    for name in COMMANDS:
-        made = find_command(name)
-        parts = made.commands.values() if isinstance(made, click.Group) else [made]
-        for parameter in (parameter for part in parts for parameter in part.params):
-            if isinstance(parameter, click.Option):
-                default = str(parameter.to_info_dict()["default"])
-                found[max(parameter.opts, key=len)][name] = (parameter.help or "", default)
-    return found
-
 
 @pytest.mark.parametrize("name", COMMANDS | STUDIO_COMMANDS)
 def test_list_of_commands_has_their_help(name):
     assert find_command(name).help == (COMMANDS | STUDIO_COMMANDS)[name]
-
-
-def test_options_have_one_help_and_default_everywhere():
-    for option, by_command in options().items():
-        if option in VARIED:
-            assert all(re.fullmatch(VARIED[option], text) for text, _ in by_command.values()), option
-        elif option not in OWN_HELP:
-            assert len({str(entry) for entry in by_command.values()}) == 1, (option, by_command)
-
-
-def test_force_says_what_it_replaces():
-    found = {name: text for name, (text, _) in options()["--force"].items()}
-    runs = {name for name, text in found.items() if text == "replace existing results of another run"}
-    assert runs == {"track", "eval"}
-
-
-def test_help_states_defaults_in_one_way():
-    for option, by_command in options().items():
-        for name, (text, _) in by_command.items():
-            assert not re.search(r"(?<!\()\bdefault\b|\(default(?!: )", text), (name, option, text)
-            assert not re.search(r"\b(tools|docs|scripts)/", text), (name, option, text)
 
 
 @pytest.mark.parametrize(("error", "status"), [

@@ -12,7 +12,7 @@ from tests.drawn_clips import draw_box
 
 
 class Repeater:
-    """Repeats the last mask it was given, and is certain of it."""
+    """Repeats the last mask with a confidence near 1."""
 
     config = SimpleNamespace(confidence_temperature=1.0)
     device = torch.device("cpu")
@@ -61,6 +61,6 @@ def save(path, value, size=(32, 48)):
     return path
 
 
-def run(video, tmp_path, *masks, more=()):
+def run(video, tmp_path, *masks, args=()):
     options = [part for mask in masks for part in ("--mask", str(mask))]
-    return cli.main([str(video), *options, "--output", str(tmp_path / "out"), *more])
+    return cli.main([str(video), *options, "--output", str(tmp_path / "out"), *args])

@@ -33,10 +33,10 @@ def out(tmp_path):
     return tmp_path / "out"
 
 
-def run(jobs, *more, write="masks,coco"):
+def run(jobs, *args, write="masks,coco"):
     """Track a folder or a list in it into the folder ``out`` beside it."""
     output = (jobs if jobs.is_dir() else jobs.parent).absolute().parent / "out"
-    return cli.main(["--jobs", str(jobs), "--output", str(output), "--write", write, *more])
+    return cli.main(["--jobs", str(jobs), "--output", str(output), "--write", write, *args])
 
 
 def write_jobs(clips, *rows):
@@ -165,22 +165,24 @@ def test_several_videos_use_masks_beside_them(clips, out):
     ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
     ("e", "e: no such file or folder"),
 ])  # fmt: skip
-def test_wrong_second_video_writes_nothing(clips, out, refuse, second, message):
+def test_wrong_second_video_writes_nothing(clips, out, run_expecting_error, second, message):
     (clips / "a.json").write_text("{}")
     write_plain(clips / "d", 3)
     before = sorted(clips.parent.rglob("*"))
-    assert message.format(clips=clips) in refuse(cli.main, clips / "a", clips / second, "--output", out)
+    assert message.format(clips=clips) in run_expecting_error(
+        cli.main, clips / "a", clips / second, "--output", out
+    )
     assert sorted(clips.parent.rglob("*")) == before
 
 
-@pytest.mark.parametrize("more", [["--force", "memory.every=9"], ["--restart"]])
-def test_corrected_clip_is_kept(clips, out, caplog, capsys, more):
+@pytest.mark.parametrize("args", [["--force", "memory.every=9"], ["--restart"]])
+def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
     assert run(clips) == 0
     folder = out / "b"
     save(folder / "masks" / "00002.png", 7)
     (folder / ".corrected").touch()
     save(clips / "a.png", 5)
-    assert run(clips, *more) == 0
+    assert run(clips, *args) == 0
     assert "b: corrected masks are kept; delete" in caplog.text
     line = [str(clips / "b"), "--mask", str(clips / "b.png"), "--output", str(folder)]
     assert cli.main([*line, "--force", "--restart"]) == 2
@@ -189,11 +191,11 @@ def test_corrected_clip_is_kept(clips, out, caplog, capsys, more):
     assert read_mask(out / "a" / "masks" / "00002.png").max() == 5
 
 
-@pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, more):
+@pytest.mark.parametrize("args", [[], ["--dry-run"]])
+def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, args):
     assert run(write_jobs(clips, "video,masks,class", "a,a.png,cat")) == 0
     (out / "a" / ".corrected").touch()
-    assert run(write_jobs(clips, "video,masks,class", "a,a.png,dog"), *more) == 0
+    assert run(write_jobs(clips, "video,masks,class", "a,a.png,dog"), *args) == 0
     assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
 
@@ -206,20 +208,20 @@ def test_only_the_clip_without_mask_fails(clips, out, capsys):
     assert run(clips) == 0
 
 
-@pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, more):
+@pytest.mark.parametrize("args", [[], ["--dry-run"]])
+def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, args):
     monkeypatch.setattr(tracker, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
     place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,40,12"')
-    assert run(place, *more) == 0
+    assert run(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
     assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
     assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
 
 
-@pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_errors_of_a_clip_name_its_line(clips, capsys, more):
+@pytest.mark.parametrize("args", [[], ["--dry-run"]])
+def test_errors_of_a_clip_name_its_line(clips, capsys, args):
     place = write_jobs(clips, "video,masks,start", "a,a.png,", "b,b.png,9")
-    assert run(place, *more) == 1
+    assert run(place, *args) == 1
     assert f"error: b ({place}, line 3): start 9: not among the frames" in capsys.readouterr().err
 
 
@@ -286,8 +288,8 @@ def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
         find_mask_writer("coco").write(clips / f"{name}.json", annotations, VideoInfo(name, (32, 48), 3))
         (clips / f"{name}.png").unlink()
     words = "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case"
-    for more in (["--dry-run"], [], []):
-        assert run(clips, *more) == 0
+    for args in (["--dry-run"], [], []):
+        assert run(clips, *args) == 0
         assert capsys.readouterr().err.count(words) == 1
 
 
@@ -327,13 +329,13 @@ def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, line)
     assert "to track" not in capsys.readouterr().out + caplog.text
 
 
-@pytest.mark.parametrize("more", [["--write", "objects"], ["memory.every=9"]])
-def test_results_of_other_settings_need_force(clips, out, read_error_line, more):
+@pytest.mark.parametrize("args", [["--write", "objects"], ["memory.every=9"]])
+def test_results_of_other_settings_need_force(clips, out, read_error_line, args):
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
-    assert "replace results with --force" in read_error_line(run(clips, *more))
-    assert run(clips, *more, "--force") == 0
+    assert "replace results with --force" in read_error_line(run(clips, *args))
+    assert run(clips, *args, "--force") == 0
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
 
@@ -372,10 +374,10 @@ def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatc
     assert "b: 3 frames, " in caplog.text
 
 
-@pytest.mark.parametrize("more", [[], ["--force"]])
-def test_results_never_replace_videos_and_masks(clips, read_error_line, more):
+@pytest.mark.parametrize("args", [[], ["--force"]])
+def test_results_never_replace_videos_and_masks(clips, read_error_line, args):
     before = results(clips.parent)
-    line = ["--jobs", str(clips), "--output", str(clips), *more]
+    line = ["--jobs", str(clips), "--output", str(clips), *args]
     assert "would overwrite" in read_error_line(cli.main(line))
     assert results(clips.parent) == before
 
@@ -389,25 +391,25 @@ def test_results_used_as_masks_are_not_removed(clips, read_error_line):
     assert results(clips.parent) == before
 
 
-@pytest.mark.parametrize("more", [[], ["--write", "objects"]])
-def test_failed_job_leaves_results_that_are_replaced(clips, more):
+@pytest.mark.parametrize("args", [[], ["--write", "objects"]])
+def test_failed_job_leaves_results_that_are_replaced(clips, args):
     assert run(clips) == 0
     mask = (clips / "a.png").read_bytes()
     (clips / "a.png").write_bytes(b"damaged")
     assert run(clips) == 1
     (clips / "a.png").write_bytes(mask)
-    assert run(clips, *more, "--force") == 0
+    assert run(clips, *args, "--force") == 0
 
 
-@pytest.mark.parametrize("more", [[], ["--force", "memory.every=9"]])
-def test_job_with_a_damaged_record_is_tracked_again(clips, out, tracker, more):
+@pytest.mark.parametrize("args", [[], ["--force", "memory.every=9"]])
+def test_job_with_a_damaged_record_is_tracked_again(clips, out, tracker, args):
     assert run(clips) == 0
     (out / "a" / ".track.json").write_text("{")
     (clips / "a.png").rename(clips / "away.png")
     assert run(clips) == 1
     (clips / "away.png").rename(clips / "a.png")
     save(out / "a" / "masks" / "00009.png", 1)
-    assert run(clips, *more) == 0
+    assert run(clips, *args) == 0
     assert len(list((out / "a" / "masks").iterdir())) == 3
 
 
@@ -462,11 +464,11 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "more", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
+    "args", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
 )
-def test_options_that_exclude_each_other_refused(clips, tracker, read_error_line, more):
-    words = f"error: {more[0]}: cannot be combined with {more[-1]}; give only one"
-    assert words in read_error_line(run(clips, *more))
+def test_options_that_exclude_each_other_refused(clips, tracker, read_error_line, args):
+    words = f"error: {args[0]}: cannot be combined with {args[-1]}; give only one"
+    assert words in read_error_line(run(clips, *args))
 
 
 def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_error_line):
@@ -482,5 +484,7 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_err
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
-def test_shard_of_single_video_refused(clips, refuse, option):
-    assert "give --jobs" in refuse(cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option)
+def test_shard_of_single_video_refused(clips, run_expecting_error, option):
+    assert "give --jobs" in run_expecting_error(
+        cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option
+    )
