@@ -69,7 +69,7 @@ def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
     ],
 )
 def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
-    """The table of docs/reference/exports.md: ``pytest runtime/tests -m slow -k presets_equal -s``.
+    """The figures of docs/reference/exports.md: ``pytest runtime/tests -m slow -k presets_equal -s``.
 
     Both store PyTorch's masks: with random weights one pixel changes all later frames, so that AOST in PyTorch differs
     from itself with weights changed by a millionth.
