@@ -77,7 +77,7 @@ def test_unavailable_provider_rejected(exported):
 
 @pytest.mark.parametrize("threads", [-1, 0])
 def test_number_of_threads_below_one_rejected(exported, threads):
-    with pytest.raises(aotlab_runtime.InputError, match=f"threads: must be at least 1, got {threads}"):
+    with pytest.raises(aotlab_runtime.InputError, match=f"threads {threads}: must be at least 1"):
         aotlab_runtime.Tracker.from_export(exported[0], threads=threads)
 
 

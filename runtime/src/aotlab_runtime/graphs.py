@@ -71,9 +71,7 @@ class Graphs:
             InputError: a changed, damaged or missing file, a provider that is not available, or too little memory.
         """
         require_provider(provider)
-        require(
-            threads is None or operator.index(threads) >= 1, f"threads: must be at least 1, got {threads}"
-        )
+        require(threads is None or operator.index(threads) >= 1, f"threads {threads}: must be at least 1")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only
@@ -103,7 +101,7 @@ class Graphs:
         self.config: dict[str, Any] = description["config"]
         """settings of the model and its memory"""
         self.prompting: dict[str, float] = description["prompting"]
-        """sizes of crops and clicks with which the prompt network was trained; empty without that network"""
+        """crop sizes, margins and click radius that the prompt network was trained with; empty without one"""
         self.max_objects: int = self.config["model"]["max_objects"]
         self.memory_shapes: dict[str, tuple[int, ...]] = {
             node.name: tuple(node.shape[1:]) for node in self._sessions["memorize"].get_outputs()
