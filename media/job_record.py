@@ -18,7 +18,7 @@ from aotlab.utils.versioned_files import FileKind, read_versioned, write_version
 
 JOB_RECORD = ".track.json"
 """file with the job record in a folder of results"""
-JOB_KIND = FileKind("record of a run", 1, "replace the results with --force")
+JOB_KIND = FileKind("record of a run", 1, "delete the folder, or choose another")
 CORRECTED_FILE = ".corrected"
 """file that marks a folder with manually corrected results, which job lists do not replace"""
 MASKS_FOLDER = "masks"

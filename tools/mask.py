@@ -68,8 +68,8 @@ def main(
     if [*by_frame] != [frame]:
         raise InputError(f"{source}: boxes and points name a frame; remove the prefix, and use --frame")
     prompts = by_frame[frame]
-    if not frame and source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir():
-        image = ImageFrames(source).read(0)
+    if source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir():
+        image = ImageFrames(source).read(frame)
     else:
         require_extra("video")
         image = open_frames(source).read(frame)

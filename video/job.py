@@ -129,8 +129,8 @@ class Job:
 
     def describe_missing_files(self) -> str | None:
         """Return the message about a missing video or masks, or None."""
-        paths = [*([self.video] if self.is_stored else []), *(mask.value for mask in self.masks)]
-        missing = ", ".join(path for path in paths if not Path(path).exists())
+        paths = map(Path, ([self.video] if self.is_stored else []) + [mask.value for mask in self.masks])
+        missing = ", ".join(str(path) for path in paths if not path.exists())
         remedy = "paths are relative to the list" if self.list_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
 
@@ -239,7 +239,7 @@ def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelectio
     unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
     unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
     log.warning(
-        "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d%s",
+        "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
         job.title if job.list_line else source.name,
         f"frames {start} to {last} come" if start < last else f"frame {start} comes",
         number,
@@ -248,8 +248,8 @@ def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelectio
 
 
 def list_items(values: Any) -> list[Any]:
-    """Return a list of values; one text or path is a list of itself."""
-    return [values] if isinstance(values, str | Path) else list(values)
+    """Return a list of values; one text, path or mask is a list of itself."""
+    return [values] if isinstance(values, str | Path | FrameObjectValue) else list(values)
 
 
 def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[int, str]:

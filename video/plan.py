@@ -36,7 +36,7 @@ Action = Literal["track", "resume", "reuse", "keep_corrections"]
 FINISHED = "already tracked with these inputs"
 """reason to reuse results"""
 FOREIGN = "which aotlab track did not write; choose another folder"
-FORCE_ADVICE = "choose another folder, or replace results with --force"
+FORCE_ADVICE = "choose another folder, or replace the results (force)"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def plan_job(
     if is_repeat and is_finished:
         return "reuse"
     if is_repeat and not (has_all_outputs or rerun.in_batch):
-        advice = "choose another folder, or track all outputs again with --restart"
+        advice = "choose another folder, or track all outputs again (restart)"
         raise _refusal(folder, f"other outputs from the same inputs; {advice}")
     if is_corrected:
         raise _refusal(folder, "corrected masks; choose another folder, or delete this one to track it again")

@@ -18,7 +18,7 @@ from aotlab.video.outputs import StoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
-CHECKPOINT = FileKind("progress of a tracked video", 4, "--restart tracks it from the first frame")
+CHECKPOINT = FileKind("progress of a tracked video", 4, "track it from the first frame (restart)")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
 SOURCE_OUTPUT = "masks"

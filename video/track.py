@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -65,7 +66,15 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-        vars(self).update(write=names, removals=tuple(map(tuple, self.removals)))  # the class is frozen
+        try:
+            removals = tuple(
+                (operator.index(frame), operator.index(object_id)) for frame, object_id in self.removals
+            )
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"removals: expected pairs of a frame number and an object id, got {self.removals!s:.60}"
+            ) from error
+        vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
         require_range(self.timeout, POSITIVE, "timeout")

@@ -235,6 +235,13 @@ def test_dry_run_names_all_missing_files(clips, capsys):
     assert "gone.mp4, gone.png, late.png: no such file or folder" in error
 
 
+def test_missing_files_of_the_current_folder_are_spelled_alike(clips, monkeypatch, capsys):
+    monkeypatch.chdir(clips)
+    path = write_jobs(clips, "video,masks", "gone.mp4,gone.png")
+    assert run(Path(path.name), "--dry-run") == 1
+    assert "): gone.mp4, gone.png: no such" in capsys.readouterr().err
+
+
 def test_dry_run_checks_all_clips(clips, out, tracker, capsys):
     write_plain(clips / "d", 3)
     write_plain(clips / "e", 3)
@@ -332,7 +339,7 @@ def test_results_of_other_settings_need_force(clips, out, read_error_line, more)
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
-    assert "replace results with --force" in read_error_line(run(clips, *more))
+    assert "replace the results (force)" in read_error_line(run(clips, *more))
     assert run(clips, *more, "--force") == 0
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"

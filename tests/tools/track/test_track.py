@@ -103,8 +103,8 @@ def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize(("more", "frame", "words"), [
-    ([], 2, "--start 2 (for object 2 write :2=)\n"),
-    ([], "2:1", "--start 2\n"),
+    ([], 2, "start at frame 2 (for object 2 write :2=)\n"),
+    ([], "2:1", "start at frame 2\n"),
     (["--dry-run"], 1, "frame 0 comes before the first mask"),
     (["--both-directions"], 2, ""),
     (["--start", "2"], 2, ""),
@@ -214,7 +214,7 @@ def test_one_video_is_refused_by_several_ranks(
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
-    (["--write", "masks"], "(masks; changed: video, mask, end); choose another folder, or replace results with"),
+    (["--write", "masks"], "(masks; changed: video, mask, end); choose another folder, or replace the results"),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
 ]  # fmt: skip
 
@@ -457,7 +457,9 @@ def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, 
 
 def test_damaged_progress_is_one_sentence(interrupted, video, mask, tmp_path, read_error_line):
     (interrupted / resume.STATE_FILE).write_bytes(b"PK damaged")
-    assert "--restart tracks it from" in read_error_line(run(video, tmp_path, mask, more=WRITE))
+    assert "track it from the first frame (restart)" in read_error_line(
+        run(video, tmp_path, mask, more=WRITE)
+    )
     assert run(video, tmp_path, mask, more=[*WRITE, "--restart"]) == 0
 
 
