@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name
+from aotlab.utils.files import is_file_name, remove
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
@@ -23,11 +23,15 @@ CORRECTED_FILE = ".corrected"
 """file that marks a folder with manually corrected results, which job lists do not replace"""
 MASKS_FOLDER = "masks"
 """name of the folder with the masks of all frames in a folder of results"""
+FRAME_FILES = ("*", "[0-9]*/*", "images/*", "labels/*")
+"""files of frames in the folder of an output: of all objects, of one object, or of a data set"""
+DATASET_FILE = "data.yaml"
+"""name of the only file in the folder of an output that belongs to no frame"""
 
 
 @dataclass
 class JobRecord:
-    """The result of a job."""
+    """Record of a run, in the folder of its results."""
 
     name: str
     video: str = ""
@@ -70,7 +74,7 @@ class JobRecord:
     def _known_stems(self) -> frozenset[str]:
         return frozenset(self.stems)
 
-    def names_frame(self, stem: str) -> bool:
+    def has_frame(self, stem: str) -> bool:
         """Return whether files of this stem are those of a frame to track."""
         if self.stems or not re.fullmatch("[0-9]{5,9}", stem):
             return stem in self._known_stems
@@ -107,6 +111,24 @@ def write_job_record(folder: Path, record: JobRecord) -> None:
     write_versioned(folder / JOB_RECORD, JOB_KIND, asdict(record))
 
 
+def remove_results(folder: Path, record: JobRecord, kept_files: Collection[Path] = ()) -> None:
+    """Remove the record of a folder of results and all that its run has written; other files stay.
+
+    ``kept_files``: resolved paths of files to keep as well.
+    """
+    for path in (folder / name for name in record.outputs):
+        is_folder = path.is_dir() and not path.is_symlink()
+        files = [file for pattern in FRAME_FILES for file in path.glob(pattern)] if is_folder else [path]
+        for file in files:
+            is_written = not is_folder or record.has_frame(file.stem) or file.name == DATASET_FILE
+            if is_written and file.resolve() not in kept_files and (not is_folder or file.is_file()):
+                remove(file)
+        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
+            with suppress(OSError):
+                emptied.rmdir()  # if it is empty
+    remove(folder / JOB_RECORD)
+
+
 def find_video(folder: Path, record: JobRecord) -> Path:
     """Return the video of the results in a folder; raise `InputError` if it is missing."""
     video = Path(record.video)
@@ -131,7 +153,7 @@ def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
 def has_all_masks(folder: Path, record: JobRecord) -> bool:
     """Return whether the folder of masks, if there is one, has a PNG for each tracked frame."""
     masks = (folder / MASKS_FOLDER).glob("*.png")
-    count = sum(record.names_frame(path.stem) for path in masks)
+    count = sum(record.has_frame(path.stem) for path in masks)
     return MASKS_FOLDER not in record.written or count == record.frames
 
 

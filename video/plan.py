@@ -14,8 +14,8 @@ from aotlab.utils.text import join_truncated
 from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
 from aotlab.video.outputs import require_inputs_outside
-from aotlab.video.results import RUN_FILE, UNREADABLE, has_content, read_run
-from aotlab.video.resume import SOURCE_OUTPUT, STATE_FILE
+from aotlab.video.results import RUN_FILE, read_run
+from aotlab.video.resume import RESTORED_OUTPUT, STATE_FILE
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,13 @@ Action = Literal["track", "resume", "reuse", "keep_corrections"]
 """what a run does: replace what is there, resume, reuse finished results, keep corrected ones"""
 FINISHED = "already tracked with these inputs"
 """reason to reuse results"""
-FOREIGN = "which aotlab track did not write; choose another folder"
+UNRECORDED_ADVICE = "which aotlab track did not write; choose another folder"
 FORCE_ADVICE = "choose another folder, or replace the results (force)"
 
 
 @dataclass(frozen=True)
 class RerunOptions:
-    """What a run may replace in a folder with results."""
+    """Existing results that a run may replace."""
 
     force: bool = False
     """replace results of other inputs"""
@@ -65,50 +65,56 @@ def plan_job(
     Args:
         folder: output folder.
         planned: record of this run before its first frame.
-        earlier: record of the results in the folder, of `read_results`.
+        earlier: record of the results in the folder.
         rerun: what may be replaced.
         repeatable: `Job.is_repeatable`.
         resumable: `saves_checkpoints`.
     """
-    record = earlier or JobRecord(planned.name)
+    if earlier is None and (folder / JOB_RECORD).exists():
+        raise _refusal(
+            folder, f"an unreadable record ({JOB_RECORD}); choose another folder, or delete this one"
+        )
     is_corrected = earlier is not None and (folder / CORRECTED_FILE).exists()
-    is_unreadable = record.error == UNREADABLE
-    if is_corrected and rerun.in_batch and not is_unreadable:
+    if is_corrected and rerun.in_batch:
         return "keep_corrections"
-    outputs, earlier_outputs = {*planned.outputs}, {*record.outputs}
+    earlier = earlier or JobRecord(planned.name)
+    outputs, earlier_outputs = {*planned.outputs}, {*earlier.outputs}
     existing = {name for name in outputs | earlier_outputs if has_content(folder / name)}
-    has_ended = record.error is None
-    has_all_outputs = outputs <= {*record.written} if has_ended else outputs == earlier_outputs
     # a list tracks a stream once, a single run each time
-    same_inputs = record.input_digest == planned.input_digest and (repeatable or rerun.in_batch)
-    is_repeat = same_inputs and not rerun.restart
-    is_finished = has_ended and has_all_outputs and outputs <= existing and has_all_masks(folder, record)
-    if is_repeat and is_finished:
-        return "reuse"
-    if is_repeat and not (has_all_outputs or rerun.in_batch):
-        advice = "choose another folder, or track all outputs again (restart)"
-        raise _refusal(folder, f"other outputs from the same inputs; {advice}")
+    same_inputs = earlier.input_digest == planned.input_digest and (repeatable or rerun.in_batch)
+    can_resume = False
+    if same_inputs and not rerun.restart:
+        has_ended = earlier.error is None
+        same_outputs = outputs <= {*earlier.written} if has_ended else outputs == earlier_outputs
+        if has_ended and same_outputs and outputs <= existing and has_all_masks(folder, earlier):
+            return "reuse"
+        if not (same_outputs or rerun.in_batch):
+            advice = "choose another folder, or track all outputs again (restart)"
+            raise _refusal(folder, f"other outputs from the same inputs; {advice}")
+        can_resume = same_outputs and resumable and (folder / STATE_FILE).is_file()
     if is_corrected:
         raise _refusal(folder, "corrected masks; choose another folder, or delete this one to track it again")
     if (folder / RUN_FILE).exists():
         raise _refusal(folder, "the results of a list of videos; choose another folder")
-    if foreign_outputs := existing - earlier_outputs:
-        raise _refusal(folder, f"{min(foreign_outputs)}, {FOREIGN}")
+    if unrecorded := existing - earlier_outputs:
+        raise _refusal(folder, f"{min(unrecorded)}, {UNRECORDED_ADVICE}")
     if existing and not (same_inputs or rerun.force or rerun.in_batch):
-        if is_unreadable:
-            raise _refusal(folder, f"results with an {UNREADABLE}; {FORCE_ADVICE}")
         fields = COMPARED_FIELDS.items()
-        changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
+        changed = ", ".join(name for key, name in fields if getattr(earlier, key) != getattr(planned, key))
         causes = f"; changed: {changed}" if changed else ""
         raise _refusal(folder, f"results from different inputs ({min(existing)}{causes}); {FORCE_ADVICE}")
-    can_resume = is_repeat and has_all_outputs and resumable and (folder / STATE_FILE).is_file()
     return "resume" if can_resume else "track"
+
+
+def has_content(path: Path) -> bool:
+    """Return whether a file exists, or a folder that is not empty."""
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 def saves_checkpoints(job: Job, options: JobOptions) -> bool:
     """Return whether a run with these options saves checkpoints and can be resumed."""
     resumable = all(output.resumable for output in options.outputs.values())
-    resumable = resumable and not options.both_directions and SOURCE_OUTPUT in options.write
+    resumable = resumable and not options.both_directions and RESTORED_OUTPUT in options.write
     return resumable and job.is_repeatable(options)
 
 
@@ -142,7 +148,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
     if earlier_settings is None:
         for name in RESERVED_NAMES:
             if has_content(output / name):
-                raise _refusal(output, f"{name}, {FOREIGN}")
+                raise _refusal(output, f"{name}, {UNRECORDED_ADVICE}")
         # hidden files are locks and temporary files, perhaps of another machine
         if any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()):
             problem = "other files"

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import JobRecord, write_job_record
+from aotlab.media.job_record import JobRecord, read_job_record, remove_results, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import remove
-from aotlab.utils.locks import locked_output
+from aotlab.utils.locks import InUseError, locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.value_syntax import FrameObjectValue
@@ -26,7 +26,7 @@ from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, remove_temporary_files, require_inputs_outside
 from aotlab.video.plan import RerunOptions, plan_job, saves_checkpoints
-from aotlab.video.results import PROMPT_MASKS, UNFINISHED, read_results, remove_results, start_record
+from aotlab.video.results import PROMPT_MASKS, UNFINISHED, start_record
 from aotlab.video.resume import STATE_FILE, Checkpoint
 from aotlab.video.track import JobOptions, TrackResult, track_frames
 
@@ -62,18 +62,22 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    tracker, options, folder = tracker or TrackerOptions(), options or JobOptions(), Path(folder)
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
+    checked, results = plan_run(job, folder, tracker, options, RerunOptions(force, restart))
+    if not results.finished:
+        return track_job(results, checked, load)
+    written = {name: folder / output.file_name for name, output in options.outputs.items()}
+    return TrackResult(results.earlier.frames, results.earlier.seconds, written, reused=True)
+
+
+def plan_run(
+    job: Job, folder: Path, tracker: TrackerOptions | Tracker, options: JobOptions, rerun: RerunOptions
+) -> tuple[CheckedJob, JobResults]:
+    """Check a job and its folder, without loading the model; return the job, and what to do about earlier results."""
     checked = check_job(job, options)
-    digest = digest_inputs(job, result_settings(tracker, options))
-    with locked_output(folder := Path(folder)):
-        results = JobResults(
-            job, folder, options, start_checked_record(checked, digest), RerunOptions(force, restart)
-        )
-        if not results.finished:
-            return track_job(results, checked, load)
-        written = {name: folder / output.file_name for name, output in options.outputs.items()}
-        return TrackResult(results.earlier.frames, results.earlier.seconds, written, reused=True)
+    record = start_checked_record(checked, digest_inputs(job, result_settings(tracker, options)))
+    return checked, JobResults(job, folder, options, record, rerun)
 
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
@@ -95,7 +99,7 @@ def track_job(
     """Track the video of a job, or resume it, as planned; raises the errors of `run_job` about the folder.
 
     Args:
-        results: results in the folder, which the caller has locked.
+        results: results in the folder, which is locked while it is tracked.
         checked: the job.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
         class_list: file with the class ids of a list of jobs, to which this job's classes are added.
@@ -103,25 +107,27 @@ def track_job(
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     folder = results.folder
-    tracker, segmenter = load_models(checked, load_tracker)
-    on_start()
-    remove_temporary_files(results.earlier.outputs, folder)
-    prompt_masks = {}
-    if segmenter is not None:
-        for index, prompts in checked.prompts.items():
-            prompt_masks[index] = segmenter(checked.source.read(index), prompts)
-            require_pixels(prompt_masks[index], prompts)
-    checkpoint = results.open_checkpoint(tracker, checked.source.stem)
-    with results.record_run():
-        for index, labels in prompt_masks.items():
-            path = folder / PROMPT_MASKS / f"{index:05d}.png"
-            write_mask(path, labels, max_id=max(checked.prompts[index]))
-            checked.masks.add(index, labels)
-        classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
-        result = track_frames(
-            tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, checkpoint, stop,
-        )  # fmt: skip
-    results.save(result)
+    with results.lock():
+        tracker, segmenter = load_models(checked, load_tracker)
+        on_start()
+        remove_temporary_files(results.earlier.outputs, folder)
+        prompt_masks = {}
+        if segmenter is not None:
+            for index, prompts in checked.prompts.items():
+                prompt_masks[index] = segmenter(checked.source.read(index), prompts)
+                require_pixels(prompt_masks[index], prompts)
+        checkpoint = results.open_checkpoint(tracker, checked.source.stem)
+        with results.record_run():
+            for index, labels in prompt_masks.items():
+                path = folder / PROMPT_MASKS / f"{checked.source.stem(index)}.png"
+                write_mask(path, labels, max_id=max(checked.prompts[index]))
+                checked.masks.add(index, labels)
+            classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
+            result = track_frames(
+                tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, checkpoint,
+                stop,
+            )  # fmt: skip
+        results.save(result)
     return result
 
 
@@ -144,7 +150,7 @@ def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) 
 
 
 class JobResults:
-    """Results in the locked folder of a job: the record of this run, and what an earlier run left.
+    """Results in the folder of a job: the record of this run, and what an earlier run left.
 
     Args:
         folder: output folder.
@@ -160,7 +166,7 @@ class JobResults:
         self, job: Job, folder: Path, options: JobOptions, record: JobRecord, rerun: RerunOptions
     ) -> None:
         self.job, self.folder, self.options, self.record = job, folder, options, record
-        earlier = read_results(folder)
+        earlier = read_job_record(folder)
         self._resumable = saves_checkpoints(job, options)
         self.earlier = earlier or JobRecord(job.name)
         self.action = plan_job(
@@ -174,6 +180,14 @@ class JobResults:
     def finished(self) -> bool:
         """Whether nothing is to be tracked."""
         return self.action in ("reuse", "keep_corrections")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock the folder; raise `InUseError` if another process holds it or has written to it since the plan."""
+        with locked_output(self.folder):
+            if (read_job_record(self.folder) or JobRecord(self.job.name)) != self.earlier:
+                raise InUseError(f"{self.folder}: another process has written to it; run the command again")
+            yield
 
     def open_checkpoint(self, tracker: Tracker, stem: Callable[[int], str]) -> Checkpoint | None:
         """Return the checkpoint to save, after restoring the tracker if the run resumes.
@@ -200,6 +214,7 @@ class JobResults:
             self.record.fingerprint = compute_fingerprint(Path(self.job.video))
         if not resumed:  # after all checks: masks may be among them
             remove_results(self.folder, self.earlier, kept_masks)
+            remove(self.folder / STATE_FILE)
         write_job_record(self.folder, self.record)
         try:
             yield

@@ -119,7 +119,7 @@ def test_photo_is_not_a_mask(tmp_path, name):
 
 def test_frames_after_an_understated_length_are_of_the_video():
     """As of an AVI file whose header states one frame and that holds eight."""
-    assert JobRecord("clip", last_frame=0, frames=8).names_frame("00007")
+    assert JobRecord("clip", last_frame=0, frames=8).has_frame("00007")
 
 
 def test_broken_json_and_coco_with_replaced_parts(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
+from aotlab.utils.locks import LOCK_SUFFIX, locked
 from tests.drawn_clips import write_plain
 from tests.media.video_files import write_gray
 from tests.processes import run_python
@@ -407,15 +409,24 @@ def test_failed_job_leaves_results_that_are_replaced(clips, more):
 
 
 @pytest.mark.parametrize("more", [[], ["--force", "memory.every=9"]])
-def test_job_with_a_damaged_record_is_tracked_again(clips, out, tracker, more):
+def test_job_with_a_damaged_record_fails_until_deleted(clips, out, tracker, capsys, more):
     assert run(clips) == 0
     (out / "a" / ".track.json").write_text("{")
-    (clips / "a.png").rename(clips / "away.png")
-    assert run(clips) == 1
-    (clips / "away.png").rename(clips / "a.png")
-    save(out / "a" / "masks" / "00009.png", 1)
+    for _ in range(2):
+        assert run(clips, *more) == 1
+        assert (
+            "a: already contains an unreadable record (.track.json); choose another"
+            in capsys.readouterr().err
+        )
+    shutil.rmtree(out / "a")
     assert run(clips, *more) == 0
     assert len(list((out / "a" / "masks").iterdir())) == 3
+
+
+def test_finished_job_is_reused_while_another_process_reads_it(clips, out):
+    assert run(clips) == 0
+    with locked(out / "a" / LOCK_SUFFIX):
+        assert run(clips) == 0
 
 
 RANK = """
