@@ -23,6 +23,10 @@ CORRECTED_FILE = ".corrected"
 """file that marks a folder with manually corrected results, which job lists do not replace"""
 MASKS_FOLDER = "masks"
 """name of the folder with the masks of all frames in a folder of results"""
+PROMPT_MASKS = "prompt_masks"
+"""name of the folder with the masks of prompts in a folder of results"""
+UNFINISHED = "not finished"
+"""error of a record until its run has ended"""
 FRAME_FILES = ("*", "[0-9]*/*", "images/*", "labels/*")
 """files of frames in the folder of an output: of all objects, of one object, or of a data set"""
 DATASET_FILE = "data.yaml"
@@ -36,7 +40,7 @@ class JobRecord:
     name: str
     video: str = ""
     input_digest: str = ""
-    """digest of the inputs of its results"""
+    """digest of the inputs of its results; empty: of `track`, or unknown"""
     frames: int = 0
     seconds: float = 0.0
     """seconds spent in the tracker"""

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import (
+    CORRECTED_FILE,
+    JOB_RECORD,
+    UNFINISHED,
+    JobRecord,
+    read_job_record,
+    write_job_record,
+)
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
@@ -25,7 +32,7 @@ from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.plan import FINISHED, RESERVED_NAMES, Action, RerunOptions, plan_list
-from aotlab.video.results import RUN_FILE, RUN_KIND, UNFINISHED, read_run, start_record
+from aotlab.video.results import RUN_FILE, RUN_KIND, read_run, start_record
 from aotlab.video.run import JobResults, load_models, start_checked_record, track_job
 from aotlab.video.track import JobOptions
 
@@ -286,7 +293,7 @@ def _reset_run(output: Path) -> None:
     corrected_names = {name for name in names if (output / name / CORRECTED_FILE).exists()}
     for name in {*names} - corrected_names:
         if (record := read_job_record(output / name)) is not None:
-            write_job_record(output / name, replace(record, error=UNFINISHED, input_digest=""))
+            write_job_record(output / name, replace(record, error=UNFINISHED))
     for name in {*RESERVED_NAMES, RUN_FILE} - (
         {CLASSES} if corrected_names else set()
     ):  # they keep their class ids

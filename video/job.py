@@ -151,6 +151,8 @@ class CheckedJob:
     """masks from files, with the class names of these files and `Job.classes`"""
     prompts: Mapping[int, Mapping[int, Prompt]]
     """prompts by frame index and object id, with boxes cropped to the frame"""
+    removals: Mapping[int, Sequence[int]]
+    """ids of the objects to remove, by frame index"""
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -196,7 +198,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
     }
-    group_removals(options.removals, {**ids, **prompts}, frames)
+    removals = group_removals(options.removals, {**ids, **prompts}, frames)
     for object_id in job.classes.keys() - set().union(*ids.values(), *prompts.values()):
         raise InputError(
             f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
@@ -205,7 +207,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     if first > frames.first and not options.both_directions:
         _warn_about_empty_masks(job, source, frames, first)
     masks.annotations.class_names.update(job.classes)
-    return CheckedJob(job, options, source, frames, masks, prompts)
+    return CheckedJob(job, options, source, frames, masks, prompts, removals)
 
 
 def _index_prompts(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.job_record import JOB_RECORD, JobRecord
+from aotlab.media.job_record import JOB_RECORD, PROMPT_MASKS, UNFINISHED, JobRecord
 from aotlab.media.location import locate_video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import is_file_name
@@ -18,10 +18,6 @@ from aotlab.video.track import JobOptions
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
-PROMPT_MASKS = "prompt_masks"
-"""name of the folder with the masks of prompts in a job's folder"""
-UNFINISHED = "not finished"
-"""error of a record until its job has ended"""
 
 
 def start_record(job: Job, options: JobOptions | None = None, input_digest: str = "") -> JobRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import JobRecord, read_job_record, remove_results, write_job_record
+from aotlab.media.job_record import PROMPT_MASKS, JobRecord, read_job_record, remove_results, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
@@ -24,11 +24,16 @@ from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.outputs import BUILT_IN_OUTPUTS, remove_temporary_files, require_inputs_outside
+from aotlab.video.outputs import (
+    BUILT_IN_OUTPUTS,
+    OutputContext,
+    remove_temporary_files,
+    require_inputs_outside,
+)
 from aotlab.video.plan import RerunOptions, plan_job, saves_checkpoints
-from aotlab.video.results import PROMPT_MASKS, UNFINISHED, start_record
+from aotlab.video.results import start_record
 from aotlab.video.resume import STATE_FILE, Checkpoint
-from aotlab.video.track import JobOptions, TrackResult, track_frames
+from aotlab.video.track import JobOptions, TrackResult, describe_frames, save_result, track_frames
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
@@ -123,9 +128,10 @@ def track_job(
                 write_mask(path, labels, max_id=max(checked.prompts[index]))
                 checked.masks.add(index, labels)
             classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
+            context = OutputContext(checked.source, classes, checked.frames.number)
             result = track_frames(
-                tracker, checked.source, checked.masks, folder, checked.options, checked.frames, classes, checkpoint,
-                stop,
+                tracker, context, checked.frames, checked.masks, checked.removals, folder, checked.options,
+                checkpoint=checkpoint, stop=stop,
             )  # fmt: skip
         results.save(result)
     return result
@@ -225,27 +231,16 @@ class JobResults:
 
     def save(self, result: TrackResult) -> None:
         """Save the record of a run that has ended."""
-        record = self.record
-        record.frames, record.seconds = result.frames, round(result.seconds, 3)
-        record.error = UNFINISHED if result.interrupted else result.error
-        masks = {PROMPT_MASKS} & {*record.written}
-        record.written = sorted(masks.union(path.name for path in result.written.values()))
-        # on a full disk, the run's error says more than that of its record, which stays unfinished
-        with suppress(InputError) if result.error else nullcontext():
-            write_job_record(self.folder, record)
-        if record.error is None:
+        save_result(self.folder, self.record, result)
+        if self.record.error is None:
             remove(self.folder / STATE_FILE)
 
 
 def start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
     """Return the record of a checked job that is not finished."""
     record = start_record(checked.job, checked.options, input_digest)
-    record.rate = str(checked.source.rate)
-    record.first_frame, record.last_frame = checked.frames.first, checked.frames.last
-    if checked.source.named and checked.frames.last is not None:
-        record.stems = [*map(checked.source.stem, range(checked.frames.first, checked.frames.last + 1))]
-    record.masks, record.video_name = _locate_masks(checked), checked.source.name
-    record.class_names = checked.class_names
+    describe_frames(record, checked.source, checked.frames)
+    record.masks, record.class_names = _locate_masks(checked), checked.class_names
     return record
 
 

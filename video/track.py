@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,16 @@ import numpy as np
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD
+from aotlab.media.job_record import (
+    CORRECTED_FILE,
+    JOB_RECORD,
+    PROMPT_MASKS,
+    UNFINISHED,
+    JobRecord,
+    read_job_record,
+    remove_results,
+    write_job_record,
+)
 from aotlab.utils.errors import InputError, require, require_range
 from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import POSITIVE
@@ -163,41 +172,78 @@ def track(
     options = options or JobOptions()
     require(bool(masks), "masks: expected masks by frame index, with at least one; pass {0: mask}")
     frames = frames or FrameSelection(source, by_name=options.by_name)
-    for name, results in ((CORRECTED_FILE, "corrected masks"), (JOB_RECORD, "results of run_job")):
-        if Path(output, name).exists():
-            raise InputError(
-                f"output {output}: already contains {results}; choose another folder, or delete this one"
-            )
+    for index in masks:
+        frames.require(index, f"mask of frame {index}")
+    ids = {index: np.unique(mask).tolist() for index, mask in masks.items()}
+    removals = group_removals(options.removals, ids, frames)
+    folder = require_writable(Path(output))
+    earlier = read_job_record(folder)
+    of_run_job = (folder / JOB_RECORD).exists() and (earlier is None or earlier.input_digest)
+    if of_run_job or (folder / CORRECTED_FILE).exists():
+        results = "results of run_job" if of_run_job else "corrected masks"
+        raise InputError(
+            f"output {output}: already contains {results}; choose another folder, or delete this one"
+        )
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
-    return track_frames(tracker, source, masks, Path(output), options, frames, classes)
+    record = JobRecord(folder.name, error=UNFINISHED, class_names=dict(classes.class_names))
+    record.outputs = [output_class.file_name for output_class in options.outputs.values()]
+    describe_frames(record, source, frames)
+    if earlier is not None:
+        remove_results(folder, earlier)
+    write_job_record(folder, record)
+    context = OutputContext(source, classes, frames.number)
+    result = track_frames(tracker, context, frames, masks, removals, folder, options)
+    save_result(folder, record, result)
+    return result
+
+
+def describe_frames(record: JobRecord, source: FrameSource, frames: FrameSelection) -> None:
+    """Set the fields of a record that describe a video and its frames to track."""
+    record.video_name, record.rate = source.name, str(source.rate)
+    record.first_frame, record.last_frame = frames.first, frames.last
+    if source.named and frames.last is not None:
+        record.stems = [*map(source.stem, range(frames.first, frames.last + 1))]
+
+
+def save_result(folder: Path, record: JobRecord, result: TrackResult) -> None:
+    """Save the record of a run that has ended, with its result."""
+    record.frames, record.seconds = result.frames, round(result.seconds, 3)
+    record.error = UNFINISHED if result.interrupted else result.error
+    masks = {PROMPT_MASKS} & {*record.written}
+    record.written = sorted(masks.union(path.name for path in result.written.values()))
+    # on a full disk, the run's error says more than that of its record, which stays unfinished
+    with suppress(InputError) if result.error else nullcontext():
+        write_job_record(folder, record)
 
 
 def track_frames(
     tracker: Tracker,
-    source: FrameSource,
+    context: OutputContext,
+    frames: FrameSelection,
     masks: Mapping[int, np.ndarray],
+    removals: Mapping[int, Sequence[int]],
     folder: Path,
     options: JobOptions,
-    frames: FrameSelection,
-    classes: ObjectClasses,
+    *,
     checkpoint: Checkpoint | None = None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video as `track` does, whatever results the folder holds.
 
     Args:
+        context: the video.
+        frames: frames to track.
+        masks: H×W object ids by index of such a frame.
+        removals: ids of the objects to remove, by frame index, of `group_removals`.
         checkpoint: checkpoint to save, which has restored the tracker if the run resumes; None: not resumable.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
 
-    for index in masks:
-        frames.require(index, f"mask of frame {index}")
+    source = context.source
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
-    removals = group_removals(options.removals, ids, frames)
-    context = OutputContext(source, classes, frames.number)
-    outputs = Outputs(options.outputs, require_writable(folder), context)
+    outputs = Outputs(options.outputs, folder, context)
     if checkpoint is None or checkpoint.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
@@ -235,12 +281,6 @@ def track_frames(
         raise error
     if checkpoint is not None and (stop.is_set() or error is not None):
         checkpoint.save_stopped(outputs.last, tracker)
-    message = None
-    if error is not None:
-        missing = ", ".join(outputs.incomplete)
-        message = f"{error} (not completed: {missing})" if missing else str(error)
-    elif not stop.is_set():
-        message = describe_unused_inputs(source, masks, removals, outputs.last + 1)
     return TrackResult(
         outputs.frames,
         timed.seconds,
@@ -254,7 +294,9 @@ def track_frames(
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
         resumable=checkpoint is not None,
-        error=message,
+        error=describe_end(error, source, {*masks}, removals, outputs)
+        if error or not stop.is_set()
+        else None,
     )
 
 
@@ -339,10 +381,18 @@ def pace_frames(
         yield index, frame
 
 
-def describe_unused_inputs(
-    source: FrameSource, masks: Iterable[int], removals: Iterable[int], num_frames: int
+def describe_end(
+    error: Exception | None,
+    source: FrameSource,
+    masks: Iterable[int],
+    removals: Iterable[int],
+    outputs: Outputs,
 ) -> str | None:
-    """Return the message about masks and removals on missing frames, or None."""
+    """Return the message about an early end, or about masks and removals on missing frames; None without either."""
+    if error is not None:
+        missing = ", ".join(outputs.incomplete)
+        return f"{error} (not completed: {missing})" if missing else str(error)
+    num_frames = outputs.last + 1
     if not num_frames:
         return f"{source.name}: ended before the first frame to track; give an earlier start"
     for name, indices in (("mask", masks), ("removal", removals)):

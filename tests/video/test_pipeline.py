@@ -16,6 +16,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.frames import FrameSource
+from aotlab.media.job_record import JOB_RECORD, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -76,7 +77,7 @@ def list_written(tmp_path):
     overlay = tmp_path / "overlay.mp4"
     count = len(list(open_frames(overlay))) if overlay.exists() else 0
     left = {path.name for path in tmp_path.iterdir()}
-    assert left <= {"masks", "overlay.mp4", "coco.json"}, left
+    assert left <= {JOB_RECORD, "masks", "overlay.mp4", "coco.json"}, left
     return [int(path.stem) for path in masks], count
 
 
@@ -168,7 +169,7 @@ def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
     assert list(result.written) == ["masks"]
     assert "coco.json" in result.error
     assert len(list_written(tmp_path)[0]) >= result.frames
-    assert [path.name for path in tmp_path.iterdir()] == ["masks"]
+    assert {path.name for path in tmp_path.iterdir()} == {JOB_RECORD, "masks"}
 
 
 @pytest.fixture
@@ -219,6 +220,28 @@ def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
     with pytest.raises(InputError, match=f"already contains {words}"):
         track(FixedTracker(), Source(), {0: MASK}, tmp_path, QUIET)
     assert [path.name for path in tmp_path.iterdir()] == [record]
+
+
+def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
+    write_images(tmp_path / "in", clip(6))
+    source, out = open_frames(tmp_path / "in"), tmp_path / "out"
+    options = JobOptions(write=("masks", "objects"), progress=False)
+    tracker = Tracker(*models["aott"])
+    assert track(tracker, source, {0: stripes([4, 9])}, out, options).frames == 6
+    mine = [out / "notes.txt", out / "masks" / "notes.txt"]
+    for path in mine:
+        path.write_text("mine")
+    with pytest.raises(InputError, match="mask of frame 5: not among"):
+        track(tracker, source, {5: stripes([4])}, out, options, frames=FrameSelection(source, end=2))
+    assert len([*(out / "masks").glob("*.png")]) == 6
+    assert (
+        track(tracker, source, {0: stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames
+        == 3
+    )
+    assert len([*(out / "masks").glob("*.png")]) == 3
+    assert [path.name for path in (out / "objects").iterdir()] == ["4"]
+    assert {path.read_text() for path in mine} == {"mine"}
+    assert read_job_record(out).frames == 3
 
 
 @pytest.mark.parametrize(("masks", "frames", "words"), [
