@@ -121,15 +121,16 @@ def remove_results(folder: Path, record: JobRecord, kept_files: Collection[Path]
     ``kept_files``: resolved paths of files to keep as well.
     """
     for path in (folder / name for name in record.outputs):
-        is_folder = path.is_dir() and not path.is_symlink()
-        files = [file for pattern in FRAME_FILES for file in path.glob(pattern)] if is_folder else [path]
+        files = [path]
+        if path.is_dir() and not path.is_symlink():
+            found = (file for pattern in FRAME_FILES for file in path.glob(pattern) if file.is_file())
+            files = [file for file in found if record.has_frame(file.stem) or file.name == DATASET_FILE]
         for file in files:
-            is_written = not is_folder or record.has_frame(file.stem) or file.name == DATASET_FILE
-            if is_written and file.resolve() not in kept_files and (not is_folder or file.is_file()):
+            if file.resolve() not in kept_files:
                 remove(file)
-        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
+        for emptied in (*path.glob("*/"), path):
             with suppress(OSError):
-                emptied.rmdir()  # if it is empty
+                emptied.rmdir()  # if it is an empty folder
     remove(folder / JOB_RECORD)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from functools import cached_property, lru_cache
@@ -31,9 +31,17 @@ from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.plan import FINISHED, RESERVED_NAMES, Action, RerunOptions, plan_list
-from aotlab.video.results import RUN_FILE, RUN_KIND, read_run, start_record
-from aotlab.video.run import JobResults, load_models, start_checked_record, track_job
+from aotlab.video.plan import (
+    FINISHED,
+    RESERVED_NAMES,
+    RUN_FILE,
+    RUN_KIND,
+    Action,
+    RerunOptions,
+    plan_list,
+    read_run,
+)
+from aotlab.video.run import JobResults, load_models, start_checked_record, start_record, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -279,19 +287,19 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
     """
     names = sorted(job.name for job in jobs)
     if plan_list(output, jobs, settings, force=force) == "track":
-        _reset_run(output)
+        _reset_run(output, names)
     earlier_settings, _ = read_run(output)
     # earlier settings differ by more outputs only, which finished jobs keep
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": earlier_settings or settings, "jobs": names})
 
 
-def _reset_run(output: Path) -> None:
-    """Remove the files of the run in a folder, and mark its results as unfinished, except those of corrected jobs."""
-    settings, names = read_run(output)
+def _reset_run(output: Path, names: Collection[str]) -> None:
+    """Remove the files of the run in a folder, and mark its results of these jobs as unfinished, unless corrected."""
+    settings, earlier_names = read_run(output)
     if settings is None:
         return
-    corrected_names = {name for name in names if (output / name / CORRECTED_FILE).exists()}
-    for name in {*names} - corrected_names:
+    corrected_names = {name for name in earlier_names if (output / name / CORRECTED_FILE).exists()}
+    for name in {*names} & {*earlier_names} - corrected_names:
         if (record := read_job_record(output / name)) is not None:
             write_job_record(output / name, replace(record, error=UNFINISHED))
     for name in {*RESERVED_NAMES, RUN_FILE} - (

@@ -1,4 +1,4 @@
-"""Plans of runs: whether results in a folder are reused, resumed, replaced or refused, and why."""
+"""Plans of runs: whether results in a folder are reused, resumed, replaced or refused, and why; records of lists."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, has_all_masks
+from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file_name
 from aotlab.utils.text import join_truncated
+from aotlab.utils.versioned_files import FileKind, read_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
 from aotlab.video.outputs import require_inputs_outside
-from aotlab.video.results import RUN_FILE, read_run
 from aotlab.video.resume import RESTORED_OUTPUT, STATE_FILE
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
+RUN_FILE = ".jobs.json"
+"""record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
+RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
 COMPARED_FIELDS = {
     "video": "video",
     "masks": "mask",
@@ -158,12 +163,24 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
         problem = "results of a run with different settings or outputs"
     if problem is not None and not force:
         raise _refusal(output, f"{problem}; {FORCE_ADVICE}")
-    action: Action = "track" if problem is not None or earlier_settings is None else "resume"
     for name in removed_names:
-        has_results = any(path.name[0] != "." for path in (output / name).iterdir())
-        if has_results and (action == "resume" or (output / name / CORRECTED_FILE).exists()):
+        if any(path.name[0] != "." for path in (output / name).iterdir()):
             log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
-    return action
+    return "resume" if problem is None and earlier_settings is not None else "track"
+
+
+def read_run(output: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the settings and job names of the run in a folder; None and no names without one."""
+    earlier = read_versioned(
+        output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
+    )
+    return (None, []) if earlier is None else (earlier[0], list(filter(is_file_name, earlier[1])))
+
+
+def list_job_folders(output: Path) -> list[Path]:
+    """Return the folders of a list's jobs in natural order, tracked or not; without a list, those with a record."""
+    names = read_run(output)[1] or [path.parent.name for path in output.glob(f"*/{JOB_RECORD}")]
+    return [output / name for name in order_names(names)]
 
 
 def _refusal(folder: Path, content: str) -> InputError:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import PROMPT_MASKS, JobRecord, read_job_record, remove_results, write_job_record
+from aotlab.media.job_record import (
+    PROMPT_MASKS,
+    UNFINISHED,
+    JobRecord,
+    read_job_record,
+    remove_results,
+    write_job_record,
+)
+from aotlab.media.location import locate_video
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
@@ -20,6 +28,7 @@ from aotlab.utils.files import remove
 from aotlab.utils.locks import InUseError, locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
+from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
@@ -31,7 +40,6 @@ from aotlab.video.outputs import (
     require_inputs_outside,
 )
 from aotlab.video.plan import RerunOptions, plan_job, saves_checkpoints
-from aotlab.video.results import start_record
 from aotlab.video.resume import STATE_FILE, Checkpoint
 from aotlab.video.track import JobOptions, TrackResult, describe_frames, save_result, track_frames
 
@@ -234,6 +242,25 @@ class JobResults:
         save_result(self.folder, self.record, result)
         if self.record.error is None:
             remove(self.folder / STATE_FILE)
+
+
+def start_record(job: Job, options: JobOptions | None = None, input_digest: str = "") -> JobRecord:
+    """Return the record of an unfinished job, with absolute paths, and URLs without passwords.
+
+    Args:
+        options: outputs to write; None: unknown.
+        input_digest: digest of all inputs, of `digest_inputs`.
+    """
+    kind, video = locate_video(job.video)
+    is_path = kind in ("stored", "pipe") or os.path.exists(video)
+    video = os.path.abspath(video) if is_path else strip_credentials(video)
+    masks = [str(mask._replace(value=str(Path.cwd() / mask.value))) for mask in job.masks]
+    outputs = [] if options is None else [output.file_name for output in options.outputs.values()]
+    outputs += [PROMPT_MASKS] if outputs and job.has_prompts else []
+    return JobRecord(
+        job.name, video, input_digest, error=UNFINISHED, written=outputs, outputs=outputs, masks=masks,
+        levels=job.levels,
+    )  # fmt: skip
 
 
 def start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:

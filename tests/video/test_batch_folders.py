@@ -18,7 +18,8 @@ from aotlab.utils.versioned_files import wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, Batch, claim_folder
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job, check_job
-from aotlab.video.results import list_job_folders, start_record
+from aotlab.video.plan import list_job_folders
+from aotlab.video.run import start_record
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe

@@ -9,8 +9,7 @@ from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.job import Job
-from aotlab.video.plan import RerunOptions, plan_job, plan_list
-from aotlab.video.results import RUN_FILE, RUN_KIND
+from aotlab.video.plan import RUN_FILE, RUN_KIND, RerunOptions, plan_job, plan_list
 from aotlab.video.resume import STATE_FILE
 
 
