@@ -266,11 +266,10 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     record = replace(start_record(job), error=problem)
     earlier = read_job_record(folder)
     is_damaged = earlier is None and (folder / JOB_RECORD).exists()
-    if (
-        not is_damaged and (earlier or record).error is not None
-    ):  # an earlier record names what is in the folder
+    started = earlier or record  # names what is in the folder
+    if started.error is not None and not is_damaged:
         with suppress(InputError):
-            write_job_record(folder, replace(earlier or record, error=problem, video=record.video))
+            write_job_record(folder, replace(started, error=problem, video=record.video))
     return record
 
 
@@ -295,9 +294,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
 
 def _reset_run(output: Path, names: Collection[str]) -> None:
     """Remove the files of the run in a folder, and mark its results of these jobs as unfinished, unless corrected."""
-    settings, earlier_names = read_run(output)
-    if settings is None:
-        return
+    _, earlier_names = read_run(output)
     corrected_names = {name for name in earlier_names if (output / name / CORRECTED_FILE).exists()}
     for name in {*names} & {*earlier_names} - corrected_names:
         if (record := read_job_record(output / name)) is not None:

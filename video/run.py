@@ -1,18 +1,23 @@
-"""Tracking of a checked job into a folder: resumed if it was interrupted, and recorded."""
+"""Tracking of a video into a folder of results: planned, resumed if it was interrupted, and recorded."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import (
+    CORRECTED_FILE,
+    JOB_RECORD,
     PROMPT_MASKS,
     UNFINISHED,
     JobRecord,
@@ -23,25 +28,25 @@ from aotlab.media.job_record import (
 from aotlab.media.location import locate_video
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import remove
-from aotlab.utils.locks import InUseError, locked_output
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import remove, require_writable
+from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
+from aotlab.video.inputs import FrameSelection
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import (
     BUILT_IN_OUTPUTS,
     OutputContext,
-    remove_temporary_files,
     require_inputs_outside,
 )
 from aotlab.video.plan import RerunOptions, plan_job, saves_checkpoints
 from aotlab.video.resume import STATE_FILE, Checkpoint
-from aotlab.video.track import JobOptions, TrackResult, describe_frames, save_result, track_frames
+from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
@@ -84,6 +89,61 @@ def run_job(
     return TrackResult(results.earlier.frames, results.earlier.seconds, written, reused=True)
 
 
+def track(
+    tracker: Tracker,
+    source: FrameSource,
+    masks: Mapping[int, np.ndarray],
+    output: str | Path,
+    options: JobOptions | None = None,
+    *,
+    frames: FrameSelection | None = None,
+    classes: ObjectClasses | Mapping[int, str] | None = None,
+) -> TrackResult:
+    """Track a video and write outputs while the next frames are read.
+
+    A bad frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
+
+    Args:
+        tracker: a `Tracker`, which forgets earlier videos first.
+        masks: H×W object ids by frame index, of frames to track; later masks may add objects.
+        output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
+        options: outputs and how to track; None: the defaults.
+        frames: frames to track; None: all.
+        classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
+
+    Raises:
+        InputError: no masks, the output folder is not writable or holds results of `run_job` or corrected masks, a
+            removal is of no object, or the first frame failed.
+        Exception: an internal error, raised after outputs are completed.
+    """
+    options = options or JobOptions()
+    require(bool(masks), "masks: expected masks by frame index, with at least one; pass {0: mask}")
+    frames = frames or FrameSelection(source, by_name=options.by_name)
+    for index in masks:
+        frames.require(index, f"mask of frame {index}")
+    ids = {index: np.unique(mask).tolist() for index, mask in masks.items()}
+    removals = group_removals(options.removals, ids, frames)
+    folder = require_writable(Path(output))
+    earlier = read_job_record(folder)
+    of_run_job = (folder / JOB_RECORD).exists() and (earlier is None or earlier.input_digest)
+    if of_run_job or (folder / CORRECTED_FILE).exists():
+        results = "results of run_job" if of_run_job else "corrected masks"
+        raise InputError(
+            f"output {output}: already contains {results}; choose another folder, or delete this one"
+        )
+    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
+    record = JobRecord(folder.name, error=UNFINISHED, class_names=dict(classes.class_names))
+    record.outputs = [output_class.file_name for output_class in options.outputs.values()]
+    describe_frames(record, source, frames)
+    if earlier is not None:
+        remove_results(folder, earlier)
+    write_job_record(folder, record)
+    context = OutputContext(source, classes, frames.number)
+    result = track_frames(tracker, context, frames, masks, removals, folder, options)
+    save_result(folder, record, result)
+    return result
+
+
 def plan_run(
     job: Job, folder: Path, tracker: TrackerOptions | Tracker, options: JobOptions, rerun: RerunOptions
 ) -> tuple[CheckedJob, JobResults]:
@@ -123,7 +183,9 @@ def track_job(
     with results.lock():
         tracker, segmenter = load_models(checked, load_tracker)
         on_start()
-        remove_temporary_files(results.earlier.outputs, folder)
+        inner_folders = (path for name in results.earlier.outputs for path in (folder / name).glob("**/"))
+        for path in (folder, *inner_folders):
+            remove_leftovers(path)
         prompt_masks = {}
         if segmenter is not None:
             for index, prompts in checked.prompts.items():
@@ -244,6 +306,17 @@ class JobResults:
             remove(self.folder / STATE_FILE)
 
 
+def save_result(folder: Path, record: JobRecord, result: TrackResult) -> None:
+    """Save the record of a run that has ended, with its result."""
+    record.frames, record.seconds = result.frames, round(result.seconds, 3)
+    record.error = UNFINISHED if result.interrupted else result.error
+    masks = {PROMPT_MASKS} & {*record.written}
+    record.written = sorted(masks.union(path.name for path in result.written.values()))
+    # on a full disk, the run's error says more than that of its record, which stays unfinished
+    with suppress(InputError) if result.error else nullcontext():
+        write_job_record(folder, record)
+
+
 def start_record(job: Job, options: JobOptions | None = None, input_digest: str = "") -> JobRecord:
     """Return the record of an unfinished job, with absolute paths, and URLs without passwords.
 
@@ -269,6 +342,14 @@ def start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
     describe_frames(record, checked.source, checked.frames)
     record.masks, record.class_names = _locate_masks(checked), checked.class_names
     return record
+
+
+def describe_frames(record: JobRecord, source: FrameSource, frames: FrameSelection) -> None:
+    """Set the fields of a record that describe a video and its frames to track."""
+    record.video_name, record.rate = source.name, str(source.rate)
+    record.first_frame, record.last_frame = frames.first, frames.last
+    if source.named and frames.last is not None:
+        record.stems = [*map(source.stem, range(frames.first, frames.last + 1))]
 
 
 def _locate_masks(checked: CheckedJob) -> list[str]:

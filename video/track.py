@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,23 +15,11 @@ import numpy as np
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
-from aotlab.media.job_record import (
-    CORRECTED_FILE,
-    JOB_RECORD,
-    PROMPT_MASKS,
-    UNFINISHED,
-    JobRecord,
-    read_job_record,
-    remove_results,
-    write_job_record,
-)
 from aotlab.utils.errors import InputError, require, require_range
-from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, stream
-from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
     Output,
@@ -56,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobOptions:
-    """Options of `track`."""
+    """Options of `track` and `run_job`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
     """outputs to write, names of `list_outputs`; may be one name"""
@@ -142,80 +130,6 @@ class TrackResult:
         return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
 
 
-def track(
-    tracker: Tracker,
-    source: FrameSource,
-    masks: Mapping[int, np.ndarray],
-    output: str | Path,
-    options: JobOptions | None = None,
-    *,
-    frames: FrameSelection | None = None,
-    classes: ObjectClasses | Mapping[int, str] | None = None,
-) -> TrackResult:
-    """Track a video and write outputs while the next frames are read.
-
-    A bad frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
-
-    Args:
-        tracker: a `Tracker`, which forgets earlier videos first.
-        masks: H×W object ids by frame index, of frames to track; later masks may add objects.
-        output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
-        options: outputs and how to track; None: the defaults.
-        frames: frames to track; None: all.
-        classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
-
-    Raises:
-        InputError: no masks, the output folder is not writable or holds results of `run_job` or corrected masks, a
-            removal is of no object, or the first frame failed.
-        Exception: an internal error, raised after outputs are completed.
-    """
-    options = options or JobOptions()
-    require(bool(masks), "masks: expected masks by frame index, with at least one; pass {0: mask}")
-    frames = frames or FrameSelection(source, by_name=options.by_name)
-    for index in masks:
-        frames.require(index, f"mask of frame {index}")
-    ids = {index: np.unique(mask).tolist() for index, mask in masks.items()}
-    removals = group_removals(options.removals, ids, frames)
-    folder = require_writable(Path(output))
-    earlier = read_job_record(folder)
-    of_run_job = (folder / JOB_RECORD).exists() and (earlier is None or earlier.input_digest)
-    if of_run_job or (folder / CORRECTED_FILE).exists():
-        results = "results of run_job" if of_run_job else "corrected masks"
-        raise InputError(
-            f"output {output}: already contains {results}; choose another folder, or delete this one"
-        )
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
-    record = JobRecord(folder.name, error=UNFINISHED, class_names=dict(classes.class_names))
-    record.outputs = [output_class.file_name for output_class in options.outputs.values()]
-    describe_frames(record, source, frames)
-    if earlier is not None:
-        remove_results(folder, earlier)
-    write_job_record(folder, record)
-    context = OutputContext(source, classes, frames.number)
-    result = track_frames(tracker, context, frames, masks, removals, folder, options)
-    save_result(folder, record, result)
-    return result
-
-
-def describe_frames(record: JobRecord, source: FrameSource, frames: FrameSelection) -> None:
-    """Set the fields of a record that describe a video and its frames to track."""
-    record.video_name, record.rate = source.name, str(source.rate)
-    record.first_frame, record.last_frame = frames.first, frames.last
-    if source.named and frames.last is not None:
-        record.stems = [*map(source.stem, range(frames.first, frames.last + 1))]
-
-
-def save_result(folder: Path, record: JobRecord, result: TrackResult) -> None:
-    """Save the record of a run that has ended, with its result."""
-    record.frames, record.seconds = result.frames, round(result.seconds, 3)
-    record.error = UNFINISHED if result.interrupted else result.error
-    masks = {PROMPT_MASKS} & {*record.written}
-    record.written = sorted(masks.union(path.name for path in result.written.values()))
-    # on a full disk, the run's error says more than that of its record, which stays unfinished
-    with suppress(InputError) if result.error else nullcontext():
-        write_job_record(folder, record)
-
-
 def track_frames(
     tracker: Tracker,
     context: OutputContext,
@@ -228,7 +142,7 @@ def track_frames(
     checkpoint: Checkpoint | None = None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
-    """Track a video as `track` does, whatever results the folder holds.
+    """Track a video and write outputs while the next frames are read, whatever results the folder holds.
 
     Args:
         context: the video.

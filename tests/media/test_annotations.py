@@ -169,7 +169,7 @@ def test_smoothed_mask_is_rejected_and_a_sharp_one_is_object_1(tmp_path, caplog)
         read_annotations(tmp_path / "soft.png", video)
     save_binary(tmp_path / "sharp.png", soft > 127)
     assert read_annotations(tmp_path / "sharp.png", video).objects() == [1]
-    assert "255 is taken as object 1" in caplog.text
+    assert "255 is treated as object 1" in caplog.text
 
 
 def test_many_small_objects_are_read(tmp_path):

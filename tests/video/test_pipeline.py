@@ -24,7 +24,8 @@ from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, find_output, require_inputs_outside
-from aotlab.video.track import JobOptions, group_removals, track
+from aotlab.video.run import track
+from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images
 from tests.engine.small_model import clip, stripes
 from tests.limits import limit_file_size
