@@ -221,6 +221,14 @@ def test_hub_folder_without_links_tracks(checkout, tmp_path):
     assert str(copy) in done.stdout
 
 
+def test_hub_checkout_precedes_an_installed_package(tmp_path):
+    (tmp_path / "aotlab").mkdir()
+    (tmp_path / "aotlab" / "__init__.py").touch()
+    program = f"import sys; sys.path.append({str(ROOT)!r}); import hubconf, aotlab; print(aotlab.__file__)"
+    done = run(sys.executable, "-c", program, cwd=tmp_path, path=tmp_path)
+    assert done.stdout.startswith(str(ROOT)), done.stderr
+
+
 PUBLIC = [aotlab, aotlab.sdk]
 
 
