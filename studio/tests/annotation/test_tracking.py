@@ -668,3 +668,32 @@ def test_merged_confidence_is_calibrated():
     assert (merged.labels == forward.labels).all()
     assert merged.confidence == pytest.approx(forward.confidence)
     assert merged.disagreement == {1: 0}
+
+
+def test_locked_object_is_not_corrected(session, short_pause):
+    draw(session, 0, 1, 2)
+    start_job(session, 0).wait()
+    before = [session.document.snapshot.labels(index) for index in range(LENGTH)]
+    points = [[14, 8]]
+    tracker = hold(session, 0)
+    run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
+    wait_until(lambda: session.runner.busy)
+    run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
+    tracker.allow()
+    assert session.runner.wait(10)
+    for index in (*range(1, 4), *range(5, LENGTH)):
+        assert (session.document.snapshot.labels(index) == before[index]).all()
+    assert session.document.snapshot.list_outdated() == [(5, LENGTH - 1)]
+
+
+def test_object_locked_while_tracked_keeps_its_masks(session):
+    draw(session, 0, 1, 2)
+    start_job(session, 0).wait()
+    before = session.document.snapshot.labels(LENGTH - 1)
+    tracker = hold(session, 3)
+    job = start_job(session, 0)
+    wait_until(lambda: job.done)
+    run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
+    tracker.allow()
+    job.wait(10)
+    assert (session.document.snapshot.labels(LENGTH - 1) == before).all()

@@ -317,6 +317,8 @@ class Document:
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
 
+        Locked objects stay as they are, also those of the layer.
+
         Returns:
             pixels that other objects lose; None if the layer is not in the history any more, so that nothing is stored.
         """
@@ -325,8 +327,14 @@ class Document:
             layer = snapshot.state.layers.get(layer_id)
             if layer is None or layer.last_row is not None:
                 return None
-            labels = snapshot.labels(result.frame)
-            ids = np.where(np.isin(labels, snapshot.locked_ids), 0, ids)
+            labels, locked_ids = snapshot.labels(result.frame), snapshot.locked_ids
+            unlocked = [key for key in layer.objects if snapshot.state.resolve(key) not in locked_ids]
+            result = msgspec.structs.replace(
+                result,
+                scores={key: score for key, score in result.scores.items() if key in unlocked},
+                absent=[key for key in result.absent if key in unlocked],
+            )
+            ids = np.where(np.isin(ids, unlocked) & ~np.isin(labels, locked_ids), ids, 0)
             self.results.put(layer_id, result, ids)
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
