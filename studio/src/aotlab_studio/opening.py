@@ -111,10 +111,11 @@ def _import_results(document: Document, job: JobRecord) -> None:
     last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
     layer_id, masks = document.make_layer_id(), dict[int, dict[int, str]]()
+    model = f"unknown; from a job with inputs {job.input_digest[:16]}"
     new_pngs = dict[str, bytes]()
     for index in sorted({*range(first, min(first + job.frames, count)), *results.frames}):
         ids = results.mask(index)
-        result = Result(index, scores.get(index) or measure_scores(ids, object_ids))
+        result = Result(index, scores.get(index) or measure_scores(ids, object_ids), model=model)
         document.results.put(layer_id, result, ids)
     document.results.finish(layer_id)
     for index in inputs.frames:

@@ -213,7 +213,7 @@ def test_stop_before_the_first_frame_leaves_no_step(session, loading):
     loaded.set()
     job.wait(20)
     assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
-    assert session.document.titles == ("drawn", "tracking")
+    assert session.document.titles == ("drawn", None)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -697,3 +697,27 @@ def test_object_locked_while_tracked_keeps_its_masks(session):
     tracker.allow()
     job.wait(10)
     assert (session.document.snapshot.labels(LENGTH - 1) == before).all()
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped):
+    draw(session, 0, 1)
+    draw(session, 3, 1)
+    session.undo()
+    titles = session.document.titles
+
+    def make_tracker():
+        if not stopped:
+            raise InputError("checkpoint: not readable")
+        session.runner.job.stop()
+        return TruthTracker()
+
+    session.runner.make_tracker = make_tracker
+    assert run(session, 0).status == ("stopped" if stopped else "failed")
+    assert session.document.titles == titles
+    session.close()
+    again = open_session(folder)
+    assert again.document.titles == titles
+    again.redo()
+    assert again.document.snapshot.keyframes == [0, 3]
+    again.close()

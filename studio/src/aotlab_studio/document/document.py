@@ -222,6 +222,12 @@ class Document:
         """Repeat the entry undone last and return it; None without one. Raises `InputError` for one of another page."""
         return self._move("redo")
 
+    def cancel(self, entry: int) -> bool:
+        """Undo an entry, which is not redone, if it was made last; return whether it was."""
+        with self.lock:
+            made_last = entry == self.log.head == len(self.log.entries)
+            return made_last and self._move("cancel") is not None
+
     def make_object_id(self) -> int:
         """Return an id that no object ever had."""
         return max(self.log.used_objects, default=0) + 1
