@@ -11,7 +11,7 @@ import pytest
 
 from aotlab import InputError, Prediction, read_mask
 from aotlab_studio.document import editing
-from aotlab_studio.document.database import JOURNAL_FILE
+from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
@@ -289,6 +289,29 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
         for item in session.document.snapshot.list_models()
     ]
     assert models == [(1, "0", [(4, 11)]), (2, "2", [(3, 3)]), (2, "3", [(2, 2)])]
+
+
+def test_restored_backup_shows_the_results_on_disk(tmp_path):
+    results = write_results(tmp_path, ["a"]) / "a"
+    session = open_session(results)
+    editing.change_object(session.document, 1, name="cat")
+    session.document.set_status("corrected", "")
+    before, project = shown(session.document), session.document.folder
+    session.close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    again = open_session(results)
+    assert same(before, shown(again.document))
+    assert again.document.snapshot.list_outdated() == []
+    assert again.document.status.value == "corrected"
+    again.document.restore_version(1)
+    assert same(before, shown(again.document))
+    again.close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    (results / "masks" / "00005.png").write_bytes(b"damaged")
+    again = open_session(results)
+    assert again.document.snapshot.objects[1].name == "cat"
+    assert again.document.snapshot.list_outdated() == [(0, LENGTH - 1)]
+    again.close()
 
 
 def test_export_waits_for_corrections(session, short_pause):

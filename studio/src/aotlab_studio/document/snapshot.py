@@ -98,8 +98,10 @@ class Snapshot:
 
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
-        last_row = self.state.layers[layer_id].last_row
-        return self._results.open(layer_id, self.last_row if last_row is None else last_row)
+        layer = self.state.layers[layer_id]
+        last_row = self.last_row if layer.last_row is None else layer.last_row
+        # complete before any version, except in a restored backup
+        return self._results.open(layer_id, None if layer.kind == "import" else last_row)
 
     # Masks
 
