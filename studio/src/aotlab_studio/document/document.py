@@ -6,8 +6,9 @@ import copy
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -228,9 +229,9 @@ class Document:
             made_last = entry == self.log.head == len(self.log.entries)
             return made_last and self._move("cancel") is not None
 
-    def make_object_id(self) -> int:
-        """Return an id that no object ever had."""
-        return max(self.log.used_objects, default=0) + 1
+    def make_object_id(self, reserved: Collection[int] = ()) -> int:
+        """Return the smallest id that no object ever had, and that is not reserved."""
+        return next(key for key in count(1) if key not in self.log.used_objects and key not in reserved)
 
     def make_layer_id(self) -> int:
         """Return an id that no layer of the log ever had."""
