@@ -85,6 +85,15 @@ def test_forced_run_replaces_masks_of_earlier_prompts(run, tmp_path):
     assert not drawn.exists()
 
 
+def test_prompt_masks_of_named_images_are_replaced(run, video, tmp_path):
+    for path in video.iterdir():
+        path.rename(path.with_stem(f"shot.{path.stem}x"))
+    drawn = tmp_path / "out" / "prompt_masks"
+    for index in (0, 2):
+        assert run("--box", f"{index}=3,3,14,14", "--start", str(index), "--force") == 0
+        assert [path.name for path in drawn.iterdir()] == [f"shot.0000{index}x.png"]
+
+
 def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
     mask = tmp_path / "out" / "prompt_masks" / "00000.png"
     assert run("--point", "10,10") == 0
