@@ -178,6 +178,7 @@ def test_invalid_line_is_refused_before_loading(
     save(tmp_path / "empty.png", 0)
     (tmp_path / "other").mkdir()
     (tmp_path / "my film").mkdir()
+    (tmp_path / "jobs.csv").touch()
     before = sorted(tmp_path.iterdir())
     assert words in run_expecting_error(main, *line, "--output", "out")
     assert tracker.loads == 0
