@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
-from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
