@@ -10,7 +10,7 @@ dependencies = [
 
 # torch.hub installs nothing, and unpacks an archive without the links in src/aotlab
 root = Path(__file__).resolve().parent
-sys.path.append(str(root / "src"))
+sys.path.insert(0, str(root / "src"))
 import aotlab  # noqa: E402
 
 if not Path(aotlab.__path__[0], "utils").is_dir():

@@ -52,8 +52,9 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
         require(isinstance(then, list), f"{file}: then: must be a list of phases, got {then}")
         tree = _merge(apply_overrides(tree, list_resets(settings)), settings)
         train = tree.get("train", {})
-        if then and isinstance(train, Mapping):
-            tree["train"] = {**train, "phases": [*(train.get("phases") or []), *then]}
+        phases = train.get("phases", []) if isinstance(train, Mapping) else None
+        if then and isinstance(phases, list):  # `build_config` refuses other types
+            tree["train"] = {**train, "phases": [*phases, *then]}
     if "name" not in files[0][1] and "name" in tree:
         tree["name"] = f"{tree['name']}_{path.stem}"
     others = [override for override in overrides if not override.startswith("base=")]
@@ -230,7 +231,7 @@ def _list_keys(schema: Any, prefix: str) -> Iterator[str]:
 
 
 def _merge(base: Any, override: Any) -> Any:
-    """Merge settings, key by key in nested mappings; ``above`` replaces ``below``."""
+    """Merge settings, key by key in nested mappings; ``override`` replaces ``base``."""
     if not isinstance(base, Mapping) or not isinstance(override, Mapping):
         return override
     return {**base, **{key: _merge(base.get(key), value) for key, value in override.items()}}

@@ -23,7 +23,7 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
     """Return the settings for a protocol.
 
     ``bounded`` replaces `every_nth` with `restricted` (RMem), and `first_frame` with a `bounded_fifo` of reference
-    frames only, unless ``overrides`` set a policy.
+    frames only, unless ``overrides`` set a policy; a policy in a file of settings is replaced, as those of checkpoints.
     """
     require_choice(protocol, get_args(MemoryProtocol), "protocol")
     sets_policy = "policy" in apply_overrides({"memory": {}}, overrides)["memory"]

@@ -91,7 +91,7 @@ class StageConfig:
     """side of the short-term attention window in tokens, odd; 0 turns short-term attention off, an ablation of AOT"""
     feedforward: Annotated[int, Range(32, 2**20, multiple=32)] = 1024
     """hidden width of the feed-forward layers"""
-    drop_path: Annotated[float, Range(0, 1, below_high=True)] = 0.1
+    drop_path: Annotated[float, Range(0, 1, exclusive_high=True)] = 0.1
     """probability that training drops a residual branch, per sample"""
     dim: Dim | None = None
     """width of the embeddings, or of each of two branches; null means model.dim"""
@@ -266,7 +266,7 @@ class InputConfig:
     """upper limit of the longer side in pixels, before it is rounded to the model's grid"""
     max_short_edge: Edge | None = None
     """upper limit of the shorter side in pixels"""
-    scale: Annotated[float, Range(0, 16, above_low=True)] = 1.0
+    scale: Annotated[float, Range(0, 16, exclusive_low=True)] = 1.0
     """factor on both sides after the limits"""
     min_short_edge: Edge | None = None
     """length of the shorter side in pixels below which frames are scaled up"""

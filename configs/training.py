@@ -91,7 +91,7 @@ class PhaseConfig:
     """fraction of merged clips whose pasted objects are scaled and move, over or under the objects of the first"""
     entering: Fraction = 0.0
     """fraction of composed clips whose pasted objects enter over a border, partly visible in the reference frame"""
-    lr: Annotated[float, Range(0, 1e6, above_low=True)] = 2e-4
+    lr: Annotated[float, Range(0, 1e6, exclusive_low=True)] = 2e-4
     """learning rate after warm-up"""
     final_lr: Rate | None = None
     """learning rate at the start of warm-up and at the end; null means 2e-5 with MobileNetV2, else 1e-5"""
@@ -131,7 +131,7 @@ class TrainConfig:
     """compile encoder, blocks and decoder with torch.compile, on CUDA"""
     checkpoint_activations: bool = False
     """recompute activations of the encoder's blocks in the backward pass instead of storing them"""
-    warmup: Annotated[float, Range(0, 1, below_high=True)] = 0.05
+    warmup: Annotated[float, Range(0, 1, exclusive_high=True)] = 0.05
     """fraction of a phase's steps with a rising learning rate"""
     power: NonNegative = 0.9
     """exponent of the learning rate's polynomial decay"""
@@ -140,7 +140,7 @@ class TrainConfig:
     freeze_encoder_stages: CountOrZero = 2
     """number of frozen stages of the encoder, counted from the input; MobileNetV2 has three: the stem, the layers at
     stride 4, the rest"""
-    hardest_pixels: Annotated[float, Range(0, 1, above_low=True)] = 0.15
+    hardest_pixels: Annotated[float, Range(0, 1, exclusive_low=True)] = 0.15
     """final fraction of pixels in the bootstrapped cross-entropy"""
     hardest_pixels_after: Positive = 0.5
     """fraction of the steps after which `hardest_pixels` is reached"""

@@ -86,18 +86,13 @@ class LintResult:
     findings: list[Finding] = field(default_factory=list)
     num_videos: int = 0
     """number of videos or sets of single images"""
-    frames: int = 0
-    labeled: int = 0
+    num_frames: int = 0
+    num_labeled: int = 0
     """number of frames with a mask"""
-    objects: int | None = 0
+    num_objects: int | None = 0
     """number of ids per video or image, added up; None: masks were not decoded"""
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """number of frames by (height, width)"""
-
-    @property
-    def errors(self) -> int:
-        """Number of findings that are errors."""
-        return sum(finding.level == "error" for finding in self.findings)
 
 
 def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2) -> LintResult:
@@ -153,7 +148,7 @@ def lint_videos(
             benchmarks.
         decode: as in `lint_folder`.
     """
-    result = LintResult(objects=0 if decode else None)
+    result = LintResult(num_objects=0 if decode else None)
     with (
         ThreadPoolExecutor(workers) as pool,
         progress_bar(len(videos), unit="folder" if kind else "video") as bar,
@@ -191,11 +186,11 @@ def _add_video(
         findings += [*_check_same_size(frames), *_check_video_ids(video, labeled, ids_by_file)]
     result.findings += _merge_warnings(findings)
     result.num_videos += 1
-    result.frames += len(frames)
-    result.labeled += labeled
+    result.num_frames += len(frames)
+    result.num_labeled += labeled
     result.sizes.update(info.size for info in frames.values() if info.size)
-    if result.objects is not None:
-        result.objects += num_objects
+    if result.num_objects is not None:
+        result.num_objects += num_objects
 
 
 def check_frame(path: Path, *, decode: bool) -> FileInfo:

@@ -80,8 +80,8 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         object_id: list_image_files(folders[object_id], (".png",))[1:-1] for object_id in sorted(folders)
     }
     present_by_id = {
-        object_id: {path.stem: bool(read_mask(path).any()) for path in paths[object_id]}
-        for object_id in paths
+        object_id: {path.stem: bool(read_mask(path).any()) for path in files}
+        for object_id, files in paths.items()
     }
     ids = tuple(object_id for object_id in present_by_id if any(present_by_id[object_id].values()))
     if not ids:
@@ -89,16 +89,15 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
             f"{sequence.name}: no object has a mask between its first and last annotation; nothing to score"
         )
     stems = order_names({stem for object_id in ids for stem in present_by_id[object_id]})
+    present = [
+        [present_by_id[object_id].get(stem) for stem in stems] for object_id in ids
+    ]  # None: not annotated
     return SeparateObjects(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
         tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in ids),
-        is_counted=np.array(
-            [[stem in present_by_id[object_id] for stem in stems] for object_id in ids], dtype=bool
-        ),
-        object_present=np.array(
-            [[present_by_id[object_id].get(stem, False) for stem in stems] for object_id in ids], dtype=bool
-        ),
+        is_counted=np.array([[shown is not None for shown in row] for row in present]),
+        object_present=np.array(present, dtype=bool),
         object_folders={object_id: folders[object_id] for object_id in ids},
         strict=False,
     )

@@ -205,7 +205,7 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
         ]
     binary = not any(regions.values())
     for path in voids:
-        log.warning("%s: 255 is taken as %s", path, "object 1" if binary else "void, not an object")
+        log.warning("%s: 255 is treated as %s", path, "object 1" if binary else "void, not an object")
     shown = voids if binary else {}
     return [
         region

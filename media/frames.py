@@ -215,4 +215,4 @@ def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) 
 
 def require_index(source: FrameSource, index: int, length: int) -> None:
     if not 0 <= index < length:
-        raise InputError(f"{source.name}: no frame {index}; give one of 0 to {length - 1}")
+        raise InputError(f"{source.name}: no frame {index}; its last frame is {length - 1}")

@@ -112,7 +112,7 @@ def list_images(folder: Path) -> list[Path]:
     images = list_image_files(folder)
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):
-        raise InputError(f"{folder}: holds videos; give {videos[0]}, or all of them as --jobs {folder}")
+        raise InputError(f"{folder}: holds videos; give {videos[0]}, or the folder as a list of jobs")
     if not images:
         raise InputError(f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     counts = Counter(path.suffix.lower() for path in images)

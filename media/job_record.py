@@ -12,27 +12,35 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name
+from aotlab.utils.files import is_file_name, remove
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
 JOB_RECORD = ".track.json"
 """file with the job record in a folder of results"""
-JOB_KIND = FileKind("record of a run", 1, "replace the results with --force")
+JOB_KIND = FileKind("record of a run", 1, "delete the folder, or choose another")
 CORRECTED_FILE = ".corrected"
 """file that marks a folder with manually corrected results, which job lists do not replace"""
 MASKS_FOLDER = "masks"
 """name of the folder with the masks of all frames in a folder of results"""
+PROMPT_MASKS = "prompt_masks"
+"""name of the folder with the masks of prompts in a folder of results"""
+UNFINISHED = "not finished"
+"""error of a record until its run has ended"""
+FRAME_FILES = ("*", "[0-9]*/*", "images/*", "labels/*")
+"""files of frames in the folder of an output: of all objects, of one object, or of a data set"""
+DATASET_FILE = "data.yaml"
+"""name of the only file in the folder of an output that belongs to no frame"""
 
 
 @dataclass
 class JobRecord:
-    """The result of a job."""
+    """Record of a run, in the folder of its results."""
 
     name: str
     video: str = ""
     input_digest: str = ""
-    """digest of the inputs of its results"""
+    """digest of the inputs of its results; empty: of `track`, or unknown"""
     frames: int = 0
     seconds: float = 0.0
     """seconds spent in the tracker"""
@@ -70,7 +78,7 @@ class JobRecord:
     def _known_stems(self) -> frozenset[str]:
         return frozenset(self.stems)
 
-    def names_frame(self, stem: str) -> bool:
+    def has_frame(self, stem: str) -> bool:
         """Return whether files of this stem are those of a frame to track."""
         if self.stems or not re.fullmatch("[0-9]{5,9}", stem):
             return stem in self._known_stems
@@ -107,6 +115,25 @@ def write_job_record(folder: Path, record: JobRecord) -> None:
     write_versioned(folder / JOB_RECORD, JOB_KIND, asdict(record))
 
 
+def remove_results(folder: Path, record: JobRecord, kept_files: Collection[Path] = ()) -> None:
+    """Remove the record of a folder of results and all that its run has written; other files stay.
+
+    ``kept_files``: resolved paths of files to keep as well.
+    """
+    for path in (folder / name for name in record.outputs):
+        files = [path]
+        if path.is_dir() and not path.is_symlink():
+            found = (file for pattern in FRAME_FILES for file in path.glob(pattern) if file.is_file())
+            files = [file for file in found if record.has_frame(file.stem) or file.name == DATASET_FILE]
+        for file in files:
+            if file.resolve() not in kept_files:
+                remove(file)
+        for emptied in (*path.glob("*/"), path):
+            with suppress(OSError):
+                emptied.rmdir()  # if it is an empty folder
+    remove(folder / JOB_RECORD)
+
+
 def find_video(folder: Path, record: JobRecord) -> Path:
     """Return the video of the results in a folder; raise `InputError` if it is missing."""
     video = Path(record.video)
@@ -131,7 +158,7 @@ def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
 def has_all_masks(folder: Path, record: JobRecord) -> bool:
     """Return whether the folder of masks, if there is one, has a PNG for each tracked frame."""
     masks = (folder / MASKS_FOLDER).glob("*.png")
-    count = sum(record.names_frame(path.stem) for path in masks)
+    count = sum(record.has_frame(path.stem) for path in masks)
     return MASKS_FOLDER not in record.written or count == record.frames
 
 

@@ -35,7 +35,7 @@ class VideoLocation(NamedTuple):
 
 
 def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
-    """Return what a text names as a video; paths are relative to ``folder``, and ``file://`` URLs are paths."""
+    """Parse a video location; paths are relative to ``folder``, and ``file://`` URLs are paths."""
     text = str(text)
     url = URL.fullmatch(text)
     if url and url[1].lower() == "file":

@@ -22,6 +22,7 @@ VIDEO_SUFFIXES = (
 """suffixes of video files in a folder"""
 SUFFIXES = (*IMAGE_SUFFIXES, ".txt", ".json")
 """suffixes of images and of files of labels named after them"""
+END_NUMBER = re.compile("[0-9]{1,9}$")
 MAX_NAMES = 3
 """largest number of names of each kind in a message"""
 
@@ -55,6 +56,11 @@ def image_stem(name: str | Path) -> str:
         if path.suffix.lower() in SUFFIXES:
             return path.stem
     return PurePosixPath(name.replace("\\", "/")).name
+
+
+def list_end_numbers(stems: Iterable[str]) -> list[int]:
+    """Return the numbers at the end of names, of those that have one."""
+    return [int(ending[0]) for ending in map(END_NUMBER.search, stems) if ending]
 
 
 def match_frames(
@@ -152,9 +158,8 @@ def _explain_missing(
 
 def _number(stems: Sequence[str], count_frames: Callable[[], int | None]) -> list[int]:
     """Return the frame numbers of images of a video whose frames have no names."""
-    endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
-    numbers = [int(ending[0]) for ending in endings if ending]
-    prefixes = {stem[: ending.start()] for stem, ending in zip(stems, endings, strict=True) if ending}
+    numbers = list_end_numbers(stems)
+    prefixes = {END_NUMBER.sub("", stem) for stem in stems}
     # Digits at the end of a random name, such as rf.3a8f21, are not a frame number.
     separate = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
     if len(set(numbers)) == len(stems) and separate:

@@ -37,9 +37,8 @@ def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None)
 
 def merge_object_masks(masks: Mapping[int, np.ndarray]) -> np.ndarray:
     """Merge H×W bool masks into H×W ids; smaller objects lie on top."""
-    labels = np.zeros(
-        next(iter(masks.values())).shape, dtype=np.min_scalar_type(max(masks) + 1)
-    )  # 255 needs 16 bits
+    shape = next(iter(masks.values())).shape
+    labels = np.zeros(shape, np.min_scalar_type(max(masks) + 1))  # 255 needs 16 bits
     for object_id in sorted(masks, key=lambda object_id: (-masks[object_id].sum(), object_id)):
         labels[masks[object_id]] = object_id
     return labels

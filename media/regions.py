@@ -54,15 +54,8 @@ class VideoInfo:
         """Describe a source of frames."""
         stems = tuple(map(source.stem, range(source.length or 0))) if source.named else None
         counter = source.count_frames if source.length_is_estimate else None
-        return cls(
-            source.name,
-            source.size,
-            source.length,
-            str(source.rate),
-            stems,
-            file=source.file,
-            counter=counter,
-        )
+        rate = str(source.rate)
+        return cls(source.name, source.size, source.length, rate, stems, file=source.file, counter=counter)
 
     @property
     def length_is_estimate(self) -> bool:

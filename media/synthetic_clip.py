@@ -43,10 +43,8 @@ def draw_clip(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarr
             angle = np.arctan2(rows - y, columns - x) - (number - 2.5) * time
             distance = np.hypot(rows - y, columns - x)
             inside = distance < SIZE * min(height, width) * (1 + 0.2 * np.sin((number + 1) * angle))
-            x_offset, y_offset = (
-                distance[inside] * np.cos(angle[inside]),
-                distance[inside] * np.sin(angle[inside]),
-            )
+            x_offset = distance[inside] * np.cos(angle[inside])
+            y_offset = distance[inside] * np.sin(angle[inside])
             image[inside] = texture[(y_offset + side / 2).astype(int), (x_offset + side / 2).astype(int)]
             mask[inside] = number
     return images, masks

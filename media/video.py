@@ -61,15 +61,16 @@ def open_frames(
     require_range(timeout, POSITIVE, "timeout")
     require(str(source) != "", "source: empty; give a path, a URL, or a camera")
     location = locate_video(source)
-    if location.kind != "stored":
-        _require_unset("a stream", levels=levels, fps=rate)
-        return open_stream(location, timeout)
-    path = Path(location.text)
-    if path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff"):
-        return ImageFrames(path, levels, rate)
-    require_existing(path, "give a video file or a folder of frames")
-    _require_unset(str(path), levels=levels, fps=rate)
-    return VideoFrames(path)
+    path, is_stored = Path(location.text), location.kind == "stored"
+    if is_stored:
+        if path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff"):
+            return ImageFrames(path, levels, rate)
+        require_existing(path, "give a video file or a folder of frames")
+    for name, value in (("levels", levels), ("fps", rate)):
+        title = path if is_stored else "a stream"
+        problem = f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; remove it"
+        require(value is None, problem)
+    return VideoFrames(path) if is_stored else open_stream(location, timeout)
 
 
 def compute_fingerprint(path: Path) -> dict[str, Any]:
@@ -286,11 +287,3 @@ class VideoReader:
             early = bool(times) and packet.pts is not None and packet.pts < times[self._target]
             stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             yield from packet.decode()
-
-
-def _require_unset(title: str, **options: object) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise InputError(
-                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; remove it"
-            )

@@ -123,10 +123,10 @@ class GPMBlock(Block):
         if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
             memory = self.memorize(state, memory)
         long, short = memory
-        long_read = self.long_attention(key, long.key, long.value)  # B×L×4C
-        long_output = self.long_output(long_read, gate, size)  # B×L×2C
-        short_read = self.short_attention(key, short.key, short.value, size)
-        short_output = self.short_output(short_read, gate, size)  # B×L×2C
+        long_values = self.long_attention(key, long.key, long.value)  # B×L×4C
+        long_output = self.long_output(long_values, gate, size)  # B×L×2C
+        short_values = self.short_attention(key, short.key, short.value, size)
+        short_output = self.short_output(short_values, gate, size)  # B×L×2C
         visual_update, id_update = (long_output + short_output).chunk(2, 2)
         visual = visual + visual_update
         id_tokens = id_update if id_tokens is None else id_tokens + id_update

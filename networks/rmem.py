@@ -34,19 +34,19 @@ class TemporalEmbedding(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Return query B×L×C and keys B×(T·L)×C, oldest frame first, with their embeddings added."""
-        frames = key.shape[1] // query.shape[1]
-        embedding = self.memory[assign_temporal_slots(frames, len(self.memory), key.device)]  # T×C
-        key = key.unflatten(1, (frames, -1)) + embedding[:, None]  # B×T×L×C
+        num_frames = key.shape[1] // query.shape[1]
+        embedding = self.memory[assign_temporal_slots(num_frames, len(self.memory), key.device)]  # T×C
+        key = key.unflatten(1, (num_frames, -1)) + embedding[:, None]  # B×T×L×C
         return query + self.query, key.flatten(1, 2)
 
 
-def assign_temporal_slots(frames: int, slots: int, device: torch.device) -> Tensor:
+def assign_temporal_slots(num_frames: int, slots: int, device: torch.device) -> Tensor:
     """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first: of 5 frames and 4 slots 0, 1, 2, 3, 3.
 
     Each frame has its own slot if there are enough; otherwise neighboring frames share slots, newest first.
     """
-    count: Any = torch.sym_max(frames, slots)  # max, also of the symbolic number of frames in exported graphs
-    return slots - 1 - (count - 1 - torch.arange(frames, device=device)) * slots // count
+    count: Any = torch.sym_max(num_frames, slots)  # max, also of a symbolic number in exported graphs
+    return slots - 1 - (count - 1 - torch.arange(num_frames, device=device)) * slots // count
 
 
 class TemporalAttention(Attention):

@@ -20,6 +20,7 @@ import yaml
 from aotlab.configs.files import ROOT
 from aotlab.sdk import atomic_path, command
 from aotlab.tools.cli.types import Folder, option
+from aotlab.utils.errors import require, require_known
 
 FILE = ROOT / "docs" / "figures.yaml"
 HEADER = "# Written by `python -m research.figures`; {} in a sentence is the value.\n"
@@ -42,7 +43,9 @@ def replace_in_pages(entry: dict[str, Any], value: float) -> None:
         before, after = sentence.split("{}")
         pattern = f"({re.escape(before)})\\d+\\.\\d({re.escape(after)})"
         text, count = re.subn(pattern, rf"\g<1>{value}\g<2>", path.read_text(encoding="utf-8"))
-        assert count == 1, f"{page}: {count} places of {sentence!r} instead of one; correct docs/figures.yaml"
+        require(
+            count == 1, f"{page}: {count} places of {sentence!r} instead of one; correct docs/figures.yaml"
+        )
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -56,6 +59,7 @@ def main(names: tuple[str, ...], *, davis: Path | None) -> int:
     """Measure the scores that the documents quote, and write them there."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     for name in names or entries:
+        require_known(name, entries, f"{name}: no such figure", f"known are {', '.join(entries)}")
         entry = entries[name]
         if "DAVIS" in entry["command"] and davis is None:
             print(f"{name}: skipped; give --davis")

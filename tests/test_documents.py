@@ -18,7 +18,7 @@ import yaml
 import aotlab
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingPath
+from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath
 from aotlab.tools.main import find_command
 from tests.documents import BLOCK, split_blocks, split_commands
 
@@ -105,6 +105,7 @@ def check_options(command, arguments):
                 (Checkpoint, "read", Path),
                 (ConfigFile, "read", str),
                 (ExistingPath, "exists", False),
+                (ExistingFolder, "exists", False),
             ):
                 unchecked.enter_context(patch.object(kind, name, value))
             given = found.make_context(command, arguments).params

@@ -62,7 +62,6 @@ SKIPPED = {
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
     r"aotlab agreement": "needs annotations of two people; tests/tools/test_agreement.py has them",
     r"(?:\w+=\S+\s+)*python -m research\.": "measures for minutes; research/tests runs it",
-    r"from aotlab_runtime import": "needs frames that a program has; runtime/tests tracks with an export",
     r"python integrations/text/": "needs a text detector; integrations/text/tests has one",
     r".*ytvos_davis\.yaml": "needs the training sets of the papers; tests/engine/training trains on drawn ones",
 }

@@ -148,6 +148,15 @@ def test_distributions_pass_twine(distributions):
 
 
 @pytest.mark.slow
+def test_links_of_the_description_are_absolute(distributions):
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        targets = re.findall(r"\]\(([^)]*)", archive.read(metadata).decode())
+    assert targets
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
+@pytest.mark.slow
 def test_source_distribution_ships_no_tests(distributions):
     with tarfile.open(next(distributions.glob("*.tar.gz"))) as archive:  # they need the whole checkout
         files = [name.split("/", 1)[-1] for name in archive.getnames()]
@@ -210,6 +219,14 @@ def test_hub_folder_without_links_tracks(checkout, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
     assert str(copy) in done.stdout
+
+
+def test_hub_checkout_precedes_an_installed_package(tmp_path):
+    (tmp_path / "aotlab").mkdir()
+    (tmp_path / "aotlab" / "__init__.py").touch()
+    program = f"import sys; sys.path.append({str(ROOT)!r}); import hubconf, aotlab; print(aotlab.__file__)"
+    done = run(sys.executable, "-c", program, cwd=tmp_path, path=tmp_path)
+    assert done.stdout.startswith(str(ROOT)), done.stderr
 
 
 PUBLIC = [aotlab, aotlab.sdk]

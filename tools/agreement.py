@@ -14,7 +14,7 @@ import click
 
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import overwrite
-from aotlab.tools.cli.types import File, option
+from aotlab.tools.cli.types import ExistingPath, File, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.text import align_columns, format_count
@@ -95,9 +95,9 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
 
 
 @command("aotlab agreement")
-@click.argument("first", metavar="FIRST", type=File, help="file or folder of masks, as for track --mask")
-@click.argument("second", metavar="SECOND", type=File, help="file or folder of masks, as for track --mask")
-@option("--video", type=File, required=True, help="the video, or its folder of frames")
+@click.argument("first", metavar="FIRST", type=ExistingPath, help="masks, as for track --mask")
+@click.argument("second", metavar="SECOND", type=ExistingPath, help="masks, as for track --mask")
+@option("--video", type=ExistingPath, required=True, help="the video, or its folder of frames")
 @option("--csv", "table", type=File, help="CSV file to write with J of every object and frame")
 @overwrite
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:

@@ -16,7 +16,8 @@ from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import ExistingPath, PositiveInt, flag, option
+from aotlab.tools.cli.options import dataset_option
+from aotlab.tools.cli.types import ExistingFolder, PositiveInt, flag, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import align_columns
 
@@ -24,13 +25,15 @@ MAX_SIZES = 5
 
 
 @command("aotlab check-data")
-@click.argument("root", type=ExistingPath, help="folder with JPEGImages/ and Annotations/, or of a benchmark")
+@click.argument(
+    "root", type=ExistingFolder, help="folder with JPEGImages/ and Annotations/, or of a benchmark"
+)
 @option(
     "--kind",
     type=click.Choice(("video", "static")),
     help="video: a folder of frames for each video; static: single images (default: video)",
 )
-@option("--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}")
+@dataset_option(DATASETS, help="check it as a benchmark: ")
 @option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
 @flag(
     "--quick", "read headers only: sizes and files without a valid one, but neither damage after it nor ids"
@@ -45,21 +48,21 @@ def main(
     root: Path,
     *,
     kind: Literal["video", "static"] | None,
-    dataset: str | None,
+    dataset: str,
     split: str | None,
     quick: bool,
     workers: int,
 ) -> int:
     """Check a folder of frames and masks before training."""
-    if dataset is not None and kind is not None:
+    if dataset and kind is not None:
         raise UsageError("--kind: has no effect with --dataset; remove it")
-    if dataset is None and split is not None:
+    if not dataset and split is not None:
         raise UsageError("--split: has no effect without --dataset; remove it")
     require_extra("score")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
 
     kind = kind or "video"
-    if dataset is not None:
+    if dataset:
         videos = open_dataset(dataset, root, split or "val")
         report = lint_videos(videos, decode=not quick, workers=workers)
     else:
@@ -73,15 +76,15 @@ def main(
     frames = "frames" if kind == "video" else "images"
     rows = {
         "videos" if kind == "video" else "sets": str(report.num_videos),
-        frames: str(report.frames),
-        f"labeled {frames}": str(report.labeled),
-        "objects": "not read (--quick)" if report.objects is None else str(report.objects),
+        frames: str(report.num_frames),
+        f"labeled {frames}": str(report.num_labeled),
+        "objects": "not read (--quick)" if report.num_objects is None else str(report.num_objects),
         "sizes": ", ".join(sizes) or "none",
-        "errors": str(report.errors),
+        "errors": str(len(errors)),
         "warnings": str(len(warnings)),
     }
     print(*warnings, *align_columns(list(rows.items())), *errors, sep="\n")
-    return 1 if report.errors else 0
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ from typing import Literal
 import click
 
 from aotlab.tools.cli.command import command, report_failures
-from aotlab.tools.cli.types import ExistingPath, Folder, option
+from aotlab.tools.cli.types import ExistingFolder, Folder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import require_writable
 from aotlab.utils.text import format_count
 
 
 @command("aotlab convert-visor")
-@option("--annotations", type=ExistingPath, required=True, help="folder of the split's JSON files")
-@option("--images", type=ExistingPath, required=True, help="folder with <video>/<frame>.jpg")
+@option("--annotations", type=ExistingFolder, required=True, help="folder of the split's JSON files")
+@option("--images", type=ExistingFolder, required=True, help="folder with <video>/<frame>.jpg")
 @option("--output", type=Folder, required=True, help="folder of the data set to write")
 @option(
     "--split",

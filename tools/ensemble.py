@@ -16,7 +16,7 @@ from click import UsageError
 
 from aotlab.tools.cli.command import command, report_failures, require_new_output
 from aotlab.tools.cli.options import overwrite
-from aotlab.tools.cli.types import ExistingPath, Folder, list_option, option
+from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_writable
 from aotlab.utils.progress import progress_bar
@@ -26,8 +26,8 @@ from aotlab.utils.text import format_count
 @command("aotlab ensemble")
 @click.argument(
     "results",
-    metavar="DIR...",
-    type=ExistingPath,
+    metavar="RESULTS...",
+    type=ExistingFolder,
     nargs=-1,
     required=True,
     help="folders with <sequence>/<frame>.png, in order of preference",

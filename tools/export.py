@@ -56,8 +56,8 @@ VERIFIED_FRAMES = 12
 @option(
     "--max-loss",
     type=Number(Range(0, 100)),
-    default=1.0,
-    help="maximum drop of J in points allowed for int8 (default: 1)",
+    default=1,
+    help="maximum drop of J in points allowed for int8",
 )
 @flag("--no-prompts", "leave out the prompt network")
 @flag(

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.exceptions import NoSuchCommand
 from click.shell_completion import CompletionItem, shell_complete
 
 from aotlab import __version__
 from aotlab.tools.cli.command import EXIT_CODES, CommandGroup
-from aotlab.utils.errors import InputError, suggest
+from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins, load_plugin
 
 COMMON_COMMANDS = {
@@ -58,7 +59,7 @@ class AotlabGroup(CommandGroup):
         return [*COMMANDS, *self.commands, *sorted(list_plugins(COMMAND_PLUGINS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Return a command; raise `InputError` if it is unknown."""
+        """Return a command, as `find_command` does."""
         return find_command(cmd_name)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -105,7 +106,8 @@ def find_command(name: str) -> click.Command:
     """Return a command of this package or a plug-in.
 
     Raises:
-        InputError: unknown command, or one whose package is not installed.
+        NoSuchCommand: unknown command.
+        InputError: the package of the command is not installed.
     """
     command_name = name.replace("_", "-")
     if command_name in COMMANDS:
@@ -123,8 +125,7 @@ def find_command(name: str) -> click.Command:
         raise InputError(
             f"aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout"
         )
-    names = {*COMMANDS, *STUDIO_COMMANDS, *main.commands, *plugins}
-    raise InputError(f"aotlab {name}: no such command; {suggest(name, names, 'see aotlab --help')}")
+    raise NoSuchCommand(name, possibilities={*COMMANDS, *STUDIO_COMMANDS, *main.commands, *plugins})
 
 
 @main.command("completion")

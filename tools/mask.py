@@ -11,7 +11,7 @@ from click import UsageError
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import overwrite, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, sibling_path
 
 
@@ -68,11 +68,8 @@ def main(
     if [*by_frame] != [frame]:
         raise InputError(f"{source}: boxes and points name a frame; remove the prefix, and use --frame")
     prompts = by_frame[frame]
-    if not frame and source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir():
-        image = ImageFrames(source).read(0)
-    else:
-        require_extra("video")
-        image = open_frames(source).read(frame)
+    is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
+    image = (ImageFrames(source) if is_image else open_frames(source)).read(frame)
     labels = load_segmenter(segmenter, plugin=segmenter_plugin)(image, prompts)
     require_pixels(labels, prompts)
     write_mask(output, labels, max_id=max(prompts))

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwrite
-from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
+from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
 from aotlab.utils.text import format_count
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
-    """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
+    """Return the video of ``RESULT --annotations FOLDER``, and the parent of its folder of results."""
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.sequence_scores import require_predictions
 
@@ -115,7 +115,7 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
         return scorable
     if remedy is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
-    dataset = find_dataset(benchmark.dataset)
+    dataset = DATASETS[benchmark.dataset]
     raise InputError(
         f"--dataset {dataset.name} --split {benchmark.split}: only the first-frame masks are public; "
         f"expected annotations of more frames in {dataset.layout}"
@@ -166,18 +166,18 @@ def print_report(
     "folders",
     metavar="[RESULTS]...",
     nargs=-1,
-    type=ExistingPath,
+    type=ExistingFolder,
     help="the same as --results; with --annotations: the folder with <frame>.png of one video",
 )
 @option(
     "--annotations",
-    type=ExistingPath,
+    type=ExistingFolder,
     help="score against the PNGs of this folder, as --dataset folder does",
 )
 @benchmark_options(DATASETS)
 @option(
     "--results",
-    type=ExistingPath,
+    type=ExistingFolder,
     multiple=True,
     help="folder with <sequence>/<frame>.png; several are compared in one table",
 )
@@ -221,7 +221,7 @@ def main(
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)
     content: dict[str, Any]
-    if annotations is None and find_dataset(benchmark.dataset).hota:
+    if annotations is None and DATASETS[benchmark.dataset].hota:
         if worst or len(results) > 1:
             raise UsageError(
                 f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst"

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from click import UsageError
+import click
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import overwrite, root
-from aotlab.tools.cli.types import ExistingPath, File, option
+from aotlab.tools.cli.options import dataset_option, overwrite, root
+from aotlab.tools.cli.types import ExistingFolder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
 
@@ -50,21 +50,20 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
 @command("aotlab submit")
 @option_group(
     "benchmark",
-    option("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(SUBMITTED)}"),
+    dataset_option(SUBMITTED, required=True),
     root,
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
 )
-@option("--results", type=ExistingPath, required=True, help="folder with <sequence>/<frame>.png")
-@option("--output", type=File, required=True, help="archive to write; burst: a JSON file, sav: a folder")
+@option("--results", type=ExistingFolder, required=True, help="folder with <sequence>/<frame>.png")
+@option(
+    "--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write"
+)
 @overwrite
 def main(
     *, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool
 ) -> int:
     """Pack results for a benchmark's server."""
-    data = find_dataset(dataset)
-    name = data.name
-    if data.submission is None:
-        raise UsageError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
+    name, data = dataset, DATASETS[dataset]
     require_new_output(output, *filter(None, [data.submission]), force=force)
     require_extra("score")
     split = split or (*data.server_splits, "val")[0]
@@ -74,7 +73,7 @@ def main(
     sequences = format_count(len(videos), "sequence")
     print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {name} {split}")
     if split in data.server_splits:
-        print(f"scored by {data.server}")
+        print(f"scored by the server linked from {data.source}")
     return 0
 
 

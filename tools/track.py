@@ -20,7 +20,7 @@ from aotlab.tools.cli.command import command, option_group, report_failures
 from aotlab.tools.cli.options import force, prompt_options, quality, restart, tracker_options, video_argument
 from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.types import (
-    File,
+    ExistingPath,
     FileName,
     Folder,
     FunctionType,
@@ -117,7 +117,7 @@ def default_output(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
-def require_space(output: Path, num_bytes: int) -> None:
+def report_disk_space(output: Path, num_bytes: int) -> None:
     """Print how many bytes results take; raise `InputError` if the disk has fewer."""
     folder = output.absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
@@ -140,33 +140,28 @@ def track_video(
     dry_run: bool,
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.utils.locks import locked_output
-    from aotlab.video.digest import digest_inputs, result_settings
-    from aotlab.video.job import check_job
     from aotlab.video.plan import FINISHED
-    from aotlab.video.run import JobResults, load_models, start_checked_record, track_job
+    from aotlab.video.run import load_models, plan_run, track_job
 
     if count_ranks() > 1:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
     require_extra("video")
-    checked = check_job(job, options)
-    record = start_checked_record(checked, digest_inputs(job, result_settings(tracker, options)))
+    checked, results = plan_run(job, folder, tracker, options, rerun)
+    if results.finished:
+        print(f"{folder}: {FINISHED}; --restart tracks it again")
+        return 0
     header = f"{describe_job(checked)}, into {folder}"
-    with locked_output(folder):
-        results = JobResults(job, folder, options, record, rerun)
-        if results.finished:
-            print(f"{folder}: {FINISHED}; --restart tracks it again")
-            return 0
-        if dry_run:
+    if dry_run:
+        with results.lock():
             load_models(checked, tracker.load)
-            print(header)
-            require_space(folder, checked.estimate_bytes())
-            return 0
-        quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
-        result = track_job(
-            results, checked, tracker.load, on_start=lambda: None if quiet else print(header, flush=True)
-        )
+        print(header)
+        report_disk_space(folder, checked.estimate_bytes())
+        return 0
+    quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
+    result = track_job(
+        results, checked, tracker.load, on_start=lambda: None if quiet else print(header, flush=True)
+    )
     return report_result(result, realtime=options.realtime)
 
 
@@ -290,7 +285,7 @@ def preview_list(
     counts = Counter(status for _, status, *_ in rows[1:])
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if num_bytes:
-        require_space(folder, num_bytes)
+        report_disk_space(folder, num_bytes)
     return 1 if counts["failed"] else 0
 
 
@@ -399,7 +394,7 @@ def report_jobs(
         "--timeout",
         metavar="SECONDS",
         type=PositiveFloat,
-        default=30.0,
+        default=30,
         help="stop after SECONDS without a frame",
     ),
 )
@@ -408,7 +403,7 @@ def report_jobs(
     option(
         "--jobs",
         "job_file",
-        type=File,
+        type=ExistingPath,
         help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes; each process of "
         "torchrun tracks a shard",
     ),

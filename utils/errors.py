@@ -53,10 +53,10 @@ class RunStopped(RuntimeError):  # noqa: N818
         self.signal_number = signal_number
 
 
-def suggest(word: str, names: Iterable[str], fallback: str = "") -> str:
-    """Return a question with the most similar name, or the remedy ``fallback``."""
+def suggest(word: str, names: Iterable[str], advice: str = "") -> str:
+    """Return a question with the most similar name, or ``advice``."""
     matches = difflib.get_close_matches(word, list(names), n=1)
-    return f"did you mean {matches[0]}?" if matches else fallback
+    return f"did you mean {matches[0]}?" if matches else advice
 
 
 def require(condition: object, message: str) -> None:
@@ -72,10 +72,10 @@ def require_range(value: object, allowed: Range, name: str) -> None:
     require(value in allowed, f"{name} must be {expected}, got {got}")
 
 
-def require_known(name: object, known: Collection[object], problem: str, fallback: str = "") -> None:
-    """Raise `InputError` with ``problem`` and the remedy of `suggest` unless a name is known."""
+def require_known(name: object, known: Collection[object], problem: str, advice: str = "") -> None:
+    """Raise `InputError` with ``problem`` and the advice of `suggest` unless a name is known."""
     if name not in known:
-        remedy = suggest(str(name), map(str, known), fallback)
+        remedy = suggest(str(name), map(str, known), advice)
         raise InputError(f"{problem}; {remedy}" if remedy else problem)
 
 

@@ -241,21 +241,6 @@ def require_writable(folder: Path) -> Path:
         return folder
 
 
-def require_output(path: Path, *suffixes: str) -> Path:
-    """Raise `InputError` unless an output file can be written, before long work starts.
-
-    Args:
-        suffixes: allowed suffixes, "" for a name without one; empty: any.
-    """
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise InputError(
-            f"{path}: unsupported extension; give one that ends in {' or '.join(filter(None, suffixes))}"
-        )
-    require_regular_file(path)
-    require_writable(path.parent)
-    return path
-
-
 def remove(path: Path) -> None:
     """Remove a file, link or folder with its contents, if it exists; raises `InputError` if it cannot be removed."""
     with writing(path):

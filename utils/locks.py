@@ -95,5 +95,5 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
     """Remove temporary files of killed programs, with a final name or pattern, from a folder the caller has locked."""
     stem, suffix = os.path.splitext(name)
     for path in folder.glob(f".{stem}.*.part{suffix or '*'}"):
-        log.info("%s: half-written by a program that was killed, removed", path)
+        log.info("%s: removed: left by a killed process", path)
         remove(path)

@@ -22,9 +22,9 @@ class Range:
     low: float = -math.inf
     high: float = math.inf
     whole: bool = False
-    above_low: bool = False
+    exclusive_low: bool = False
     """exclude the lower bound"""
-    below_high: bool = False
+    exclusive_high: bool = False
     """exclude the upper bound"""
     multiple: int = 1
     """step of whole numbers"""
@@ -34,13 +34,15 @@ class Range:
             return False
         if (self.whole or self.multiple > 1) and value % self.multiple:
             return False
-        above = value > self.low if self.above_low else value >= self.low
-        return above and (value < self.high if self.below_high else value <= self.high)
+        above = value > self.low if self.exclusive_low else value >= self.low
+        return above and (value < self.high if self.exclusive_high else value <= self.high)
 
     def __str__(self) -> str:
         """Describe the range, to follow "must be" in a message."""
-        low = f"{'above' if self.above_low else 'at least'} {self.low:.15g}" if self.low > -math.inf else ""
-        high = f"{'below' if self.below_high else 'at most'} {self.high:.15g}" if self.high < math.inf else ""
+        above = "above" if self.exclusive_low else "at least"
+        below = "below" if self.exclusive_high else "at most"
+        low = f"{above} {self.low:.15g}" if self.low > -math.inf else ""
+        high = f"{below} {self.high:.15g}" if self.high < math.inf else ""
         step = f"a multiple of {self.multiple}" if self.multiple > 1 else ""
         return " and ".join(filter(None, (low, high, step))) or "a finite number"
 
@@ -54,7 +56,7 @@ def _is_finite(value: object) -> bool:
 
 POSITIVE_COUNT = Range(1, MAX_COUNT, whole=True)
 COUNT = Range(0, MAX_COUNT, whole=True)
-POSITIVE = Range(0, above_low=True)
+POSITIVE = Range(0, exclusive_low=True)
 NON_NEGATIVE = Range(0)
 FRACTION = Range(0, 1)
 SEED = Range(0, 2**63 - 1, whole=True)

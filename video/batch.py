@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from functools import cached_property, lru_cache
@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import CORRECTED_FILE, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import (
+    CORRECTED_FILE,
+    JOB_RECORD,
+    UNFINISHED,
+    JobRecord,
+    read_job_record,
+    write_job_record,
+)
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
@@ -24,19 +31,17 @@ from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.plan import FINISHED, RESERVED_NAMES, Action, RerunOptions, plan_list
-from aotlab.video.results import (
+from aotlab.video.plan import (
+    FINISHED,
+    RESERVED_NAMES,
     RUN_FILE,
     RUN_KIND,
-    UNFINISHED,
-    UNREADABLE,
-    has_content,
-    read_results,
+    Action,
+    RerunOptions,
+    plan_list,
     read_run,
-    remove_results,
-    start_record,
 )
-from aotlab.video.run import JobResults, load_models, start_checked_record, track_job
+from aotlab.video.run import JobResults, load_models, start_checked_record, start_record, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -181,10 +186,10 @@ class Batch:
             plan_list(self._output, self._jobs, self.settings, force=self._rerun.force)
             for job in self._jobs:
                 try:
-                    with locked_output(self._output / job.name):
-                        results, checked = self._plan(job), None
-                        if not results.finished:
-                            checked = check_job(job, self._options, strict=True)
+                    results, checked = self._plan(job), None
+                    if not results.finished:
+                        checked = check_job(job, self._options, strict=True)
+                        with results.lock():
                             load_models(checked, self._load_tracker)
                     yield results.action, checked
                 except (InputError, OSError) as error:
@@ -202,7 +207,7 @@ class Batch:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
         folder = self._output / job.name
         try:
-            return self._run(job, folder, stop)
+            return self._run(job, stop)
         except InUseError as error:  # the other process writes the record
             record = replace(start_record(job), error=str(error))
         except InputError as error:
@@ -217,7 +222,7 @@ class Batch:
         return record
 
     def _plan(self, job: Job) -> JobResults:
-        """Return the results in the locked folder of a job, with what to do about them."""
+        """Return the results in the folder of a job, with what to do about them."""
         folder = self._output / job.name
         input_digest = ""
         if not (folder / CORRECTED_FILE).exists():  # else they are kept, even if the inputs are gone
@@ -234,18 +239,15 @@ class Batch:
                     log.warning(message, job.name, object_id, current, class_name)
         return results
 
-    def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
-        with locked_output(folder):
-            results = self._plan(job)
-            if results.finished:
-                kept = f"corrected masks are kept; delete {folder} to track it again"
-                log.info("%s: %s", job.name, FINISHED if results.action == "reuse" else kept)
-                return results.earlier
-            checked = check_job(job, self._options, strict=True)
-            results.record = start_checked_record(checked, results.record.input_digest)
-            result = track_job(
-                results, checked, self._load_tracker, class_list=self._output / CLASSES, stop=stop
-            )
+    def _run(self, job: Job, stop: StopFlag) -> JobRecord | None:
+        results = self._plan(job)
+        if results.finished:
+            kept = f"corrected masks are kept; delete {results.folder} to track it again"
+            log.info("%s: %s", job.name, FINISHED if results.action == "reuse" else kept)
+            return results.earlier
+        checked = check_job(job, self._options, strict=True)
+        results.record = start_checked_record(checked, results.record.input_digest)
+        result = track_job(results, checked, self._load_tracker, class_list=self._output / CLASSES, stop=stop)
         if result.interrupted:
             return None
         speed = f"{result.frames_per_second:.1f} per second"
@@ -262,10 +264,12 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     Finished results keep their record if the job failed before its first frame, as without its video.
     """
     record = replace(start_record(job), error=problem)
-    earlier = read_results(folder) or record  # names what is in the folder
-    if earlier.error not in (None, UNREADABLE):
+    earlier = read_job_record(folder)
+    is_damaged = earlier is None and (folder / JOB_RECORD).exists()
+    started = earlier or record  # names what is in the folder
+    if started.error is not None and not is_damaged:
         with suppress(InputError):
-            write_job_record(folder, replace(earlier, error=problem, video=record.video))
+            write_job_record(folder, replace(started, error=problem, video=record.video))
     return record
 
 
@@ -275,32 +279,27 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
     Args:
         output: existing folder.
         settings: `result_settings` of this run.
-        force: remove the results of another run first, except results of corrected jobs and files of others.
+        force: replace the results of another run, except those of corrected jobs; each when its video is tracked.
 
     Raises:
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     names = sorted(job.name for job in jobs)
     if plan_list(output, jobs, settings, force=force) == "track":
-        _remove_run(output)
+        _reset_run(output, names)
     earlier_settings, _ = read_run(output)
     # earlier settings differ by more outputs only, which finished jobs keep
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": earlier_settings or settings, "jobs": names})
 
 
-def _remove_run(output: Path) -> None:
-    """Remove the results of the run in a folder, except results of corrected jobs, which keep the class ids."""
-    settings, names = read_run(output)
-    if settings is None:
-        return
-    corrected_names = {name for name in names if (output / name / CORRECTED_FILE).exists()}
-    for name in {*names} - corrected_names:
-        record = read_results(output / name) or JobRecord(name)
-        remove_results(output / name, record)
-        # folders of outputs with files of others, into which the next run may write
-        if foreign := [file for file in record.outputs if has_content(output / name / file)]:
-            write_job_record(output / name, JobRecord(name, error=UNFINISHED, outputs=foreign))
-        with suppress(OSError):
-            (output / name).rmdir()  # if it is empty
-    for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected_names else set()):
+def _reset_run(output: Path, names: Collection[str]) -> None:
+    """Remove the files of the run in a folder, and mark its results of these jobs as unfinished, unless corrected."""
+    _, earlier_names = read_run(output)
+    corrected_names = {name for name in earlier_names if (output / name / CORRECTED_FILE).exists()}
+    for name in {*names} & {*earlier_names} - corrected_names:
+        if (record := read_job_record(output / name)) is not None:
+            write_job_record(output / name, replace(record, error=UNFINISHED))
+    for name in {*RESERVED_NAMES, RUN_FILE} - (
+        {CLASSES} if corrected_names else set()
+    ):  # they keep their class ids
         remove(output / name)

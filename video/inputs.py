@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ import numpy as np
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import is_black_and_white
+from aotlab.media.matching import list_end_numbers
 from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_rle, encode_rle
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
@@ -103,8 +103,7 @@ def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     """Return the numbers at the end of file names; raise `InputError` if they are missing or not distinct."""
     info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
     stems = info.stems or ("",)
-    endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
-    numbers = [int(ending[0]) for ending in endings if ending]
+    numbers = list_end_numbers(stems)
     if len(set(numbers)) < len(stems):
         raise InputError(
             f"{video.name}: not an image folder whose file names end in different numbers; count frames from 0"

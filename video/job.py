@@ -129,8 +129,8 @@ class Job:
 
     def describe_missing_files(self) -> str | None:
         """Return the message about a missing video or masks, or None."""
-        paths = [*([self.video] if self.is_stored else []), *(mask.value for mask in self.masks)]
-        missing = ", ".join(path for path in paths if not Path(path).exists())
+        paths = map(Path, ([self.video] if self.is_stored else []) + [mask.value for mask in self.masks])
+        missing = ", ".join(str(path) for path in paths if not path.exists())
         remedy = "paths are relative to the list" if self.list_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
 
@@ -151,6 +151,8 @@ class CheckedJob:
     """masks from files, with the class names of these files and `Job.classes`"""
     prompts: Mapping[int, Mapping[int, Prompt]]
     """prompts by frame index and object id, with boxes cropped to the frame"""
+    removals: Mapping[int, Sequence[int]]
+    """ids of the objects to remove, by frame index"""
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -196,7 +198,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
     }
-    group_removals(options.removals, {**ids, **prompts}, frames)
+    removals = group_removals(options.removals, {**ids, **prompts}, frames)
     for object_id in job.classes.keys() - set().union(*ids.values(), *prompts.values()):
         raise InputError(
             f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
@@ -205,7 +207,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     if first > frames.first and not options.both_directions:
         _warn_about_empty_masks(job, source, frames, first)
     masks.annotations.class_names.update(job.classes)
-    return CheckedJob(job, options, source, frames, masks, prompts)
+    return CheckedJob(job, options, source, frames, masks, prompts, removals)
 
 
 def _index_prompts(
@@ -239,7 +241,7 @@ def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelectio
     unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
     unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
     log.warning(
-        "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d%s",
+        "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
         job.title if job.list_line else source.name,
         f"frames {start} to {last} come" if start < last else f"frame {start} comes",
         number,
@@ -248,8 +250,8 @@ def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelectio
 
 
 def list_items(values: Any) -> list[Any]:
-    """Return a list of values; one text or path is a list of itself."""
-    return [values] if isinstance(values, str | Path) else list(values)
+    """Return a list of values; one text, path or mask is a list of itself."""
+    return [values] if isinstance(values, str | Path | FrameObjectValue) else list(values)
 
 
 def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[int, str]:

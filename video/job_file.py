@@ -149,7 +149,6 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             row = {key: value.strip() for key, value in row.items()}
             for key in row.keys() & {*LIST_COLUMNS}:
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
-            row["overrides"] = shlex.split(row.get("overrides", ""))
         yield reader.line_num, row
 
 
@@ -186,6 +185,11 @@ def _read_texts(column: str, value: Any) -> list[str]:
     return texts
 
 
+def _read_overrides(value: Any) -> list[str]:
+    with reading("overrides", "close the quotes"):
+        return _read_texts("overrides", shlex.split(value) if isinstance(value, str) else value)
+
+
 def _read_number_text(value: Any) -> str | None:
     """Return the text of a number, or of several in a list; None for an empty cell."""
     values = value if isinstance(value, list) else [] if value is None else [value]
@@ -206,7 +210,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "point": ("points", lambda value: value or ()),
     "not_point": ("not_points", lambda value: value or ()),
     "class": ("classes", partial(_read_texts, "class")),
-    "overrides": ("overrides", partial(_read_texts, "overrides")),
+    "overrides": ("overrides", _read_overrides),
     "name": ("name", lambda value: value),
     "levels": ("levels", _read_number_text),
     "fps": ("rate", _read_number_text),

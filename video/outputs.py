@@ -23,7 +23,6 @@ from aotlab.media.regions import Annotations, Region, VideoInfo, encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, require_known, require_module
 from aotlab.utils.files import atomic_path, remove
-from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.video.classes import ObjectClasses
 
@@ -177,7 +176,7 @@ class MatteFiles(FrameFiles):
 
 
 class Matte16Files(MatteFiles):
-    file_name, description = "mattes16", "the same with 16 bits"
+    file_name, description = "mattes16", "one folder of gray PNGs per object, 16 bits"
     bytes_per_pixel, white = 1.5, 65535
 
 
@@ -414,15 +413,6 @@ class Outputs:
         for output in self._outputs.values():
             with suppress(Exception):
                 output.drop()
-
-
-def remove_temporary_files(files: Iterable[str], folder: Path) -> None:
-    """Remove temporary files that a killed run left in a folder and in its outputs, whose names are given."""
-    remove_leftovers(folder)
-    for path in (folder / name for name in files):
-        remove_leftovers(path)
-        for inner in filter(Path.is_dir, path.iterdir() if path.is_dir() else ()):  # of single objects
-            remove_leftovers(inner)
 
 
 def require_inputs_outside(inputs: Mapping[str, Path], names: Iterable[str], folder: Path) -> None:

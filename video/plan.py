@@ -1,4 +1,4 @@
-"""Plans of runs: whether results in a folder are reused, resumed, replaced or refused, and why."""
+"""Plans of runs: whether results in a folder are reused, resumed, replaced or refused, and why; records of lists."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, has_all_masks
+from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file_name
 from aotlab.utils.text import join_truncated
+from aotlab.utils.versioned_files import FileKind, read_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
 from aotlab.video.outputs import require_inputs_outside
-from aotlab.video.results import RUN_FILE, UNREADABLE, has_content, read_run
-from aotlab.video.resume import SOURCE_OUTPUT, STATE_FILE
+from aotlab.video.resume import RESTORED_OUTPUT, STATE_FILE
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
+RUN_FILE = ".jobs.json"
+"""record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
+RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
 COMPARED_FIELDS = {
     "video": "video",
     "masks": "mask",
@@ -35,13 +40,13 @@ Action = Literal["track", "resume", "reuse", "keep_corrections"]
 """what a run does: replace what is there, resume, reuse finished results, keep corrected ones"""
 FINISHED = "already tracked with these inputs"
 """reason to reuse results"""
-FOREIGN = "which aotlab track did not write; choose another folder"
-FORCE_ADVICE = "choose another folder, or replace results with --force"
+UNRECORDED_ADVICE = "which aotlab track did not write; choose another folder"
+FORCE_ADVICE = "choose another folder, or replace the results (force)"
 
 
 @dataclass(frozen=True)
 class RerunOptions:
-    """What a run may replace in a folder with results."""
+    """Existing results that a run may replace."""
 
     force: bool = False
     """replace results of other inputs"""
@@ -65,50 +70,56 @@ def plan_job(
     Args:
         folder: output folder.
         planned: record of this run before its first frame.
-        earlier: record of the results in the folder, of `read_results`.
+        earlier: record of the results in the folder.
         rerun: what may be replaced.
         repeatable: `Job.is_repeatable`.
         resumable: `saves_checkpoints`.
     """
-    record = earlier or JobRecord(planned.name)
+    if earlier is None and (folder / JOB_RECORD).exists():
+        raise _refusal(
+            folder, f"an unreadable record ({JOB_RECORD}); choose another folder, or delete this one"
+        )
     is_corrected = earlier is not None and (folder / CORRECTED_FILE).exists()
-    is_unreadable = record.error == UNREADABLE
-    if is_corrected and rerun.in_batch and not is_unreadable:
+    if is_corrected and rerun.in_batch:
         return "keep_corrections"
-    outputs, earlier_outputs = {*planned.outputs}, {*record.outputs}
+    earlier = earlier or JobRecord(planned.name)
+    outputs, earlier_outputs = {*planned.outputs}, {*earlier.outputs}
     existing = {name for name in outputs | earlier_outputs if has_content(folder / name)}
-    has_ended = record.error is None
-    has_all_outputs = outputs <= {*record.written} if has_ended else outputs == earlier_outputs
     # a list tracks a stream once, a single run each time
-    same_inputs = record.input_digest == planned.input_digest and (repeatable or rerun.in_batch)
-    is_repeat = same_inputs and not rerun.restart
-    is_finished = has_ended and has_all_outputs and outputs <= existing and has_all_masks(folder, record)
-    if is_repeat and is_finished:
-        return "reuse"
-    if is_repeat and not (has_all_outputs or rerun.in_batch):
-        advice = "choose another folder, or track all outputs again with --restart"
-        raise _refusal(folder, f"other outputs from the same inputs; {advice}")
+    same_inputs = earlier.input_digest == planned.input_digest and (repeatable or rerun.in_batch)
+    can_resume = False
+    if same_inputs and not rerun.restart:
+        has_ended = earlier.error is None
+        same_outputs = outputs <= {*earlier.written} if has_ended else outputs == earlier_outputs
+        if has_ended and same_outputs and outputs <= existing and has_all_masks(folder, earlier):
+            return "reuse"
+        if not (same_outputs or rerun.in_batch):
+            advice = "choose another folder, or track all outputs again (restart)"
+            raise _refusal(folder, f"other outputs from the same inputs; {advice}")
+        can_resume = same_outputs and resumable and (folder / STATE_FILE).is_file()
     if is_corrected:
         raise _refusal(folder, "corrected masks; choose another folder, or delete this one to track it again")
     if (folder / RUN_FILE).exists():
         raise _refusal(folder, "the results of a list of videos; choose another folder")
-    if foreign_outputs := existing - earlier_outputs:
-        raise _refusal(folder, f"{min(foreign_outputs)}, {FOREIGN}")
+    if unrecorded := existing - earlier_outputs:
+        raise _refusal(folder, f"{min(unrecorded)}, {UNRECORDED_ADVICE}")
     if existing and not (same_inputs or rerun.force or rerun.in_batch):
-        if is_unreadable:
-            raise _refusal(folder, f"results with an {UNREADABLE}; {FORCE_ADVICE}")
         fields = COMPARED_FIELDS.items()
-        changed = ", ".join(name for key, name in fields if getattr(record, key) != getattr(planned, key))
+        changed = ", ".join(name for key, name in fields if getattr(earlier, key) != getattr(planned, key))
         causes = f"; changed: {changed}" if changed else ""
         raise _refusal(folder, f"results from different inputs ({min(existing)}{causes}); {FORCE_ADVICE}")
-    can_resume = is_repeat and has_all_outputs and resumable and (folder / STATE_FILE).is_file()
     return "resume" if can_resume else "track"
+
+
+def has_content(path: Path) -> bool:
+    """Return whether a file exists, or a folder that is not empty."""
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 def saves_checkpoints(job: Job, options: JobOptions) -> bool:
     """Return whether a run with these options saves checkpoints and can be resumed."""
     resumable = all(output.resumable for output in options.outputs.values())
-    resumable = resumable and not options.both_directions and SOURCE_OUTPUT in options.write
+    resumable = resumable and not options.both_directions and RESTORED_OUTPUT in options.write
     return resumable and job.is_repeatable(options)
 
 
@@ -142,7 +153,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
     if earlier_settings is None:
         for name in RESERVED_NAMES:
             if has_content(output / name):
-                raise _refusal(output, f"{name}, {FOREIGN}")
+                raise _refusal(output, f"{name}, {UNRECORDED_ADVICE}")
         # hidden files are locks and temporary files, perhaps of another machine
         if any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()):
             problem = "other files"
@@ -152,12 +163,24 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
         problem = "results of a run with different settings or outputs"
     if problem is not None and not force:
         raise _refusal(output, f"{problem}; {FORCE_ADVICE}")
-    action: Action = "track" if problem is not None or earlier_settings is None else "resume"
     for name in removed_names:
-        has_results = any(path.name[0] != "." for path in (output / name).iterdir())
-        if has_results and (action == "resume" or (output / name / CORRECTED_FILE).exists()):
+        if any(path.name[0] != "." for path in (output / name).iterdir()):
             log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
-    return action
+    return "resume" if problem is None and earlier_settings is not None else "track"
+
+
+def read_run(output: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the settings and job names of the run in a folder; None and no names without one."""
+    earlier = read_versioned(
+        output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
+    )
+    return (None, []) if earlier is None else (earlier[0], list(filter(is_file_name, earlier[1])))
+
+
+def list_job_folders(output: Path) -> list[Path]:
+    """Return the folders of a list's jobs in natural order, tracked or not; without a list, those with a record."""
+    names = read_run(output)[1] or [path.parent.name for path in output.glob(f"*/{JOB_RECORD}")]
+    return [output / name for name in order_names(names)]
 
 
 def _refusal(folder: Path, content: str) -> InputError:

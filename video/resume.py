@@ -18,10 +18,10 @@ from aotlab.video.outputs import StoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
-CHECKPOINT = FileKind("progress of a tracked video", 4, "--restart tracks it from the first frame")
+CHECKPOINT = FileKind("progress of a tracked video", 4, "track it from the first frame (restart)")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
-SOURCE_OUTPUT = "masks"
+RESTORED_OUTPUT = "masks"
 """output that predictions are restored from"""
 
 
@@ -40,7 +40,7 @@ class Checkpoint:
         self.last = -1
         """index of the last frame that need not be tracked again"""
         self._last_step, self._has_confidence = -1, confidence
-        self._path, self._masks, self._stem = folder / STATE_FILE, folder / SOURCE_OUTPUT, stem
+        self._path, self._masks, self._stem = folder / STATE_FILE, folder / RESTORED_OUTPUT, stem
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._cuts: list[int] = []
         self._state: tuple[int, dict[str, Any]] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -14,14 +15,11 @@ import numpy as np
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD
 from aotlab.utils.errors import InputError, require, require_range
-from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, stream
-from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
     Output,
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobOptions:
-    """Options of `track`."""
+    """Options of `track` and `run_job`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
     """outputs to write, names of `list_outputs`; may be one name"""
@@ -65,7 +63,15 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-        vars(self).update(write=names, removals=tuple(map(tuple, self.removals)))  # the class is frozen
+        try:
+            removals = tuple(
+                (operator.index(frame), operator.index(object_id)) for frame, object_id in self.removals
+            )
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"removals: expected pairs of a frame number and an object id, got {self.removals!s:.60}"
+            ) from error
+        vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
         require_range(self.timeout, POSITIVE, "timeout")
@@ -124,71 +130,34 @@ class TrackResult:
         return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
 
 
-def track(
-    tracker: Tracker,
-    source: FrameSource,
-    masks: Mapping[int, np.ndarray],
-    output: str | Path,
-    options: JobOptions | None = None,
-    *,
-    frames: FrameSelection | None = None,
-    classes: ObjectClasses | Mapping[int, str] | None = None,
-) -> TrackResult:
-    """Track a video and write outputs while the next frames are read.
-
-    A bad frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
-
-    Args:
-        tracker: a `Tracker`, which forgets earlier videos first.
-        masks: H×W object ids by frame index, of frames to track; later masks may add objects.
-        output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
-        options: outputs and how to track; None: the defaults.
-        frames: frames to track; None: all.
-        classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
-
-    Raises:
-        InputError: no masks, the output folder is not writable or holds results of `run_job` or corrected masks, a
-            removal is of no object, or the first frame failed.
-        Exception: an internal error, raised after outputs are completed.
-    """
-    options = options or JobOptions()
-    require(bool(masks), "masks: expected masks by frame index, with at least one; pass {0: mask}")
-    frames = frames or FrameSelection(source, by_name=options.by_name)
-    for name, results in ((CORRECTED_FILE, "corrected masks"), (JOB_RECORD, "results of run_job")):
-        if Path(output, name).exists():
-            raise InputError(
-                f"output {output}: already contains {results}; choose another folder, or delete this one"
-            )
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
-    return track_frames(tracker, source, masks, Path(output), options, frames, classes)
-
-
 def track_frames(
     tracker: Tracker,
-    source: FrameSource,
+    context: OutputContext,
+    frames: FrameSelection,
     masks: Mapping[int, np.ndarray],
+    removals: Mapping[int, Sequence[int]],
     folder: Path,
     options: JobOptions,
-    frames: FrameSelection,
-    classes: ObjectClasses,
+    *,
     checkpoint: Checkpoint | None = None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
-    """Track a video as `track` does, whatever results the folder holds.
+    """Track a video and write outputs while the next frames are read, whatever results the folder holds.
 
     Args:
+        context: the video.
+        frames: frames to track.
+        masks: H×W object ids by index of such a frame.
+        removals: ids of the objects to remove, by frame index, of `group_removals`.
         checkpoint: checkpoint to save, which has restored the tracker if the run resumes; None: not resumable.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
 
-    for index in masks:
-        frames.require(index, f"mask of frame {index}")
+    source = context.source
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
-    removals = group_removals(options.removals, ids, frames)
-    context = OutputContext(source, classes, frames.number)
-    outputs = Outputs(options.outputs, require_writable(folder), context)
+    outputs = Outputs(options.outputs, folder, context)
     if checkpoint is None or checkpoint.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
@@ -226,12 +195,6 @@ def track_frames(
         raise error
     if checkpoint is not None and (stop.is_set() or error is not None):
         checkpoint.save_stopped(outputs.last, tracker)
-    message = None
-    if error is not None:
-        missing = ", ".join(outputs.incomplete)
-        message = f"{error} (not completed: {missing})" if missing else str(error)
-    elif not stop.is_set():
-        message = describe_unused_inputs(source, masks, removals, outputs.last + 1)
     return TrackResult(
         outputs.frames,
         timed.seconds,
@@ -245,7 +208,9 @@ def track_frames(
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
         resumable=checkpoint is not None,
-        error=message,
+        error=describe_end(error, source, {*masks}, removals, outputs)
+        if error or not stop.is_set()
+        else None,
     )
 
 
@@ -330,10 +295,18 @@ def pace_frames(
         yield index, frame
 
 
-def describe_unused_inputs(
-    source: FrameSource, masks: Iterable[int], removals: Iterable[int], num_frames: int
+def describe_end(
+    error: Exception | None,
+    source: FrameSource,
+    masks: Iterable[int],
+    removals: Iterable[int],
+    outputs: Outputs,
 ) -> str | None:
-    """Return the message about masks and removals on missing frames, or None."""
+    """Return the message about an early end, or about masks and removals on missing frames; None without either."""
+    if error is not None:
+        missing = ", ".join(outputs.incomplete)
+        return f"{error} (not completed: {missing})" if missing else str(error)
+    num_frames = outputs.last + 1
     if not num_frames:
         return f"{source.name}: ended before the first frame to track; give an earlier start"
     for name, indices in (("mask", masks), ("removal", removals)):

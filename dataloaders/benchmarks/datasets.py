@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.media.labeled_video import Video
-from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.errors import InputError
 
 Reader = Callable[..., list[Video]]
 """reader: (root, split) and options by name to the videos of the split"""
@@ -37,10 +37,8 @@ class Dataset:
     """where to download it"""
     options: tuple[str, ...] = ()
     """options of the reader"""
-    server: str = ""
-    """server that scores `server_splits`"""
     server_splits: tuple[str, ...] = ()
-    """splits without public annotations"""
+    """splits without public annotations, scored by a server that `source` links to"""
     submission: str | None = None
     """suffix of its submissions, "" for a folder; None: its results are not submitted"""
     archive_root: str = ""
@@ -69,7 +67,6 @@ _DATASETS = [
         layout=DAVIS_LAYOUT,
         folder="DAVIS",
         source="https://davischallenge.org",
-        server="the DAVIS 2017 server, linked from https://davischallenge.org",
         server_splits=("test", "test-dev", "test-challenge"),
         submission=".zip",
     ),
@@ -79,9 +76,8 @@ _DATASETS = [
             read=read_youtube_vos,
             layout=f"{VALID_LAYOUT}, valid/meta.json",
             folder=f"YouTubeVOS/{year}",
-            source=f"https://youtube-vos.org (the {year} version)",
+            source="https://youtube-vos.org",
             options=("all_frames",),
-            server="the challenge's server, linked from https://youtube-vos.org",
             server_splits=("val", "valid", "test"),
             submission=".zip",
             archive_root="Annotations",
@@ -95,7 +91,6 @@ _DATASETS = [
         folder="VOST",
         source="https://www.vostdataset.org",
         options=("all_frames",),
-        server="the challenge's server, linked from https://www.vostdataset.org",
         server_splits=("test",),
         submission=".zip",
     ),
@@ -113,7 +108,6 @@ _DATASETS = [
         layout=VALID_LAYOUT,
         folder="MOSE",
         source="https://henghuiding.github.io/MOSE",
-        server="the server linked from https://henghuiding.github.io/MOSE",
         server_splits=("val", "valid", "test"),
         submission=".zip",
     ),
@@ -123,7 +117,6 @@ _DATASETS = [
         layout=f"{VALID_LAYOUT}, valid/meta.json if there is one",
         folder="MOSEv2",
         source="https://mose.video",
-        server="the server linked from https://mose.video",
         server_splits=("val", "valid", "test"),
         submission=".zip",
     ),
@@ -135,7 +128,6 @@ _DATASETS = [
             "valid/valid_meta.json",
             folder=f"LVOSv{version}",
             source="https://lingyihongfd.github.io/lvos.github.io",
-            server="the challenge's server, linked from https://lingyihongfd.github.io/lvos.github.io",
             server_splits=("test",),
             submission=".zip",
             archive_root="Annotations",
@@ -192,17 +184,17 @@ def open_dataset(
     """Read the videos of a data set's split.
 
     Args:
-        name: key of `DATASETS`, case-insensitive.
+        name: key of `DATASETS`.
         root: folder of the data set; None: `find_default_root`.
         split: name of the split; ignored by "folder" and "longvideo".
         all_frames: YouTube-VOS, VOST, BURST: track all frames, write labeled ones.
         new_objects: folder: later masks may add objects.
 
     Raises:
-        InputError: an unknown name, no root, an option that the data set does not have, or what the reader
+        InputError: no root, an option that the data set does not have, or what the reader
             finds wrong.
     """
-    dataset = find_dataset(name)
+    dataset = DATASETS[name]
     options = {"all_frames": all_frames, "new_objects": new_objects}
     enabled = {option: True for option, value in options.items() if value}
     for option in enabled.keys() - {*dataset.options}:
@@ -215,20 +207,13 @@ def open_dataset(
     )
 
 
-def find_dataset(name: str) -> Dataset:
-    """Return the data set of a case-insensitive name."""
-    key = name.lower()
-    require_known(key, DATASETS, f"dataset {name}: unknown data set", f"known are {', '.join(DATASETS)}")
-    return DATASETS[key]
-
-
 def find_default_root(name: str) -> Path:
     """Return the folder of a data set for which no root is given.
 
     The variable AOTLAB_<NAME> comes first, then the data set's folder in AOTLAB_DATA, then in ``datasets/`` of the
     working directory.
     """
-    variable, folder = f"AOTLAB_{name.upper()}", find_dataset(name).folder
+    variable, folder = f"AOTLAB_{name.upper()}", DATASETS[name].folder
     if os.environ.get(variable):
         return Path(os.environ[variable])
     if folder is None:

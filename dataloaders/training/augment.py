@@ -168,11 +168,11 @@ def random_affine_matrix(height: int, width: int, rng: Generator) -> np.ndarray:
     angle, shear = math.radians(rng.uniform(-20, 20)), math.tan(math.radians(rng.uniform(-10, 10)))
     scale = rng.uniform(0.9, 1.1)
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-    slant = np.array([[1, shear, 0], [0, 1, 0], [0, 0, 1]])
+    rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    shear_matrix = np.array([[1, shear, 0], [0, 1, 0], [0, 0, 1]])
     shift = translation_matrix(rng.uniform(-0.1, 0.1) * width, rng.uniform(-0.1, 0.1) * height)
     center = translation_matrix(width / 2, height / 2)
-    return shift @ center @ turn @ slant @ translation_matrix(-width / 2, -height / 2)
+    return shift @ center @ rotation @ shear_matrix @ translation_matrix(-width / 2, -height / 2)
 
 
 def random_box(height: int, width: int, rng: Generator) -> tuple[int, int, int, int]:

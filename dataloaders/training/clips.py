@@ -33,8 +33,8 @@ class Clip:
     frames: np.ndarray
     """T×H×W×3 uint8 RGB"""
     labels: np.ndarray
-    """T×H×W uint8: 0 background, 1 to ``objects``, 255 ignored"""
-    objects: int
+    """T×H×W uint8: 0 background, 1 to ``num_objects``, 255 ignored"""
+    num_objects: int
     """may be 0"""
     names: tuple[str, ...] = ()
     """names of the images and videos it was made from"""
@@ -71,7 +71,7 @@ def merge_clips(first: Clip, second: Clip, rng: Generator, *, max_objects: int) 
     """Paste the second clip's objects over the first clip (dynamic merge), keeping at most ``max_objects``."""
     pasted = _object_mask(second.labels)
     frames = np.where(pasted[..., None], second.frames, first.frames)
-    labels = np.where(pasted, second.labels + np.uint8(first.objects), first.labels)
+    labels = np.where(pasted, second.labels + np.uint8(first.num_objects), first.labels)
     merged = relabel(frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)
     return replace(merged, names=first.names + second.names)
 
@@ -114,7 +114,7 @@ def compose_clips(
     if width == 0:
         return merge_clips(first, second, rng, max_objects=max_objects)
     box = left, top, width, height
-    object_count = min(first.objects + second.objects, max_objects)
+    num_expected = min(first.num_objects + second.num_objects, max_objects)
     pixels = np.count_nonzero(_object_mask(second.labels[0]))
     draw, min_pixels, min_visible = random_motion, MAX_DROPPED_PIXELS, MIN_VISIBLE
     if entering:
@@ -122,9 +122,9 @@ def compose_clips(
     for _ in range(MOTION_TRIES):
         motion = draw(box, first.frames.shape[1], rng)
         frames, labels = _paste(first, second, motion, box, underneath=rng.random() < 0.5)
-        visible = np.count_nonzero(_object_mask(labels[0]) & (labels[0] > first.objects))
+        visible = np.count_nonzero(_object_mask(labels[0]) & (labels[0] > first.num_objects))
         clip = relabel(frames, labels, rng, min_pixels=min_pixels, max_objects=max_objects)
-        if clip.objects == object_count and visible > min_visible * motion.scale**2 * pixels:
+        if clip.num_objects == num_expected and visible > min_visible * motion.scale**2 * pixels:
             break
     return replace(clip, names=first.names + second.names)
 
@@ -144,12 +144,12 @@ def random_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> 
 def random_entering_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> Motion:
     """Draw a motion as `random_motion` does, with at most 0.4 of width or height visible on the first frame."""
     motion = random_motion(box, crop, rng)
-    axis, far = int(rng.integers(2)), rng.random() < 0.5
+    axis, at_far_border = int(rng.integers(2)), rng.random() < 0.5
     size = motion.scale * box[2 + axis]
     outside = (0.5 - 0.4 * rng.random() ** 2) * size  # distance of the center from the border
     start, shift = motion.start.copy(), motion.shift.copy()
-    start[axis] = crop + outside if far else -outside
-    shift[axis] = (outside + rng.uniform(0.1, 0.5) * crop) * (-1 if far else 1)
+    start[axis] = crop + outside if at_far_border else -outside
+    shift[axis] = (outside + rng.uniform(0.1, 0.5) * crop) * (-1 if at_far_border else 1)
     return replace(motion, start=start, shift=shift, turn=0.0)
 
 
@@ -166,9 +166,9 @@ def _paste(
         visible = _object_mask(ids)
         if underneath:
             visible &= label == 0
-        cover = cv2.GaussianBlur(visible.astype(np.float32), (0, 0), EDGE_BLUR)[..., None]
-        frame[:] = np.rint(frame + cover * (image.astype(np.float32) - frame))
-        label[visible] = ids[visible] + np.uint8(first.objects)
+        alpha = cv2.GaussianBlur(visible.astype(np.float32), (0, 0), EDGE_BLUR)[..., None]
+        frame[:] = np.rint(frame + alpha * (image.astype(np.float32) - frame))
+        label[visible] = ids[visible] + np.uint8(first.num_objects)
     return frames, labels
 
 

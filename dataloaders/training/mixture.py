@@ -31,7 +31,7 @@ class ClipTensors(NamedTuple):
     """T×B×H×W×3 uint8"""
     labels: Tensor
     """T×B×H×W int64"""
-    objects: list[int]
+    num_objects: list[int]
     names: list[tuple[str, ...]]
     """names of the images and videos of each clip"""
     unreadable: list[str]
@@ -76,7 +76,7 @@ class Mixture:
         """Make a clip of one item, usually with the objects of another pasted over it."""
         item = self._draw_item(rng)
         clip = self._sample(item, rng)
-        if clip.objects and rng.random() >= self.phase.merge:
+        if clip.num_objects and rng.random() >= self.phase.merge:
             return clip
         other = self._draw_item(rng)
         for _ in range(READ_TRIES):  # another item, if the source has others
@@ -132,12 +132,12 @@ def build_clip_loader(
         RunStopped: while iterating, a worker process died.
     """
     phase, size = mixture.phase, split_batch(mixture.phase, ranks, micro_batches)
-    begins = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
+    starts = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
     before = signal.getsignal(signal.SIGCHLD)
     loader: DataLoader[ClipTensors | InputError] = DataLoader(
         _BatchDataset(mixture),
         batch_size=None,
-        sampler=(range(begin, begin + size) for begin in begins),  # type: ignore[arg-type]
+        sampler=(range(start, start + size) for start in starts),  # type: ignore[arg-type]
         num_workers=mixture.data.workers,
         collate_fn=_return_batch,  # type: ignore[arg-type]
         worker_init_fn=_start_worker,
@@ -182,7 +182,7 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
     return ClipTensors(
         torch.from_numpy(np.stack([clip.frames for clip in clips], axis=1)),
         torch.from_numpy(np.stack([clip.labels for clip in clips], axis=1)).long(),
-        [clip.objects for clip in clips],
+        [clip.num_objects for clip in clips],
         [clip.names for clip in clips],
         [reason for clip in clips for reason in clip.unreadable],
     )

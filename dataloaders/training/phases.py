@@ -78,7 +78,7 @@ def _require_objects(mixture: Mixture) -> None:
     """Raise `InputError` if none of the first clips shows an object; training reports those that cannot be read."""
     count = min(TRIED_CLIPS, len(mixture))
     try:
-        empty = not any(mixture[index].objects for index in range(count))
+        empty = not any(mixture[index].num_objects for index in range(count))
     except InputError:
         return
     paths = ", ".join(source.path for source in mixture.phase.sources)

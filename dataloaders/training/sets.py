@@ -303,10 +303,12 @@ def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[LabeledIma
     return [LabeledImage(frames[index], pairs[index], reader) for index in sorted(pairs)]
 
 
-def require_listed(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
-    """Check the names of a list; raises `InputError` if a name is missing in ``folder``."""
-    missing = [folder / name for name in sorted(set(names) - set(known))]
+def read_split(folder: Path, split: str, known: Iterable[str], data: Path) -> list[str]:
+    """Return the names in ``folder/ImageSets/<split>.txt``; raise `InputError` if one is not ``known`` in ``data``."""
+    names = read_names(find_list_file(split, folder / "ImageSets"))
+    missing = [data / name for name in sorted(set(names) - set(known))]
     require_all_exist(missing, "the list of the split has these names; add the data or correct the list")
+    return names
 
 
 def open_static(folder: Path, source: SourceConfig) -> ImageSet:
@@ -322,8 +324,7 @@ def open_static(folder: Path, source: SourceConfig) -> ImageSet:
         for name in list_subfolders(images)
     }
     if source.split is not None:
-        names = set(read_names(find_list_file(source.split, folder / "ImageSets")))
-        require_listed(names, sets.keys() | {pair.image.stem for pair in loose}, images)
+        names = read_split(folder, source.split, {*sets, *(pair.image.stem for pair in loose)}, images)
         loose = [pair for pair in loose if pair.image.stem in names]
         sets = {name: pairs for name, pairs in sets.items() if name in names}
     image_set = make_image_set(loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
@@ -386,9 +387,7 @@ def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
     images, masks = find_paths(root, VIDEO_LAYOUTS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
     names = list_subfolders(images)
     if split is not None:
-        listed = read_names(find_list_file(split, root / "ImageSets"))
-        require_listed(listed, names, images)
-        names = listed
+        names = read_split(root, split, names, images)
     return [
         Video(name, list_images_by_stem(images / name), annotations=list_masks(masks / name))
         for name in names
@@ -407,9 +406,7 @@ def _read_youtube_vos(root: Path, split: str | None) -> list[Video]:
     if split in (None, "train"):
         return list(videos.values())
     folder = find_split_folder(root, "train")
-    names = read_names(find_list_file(split, folder / "ImageSets"))
-    require_listed(names, videos, folder / "JPEGImages")
-    return [videos[name] for name in names]
+    return [videos[name] for name in read_split(folder, split, videos, folder / "JPEGImages")]
 
 
 VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {

@@ -1,7 +1,7 @@
 /** Interpolation of maps; connected components of masks. */
 
 /** Lengths of steps to the next pixel that approximate Euclidean distances, as in OpenCV's 3×3 `distanceTransform`. */
-const [STEP, DIAGONAL_STEP] = [0.955, 1.3693];
+const [STRAIGHT_STEP, DIAGONAL_STEP] = [0.955, 1.3693];
 
 /** (height, width) in pixels. @typedef {[number, number]} Size */
 
@@ -97,7 +97,7 @@ export function measureDistance(mask, width) {
     for (let y = 1; y <= height; y += 1) {
       for (let x = 1; x <= width; x += 1) {
         const pixel = step > 0 ? y * stride + x : corner - y * stride - x;
-        const straight = Math.min(padded[pixel - step], padded[pixel - above]) + STEP;
+        const straight = Math.min(padded[pixel - step], padded[pixel - above]) + STRAIGHT_STEP;
         const diagonal = Math.min(padded[pixel - above - 1], padded[pixel - above + 1]) + DIAGONAL_STEP;
         padded[pixel] = Math.min(padded[pixel], straight, diagonal);
       }

@@ -39,7 +39,7 @@ export function drawOverlay(image, labels) {
   const data = new Uint8ClampedArray(image.data);
   labels?.forEach((id, pixel) => {
     if (!id) return;
-    const edge = labels[pixel - 1] !== id || labels[pixel + 1] !== id
+    const edge = !(pixel % width) || labels[pixel - 1] !== id || !((pixel + 1) % width) || labels[pixel + 1] !== id
       || labels[pixel - width] !== id || labels[pixel + width] !== id;
     const weight = edge ? 1 : 0.45;
     for (let color = 0; color < 3; color += 1) {

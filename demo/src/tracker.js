@@ -12,7 +12,7 @@ import { nearestIndices, resize } from './images.js';
 /** @typedef {{every: number, frames: number, newest: number}} MemorySettings */
 
 /** Version of `export.json`. */
-const VERSION = 11;
+const EXPORT_VERSION = 11;
 /** Graphs of the tracker, in the order of a frame. */
 const GRAPHS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
@@ -87,7 +87,7 @@ function parseDescription(text) {
   } catch {
     // not JSON
   }
-  if (description?.kind !== 'export' || description.version !== VERSION) {
+  if (description?.kind !== 'export' || description.version !== EXPORT_VERSION) {
     throw new Error('export.json: damaged, or written by another version; export again');
   }
   const { policy, insertions, short_term_skip: skip } = description.config.memory;

@@ -156,6 +156,19 @@ def test_small_box_draws_one_pixel(box, row, column):
     assert result.stdout.split() == [str((2 * 241 + row) * 433 + column), "1"]
 
 
+def test_outline_follows_the_borders_of_the_image():
+    script = f"""
+        import {{ drawOverlay }} from '{(DEMO / "src" / "labels.js").as_uri()}';
+        globalThis.ImageData = class {{ constructor(data) {{ this.data = data; }} }};
+        const image = {{ data: new Uint8ClampedArray(4 * 5 * 4), width: 4, height: 5 }};
+        const red = drawOverlay(image, new Uint8Array(4 * 5).fill(1)).data.filter((_, index) => index % 4 === 0);
+        console.log(Array.from(red, (value) => Number(value === 230)).join(' '));"""
+    command = ["node", "--input-type=module", "-e", script]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    inner = np.pad(np.zeros((3, 2), int), 1, constant_values=1)
+    assert np.array_equal(np.array(result.stdout.split(), int).reshape(5, 4), inner)
+
+
 def test_types():
     result = subprocess.run(
         [DEMO / "node_modules" / ".bin" / "tsc", "--project", DEMO], capture_output=True, text=True

@@ -32,10 +32,10 @@ class Branch:
     """weight of its probabilities in the mean, above 0"""
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame, mirrored if the branch mirrors; ``mask``: its object ids H×W, not mirrored."""
+        """Predict the masks of a frame H×W×3, mirrored if the branch mirrors; ``mask``: its object ids H×W."""
         if self.flip:
             frame, mask = frame[:, ::-1], None if mask is None else mask[:, ::-1]
-        return self.tracker.predict(frame, mask, size)
+        return self.tracker.predict(frame, mask, size=size)
 
     def mirror(self, maps: Tensor) -> Tensor:
         """Mirror maps ...×W if the branch mirrors."""
@@ -83,12 +83,16 @@ class Ensemble:
         Call `reset` after any failure other than bad input.
         """
         first = self.branches[0].tracker
-        frame, mask, size = first.prepare(frame, mask, size, None)
-        if mask is None and not self.ids:
-            return first.step(frame, size=size)
+        frame, mask, size = first.prepare(frame, mask, size)
         by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
-        logits, indices = self._fuse(by_branch)
-        self._commit(by_branch, indices, mask)
+        mean = torch.zeros((), device=self.device)
+        for branch, predicted in zip(self.branches, by_branch, strict=True):
+            mean = mean + (branch.mirror(predicted.logits).softmax(0) * branch.weight).to(self.device)
+        logits, indices = mean.clamp(min=1e-30).log(), mean.max(0).indices
+        for branch, predicted in zip(self.branches, by_branch, strict=True):
+            if self.fused_feedback:
+                predicted = predicted._replace(indices=branch.mirror(indices.to(predicted.indices.device)))
+            branch.tracker.commit(predicted)
         if mask is not None:
             mask_indices = mask_to_indices(mask, self.ids).to(self.device)
             indices = overwrite_with_mask(indices, mask_indices, len(self.ids))
@@ -96,21 +100,6 @@ class Ensemble:
         cut = any(predicted.cut for predicted in by_branch)
         prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=cut)
         return prediction.resize(size, align_corners=first.model.config.align_corners)
-
-    def _fuse(self, by_branch: Sequence[PredictedFrame]) -> tuple[Tensor, Tensor]:
-        """Return the logarithm of the mean probabilities (1+n)×H×W, and the index H×W of the most likely object."""
-        mean = torch.zeros((), device=self.device)
-        for branch, predicted in zip(self.branches, by_branch, strict=True):
-            mean = mean + (branch.mirror(predicted.logits).softmax(0) * branch.weight).to(self.device)
-        return mean.clamp(min=1e-30).log(), mean.max(0).indices
-
-    def _commit(self, by_branch: Sequence[PredictedFrame], fused: Tensor, mask: np.ndarray | None) -> None:
-        """Store a frame in every branch; ``fused``: indices H×W of the mean."""
-        for branch, predicted in zip(self.branches, by_branch, strict=True):
-            if self.fused_feedback:
-                predicted = predicted._replace(indices=branch.mirror(fused.to(predicted.indices.device)))
-            branch_mask = mask[:, ::-1] if branch.flip and mask is not None else mask
-            branch.tracker.commit(predicted, branch_mask)
 
 
 def build_branches(

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab.configs.files import ROOT, resolve_path
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
-from aotlab.networks.weights.zoo import find_published_file
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
+from aotlab.networks.weights.published import list_published_weights
+from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import read_text, reading
 from aotlab.utils.text import align_columns
@@ -38,7 +39,7 @@ class Benchmark:
     @property
     def has_server(self) -> bool:
         """Whether a server scores the split, whose annotations are not public."""
-        return self.split in find_dataset(self.dataset).server_splits
+        return self.split in DATASETS[self.dataset].server_splits
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class PaperTable:
     models: dict[str, TableModel]
     rows: list[TableRow]
     get: str = ""
-    """source of the checkpoints"""
+    """source of checkpoints that are not published weights"""
     note: str = ""
     """notes on the comparison"""
 
@@ -123,7 +124,7 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     """Return a sentence per missing requirement of a row."""
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not benchmark.folder.is_dir():
-        dataset = find_dataset(benchmark.dataset)
+        dataset = DATASETS[benchmark.dataset]
         source = benchmark.get or f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
     return sentences + _list_missing_files(table, table.models[row.model])
@@ -149,8 +150,12 @@ def format_figures(values: Sequence[float | None]) -> str:
 
 
 def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
+    downloads = {
+        entry.file: f"aotlab weights get {name}, or the file from {ZOO_URL}"
+        for name, entry in list_published_weights().items()
+    }
     sentences = [
-        f"{_shorten_path(file)}: {model.get or table.get or 'no such file'}"
+        f"{_shorten_path(file)}: {model.get or downloads.get(file.name) or table.get or 'no such file'}"
         for file in dict.fromkeys(model.files)
         if not file.is_file()
     ]

@@ -1,6 +1,6 @@
 """A model as ONNX graphs: one file per method, their weights in one file, described by ``export.json``.
 
-propagate on a reference frame, which reads no memory, is a separate graph. A graph processes one group of objects. The
+Reference frames read no memory and have their own graph of propagate. A graph processes one group of objects. The
 video's frames may have any size, and long-term memory holds a varying number of frames, so attention needs no mask and
 is exact; all other shapes are fixed, except in the prompt graph. Tensors have names: ``memory_1_long_key`` is the key
 of long-term memory of block 1. Methods that you add can be exported if the states of their blocks are NamedTuples of

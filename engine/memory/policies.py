@@ -16,7 +16,7 @@ from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
 
 MOMENTUM = 0.8
-"""weight of the newest relevance in its running mean (RMem)"""
+"""weight of the newest relevance in its running mean, as in PyTorch's BatchNorm (RMem)"""
 BONUS = 1.5
 """weight of the bonus for frames with few updates (RMem, section 3.2)"""
 PRIOR_UPDATES = 8.0
@@ -40,19 +40,19 @@ class MemoryPolicy:
     capacity: int | None
     """largest number of frames in long-term memory; None if unbounded"""
 
-    def needs_relevance(self, frames: int) -> bool:
-        """Return whether `decide` reads relevance when long-term memory holds ``frames`` frames."""
+    def needs_relevance(self, num_frames: int) -> bool:
+        """Return whether `decide` reads relevance when long-term memory holds ``num_frames`` frames."""
         return False
 
     def decide(
-        self, frames: Sequence[int], evictable: Sequence[int], newest: int, relevance: FrameRelevance | None
+        self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None
     ) -> Decision:
         """Return whether to store the new frame, and which frame to evict for it; called every ``every`` frames.
 
         Args:
             frames: indices of the stored frames, oldest first; they count from the bank's first frame.
             evictable: positions in ``frames`` of tracked frames, oldest first; only these may be evicted.
-            newest: index of the new frame.
+            index: index of the new frame.
             relevance: relevance of the stored frames to the new one; None unless `needs_relevance`.
         """
         return Decision(store=True)
@@ -78,7 +78,7 @@ class FIFO(MemoryPolicy):
     max_tracked: int | None = None
 
     def decide(
-        self, frames: Sequence[int], evictable: Sequence[int], newest: int, relevance: FrameRelevance | None
+        self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None
     ) -> Decision:
         """Evict the oldest tracked frame of a full memory; without one, the new frame is not stored."""
         full = self.capacity is not None and len(frames) >= self.capacity
@@ -90,7 +90,7 @@ class FIFO(MemoryPolicy):
 
 
 @dataclass
-class ScoredMemory(MemoryPolicy):
+class ScoredPolicy(MemoryPolicy):
     """Stores reference frames and every ``every``-th frame; a full memory evicts the tracked frame of lowest score.
 
     The newest frame has no score yet and is kept. ``score_early``: update relevance while there is room, as the
@@ -106,14 +106,14 @@ class ScoredMemory(MemoryPolicy):
     """number of times each frame was scored, counting its insertion"""
 
     def decide(
-        self, frames: Sequence[int], evictable: Sequence[int], newest: int, relevance: FrameRelevance | None
+        self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None
     ) -> Decision:
         """Evict the tracked frame of lowest score from a full memory, the oldest on ties or without foreground."""
         if relevance is None:  # memory has room, and is not scored before it is full
             return Decision(store=True)
         shares = to_host(relevance.shares)
         foreground = shares.any()
-        self._update(frames, newest, shares if foreground else np.full(len(frames), 1 / len(frames)))
+        self._update(frames, index, shares if foreground else np.full(len(frames), 1 / len(frames)))
         if len(frames) < self.capacity:
             return Decision(store=True)
         if not evictable:
@@ -124,9 +124,9 @@ class ScoredMemory(MemoryPolicy):
         scores = self.score(running, [self.updates[frame] for frame in frames], relevance.keys)
         return Decision(True, min(evictable, key=scores.__getitem__))
 
-    def needs_relevance(self, frames: int) -> bool:
-        """Return whether to score when long-term memory holds ``frames`` frames."""
-        return self.score_early or frames >= self.capacity
+    def needs_relevance(self, num_frames: int) -> bool:
+        """Return whether to score when long-term memory holds ``num_frames`` frames."""
+        return self.score_early or num_frames >= self.capacity
 
     def score(self, running: np.ndarray, updates: Sequence[int], keys: Tensor) -> np.ndarray:
         """Score T frames by running relevance R and updates n, T each, and by their keys T×L×C."""
@@ -140,17 +140,17 @@ class ScoredMemory(MemoryPolicy):
         """Continue from running relevance and updates."""
         self.running, self.updates = {**state["running"]}, {**state["updates"]}
 
-    def _update(self, frames: Sequence[int], newest: int, shares: np.ndarray) -> None:
+    def _update(self, frames: Sequence[int], index: int, shares: np.ndarray) -> None:
         """Update R and n of the T stored frames by their shares T; the new frame counts one update."""
         self.running = {
             frame: MOMENTUM * share + (1 - MOMENTUM) * self.running[frame] if frame in self.running else share
             for frame, share in zip(frames, shares.tolist(), strict=True)
         }
-        self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*frames, newest)}
+        self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*frames, index)}
 
 
 @dataclass
-class RMem(ScoredMemory):
+class RMem(ScoredPolicy):
     """Scores by relevance with a bonus for frames with few updates (RMem, section 3.2)."""
 
     def score(self, running: np.ndarray, updates: Sequence[int], keys: Tensor) -> np.ndarray:
@@ -163,7 +163,7 @@ class RMem(ScoredMemory):
 
 
 @dataclass
-class ERMU(ScoredMemory):
+class ERMU(ScoredPolicy):
     """Scores by relevance with a penalty for frames that resemble others (ERMU)."""
 
     weight: float = 4.0

@@ -28,7 +28,7 @@ def compute_relevance(
     propagated: PropagatedFrame,
     logits: Tensor,
     key: Tensor,
-    frames: int,
+    num_frames: int,
     chunk_size: int | None = None,
 ) -> FrameRelevance:
     """Compute the attention of a frame's foreground to long-term memory.
@@ -36,19 +36,19 @@ def compute_relevance(
     Args:
         logits: its decoded logits 1×(M+1)×h×w.
         key: 1×(T·L)×C, keys of the first block's long-term memory.
-        frames: T.
+        num_frames: T.
         chunk_size: see `attention_per_frame`.
     """
     # with aligned corners in models of both kinds, as published
     resized = F.interpolate(logits, propagated.sizes[0], mode="bilinear", align_corners=True)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
     query, key = model.active_blocks[0].long_attention.split(propagated.states[0].key, key)
-    shares = attention_per_frame(query, key, foreground, frames, chunk_size)
-    return FrameRelevance(shares[0], key[0].transpose(0, 1).flatten(1).unflatten(0, (frames, -1)))
+    shares = attention_per_frame(query, key, foreground, num_frames, chunk_size)
+    return FrameRelevance(shares[0], key[0].transpose(0, 1).flatten(1).unflatten(0, (num_frames, -1)))
 
 
 def attention_per_frame(
-    query: Tensor, key: Tensor, weight: Tensor, frames: int, chunk_size: int | None
+    query: Tensor, key: Tensor, weight: Tensor, num_frames: int, chunk_size: int | None
 ) -> Tensor:
     """Return the attention to each frame, averaged over heads, summed over its tokens and the weighted queries.
 
@@ -63,6 +63,6 @@ def attention_per_frame(
     for queries, weights in zip(query.split(chunk_size, 2), weight.float().split(chunk_size, 1), strict=True):
         attention = (queries @ key).softmax(3)  # B×heads×chunk×(T·L)
         attention_by_key += torch.einsum("bhls,bl->bs", attention, weights)
-    shares = attention_by_key.unflatten(1, (frames, -1)).sum(2)
+    shares = attention_by_key.unflatten(1, (num_frames, -1)).sum(2)
     total = shares.sum(1, keepdim=True)
     return torch.where(total > 0, shares / total, 0)

@@ -115,8 +115,8 @@ class FrameSegmenter:
         for index, prompt in enumerate(prompts):
             logits[index] = self._refine(prompt, others[index], masks[index])
         for object_logits, prompt in zip(logits, prompts, strict=True):
-            find_far = find_far_from_points if prompt.box is None else find_far_from_box
-            far = find_far((object_logits > 0).cpu().numpy(), prompt)
+            find_pixels = find_pixels_far_from_points if prompt.box is None else find_pixels_far_from_box
+            far = find_pixels((object_logits > 0).cpu().numpy(), prompt)
             object_logits[torch.from_numpy(far).to(logits.device)] = EXCLUDED
         return logits
 
@@ -179,15 +179,15 @@ def suppress_overlaps(logits: Tensor) -> Tensor:
     return logits.sigmoid().masked_fill((logits < strongest) & (strongest > 0), 0)
 
 
-def find_far_from_box(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
+def find_pixels_far_from_box(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     """Return the pixels of a mask H×W bool far outside the prompt's box; none if the prompt has a mask."""
     assert prompt.box is not None
     if prompt.mask is not None:
         return np.zeros_like(mask)
-    x, y, across, down = prompt.box
+    x, y, width, height = prompt.box
     corners = [
-        (x - BOX_MARGIN * across, y - BOX_MARGIN * down),
-        (x + (1 + BOX_MARGIN) * across, y + (1 + BOX_MARGIN) * down),
+        (x - BOX_MARGIN * width, y - BOX_MARGIN * height),
+        (x + (1 + BOX_MARGIN) * width, y + (1 + BOX_MARGIN) * height),
     ]
     points = [*corners, *prompt.positive, *prompt.scribble]
     low, high = np.min(points, axis=0), np.max(points, axis=0)
@@ -195,7 +195,7 @@ def find_far_from_box(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     return mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
 
 
-def find_far_from_points(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
+def find_pixels_far_from_points(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     """Return the pixels of a mask H×W bool in connected parts far from those with a point of the prompt.
 
     Parts that overlap the prompt's mask count as having a point; if no part does, the largest one counts.

@@ -46,21 +46,20 @@ def find_crop(
         margin: margin on each side, as a fraction of the object's longer side.
         rough_mask: H×W in 0 to 1; ignored if there is a box.
     """
-    height, width = size
     corners = [*prompt.positive, *prompt.scribble]
     if prompt.box is not None:
-        x, y, across, down = prompt.box
-        corners += [(x, y), (x + across, y + down)]
+        x, y, width, height = prompt.box
+        corners += [(x, y), (x + width, y + height)]
     elif rough_mask is not None:
         rows, columns = np.nonzero(rough_mask > 0.5)
         if len(rows):
             corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     if not corners:
-        return CropBox(0, 0, width, height)
+        return CropBox(0, 0, size[1], size[0])
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
     side = max(MIN_CROP, (1 + 2 * margin) * float((high - low).max()))
     starts, ends = [], []
-    for center, length in zip((low + high) / 2, (width, height), strict=True):
+    for center, length in zip((low + high) / 2, size[::-1], strict=True):
         start = round(float(np.clip(center - side / 2, 0, max(0.0, length - side))))
         starts.append(start)
         ends.append(min(length, start + round(side)))
@@ -80,16 +79,16 @@ def draw_prompt_planes(
     left, top, right, bottom = crop
     scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
 
-    def place(points: Sequence[Point]) -> np.ndarray:
+    def to_network_coordinates(points: Sequence[Point]) -> np.ndarray:
         return (np.asarray(points, float).reshape(-1, 2) - (left, top) + 0.5) * scale - 0.5
 
     planes = torch.zeros(4, *size)
-    _draw_discs(planes[0], place(prompt.positive), CLICK_RADIUS)
-    _draw_discs(planes[0], _resample_line(place(prompt.scribble)), STROKE_RADIUS)
+    _draw_discs(planes[0], to_network_coordinates(prompt.positive), CLICK_RADIUS)
+    _draw_discs(planes[0], _resample_line(to_network_coordinates(prompt.scribble)), STROKE_RADIUS)
     negative = list(prompt.negative)
     for other in others:
         negative += [*other.positive, *other.scribble[::8]]
-    _draw_discs(planes[1], place(negative), CLICK_RADIUS)
+    _draw_discs(planes[1], to_network_coordinates(negative), CLICK_RADIUS)
     if prompt.box is not None:
         x, y, width, height = prompt.box
         edges = (np.array([x, y, x + width, y + height]) - (left, top, left, top)) * np.tile(scale, 2)

@@ -17,8 +17,8 @@ import torch
 
 MIN_AREA = 200 / (480 * 854)
 """smallest area of a component, relative to the frame: 200 pixels at 480p"""
-GOOD_FRAMES = 15
-"""the usual area is the median over this many frames"""
+AREA_HISTORY = 15
+"""number of frames over which the median area is taken"""
 LOST_AREA = 0.4
 """area below which an object is lost, relative to its median"""
 CLAIM_AREA_RANGE = 0.2, 4.0
@@ -26,7 +26,7 @@ CLAIM_AREA_RANGE = 0.2, 4.0
 MAX_CLAIM_DISTANCE = 3.0
 """largest distance of its center from the object's last one, in square roots of the median area"""
 MAX_COLOR_RATIO = 1.2
-"""take the other component if the main one's color distance is more than this many times larger"""
+"""another component may become the main one if the main one's color distance is more than this many times larger"""
 MAX_CLAIM_COLOR_RATIO = 1.5
 """largest color distance of a claimed component from the lost object, relative to that from the most similar object"""
 UNDO_FRAMES = 25
@@ -52,7 +52,7 @@ class History:
     colors: list[float]
     """mean and standard deviation of R, G and B on the object's last mask by the user, 6 values"""
     areas: list[int] = field(default_factory=list)
-    """pixels on the last `GOOD_FRAMES` frames that show the object"""
+    """pixels on the last `AREA_HISTORY` frames that show the object"""
     center: tuple[float, float] = (0.0, 0.0)
     """row and column of its center on the last of them"""
     claim_streak: int = 0
@@ -168,7 +168,7 @@ class ComponentOwnership:
             main_labels[main.pixels] = object_id
             area = sum(part.area for part in parts)
             if area >= LOST_AREA * history.median:
-                history.areas = [*history.areas, area][-GOOD_FRAMES:]
+                history.areas = [*history.areas, area][-AREA_HISTORY:]
                 history.center = main.center
         self.main_labels = main_labels
 

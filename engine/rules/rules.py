@@ -16,7 +16,7 @@ from aotlab.engine.rules.cuts import is_cut, make_thumbnail
 from aotlab.engine.rules.ownership import ComponentOwnership, Reassignment
 
 
-class Rules:
+class TrackerRules:
     """Rules of a tracker: `detect_cut` before a frame is segmented, `find_reassignments` after that.
 
     Only `update`, when the frame is stored, and `forget` change their state.

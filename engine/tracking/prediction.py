@@ -99,22 +99,27 @@ class Prediction:
 class PredictedFrame(NamedTuple):
     """Prediction of a frame that is not stored yet."""
 
-    video: VideoState
+    state: VideoState
     """state of the video from which it was predicted"""
     frame: np.ndarray
     """H×W×3 uint8"""
+    mask: np.ndarray | None
+    """object ids H×W with which `Tracker.commit` corrects the prediction"""
+    size: ImageSize
+    """(height, width) asked for; ``logits`` have the frame's size if that is larger"""
     cut: bool
     """whether the frame follows a cut"""
     thumbnail: np.ndarray | None
-    """for the next frame's `Rules.detect_cut`"""
+    """for the next frame's `TrackerRules.detect_cut`"""
     reassignments: list[Reassignment]
     """pixels that belong to another object than first predicted, as ``logits`` and ``indices`` show"""
     input_size: ImageSize
     """(height, width) of the frame in the network"""
-    features: Features
+    features: Features | None
+    """None if no object is tracked yet"""
     decoded_frames: list[DecodedFrame]
     """one per group of objects"""
     logits: Tensor
-    """(1+n)×H×W at the output size"""
+    """(1+n)×H×W"""
     indices: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel"""

@@ -10,7 +10,7 @@ import torch
 
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import build_bank
-from aotlab.engine.rules.rules import Rules
+from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.groups import Group
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.model import VOSModel
@@ -25,7 +25,7 @@ class VideoState:
 
     length: int | None
     """number of frames, if known"""
-    rules: Rules
+    rules: TrackerRules
     groups: list[Group] = field(default_factory=list)
     frame_shape: tuple[int, ...] | None = None
     """(H, W, 3) of its frames; None before the first frame"""
@@ -47,7 +47,7 @@ class VideoState:
     @classmethod
     def from_state_dict(cls, state: dict[str, Any], config: Config, device: torch.device) -> VideoState:
         """Return the state of a `state_dict` on a device; raises an exception if it does not fit ``config``."""
-        video = cls(state["length"], Rules(config.rules))
+        video = cls(state["length"], TrackerRules(config.rules))
         video.frame_shape, video.input_size = state["frame_shape"], state["input_size"]
         video.rules.load_state_dict(state["rules"])
         for group in state["groups"]:

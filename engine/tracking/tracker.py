@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import partial
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import segment_frame, store_memory
-from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
+from aotlab.engine.rules.rules import TrackerRules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
@@ -137,7 +137,7 @@ class Tracker:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
         length = None if length is None else index(length)
         require(length is None or length >= 0, f"reset: length must be a number of frames, got {length}")
-        self.video = VideoState(length, Rules(self.config.rules))
+        self.state = VideoState(length, TrackerRules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
 
@@ -155,12 +155,12 @@ class Tracker:
         """
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)
-        self.reset(self.video.length)
+        self.reset(self.state.length)
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were added."""
-        return list_tracked_ids(self.video.groups)
+        return list_tracked_ids(self.state.groups)
 
     @torch.inference_mode()
     def step(
@@ -186,23 +186,18 @@ class Tracker:
             InputError: unusable input; the tracker is unchanged. After a failure while updating memory, only `reset`
                 and `load_state_dict` make it usable again.
         """
-        frame, mask, size = self.prepare(frame, mask, size, prompts)
-        if mask is None and not self.ids:
-            self.video.frame_shape = frame.shape
-            logits = torch.zeros(1, *size, device=self.device)
-            return Prediction((), logits, logits[0].long(), temperature=self.config.confidence_temperature)
-        return self.commit(self.predict(frame, mask, size), mask, size)
+        return self.commit(self.predict(frame, mask, size=size, prompts=prompts))
 
     def prepare(
         self,
         frame: FrameLike,
         mask: MaskLike | None,
         size: ImageSize | None,
-        prompts: Mapping[int, Prompt] | None,
+        prompts: Mapping[int, Prompt] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
         self._require_usable()
-        frame = convert_frame(frame, self.video.frame_shape)
+        frame = convert_frame(frame, self.state.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
             mask = convert_mask(mask, frame, required=not self.ids and not prompts)
@@ -216,64 +211,70 @@ class Tracker:
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if not self.video.usable:
+        if not self.state.usable:
             raise InputError(
                 "tracker: a step failed while updating memory; call reset() or load_state_dict()"
             )
 
-    def is_cut(self, frame: np.ndarray) -> bool:
-        """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self.video.rules.detect_cut(frame)[0]
+    def is_cut(self, frame: FrameLike) -> bool:
+        """Return whether a frame follows a cut after the last stored one; False without ``rules.cuts``."""
+        return self.state.rules.detect_cut(convert_frame(frame, self.state.frame_shape))[0]
 
     @torch.inference_mode()
-    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame H×W×3 uint8 at a size (height, width), or at the frame's if that is larger.
+    def predict(
+        self,
+        frame: FrameLike,
+        mask: MaskLike | None = None,
+        *,
+        size: ImageSize | None = None,
+        prompts: Mapping[int, Prompt] | None = None,
+    ) -> PredictedFrame:
+        """Predict the masks of a frame for `commit`; arguments and errors as `step`. Nothing changes.
 
-        Nothing changes. ``mask``: object ids H×W; the first mask of a video decides the network's input size.
+        The first mask of a video decides the network's input size.
         """
-        video, frame_size = self.video, (frame.shape[0], frame.shape[1])
+        frame, mask, size = self.prepare(frame, mask, size, prompts)
+        state, frame_size = self.state, (frame.shape[0], frame.shape[1])
         align_corners = self.model.config.align_corners
-        if size[0] < frame_size[0] or size[1] < frame_size[1]:
-            size = frame_size
-        input_size = video.input_size or network_size(
+        is_smaller = size[0] < frame_size[0] or size[1] < frame_size[1]
+        logits_size = frame_size if is_smaller else size
+        input_size = state.input_size or network_size(
             frame_size,
             self.config.input,
             align_corners=align_corners,
             min_object_area=None if mask is None else find_smallest_area(mask),
         )
-        cut, thumbnail = video.rules.detect_cut(frame)
+        cut, thumbnail = state.rules.detect_cut(frame)
         with self.autocast():
-            features = self._encode(frame, input_size)
-            decoded_frames = [
-                segment_frame(self.model, group.memory, features, short_term=not cut)
-                for group in video.groups
-            ]
-            logits = torch.zeros(1, *size, device=self.device)
-            if video.groups:
+            features, decoded_frames = None, []
+            logits = torch.zeros(1, *logits_size, device=self.device)
+            if state.groups:
+                features = self._encode(frame, input_size)
+                decoded_frames = [
+                    segment_frame(self.model, group.memory, features, short_term=not cut)
+                    for group in state.groups
+                ]
                 group_logits = [decoded.logits for decoded in decoded_frames]
-                logits = merge_logits(video.groups, group_logits, size, align_corners=align_corners)
+                logits = merge_logits(state.groups, group_logits, logits_size, align_corners=align_corners)
             indices = logits.max(0).indices  # faster than argmax on CPUs
-            reassignments = [] if cut else video.rules.find_reassignments(frame, indices, self.ids)
+            reassignments = [] if cut else state.rules.find_reassignments(frame, indices, self.ids)
             if reassignments:
                 logits, indices = swap_logits(logits, indices, reassignments, self.ids)
         return PredictedFrame(
-            video, frame, cut, thumbnail, reassignments, input_size, features, decoded_frames, logits, indices
-        )
+            state, frame, mask, size, cut, thumbnail, reassignments, input_size, features, decoded_frames,
+            logits, indices,
+        )  # fmt: skip
 
     @torch.inference_mode()
-    def commit(
-        self, predicted: PredictedFrame, mask: np.ndarray | None, size: ImageSize | None = None
-    ) -> Prediction:
-        """Store a predicted frame, corrected by a mask of object ids from `prepare`; return its final prediction.
-
-        ``size``: (height, width) of the prediction; None means that of ``predicted``.
+    def commit(self, predicted: PredictedFrame) -> Prediction:
+        """Store a predicted frame, corrected by its mask; return its final prediction.
 
         Raises:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
         self._require_usable()
-        video = predicted.video
-        if video is not self.video:
+        state, mask = predicted.state, predicted.mask
+        if state is not self.state:
             raise InputError("commit: the tracker changed since this prediction; use one tracker per thread")
         logits, indices = predicted.logits, predicted.indices
         annotated_ids: list[int] = []
@@ -284,28 +285,27 @@ class Tracker:
                 annotated_ids = [object_id for object_id in np.unique(mask).tolist() if object_id]
                 indices = self._store_reference(predicted, mask, annotated_ids)
                 logits = one_hot_logits(indices, len(self.ids))
-        video.rules.update(
-            predicted.frame, indices, self.ids, annotated_ids,
-            cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
-        )  # fmt: skip
+        if self.ids:
+            state.rules.update(
+                predicted.frame, indices, self.ids, annotated_ids,
+                cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
+            )  # fmt: skip
         prediction = Prediction(
             self.ids, logits, indices, temperature=self.config.confidence_temperature, cut=predicted.cut
-        )
-        if size is not None:
-            prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
+        ).resize(predicted.size, align_corners=self.model.config.align_corners)
         # a new object, by which `commit` refuses predictions of earlier states
-        self.video = replace(video, frame_shape=predicted.frame.shape, usable=True)
+        self.state = replace(state, frame_shape=predicted.frame.shape, usable=True)
         return prediction
 
     def _store_tracked(self, predicted: PredictedFrame) -> None:
         """Store a frame with its predicted masks."""
-        model, groups, frames = self.model, self.video.groups, predicted.decoded_frames
+        model, groups, frames = self.model, self.state.groups, predicted.decoded_frames
         masks = split_by_group(groups, predicted.indices, predicted.input_size, model.config.max_objects)
         memories = [
             model.memorize(decoded.propagated, model.assign_identities(group_masks))
             for decoded, group_masks in zip(frames, masks, strict=True)
         ]
-        self.video.usable = False
+        self.state.usable = False
         for group, decoded, memory in zip(groups, frames, memories, strict=True):
             if predicted.cut:
                 group.memory.clear_short_term()
@@ -315,26 +315,27 @@ class Tracker:
         self, predicted: PredictedFrame, mask: np.ndarray, annotated_ids: Sequence[int]
     ) -> Tensor:
         """Store a frame with a mask of the objects ``annotated_ids``, some of them new; return its indices H×W."""
-        model, video, size = self.model, self.video, predicted.input_size
-        build = partial(build_bank, self.config.memory, length=video.length)
-        groups = add_objects(video.groups, annotated_ids, model.config.max_objects, build)
+        model, state, size = self.model, self.state, predicted.input_size
+        build = partial(build_bank, self.config.memory, length=state.length)
+        groups = add_objects(state.groups, annotated_ids, model.config.max_objects, build)
         ids = list_tracked_ids(groups)
         for object_id in find_vanished_ids(mask, annotated_ids, size):
             log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         indices = mask_to_indices(mask, ids).to(self.device)
-        if video.groups:
+        if state.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
         masks = split_by_group(groups, indices, size, model.config.max_objects)
+        features = predicted.features or self._encode(predicted.frame, size)
         memories = []
         for group_masks in masks:
             id_embeddings = model.assign_identities(group_masks)
-            propagated = model.propagate_reference(predicted.features, id_embeddings)
+            propagated = model.propagate_reference(features, id_embeddings)
             memories.append(model.memorize(propagated, id_embeddings))
         indices = resize_indices(indices, predicted.indices.shape)
-        video.usable = False
+        state.usable = False
         for group, memory in zip(groups, memories, strict=True):
             group.memory.add_reference(memory)
-        video.groups, video.input_size = groups, size
+        state.groups, state.input_size = groups, size
         return indices
 
     def _encode(self, frame: np.ndarray, input_size: ImageSize) -> Features:
@@ -349,7 +350,7 @@ class Tracker:
 
         Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
-        frame = convert_frame(frame, self.video.frame_shape)
+        frame = convert_frame(frame, self.state.frame_shape)
         prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
         logits = self.segmenter.logits(frame, prompts)
         return Prediction(
@@ -369,19 +370,19 @@ class Tracker:
         """
         require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
         self._require_usable()
-        video = self.video
-        groups = forget_object(video.groups, object_id)
+        state = self.state
+        groups = forget_object(state.groups, object_id)
         if groups:
-            video.rules.forget(object_id)
-            self.video = replace(video, groups=groups)
+            state.rules.forget(object_id)
+            self.state = replace(state, groups=groups)
         else:  # the next mask begins like the first one
-            rules = Rules(self.config.rules)
-            self.video = VideoState(video.length, rules, frame_shape=video.frame_shape)
+            rules = TrackerRules(self.config.rules)
+            self.state = VideoState(state.length, rules, frame_shape=state.frame_shape)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`."""
         self._require_usable()
-        return wrap(TRACKER_STATE, {"fingerprint": self.fingerprint, **self.video.state_dict()})
+        return wrap(TRACKER_STATE, {"fingerprint": self.fingerprint, **self.state.state_dict()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
@@ -395,7 +396,7 @@ class Tracker:
             saved_fingerprint = content["fingerprint"]
             for name, value in self.fingerprint.items():  # precision first: it changes weights too
                 require(saved_fingerprint.get(name) == value, f"tracker state: saved with other {name}")
-            self.video = VideoState.from_state_dict(content, self.config, self.device)
+            self.state = VideoState.from_state_dict(content, self.config, self.device)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -404,8 +405,4 @@ class Tracker:
             name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input", "rules")
         }
         precision = str(self.model.projector.weight.dtype)
-        return {"precision": precision, "weights": self._weights_checksum, **settings}
-
-    @cached_property
-    def _weights_checksum(self) -> int:
-        return checksum_weights(self.model)
+        return {"precision": precision, "weights": checksum_weights(self.model), **settings}

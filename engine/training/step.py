@@ -200,4 +200,4 @@ def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
     """Move a batch to ``device`` and normalize its images."""
     frames = batch.frames.to(device, non_blocking=True).movedim(-1, 2)
     images = normalize(frames.float() / 255)
-    return ClipBatch(images, batch.labels.to(device, non_blocking=True), batch.objects)
+    return ClipBatch(images, batch.labels.to(device, non_blocking=True), batch.num_objects)

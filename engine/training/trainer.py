@@ -235,7 +235,7 @@ def wrap_ddp(clip_module: ClipModule, world: Distributed) -> nn.Module:
 def validate_if_due(run: TrainingRun, state: PhaseState) -> None:
     """Score the averaged weights on the validation videos, if any, and keep the best.
 
-    A validation that a stopped run missed is done when the run is resumed.
+    Runs a missed validation on resume.
     """
     due = state.step > state.validated and is_due(state, state.config.train.validate_every)
     if not run.videos or not due:

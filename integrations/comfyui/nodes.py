@@ -63,13 +63,13 @@ class FirstMask:
         """Return the object's mask 1×H×W; raise `InputError` for unusable prompts or ones without a pixel."""
         try:
             positive, negative = (json.loads(text or "[]") for text in (points, negative_points))
-            clicks, labels = [*positive, *negative], [1] * len(positive) + [0] * len(negative)
+            clicks, point_labels = [*positive, *negative], [1] * len(positive) + [0] * len(negative)
             edges = tuple(float(edge) for edge in box.split(",")) if box.strip() else None
         except (ValueError, TypeError) as error:
             raise InputError(
                 f"prompt: not readable ({error}); give points [[x, y], ...] and a box of four numbers"
             ) from error
-        prompt = Prompt(clicks, labels, edges)
+        prompt = Prompt(clicks, point_labels, edges)
         if frame >= len(images):
             raise InputError(f"frame {frame}: the video has {len(images)} frames; give an earlier one")
         labels = tracker.fresh().prompt(to_frame(images[frame]), {1: prompt}).labels

@@ -102,11 +102,11 @@ class TiledLocalAttention(DenseLocalAttention):
         batch, heads, rows, columns = queries.shape[:4]
         rows_per_chunk = max(TILES_AT_ONCE // columns, 1)
         if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
-            rows_per_chunk, steps = rows, [(slice(None), slice(None))]
+            rows_per_chunk, slices = rows, [(slice(None), slice(None))]
         else:
-            steps = [(slice(b, b + 1), slice(h, h + 1)) for b in range(batch) for h in range(heads)]
+            slices = [(slice(b, b + 1), slice(h, h + 1)) for b in range(batch) for h in range(heads)]
         outputs = []
-        for b, h in steps:
+        for b, h in slices:
             for row in range(0, rows, rows_per_chunk):
                 part = slice(row, row + rows_per_chunk)
                 q, k, v = (x[b, h, part] for x in (queries, keys, values))

@@ -49,7 +49,7 @@ class Case:
     frame: np.ndarray = field(repr=False)
     """H×W×3 uint8"""
     truth: np.ndarray = field(repr=False)
-    """H×W uint8, 1 on the object, 0 beside it, 255 where pixels do not count"""
+    """H×W uint8, 1 on the object, 0 on background, 255 where pixels do not count"""
 
     @property
     def share(self) -> float:
@@ -96,10 +96,10 @@ def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int)
         sources: of the recipe.
         limit: largest number of objects.
     """
-    found: dict[Path, AnnotatedImage] = {}
+    images_by_source: dict[Path, AnnotatedImage] = {}
     for image in list_images(root, sources, held_out=True):
-        found.setdefault(image.mask.parent if image.video else image.mask, image)
-    images, count = list(found.values()), min(limit, len(found))
+        images_by_source.setdefault(image.mask.parent if image.video else image.mask, image)
+    images, count = list(images_by_source.values()), min(limit, len(images_by_source))
     for image in (images[index * len(images) // count] for index in range(count)):
         rng = np.random.default_rng(zlib.crc32(image.mask.stem.encode()))
         labels = read_mask(image.mask)
@@ -130,12 +130,12 @@ def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
     points: list[Point] = []
     labels: list[int] = []
     scores: list[float] = []
-    answer = np.zeros(case.truth.shape, bool)
-    while len(scores) < max(CLICK_COUNTS) and (found := next_click(answer, case.truth)) is not None:
-        points.append(found[0])
-        labels.append(found[1])
-        answer = segment_prompt(Prompt(points, labels, mask=answer if scores else None))
-        scores.append(jaccard(answer, case.truth))
+    prediction = np.zeros(case.truth.shape, bool)
+    while len(scores) < max(CLICK_COUNTS) and (next_point := next_click(prediction, case.truth)) is not None:
+        points.append(next_point[0])
+        labels.append(next_point[1])
+        prediction = segment_prompt(Prompt(points, labels, mask=prediction if scores else None))
+        scores.append(jaccard(prediction, case.truth))
     return Result(case.share, box, scores, seconds)
 
 
@@ -172,7 +172,7 @@ def segment_ellipse(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndar
 
 
 def segment_grabcut(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-    """Label what OpenCV's GrabCut finds in 3 rounds: in a box, or from discs on clicks and the last answer."""
+    """Label what OpenCV's GrabCut finds in 3 rounds: in a box, or from discs on clicks and the last prediction."""
     import cv2
 
     labels = np.zeros(frame.shape[:2], np.uint16)

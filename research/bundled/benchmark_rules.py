@@ -161,7 +161,7 @@ GROUPS = {
 def compose_clip(group: Group, images: ImageSet, number: int) -> Clip:
     """Compose a clip that shows an object on its first frame."""
     clip = group.compose(images, np.random.default_rng((SEED, group.seed, number)))
-    return clip if clip.objects else compose_clip(group, images, number + 1000)
+    return clip if clip.num_objects else compose_clip(group, images, number + 1000)
 
 
 def list_clips(data: Path) -> Iterator[tuple[str, Callable[[], Clip]]]:
@@ -190,16 +190,16 @@ class Score(NamedTuple):
 def track(tracker: Tracker, clip: Clip) -> Score:
     """Track a clip and score it."""
     tracker.reset(len(clip.frames))
-    found, seconds = [], []
+    predictions, seconds = [], []
     for index, frame in enumerate(clip.frames):
         mask = np.where(clip.labels[0] < VOID, clip.labels[0], 0) if index == 0 else None
         start = time.process_time()
-        found.append(tracker.step(np.ascontiguousarray(frame), mask).labels)
+        predictions.append(tracker.step(np.ascontiguousarray(frame), mask).labels)
         seconds.append(time.process_time() - start)
-    truth, predicted = clip.labels[1:], np.stack(found[1:])
+    truth, predicted = clip.labels[1:], np.stack(predictions[1:])
     objects = (truth > 0) & (truth < VOID)
     exchanged = objects & (predicted > 0) & (predicted != truth)
-    region = score_labels(list(clip.labels), found).region.mean()
+    region = score_labels(list(clip.labels), predictions).region.mean()
     return Score(100 * float(region), int(exchanged.sum()), int(objects.sum()), float(np.median(seconds[2:])))
 
 

@@ -211,12 +211,12 @@ def pan_image(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, 
 def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSample]:
     """Return the labels of each frame, and pixels of the frames after the first."""
     tracker.reset(len(clip.frames))
-    found, rng = [], np.random.default_rng(0)
+    predicted, rng = [], np.random.default_rng(0)
     logits, truth = [], []
     for index, (frame, labels) in enumerate(zip(clip.frames, clip.labels, strict=True)):
-        given = np.where(labels < VOID, labels, 0) if index == 0 else None
-        prediction = tracker.step(np.ascontiguousarray(frame), given)
-        found.append(prediction.labels)
+        first_mask = np.where(labels < VOID, labels, 0) if index == 0 else None
+        prediction = tracker.step(np.ascontiguousarray(frame), first_mask)
+        predicted.append(prediction.labels)
         if index:
             rows, columns = np.nonzero((prediction.labels > 0) & (labels < VOID))
             drawn = rng.integers(len(rows), size=PIXELS_PER_FRAME) if len(rows) else np.zeros(0, int)
@@ -225,7 +225,7 @@ def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSam
             channel_of = np.zeros(256, int)
             channel_of[list(prediction.ids)] = 1 + np.arange(len(prediction.ids))
             truth.append(channel_of[labels[rows, columns]])
-    return found, PixelSample(np.concatenate(logits), np.concatenate(truth))
+    return predicted, PixelSample(np.concatenate(logits), np.concatenate(truth))
 
 
 def concatenate(parts: list[PixelSample]) -> PixelSample:
@@ -255,9 +255,9 @@ def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, o
     with progress_bar(clips, unit="clip") as bar:
         for number in range(clips):
             clip = compose(images, np.random.default_rng([seed, number]), FRAMES, SIDE)
-            found, pixels = track_clip(tracker, clip)
-            scores[f"{number} {clip.names[0]}"] = score_labels(list(clip.labels), found)
-            counted.append(count_switches(clip.labels[1:], found[1:]))
+            predicted, pixels = track_clip(tracker, clip)
+            scores[f"{number} {clip.names[0]}"] = score_labels(list(clip.labels), predicted)
+            counted.append(count_switches(clip.labels[1:], predicted[1:]))
             sample.append(pixels)
             bar.update()
     table = make_scores_table(scores)

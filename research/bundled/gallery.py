@@ -34,7 +34,7 @@ class Example:
 
     name: str
     clip: Path
-    given: Mapping[int, Prompt] | Path
+    prompts: Mapping[int, Prompt] | Path
     shown: tuple[int, int, int, int]
     truth: Path | None = None
     """folder with a mask per frame"""
@@ -71,10 +71,10 @@ def main(output: Path) -> None:
 def track_example(example: Example, frames: list[np.ndarray]) -> list[np.ndarray]:
     """Return the labels H×W of every frame."""
     tracker = Tracker.from_pretrained()
-    if isinstance(example.given, Path):
-        first = tracker.step(frames[0], read_mask(example.given))
+    if isinstance(example.prompts, Path):
+        first = tracker.step(frames[0], read_mask(example.prompts))
     else:
-        first = tracker.step(frames[0], prompts=example.given)
+        first = tracker.step(frames[0], prompts=example.prompts)
     return [first.labels, *(tracker.step(frame).labels for frame in frames[1:])]
 
 
@@ -88,8 +88,8 @@ def score(example: Example, labels: list[np.ndarray]) -> list[tuple[int, float]]
         counts = np.bincount(truth[0][first == object_id], minlength=2)
         true_id = int(counts[1:].argmax()) + 1
         values = [
-            jaccard(mask == true_id, found == object_id)
-            for mask, found in zip(truth[1:], labels[1:], strict=True)
+            jaccard(mask == true_id, prediction == object_id)
+            for mask, prediction in zip(truth[1:], labels[1:], strict=True)
         ]
         result.append((object_id, 100 * float(np.mean(values))))
     return result
@@ -101,8 +101,8 @@ def draw_panels(example: Example, frames: list[np.ndarray], labels: list[np.ndar
     image = Image.new("RGB", (2 * width, 2 * height))
     for place, index in enumerate(example.shown):
         panel = Image.fromarray(draw_overlay(frames[index], labels[index]))
-        if place == 0 and not isinstance(example.given, Path):
-            draw_prompts(panel, example.given)
+        if place == 0 and not isinstance(example.prompts, Path):
+            draw_prompts(panel, example.prompts)
         panel = panel.resize(PANEL, Image.Resampling.LANCZOS)
         pen = ImageDraw.Draw(panel)
         pen.text(

@@ -53,7 +53,7 @@ class Sample:
     image: np.ndarray
     """S×S×3 uint8"""
     truth: np.ndarray
-    """S×S uint8, 1 on the object, 0 beside it, 255 where pixels do not count"""
+    """S×S uint8, 1 on the object, 0 on background, 255 where pixels do not count"""
     others: np.ndarray
     """S×S bool, other objects"""
 
@@ -62,7 +62,7 @@ def list_images(
     root: Path, sources: Sequence[PromptSource], *, held_out: bool = False
 ) -> list[AnnotatedImage]:
     """List the images of all sources; one in 20, by the checksum of its name, is held out of training."""
-    found = []
+    labeled_images = []
     for source in sources:
         base = root / source.path
         names = [source.folder]
@@ -85,8 +85,10 @@ def list_images(
         for mask in masks:
             name = mask.parent.relative_to(base / "Annotations").as_posix()
             image = images[name][mask.stem]
-            found.append(AnnotatedImage(image, mask, group, weight, source.parts, bool(source.videos)))
-    return found
+            labeled_images.append(
+                AnnotatedImage(image, mask, group, weight, source.parts, bool(source.videos))
+            )
+    return labeled_images
 
 
 def draw_sample(

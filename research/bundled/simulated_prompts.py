@@ -21,7 +21,7 @@ def draw_first_prompt(truth: np.ndarray, others: np.ndarray, rng: np.random.Gene
     """Draw a first prompt: 42 % one click, 26 % a box, 12 % clicks, 10 % a stroke, 10 % a rough mask.
 
     Args:
-        truth: H×W uint8, 1 on the object, 0 beside it, 255 where pixels do not count.
+        truth: H×W uint8, 1 on the object, 0 on background, 255 where pixels do not count.
         others: H×W bool, other objects, on which some negative clicks lie.
 
     Returns:
@@ -66,10 +66,10 @@ def _add_given_mask(planes: np.ndarray, truth: np.ndarray, rng: np.random.Genera
 
 
 def add_correction(
-    planes: np.ndarray, answer: np.ndarray, truth: np.ndarray, rng: np.random.Generator
+    planes: np.ndarray, prediction: np.ndarray, truth: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Add in place a click in the deepest error of an answer, H×W in 0 to 1; nothing if no error is deep enough."""
-    depth, label = find_largest_error(answer > 0.5, truth)
+    """Add in place a click in the deepest error of a prediction, H×W in 0 to 1; nothing if no error is deep enough."""
+    depth, label = find_largest_error(prediction > 0.5, truth)
     if depth.max() >= 1:
         add_disc(planes[POSITIVE if label else NEGATIVE], draw_pixel(depth, rng))
 
@@ -96,9 +96,9 @@ def add_disc(plane: np.ndarray, pixel: Pixel | None, radius: int = DISC_RADIUS) 
 def add_box(plane: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> None:
     """Fill the box around a mask in place; four times in five each side is moved by 6 % of its length (one sigma)."""
     left, top, width, height = find_box(mask)
-    moved = np.clip(0.06 * rng.normal(size=4), -0.12, 0.18) * (rng.random() < 0.8)
-    x0, x1 = round(left - moved[0] * width), round(left + (1 + moved[1]) * width)
-    y0, y1 = round(top - moved[2] * height), round(top + (1 + moved[3]) * height)
+    offsets = np.clip(0.06 * rng.normal(size=4), -0.12, 0.18) * (rng.random() < 0.8)
+    x0, x1 = round(left - offsets[0] * width), round(left + (1 + offsets[1]) * width)
+    y0, y1 = round(top - offsets[2] * height), round(top + (1 + offsets[3]) * height)
     plane[max(0, y0) : max(1, y1), max(0, x0) : max(1, x1)] = 1
 
 
@@ -135,12 +135,12 @@ def distort_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
     for chance, value, reach in ((0.25, -9.0, (0.15, 0.45)), (0.2, 9.0, (0.1, 0.4))):
         if rng.random() < chance:
-            anywhere = (int(rng.integers(mask.shape[0])), int(rng.integers(mask.shape[1])))
+            random_pixel = (int(rng.integers(mask.shape[0])), int(rng.integers(mask.shape[1])))
             row, column = (
                 draw_pixel(distance_to_edge(mask), rng, exact=0) if value < 0 else None
-            ) or anywhere
-            near = (rows - row) ** 2 + (columns - column) ** 2 < (size * rng.uniform(*reach)) ** 2
-            signed = np.where(near, value, signed)
+            ) or random_pixel
+            in_disc = (rows - row) ** 2 + (columns - column) ** 2 < (size * rng.uniform(*reach)) ** 2
+            signed = np.where(in_disc, value, signed)
     if rng.random() < 0.3:
         return np.asarray(signed > 0, np.float32)
     width = max(0.6, size * rng.uniform(0.005, 0.05))
@@ -155,5 +155,5 @@ def _draw_negative_pixel(truth: np.ndarray, others: np.ndarray, rng: np.random.G
         return draw_pixel(distance_to_edge(others & (truth != 1)), rng)
     mask = (truth == 1).astype(np.uint8)
     reach = int(min(25, 6 + 0.3 * mask.sum() ** 0.5))
-    grown = np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8), iterations=reach)) > 0
-    return draw_pixel(distance_to_edge(grown & (truth == 0)), rng, exact=0.1)
+    dilated = np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8), iterations=reach)) > 0
+    return draw_pixel(distance_to_edge(dilated & (truth == 0)), rng, exact=0.1)

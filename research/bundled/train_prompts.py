@@ -1,6 +1,6 @@
 """Training of the prompt network beside a tracking model that stays as it is.
 
-``python -m research.bundled.train_prompts data.root=DATA train.output=DIR``; started again, it resumes.
+``python -m research.bundled.train_prompts data.root=DATA train.output=FOLDER``; started again, it resumes.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ log = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 SAVE_EVERY = 180.0
 """seconds from one saved state to the next"""
-PLACES = {"data.root": "datasets", "train.output": "runs/prompts", "train.start_from": "bundled"}
-"""settings of ``aotlab train`` that this training has too, with their defaults"""
+DEFAULT_PATHS = {"data.root": "datasets", "train.output": "runs/prompts", "train.start_from": "bundled"}
+"""paths that are set as in ``aotlab train``, with their defaults"""
 LOG_EVERY = 25
 """steps from one line of the log to the next"""
 HARDEST_SHARE = 0.2
-"""share of the pixels that cross-entropy averages at last"""
+"""share of the pixels that cross-entropy finally averages"""
 CLICK_PROBABILITY = 0.75
 """probability of a click in a later round; without one the network refines its mask, as in its refining pass"""
 LATER_ROUND_WEIGHT = 0.7
@@ -66,7 +66,7 @@ class Batch:
     images: Tensor
     """B×3×H×W, normalized"""
     truth: Tensor
-    """B×H×W uint8: 1 on the object, 0 beside it, 255 where pixels do not count"""
+    """B×H×W uint8: 1 on the object, 0 on background, 255 where pixels do not count"""
     planes: np.ndarray
     """B×4×H×W float32, the first prompts"""
 
@@ -276,7 +276,7 @@ def init_prompt_network(network: PromptNetwork, model: Any) -> None:
 
 @torch.no_grad()
 def _init_bank(bank: nn.Conv2d, identities: nn.Conv2d) -> None:
-    """Planes on the object begin as the first identity, planes beside it as background."""
+    """Planes on the object begin as the first identity, planes off it as background."""
     background, identity = identities.weight[:, 0], identities.weight[:, 1]
     for plane, gain in enumerate((3.0, -2.1, 0.6, 1.0)):  # discs fill a part of a patch only
         bank.weight[:, plane] = gain * (identity - background)
@@ -299,7 +299,7 @@ def _init_decoder(network: PromptNetwork, state: dict[str, Tensor]) -> None:
 
 
 def _build_parameter_groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, Any]]:
-    """Optimiser groups: matrices, vectors, and the encoder's later half with its projection."""
+    """Return parameter groups: matrices, vectors, and the encoder's later half with its projection."""
     layers: Any = getattr(network.encoder, "features", None) or network.encoder.freezable_parts
     later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
     encoder = [x for module in (*later, network.projector) for x in module.parameters()]
@@ -323,22 +323,22 @@ def _build_parameter_groups(network: PromptNetwork, training: PromptTraining) ->
 
 
 def _add_corrections(
-    planes: np.ndarray, answers: np.ndarray, truth: np.ndarray, rng: np.random.Generator
+    planes: np.ndarray, predictions: np.ndarray, truth: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Planes of the next round: the answer, three times in four as it is, and mostly a click in its deepest error."""
+    """Return the next round's planes: the prediction, usually unchanged, and usually a click in its deepest error."""
     planes = planes.copy()
-    for plane, answer, target in zip(planes, answers, truth, strict=True):
+    for plane, prediction, target in zip(planes, predictions, truth, strict=True):
         kind = rng.random()
-        plane[MASK] = answer if kind < 0.75 else (answer > 0.5) if kind < 0.9 else 0
+        plane[MASK] = prediction if kind < 0.75 else (prediction > 0.5) if kind < 0.9 else 0
         if rng.random() < CLICK_PROBABILITY:
-            add_correction(plane, answer, target, rng)
+            add_correction(plane, prediction, target, rng)
     return planes
 
 
-def _mean_iou(answers: Tensor, truth: Tensor) -> float:
+def _mean_iou(predictions: Tensor, truth: Tensor) -> float:
     counted, target = truth != VOID, truth == 1
-    shared = (answers & target).sum((1, 2))
-    union = ((answers | target) & counted).sum((1, 2))
+    shared = (predictions & target).sum((1, 2))
+    union = ((predictions | target) & counted).sum((1, 2))
     return float(((shared + 1e-6) / (union + 1e-6)).mean())
 
 
@@ -348,17 +348,17 @@ def _mean_iou(answers: Tensor, truth: Tensor) -> float:
 @print_config
 def main(overrides: tuple[str, ...], *, config: str | None, print_config: bool) -> int:
     """Train the prompt network of a tracking model."""
-    prefixes = tuple(f"{key}=" for key in PLACES)
-    places = PLACES | dict(text.split("=", 1) for text in overrides if text.startswith(prefixes))
-    data, output, start = places.values()
+    prefixes = tuple(f"{key}=" for key in DEFAULT_PATHS)
+    paths = DEFAULT_PATHS | dict(text.split("=", 1) for text in overrides if text.startswith(prefixes))
+    data, output, start = paths.values()
     recipe = Path(config or DEFAULT_RECIPE)
     training = load_prompt_training(recipe, [text for text in overrides if not text.startswith(prefixes)])
     if print_config:
         print(to_yaml(training), end="")
         return 0
-    typed = click.get_current_context().meta["command_line"]
+    command_line = click.get_current_context().meta["command_line"]
     folder = require_writable(Path(output))
-    print(PromptTrainer(resolve_checkpoint(start), Path(data), folder, training, command=typed).run())
+    print(PromptTrainer(resolve_checkpoint(start), Path(data), folder, training, command=command_line).run())
     return 0
 
 

@@ -99,7 +99,7 @@ class Worker:
         self._process.communicate()
 
     def time_call(self) -> str:
-        """Time one more frame or step; return the answer as `wait` does."""
+        """Time one more frame or step; return the line that `wait` returns."""
         self._send("")
         return self.wait()
 
@@ -111,10 +111,10 @@ class Worker:
     def wait(self) -> str:
         """Return the process's next line; raises InputError if it has ended."""
         assert self._process.stdout is not None
-        answer = self._process.stdout.readline()
-        if not answer:
+        line = self._process.stdout.readline()
+        if not line:
             raise InputError(f"{self._title}: failed; its error is above")
-        return answer
+        return line
 
 
 def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray, list[float]]:

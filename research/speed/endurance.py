@@ -27,10 +27,10 @@ from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.video import open_frames
 from aotlab.networks.weights.checkpoints import read_settings
-from aotlab.tools.cli.command import command
+from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import checkpoint_option, device, settings
 from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, Size, option
-from aotlab.utils.files import atomic_path, require_output
+from aotlab.utils.files import atomic_path
 from aotlab.utils.progress import progress_bar
 
 STATM = Path("/proc/self/statm")
@@ -110,7 +110,7 @@ def run_trial(trial: Trial) -> list[Sample]:
             begin = time.perf_counter()
             tracker.step(frame, box if index == 0 else None).labels  # noqa: B018  waits for a GPU
             seconds = time.perf_counter() - begin
-            banks = [group.memory for group in tracker.video.groups]
+            banks = [group.memory for group in tracker.state.groups]
             stored = [x for bank in banks for block in bank.read() for x in block.long]
             size, kept = sum(x.untyped_storage().nbytes() for x in stored), max(map(len, banks))
             samples.append(Sample(seconds, read_resident_bytes(), size, kept))
@@ -198,8 +198,7 @@ def main(
     plot: Path | None,
 ) -> int:
     """Measure time and memory of a tracker on a very long video."""
-    if plot is not None:
-        require_output(plot, ".png", ".pdf", ".svg")
+    require_new_output(plot, ".png", ".pdf", ".svg", force=True)
     clip = load_clip(video, size)
     trials = [Trial(policy, checkpoint, overrides, device, clip, frames) for policy in dict.fromkeys(compare)]
     for trial in trials:  # a wrong setting is an error before the first trial runs

@@ -17,12 +17,11 @@ import click
 import numpy as np
 
 import aotlab_runtime
+from aotlab.engine.export.quantize import Clip, read_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
-from aotlab.media.images import read_image
-from aotlab.media.masks import read_mask
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import ExistingPath, PositiveInt, option
+from aotlab.tools.cli.types import ExistingFolder, PositiveInt, option
 from aotlab_runtime.graphs import PROVIDERS
 
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
@@ -37,13 +36,6 @@ OVERRIDES = (
 """settings of `aotlab.Tracker` that compute as the graphs do"""
 
 
-def read_clip(root: Path, name: str, frames: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the first frames of a sequence with their masks."""
-    files = sorted((root / "JPEGImages/480p" / name).glob("*.jpg"))[:frames]
-    folder = root / "Annotations/480p" / name
-    return [(read_image(file), read_mask(folder / f"{file.stem}.png")) for file in files]
-
-
 def draw_objects(shape: tuple[int, ...], count: int) -> np.ndarray:
     """Draw a mask of rectangles beside each other."""
     mask = np.zeros(shape, np.uint8)
@@ -53,9 +45,7 @@ def draw_objects(shape: tuple[int, ...], count: int) -> np.ndarray:
     return mask
 
 
-def compare(
-    trackers: dict[str, Any], clips: list[list[tuple[np.ndarray, np.ndarray]]], objects: int | None
-) -> None:
+def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) -> None:
     """Track clips with all trackers in turn, frame by frame, and print a row for each; ``objects``: drawn ones."""
     first = next(iter(trackers))
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in trackers}
@@ -63,17 +53,17 @@ def compare(
     for clip in clips:
         mask = draw_objects(clip[0][1].shape, objects) if objects else clip[0][1]
         ids = [object_id for object_id in np.unique(mask) if object_id]
-        found: dict[str, list[np.ndarray]] = {name: [] for name in trackers}
+        predictions: dict[str, list[np.ndarray]] = {name: [] for name in trackers}
         for tracker in trackers.values():
             tracker.reset()
         for index, (frame, _) in enumerate(clip):
             for name, tracker in trackers.items():
                 cpu, wall = time.process_time(), time.perf_counter()
-                found[name].append(np.asarray(tracker.step(frame, None if index else mask).labels))
+                predictions[name].append(np.asarray(tracker.step(frame, None if index else mask).labels))
                 if index >= WARM_UP:
                     spent[name].append((time.process_time() - cpu, time.perf_counter() - wall))
-        for name, labels in found.items():
-            truth = found[first] if objects else [annotation for _, annotation in clip]
+        for name, labels in predictions.items():
+            truth = predictions[first] if objects else [annotation for _, annotation in clip]
             scores[name].extend(
                 [
                     region_similarity(truth[index] == i, labels[index] == i)
@@ -92,8 +82,8 @@ def compare(
 
 
 @command("python -m research.speed.int8")
-@click.argument("root", type=ExistingPath, help="folder of DAVIS")
-@click.argument("exports", type=ExistingPath, nargs=-1, help="outputs of aotlab export, of the bundled model")
+@click.argument("root", type=ExistingFolder, help="folder of DAVIS")
+@click.argument("exports", type=ExistingFolder, nargs=-1, help="exports of the bundled model")
 @option("--frames", type=PositiveInt, default=12, help="frames of each clip")
 @option("--threads", type=PositiveInt, default=1, help="threads")
 @option("--provider", type=click.Choice(tuple(PROVIDERS)), default="cpu", help="execution provider")
@@ -102,7 +92,9 @@ def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int, pr
     import torch
 
     torch.set_num_threads(threads)
-    clips = [read_clip(root, name, frames) for name in CLIPS]
+    clips = [
+        read_clip(root / "JPEGImages/480p" / name, root / "Annotations/480p" / name, frames) for name in CLIPS
+    ]
     trackers: dict[str, Any] = {"PyTorch, float32": Tracker.from_pretrained(overrides=OVERRIDES)}
     for export in exports:
         trackers[f"{provider}: {export.name}"] = aotlab_runtime.Tracker.from_export(

@@ -15,7 +15,7 @@ from aotlab.dataloaders.benchmarks.davis import read_davis
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, option
+from aotlab.tools.cli.types import ExistingFolder, Folder, PositiveInt, option
 from aotlab.utils.files import make_folder, write_text
 
 
@@ -52,9 +52,9 @@ def loop_davis(root: Path, output: Path, times: int) -> dict[str, int]:
 
 
 @command("python -m research.speed.loop_davis")
-@click.argument("root", type=ExistingPath, help="folder of DAVIS")
+@click.argument("root", type=ExistingFolder, help="folder of DAVIS")
 @click.argument(
-    "output", metavar="OUTPUT", type=File, help="folder for the looped sequences, in the same layout"
+    "output", metavar="OUTPUT", type=Folder, help="folder for the looped sequences, in the same layout"
 )
 @option("--times", type=PositiveInt, default=3, help="repetitions, alternating in direction")
 def main(root: Path, output: Path, *, times: int) -> int:

@@ -33,8 +33,10 @@ def test_measured_value_replaces_the_quoted(checkout, capsys):
     assert "davis: skipped" in capsys.readouterr().out
 
 
-def test_missing_sentence_and_unknown_name_are_refused(checkout):
+def test_missing_sentence_and_unknown_name_are_refused(checkout, capsys):
     (checkout / "page.md").write_text("no figures\n")
-    assert figures.main(["pond"]) != 0
-    assert figures.main(["ponds"]) != 0
+    assert figures.main(["pond"]) == 2
+    assert "page.md: 0 places of 'J&F {} on' instead of one" in capsys.readouterr().err
+    assert figures.main(["ponds"]) == 2
+    assert capsys.readouterr().err == "error: ponds: no such figure; did you mean pond?\n"
     assert read_values(checkout)["pond"] == 12.5

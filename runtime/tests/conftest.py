@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock
 
 from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
-from runtime.tests.exports import RESTRICTED, make
+from runtime.tests.exports import RESTRICTED, export_pair
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +24,10 @@ def exported(tmp_path_factory):
         folder = folder.parents[2] / "exports" / "aott"
     folder.parent.mkdir(exist_ok=True)
     with FileLock(folder.parent / "lock"):
-        runtime, plain = make(folder, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False)
-    prompt, run = build_prompt_graph(plain.model), runtime.graphs.run
+        runtime, pytorch_tracker = export_pair(
+            folder, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False
+        )
+    prompt, run = build_prompt_graph(pytorch_tracker.model), runtime.graphs.run
 
     def run_graph(name, tensors):
         if name != "prompt":
@@ -35,10 +37,10 @@ def exported(tmp_path_factory):
         return {key: result.numpy() for key, result in zip(prompt.outputs, results, strict=True)}
 
     runtime.graphs.run, runtime.graphs.prompting = run_graph, PROMPTING
-    return folder, runtime, plain
+    return folder, runtime, pytorch_tracker
 
 
 @pytest.fixture(params=["aotlab_runtime", "aotlab"])
 def tracker(request, exported):
-    _, runtime, plain = exported
-    return (runtime if request.param == "aotlab_runtime" else plain).fresh()
+    _, runtime, pytorch_tracker = exported
+    return (runtime if request.param == "aotlab_runtime" else pytorch_tracker).fresh()

@@ -17,7 +17,7 @@ MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 """two objects, and on a later frame a third one"""
 
 
-def make(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):
+def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):
     """Export a model of random weights unless ``folder`` exists; return trackers of the runtime and of PyTorch."""
     model, config = build(preset, *overrides, tiny=tiny)
     for name, parameter in model.named_parameters():
@@ -31,9 +31,9 @@ def make(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options
 
 
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
-    runtime, plain = pair
+    runtime, pytorch_tracker = pair
     for index, frame in enumerate(clip(length, *masks[0].shape)):
-        found, expected = runtime.step(frame, masks.get(index)), plain.step(frame, masks.get(index))
+        found, expected = runtime.step(frame, masks.get(index)), pytorch_tracker.step(frame, masks.get(index))
         assert found.ids == expected.ids
         assert (found.labels == expected.labels).mean() >= min_equal
         assert found.confidence == pytest.approx(expected.confidence, abs=2e-3)

@@ -75,6 +75,12 @@ def test_unavailable_provider_rejected(exported):
         aotlab_runtime.Tracker.from_export(exported[0], provider="nonsense")
 
 
+@pytest.mark.parametrize("threads", [-1, 0])
+def test_number_of_threads_below_one_rejected(exported, threads):
+    with pytest.raises(aotlab_runtime.InputError, match=f"threads {threads}: must be at least 1"):
+        aotlab_runtime.Tracker.from_export(exported[0], threads=threads)
+
+
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_dropped_provider_rejected(exported, monkeypatch):
     assert exported[1].graphs.providers == ["CPUExecutionProvider"]

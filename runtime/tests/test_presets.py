@@ -12,7 +12,7 @@ import torch
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
 from aotlab.engine.export.graphs import EXPORTED_POLICIES
-from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, make
+from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, export_pair
 from tests.engine.small_model import clip, stripes
 
 PRESETS = (
@@ -23,7 +23,7 @@ PRESETS = (
 
 @pytest.mark.slow  # converts the prompt graph
 def test_exported_graphs_are_valid_and_portable(tmp_path):
-    assert_equal_prompted_masks(make(tmp_path / "export", "aott", "model.prompt_blocks=1", *FIFO))
+    assert_equal_prompted_masks(export_pair(tmp_path / "export", "aott", "model.prompt_blocks=1", *FIFO))
     axes = set()
     for path in (tmp_path / "export").glob("*.onnx"):
         onnx.checker.check_model(path)
@@ -38,7 +38,7 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
 
 @pytest.mark.slow
 def test_half_weights_keep_the_masks(tmp_path):
-    pair = make(tmp_path / "export", "aott", *FIFO, half=True)
+    pair = export_pair(tmp_path / "export", "aott", *FIFO, half=True)
     assert_equal_masks(pair, MASKS, min_equal=0.95)
     assert (tmp_path / "export" / "weights.bin").stat().st_size < 2.2 * sum(
         parameter.numel() for parameter in pair[1].model.parameters()
@@ -57,7 +57,7 @@ def test_half_weights_keep_the_masks(tmp_path):
 )
 def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
     torch.manual_seed(0)
-    assert_equal_masks(make(tmp_path / "export", preset, *overrides), MASKS, length=9)
+    assert_equal_masks(export_pair(tmp_path / "export", preset, *overrides), MASKS, length=9)
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
     ],
 )
 def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
-    """The table of docs/reference/exports.md: ``pytest runtime/tests -m slow -k presets_equal -s``.
+    """The figures of docs/reference/exports.md: ``pytest runtime/tests -m slow -k presets_equal -s``.
 
     Both store PyTorch's masks: with random weights one pixel changes all later frames, so that AOST in PyTorch differs
     from itself with weights changed by a millionth.
@@ -77,12 +77,14 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     policy = load_config(preset).memory.policy
     exported = policy in EXPORTED_POLICIES
     changes = () if exported else ("memory.policy=bounded_fifo", "memory.frames=4", "memory.every=2")
-    runtime, plain = make(tmp_path / "export", preset, *changes, tiny=False, video=(129, 161))
+    runtime, pytorch_tracker = export_pair(
+        tmp_path / "export", preset, *changes, tiny=False, video=(129, 161)
+    )
     store = runtime._store_tracked
     equal, ids = [], set()
     for index, frame in enumerate(clip(9, 129, 161)):
         mask = None if index else stripes([1, 2, 5], 129, 161)
-        expected = plain.step(frame, mask).labels
+        expected = pytorch_tracker.step(frame, mask).labels
         store_expected = partial(
             lambda labels, group, segmented, _: store(group, segmented, labels), expected
         )

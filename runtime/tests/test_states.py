@@ -39,17 +39,32 @@ def change_header(state, **values):
     state["header"] = np.array(json.dumps(json.loads(str(state["header"])) | values))
 
 
+def change_array(state, name, part):
+    state[name] = state[name][part]
+
+
 DAMAGED_STATES = {
     "another export": (
         lambda state: change_header(state, export="other"),
         "load the export that saved it",
     ),
     "another version": (lambda state: change_header(state, version=1, groups=[{}]), "export or version"),
-    "missing header": (lambda state: state.pop("header"), "not a usable one"),
-    "missing array": (lambda state: state.pop("0.frames"), "frames"),
-    "another shape": (lambda state: change_header(state, frame_shape=5), "not a usable one"),
-    "missing groups": (lambda state: change_header(state, groups=None), "not a usable one"),
-    "other header": (lambda state: state.update(header=np.array("[")), "not a usable one"),
+    "missing header": (lambda state: state.pop("header"), "tracker state: invalid"),
+    "missing frames": (lambda state: state.pop("0.frames"), "frames"),
+    "other frames": (lambda state: state.update({"0.frames": np.arange(1.0)}), "frames: .*float64"),
+    "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "memory_0_long_key"),
+    "missing tokens": (
+        lambda state: change_array(state, "0.memory_0_long_key", np.s_[:, :5]),
+        "long_key: expected",
+    ),
+    "missing channels": (
+        lambda state: change_array(state, "0.memory_0_short_value", np.s_[..., 1:]),
+        "short_value: expected",
+    ),
+    "missing stored frame": (lambda state: change_array(state, "0.frames", np.s_[1:]), "long_key: expected"),
+    "another shape": (lambda state: change_header(state, frame_shape=5), "tracker state: invalid"),
+    "missing groups": (lambda state: change_header(state, groups=None), "tracker state: invalid"),
+    "other header": (lambda state: state.update(header=np.array("[")), "tracker state: invalid"),
 }
 
 
@@ -75,5 +90,5 @@ def test_damaged_state_file_rejected(exported, part):
     (content,) = (array.tobytes() for name, array in state.items() if part in name)
     damaged = bytearray(file.getvalue())
     damaged[damaged.index(content) + 8] ^= 1
-    with pytest.raises(aotlab_runtime.InputError, match=r"not a usable one .*CRC"):
+    with pytest.raises(aotlab_runtime.InputError, match=r"tracker state: invalid .*CRC"):
         runtime.fresh().load_state_dict(np.load(io.BytesIO(damaged)))

@@ -96,6 +96,11 @@ def test_length_of_another_type_rejected(tracker, length):
         tracker.reset(length)
 
 
+def test_negative_length_of_a_video_rejected(tracker):
+    with pytest.raises(ValueError, match="length must be a number of frames, got -3"):
+        tracker.reset(-3)
+
+
 @pytest.mark.parametrize(
     ("name", "call", "mask"),
     [

@@ -8,7 +8,7 @@ from .media.video import open_frames as open_frames
 from .networks.weights.zoo import list_models as list_models, load_model as load_model
 from .utils.errors import InputError as InputError
 from .video.job import Job as Job
-from .video.run import run_job as run_job
-from .video.track import JobOptions as JobOptions, track as track
+from .video.run import run_job as run_job, track as track
+from .video.track import JobOptions as JobOptions
 
 __version__: str

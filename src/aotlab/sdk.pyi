@@ -84,5 +84,5 @@ from .video.outputs import (
     list_outputs as list_outputs,
     to_detections as to_detections,
 )
-from .video.results import list_job_folders as list_job_folders
+from .video.plan import list_job_folders as list_job_folders
 from .video.track import TrackResult as TrackResult

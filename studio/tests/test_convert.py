@@ -23,7 +23,7 @@ from aotlab.dataloaders.training.sets import open_videos
 from aotlab.media.video_writer import VideoWriter
 from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils.versioned_files import write_versioned
-from aotlab.video.results import RUN_KIND
+from aotlab.video.plan import RUN_KIND
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.opening import open_document, read_job

@@ -7,6 +7,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from aotlab import InputError, open_frames, read_mask
 from aotlab.sdk import JobRecord, locked, merge_class_ids, read_job_record, write_job_record
@@ -302,3 +303,21 @@ def test_foreign_file_in_results_is_not_replaced(batch, capsys):
     for _ in range(2):
         assert main([str(batch), "--write", "cvat"]) == 0
     assert "<annotations>" in (batch / "a" / "cvat.xml").read_text()
+
+
+def test_soft_mattes_are_kept_unless_requested(batch, capsys):
+    soft = batch / "a" / "mattes" / "1" / "00004.png"
+    soft.parent.mkdir(parents=True)
+    Image.new("L", (60, 40), 77).save(soft)
+    before = soft.read_bytes()
+    change_record(batch / "a", written=["coco.json", "masks", "mattes"])
+    with closing(open_document(batch / "a")) as document:
+        document.set_status("accepted", "")
+    assert main([str(batch)]) == 0
+    assert "left out: a (mattes: as tracked), b (open), c (open)\n" in capsys.readouterr().out
+    assert soft.read_bytes() == before
+    assert "mattes/1/00004.png" not in json.loads((batch / "a" / ".corrected").read_text())["files"]
+    for outputs in (["--write", "mattes"], []):  # those are corrected masks from then on
+        assert main([str(batch), *outputs]) == 0
+        assert "left out: b (open), c (open)\n" in capsys.readouterr().out
+        assert soft.read_bytes() != before

@@ -46,9 +46,18 @@ def test_replacement_that_was_killed_loses_nothing(tmp_path, renames):
     (tmp_path / "made").mkdir(exist_ok=True)
     move_entries(tmp_path / "made", out)
     assert all(path.read_text() == "new" for path in shown if path.exists())
+    assert not list(out.glob(f"{REPLACED}*"))
 
 
-def test_failed_replacement_changes_nothing(tmp_path, monkeypatch):
+IN_USE = r"made/b: cannot be moved \(in use\); close programs that use it"
+
+
+@pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(OSError(errno.EACCES, "in use"), InputError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_failed_replacement_changes_nothing(tmp_path, monkeypatch, error, raised, moved):
     for folder, text in (("made", "new"), ("out", "old")):
         for name in ("a", "b"):
             (tmp_path / folder / name).mkdir(parents=True)
@@ -57,11 +66,13 @@ def test_failed_replacement_changes_nothing(tmp_path, monkeypatch):
 
     def fail(path, target):
         if path == tmp_path / "made" / "b":
-            raise OSError(errno.EACCES, "in use")
+            if moved:
+                rename(path, target)
+            raise error
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(InputError, match=r"made/b: cannot be moved \(in use\); close programs that use it"):
+    with pytest.raises(raised, match=IN_USE if raised is InputError else None):
         move_entries(tmp_path / "made", tmp_path / "out")
     assert [(tmp_path / "out" / name / "mask.png").read_text() for name in ("a", "b")] == ["old", "old"]
     assert not list((tmp_path / "out").glob(f"{REPLACED}*"))

@@ -48,7 +48,7 @@ def test_number_of_reference_frames_is_bounded(protocol, stored):
     tracker = Tracker(model, apply_protocol(settings, protocol))
     for index, frame in enumerate(clip(7)):
         tracker.step(frame, stripes([1, 2]) if index < 5 else None)
-    assert len(tracker.video.groups[0].memory) == stored
+    assert len(tracker.state.groups[0].memory) == stored
 
 
 def test_unknown_protocol_rejected():

@@ -113,7 +113,7 @@ def test_memory_of_a_lower_precision_is_of_that_type(precision):
         )
         for index, frame in enumerate(clip(3)):
             prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
-        key = tracker.video.groups[0].memory.read()[0].long.key
+        key = tracker.state.groups[0].memory.read()[0].long.key
         assert key.dtype == getattr(torch, precision)
         assert prediction.logits.shape == (15, *frame.shape[:2])
 
@@ -184,10 +184,10 @@ def test_memory_moves_to_the_device_and_back(monkeypatch):
         for index, frame in enumerate(clip(3)):
             tracker.step(frame, stripes([1, 2]) if index == 0 else None)
         there, back = build_bank(config.memory), build_bank(config.memory)
-        there.load_state_dict(tracker.video.groups[0].memory.state_dict(), torch.device("cpu"))
+        there.load_state_dict(tracker.state.groups[0].memory.state_dict(), torch.device("cpu"))
         back.load_state_dict(there.state_dict(), CUDA)
         assert devices(there) == {torch.device("cpu")}
-        assert devices(back) == devices(tracker.video.groups[0].memory) == {CUDA}
+        assert devices(back) == devices(tracker.state.groups[0].memory) == {CUDA}
 
 
 def devices(bank: MemoryBank):

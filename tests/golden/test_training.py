@@ -146,7 +146,7 @@ def test_merged_clips_equal_reference():
     for seed, objects in zip(recipe["seeds"], recipe["num_objects"], strict=True):
         clips.append(Clip(*filler.clip(5, recipe["height"], recipe["width"], objects, seed), objects))
     merged = merge_clips(*clips, np.random.default_rng(0), max_objects=10)
-    assert merged.objects == recipe["obj_num"]
+    assert merged.num_objects == recipe["obj_num"]
     assert merged.frames.astype(np.int64).sum(axis=(1, 2, 3)).tolist() == arrays["merge_image_sum"].tolist()
     assert same_up_to_numbering(merged.labels, arrays["merge_label"])
 
@@ -161,7 +161,7 @@ def test_relabeled_objects_equal_reference():
         min_pixels=100,
         max_objects=10,
     )
-    assert clip.objects == meta["crop"]["obj_num"]
+    assert clip.num_objects == meta["crop"]["obj_num"]
     assert same_up_to_numbering(clip.labels, arrays["crop_out"])
 
 

@@ -119,7 +119,7 @@ def test_photo_is_not_a_mask(tmp_path, name):
 
 def test_frames_after_an_understated_length_are_of_the_video():
     """As of an AVI file whose header states one frame and that holds eight."""
-    assert JobRecord("clip", last_frame=0, frames=8).names_frame("00007")
+    assert JobRecord("clip", last_frame=0, frames=8).has_frame("00007")
 
 
 def test_broken_json_and_coco_with_replaced_parts(tmp_path):
@@ -169,7 +169,7 @@ def test_smoothed_mask_is_rejected_and_a_sharp_one_is_object_1(tmp_path, caplog)
         read_annotations(tmp_path / "soft.png", video)
     save_binary(tmp_path / "sharp.png", soft > 127)
     assert read_annotations(tmp_path / "sharp.png", video).objects() == [1]
-    assert "255 is taken as object 1" in caplog.text
+    assert "255 is treated as object 1" in caplog.text
 
 
 def test_many_small_objects_are_read(tmp_path):

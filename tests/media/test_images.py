@@ -263,7 +263,9 @@ def test_folder_of_videos_is_no_video(tmp_path, suffix):
     for stem in ("a", "b"):
         (tmp_path / f"{stem}{suffix}").touch()
     write_png(tmp_path / "a.png", CLIP[0])
-    with pytest.raises(InputError, match=rf"holds videos; give .*a\{suffix}, or all of them as --jobs"):
+    with pytest.raises(
+        InputError, match=rf"holds videos; give .*a\{suffix}, or the folder as a list of jobs"
+    ):
         open_frames(tmp_path)
 
 

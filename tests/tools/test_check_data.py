@@ -67,7 +67,7 @@ def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("line", "words"), [
-    ("nowhere", "Path 'nowhere' does not exist"),
+    ("nowhere", "Folder 'nowhere' does not exist"),
     (". --dataset davis2017 --kind static", "--kind: has no effect with --dataset"),
     (". --split train", "--split: has no effect without --dataset"),
 ])  # fmt: skip

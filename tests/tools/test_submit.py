@@ -150,8 +150,8 @@ def test_objects_of_the_metadata_are_expected(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("line", "words"), [
-    *((f"{name} --root . --results . --output a.zip", "aotlab score") for name in ("davis2016", "longvideo", "folder")),
-    ("davis2017 --results .", "Missing option '--output'"),
+    ("folder --results . --output a.zip", "'folder' is not one of 'davis2017', 'youtubevos2018'"),
+    ("DAVIS2017 --results .", "Missing option '--output'"),
     ("davis2017 --output a.zip", "Missing option '--results'"),
 ])  # fmt: skip
 def test_invalid_line_rejected(line, words, run_expecting_error):

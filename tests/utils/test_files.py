@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aotlab.tools.cli.command import require_new_output
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import (
     atomic_path,
@@ -16,7 +17,6 @@ from aotlab.utils.files import (
     read_text,
     reading,
     require_file_name,
-    require_output,
     require_writable,
     sha256,
     sibling_path,
@@ -120,8 +120,8 @@ def test_unusable_outputs_rejected_before_the_work(tmp_path):
         (tmp_path / ("n" * 300 + ".png"), "File name too long"),
     ):
         with pytest.raises((InputError, OSError), match=words):
-            require_output(path, ".png", ".svg")
-    assert require_output(tmp_path / "new" / "plot.PNG", ".png") == tmp_path / "new" / "plot.PNG"
+            require_new_output(path, ".png", ".svg", force=True)
+    require_new_output(tmp_path / "new" / "plot.PNG", ".png", force=True)
     assert not (tmp_path / "new").exists()
     for prepare in (make_folder, require_writable):
         with pytest.raises(InputError, match="file"):

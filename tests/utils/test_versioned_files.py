@@ -13,7 +13,7 @@ from aotlab.engine.benchmark.records import SEQUENCE_KIND, SequenceRecord
 from aotlab.media.job_record import JOB_KIND, JobRecord
 from aotlab.utils import versioned_files
 from aotlab.utils.versioned_files import read_versioned, unwrap, wrap, write_versioned
-from aotlab.video.results import RUN_KIND
+from aotlab.video.plan import RUN_KIND
 from tests.mutations import mutate_tree
 
 CONTENTS = {

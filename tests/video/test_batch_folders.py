@@ -3,11 +3,12 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, remove_results, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
@@ -16,8 +17,9 @@ from aotlab.utils.processes import StopFlag
 from aotlab.utils.versioned_files import wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, Batch, claim_folder
 from aotlab.video.digest import digest_inputs
-from aotlab.video.job import Job
-from aotlab.video.results import list_job_folders, remove_results, start_record
+from aotlab.video.job import Job, check_job
+from aotlab.video.plan import list_job_folders
+from aotlab.video.run import start_record
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
@@ -62,6 +64,22 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
         record = Batch([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job, StopFlag())
     assert "in use by" in record.error
     assert read_job_record(output / "a").error == "not finished"
+
+
+def test_results_written_since_the_plan_stay(output, tmp_path, monkeypatch):
+    write_images(tmp_path / "a", draw_clip(3, 32, 48, seed=0)[0])
+    write_mask(tmp_path / "a.png", np.ones((32, 48), np.uint8))
+    job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
+    written = JobRecord("a", "other.mp4", frames=3)
+
+    def check(*arguments, **options):
+        write_job_record(output / "a", written)
+        return check_job(*arguments, **options)
+
+    monkeypatch.setattr("aotlab.video.batch.check_job", check)
+    record = Batch([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job, StopFlag())
+    assert "another process has written to it" in record.error
+    assert read_job_record(output / "a").frames == 3
 
 
 def test_unwritable_job_folder_is_a_failed_job(output, jobs):

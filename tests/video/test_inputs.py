@@ -12,6 +12,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
+from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.inputs import FrameSelection, load_masks, parse_mask
 from aotlab.video.job import Job
 from tests.drawn_clips import draw_box, write_plain
@@ -240,6 +241,11 @@ def test_job_takes_prompts_of_any_numbers(box):
 def test_job_takes_prompts_of_an_iterator():
     job = Job("a", "a.mp4", boxes=(box for box in ("1,2,30,40", ":2=5,6,30,40")))
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
+
+
+def test_job_takes_one_parsed_mask():
+    mask = FrameObjectValue(None, 2, "a.png")
+    assert Job("a", "a.mp4", mask).masks == (mask,)
 
 
 def test_job_takes_class_names_by_object_id():

@@ -38,9 +38,11 @@ def test_json_lines_are_read(tmp_path):
     rows = [
         {"video": "a.mp4", "masks": "a.png"},
         {"video": "rtsp://x/y", "masks": ["2=a.png"], "name": "y", "overrides": ["a.b=1"]},
+        {"video": "b.mp4", "overrides": "a.b=1 c=2"},
     ]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
-    first, second = read_jobs(path)
+    first, second, third = read_jobs(path)
+    assert third.overrides == ("a.b=1", "c=2")
     assert first.masks == (parse_mask(tmp_path / "a.png"),)
     assert second == Job("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), ("a.b=1",))
 
@@ -116,7 +118,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,name,masks\na.mp4,a.png\n", "line 2: .*fewer values than the 3 columns of the header"),
     ("a.csv", 'video,box,class\na,"1,2,9,9","cat,dog"\n', "class cat,dog: expected one name for each object"),
     ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
-    ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "line 2: not readable as CSV"),
+    ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "line 2: overrides: not readable"),
     ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
     ("a.jsonl", '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),
     ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected text as on the command line"),

@@ -25,7 +25,8 @@ from aotlab.video.outputs import (
     list_outputs,
     to_detections,
 )
-from aotlab.video.track import JobOptions, track
+from aotlab.video.run import track
+from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.frames import FrameSource
+from aotlab.media.job_record import JOB_RECORD, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -23,7 +24,8 @@ from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, find_output, require_inputs_outside
-from aotlab.video.track import JobOptions, group_removals, track
+from aotlab.video.run import track
+from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images
 from tests.engine.small_model import clip, stripes
 from tests.limits import limit_file_size
@@ -76,7 +78,7 @@ def list_written(tmp_path):
     overlay = tmp_path / "overlay.mp4"
     count = len(list(open_frames(overlay))) if overlay.exists() else 0
     left = {path.name for path in tmp_path.iterdir()}
-    assert left <= {"masks", "overlay.mp4", "coco.json"}, left
+    assert left <= {JOB_RECORD, "masks", "overlay.mp4", "coco.json"}, left
     return [int(path.stem) for path in masks], count
 
 
@@ -168,7 +170,7 @@ def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
     assert list(result.written) == ["masks"]
     assert "coco.json" in result.error
     assert len(list_written(tmp_path)[0]) >= result.frames
-    assert [path.name for path in tmp_path.iterdir()] == ["masks"]
+    assert {path.name for path in tmp_path.iterdir()} == {JOB_RECORD, "masks"}
 
 
 @pytest.fixture
@@ -221,6 +223,28 @@ def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
     assert [path.name for path in tmp_path.iterdir()] == [record]
 
 
+def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
+    write_images(tmp_path / "in", clip(6))
+    source, out = open_frames(tmp_path / "in"), tmp_path / "out"
+    options = JobOptions(write=("masks", "objects"), progress=False)
+    tracker = Tracker(*models["aott"])
+    assert track(tracker, source, {0: stripes([4, 9])}, out, options).frames == 6
+    mine = [out / "notes.txt", out / "masks" / "notes.txt"]
+    for path in mine:
+        path.write_text("mine")
+    with pytest.raises(InputError, match="mask of frame 5: not among"):
+        track(tracker, source, {5: stripes([4])}, out, options, frames=FrameSelection(source, end=2))
+    assert len([*(out / "masks").glob("*.png")]) == 6
+    assert (
+        track(tracker, source, {0: stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames
+        == 3
+    )
+    assert len([*(out / "masks").glob("*.png")]) == 3
+    assert [path.name for path in (out / "objects").iterdir()] == ["4"]
+    assert {path.read_text() for path in mine} == {"mine"}
+    assert read_job_record(out).frames == 3
+
+
 @pytest.mark.parametrize(("masks", "frames", "words"), [
     ({}, None, "masks: expected masks by frame index, with at least one"),
     ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
@@ -236,6 +260,12 @@ def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, wor
 def test_options_given_as_lists_are_hashable():
     options = JobOptions(write=["masks"], removals=[[3, 1]])
     assert {options: 1} == {JobOptions(write="masks", removals=((3, 1),)): 1}
+
+
+@pytest.mark.parametrize("removals", [[(1, 2, 3)], [(1, "2")], (1, 2)])
+def test_removals_are_pairs_of_numbers(removals):
+    with pytest.raises(InputError, match="removals: expected pairs of a frame number and an object id"):
+        JobOptions(removals=removals)
 
 
 def test_timeout_is_a_number():

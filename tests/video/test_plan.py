@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.job import Job
-from aotlab.video.plan import RerunOptions, plan_job, plan_list
-from aotlab.video.results import RUN_FILE, RUN_KIND, read_results
+from aotlab.video.plan import RUN_FILE, RUN_KIND, RerunOptions, plan_job, plan_list
 from aotlab.video.resume import STATE_FILE
 
 
@@ -85,14 +84,14 @@ def try_plan(plan, *arguments, **options):
     (replace(CORRECTED, record=None), LIST, True, "refuse"),
     (UNREADABLE, ONCE, True, "refuse"),
     (UNREADABLE, RESTART, True, "refuse"),
-    (UNREADABLE, FORCE, True, "track"),
-    (UNREADABLE, LIST, True, "track"),
+    (UNREADABLE, FORCE, True, "refuse"),
+    (UNREADABLE, LIST, True, "refuse"),
     (Earlier(files=(*UNREADABLE.files, CORRECTED_FILE)), LIST, True, "refuse"),
 ])  # fmt: skip
 def test_job_is_tracked_resumed_reused_or_refused(tmp_path, earlier, rerun, repeatable, action):
     earlier.write(tmp_path)
     resumable = {"repeatable": repeatable, "resumable": repeatable}
-    assert try_plan(plan_job, tmp_path, WANTED, read_results(tmp_path), rerun, **resumable) == action
+    assert try_plan(plan_job, tmp_path, WANTED, read_job_record(tmp_path), rerun, **resumable) == action
 
 
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}

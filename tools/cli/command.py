@@ -27,8 +27,9 @@ from aotlab.utils.errors import (
     describe_missing_module,
     is_out_of_memory,
     report_internal_error,
+    require,
 )
-from aotlab.utils.files import require_output
+from aotlab.utils.files import require_regular_file, require_writable
 
 INTERNAL_ERROR = 70
 """exit code of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
@@ -195,16 +196,21 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
 
     Args:
         path: the output; None: none is written.
-        suffixes: allowed suffixes of a file.
+        suffixes: allowed suffixes of a file, "" for a name without one.
         force: accept an output that exists.
 
     Raises:
-        InputError: another suffix, a file in place of a folder or a folder in place of a file, or it exists.
+        InputError: another suffix, not writable, a file for a folder or a folder for a file, or it exists.
     """
     if path is None:
         return
     if suffixes:
-        require_output(path, *suffixes)
+        endings = " or ".join(filter(None, suffixes))
+        require(
+            path.suffix.lower() in suffixes, f"{path}: unsupported extension; give one that ends in {endings}"
+        )
+        require_regular_file(path)
+        require_writable(path.parent)
     elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
     if not force and path.exists() and (suffixes or any(path.iterdir())):

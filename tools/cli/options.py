@@ -65,7 +65,7 @@ memory_options = option_group(
         metavar="POLICY",
         type=click.Choice(POLICIES),
         help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings; track, annotate and vot replace "
-        "every_nth by restricted)",
+        "every_nth with restricted)",
     ),
     option(
         "--memory-frames",
@@ -80,6 +80,18 @@ root = option(
     type=Folder,
     help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
 )
+
+
+def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -> Decorator:
+    """Return ``--dataset``, one of ``names``; empty if unset."""
+    return option(
+        "--dataset",
+        metavar="NAME",
+        type=click.Choice([*names], case_sensitive=False),
+        callback=lambda ctx, param, name: name or "",
+        help=f"{help}one of {', '.join(names)}",
+        **attributes,
+    )
 
 
 def precision_option(key: str = "compute.precision") -> Decorator:
@@ -232,9 +244,9 @@ class BenchmarkOptions:
 
     def describe_submission(self, results: Path) -> str | None:
         """Return how results are scored that ``aotlab eval`` does not score; None if it does."""
-        from aotlab.dataloaders.benchmarks.datasets import find_dataset
+        from aotlab.dataloaders.benchmarks.datasets import DATASETS
 
-        dataset = find_dataset(self.dataset)
+        dataset = DATASETS[self.dataset]
         root = f" --root {self.root}" if self.root is not None else ""
         options = f"--dataset {dataset.name}{root} --split {self.split} --results {results}"
         if dataset.hota:
@@ -243,7 +255,8 @@ class BenchmarkOptions:
             return None
         return (
             f"the annotations of {dataset.name} {self.split} are not public, its scores come from "
-            f"{dataset.server}; write the archive with: aotlab submit {options} --output {results}.zip"
+            f"the server linked from {dataset.source}; write the archive with: aotlab submit {options} --output "
+            f"{results}.zip"
         )
 
 
@@ -256,7 +269,7 @@ def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
     """
     options = option_group(
         "benchmark",
-        option("--dataset", metavar="NAME", default="", help=f"one of {', '.join(names)}"),
+        dataset_option(names),
         root,
         option("--split", metavar="NAME", default=BenchmarkOptions.split, help="train, val, test, ..."),
         list_option("--sequence", "use these sequences only, comma-separated"),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from aotlab.configs.files import find_config
 from aotlab.utils.numbers import (
@@ -50,11 +49,7 @@ class Number(FunctionType):
 class FileName(FunctionType):
     """Type of files, which shells complete."""
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Let the shell complete the name of a file."""
-        return [CompletionItem(incomplete, type="file")]
+    shell_complete = click.File.shell_complete
 
 
 def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
@@ -90,16 +85,17 @@ Integer = Number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 PositiveInt = Number(POSITIVE_COUNT)
 NonNegativeInt = Number(COUNT)
 PositiveFloat = Number(POSITIVE)
-Scale = Number(Range(0, 16, above_low=True))
+Scale = Number(Range(0, 16, exclusive_low=True))
 Bytes = FunctionType(parse_bytes, "SIZE")
 """type of sizes such as 2GB; the value is a number of bytes"""
 Size = FunctionType(parse_size, "SIZE")
 Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 ConfigFile = FileName(parse_config, "NAME")
-File = click.Path(path_type=Path)
+File = click.Path(dir_okay=False, path_type=Path)
 Folder = click.Path(file_okay=False, path_type=Path)
-Folder.name = "folder"  # the word of the help and of messages, as in all other texts
+ExistingFolder = click.Path(exists=True, file_okay=False, path_type=Path)
+Folder.name = ExistingFolder.name = "folder"  # the word of the help and of messages, as in all other texts
 ExistingPath = click.Path(exists=True, path_type=Path)
 
 

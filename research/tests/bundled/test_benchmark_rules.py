@@ -21,7 +21,7 @@ def make_clip(frames):
 def test_pasted_object_is_mirrored():
     clip = paste_video(make_clip(4), make_clip(3))
     assert clip.labels[:, 0].tolist() == [[1, 0, 0, 0, 0, 2]] * 3
-    assert clip.objects == 2
+    assert clip.num_objects == 2
 
 
 def test_groups_have_the_documented_sizes(tmp_path):

@@ -65,7 +65,7 @@ def touching(seed, **options):
 
 def test_two_objects_meet_in_most_clips():
     clips = [touching(seed) for seed in range(30)]
-    assert sum(clip.objects == 2 for clip in clips) >= 27
+    assert sum(clip.num_objects == 2 for clip in clips) >= 27
     met = [any(len(find_touching_ids(labels)) == 2 for labels in clip.labels) for clip in clips]
     assert sum(met) >= 20
     assert sum(len(find_touching_ids(clip.labels[0])) == 0 for clip in clips) >= 8  # some begin apart
@@ -82,8 +82,11 @@ def test_labels_match_the_pasted_pixels():
 
 def test_background_objects_stay_below():
     clip = paste_touching(ground(labeled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=10)
-    assert clip.objects == 4
-    assert paste_touching(ground(labeled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).objects == 2
+    assert clip.num_objects == 4
+    assert (
+        paste_touching(ground(labeled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).num_objects
+        == 2
+    )
 
 
 def test_clip_of_two_people_has_no_other_object():
@@ -92,7 +95,7 @@ def test_clip_of_two_people_has_no_other_object():
         MemoryImage(f"{name}/{number}.jpg", gray=gray) for name, gray in sets.items() for number in range(2)
     ]
     clip = compose_people_clip(ImageSet(tuple(shown)), rng(2), 6, SIDE)
-    assert clip.objects == 2
+    assert clip.num_objects == 2
     assert (clip.frames[clip.labels > 0] > 120).mean() > 0.9
     assert (clip.frames[clip.labels == 0] < 120).mean() > 0.9
 

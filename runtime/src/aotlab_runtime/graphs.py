@@ -3,11 +3,11 @@
     graph              inputs → outputs
     encode             frame → features_f4, features_f8, features_f16, features_projected
     assign_identities  masks → id_embeddings_*
-    reference          features_*, id_embeddings_* → embeddings_*, states_*
+    reference          features_projected, id_embeddings_* → embeddings_*, states_*
     memorize           states_*, id_embeddings_* → memory_*
-    propagate          features_*, memory_* → embeddings_*, states_*
-    decode             embeddings_*, features_* → logits
-    relevance          states_0_*, memory_0_long_key, logits → relevance (only with the policy ``restricted``)
+    propagate          features_projected, memory_* → embeddings_*, states_*
+    decode             embeddings_*, features_f4, _f8, _f16 → logits
+    relevance          states_0_key, memory_0_long_key, logits → relevance (only with the policy ``restricted``)
     prompt             image, planes, rough_mask → logits, refined_logits (only with a prompt network)
 
     tensor                        shape, float32 unless stated
@@ -17,8 +17,8 @@
     masks                         1×(1+M)×H×W, one-hot, background first
     id_embeddings_0               1×L×C
     embeddings_0, _1, …           1×C×h×w; input of the first block, then the output of each
-    states_N_*                    1×L×C; keys and values of block N before identities are added
-    memory_N_long_key, _value     1×L×C from memorize, 1×(T·L)×C in propagate
+    states_N_*                    1×L×C; keys of block N, and tokens or values before identities are added
+    memory_N_long_key, _value     1×L×C from memorize; 1×(T·L)×C, all stored frames, in propagate and relevance
     memory_N_short_key, _value    1×L×C
     logits                        1×(1+M)×H/4×W/4, background first
     relevance                     T; each stored frame's share of the attention from foreground tokens (RMem)
@@ -28,13 +28,15 @@
 
 H×W: the frame in the network; h×w = H/16×W/16: its tokens, L = h·w of them (all rounded up); C: channels of a token; M:
 identities; T: stored frames. In DeAOT, keys have C/2 channels and values in memory 4C, and embeddings_0, the last
-block's output, has 2C. Later stages of multi-scale models have id_embeddings and tokens of other sizes.
+block's output, has 2C. Later stages of multi-scale models have id_embeddings and tokens of other sizes; their propagate
+and reference also read features_f4 and _f8, and decode reads embeddings_0 only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ import onnxruntime
 
 from aotlab_runtime.inputs import InputError, require
 
-VERSION = 11
+EXPORT_VERSION = 11
 """version of ``export.json``"""
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
@@ -63,12 +65,13 @@ class Graphs:
         Args:
             folder: output of ``aotlab export``.
             provider: one of `PROVIDERS`; operators that it does not support run on the CPU.
-            threads: number of CPU threads; None: one per core.
+            threads: number of CPU threads, at least 1; None: one per core.
 
         Raises:
             InputError: a changed, damaged or missing file, a provider that is not available, or too little memory.
         """
         require_provider(provider)
+        require(threads is None or operator.index(threads) >= 1, f"threads {threads}: must be at least 1")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only
@@ -83,12 +86,11 @@ class Graphs:
             }
         except Exception as error:  # onnxruntime's errors have no common class
             raise InputError(
-                f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it with provider {provider} "
-                f"({error!r:.200}); free memory, update onnxruntime, or choose another provider"
+                f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({provider}): {error!r:.200}"
             ) from error
         self.providers: list[str] = self._sessions["encode"].get_providers()
         """onnxruntime's execution providers, in order of preference"""
-        require(
+        require(  # onnxruntime falls back to the CPU without an error
             PROVIDERS[provider] in self.providers,
             f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
         )
@@ -99,11 +101,12 @@ class Graphs:
         self.config: dict[str, Any] = description["config"]
         """settings of the model and its memory"""
         self.prompting: dict[str, float] = description["prompting"]
-        """sizes of crops and clicks with which the prompt network was trained; empty without that network"""
-        model = self.config["model"]
-        self.max_objects: int = model["max_objects"]
-        self.align_corners: bool = model["align_corners"]
-        self.stride: int = model["stages"][0]["stride"]
+        """crop sizes, margins and click radius that the prompt network was trained with; empty without one"""
+        self.max_objects: int = self.config["model"]["max_objects"]
+        self.memory_shapes: dict[str, tuple[int, ...]] = {
+            node.name: tuple(node.shape[1:]) for node in self._sessions["memorize"].get_outputs()
+        }
+        """L×C of a stored frame's keys and values, by the name of the tensor"""
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""
@@ -129,7 +132,7 @@ def read_description(folder: Path) -> dict[str, Any]:
             name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in description["sha256"]
         }
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        if (description["version"], description["digest"]) != (VERSION, digest):
+        if (description["version"], description["digest"]) != (EXPORT_VERSION, digest):
             raise ValueError("changed, or written by another version")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(f"{folder}: not a usable export ({error!s:.200}); run aotlab export") from error

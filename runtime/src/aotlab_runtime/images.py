@@ -8,7 +8,7 @@ import numpy as np
 
 ImageSize = tuple[int, int]
 """(height, width) in pixels"""
-STEP, DIAGONAL_STEP = 0.955, 1.3693
+STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 """lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask"""
 
 
@@ -71,12 +71,12 @@ def measure_distance(mask: np.ndarray) -> np.ndarray:
     Chamfer distance: along rows, then down, then up.
     """
     distance = np.where(mask, np.float32(0), np.float32(np.inf))
-    ramp = STEP * np.arange(mask.shape[1], dtype=np.float32)
+    ramp = STRAIGHT_STEP * np.arange(mask.shape[1], dtype=np.float32)
     for rows in (distance, distance[:, ::-1]):
         rows[:] = np.minimum.accumulate(rows - ramp, axis=1) + ramp
     for rows in (distance, distance[::-1]):
         for near, row in pairwise(rows):
-            np.minimum(row, near + STEP, out=row)
+            np.minimum(row, near + STRAIGHT_STEP, out=row)
             np.minimum(row[1:], near[:-1] + DIAGONAL_STEP, out=row[1:])
             np.minimum(row[:-1], near[1:] + DIAGONAL_STEP, out=row[:-1])
     return distance

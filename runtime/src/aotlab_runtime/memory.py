@@ -9,58 +9,52 @@ from typing import Any
 import numpy as np
 
 from aotlab_runtime.graphs import Tensors
+from aotlab_runtime.inputs import require
 
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
-BONUS = 1.5
+BONUS_WEIGHT = 1.5
 """weight of the bonus for frames with few updates (RMem, section 3.2)"""
 PRIOR_UPDATES = 8
-"""number added to every frame's updates (RMem)"""
-FRAME = np.dtype([("reference", bool), ("relevance", float), ("updates", int)])
-"""a stored frame: whether its mask was given; the running mean of its relevance, NaN before the first update; and the
-number of updates, where its insertion counts as one if the other frames were updated then (RMem)"""
+"""smoothing added to each update count (RMem)"""
+FRAME_DTYPE = np.dtype([("reference", bool), ("relevance", float), ("updates", int)])
+"""a stored frame: whether its mask was given; running mean of its relevance, NaN before the first update; number of
+updates, counting its insertion if the other frames were updated then (RMem)"""
 
 
 class Memory:
     """Keys and values of stored frames, of all blocks; never changed in place, so a ``copy`` is independent.
 
-    Long-term memory holds reference frames (those with a given mask) and every n-th tracked frame, at most ``capacity``
-    in all. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the one with the lowest score.
-    ``first_frame``, which stores reference frames only, is exported as ``bounded_fifo`` with ``newest: 0``. Short-term
-    memory is the frame ``skip`` steps back.
+    Long-term memory holds reference frames (those with a given mask) and one in ``every`` tracked frames: at most
+    ``frames`` in all, ``newest`` of them tracked. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted``
+    (RMem) the one with the lowest score; ``score_early`` scores frames before memory is full, too. ``first_frame``,
+    which stores reference frames only, is exported as ``bounded_fifo`` with ``newest: 0``. Short-term memory is the
+    frame ``short_term_skip`` steps back.
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
         """``settings``: ``config.memory`` of the export; ``length``: number of frames of the video, if known."""
-        self.restricted: bool = settings["policy"] == "restricted"
-        self.score_early: bool = settings["score_early"]
-        """whether frames are scored before memory is full"""
-        self.skip: int = settings["short_term_skip"]
-        self.capacity: int = settings["frames"]
-        """largest number of frames in long-term memory"""
-        self.max_tracked: int = settings["newest"]
-        """largest number of tracked (not reference) frames among them"""
+        self.settings = settings
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
-        self.since_candidate = 0
-        """number of frames since the last one that was considered for long-term memory"""
-        self.frames = np.empty(0, FRAME)
+        self.until_candidate = 0
+        """number of tracked frames before the next one that is considered for long-term memory"""
+        self.frames = np.empty(0, FRAME_DTYPE)
         """the frames in long-term memory, T, oldest first"""
         self.long: Tensors = {}
         """keys and values of these frames, T×L×C, by the name of the tensor"""
         self.short: Tensors = {}
-        """keys and values of the last ``skip`` frames, at most, oldest first, T×L×C; the oldest is read"""
+        """keys and values of the last ``short_term_skip`` frames, S×L×C, oldest first; the oldest is read"""
 
     def add_reference(self, memory: Tensors) -> None:
         """Store a reference frame, and reset short-term memory to it.
 
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
-        self.since_candidate = 0
-        if len(self.frames) >= self.capacity:
-            evictable = self.evictable
-            self._evict(evictable[0] if evictable else 1)
+        self.until_candidate = self.every - 1
+        if len(self.frames) >= self.settings["frames"]:
+            self._evict(next(iter(self._tracked_positions), 1))
         self.short = {}
         self._store_short(memory)
         self._store_long(memory, reference=True)
@@ -72,49 +66,56 @@ class Memory:
 
     @property
     def needs_relevance(self) -> bool:
-        """Whether `add` reads the relevance of the stored frames to the next tracked frame."""
-        is_full = len(self.frames) >= self.capacity
-        return self.restricted and self.is_due and (is_full or self.score_early)
+        """Whether `add` needs relevance for the next tracked frame."""
+        is_full = len(self.frames) >= self.settings["frames"]
+        is_scored = self.settings["policy"] == "restricted" and (is_full or self.settings["score_early"])
+        return is_scored and not self.until_candidate
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: T, of the stored frames to this one, if `needs_relevance`."""
         self._store_short(memory)
-        if not self.is_due:
-            self.since_candidate += 1
+        if self.until_candidate:
+            self.until_candidate -= 1
             return
-        self.since_candidate = 0
+        self.until_candidate = self.every - 1
         if relevance is not None:
             self._update_relevance(relevance)
-        evictable = self.evictable
-        if len(self.frames) >= self.capacity or len(evictable) >= self.max_tracked:
-            if not evictable:
+        tracked = self._tracked_positions
+        if len(self.frames) >= self.settings["frames"] or len(tracked) >= self.settings["newest"]:
+            if not tracked:
                 return
-            position = evictable[0]
+            position = tracked[0]
             if relevance is not None and relevance.any():
                 scores = score_frames(self.frames["relevance"], self.frames["updates"])
-                position = min(evictable, key=scores.__getitem__)
+                position = min(tracked, key=scores.__getitem__)
             self._evict(position)
         self._store_long(memory, updates=int(relevance is not None))
 
     def state_dict(self) -> Tensors:
         """Return the arrays with which `load_state_dict` resumes."""
-        statistics = {"frames": self.frames, "since_candidate": np.array(self.since_candidate)}
+        statistics = {"frames": self.frames, "until_candidate": np.array(self.until_candidate)}
         return statistics | self.long | self.short
 
-    def load_state_dict(self, state: Tensors) -> None:
-        """Resume from a `state_dict`."""
-        self.frames, self.since_candidate = state["frames"], int(state["since_candidate"])
-        self.long = {name: x for name, x in state.items() if "_long_" in name}
-        self.short = {name: x for name, x in state.items() if "_short_" in name}
+    def load_state_dict(self, state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Resume from a `state_dict`; raises an exception if an array is missing or does not fit.
+
+        ``shapes``: shape L×C of a stored frame's tensors, by name.
+        """
+        self.frames, self.until_candidate = state["frames"], int(state["until_candidate"])
+        self.long = {name: state[name] for name in shapes if "_long_" in name}
+        self.short = {name: state[name] for name in shapes if "_short_" in name}
+        require(self.frames.dtype == FRAME_DTYPE, f"frames: unexpected {self.frames.dtype}")
+        short_frames = min(map(len, self.short.values()))
+        for name, shape in shapes.items():
+            array, expected = state[name], (len(self.frames) if name in self.long else short_frames, *shape)
+            require(
+                (array.dtype, array.shape) == (np.float32, expected),
+                f"{name}: expected float32 of shape {expected}, got {array.dtype} of shape {array.shape}",
+            )
 
     @property
-    def is_due(self) -> bool:
-        """Whether the next tracked frame is considered for long-term memory."""
-        return self.since_candidate + 1 >= self.every
-
-    @property
-    def evictable(self) -> list[int]:
-        """Positions of tracked frames, oldest first; a new tracked frame can only replace one of these."""
+    def _tracked_positions(self) -> list[int]:
+        """Positions of tracked frames, oldest first; only these can be evicted for a tracked frame."""
         return np.flatnonzero(~self.frames["reference"]).tolist()
 
     def _update_relevance(self, relevance: np.ndarray) -> None:
@@ -126,12 +127,12 @@ class Memory:
         frames["updates"] += 1
 
     def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
-        self.frames = np.append(self.frames, np.array([(reference, np.nan, updates)], FRAME))
+        self.frames = np.append(self.frames, np.array([(reference, np.nan, updates)], FRAME_DTYPE))
         self.long = append(self.long, memory, "_long_")
 
     def _store_short(self, memory: Tensors) -> None:
         short = append(self.short, memory, "_short_")
-        self.short = {name: frames[-self.skip :] for name, frames in short.items()}
+        self.short = {name: frames[-self.settings["short_term_skip"] :] for name, frames in short.items()}
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""
@@ -145,7 +146,7 @@ def score_frames(relevance: np.ndarray, updates: np.ndarray) -> np.ndarray:
     The n of the first frame is fixed to T.
     """
     n = np.array([len(updates), *updates[1:]])
-    return relevance + BONUS * np.sqrt(math.log(n.sum()) / (n + PRIOR_UPDATES))
+    return relevance + BONUS_WEIGHT * np.sqrt(math.log(n.sum()) / (n + PRIOR_UPDATES))
 
 
 def append(stored: Tensors, memory: Tensors, part: str) -> Tensors:

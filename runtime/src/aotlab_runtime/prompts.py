@@ -19,11 +19,11 @@ Crop = tuple[slice, slice]
 """rows and columns of a frame"""
 
 EXCLUDED = np.float32(-12)
-"""logit of pixels that an object cannot have"""
+"""logit of pixels that cannot belong to an object"""
 BOX_MARGIN = 0.12
-"""how far an object may extend beyond its box, as a fraction of the sides of the box"""
+"""largest extent of an object beyond its box, as a fraction of the box's sides"""
 MAX_PART_DISTANCE = 0.5
-"""largest distance of a component without a point from those with one, × the square root of their area"""
+"""largest distance of a component without a point from those with one, divided by the square root of their area"""
 
 
 class CheckedPrompt(NamedTuple):
@@ -46,7 +46,7 @@ class Prompt:
     """
 
     points: Sequence[Point] | Point = ()
-    """points (x, y), or one point, positive on the object or negative off it"""
+    """points (x, y), or a single point, on the object (positive) or off it (negative)"""
     labels: Sequence[int] | int | None = None
     """1 for a positive, 0 for a negative point; None: all are positive"""
     box: tuple[float, float, float, float] | None = None
@@ -55,30 +55,25 @@ class Prompt:
     def check(self, size: ImageSize) -> CheckedPrompt:
         """Return the prompt for a frame of (height, width), its box clipped; raise `InputError` if it does not fit."""
         height, width = size
-        message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}"
+        message = (
+            "prompt: expected points as pairs (x, y) of finite numbers, a label of 0 or 1 for each, and a box of left, "
+            f"top, width and height in pixels, at least 2 each inside the image of {width}×{height}; got {self!s:.150}"
+        )
         try:
             points = np.asarray(self.points, float)
-        except (TypeError, ValueError) as error:  # of different lengths, or text
+            points = points.reshape(-1, 2) if points.shape == (2,) or not points.size else points
+            labels = np.ones(len(points)) if self.labels is None else np.array(self.labels, float, ndmin=1)
+            box = None if self.box is None else np.array(self.box, float)
+        except (TypeError, ValueError) as error:  # text, or lists of different lengths
             raise InputError(message) from error
-        points = points.reshape(-1, 2) if points.shape == (2,) or not points.size else points
-        require(points.shape[1:] == (2,), message)
-        labels = np.ones(len(points)) if self.labels is None else np.atleast_1d(self.labels)
-        require(
-            labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
-            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
-        )
-        require(labels.any() or self.box is not None, "prompt: give a box or a point on the object")
+        require(points.shape[1:] == (2,) and (box is None or box.shape == (4,)), message)
+        require(labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(), message)
+        require(labels.any() or box is not None, "prompt: give a box or a point on the object")
         for x, y in points:
             inside = -1 <= x <= width and -1 <= y <= height
             require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
         corners = None
-        if self.box is not None:
-            message = (
-                f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each inside the "
-                f"image of {width}×{height}"
-            )
-            box = np.asarray(self.box, float)
-            require(box.shape == (4,), message)
+        if box is not None:
             corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             require((corners[1] - corners[0]).min() >= 2, message)
         return CheckedPrompt(points[labels == 1].tolist(), points[labels == 0].tolist(), corners)
@@ -135,10 +130,10 @@ def segment_object(
         margin = settings["coarse_margin" if rough_mask is None else "refine_margin"]
         crop = find_crop(prompt, (height, width), margin, settings["min_crop"], rough_mask)
         edge = settings["crop_edge"]
-    image, stride = frame[crop], graphs.stride
+    image, model = frame[crop], graphs.config["model"]
     scale = edge / max(image.shape[:2])
     # sides in the network are multiples of the stride, plus 1 if corners are aligned
-    extra = int(graphs.align_corners)
+    stride, extra = model["stages"][0]["stride"], int(model["align_corners"])
     rows, columns = (
         stride * max(2, round((side * scale - extra) / stride)) + extra for side in image.shape[:2]
     )
@@ -183,12 +178,12 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
     if prompt.box is not None:
         start, stop = np.rint((prompt.box - origin) * scale).astype(int)
         x0, y0 = start.clip(0, (size[1] - 1, size[0] - 1))
-        planes[2, y0 : max(y0 + 1, stop[1]), x0 : max(x0 + 1, stop[0])] = 1  # a pixel at least
+        planes[2, y0 : max(y0 + 1, stop[1]), x0 : max(x0 + 1, stop[0])] = 1  # at least one pixel
     return planes
 
 
 def find_far_from_box(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
-    """Return the pixels of a mask H×W bool outside the prompt's box with a margin, extended to its positive points."""
+    """Return the pixels of a mask H×W bool outside the prompt's box, enlarged by a margin and positive points."""
     assert prompt.box is not None
     margin = BOX_MARGIN * (prompt.box[1] - prompt.box[0])
     corners = [prompt.box[0] - margin, prompt.box[1] + margin, *prompt.positive]
@@ -198,10 +193,7 @@ def find_far_from_box(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
 
 
 def find_far_from_points(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
-    """Return the pixels of a mask H×W bool in components far from those with a positive point.
-
-    If none has one, far from the largest.
-    """
+    """Return the pixels of a mask H×W bool in components far from those with a point, else from the largest."""
     height, width = mask.shape
     components = label_components(mask)
     x, y = np.rint(prompt.positive).clip(0, (width - 1, height - 1)).astype(int).T

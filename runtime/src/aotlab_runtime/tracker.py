@@ -2,11 +2,11 @@
 
 AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has an identity, one of M
 learned vectors; the identities of a token's pixels form its identity embedding. On a stored frame, it is added to the
-values that attention reads, not to the keys, so the tokens of a new frame receive the identities of the stored tokens
+tokens that become values, not to the keys, so the tokens of a new frame receive the identities of the stored tokens
 that look like them. Long-term attention compares all tokens of the frames in long-term memory, short-term attention
 those around the same place in an earlier frame, usually the last. Long-term memory holds the frames with a given mask
-and one in every n others. RMem (Zhou, Pang, Wang; CVPR 2024) bounds it: of the tracked frames it evicts the one that
-objects attend to least, but spares rarely scored ones.
+and one in every n others. RMem (Zhou, Pang, Wang; CVPR 2024) bounds it: it evicts the least attended tracked
+frame; frames scored rarely get a bonus.
 
 DeAOT (Yang, Yang; NeurIPS 2022) splits a block's tokens into a visual and an identity branch. Long-term and short-term
 attention compare the visual branch only and carry the values of both, so identities do not displace appearance in
@@ -14,12 +14,12 @@ deeper blocks. Gated propagation replaces heads and feed-forward layers: the out
 gate, computed from the frame's tokens, before a depthwise convolution and a projection. All this is inside the graphs;
 only the channels of their tensors differ.
 
-A frame, with groups of up to M objects that have a memory each:
+One frame; each group of up to M objects has its own memory:
 
     features = encode(frame)
     for each group:      propagated = propagate(features, memory)
                          logits = decode(propagated, features)
-    labels = argmax of the merged logits of all groups, where the frame has no mask
+    labels = argmax of the merged logits of all groups, unless the mask sets them
     for each group,
       without a mask:    memory.add(memorize(propagated, assign_identities(labels)))
       with a mask:       id_embeddings = assign_identities(labels)
@@ -50,12 +50,10 @@ from aotlab_runtime.prompts import Point, Prompt, check_prompts, segment_prompts
 
 log = logging.getLogger(__name__)
 
-STATE_VERSION = 9
+STATE_VERSION = 10
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit outside the mask of an object, on a frame with a mask"""
-FORGOTTEN = -1
-"""stands for a forgotten object in `Group.ids`"""
 
 
 @dataclass
@@ -63,8 +61,13 @@ class Group:
     """Up to M objects that share one pass of the model, and their memory."""
 
     ids: list[int]
-    """``ids[k - 1]`` is the object of identity k, or `FORGOTTEN`"""
+    """object id of each identity from 1 on; 0 if forgotten"""
     memory: Memory
+
+    @property
+    def identities(self) -> list[int]:
+        """Identities of the objects, without forgotten ones."""
+        return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
 
 
 class Tracker:
@@ -78,18 +81,18 @@ class Tracker:
     def __init__(self, graphs: Graphs) -> None:
         """Create a tracker without objects."""
         self.graphs = graphs
-        self.temperature: float = graphs.config["confidence_temperature"]
-        """divisor of the logits for `Prediction.confidence`"""
         self.reset()
 
     @classmethod
     def from_export(cls, folder: str | Path, *, provider: str = "cpu", threads: int | None = None) -> Tracker:
-        """Load a model that ``aotlab export`` wrote; arguments and errors as `Graphs`."""
+        """Load a model that ``aotlab export`` wrote; see `Graphs` for arguments and errors."""
         return cls(Graphs(folder, provider=provider, threads=threads))
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        self._length = None if length is None else operator.index(length)
+        length = None if length is None else operator.index(length)
+        require(length is None or length >= 0, f"reset: length must be a number of frames, got {length}")
+        self._length = length
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
 
@@ -100,7 +103,7 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were added."""
-        return tuple(object_id for group in self.groups for object_id in group.ids if object_id != FORGOTTEN)
+        return tuple(object_id for group in self.groups for object_id in group.ids if object_id)
 
     def step(
         self,
@@ -116,7 +119,7 @@ class Tracker:
             mask: H×W object ids (bool: object 1); pixels with 0 keep the predictions of objects that are not in the
                 mask. Later masks may add objects.
             prompts: prompts by object id; their masks are treated like ``mask``. They replace the masks of their
-                objects in ``mask`` and take no pixel that it gives to others.
+                objects in ``mask`` and never overwrite other objects in it.
 
         Raises:
             InputError: unusable input. A failed step changes nothing.
@@ -129,18 +132,17 @@ class Tracker:
         if mask is not None and not mask.any():
             require(self.groups, "mask is empty: give ids above 0 where the objects are")
             mask = None
-        if mask is None and not self.groups:  # nothing to encode the frame for
-            self._frame_shape = frame.shape
-            return Prediction((), np.zeros((1, *frame.shape[:2]), np.float32), self.temperature)
         # work on copies: a failed step leaves the tracker unchanged
         groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]
-        features = self.graphs.run("encode", {"frame": frame})
-        outputs = [self._segment_frame(group, features) for group in groups]
-        logits = self._merge_logits(groups, outputs, frame.shape[:2])
-        prediction = Prediction(self.ids, logits, self.temperature)
+        # without objects, the frame need not be encoded
+        features = self.graphs.run("encode", {"frame": frame}) if groups or mask is not None else {}
+        decoded_groups = [self._segment_frame(group, features) for group in groups]
+        logits = self._merge_logits(groups, decoded_groups, frame.shape[:2])
+        temperature = self.graphs.config["confidence_temperature"]
+        prediction = Prediction(self.ids, logits, temperature)
         if mask is None:
-            for group, tensors in zip(groups, outputs, strict=True):
-                self._store_tracked(group, tensors, prediction.labels)
+            for group, decoded in zip(groups, decoded_groups, strict=True):
+                self._store_tracked(group, decoded, prediction.labels)
         else:
             # objects in the mask have no other pixels
             labels = np.where((mask > 0) | np.isin(prediction.labels, mask), mask, prediction.labels)
@@ -155,7 +157,7 @@ class Tracker:
             ids = (*self.ids, *new_ids)
             masks = labels == np.array([0, *ids])[:, None, None]
             logits = np.where(masks, np.float32(0), NO_OBJECT)
-            prediction = Prediction(ids, logits, self.temperature)
+            prediction = Prediction(ids, logits, temperature)
         self.groups, self._frame_shape = groups, frame.shape
         return prediction
 
@@ -165,23 +167,23 @@ class Tracker:
         checked_prompts = check_prompts(prompts, frame.shape[:2])
         no_objects = np.zeros(frame.shape[:2], bool)
         logits = segment_prompts(self.graphs, frame, [*checked_prompts.values()], no_objects)
-        return Prediction(tuple(checked_prompts), logits, self.temperature)
+        return Prediction(tuple(checked_prompts), logits, self.graphs.config["confidence_temperature"])
 
     def forget(self, object_id: int) -> None:
-        """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
+        """Stop tracking an object: it disappears from the next frame; its id can be reused.
 
         Its identity remains reserved, because stored frames still contain it, until all objects of its group are
         forgotten.
         """
         require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
         (group,) = (group for group in self.groups if object_id in group.ids)
-        group.ids[group.ids.index(object_id)] = FORGOTTEN
-        self.groups = [group for group in self.groups if {*group.ids} != {FORGOTTEN}]
+        group.ids[group.ids.index(object_id)] = 0
+        self.groups = [group for group in self.groups if any(group.ids)]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video.
 
-        ``np.savez(path, **state)`` writes it, and `load_state_dict` takes what ``np.load(path)`` reads.
+        ``np.savez(path, **state)`` writes it, and `load_state_dict` accepts the result of ``np.load(path)``.
         """
         header = {
             "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
@@ -206,13 +208,12 @@ class Tracker:
             length, shape = header["length"], header["frame_shape"] and tuple(header["frame_shape"])
             for index, ids in enumerate(header["groups"]):
                 memory, prefix = Memory(self.graphs.config["memory"], length), f"{index}."
-                memory.load_state_dict(
-                    {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
-                )
+                arrays = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+                memory.load_state_dict(arrays, self.graphs.memory_shapes)
                 groups.append(Group(ids, memory))
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(
-                f"tracker state: not a usable one ({error!s:.100}); load the export that saved it, or save it again"
+                f"tracker state: invalid ({error!s:.150}); load the export that saved it, or save it again"
             ) from error
         self._length, self._frame_shape, self.groups = length, shape, groups
 
@@ -237,35 +238,35 @@ class Tracker:
         propagated = self.graphs.run("propagate", features | group.memory.read())
         return propagated | self.graphs.run("decode", propagated | features)
 
-    def _merge_logits(self, groups: list[Group], outputs: Sequence[Tensors], size: ImageSize) -> np.ndarray:
+    def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
         """Merge the ``logits`` 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
         The background probability is the product over the groups (soft aggregation of AOT's code).
         """
         if not groups:
             return np.zeros((1, *size), np.float32)
-        by_group = []
-        for group, tensors in zip(groups, outputs, strict=True):
-            channels = [0, *(k for k, object_id in enumerate(group.ids, start=1) if object_id != FORGOTTEN)]
-            logits = tensors["logits"][0, channels]
-            by_group.append(resize(logits, size, align_corners=self.graphs.align_corners))
-        if len(by_group) == 1:
-            return by_group[0]
-        probabilities = [softmax(logits) for logits in by_group]
+        align_corners = self.graphs.config["model"]["align_corners"]
+        group_logits = [
+            resize(tensors["logits"][0, [0, *group.identities]], size, align_corners=align_corners)
+            for group, tensors in zip(groups, decoded, strict=True)
+        ]
+        if len(groups) == 1:
+            return group_logits[0]
+        probabilities = [softmax(logits) for logits in group_logits]
         background = np.prod([p[:1] for p in probabilities], axis=0)
         p = np.concatenate([background, *(p[1:] for p in probabilities)]).clip(1e-5, 1 - 1e-5)
         return np.log(p / (1 - p))
 
-    def _store_tracked(self, group: Group, outputs: Tensors, labels: np.ndarray) -> None:
-        """Store a frame with its predicted labels H×W; ``outputs``: of `_segment_frame`."""
+    def _store_tracked(self, group: Group, decoded: Tensors, labels: np.ndarray) -> None:
+        """Store a frame with its predicted labels H×W; ``decoded``: result of `_segment_frame`."""
         relevance = None
         if group.memory.needs_relevance:
-            relevance = self.graphs.run("relevance", outputs | group.memory.read())["relevance"]
+            relevance = self.graphs.run("relevance", decoded | group.memory.read())["relevance"]
         id_embeddings = self._assign_identities(group, labels)
-        group.memory.add(self.graphs.run("memorize", outputs | id_embeddings), relevance)
+        group.memory.add(self.graphs.run("memorize", decoded | id_embeddings), relevance)
 
     def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
-        """Give new objects the next free identities: of the last group, then of new groups."""
+        """Give new objects the free identities in the last group, then in new groups."""
         for object_id in ids:
             if not groups or len(groups[-1].ids) == self.graphs.max_objects:
                 groups.append(Group([], Memory(self.graphs.config["memory"], self._length)))
@@ -281,7 +282,7 @@ class Tracker:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
         resized_labels = resize_nearest(labels, self.graphs.network_size)
         masks = np.zeros((1 + self.graphs.max_objects, *resized_labels.shape), np.float32)
-        for identity, object_id in enumerate(group.ids, start=1):
-            masks[identity] = resized_labels == object_id
+        for identity in group.identities:
+            masks[identity] = resized_labels == group.ids[identity - 1]
         masks[0] = 1 - masks.sum(0)
         return self.graphs.run("assign_identities", {"masks": masks[None]})

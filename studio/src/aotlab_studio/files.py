@@ -102,7 +102,8 @@ def replace_outputs(source: Path, folder: Path, old_files: Collection[str]) -> N
 def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> None:
     """Move all files and folders of ``source`` into another folder, where they replace files of the same names.
 
-    Those are set aside first, in a hidden folder that stays if the program is killed before all are moved.
+    Those are set aside first, in a hidden folder, which stays until the next call if the program is killed before all
+    are moved.
 
     Args:
         removed: names of other files and folders to remove.
@@ -116,17 +117,18 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> N
         replaced = Path(tempfile.mkdtemp(dir=folder, prefix=REPLACED))
         moves = [(folder / name, replaced / name) for name in olds]
         moves += [(source / name, folder / name) for name in names]
-        done: list[tuple[Path, Path]] = []
         try:
             for old, new in moves:
                 old.rename(new)
-                done.append((old, new))
-        except OSError as error:
-            for old, new in reversed(done):
-                new.rename(old)
+        except BaseException as error:  # Ctrl-C too
+            for moved, place in reversed(moves):
+                if os.path.lexists(place) and not os.path.lexists(moved):
+                    place.rename(moved)
             replaced.rmdir()
-            failed = moves[len(done)][0]
+            if not isinstance(error, OSError):
+                raise
             raise InputError(
-                f"{failed}: cannot be moved ({error.strerror}); close programs that use it"
+                f"{old}: cannot be moved ({error.strerror}); close programs that use it"
             ) from error
-        shutil.rmtree(replaced, ignore_errors=True)
+        for leftover in folder.glob(f"{REPLACED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from aotlab import InputError
 from aotlab.sdk import (
     Annotations,
     JobRecord,
@@ -83,10 +85,11 @@ def open_document(
         document = Document(database, frames)
         if job is not None:
             document.results_folder = real
-            missing = not document.log.entries or document.snapshot.unfinished
-            if not document.edited and (document.has_new_results or missing):
-                with database.transaction():
+            with database.transaction():
+                if not document.edited and (document.has_new_results or not document.log.entries):
                     _import_results(document, job)
+                else:
+                    _restore_results(document, job)
         return document
     except BaseException:
         database.close()
@@ -96,27 +99,14 @@ def open_document(
 
 
 def _import_results(document: Document, job: JobRecord) -> None:
-    """Make the document what the results of a job show, in one edit; raise `InputError` for damaged masks.
-
-    Tracked frames without masks show no object.
-    """
-    folder, count = document.results_folder, document.frames.count
-    video = VideoInfo.from_source(document.frames)
-    require_same_video(folder, job, document.frames.path)
-    results, inputs = read_annotations(folder, video), load_job_masks(job, video)
-    scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
+    """Make the document what the results of a job show, in one edit; raise `InputError` for damaged masks."""
+    count, first, layer_id = document.frames.count, job.first_frame, document.make_layer_id()
+    results, inputs = _store_results(document, job, layer_id)
     object_ids = sorted({*results.objects(), *inputs.objects()})
-    first = job.first_frame
     # a header may have stated more frames than the video has
     last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
-    layer_id, masks = document.make_layer_id(), dict[int, dict[int, str]]()
-    new_pngs = dict[str, bytes]()
-    for index in sorted({*range(first, min(first + job.frames, count)), *results.frames}):
-        ids = results.mask(index)
-        result = Result(index, scores.get(index) or measure_scores(ids, object_ids))
-        document.results.put(layer_id, result, ids)
-    document.results.finish(layer_id)
+    masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
     for index in inputs.frames:
         ids = inputs.mask(index)
         present = np.setdiff1d(ids, 0).tolist()
@@ -125,10 +115,42 @@ def _import_results(document: Document, job: JobRecord) -> None:
         objects={key: make_object(key, class_name=results.class_names.get(key, "")) for key in object_ids},
         keyframes=masks,
         layers={
-            layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest_results(folder))
+            layer_id: Layer(
+                object_ids, first, last, kind="import", source_digest=digest_results(document.results_folder)
+            )
         },
         ranges={} if job_range is None else {"job": job_range, "track": job_range},
         classes=add_class_ids(results.classes, inputs.classes),
         attributes=results.attribute_table() | inputs.attribute_table(),
     )
     document.edit("results of a job", values.changes_from(document.snapshot.state), new_pngs=new_pngs)
+
+
+def _restore_results(document: Document, job: JobRecord) -> None:
+    """Store the results again that a restored backup lacks; if they are damaged, their frames stay outdated."""
+    snapshot, digest = document.snapshot, digest_results(document.results_folder)
+    for layer_id in snapshot.unfinished:
+        layer = snapshot.state.layers[layer_id]
+        if layer.kind == "import" and layer.source_digest == digest:
+            with suppress(InputError):
+                _store_results(document, job, layer_id)
+
+
+def _store_results(document: Document, job: JobRecord, layer_id: int) -> tuple[Annotations, Annotations]:
+    """Store the masks of a job as a layer; return them, and those that it was tracked from.
+
+    Tracked frames without masks show no object. Damaged masks raise `InputError`.
+    """
+    folder, video = document.results_folder, VideoInfo.from_source(document.frames)
+    require_same_video(folder, job, document.frames.path)
+    results, inputs = read_annotations(folder, video), load_job_masks(job, video)
+    scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
+    object_ids = sorted({*results.objects(), *inputs.objects()})
+    model = f"unknown; from a job with inputs {job.input_digest[:16]}"
+    tracked_frames = range(job.first_frame, min(job.first_frame + job.frames, document.frames.count))
+    for index in sorted({*tracked_frames, *results.frames}):
+        ids = results.mask(index)
+        result = Result(index, scores.get(index) or measure_scores(ids, object_ids), model=model)
+        document.results.put(layer_id, result, ids)
+    document.results.finish(layer_id)
+    return results, inputs

@@ -8,12 +8,14 @@ import threading
 import time
 import zipfile
 from contextlib import closing
+from typing import ClassVar
 
 import numpy as np
 import torch
 from PIL import Image
 
 from aotlab import Prediction
+from aotlab.configs.schema import Config
 from aotlab.media.video_writer import VideoWriter
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import PROJECT_FILE
@@ -62,6 +64,9 @@ class TruthTracker:
     """A tracker that follows the truth for the objects that it was given, and notes what it was asked."""
 
     device = torch.device("cpu")
+    config = Config(name="truth")
+    checkpoint_digest = "0" * 64
+    fingerprint: ClassVar = {}
 
     def __init__(self, pause=0.0):
         self.pause = pause

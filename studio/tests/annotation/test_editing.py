@@ -11,7 +11,7 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import Result
+from aotlab_studio.document.masks import Result, encode_png
 from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
@@ -408,3 +408,30 @@ def test_reset_frame_keeps_masks_of_hidden_objects(session):
     assert set(session.document.snapshot.keyframe(0)) == {2}
     with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
         editing.remove_keyframe(session.document, 0)
+
+
+@pytest.mark.parametrize("field", ["locked", "hidden"])
+def test_upload_replaces_no_mask_of_a_protected_object(session, field):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, **{field: True})
+    labels = truth(4)
+    load_upload(session.document, 0, png(labels))
+    shown = session.document.snapshot.labels(0)
+    assert ((shown == 1) == (truth(0) == 1)).all()
+    assert ((shown == 2) == (truth(4) == 2)).all()
+    with pytest.raises(InputError, match=r"all its objects are locked or hidden"):
+        load_upload(session.document, 0, png(np.where(labels == 1, 1, 0)))
+
+
+def test_new_objects_get_the_smallest_id_that_was_never_used(session):
+    document = session.document
+    labels = np.zeros((40, 60), np.uint16)
+    labels[:9], labels[20:] = 65535, 2
+    load_upload(document, 0, encode_png(labels))
+    assert [editing.add_object(document).object_id for _ in range(2)] == [1, 3]
+    document.undo()
+    assert editing.add_object(document).object_id == 4
+    targets = {2: None, 5: None, 65535: None}
+    labels[12:15] = 5
+    load_upload(document, 1, encode_png(labels), targets=targets)
+    assert [*document.snapshot.objects] == [1, 2, 4, 5, 6, 7, 65535]

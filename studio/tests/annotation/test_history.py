@@ -404,9 +404,14 @@ class History(RuleBasedStateMachine):
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
         result = Result(frame, scores, sorted(absent), provisional=provisional)
         taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
-        pixels = {raw: find_pixels(free, raw) for raw in own}
-        self.model.made[key, frame] = Made(pixels, absent, provisional)
-        after, mine = self.model.show(frame), {self.model.now.resolve(raw) for raw in layer.objects}
+        unlocked = [raw for raw in layer.objects if not locked.get(self.model.now.resolve(raw), False)]
+        pixels = {raw: find_pixels(free, raw) for raw in own if raw in unlocked}
+        self.model.made[key, frame] = Made(pixels, absent.intersection(unlocked), provisional)
+        after = self.model.show(frame)
+        assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
+            "a locked object lost pixels"
+        )
+        mine = {self.model.now.resolve(raw) for raw in layer.objects}
         lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
         assert all(after[p] in mine for p in lost), "another object lost more than the job took"
         assert taken == len(lost)

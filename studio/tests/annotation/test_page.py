@@ -880,7 +880,7 @@ def test_click_reassigns_a_part(page, session):
     with page.done():
         page.tab.mouse.click(*page.at(45, 30))
     assert (page.labels(0) == truth(0)).all()
-    assert "Part of object 1 moved to object 2" in page.tab.inner_text("#toasts")
+    assert "object 2 took 100 pixels from object 1" in page.tab.inner_text("#toasts")
     with page.done():
         page.tab.click(".toast >> text=Undo")
     assert (page.labels(0) == swapped).all()
@@ -1117,3 +1117,140 @@ def test_page_has_no_accessibility_violation(page, session):
         assert find_violations(page.tab) == [], dialog
         page.tab.keyboard.press("Escape")
         page.tab.wait_for_selector("dialog[open]", state="detached")
+
+
+def test_selection_of_another_object_ends_isolation(page, session):
+    draw(session, 0, 1, 2)
+    page.shows("object 1", "object 2")
+    for key in ("1", "n"):
+        page.key("x")
+        page.tab.mouse.dblclick(*page.at(45, 30))
+        page.shows("object 2")
+        page.key(key)
+        page.shows("object 1", "object 2")
+    page.objects(3)
+
+
+def test_click_on_an_invisible_mask_selects_nothing(page, session):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.key("1")
+    editing.change_object(session.document, 2, hidden=True)
+    page.shows("object 1")
+    page.key("c")
+    page.tab.mouse.dblclick(*page.at(45, 30))
+    page.tab.wait_for_selector("#stage[aria-busy=false]")
+    assert page.tab.get_attribute("#objects [name=select2]", "aria-pressed") == "false"
+    page.tab.focus("#view")
+    page.key("w")
+    cursor(page, 45, 30)
+    assert "object 2" not in page.tab.inner_text("#status")
+
+
+def test_escape_stores_no_rejection(page, session):
+    page.tab.select_option("#clip-status", "rejected")
+    page.key("Escape")
+    page.tab.wait_for_function("() => document.getElementById('clip-status').value === 'open'")
+    page.settle()
+    assert session.document.log.status is None
+
+
+def test_keyboard_stores_the_status_that_is_confirmed(page, session):
+    draw(session, 0, 1)
+    page.until(lambda: page.tab.input_value("#clip-status") == "in progress")
+    page.tab.focus("#clip-status")
+    page.key("ArrowDown", "ArrowDown", "Escape")
+    assert page.tab.input_value("#clip-status") == "in progress"
+    page.tab.focus("#clip-status")
+    page.key("ArrowDown")
+    page.key_done("Enter")
+    page.key("ArrowDown", "ArrowDown", "ArrowUp")
+    page.key_done("Tab")
+    assert [version.title for version in session.document.list_versions()] == ["accepted", "corrected"]
+
+
+@pytest.mark.parametrize("width", [390, 1000, 1280])
+def test_running_tracking_can_be_stopped_in_every_window(page, session, width):
+    draw(session, 0, 1)
+    page.objects(1)
+    tracker = hold(session, 2)
+    page.tab.set_viewport_size({"width": width, "height": 700})
+    before = page.at(30, 20)
+    job = start_job(session, 0)
+    page.tab.wait_for_selector("#progress")
+    assert page.at(30, 20) == before  # a stroke goes on at the same place
+    page.tab.click("#stop")
+    tracker.allow()
+    job.wait()
+    page.tab.wait_for_selector("#job", state="hidden")
+
+
+def test_held_key_acts_once_unless_it_moves(page):
+    for _ in range(3):
+        page.tab.keyboard.down("n")  # as while it is held
+        page.tab.keyboard.down("ArrowRight")
+    page.wait_frame(3)
+    page.objects(1)
+
+
+def test_pause_does_not_wait_for_a_box(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "suggest")
+    tracker = hold(session, 2)
+    start_job(session, 0)
+    new_page.tab.wait_for_selector("#job-text >> text=running")
+    new_page.key("x")
+    new_page.tab.mouse.move(*new_page.at(37, 22))
+    new_page.tab.mouse.down()
+    new_page.tab.mouse.move(*new_page.at(53, 38))
+    new_page.tab.mouse.up()
+    new_page.until(lambda: wire.held)
+    new_page.key("k")
+    new_page.until(lambda: wire.list_sent("pause"))
+    wire.release()
+    new_page.key("Escape")
+    tracker.allow()
+
+
+def test_help_of_a_tool_replaces_no_error(page):
+    page.key("g")
+    page.tab.mouse.click(*page.at(10, 10))
+    page.tab.wait_for_selector("#status.error")
+    error = page.tab.inner_text("#status")
+    page.key("x")
+    assert page.tab.inner_text("#status") == error
+
+
+def test_resized_frame_is_never_blank(idle_page):
+    color = idle_page.tab.evaluate(
+        """() => new Promise((end) => {
+            const view = document.getElementById('view');
+            let isFirst = true;
+            new ResizeObserver(() => {
+                const { width, height } = view;
+                if (isFirst) document.getElementById('stage').style.marginRight = '50px';
+                else end([...view.getContext('2d').getImageData(width / 2, height / 2, 1, 1).data]);
+                isFirst = false;
+            }).observe(view);
+        })"""
+    )
+    idle_page.tab.evaluate("document.getElementById('stage').style.marginRight = ''")
+    assert color[3] == 255
+
+
+@pytest.mark.parametrize("width", [390, 620, 720, 1280])
+def test_header_of_a_rejected_clip_fits(page, session, width):
+    session.document.set_status("rejected", note="the ear is missing on most of the frames after 100")
+    page.tab.set_viewport_size({"width": width, "height": 844})
+    page.tab.wait_for_selector("#clip-note")
+    right = "[...document.querySelectorAll('header *')].map((node) => node.getBoundingClientRect().right)"
+    assert page.tab.evaluate(f"Math.max(...{right})") <= width
+
+
+def test_delete_removes_the_object_of_the_focused_row(page, session):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.key("1")
+    page.tab.focus("#objects [name=select2]")
+    page.key_done("Delete")
+    assert [*session.document.snapshot.objects] == [1]

@@ -608,8 +608,8 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
         draw_stroke(page, (column, 10), (column, 30))
     page.key("m")
     page.tab.select_option("#clip-status", "rejected")
-    page.tab.focus("#clip-note")
     page.tab.keyboard.type("ear missing")
+    page.key("Enter")
     page.tab.on("dialog", lambda dialog: dialog.accept())
     page.tab.close(run_before_unload=True)
     closed.set()
@@ -654,12 +654,10 @@ def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
     assert (new_page.labels(0) == truth(0)).all()
 
 
-@pytest.mark.parametrize("field", ["#note", *slow("#clip-note", "#last", "#class")])
+@pytest.mark.parametrize("field", ["#note", *slow("#last", "#class")])
 def test_late_events_keep_what_is_typed(page, session, field):
     draw(session, 0, 1)
     page.objects(1)
-    if field == "#clip-note":
-        page.tab.select_option("#clip-status", "rejected")
     page.tab.click(field)
     page.tab.keyboard.type("1")
     editing.set_range(session.document, 1, 8)
@@ -760,7 +758,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
     wait_until(stored)
 
 
-@pytest.mark.parametrize("field", ["note", "class", *slow("clip-note", "name")])
+@pytest.mark.parametrize("field", ["note", "class", *slow("name")])
 def test_refused_text_stays_in_its_field(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -768,8 +766,6 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page = Page(context, served.url)
     page.objects(1)
     selector = "#object-name" if field == "name" else f"#{field}"
-    if field == "clip-note":
-        page.tab.evaluate("document.getElementById('clip-note').hidden = false")
     page.tab.fill(selector, "fish")
     page.tab.press(selector, "Enter")
     page.status("type your name first")
@@ -788,7 +784,7 @@ def test_refused_text_stays_in_its_field(context, served, field):
     def stored():
         return {
             "note": document.snapshot.state.notes.get(0), "name": document.snapshot.objects[1].name,
-            "clip-note": document.status.note, "class": document.snapshot.objects[1].class_name,
+            "class": document.snapshot.objects[1].class_name,
         }[field]  # fmt: skip
 
     page.until(lambda: stored() == "fishes")

@@ -295,3 +295,11 @@ def test_thumbnails_show_masks_and_numbers(page, session):
     page.until(lambda: 0 < page.tab.evaluate(look)[0] < 150)
     editing.clear(session.document, 0, 1)
     page.until(lambda: page.tab.evaluate(look)[0] > 200)
+
+
+def test_right_button_on_the_timeline_does_not_seek(idle_page):
+    box = idle_page.tab.locator("#strips").bounding_box()
+    idle_page.tab.mouse.click(box["x"] + box["width"] - 20, box["y"] + 5, button="right")
+    idle_page.settle()
+    idle_page.wait_frame(0)
+    assert idle_page.tab.get_attribute("#previous", "aria-keyshortcuts") == "ArrowLeft"

@@ -11,7 +11,7 @@ import pytest
 
 from aotlab import InputError, Prediction, read_mask
 from aotlab_studio.document import editing
-from aotlab_studio.document.database import JOURNAL_FILE
+from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
@@ -246,6 +246,72 @@ def test_outdated_frames_are_named_in_the_export(session, long_pause):
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor("Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
+
+
+class OtherTracker(TruthTracker):
+    checkpoint_digest = "1" * 64
+
+
+def test_export_names_the_model_of_each_frame(session, long_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    session.runner.make_tracker = OtherTracker
+    start_job(session, 0, last=3).wait()
+    editing.drop_results(session.document, 10)
+    session.export(["masks"])
+    models = json.loads((session.archive.parent / "export.json").read_text())["models"]
+    assert [(item["layer"], item["frames"]) for item in models] == [(1, [[4, 9]]), (2, [[1, 3]])]
+    for item, checkpoint in zip(models, ("0" * 16, "1" * 16), strict=True):
+        assert item["model"].startswith(f"truth, checkpoint {checkpoint}, settings ")
+
+
+class FailingTracker(TruthTracker):
+    def __init__(self, frame, digit):
+        super().__init__()
+        self.last, self.checkpoint_digest = frame, digit * 64
+
+    def step(self, frame, mask=None):
+        if find_frame_number(frame) > self.last:
+            raise InputError("out of memory")
+        return super().step(frame, mask)
+
+
+def test_correction_resumed_with_another_model_names_both(session, short_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    session.runner.make_tracker = lambda: FailingTracker(3, "2")
+    run_action(session, box(1, 1, square(50, 2, 6)))
+    session.runner.wait(10)
+    session.runner.make_tracker = lambda: FailingTracker(2, "3")
+    session.runner.wait(10)
+    models = [
+        (item.layer, item.model.split()[2][0], item.frames)
+        for item in session.document.snapshot.list_models()
+    ]
+    assert models == [(1, "0", [(4, 11)]), (2, "2", [(3, 3)]), (2, "3", [(2, 2)])]
+
+
+def test_restored_backup_shows_the_results_on_disk(tmp_path):
+    results = write_results(tmp_path, ["a"]) / "a"
+    session = open_session(results)
+    editing.change_object(session.document, 1, name="cat")
+    session.document.set_status("corrected", "")
+    before, project = shown(session.document), session.document.folder
+    session.close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    again = open_session(results)
+    assert same(before, shown(again.document))
+    assert again.document.snapshot.list_outdated() == []
+    assert again.document.status.value == "corrected"
+    again.document.restore_version(1)
+    assert same(before, shown(again.document))
+    again.close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    (results / "masks" / "00005.png").write_bytes(b"damaged")
+    again = open_session(results)
+    assert again.document.snapshot.objects[1].name == "cat"
+    assert again.document.snapshot.list_outdated() == [(0, LENGTH - 1)]
+    again.close()
 
 
 def test_export_waits_for_corrections(session, short_pause):

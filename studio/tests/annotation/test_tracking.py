@@ -213,7 +213,7 @@ def test_stop_before_the_first_frame_leaves_no_step(session, loading):
     loaded.set()
     job.wait(20)
     assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
-    assert session.document.titles == ("drawn", "tracking")
+    assert session.document.titles == ("drawn", None)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -668,3 +668,56 @@ def test_merged_confidence_is_calibrated():
     assert (merged.labels == forward.labels).all()
     assert merged.confidence == pytest.approx(forward.confidence)
     assert merged.disagreement == {1: 0}
+
+
+def test_locked_object_is_not_corrected(session, short_pause):
+    draw(session, 0, 1, 2)
+    start_job(session, 0).wait()
+    before = [session.document.snapshot.labels(index) for index in range(LENGTH)]
+    points = [[14, 8]]
+    tracker = hold(session, 0)
+    run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
+    wait_until(lambda: session.runner.busy)
+    run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
+    tracker.allow()
+    assert session.runner.wait(10)
+    for index in (*range(1, 4), *range(5, LENGTH)):
+        assert (session.document.snapshot.labels(index) == before[index]).all()
+    assert session.document.snapshot.list_outdated() == [(5, LENGTH - 1)]
+
+
+def test_object_locked_while_tracked_keeps_its_masks(session):
+    draw(session, 0, 1, 2)
+    start_job(session, 0).wait()
+    before = session.document.snapshot.labels(LENGTH - 1)
+    tracker = hold(session, 3)
+    job = start_job(session, 0)
+    wait_until(lambda: job.done)
+    run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
+    tracker.allow()
+    job.wait(10)
+    assert (session.document.snapshot.labels(LENGTH - 1) == before).all()
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped):
+    draw(session, 0, 1)
+    draw(session, 3, 1)
+    session.undo()
+    titles = session.document.titles
+
+    def make_tracker():
+        if not stopped:
+            raise InputError("checkpoint: not readable")
+        session.runner.job.stop()
+        return TruthTracker()
+
+    session.runner.make_tracker = make_tracker
+    assert run(session, 0).status == ("stopped" if stopped else "failed")
+    assert session.document.titles == titles
+    session.close()
+    again = open_session(folder)
+    assert again.document.titles == titles
+    again.redo()
+    assert again.document.snapshot.keyframes == [0, 3]
+    again.close()

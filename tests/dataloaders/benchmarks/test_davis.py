@@ -69,18 +69,10 @@ def test_missing_files_name_what_is_expected(root, corrupt, message):
         read_davis(root)
 
 
-@pytest.mark.parametrize(
-    ("name", "near"), [("davis2018", "davis201"), ("davis", "davis201"), ("x", "known are")]
-)
-def test_unknown_data_set_names_the_nearest(name, near):
-    with pytest.raises(InputError, match=f"unknown data set; .*{near}"):
-        open_dataset(name)
-
-
 def test_root_may_come_from_the_environment(root, monkeypatch):
     write_list(root, "2017/val.txt", "bear")
     monkeypatch.setenv("AOTLAB_DAVIS2017", str(root))
-    assert open_dataset("DAVIS2017")[0].name == "bear"
+    assert open_dataset("davis2017")[0].name == "bear"
 
 
 def test_folder_without_root_asks_for_one(monkeypatch):

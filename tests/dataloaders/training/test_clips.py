@@ -27,15 +27,15 @@ def test_object_of_minimum_size_is_dropped():
     labels = np.zeros((1, 20, 20), np.uint8)
     labels[0, :10, :10] = 1
     frames = np.zeros((1, 20, 20, 3), np.uint8)
-    assert relabel(frames, labels, rng(), min_pixels=100, max_objects=10).objects == 0
-    assert relabel(frames, labels, rng(), min_pixels=99, max_objects=10).objects == 1
+    assert relabel(frames, labels, rng(), min_pixels=100, max_objects=10).num_objects == 0
+    assert relabel(frames, labels, rng(), min_pixels=99, max_objects=10).num_objects == 1
 
 
 def test_ignored_pixels_stay_ignored():
     labels = np.full((1, 20, 20), 255, np.uint8)
     labels[0, :5] = 8
     clip = relabel(np.zeros((1, 20, 20, 3), np.uint8), labels, rng(), min_pixels=0, max_objects=10)
-    assert clip.objects == 1
+    assert clip.num_objects == 1
     assert (clip.labels[0, 5:] == 255).all()
 
 
@@ -43,7 +43,7 @@ def test_ignored_pixels_stay_ignored():
 def test_relabel_limits_objects(most):
     labels = np.repeat(np.arange(1, 25, dtype=np.uint8), 30).reshape(1, 24, 30)
     clip = relabel(np.zeros((1, 24, 30, 3), np.uint8), labels, rng(), min_pixels=0, max_objects=most)
-    assert clip.objects == most
+    assert clip.num_objects == most
     assert set(np.unique(clip.labels)) - {0} == set(range(1, most + 1))
     assert all((clip.labels == number).sum() == 30 for number in range(1, most + 1))
 
@@ -51,11 +51,11 @@ def test_relabel_limits_objects(most):
 def test_merged_clips_keep_ids_below_void():
     ids = np.repeat(np.arange(1, 251, dtype=np.uint8), 202).reshape(1, 250, 202)
     clip = relabel(np.zeros((1, 250, 202, 3), np.uint8), ids, rng(), min_pixels=0, max_objects=250)
-    assert clip.objects == MAX_OBJECTS
+    assert clip.num_objects == MAX_OBJECTS
     left, right = clip.labels.copy(), clip.labels.copy()
     left[..., 101:], right[..., :101] = 0, 0
     merged = merge_clips(labeled(left), labeled(right), rng(), max_objects=250)
-    assert merged.objects == MAX_OBJECTS
+    assert merged.num_objects == MAX_OBJECTS
     assert not (merged.labels == 255).any()
 
 
@@ -65,7 +65,7 @@ def test_merging_pastes_second_clip_over_first():
     first = Clip(np.full((2, 30, 30, 3), 10, np.uint8), below, 1, ("a",))
     second = Clip(np.full((2, 30, 30, 3), 200, np.uint8), above, 1, ("b",))
     merged = merge_clips(first, second, rng(), max_objects=10)
-    assert (merged.objects, merged.names) == (2, ("a", "b"))
+    assert (merged.num_objects, merged.names) == (2, ("a", "b"))
     assert (merged.frames[:, 15:] == 200).all()
     assert (merged.frames[:, :15] == 10).all()
     corners = {int(merged.labels[0, 5, 5]), int(merged.labels[0, 20, 20])}
@@ -79,7 +79,7 @@ def test_object_covered_by_merging_is_no_longer_counted():
     below = np.zeros((1, 30, 30), np.uint8)
     below[:, :15] = 1
     merged = merge_clips(labeled(below), labeled(below), rng(), max_objects=10)
-    assert merged.objects == 1
+    assert merged.num_objects == 1
 
 
 def test_frames_lie_within_the_gap_and_run_both_ways():
@@ -133,8 +133,8 @@ def test_small_objects_are_left_out_of_videos_only():
     frames, images = make_frames(mask, mask), ImageSet((MemoryImage(mask),))
     videos = [sample_clip(frames, still, 1, rng(seed), max_objects=10) for seed in range(20)]
     stills = [images.sample(0, still, rng(seed), max_objects=10) for seed in range(20)]
-    assert max(clip.objects for clip in videos) == 1
-    assert max(clip.objects for clip in stills) == 2
+    assert max(clip.num_objects for clip in videos) == 1
+    assert max(clip.num_objects for clip in stills) == 2
 
 
 def test_frames_of_two_sizes_rejected():

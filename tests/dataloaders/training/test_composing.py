@@ -34,9 +34,9 @@ def drawn(seeds=range(40)):
 def test_composed_clip_holds_the_objects_of_both():
     clips = drawn()
     assert all(clip.names == ("gray 60", "gray 220") for clip in clips)
-    assert all(set(np.unique(clip.labels[0])) == {0, *range(1, clip.objects + 1)} for clip in clips)
+    assert all(set(np.unique(clip.labels[0])) == {0, *range(1, clip.num_objects + 1)} for clip in clips)
     # Not every draw of a motion leaves both objects in sight, but few tries in a row fail.
-    assert sum(clip.objects == 2 for clip in clips) >= 36
+    assert sum(clip.num_objects == 2 for clip in clips) >= 36
 
 
 def test_labels_lie_on_the_pasted_pixels():
@@ -66,7 +66,7 @@ def test_pasted_objects_move_and_change_their_size():
 
 
 def test_objects_that_enter_begin_at_a_border():
-    clips = [clip for clip in (composed(seed, entering=True) for seed in range(40)) if clip.objects == 2]
+    clips = [clip for clip in (composed(seed, entering=True) for seed in range(40)) if clip.num_objects == 2]
     assert len(clips) > 30
     # The first clip's square lies in the middle, so what touches a border is the other.
     edges = np.array([[(side > 0).any() for side in borders(clip.labels[0])] for clip in clips])

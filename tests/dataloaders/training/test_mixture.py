@@ -66,7 +66,7 @@ def test_drawn_labels_are_pinned(root, source, digest):
     for index in range(8):  # not the frames, which OpenCV interpolates differently by machine
         clip = clips[index]
         names = [name.removeprefix(str(root)) for name in clip.names]
-        total.update(f"{names} {clip.objects}".encode() + clip.labels.tobytes())
+        total.update(f"{names} {clip.num_objects}".encode() + clip.labels.tobytes())
     assert total.hexdigest()[:16] == digest
 
 
@@ -77,8 +77,8 @@ def test_labels_are_consecutive_on_the_reference_frame(root, merged):
         clip = clips[index]
         assert clip.frames.shape == (3, CROP, CROP, 3)
         assert len(clip.names) == 1 + merged
-        assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.objects + 1))
-        assert set(np.unique(clip.labels)) - {255} <= set(range(clip.objects + 1))
+        assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.num_objects + 1))
+        assert set(np.unique(clip.labels)) - {255} <= set(range(clip.num_objects + 1))
 
 
 def test_sources_are_drawn_by_weight(root):
@@ -159,7 +159,7 @@ def test_clip_without_object_is_merged():
     )
     found = [clips[index] for index in range(20)]
     assert {clip.names for clip in found} == {("empty", "full"), ("full",)}
-    assert all(clip.objects == 1 for clip in found)
+    assert all(clip.num_objects == 1 for clip in found)
 
 
 def test_unreadable_item_is_replaced():
@@ -193,7 +193,7 @@ def test_loader_can_start_at_a_later_step(root):
     for batch, later in zip(batches[2:], build_clip_loader(clips, 2), strict=True):
         assert batch.frames.equal(later.frames)
         assert batch.labels.equal(later.labels)
-        assert (batch.objects, batch.names) == (later.objects, later.names)
+        assert (batch.num_objects, batch.names) == (later.num_objects, later.names)
 
 
 def test_batches_do_not_depend_on_workers(root):

@@ -14,8 +14,8 @@ from aotlab.engine.prompting.network import (
     FrameSegmenter,
     NetworkSegmenter,
     crop_input_size,
-    find_far_from_box,
-    find_far_from_points,
+    find_pixels_far_from_box,
+    find_pixels_far_from_points,
     load_network_segmenter,
     suppress_overlaps,
 )
@@ -66,24 +66,24 @@ def frame():
 def test_parts_far_from_prompts_are_dropped():
     mask = np.zeros((60, 60), bool)
     mask[5:25, 5:25] = mask[5:25, 28:32] = mask[50:55, 50:55] = True
-    far = find_far_from_points(mask, Prompt(points=[(10, 10)]))
+    far = find_pixels_far_from_points(mask, Prompt(points=[(10, 10)]))
     assert not far[5:25].any()
     assert far[50:55, 50:55].all()
-    assert not find_far_from_points(mask, Prompt(mask=mask)).any()
+    assert not find_pixels_far_from_points(mask, Prompt(mask=mask)).any()
 
 
 @pytest.mark.parametrize(
     ("options", "kept"), [({}, 24), ({"points": [(40, 10)]}, 41), ({"mask": np.ones((60, 60))}, 60)]
 )
 def test_pixels_outside_box_need_another_prompt(options, kept):
-    far = find_far_from_box(np.ones((60, 60), bool), Prompt(box=(10, 0, 12, 60), **options))
+    far = find_pixels_far_from_box(np.ones((60, 60), bool), Prompt(box=(10, 0, 12, 60), **options))
     assert np.flatnonzero(~far[10]).max() + 1 == kept
 
 
 def test_largest_part_is_kept_without_prompted_part():
     mask = np.zeros((60, 60), bool)
     mask[5:25, 5:25] = mask[50:55, 50:55] = True
-    far = find_far_from_points(mask, Prompt(points=[(40, 10)]))
+    far = find_pixels_far_from_points(mask, Prompt(points=[(40, 10)]))
     assert not far[10, 10]
     assert far[52, 52]
 

@@ -30,9 +30,9 @@ def test_one_kind_of_change_is_no_cut(change):
 def test_asking_for_a_cut_changes_nothing(model):
     tracker, frames = Tracker(*model), shots()
     tracker.step(frames[0], stripes([1]))
-    predicted = tracker.predict(frames[1], None, frames.shape[1:3])
+    predicted = tracker.predict(frames[1])
     assert tracker.is_cut(frames[3])
-    tracker.commit(predicted, None)
+    tracker.commit(predicted)
     assert not tracker.is_cut(frames[2])
 
 

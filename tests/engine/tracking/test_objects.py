@@ -64,7 +64,7 @@ def test_no_objects_left_ends_tracking_and_memory(models):
     run(tracker, frames[:2], {0: stripes([1, 2])})
     for number in (1, 2):
         tracker.forget(number)
-    assert (tracker.ids, tracker.video.groups) == ((), [])
+    assert (tracker.ids, tracker.state.groups) == ((), [])
     assert not tracker.step(frames[2]).labels.any()
     again = [tracker.step(frames[3], stripes([5])), tracker.step(frames[4])]
     fresh = run(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})
@@ -77,11 +77,11 @@ def test_empty_group_is_dropped_without_changing_labels(models):
     trackers = [Tracker(*models["few"]) for _ in range(2)]
     for tracker in trackers:
         run(tracker, frames[:3], {0: stripes([1, 2, 3]), 2: late})
-        assert len(tracker.video.groups) == 2
+        assert len(tracker.state.groups) == 2
         tracker.forget(1)
         tracker.forget(2)
     trackers[0].forget(3)
-    assert (len(trackers[0].video.groups), trackers[0].ids) == (1, (6, 7))
+    assert (len(trackers[0].state.groups), trackers[0].ids) == (1, (6, 7))
     prediction = trackers[0].step(frames[3])
     assert prediction.logits.shape[0] == 3
     others = trackers[1].step(frames[3])
@@ -121,8 +121,8 @@ def test_objects_beyond_existing_groups_get_new_group(models):
     tracker.step(frames[1])
     tracker.step(frames[2], stripes([0, 0, 0, 50, 60]))
     assert tracker.step(frames[3]).ids == (1, 2, 50, 60)
-    assert [group.ids for group in tracker.video.groups] == [[1, 2, 50], [60]]
-    assert [group.memory.frames for group in tracker.video.groups] == [[0, 2], [0]]
+    assert [group.ids for group in tracker.state.groups] == [[1, 2, 50], [60]]
+    assert [group.memory.frames for group in tracker.state.groups] == [[0, 2], [0]]
 
 
 def test_each_group_has_the_logits_of_a_separate_tracker(models):

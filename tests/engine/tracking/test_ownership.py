@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from aotlab.configs.schema import RulesConfig
-from aotlab.engine.rules.ownership import GOOD_FRAMES, MAX_CLAIMS, ComponentOwnership, Reassignment
-from aotlab.engine.rules.rules import Rules, swap_logits
+from aotlab.engine.rules.ownership import AREA_HISTORY, MAX_CLAIMS, ComponentOwnership, Reassignment
+from aotlab.engine.rules.rules import TrackerRules, swap_logits
 from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, clip, stripes
 
@@ -83,10 +83,10 @@ def test_small_part_stays():
 
 
 def test_usual_area_is_that_of_the_last_frames():
-    rule = started(*TWO, frames=GOOD_FRAMES)
+    rule = started(*TWO, frames=AREA_HISTORY)
     labels, frame = draw(*TWO)
     labels[26:] = 0  # half of each square
-    for _ in range(GOOD_FRAMES):
+    for _ in range(AREA_HISTORY):
         rule.update(labels, frame)
     assert [history.median for history in rule.objects.values()] == [72, 72]
 
@@ -118,7 +118,7 @@ def test_unstored_reassignment_is_not_a_claim():
 
 
 def test_prediction_of_another_frame_changes_no_claim():
-    rules = Rules(RulesConfig(ownership=True))
+    rules = TrackerRules(RulesConfig(ownership=True))
     rules.ownership = started(*TWO)
     claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
     indices = torch.from_numpy(claimed[0]).long()

@@ -29,7 +29,7 @@ def test_half_precision_is_close_to_float32(precision, count):
         assert not actual.logits.isnan().any()
         assert not torch.equal(actual.logits, exact.logits)
     assert np.mean(half[1].labels == full[1].labels) > 0.95
-    assert tracker.video.groups[0].memory.read()[0].long.key.dtype in (torch.bfloat16, torch.float16)
+    assert tracker.state.groups[0].memory.read()[0].long.key.dtype in (torch.bfloat16, torch.float16)
 
 
 def test_tracker_does_not_change_its_model():
@@ -52,6 +52,6 @@ def test_unoptimized_tracker_runs_the_model_itself():
     tracker = Tracker(model, config, optimize=False)
     frames = clip()
     tracker.step(frames[0], stripes([1, 2]))
-    tracker.commit(tracker.predict(frames[1], None, frames.shape[1:3]), None)
+    tracker.commit(tracker.predict(frames[1]))
     assert tracker.model is model
-    assert tracker.video.groups[0].memory.read()[0].long.key.dtype == torch.bfloat16  # autocast
+    assert tracker.state.groups[0].memory.read()[0].long.key.dtype == torch.bfloat16  # autocast

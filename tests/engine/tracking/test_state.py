@@ -47,7 +47,7 @@ def test_length_of_the_video_is_stored(bounded, tmp_path):
     tracker = Tracker(*bounded["every_nth"])
     tracker.reset(np.int64(3000))
     other = resumed(*bounded["every_nth"], stored(tracker, tmp_path / "state.pt"))
-    assert other.video.length == 3000
+    assert other.state.length == 3000
 
 
 def test_pickled_tracker_continues_equally(bounded):
@@ -92,6 +92,16 @@ def test_state_of_other_weights_rejected(bounded):
         model.decoder.conv_out.bias += 1
     with pytest.raises(InputError, match="saved with other weights"):
         Tracker(model, config).load_state_dict(state)
+
+
+def test_state_of_weights_before_a_change_rejected():
+    model, config = build("aott")
+    tracker = Tracker(model, config, optimize=False)
+    state = tracker.state_dict()
+    with torch.no_grad():
+        model.decoder.conv_out.bias += 1
+    with pytest.raises(InputError, match="saved with other weights"):
+        tracker.load_state_dict(state)
 
 
 def test_state_of_other_precision_rejected():

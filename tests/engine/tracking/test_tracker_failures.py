@@ -10,7 +10,7 @@ import torch
 
 from aotlab.engine import recurrence
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.rules.rules import Rules
+from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
@@ -126,7 +126,7 @@ def test_failed_rule_requires_reset(monkeypatch):
     tracker.step(frames[0], FIRST)
     state = copy.deepcopy(tracker.state_dict())
     with monkeypatch.context() as patch:
-        patch.setattr(Rules, "update", lambda *_, **__: 1 / 0)
+        patch.setattr(TrackerRules, "update", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tracker.step(frames[1])
     for call in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):
@@ -192,8 +192,8 @@ def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
 def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
     frames, tracker = clip(3), Tracker(*restricted)
     tracker.step(frames[0], FIRST)
-    predicted = tracker.predict(frames[1], None, FIRST.shape)
+    predicted = tracker.predict(frames[1])
     tracker.forget(1)
     with pytest.raises(InputError, match="the tracker changed since"):
-        tracker.commit(predicted, None)
+        tracker.commit(predicted)
     assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}

@@ -1,5 +1,7 @@
 """Frames and masks that the tracker refuses, unharmed; runtime/tests has those that both trackers refuse alike."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from aotlab.configs.schema import RulesConfig
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.fast.optimize import optimize
 from aotlab.utils.errors import InputError
@@ -77,6 +80,19 @@ def test_frames_and_masks_of_other_types_are_tracked_alike(models, make_frame, m
     plain.step(frames[0], mask)
     assert (other.step(make_frame(frames[0]), make_mask(mask)).labels == mask).all()
     assert torch.equal(plain.step(frames[1]).logits, other.step(make_frame(frames[1])).logits)
+
+
+def test_predict_and_is_cut_check_frames_as_step(models):
+    frames, mask, (model, config) = clip(2), stripes([1]), models["aott"]
+    tracker = Tracker(model, replace(config, rules=RulesConfig(cuts=True)))
+    predicted = tracker.predict(Image.fromarray(frames[0]), torch.from_numpy(mask))
+    assert (tracker.commit(predicted).labels == mask).all()
+    assert not tracker.is_cut(Image.fromarray(frames[1]))
+    for call in (tracker.predict, tracker.is_cut):
+        with pytest.raises(InputError, match="but the video began with"):
+            call(frames[1][:20])
+    with pytest.raises(InputError, match="mask: expected"):
+        tracker.predict(frames[1], mask[:20])
 
 
 IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**24 + 1, 2**31 - 1])

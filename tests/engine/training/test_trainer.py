@@ -218,5 +218,5 @@ def test_clips_have_at_most_max_objects(tmp_path):
     (line,) = log_lines(config)
     assert np.isfinite(line["loss"])
     (mixture,) = open_phases(resolve_training(config)).mixtures.values()
-    assert max(mixture[number].objects for number in range(20)) == identities
+    assert max(mixture[number].num_objects for number in range(20)) == identities
     assert max(int(mixture[number].labels.max()) for number in range(20)) == identities

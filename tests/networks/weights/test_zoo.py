@@ -4,9 +4,11 @@ import http.server
 import threading
 from functools import partial
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import pytest
 import torch
+from huggingface_hub import hf_hub_download
 
 from aotlab import Tracker, load_model
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
@@ -225,6 +227,20 @@ def test_hub_folder_is_loaded_as_saved(aott, tmp_path):
     card = (tmp_path / "saved" / "README.md").read_text()
     assert "Tracker.from_pretrained" in card
     assert "More Information Needed" not in card
+
+
+def test_hub_repository_is_loaded_as_saved(aott, tmp_path, monkeypatch):
+    model, config = load_model(
+        download_weights("aott", source=str(aott.path)), overrides=["data.root=/home/me"]
+    )
+    HubModel(model, config).save_pretrained(tmp_path)
+    assert "/home/me" not in (tmp_path / "config.json").read_text()
+    download = create_autospec(
+        hf_hub_download, side_effect=lambda repo_id, filename, **_: tmp_path / filename
+    )
+    monkeypatch.setattr("aotlab.networks.weights.hub.hf_hub_download", download)
+    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
+    assert HubModel.from_pretrained("owner/name").settings == config
 
 
 def test_folded_model_is_not_saved(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
+from aotlab.utils.locks import LOCK_SUFFIX, locked
 from tests.drawn_clips import write_plain
 from tests.media.video_files import write_gray
 from tests.processes import run_python
@@ -237,6 +239,13 @@ def test_dry_run_names_all_missing_files(clips, capsys):
     assert "gone.mp4, gone.png, late.png: no such file or folder" in error
 
 
+def test_missing_files_of_the_current_folder_are_spelled_alike(clips, monkeypatch, capsys):
+    monkeypatch.chdir(clips)
+    path = write_jobs(clips, "video,masks", "gone.mp4,gone.png")
+    assert run(Path(path.name), "--dry-run") == 1
+    assert "): gone.mp4, gone.png: no such" in capsys.readouterr().err
+
+
 def test_dry_run_checks_all_clips(clips, out, tracker, capsys):
     write_plain(clips / "d", 3)
     write_plain(clips / "e", 3)
@@ -334,7 +343,7 @@ def test_results_of_other_settings_need_force(clips, out, read_error_line, args)
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
-    assert "replace results with --force" in read_error_line(run(clips, *args))
+    assert "replace the results (force)" in read_error_line(run(clips, *args))
     assert run(clips, *args, "--force") == 0
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
@@ -402,15 +411,24 @@ def test_failed_job_leaves_results_that_are_replaced(clips, args):
 
 
 @pytest.mark.parametrize("args", [[], ["--force", "memory.every=9"]])
-def test_job_with_a_damaged_record_is_tracked_again(clips, out, tracker, args):
+def test_job_with_a_damaged_record_fails_until_deleted(clips, out, tracker, capsys, args):
     assert run(clips) == 0
     (out / "a" / ".track.json").write_text("{")
-    (clips / "a.png").rename(clips / "away.png")
-    assert run(clips) == 1
-    (clips / "away.png").rename(clips / "a.png")
-    save(out / "a" / "masks" / "00009.png", 1)
+    for _ in range(2):
+        assert run(clips, *args) == 1
+        assert (
+            "a: already contains an unreadable record (.track.json); choose another"
+            in capsys.readouterr().err
+        )
+    shutil.rmtree(out / "a")
     assert run(clips, *args) == 0
     assert len(list((out / "a" / "masks").iterdir())) == 3
+
+
+def test_finished_job_is_reused_while_another_process_reads_it(clips, out):
+    assert run(clips) == 0
+    with locked(out / "a" / LOCK_SUFFIX):
+        assert run(clips) == 0
 
 
 RANK = """

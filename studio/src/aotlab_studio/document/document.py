@@ -6,8 +6,9 @@ import copy
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -222,9 +223,15 @@ class Document:
         """Repeat the entry undone last and return it; None without one. Raises `InputError` for one of another page."""
         return self._move("redo")
 
-    def make_object_id(self) -> int:
-        """Return an id that no object ever had."""
-        return max(self.log.used_objects, default=0) + 1
+    def cancel(self, entry: int) -> bool:
+        """Undo an entry, which is not redone, if it was made last; return whether it was."""
+        with self.lock:
+            made_last = entry == self.log.head == len(self.log.entries)
+            return made_last and self._move("cancel") is not None
+
+    def make_object_id(self, reserved: Collection[int] = ()) -> int:
+        """Return the smallest id that no object ever had, and that is not reserved."""
+        return next(key for key in count(1) if key not in self.log.used_objects and key not in reserved)
 
     def make_layer_id(self) -> int:
         """Return an id that no layer of the log ever had."""
@@ -317,6 +324,8 @@ class Document:
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
 
+        Locked objects stay as they are, also those of the layer.
+
         Returns:
             pixels that other objects lose; None if the layer is not in the history any more, so that nothing is stored.
         """
@@ -325,8 +334,14 @@ class Document:
             layer = snapshot.state.layers.get(layer_id)
             if layer is None or layer.last_row is not None:
                 return None
-            labels = snapshot.labels(result.frame)
-            ids = np.where(np.isin(labels, snapshot.locked_ids), 0, ids)
+            labels, locked_ids = snapshot.labels(result.frame), snapshot.locked_ids
+            unlocked = [key for key in layer.objects if snapshot.state.resolve(key) not in locked_ids]
+            result = msgspec.structs.replace(
+                result,
+                scores={key: score for key, score in result.scores.items() if key in unlocked},
+                absent=[key for key in result.absent if key in unlocked],
+            )
+            ids = np.where(np.isin(ids, unlocked) & ~np.isin(labels, locked_ids), ids, 0)
             self.results.put(layer_id, result, ids)
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])

@@ -17,7 +17,8 @@ from aotlab_studio.document.objects import ObjectId, ObjectInfo
 from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
-Move = Literal["undo", "redo"]
+Move = Literal["undo", "redo", "cancel"]
+"""``cancel`` undoes the entry made last, and keeps what could be redone before it"""
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 EXPORTED_STATUSES = ("corrected", "accepted")
 """statuses for which the masks are exported, and frames must not be outdated"""
@@ -173,7 +174,7 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
 
 
 class HeadRecord(Struct, frozen=True, omit_defaults=True, tag="head"):
-    """Undo or redo."""
+    """A move of the head."""
 
     move: Move
     author: str = ""
@@ -226,6 +227,8 @@ class Log:
         """entry before each entry; 0: none"""
         self.undone: list[int] = []
         """entries to redo, the next one last"""
+        self._undone_before: list[int] = []
+        """those before the last entry was made"""
         self.status: StatusRecord | None = None
         """last status"""
         self.versions: list[VersionRecord] = []
@@ -291,7 +294,7 @@ class Log:
                 raise KeyError("object id")
             number, values = len(self.entries) + 1, record.values
             self.entries[number], self.parents[number] = record, self.head
-            self.head, self.undone = number, []
+            self.head, self._undone_before, self.undone = number, self.undone, []
             new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_entries]
             if len(self.import_entries) == number - 1 and any(layer.kind == "import" for layer in new):
                 self.import_entries.add(number)
@@ -302,7 +305,7 @@ class Log:
             if record.move == "redo":
                 self.head = self.undone.pop()
             else:
-                self.undone.append(self.head)
+                self.undone = [*self.undone, self.head] if record.move == "undo" else self._undone_before
                 self.head = self.parents[self.head]
         elif isinstance(record, StatusRecord):
             self.status = record

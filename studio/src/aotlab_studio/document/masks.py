@@ -93,6 +93,8 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """digest of the mask's PNG"""
     num_frames: int = 0
     """number of frames with results, in the last row of a complete layer; if some are lost, it is not complete"""
+    model: str = ""
+    """result of `describe_model`, or the job that it was read from; empty: unknown"""
 
 
 decode_result = msgspec.json.Decoder(Result).decode

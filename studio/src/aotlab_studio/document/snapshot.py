@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -24,6 +25,15 @@ from aotlab_studio.video import require_frame
 
 UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 """marks of the timeline; ``0`` to ``9``: tracked with this tenth of confidence"""
+
+
+class TrackedFrames(NamedTuple):
+    """Frames that show masks of one layer and model."""
+
+    layer: int
+    model: str
+    """as in `Result`"""
+    frames: list[FrameRange]
 
 
 class Snapshot:
@@ -88,8 +98,10 @@ class Snapshot:
 
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
-        last_row = self.state.layers[layer_id].last_row
-        return self._results.open(layer_id, self.last_row if last_row is None else last_row)
+        layer = self.state.layers[layer_id]
+        last_row = self.last_row if layer.last_row is None else layer.last_row
+        # complete before any version, except in a restored backup
+        return self._results.open(layer_id, None if layer.kind == "import" else last_row)
 
     # Masks
 
@@ -229,6 +241,17 @@ class Snapshot:
         ]
         return repr((index, sorted(self.keyframe(index).items()), layers))
 
+    def list_models(self) -> list[TrackedFrames]:
+        """Return which frames show masks of each layer, and the model that tracked them, oldest layer first."""
+        shown: dict[tuple[int, str], np.ndarray] = {}
+        for index in self.tracked_frames:
+            for layer_id in self.find_layers(index):
+                key = layer_id, self.open_layer(layer_id).frames[index].model
+                shown.setdefault(key, np.zeros(self.count, bool))[index] = True
+        return [
+            TrackedFrames(layer, model, _find_runs(shown[layer, model])) for layer, model in sorted(shown)
+        ]
+
     # What is outdated
 
     @property
@@ -285,8 +308,7 @@ class Snapshot:
         outdated = np.any([np.zeros(self.count, bool), *self.outdated.values()], axis=0)
         outdated[:first] = False
         outdated[self.count if last is None else last + 1 :] = False
-        edges = np.flatnonzero(np.diff(outdated, prepend=False, append=False))
-        return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
+        return _find_runs(outdated)
 
     def _find_changed_frames(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
         """Return which frames of a range, bool, were tracked from a drawn mask that has changed since.
@@ -338,3 +360,9 @@ class Snapshot:
             for index in chain.from_iterable(find_lost(seen_on)):
                 rows[index][object_id] = LOST
         return rows
+
+
+def _find_runs(flags: np.ndarray) -> list[FrameRange]:
+    """Return the first and last index of each run of true values of N bool."""
+    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
+    return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]

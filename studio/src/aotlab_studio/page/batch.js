@@ -68,11 +68,9 @@ function createRow({ name }) {
   link.onclick = (event) => requireName(event);
   const checks = createElement('ul', {});
   const statusList = createElement('select', { ariaLabel: `Status of ${name}` });
-  const field = createElement('input', {
-    type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}`,
-  });
-  const [statusCell, personCell] = [createElement('td', {}, statusList, field), createElement('td', {})];
-  const fields = new StatusFields(statusList, field, async (status, note) => {
+  const noteButton = createElement('button', { className: 'note', title: `Note on ${name}` });
+  const [statusCell, personCell] = [createElement('td', {}, statusList, noteButton), createElement('td', {})];
+  const fields = new StatusFields(statusList, noteButton, async (status, note) => {
     const answer = requireName() ? await post(`clips/${address}`, { status, note, digest }) : { error: new Error('') };
     if (!answer.error) showMessage('');
     await fetchTask.run();

@@ -1,7 +1,7 @@
 /** Clips of a batch: list from the server, status, next clip. */
 
 import { fetchOrThrow } from './connection.js';
-import { element, elements, showError, showMessage, TextField } from './dom.js';
+import { ask, createElement, element, elements, showError, showMessage } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 /** @typedef {Clip['status']} ClipStatus */
@@ -21,58 +21,83 @@ export function findNext(clips, name) {
     clip.name !== name && !clip.holder && ['open', 'in progress', 'rejected'].includes(clip.status)));
 }
 
-/** List of statuses, with a field for the reason of a rejection. */
+/** List of statuses, and the note on the status, a button that opens a dialog as a rejection does. */
 export class StatusFields {
   /**
    * @param {HTMLSelectElement} list
-   * @param {HTMLInputElement} field
+   * @param {HTMLButtonElement} noteButton
    * @param {(status: ClipStatus, note: string) => Promise<{error?: Error}>} store
    */
-  constructor(list, field, store) {
+  constructor(list, noteButton, store) {
     this.list = list;
-    this.field = field;
+    this.noteButton = noteButton;
     this.store = store;
-    this.note = new TextField(field, (_, text) => this.send(text));
     /** Status and note stored by the server. @type {{status: ClipStatus, note: string}} */
     this.storedValue = { status: 'open', note: '' };
+    /** Last status that the list showed, apart from one that is being chosen with the keyboard. */
+    this.shownStatus = 'open';
+    /** Note that the server refused, which the next dialog offers. */
+    this.refusedNote = '';
+    this.isAsking = false;
     /** Number of unanswered statuses; the list shows the last one. */
     this.pendingCount = 0;
+    /** Whether keys change the list, which fires an event for each value that they pass. */
+    let usesKeys = false;
     list.append(...STATUSES.map((status) => new Option(status)));
-    list.onchange = () => {
-      field.hidden = list.value !== 'rejected';
-      if (field.hidden || field.value) this.send(field.hidden ? '' : field.value.trim());
-      else field.focus(); // the rejection is stored when the field is left
+    list.onpointerdown = () => { usesKeys = false; };
+    list.onkeydown = (event) => {
+      usesKeys = true;
+      if (event.key === 'Escape') list.value = this.shownStatus;
+      if (event.key !== 'Enter') return;
+      event.preventDefault(); // may open the list
+      this.choose();
     };
-    field.addEventListener('keydown', (event) => { if (event.key === 'Enter' && !event.isComposing) list.focus(); });
-    field.addEventListener('blur', () => {
-      if (list.value !== this.storedValue.status && !field.value.trim()) this.send('');
-    });
+    list.onchange = () => { if (!usesKeys) this.choose(); };
+    list.onblur = () => this.choose();
+    noteButton.onclick = () => this.send(list.value, true);
   }
 
-  /** Whether the user is choosing a status or typing a reason. */
+  /** Whether the user is choosing a status or typing a note. */
   get isChanging() {
-    const { list, field, storedValue: { status } } = this;
-    return document.activeElement === field || (document.activeElement === list && list.value === status);
+    return this.isAsking || (document.activeElement === this.list && !this.pendingCount);
   }
 
   /** Show status and note, unless they are being changed. @param {{status: ClipStatus, note: string}} value */
   show({ status, note }) {
-    const { list, field } = this;
+    const { list, noteButton } = this;
     this.storedValue = { status, note };
-    const isTyping = document.activeElement === field;
-    if (!this.pendingCount && !isTyping) list.value = status;
-    this.note.show(0, note);
-    if (!isTyping) field.hidden = list.value !== 'rejected' && !field.value;
+    if (this.pendingCount || list.value !== this.shownStatus) return;
+    list.value = this.shownStatus = status;
+    noteButton.textContent = note;
+    noteButton.hidden = !note;
   }
 
-  /** Store the chosen status with a note. @param {string} note */
-  async send(note) {
+  /** Store the status that the list shows. */
+  choose() {
+    const { value } = this.list;
+    if (value !== this.shownStatus) this.send(value, value === 'rejected');
+  }
+
+  /** Store a status, with a note if the user confirms it. @param {string} status @param {boolean} hasNote */
+  async send(status, hasNote) {
+    this.shownStatus = status;
     this.pendingCount += 1;
-    const result = await this.store(/** @type {ClipStatus} */ (this.list.value), note);
+    this.isAsking = hasNote;
+    const note = hasNote ? await askNote(status, this.refusedNote || this.storedValue.note) : '';
+    this.isAsking = false;
+    if (note !== undefined) {
+      this.refusedNote = (await this.store(/** @type {ClipStatus} */ (status), note)).error ? note : '';
+    }
     this.pendingCount -= 1;
     this.show(this.storedValue);
-    return result;
   }
+}
+
+/** Ask for a note; undefined: canceled. @param {string} status @param {string} value the note at first */
+async function askNote(status, value) {
+  const field = createElement('input', { type: 'text', maxLength: 100, value });
+  const answer = await ask(`Status: ${status}`, createElement('label', {}, 'Note ', field), 'store');
+  return answer ? field.value.trim() : undefined;
 }
 
 export class ClipHeader {
@@ -85,8 +110,8 @@ export class ClipHeader {
      * @type {Promise<unknown>}
      */
     this.lastStatus = Promise.resolve();
-    const [list, field] = [element('clip-status'), element('clip-note')];
-    this.fields = new StatusFields(list, field, (status, note) => this.store(status, note));
+    const [list, noteButton] = [element('clip-status'), element('clip-note')];
+    this.fields = new StatusFields(list, noteButton, (status, note) => this.store(status, note));
   }
 
   /** @param {import('./protocol.js').Description} description */

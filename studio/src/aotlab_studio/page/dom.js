@@ -140,7 +140,8 @@ export function addIcons() {
 
 /** Name a key in the title of a button. @param {HTMLElement} button @param {string} key */
 export function showKey(button, key) {
-  button.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
+  const names = key.replace('Ctrl', 'Control').replace('←', 'ArrowLeft').replace('→', 'ArrowRight');
+  button.setAttribute('aria-keyshortcuts', names);
   button.title = `${button.title || button.getAttribute('aria-label') || button.textContent || ''} (${key})`;
 }
 
@@ -214,6 +215,11 @@ export function showMessage(text, isError = false) {
   element('status').className = isError ? 'error' : '';
 }
 
+/** Show advice, unless an error is shown. @param {string} text */
+export function showHint(text) {
+  if (!element('status').className) showMessage(text);
+}
+
 /** @param {any} error */
 export const showError = ({ message }) => showMessage(message, true);
 
@@ -278,8 +284,10 @@ export function showToast(text, buttons = {}, step) {
 export async function ask(title, content, ...values) {
   const buttons = values.map((value, index) => (
     createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
+  const onclick = () => dialog.close();
+  const cancel = createElement('button', { type: 'button', value: '', onclick }, 'Cancel'); // Enter presses the next
   const form = createElement('form', { method: 'dialog' }, createElement('h2', {}, title), content,
-    createElement('div', { className: 'row' }, createElement('button', { value: '' }, 'Cancel'), ...buttons));
+    createElement('div', { className: 'row' }, cancel, ...buttons));
   const dialog = createElement('dialog', { ariaLabel: title }, form);
   document.body.append(dialog);
   dialog.showModal();

@@ -1,4 +1,4 @@
-/** Images and masks of frames, fetched on demand, with recent images cached; pixels of objects. */
+/** Images and masks of frames, fetched on demand, with recent images cached. */
 
 import { fetchOrThrow } from './connection.js';
 
@@ -97,10 +97,4 @@ export class FrameCache {
 /** @param {string} address */
 async function fetchImage(address) {
   return createImageBitmap(await (await fetchOrThrow(address)).blob());
-}
-
-/** Return the object id at a point, or 0. @param {Labels | null} labels @param {import('./viewer.js').Point} point */
-export function findId(labels, { x, y }) {
-  if (!labels || x < 0 || y < 0 || x >= labels.width || y >= labels.height) return 0;
-  return labels.ids[Math.floor(y) * labels.width + Math.floor(x)];
 }

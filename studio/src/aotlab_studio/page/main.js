@@ -127,8 +127,8 @@ export class App {
     const { objects, selection } = this;
     selection.update();
     this.timeline.draw();
-    const { id: selectedId, isolatedId } = selection;
-    this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isolatedId || id === isolatedId)));
+    const { id: selectedId, isIsolated } = selection;
+    this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isIsolated || id === selectedId)));
     this.objectPanel.show();
     if (selectedId !== this.scrolledId) this.scrollToSelected();
     this.toolbox.show();

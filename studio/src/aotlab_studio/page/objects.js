@@ -32,6 +32,7 @@ function createObjectRow(id, app) {
     className: 'small', name: `${key}${id}`, onclick: () => app.toggleSwitch(key, id),
   }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
+  line.onkeydown = ({ key }) => { if (key === 'Delete' || key === 'Backspace') app.selection.select(id); };
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
     if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // keep one being chosen

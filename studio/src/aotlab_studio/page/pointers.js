@@ -4,7 +4,6 @@
 
 import { toPairs } from './connection.js';
 import { CoalescedTask, element, showMessage, getWheelFactor } from './dom.js';
-import { findId } from './frames.js';
 
 const PEN_ERASER = 5;
 
@@ -106,7 +105,7 @@ export function watchPointers(viewer, toolbox) {
   // between pointerdown and pointerup
   canvas.addEventListener('mousedown', (event) => { toolbox.isSecondClick = event.detail > 1; });
   canvas.addEventListener('dblclick', (event) => {
-    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(findId(viewer.labels, viewer.clientToFrame(event)));
+    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(viewer.findVisibleId(viewer.clientToFrame(event)));
     else if (toolbox.points.length > 2) toolbox.close();
     else if (toolbox.tool.corners) toolbox.dropPoints(); // the second press on the first corner
   });
@@ -139,7 +138,7 @@ export function moveCursor(app, name) {
   viewer.canvas.classList.remove('pointed');
   toolbox.move(point);
   viewer.draw();
-  const id = findId(viewer.labels, point);
+  const id = viewer.findVisibleId(point);
   const place = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.getName(id)}` : ''}`;
   showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${place}`);
 }

@@ -1,6 +1,6 @@
-/** Selected object, which receives edits, and the isolated object. */
+/** Selected object, which receives edits and may be isolated. */
 
-import { showMessage } from './dom.js';
+import { showHint } from './dom.js';
 
 export class Selection {
   /** @param {import('./main.js').App} app */
@@ -8,8 +8,8 @@ export class Selection {
     this.app = app;
     /** @type {import('./queue.js').Target} */
     this.target = { id: 0 };
-    /** Only this object is drawn; 0: all. */
-    this.isolatedId = 0;
+    /** Whether only the selected object is drawn. */
+    this.isIsolated = false;
     /** Ids of the selected objects, the last one first. @type {number[]} */
     this.recentIds = [];
   }
@@ -25,8 +25,7 @@ export class Selection {
   /** Note the selected object, and forget objects that do not exist any more. */
   update() {
     if (this.item) this.recentIds = [this.id, ...this.recentIds.filter((id) => id !== this.id)];
-    else this.target.id = 0;
-    if (!this.app.objects.some((item) => item.id === this.isolatedId)) this.isolatedId = 0;
+    else [this.target.id, this.isIsolated] = [0, false];
   }
 
   /** Select an object, and drop unfinished input for another. @param {number} id */
@@ -35,8 +34,9 @@ export class Selection {
     this.set(id);
   }
 
-  /** @param {number} id */
+  /** Select an object; another than the selected one ends isolation. @param {number} id */
   set(id) {
+    if (id !== this.id) this.isIsolated = false;
     this.target = { id };
     this.app.renderObjects();
   }
@@ -70,9 +70,10 @@ export class Selection {
   /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
     const { app } = this;
-    this.isolatedId = id && id !== this.isolatedId ? id : 0;
-    if (this.isolatedId) this.select(id);
-    else app.renderObjects();
-    showMessage(this.isolatedId ? `Only ${app.getName(id)} is shown; double-click it to show all objects.` : '');
+    const isIsolated = id > 0 && !(this.isIsolated && id === this.id);
+    if (isIsolated) this.select(id);
+    this.isIsolated = isIsolated;
+    app.renderObjects();
+    showHint(isIsolated ? `Only ${app.getName(id)} is shown; double-click it to show all objects.` : '');
   }
 }

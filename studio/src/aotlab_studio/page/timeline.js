@@ -192,6 +192,7 @@ export class Timeline {
 
   /** @param {PointerEvent} event */
   pressPointer(event) {
+    if (event.button) return;
     this.handleIndex = this.findHandle(event);
     this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
     const object = this.handleIndex < 0 && this.findObject(event);

@@ -1,8 +1,7 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
-import { createElement, createIcon, element, formatCount, showKey, showMessage, showToast } from './dom.js';
-import { findId } from './frames.js';
+import { createElement, createIcon, element, formatCount, showHint, showKey, showMessage, showToast } from './dom.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
@@ -77,10 +76,8 @@ export const TOOLS = [
   {
     name: 'reassign', key: 'O', icon: 'replace',
     help: 'Reassign: click a part of another object to give it to the selected one.',
-    press: async ({ app, viewer }, point) => {
-      const [other, target] = [findId(viewer.labels, point), app.selection.id];
-      const answer = await app.editMask('reassign', { point: toPairs([point])[0] });
-      app.history.offerUndo(answer, `Part of ${app.getName(other)} moved to ${app.getName(target)}`);
+    press: async ({ app }, point) => {
+      app.history.reportLosses(await app.editMask('reassign', { point: toPairs([point])[0] }));
     },
   },
   {
@@ -150,7 +147,7 @@ export class Toolbox {
     [this.isDown, this.tool] = [false, tool];
     if (tool !== PAN) this.drawingTool = tool;
     this.show();
-    showMessage(tool.help);
+    showHint(tool.help);
     this.showButtons();
   }
 
@@ -290,7 +287,7 @@ export class Toolbox {
     const positive = !this.isSubtracting;
     this.points = [];
     if (this.isSecondClick) return;
-    const other = positive && findId(viewer.labels, point);
+    const other = positive && viewer.findVisibleId(point);
     if (other) {
       app.selection.select(other);
       showMessage(`${app.getName(other)} is selected.`);

@@ -140,7 +140,7 @@ export class Tracking {
   }
 
   togglePause() {
-    if (this.job) this.app.queue.request(this.job.status === 'paused' ? 'resume' : 'pause', {});
+    if (this.job) this.app.request(this.job.status === 'paused' ? 'resume' : 'pause', {});
   }
 }
 

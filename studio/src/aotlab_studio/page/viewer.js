@@ -75,7 +75,7 @@ export class Viewer {
     this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * devicePixelRatio));
     this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * devicePixelRatio));
     if (this.isFitted) this.fit();
-    this.draw();
+    this.drawNow(); // setting the size has cleared the canvas
   }
 
   /** Show the whole frame. */
@@ -126,6 +126,14 @@ export class Viewer {
   /** Return the place of a point of the frame in CSS pixels of the canvas. @param {Point} point */
   frameToView({ x, y }) {
     return { x: x * this.zoom + this.left, y: y * this.zoom + this.top };
+  }
+
+  /** Return the id of the visible object at a point of the frame, or 0. @param {Point} point */
+  findVisibleId({ x, y }) {
+    const { labels } = this;
+    if (!labels || x < 0 || y < 0 || x >= labels.width || y >= labels.height) return 0;
+    const id = labels.ids[Math.floor(y) * labels.width + Math.floor(x)];
+    return this.objects.has(id) ? id : 0;
   }
 
   /** Redraw the masks after they, their colors or the display settings changed. */

@@ -139,6 +139,7 @@ def freeze_export(
         return snapshot, {
             "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
+            "models": [item._asdict() for item in snapshot.list_models()],
         }  # fmt: skip
 
 
@@ -205,15 +206,16 @@ def export_clips(
             path = folder / (f"{name}{PROJECT_SUFFIX}" if job is None else name)
             with open_clip(name) if open_clip else closing(open_document(path)) as document:
                 results = folder / (f"{name}.masks" if job is None else name)
-                _export_clip(results, job, outputs, document, shared)
+                kept = _export_clip(results, job, outputs, document, shared)
             written.append(name)
+            left_out += [f"{name} ({output}: as tracked)" for output in kept]
         except InputError as error:
             problems.append(_format_problem(folder, name, error))
         except OSError as error:
             problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
             problems.append(f"{name}: {problem}")
     update_review(folder)
-    return ExportedClips(written, problems, left_out)
+    return ExportedClips(written, problems, sorted(left_out))
 
 
 def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[str], list[str]]:
@@ -260,8 +262,10 @@ def _export_clip(
     outputs: Sequence[str],
     document: Document,
     classes: Mapping[str, int],
-) -> None:
+) -> list[str]:
     """Replace the outputs of a clip by a project's, and write others.
+
+    The job's `PROBABILITIES` are kept unless they are among ``outputs``; return their names.
 
     Args:
         job: record of the job that has made the results, which gets the project's class names and no error.
@@ -271,19 +275,24 @@ def _export_clip(
         raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)
     replaceable = read_export(results / CORRECTED_FILE).files
-    written = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in replaceable)}
+    corrected = {PurePosixPath(file).parts[0] for file in replaceable}
     file_names = {name: find_output(name).file_name for name in list_outputs()}
-    names = [name for name, file_name in file_names.items() if name in outputs or file_name in written]
+    tracked = {*(job.written if job else ())} - corrected
+    kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
+    tracked.difference_update(file_names[name] for name in kept)
+    names = [
+        key for key, file_name in file_names.items() if key in outputs or file_name in corrected | tracked
+    ]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         folder = Path(temporary)
         first, last = snapshot.editable_range
         export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
         record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
-        if not replaceable:  # the first export; files of the job are named like frames, or as now exported
+        if tracked:  # its files are named like frames, or as now exported
             stems = {document.frames.stem(index) for index in range(snapshot.count)}
             for file in list_files(results):
                 path = PurePosixPath(file)
-                if path.parts[0] in written and (path.stem in stems or file in record["files"]):
+                if path.parts[0] in tracked and (path.stem in stems or file in record["files"]):
                     replaceable.add(file)
         # with its files: the next export must know them after a kill
         write_json(folder / CORRECTED_FILE, record, indent=1)
@@ -294,3 +303,4 @@ def _export_clip(
             if job is not None:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))
+    return kept

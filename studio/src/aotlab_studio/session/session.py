@@ -266,7 +266,7 @@ class Session:
     ) -> ExportResult:
         """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
 
-        ``export.json`` there names edit, status, digest, outdated frames, person, time and files of the export.
+        ``export.json`` there names edit, status, digest, outdated frames, models, person, time and files of the export.
 
         Args:
             names: outputs, of `list_outputs`.

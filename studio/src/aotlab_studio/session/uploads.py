@@ -75,7 +75,7 @@ def load_upload(
 
     Raises:
         UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
-        InputError: a file that cannot be read, no object, locked ones only, no such target, or too many objects.
+        InputError: a file that cannot be read, no object, only locked or hidden ones, no such target, or too many.
     """
     annotations = read_upload(content, VideoInfo.from_source(document.frames), index)
     for frame in annotations.frames:
@@ -88,8 +88,8 @@ def load_upload(
             chosen = chosen if chosen in snapshot.objects else None
             targets = _match_objects(snapshot, annotations, names, chosen)
         ids, added = _find_objects(document, annotations, targets, names)
-        if {*ids.values()}.issubset(snapshot.locked_ids):
-            raise InputError("mask: all its objects are locked; unlock them first")
+        if {*ids.values()}.issubset(snapshot.protected_ids):
+            raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
         if len({*snapshot.objects, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
         new = {item.class_name: None for item in added.values()} | annotations.classes
@@ -153,8 +153,9 @@ def _find_objects(
         class_name, target = clean_name(annotations.class_names.get(file_id, "")), targets.get(file_id)
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
-            free_id, used_ids = 1 if file_id == BINARY_ID else file_id, {*document.log.used_objects, *changed}
-            free_id = max(used_ids) + 1 if free_id in used_ids else free_id
+            free_id = 1 if file_id == BINARY_ID else file_id
+            if free_id in document.log.used_objects or free_id in changed:
+                free_id = document.make_object_id({*changed, *annotations.objects()})
             changed[free_id] = item = make_object(free_id, clean_name(names.get(file_id, "")), class_name)
         else:
             item = document.snapshot.find_object(target)
@@ -174,15 +175,15 @@ def _encode_labels(
 ) -> dict[int, str]:
     """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces.
 
-    Locked objects stay, and hidden ones lose no pixel. An object that they only cover stays as it was. Pixels that
-    objects lose that are not in the map are added to ``losses``, new masks to ``new_pngs``.
+    Locked and hidden objects stay as they were. Pixels lost by objects that are not in the map are added to ``losses``,
+    new masks to ``new_pngs``.
     """
     snapshot = document.snapshot
     labels_before, masks = snapshot.labels(index), snapshot.keyframe(index)
     present = {targets[each] for each in np.setdiff1d(labels, 0).tolist()}
-    for target in present.difference(snapshot.locked_ids):
+    for target in present.difference(snapshot.protected_ids):
         mask = np.isin(labels, [file_id for file_id in targets if targets[file_id] == target])
-        mask &= ~np.isin(labels_before, [other for other in snapshot.protected_ids if other != target])
+        mask &= ~np.isin(labels_before, snapshot.protected_ids)
         if mask.any():
             masks = {
                 other: document.masks.subtract(digest, mask, new_pngs) for other, digest in masks.items()

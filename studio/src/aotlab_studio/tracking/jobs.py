@@ -21,6 +21,7 @@ from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
+from aotlab_studio.tracking.models import describe_model
 
 if TYPE_CHECKING:
     from aotlab import Tracker
@@ -125,7 +126,7 @@ class TrackingJob:
         """Track spans until the end or a stop."""
         from aotlab_studio.tracking.spans import track_span
 
-        document = self._document
+        document, model = self._document, describe_model(tracker)
         self._set_status("running")
         self._times.append(time.perf_counter())
         for span in spans:
@@ -137,7 +138,7 @@ class TrackingJob:
                     self._resumed.wait()
                 if self.stopping:
                     return
-                if not self._store(result):
+                if not self._store(result, model):
                     self.stop(complete=False)  # redo may bring the layer back
                     return
                 self.done += 1
@@ -146,16 +147,14 @@ class TrackingJob:
                 self._set_status("running")
 
     def _finish(self) -> None:
-        """Mark the layer as complete; undo the last step if it is a request that has tracked nothing."""
+        """Mark the layer as complete, or cancel a request that has tracked nothing."""
         document = self._document
         with document.lock:
-            last_step = document.log.layer_entries[self.layer_id] == document.log.head
-            if last_step and not self.done and not self.layer.is_automatic:
-                document.undo()
-            else:
+            entry, is_empty = document.log.layer_entries[self.layer_id], not self.done
+            if self.layer.is_automatic or not (is_empty and document.cancel(entry)):
                 document.finish_layer(self.layer_id)
 
-    def _store(self, result: SpanFrame) -> bool:
+    def _store(self, result: SpanFrame, model: str) -> bool:
         """Store the layer's objects of a result; return whether it still is in the history."""
         document, index, object_ids = self._document, result.index, {*self.layer.objects}
         prediction = result.prediction
@@ -165,7 +164,7 @@ class TrackingJob:
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
         covered_ids = include_merged_ids(self._start_snapshot, {*scores, *(object_ids & result.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
-        stored_result = Result(index, scores, absent, provisional=result.provisional)
+        stored_result = Result(index, scores, absent, provisional=result.provisional, model=model)
         lost_pixels = document.add_result(self.layer_id, stored_result, ids)
         self.lost_pixels += lost_pixels or 0
         return lost_pixels is not None

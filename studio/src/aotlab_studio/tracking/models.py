@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab import InputError, TrackerOptions, list_models
+from aotlab import InputError, TrackerOptions, __version__, list_models
+from aotlab_studio.document.log import digest_values
 
 if TYPE_CHECKING:
     from aotlab import Tracker
@@ -21,6 +22,14 @@ def import_tracker() -> None:
     """Import PyTorch in one thread at a time: two that import torchvision at once fail with a deadlock."""
     with _import_lock:
         from aotlab import Tracker  # noqa: F401
+
+
+def describe_model(tracker: Tracker) -> str:
+    """Return the name of a tracker's settings, digests of its checkpoint and settings, and the program's version."""
+    checkpoint, settings = tracker.checkpoint_digest or "unknown", digest_values(tracker.fingerprint)
+    return (
+        f"{tracker.config.name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, aotlab {__version__}"
+    )
 
 
 @dataclass
