@@ -173,6 +173,13 @@ def draw_box(size, rows, columns, object_id=1, dtype=np.uint8):
     return mask
 
 
+def draw_two_squares(index):
+    """Labels 40×60 uint16 of a clip's frame: object 1 slides right, object 2 stays."""
+    labels = np.zeros((40, 60), np.uint16)
+    labels[5:15, 5 + 2 * index : 15 + 2 * index], labels[25:35, 40:50] = 1, 2
+    return labels
+
+
 def square(top, left, side=20):
     """A mask 60×80 uint8 of a square."""
     return draw_box((60, 80), (top, top + side), (left, left + side))

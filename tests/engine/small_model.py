@@ -111,7 +111,7 @@ def assert_resumes(model, config, frames, masks, split, folder):
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
     assert second.ids == first.ids
-    policies = ([group.memory.policy for group in each.state.groups] for each in (first, second))
+    policies = ([group.memory.policy for group in tracker.state.groups] for tracker in (first, second))
     assert next(policies) == next(policies)
     rest = run(second, frames[split:], {index - split: mask for index, mask in masks.items()})
     for expected, found in zip(whole[split:], rest, strict=True):

@@ -5,14 +5,7 @@ import pytest
 
 from aotlab.media.masks import write_mask
 from aotlab.tools.agreement import main, pair_objects
-
-
-def truth(index):
-    """Ids of a frame: object 1 slides right, object 2 stays."""
-    labels = np.zeros((40, 60), np.uint16)
-    labels[5:15, 5 + 2 * index : 15 + 2 * index] = 1
-    labels[25:35, 40:50] = 2
-    return labels
+from tests.drawn_clips import draw_two_squares
 
 
 @pytest.fixture
@@ -20,13 +13,13 @@ def annotations(tmp_path):
     """Two folders of masks; the second has half of object 1 on frame 1, no object 2 there, and no frame 3."""
     for name, count in (("first", 4), ("second", 3)):
         for index in range(count):
-            labels = truth(index)
+            labels = draw_two_squares(index)
             if name == "second" and index == 1:
                 labels[10:15][labels[10:15] == 1] = 0
                 labels[labels == 2] = 0
             write_mask(tmp_path / name / f"{index:05d}.png", labels)
     for index in range(12):
-        write_mask(tmp_path / "clip" / f"{index:05d}.png", truth(index))
+        write_mask(tmp_path / "clip" / f"{index:05d}.png", draw_two_squares(index))
     first, second, video = (str(tmp_path / name) for name in ("first", "second", "clip"))
     return [first, second, "--video", video]
 
@@ -59,14 +52,14 @@ def test_annotations_of_different_frames_rejected(annotations, tmp_path, read_er
 
 
 def test_frame_without_objects_disagrees(annotations, tmp_path, capsys):
-    write_mask(tmp_path / "second" / "00000.png", truth(0) * 0)
+    write_mask(tmp_path / "second" / "00000.png", draw_two_squares(0) * 0)
     assert main(annotations) == 0
     assert "  frame 0: object 1, J 0.000" in capsys.readouterr().out
 
 
 def test_objects_are_paired_by_their_pixels(annotations, tmp_path, capsys):
     for index in range(3):
-        labels = truth(index)
+        labels = draw_two_squares(index)
         swapped = np.array([0, 2, 5], labels.dtype)[labels]
         swapped[:2] = 1
         write_mask(tmp_path / "second" / f"{index:05d}.png", swapped)

@@ -23,13 +23,12 @@ from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
 from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions
-from tests.drawn_clips import write_images
+from tests.drawn_clips import draw_two_squares, write_images
 from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater
 
 LENGTH = 6
-LABELS = np.zeros((40, 60), np.uint16)
-LABELS[5:15, 5:15], LABELS[25:35, 40:50] = 1, 2
+LABELS = draw_two_squares(0)
 COLORS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 
 

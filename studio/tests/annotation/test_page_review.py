@@ -328,7 +328,11 @@ def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
     page.key("Enter")
     page.until(lambda: session.document.status[:2] == ("rejected", ""))
     versions = session.document.list_versions()
-    assert [version.title for version in versions] == ["rejected", "rejected: ear missing, tail too", "rejected: ear missing"]
+    assert [version.title for version in versions] == [
+        "rejected",
+        "rejected: ear missing, tail too",
+        "rejected: ear missing",
+    ]
     page.seek(3)
     page.tab.fill("#note", "shadow in the mask")
     page.tab.press("#note", "Enter")

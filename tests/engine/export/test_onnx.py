@@ -62,7 +62,7 @@ def test_first_frame_policy_is_unchanged_by_the_bound():
     model, config = build("aott", "memory.frames=3")
     masks = {0: stripes([1, 2]), 3: stripes([2, 1]), 4: stripes([1, 2, 3])}
     configs = config, resolve_export_config(config)
-    plain, bounded = (run(Tracker(model, each), clip(7), masks) for each in configs)
+    plain, bounded = (run(Tracker(model, config), clip(7), masks) for config in configs)
     assert config.memory.policy == "first_frame"
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(plain, bounded, strict=True))
 

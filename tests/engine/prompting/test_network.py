@@ -257,8 +257,8 @@ def test_tracking_is_independent_of_prompt_network(tracker):
     model.load_state_dict({key: full.state_dict()[key] for key in model.state_dict()})
     mask = (frame()[..., 0] > 0).astype(np.uint8)
     answers = []
-    for one, config in ((model, bare), (full, tracker.config)):
-        each = Tracker(one, config)
-        each.step(frame(), mask)
-        answers.append(each.step(frame()[:, ::-1].copy()).logits)
+    for network, config in ((model, bare), (full, tracker.config)):
+        other = Tracker(network, config)
+        other.step(frame(), mask)
+        answers.append(other.step(frame()[:, ::-1].copy()).logits)
     assert torch.equal(*answers)

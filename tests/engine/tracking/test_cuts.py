@@ -45,7 +45,7 @@ def test_frames_after_cut_ignore_short_term_memory(model):
     assert [prediction.cut for prediction in after] == [False, False, False, True, False, False]
     assert not torch.equal(after[2].logits, changed[2].logits)
     without_stored = build("aott", "model.max_objects=3", "rules.cuts=true", "memory.short_term_frames=2")
-    after, changed = (run(Tracker(*without_stored), each, mask) for each in (frames, other))
+    after, changed = (run(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other))
     for one, two in zip(after[3:], changed[3:], strict=True):
         assert torch.equal(one.logits, two.logits)
 

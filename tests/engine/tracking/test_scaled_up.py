@@ -39,7 +39,7 @@ def test_smallest_first_object_sets_video_scale(model, small_and_large):
 def test_large_objects_are_not_scaled_up(model):
     frames, mask = clip(3), np.ones((HEIGHT, WIDTH), np.int64)
     plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None)))
-    expected, found = (run(each, frames, {0: mask}) for each in (plain, Tracker(*model)))
+    expected, found = (run(any_tracker, frames, {0: mask}) for any_tracker in (plain, Tracker(*model)))
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
 
 

@@ -28,8 +28,8 @@ def journal(tmp_path):
         return made[-1]
 
     yield make
-    for each in made:
-        each.close()
+    for journal in made:
+        journal.close()
 
 
 def train(journal, name, first, last, **values):
