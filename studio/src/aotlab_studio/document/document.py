@@ -144,7 +144,7 @@ class Document:
         """Back up the edits and release the project; its masks can still be read."""
         if self.database.folder_lock is not None:
             try:
-                self.database.folder_lock.require_held()
+                self.database.folder_lock.check_held()
                 self.database.back_up()
             except (InputError, OSError) as error:  # the file itself is complete
                 log.warning("%s: no backup was made (%s)", self.folder, error)

@@ -109,10 +109,10 @@ class LayerResults:
         self._count = count
         self.frames: dict[int, Result] = {}
         """last result of each frame"""
-        self.presence: dict[int, np.ndarray] = {}
+        self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
-        self.masks: dict[int, tuple[int, str]] = {}
-        """row id and digest of the mask of each frame"""
+        self.row_ids: dict[int, int] = {}
+        """row id of the last result of each frame"""
         self.complete = False
         self.last_row = 0
         """row id of the last result; 0: none"""
@@ -123,12 +123,12 @@ class LayerResults:
         self.complete = frame < 0 and len(self.frames) >= result.num_frames
         if not 0 <= frame < self._count:
             return
-        self.frames[frame], self.masks[frame] = result, (row_id, result.digest)
-        for present in self.presence.values():
-            present[frame] = 0
+        self.frames[frame], self.row_ids[frame] = result, row_id
+        for covered in self.coverage.values():
+            covered[frame] = 0
         for object_id in (*result.scores, *result.absent):
-            present = self.presence.setdefault(object_id, np.zeros(self._count, np.int8))
-            present[frame] = 1 if object_id in result.scores else -1
+            covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
+            covered[frame] = 1 if object_id in result.scores else -1
 
 
 class ResultStore:
@@ -174,7 +174,7 @@ class ResultStore:
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
-        row_id, digest = layer.masks[frame]
+        row_id, digest = layer.row_ids[frame], layer.frames[frame].digest
         return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:

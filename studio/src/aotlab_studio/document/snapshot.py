@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -25,15 +25,6 @@ from aotlab_studio.video import require_frame
 
 UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 """marks of the timeline; ``0`` to ``9``: tracked with this tenth of confidence"""
-
-
-class TrackedFrames(NamedTuple):
-    """Frames that show masks of one layer and model."""
-
-    layer: int
-    model: str
-    """as in `Result`"""
-    frames: list[FrameRange]
 
 
 class Snapshot:
@@ -121,10 +112,10 @@ class Snapshot:
         layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in self.state.layers.items():
             frames = slice(layer.first, layer.last + 1)
-            presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
+            coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
-                presence = dict(self.open_layer(layer_id).presence)
-            for object_id, covered in presence.items():
+                coverage = dict(self.open_layer(layer_id).coverage)
+            for object_id, covered in coverage.items():
                 newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
@@ -241,15 +232,16 @@ class Snapshot:
         ]
         return repr((index, sorted(self.keyframe(index).items()), layers))
 
-    def list_models(self) -> list[TrackedFrames]:
-        """Return which frames show masks of each layer, and the model that tracked them, oldest layer first."""
+    def list_models(self) -> list[dict[str, Any]]:
+        """Return ``layer``, ``model`` (`Result.model`) and ``frames`` that show its masks, oldest layer first."""
         shown: dict[tuple[int, str], np.ndarray] = {}
         for index in self.tracked_frames:
             for layer_id in self.find_layers(index):
                 key = layer_id, self.open_layer(layer_id).frames[index].model
                 shown.setdefault(key, np.zeros(self.count, bool))[index] = True
         return [
-            TrackedFrames(layer, model, _find_runs(shown[layer, model])) for layer, model in sorted(shown)
+            {"layer": layer_id, "model": model, "frames": _find_runs(shown[layer_id, model])}
+            for layer_id, model in sorted(shown)
         ]
 
     # What is outdated

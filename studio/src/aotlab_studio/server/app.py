@@ -10,7 +10,7 @@ import socket
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 import msgspec
@@ -52,6 +52,7 @@ CLOSING_ACTIONS = (*(action.__name__ for action in EDITS), "set_status")
 """actions that a page may send when it closes"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
+MessageId = Annotated[int, msgspec.Meta(ge=MIN_PAGE_ID)]
 MAX_BACKGROUND_MESSAGES = 40
 """largest number of messages of a page that are handled in the background"""
 MAX_QUEUED_EVENTS = 5000
@@ -97,7 +98,7 @@ def build_app(session: Session) -> Starlette:
         require_frame(index, session.document.frames.count)
         body = await read_body(request)
         try:
-            message = msgspec.json.decode(query.get("id", "null"), type=int | None)
+            message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
             document = session.document.with_actor(Actor(read_person(request), query.get("page"), message))
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)

@@ -139,7 +139,7 @@ def freeze_export(
         return snapshot, {
             "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
-            "models": [item._asdict() for item in snapshot.list_models()],
+            "models": snapshot.list_models(),
         }  # fmt: skip
 
 
