@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
-from aotlab_studio.document.log import FrameRange, Layer, Log, digest_values
+from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, digest_values
 from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
@@ -30,7 +30,7 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 class Snapshot:
     """Masks, scores and objects of the document at an entry of its log; layers are read lazily.
 
-    A layer that is still being tracked shows what it has when it is asked, or has up to the row ``last_row``.
+    A layer that is still being tracked shows its current results, or those up to the row ``last_row``.
 
     Args:
         entry: number of the entry; 0: before the first one.
@@ -50,6 +50,12 @@ class Snapshot:
         self.entry, self.state, self.last_row = entry, log.state(entry), last_row
         self.count, self.size = count, masks.size
         self._log, self._masks, self._results = log, masks, results
+
+    def with_changes(self, changes: Changes) -> Snapshot:
+        """Return what would show after changes."""
+        changed = Snapshot(self._log, self.entry, self._masks, self._results, self.count, self.last_row)
+        changed.state = self.state.apply(changes)
+        return changed
 
     @property
     def objects(self) -> Mapping[int, ObjectInfo]:
