@@ -13,14 +13,13 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
 from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, digest_values
 from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
-from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
+from aotlab_studio.document.scores import Score, find_lost, limit_scores, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
 
 UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
@@ -193,19 +192,13 @@ class Snapshot:
         self, index: int, tracked: dict[int, Score], drawn_masks: dict[int, str]
     ) -> dict[int, Score]:
         """Return the scores with area and center of the pixels that show."""
-        scores = dict(tracked)
         try:
             labels = self.labels(index)
         except InputError:  # a damaged mask, which is reported when the frame is shown
-            return scores | {
+            return tracked | {
                 key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
             }
-        for object_id, score in measure_scores(labels, {**tracked, **drawn_masks}).items():
-            if object_id in drawn_masks or score.area == 0:
-                scores[object_id] = score
-            elif score.area != tracked[object_id].area:
-                scores[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
-        return scores
+        return limit_scores(tracked, labels) | measure_scores(labels, drawn_masks)
 
     # Content
 
