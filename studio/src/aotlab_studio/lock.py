@@ -82,11 +82,11 @@ class FolderLock:
 
     def name_person(self, person: str) -> None:
         """Write who works in the folder into the lease; raise `InputError` if it is not held any more."""
-        self.require_held()
+        self.check_held()
         self._owner = msgspec.structs.replace(self._owner, person=person)
         write_bytes(self._lease, msgspec.json.encode(self._owner))
 
-    def require_held(self) -> None:
+    def check_held(self) -> None:
         """Raise `InputError` if the folder is released, or another program took it over during a sleep of this one."""
         if self._released.is_set():
             raise InputError(f"{self._folder}: closed meanwhile; open it again")

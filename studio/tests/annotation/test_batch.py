@@ -463,7 +463,7 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     def export(folder, outputs, open_clip):
         with open_clip("a") as document:
             batch.release("a")
-            document.database.folder_lock.require_held()
+            document.database.folder_lock.check_held()
         return "exported"
 
     monkeypatch.setattr("aotlab_studio.server.batch.export_clips", export)

@@ -285,7 +285,7 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     session.runner.make_tracker = lambda: FailingTracker(2, "3")
     session.runner.wait(10)
     models = [
-        (item.layer, item.model.split()[2][0], item.frames)
+        (item["layer"], item["model"].split()[2][0], item["frames"])
         for item in session.document.snapshot.list_models()
     ]
     assert models == [(1, "0", [(4, 11)]), (2, "2", [(3, 3)]), (2, "3", [(2, 2)])]

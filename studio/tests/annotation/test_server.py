@@ -660,6 +660,15 @@ def test_names_of_separate_uploads_are_separate_objects(session):
     assert [item.name for item in session.document.snapshot.objects.values()] == ["dog", "cat"]
 
 
+def test_upload_that_arrives_twice_is_loaded_once(served):
+    targets, head = '{"1":null,"2":null}', {"Origin": served.address, "content": png(truth(3))}
+    answers = [served.get(f"/masks/3?id={2**40}&targets={targets}", "POST", **head).json() for _ in range(2)]
+    assert answers[0] == answers[1] == {"frames": [3], "losses": {}, "step": 1}
+    for unusable in ("x", "1"):
+        assert served.get(f"/masks/3?id={unusable}", "POST", **head).status_code == 422
+    assert served.get(f"/masks/3?id={2**40 + 1}&targets={targets}", "POST", **head).json()["step"] == 2
+
+
 def test_upload_for_a_locked_object_takes_no_pixels(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, locked=True)

@@ -11,7 +11,10 @@ from aotlab import InputError, Prediction
 from aotlab.sdk import ObjectProbabilities
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
+from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import plan_correction
+from aotlab_studio.document.scores import Score
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.tracking.spans import merge_predictions
@@ -721,3 +724,20 @@ def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped):
     again.redo()
     assert again.document.snapshot.keyframes == [0, 3]
     again.close()
+
+
+def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
+    draw(session, 0, 1, 2)
+    start_job(session, 0).wait()
+    document, everywhere = session.document, np.full((40, 60), 2, np.uint16)
+    editing.change_object(document, 1, locked=True)
+    layer_id = document.make_layer_id()
+    document.edit("tracking", Changes(layers={layer_id: Layer([2], 1, 5)}))
+    document.add_result(layer_id, Result(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere)
+    editing.change_object(document, 1, locked=False)
+    editing.delete_object(document, 1)
+    assert (
+        document.snapshot.scores(3)[2].area
+        == (document.snapshot.labels(3) == 2).sum()
+        == everywhere.size - 100
+    )

@@ -78,7 +78,7 @@ class Database:
         """
         assert self.folder_lock is not None
         with self._lock:
-            self.folder_lock.require_held()
+            self.folder_lock.check_held()
             if self._connection.in_transaction:
                 yield self._connection
                 return

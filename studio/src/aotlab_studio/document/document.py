@@ -44,6 +44,7 @@ from aotlab_studio.document.log import (
     utc_now,
 )
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore
+from aotlab_studio.document.scores import limit_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
 
@@ -144,7 +145,7 @@ class Document:
         """Back up the edits and release the project; its masks can still be read."""
         if self.database.folder_lock is not None:
             try:
-                self.database.folder_lock.require_held()
+                self.database.folder_lock.check_held()
                 self.database.back_up()
             except (InputError, OSError) as error:  # the file itself is complete
                 log.warning("%s: no backup was made (%s)", self.folder, error)
@@ -336,13 +337,11 @@ class Document:
                 return None
             labels, locked_ids = snapshot.labels(result.frame), snapshot.locked_ids
             unlocked = [key for key in layer.objects if snapshot.state.resolve(key) not in locked_ids]
-            result = msgspec.structs.replace(
-                result,
-                scores={key: score for key, score in result.scores.items() if key in unlocked},
-                absent=[key for key in result.absent if key in unlocked],
-            )
             ids = np.where(np.isin(ids, unlocked) & ~np.isin(labels, locked_ids), ids, 0)
-            self.results.put(layer_id, result, ids)
+            scores = {key: score for key, score in result.scores.items() if key in unlocked}
+            absent = [key for key in result.absent if key in unlocked]
+            scores = limit_scores(scores, ids) if locked_ids else scores
+            self.results.put(layer_id, msgspec.structs.replace(result, scores=scores, absent=absent), ids)
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0

@@ -5,7 +5,6 @@ The page calls those in `actions.ACTIONS`; their parameters, in pixels of the fr
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -196,7 +195,7 @@ def apply_suggestion(
 
 
 def clear(document: Document, frame: int, object_id: int) -> EditResult:
-    """State that the object is not on this frame."""
+    """Mark the object as absent on this frame."""
     return edit_mask(document, frame, object_id, np.zeros_like, "mark absent")
 
 
@@ -209,8 +208,8 @@ def remove_keyframe(document: Document, frame: int) -> None:
         if masks == protected:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
-        keyframes, after, covers_locked = {frame: protected or None}, copy.copy(snapshot), False
-        after.state = snapshot.state.apply(Changes(keyframes=keyframes))  # what would show
+        keyframes, covers_locked = {frame: protected or None}, False
+        after = snapshot.with_changes(Changes(keyframes=keyframes))
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)
             covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()

@@ -39,7 +39,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """
 
     objects: list[ObjectId]
-    """the only objects that it may change; with those merged into them, which its pixels replace"""
+    """objects that it may change, and those merged into them"""
     first: Count
     last: Count
     """frames that it covers, inclusive"""
@@ -61,17 +61,17 @@ class Layer(Struct, frozen=True, omit_defaults=True):
 
     @property
     def tracked_range(self) -> FrameRange:
-        """First and last frame that it tracks: not its reference frame at an end."""
+        """First and last frame that it tracks, without its reference frame."""
         first, last, start = self.first, self.last, self.reference_frame
         return first + (first == start), last - (last == start)
 
-    def find_directions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which of some frames, N int, are tracked from the drawn mask before them, and after them; N bool."""
+    def find_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which frames, N int, are tracked from the drawn mask before them, and which from the one after."""
         if self.kind == "correction":
-            late = index > self.reference_frame
+            late = frames > self.reference_frame
             return late | (self.previous_keyframe is not None), ~late
         directions = self.kind != "backward", self.kind in ("backward", "both")
-        return np.full(len(index), directions[0]), np.full(len(index), directions[1])
+        return np.full(len(frames), directions[0]), np.full(len(frames), directions[1])
 
 
 class Changes(Struct, frozen=True, omit_defaults=True):

@@ -21,6 +21,8 @@ from aotlab_studio.video import LRUCache
 
 CACHE_BYTES = 64 * 2**20
 """memory for decoded masks of each kind"""
+MAX_LIMITED_LAYERS = 256
+"""largest number of layers kept in memory as they were at an earlier time"""
 MAX_SCORES = 100_000
 """largest number of scores kept in memory"""
 
@@ -107,10 +109,10 @@ class LayerResults:
         self._count = count
         self.frames: dict[int, Result] = {}
         """last result of each frame"""
-        self.presence: dict[int, np.ndarray] = {}
+        self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
-        self.masks: dict[int, tuple[int, str]] = {}
-        """row id and digest of the mask of each frame"""
+        self.row_ids: dict[int, int] = {}
+        """row id of the last result of each frame"""
         self.complete = False
         self.last_row = 0
         """row id of the last result; 0: none"""
@@ -121,12 +123,12 @@ class LayerResults:
         self.complete = frame < 0 and len(self.frames) >= result.num_frames
         if not 0 <= frame < self._count:
             return
-        self.frames[frame], self.masks[frame] = result, (row_id, result.digest)
-        for present in self.presence.values():
-            present[frame] = 0
+        self.frames[frame], self.row_ids[frame] = result, row_id
+        for covered in self.coverage.values():
+            covered[frame] = 0
         for object_id in (*result.scores, *result.absent):
-            present = self.presence.setdefault(object_id, np.zeros(self._count, np.int8))
-            present[frame] = 1 if object_id in result.scores else -1
+            covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
+            covered[frame] = 1 if object_id in result.scores else -1
 
 
 class ResultStore:
@@ -139,7 +141,9 @@ class ResultStore:
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self._count = database, size, count
-        self._layers: dict[tuple[int, int | None], LayerResults] = {}
+        self._layers: dict[int, LayerResults] = {}
+        self._limited_layers: LRUCache[LayerResults] = LRUCache(MAX_LIMITED_LAYERS, lambda _: 1)
+        """layers up to a row, by layer id and row"""
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
@@ -150,17 +154,13 @@ class ResultStore:
     def open(self, layer_id: int, last_row: int | None = None) -> LayerResults:
         """Return the results of a layer, up to the row ``last_row``; None: all, also those that are added later."""
         with self._lock:
-            whole = self._layers.get((layer_id, None))
-            if whole is not None and whole.complete and last_row is not None and whole.last_row <= last_row:
+            if layer_id not in self._layers:
+                self._layers[layer_id] = self._load_layer(layer_id, None)
+            whole = self._layers[layer_id]
+            if last_row is None or (whole.last_row <= last_row and whole.complete):
                 return whole
-            if (layer_id, last_row) not in self._layers:
-                layer = LayerResults(self._count)
-                rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
-                for row_id, note in self._database.query(rows, layer_id, last_row):
-                    with suppress(ValueError):  # damaged
-                        layer.add(row_id, decode_result(note))
-                self._layers[layer_id, last_row] = layer
-            return self._layers[layer_id, last_row]
+            key = layer_id, last_row
+            return self._limited_layers.get_or_compute(key, lambda: self._load_layer(*key))
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
         """Append a frame, H×W ids, to a layer."""
@@ -174,7 +174,7 @@ class ResultStore:
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
-        row_id, digest = layer.masks[frame]
+        row_id, digest = layer.row_ids[frame], layer.frames[frame].digest
         return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
@@ -189,6 +189,14 @@ class ResultStore:
             rows = connection.execute("SELECT id FROM results").fetchall()
             hidden = [(row_id,) for (row_id,) in rows if shown.get(row_id) not in layer_ids]
             connection.executemany("DELETE FROM results WHERE id = ?", hidden)
+
+    def _load_layer(self, layer_id: int, last_row: int | None) -> LayerResults:
+        layer = LayerResults(self._count)
+        rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
+        for row_id, note in self._database.query(rows, layer_id, last_row):
+            with suppress(ValueError):  # damaged
+                layer.add(row_id, decode_result(note))
+        return layer
 
     def _load(self, frame: int, row_id: int, digest: str) -> np.ndarray:
         content = self._database.read_content("results", row_id)

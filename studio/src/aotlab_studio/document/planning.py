@@ -75,7 +75,7 @@ def plan_request(
 def plan_correction(
     snapshot: Snapshot, frame: int, object_id: int, *, removed: int | None = None
 ) -> Layer | None:
-    """Return the layer that replaces what a keyframe of an object outdates; None if there is nothing.
+    """Return the layer that tracks an object again from a changed keyframe; None if it outdates no frame.
 
     It covers frames with results, present or to come, up to the keyframes of the object before and after it; before
     it, only frames that have results of the object or are between two of its masks.
@@ -84,15 +84,15 @@ def plan_correction(
         frame: the keyframe.
         removed: keyframe that is being removed.
     """
-    own_ids = set(include_merged_ids(snapshot, {object_id}))
+    object_ids = set(include_merged_ids(snapshot, {object_id}))
     has_result, has_own_result = np.zeros((2, snapshot.count), bool)
     for stored_id, newest in snapshot.newest_layer_ids.items():
         has_result |= newest > 0
-        has_own_result |= (newest > 0) & (stored_id in own_ids)
+        has_own_result |= (newest > 0) & (stored_id in object_ids)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
         layer = snapshot.state.layers[layer_id]
         has_result[layer.first : layer.last + 1] = True
-        has_own_result[layer.first : layer.last + 1] |= not own_ids.isdisjoint(layer.objects)
+        has_own_result[layer.first : layer.last + 1] |= not object_ids.isdisjoint(layer.objects)
     passable = has_result.copy()
     passable[snapshot.keyframes] = True
     masks = {index: snapshot.keyframe(index) for index in snapshot.keyframes if index not in (frame, removed)}
@@ -109,7 +109,7 @@ def plan_correction(
     first = previous + 1 if fills_gap else min(reachable_back, default=frame)
     if first == last == frame:
         return None
-    return Layer(sorted(own_ids), first, last, frame, "correction", previous if fills_gap else None)
+    return Layer(sorted(object_ids), first, last, frame, "correction", previous if fills_gap else None)
 
 
 def include_merged_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from aotlab.sdk import LostObjects
 from aotlab_studio.files import read_json
@@ -69,6 +69,14 @@ def measure_scores(
             signals.get(object_id, Signals()),
         )  # fmt: skip
     return scores
+
+
+def limit_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Score]:
+    """Return scores by object id with the area and center of the pixels in labels (H×W ids)."""
+    return {
+        key: replace(scores[key], area=shown.area, x=shown.x, y=shown.y) if shown.area else shown
+        for key, shown in measure_scores(labels, scores).items()
+    }
 
 
 def read_scores(folder: Path) -> dict[int, dict[int, Score]]:

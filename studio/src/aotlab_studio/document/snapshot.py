@@ -10,36 +10,26 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
-from aotlab_studio.document.log import FrameRange, Layer, Log, digest_values
+from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, digest_values
 from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
-from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
+from aotlab_studio.document.scores import Score, find_lost, limit_scores, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
 
 UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 """marks of the timeline; ``0`` to ``9``: tracked with this tenth of confidence"""
 
 
-class TrackedFrames(NamedTuple):
-    """Frames that show masks of one layer and model."""
-
-    layer: int
-    model: str
-    """as in `Result`"""
-    frames: list[FrameRange]
-
-
 class Snapshot:
     """Masks, scores and objects of the document at an entry of its log; layers are read lazily.
 
-    A layer that is still being tracked shows what it has when it is asked, or has up to the row ``last_row``.
+    A layer that is still being tracked shows its current results, or those up to the row ``last_row``.
 
     Args:
         entry: number of the entry; 0: before the first one.
@@ -59,6 +49,12 @@ class Snapshot:
         self.entry, self.state, self.last_row = entry, log.state(entry), last_row
         self.count, self.size = count, masks.size
         self._log, self._masks, self._results = log, masks, results
+
+    def with_changes(self, changes: Changes) -> Snapshot:
+        """Return what would show after changes."""
+        changed = Snapshot(self._log, self.entry, self._masks, self._results, self.count, self.last_row)
+        changed.state = self.state.apply(changes)
+        return changed
 
     @property
     def objects(self) -> Mapping[int, ObjectInfo]:
@@ -121,10 +117,10 @@ class Snapshot:
         layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in self.state.layers.items():
             frames = slice(layer.first, layer.last + 1)
-            presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
+            coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
-                presence = dict(self.open_layer(layer_id).presence)
-            for object_id, covered in presence.items():
+                coverage = dict(self.open_layer(layer_id).coverage)
+            for object_id, covered in coverage.items():
                 newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
@@ -196,19 +192,13 @@ class Snapshot:
         self, index: int, tracked: dict[int, Score], drawn_masks: dict[int, str]
     ) -> dict[int, Score]:
         """Return the scores with area and center of the pixels that show."""
-        scores = dict(tracked)
         try:
             labels = self.labels(index)
         except InputError:  # a damaged mask, which is reported when the frame is shown
-            return scores | {
+            return tracked | {
                 key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
             }
-        for object_id, score in measure_scores(labels, {**tracked, **drawn_masks}).items():
-            if object_id in drawn_masks or score.area == 0:
-                scores[object_id] = score
-            elif score.area != tracked[object_id].area:
-                scores[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
-        return scores
+        return limit_scores(tracked, labels) | measure_scores(labels, drawn_masks)
 
     # Content
 
@@ -241,15 +231,16 @@ class Snapshot:
         ]
         return repr((index, sorted(self.keyframe(index).items()), layers))
 
-    def list_models(self) -> list[TrackedFrames]:
-        """Return which frames show masks of each layer, and the model that tracked them, oldest layer first."""
+    def list_models(self) -> list[dict[str, Any]]:
+        """Return ``layer``, ``model`` (`Result.model`) and ``frames`` that show its masks, oldest layer first."""
         shown: dict[tuple[int, str], np.ndarray] = {}
         for index in self.tracked_frames:
             for layer_id in self.find_layers(index):
                 key = layer_id, self.open_layer(layer_id).frames[index].model
                 shown.setdefault(key, np.zeros(self.count, bool))[index] = True
         return [
-            TrackedFrames(layer, model, _find_runs(shown[layer, model])) for layer, model in sorted(shown)
+            {"layer": layer_id, "model": model, "frames": _find_runs(shown[layer_id, model])}
+            for layer_id, model in sorted(shown)
         ]
 
     # What is outdated

@@ -115,7 +115,8 @@ async function loadMasks(app) {
   showMessage('Loading masks…');
   const { playback, playback: { frame }, selection: { target } } = app;
   await app.queue.previousEdits; // may create the object
-  const address = `masks/${frame}?page=${app.connection.pageId}&chosen=${target.id || null}`;
+  const ids = `page=${app.connection.pageId}&id=${app.connection.createId()}`;
+  const address = `masks/${frame}?${ids}&chosen=${target.id || null}`;
   const send = async (/** @type {string} */ targets) => {
     app.countPending(1);
     return fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {

@@ -10,7 +10,7 @@ import socket
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 import msgspec
@@ -52,6 +52,7 @@ CLOSING_ACTIONS = (*(action.__name__ for action in EDITS), "set_status")
 """actions that a page may send when it closes"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
+MessageId = Annotated[int, msgspec.Meta(ge=MIN_PAGE_ID)]
 MAX_BACKGROUND_MESSAGES = 40
 """largest number of messages of a page that are handled in the background"""
 MAX_QUEUED_EVENTS = 5000
@@ -90,13 +91,15 @@ def build_app(session: Session) -> Starlette:
         """Load the masks of an uploaded file.
 
         ``chosen`` in the query is the chosen object, ``targets`` as in `load_upload`; without them, 409 and the list of
-        `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as for its WebSocket.
+        `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as for its WebSocket; a request
+        with the ``id`` of an earlier one is answered without loading the masks again.
         """
         query, index = request.query_params, parse_index(request)
-        document = session.document.with_actor(Actor(read_person(request), query.get("page")))
-        require_frame(index, document.frames.count)
+        require_frame(index, session.document.frames.count)
         body = await read_body(request)
         try:
+            message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
+            document = session.document.with_actor(Actor(read_person(request), query.get("page"), message))
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
             loaded = await run_in_threadpool(

@@ -53,7 +53,6 @@ PROBABILITIES = ("mattes", "mattes16")
 """outputs of probabilities, which a project does not store; its page does not offer them"""
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
-OpenClip = Callable[[str], AbstractContextManager[Document]]
 LOCK_TIMEOUT = 10.0
 """seconds to wait for another export of the same clip"""
 
@@ -139,7 +138,7 @@ def freeze_export(
         return snapshot, {
             "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
-            "models": [item._asdict() for item in snapshot.list_models()],
+            "models": snapshot.list_models(),
         }  # fmt: skip
 
 
@@ -185,7 +184,9 @@ def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
 
 
 def export_clips(
-    folder: Path, outputs: Sequence[str] = (), open_clip: OpenClip | None = None
+    folder: Path,
+    outputs: Sequence[str] = (),
+    open_clip: Callable[[str], AbstractContextManager[Document]] | None = None,
 ) -> ExportedClips:
     """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
 

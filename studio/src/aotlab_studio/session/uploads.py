@@ -24,7 +24,7 @@ from aotlab.sdk import (
     reading,
 )
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Changes
+from aotlab_studio.document.log import Changes, Entry
 from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NO_CLASS, ObjectInfo, clean_name, make_object
 from aotlab_studio.document.snapshot import Snapshot
@@ -64,7 +64,7 @@ def load_upload(
     chosen: int | None = None,
     targets: Mapping[int, int | None] | None = None,
 ) -> LoadedMasks:
-    """Store the masks of a file as drawn masks, in one edit.
+    """Store the masks of a file as drawn masks, in one edit, once for each `Actor.message`.
 
     Args:
         index: the frame of an image; other files name their frames.
@@ -83,6 +83,10 @@ def load_upload(
     if not annotations.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
+        message = document.actor.message
+        stored = None if message is None else document.log.messages.get(message)
+        if isinstance(stored, Entry):  # sent again; losses are not stored
+            return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
         snapshot, names = document.snapshot, _list_names(annotations)
         if targets is None:
             chosen = chosen if chosen in snapshot.objects else None
