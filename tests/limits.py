@@ -1,9 +1,9 @@
 """Real system limits and special files, instead of simulated errors."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -25,3 +25,16 @@ def limit_file_size(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def count_comparisons(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Return a function with the number of comparisons of two paths so far."""
+    count, compare = 0, PurePath.__eq__
+
+    def compare_counted(self, other):
+        nonlocal count
+        count += 1
+        return compare(self, other)
+
+    monkeypatch.setattr(PurePath, "__eq__", compare_counted)
+    return lambda: count

@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +79,7 @@ class JobOptions:
             "both directions: cannot be combined with realtime, as later frames are needed; give one of them",
         )
 
-    @cached_property
+    @property
     def outputs(self) -> dict[str, type[Output]]:
         """Classes of the outputs to write, by name."""
         return {name: find_output(name) for name in self.write}

@@ -11,7 +11,7 @@ from aotlab.dataloaders.lint import check_mask, lint_folder
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
-from tests.limits import make_pipe
+from tests.limits import count_comparisons, make_pipe
 from tests.media.image_files import write_gray_png
 
 SIZE = 24, 32
@@ -191,3 +191,15 @@ def test_circular_links_and_pipes_are_reported(tmp_path):
     report = lint_folder(tmp_path, "video")
     assert any("00000.jpg: no such image file" in str(finding) for finding in report.findings)
     assert any("00001.jpg: no such image file" in str(finding) for finding in report.findings)
+
+
+def test_time_to_check_names_is_proportional_to_their_number(tmp_path, monkeypatch):
+    frames, masks = (tmp_path / name / "a" for name in ("JPEGImages", "Annotations"))
+    add_frame(frames / "000.jpg")
+    write_mask(masks / "000.png", ids(1))
+    for index in range(1, 100):
+        shutil.copy(frames / "000.jpg", frames / f"{index:03d}.jpg")
+        shutil.copy(masks / "000.png", masks / f"{index:03d}.png")
+    comparisons = count_comparisons(monkeypatch)
+    assert lint_folder(tmp_path, "video", decode=False).findings == []
+    assert comparisons() < 2000

@@ -16,7 +16,7 @@ from aotlab.media.images import list_images, read_image
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
-from tests.limits import make_pipe
+from tests.limits import count_comparisons, make_pipe
 from tests.media.image_files import CLIP, DEEP, READERS, write_png
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
@@ -256,6 +256,16 @@ def test_orientation_is_named_once(tmp_path, caplog):
     assert f"{tmp_path / 'other'}: EXIF orientation is not applied" in caplog.text
     Image.fromarray(np.zeros((24, 32), np.uint16)).save(tmp_path / "deep.png", exif=exif)
     assert read_raw_image(tmp_path / "deep.png").shape == (24, 32, 1)
+
+
+def test_time_to_list_images_is_proportional_to_their_number(tmp_path, monkeypatch):
+    image = Image.new("P", (2, 2))
+    for index in range(100):
+        (tmp_path / f"{index:03d}.jpg").touch()
+        image.save(tmp_path / f"m{index:03d}.png")
+    comparisons = count_comparisons(monkeypatch)
+    assert len(list_images(tmp_path)) == 100
+    assert comparisons() < 2000
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mpg", ".M2TS"])

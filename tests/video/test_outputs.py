@@ -1,6 +1,7 @@
 """The files that tracking leaves, with a small model and with predictions made by hand."""
 
 import json
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -150,6 +151,10 @@ def test_detections_name_the_missing_package(monkeypatch):
     monkeypatch.setattr(errors, "find_spec", lambda module: None)
     with pytest.raises(InputError, match="supervision must be installed for this; pip install supervision"):
         to_detections(None)
+
+
+def test_options_travel_to_other_processes():
+    assert pickle.loads(pickle.dumps(EVERYTHING)).outputs.keys() == EVERYTHING.outputs.keys()
 
 
 @pytest.mark.parametrize("write", [("masks", "gif"), ()])

@@ -791,7 +791,7 @@ def serve_other_session(served, session, token):
 
 def test_page_of_earlier_run_shows_message(page, served, folder):
     other = serve_other_session(served, lambda: open_session(folder), "another")
-    page.status("This page belongs to an earlier run of the program")
+    page.status("This page is of an earlier run of the program")
     page.status("aotlab annotate clip")
     other.close()
 
@@ -1160,6 +1160,10 @@ def test_keyboard_stores_the_status_that_is_confirmed(page, session):
     page.until(lambda: page.tab.input_value("#clip-status") == "in progress")
     page.tab.focus("#clip-status")
     page.key("ArrowDown", "ArrowDown", "Escape")
+    assert page.tab.input_value("#clip-status") == "in progress"
+    page.tab.focus("#clip-status")
+    page.key("ArrowDown", "ArrowDown")
+    page.tab.evaluate("document.activeElement.blur()")  # as when the window loses the focus
     assert page.tab.input_value("#clip-status") == "in progress"
     page.tab.focus("#clip-status")
     page.key("ArrowDown")

@@ -483,7 +483,9 @@ def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
     draw(session, 5, 1)
     release.set()
     page.tab.wait_for_selector("#review li")
-    assert "drawn on 2 frames" in page.tab.inner_text("#objects .select")
+    page.key("Shift+E")
+    page.tab.click("#export-annotated")
+    assert page.tab.input_value("#export-last") == "5"
 
 
 def test_message_undoes_its_own_step_only(new_page, session):

@@ -77,7 +77,8 @@ function createRow({ name }) {
     return answer;
   });
   const show = (/** @type {Clip} */ clip) => {
-    if (fields.isChanging) return;
+    const isChoosing = document.activeElement === statusList && !fields.pendingCount;
+    if (isChoosing || document.querySelector('dialog[open]')) return;
     digest = clip.digest;
     const source = `thumbnail/${address}?digest=${digest}`;
     if (image.getAttribute('src') !== source) image.src = source;

@@ -35,14 +35,14 @@ export class StatusFields {
     /** Status and note stored by the server. @type {{status: ClipStatus, note: string}} */
     this.storedValue = { status: 'open', note: '' };
     /** Last status that the list showed, apart from one that is being chosen with the keyboard. */
-    this.shownStatus = 'open';
+    this.shownStatus = /** @type {ClipStatus} */ ('open');
     /** Note that the server refused, which the next dialog offers. */
     this.refusedNote = '';
-    this.isAsking = false;
     /** Number of unanswered statuses; the list shows the last one. */
     this.pendingCount = 0;
-    /** Whether keys change the list, which fires an event for each value that they pass. */
+    /** Whether keys change the list, for each value that they pass. */
     let usesKeys = false;
+    const choose = () => { if (list.value !== this.shownStatus) this.send(list.value === 'rejected'); };
     list.append(...STATUSES.map((status) => new Option(status)));
     list.onpointerdown = () => { usesKeys = false; };
     list.onkeydown = (event) => {
@@ -50,16 +50,14 @@ export class StatusFields {
       if (event.key === 'Escape') list.value = this.shownStatus;
       if (event.key !== 'Enter') return;
       event.preventDefault(); // may open the list
-      this.choose();
+      choose();
     };
-    list.onchange = () => { if (!usesKeys) this.choose(); };
-    list.onblur = () => this.choose();
-    noteButton.onclick = () => this.send(list.value, true);
-  }
-
-  /** Whether the user is choosing a status or typing a note. */
-  get isChanging() {
-    return this.isAsking || (document.activeElement === this.list && !this.pendingCount);
+    list.onchange = () => { if (!usesKeys) choose(); };
+    list.onblur = ({ relatedTarget }) => {
+      if (relatedTarget) choose();
+      else list.value = this.shownStatus; // the window lost the focus, or the row moved
+    };
+    noteButton.onclick = () => this.send(true);
   }
 
   /** Show status and note, unless they are being changed. @param {{status: ClipStatus, note: string}} value */
@@ -72,32 +70,19 @@ export class StatusFields {
     noteButton.hidden = !note;
   }
 
-  /** Store the status that the list shows. */
-  choose() {
-    const { value } = this.list;
-    if (value !== this.shownStatus) this.send(value, value === 'rejected');
-  }
-
-  /** Store a status, with a note if the user confirms it. @param {string} status @param {boolean} hasNote */
-  async send(status, hasNote) {
-    this.shownStatus = status;
+  /** Store the status that the list shows, with a note if the user confirms it. @param {boolean} hasNote */
+  async send(hasNote) {
+    const status = this.shownStatus = /** @type {ClipStatus} */ (this.list.value);
     this.pendingCount += 1;
-    this.isAsking = hasNote;
-    const note = hasNote ? await askNote(status, this.refusedNote || this.storedValue.note) : '';
-    this.isAsking = false;
-    if (note !== undefined) {
-      this.refusedNote = (await this.store(/** @type {ClipStatus} */ (status), note)).error ? note : '';
+    const value = this.refusedNote || this.storedValue.note;
+    const field = createElement('input', { type: 'text', maxLength: 100, value });
+    if (!hasNote || await ask(`Status: ${status}`, createElement('label', {}, 'Note ', field), 'store')) {
+      const note = hasNote ? field.value.trim() : '';
+      this.refusedNote = (await this.store(status, note)).error ? note : '';
     }
     this.pendingCount -= 1;
     this.show(this.storedValue);
   }
-}
-
-/** Ask for a note; undefined: canceled. @param {string} status @param {string} value the note at first */
-async function askNote(status, value) {
-  const field = createElement('input', { type: 'text', maxLength: 100, value });
-  const answer = await ask(`Status: ${status}`, createElement('label', {}, 'Note ', field), 'store');
-  return answer ? field.value.trim() : undefined;
 }
 
 export class ClipHeader {
@@ -110,8 +95,7 @@ export class ClipHeader {
      * @type {Promise<unknown>}
      */
     this.lastStatus = Promise.resolve();
-    const [list, noteButton] = [element('clip-status'), element('clip-note')];
-    this.fields = new StatusFields(list, noteButton, (status, note) => this.store(status, note));
+    this.fields = new StatusFields(element('clip-status'), element('clip-note'), this.store.bind(this));
   }
 
   /** @param {import('./protocol.js').Description} description */

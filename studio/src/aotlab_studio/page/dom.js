@@ -278,16 +278,14 @@ export function showToast(text, buttons = {}, step) {
  * @template {string} T
  * @param {string} title
  * @param {Node} content
- * @param {T[]} values labels of the buttons besides Cancel, the main one first
+ * @param {T[]} values labels of the buttons besides Cancel, the main one first, which Enter presses
  * @returns {Promise<T | ''>}
  */
 export async function ask(title, content, ...values) {
   const buttons = values.map((value, index) => (
     createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
-  const onclick = () => dialog.close();
-  const cancel = createElement('button', { type: 'button', value: '', onclick }, 'Cancel'); // Enter presses the next
   const form = createElement('form', { method: 'dialog' }, createElement('h2', {}, title), content,
-    createElement('div', { className: 'row' }, cancel, ...buttons));
+    createElement('div', { className: 'row' }, ...buttons, createElement('button', { value: '' }, 'Cancel')));
   const dialog = createElement('dialog', { ariaLabel: title }, form);
   document.body.append(dialog);
   dialog.showModal();

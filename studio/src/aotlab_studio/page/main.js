@@ -99,7 +99,7 @@ export class App {
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     showMessage(state.problems.join(' · '), state.problems.length > 0);
     await this.playback.goTo(isFirst ? place.frame || 0 : this.playback.destination.frame);
-    this.review.refresh();
+    this.review.fetchTask.run();
     if (isFirst) this.countPending(-1);
   }
 
@@ -247,7 +247,7 @@ export class App {
         frames.setRevision(event.revision);
         playback.refresh(event.revision);
         timeline.fetchTask.run();
-        review.refresh();
+        review.fetchTask.run();
         break;
       case 'job':
         tracking.showJob(event.job);

@@ -4,7 +4,6 @@ import { fetchOrThrow } from './connection.js';
 import {
   ask, createElement, createIcon, element, elements, RowList, setIcon, showError, showMessage, TextField,
 } from './dom.js';
-import { describeMarks } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -24,8 +23,7 @@ function createObjectRow(id, app) {
   swatch.onchange = () => app.changeObject(id, { color: swatch.value });
   const name = createElement('span', { className: 'name' });
   const category = createElement('span', { className: 'class' });
-  const frames = createElement('span', { className: 'visually-hidden' });
-  const button = createElement('button', { className: 'select', name: `select${id}` }, name, category, frames);
+  const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
   button.onclick = () => app.selection.select(id);
   button.ondblclick = focusName;
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
@@ -41,7 +39,6 @@ function createObjectRow(id, app) {
     button.title = `Select ${item.name}; double-click to rename`;
     name.textContent = item.name;
     category.textContent = item.class_name === item.name ? '' : item.class_name;
-    frames.textContent = `, ${describeMarks(app.timeline.marks.get(id))}`;
     for (const [index, { key, text, icons }] of SWITCHES.entries()) {
       switches[index].title = switches[index].ariaLabel = `${text} ${item.name}`;
       switches[index].ariaPressed = String(item[key]);

@@ -5,7 +5,7 @@ import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
-const MAX_MARKED = 50;
+export const MAX_MARKED = 50;
 /** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
 const LIVE_PAUSE = { min: 2000, factor: 5 };
 
@@ -39,11 +39,7 @@ export class Review {
 
   /** Refresh while a job runs, but not too often. */
   refreshLive() {
-    if (!this.fetchTask.currentRun && performance.now() > this.nextRefreshTime) this.refresh();
-  }
-
-  refresh() {
-    return this.fetchTask.run();
+    if (!this.fetchTask.currentRun && performance.now() > this.nextRefreshTime) this.fetchTask.run();
   }
 
   async fetch() {
@@ -55,7 +51,6 @@ export class Review {
     const corrected = this.entries.filter((entry) => this.isDone(entry) && !frames.includes(entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
-    this.app.objectPanel.show();
   }
 
   show() {
@@ -82,11 +77,6 @@ export class Review {
       if (image.getAttribute('src') !== address) image.src = address;
     };
     return { line: createElement('li', {}, button), show };
-  }
-
-  /** Frames marked on the timeline. */
-  get markedFrames() {
-    return this.openEntries.slice(0, MAX_MARKED).map(({ frame }) => frame);
   }
 
   /** Entries that are not corrected. */
@@ -128,7 +118,7 @@ export class Review {
     const { playback, playback: { frame }, queue, history } = this.app;
     const answer = await queue.request('toggle_checked', { frame });
     if (answer.error) return;
-    await this.refresh();
+    await this.fetchTask.run();
     history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);
     if (answer.result && this.openEntries.length && playback.canLeave(frame)) this.showNext();
   }

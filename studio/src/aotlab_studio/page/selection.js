@@ -69,11 +69,10 @@ export class Selection {
 
   /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
-    const { app } = this;
     const isIsolated = id > 0 && !(this.isIsolated && id === this.id);
     if (isIsolated) this.select(id);
     this.isIsolated = isIsolated;
-    app.renderObjects();
-    showHint(isIsolated ? `Only ${app.getName(id)} is shown; double-click it to show all objects.` : '');
+    this.app.renderObjects();
+    showHint(isIsolated ? `Only ${this.app.getName(id)} is shown; double-click it to show all objects.` : '');
   }
 }

@@ -25,9 +25,6 @@ const KEY_NAMES = {
 /** Keys identified by their position, whatever the layout, besides W, A, S and D. @type {Record<string, string>} */
 const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 
-/** Keys that act again while they are held: they move or resize. */
-const REPEATED_KEYS = /[←→↑↓WASD+[\]-]$|^Page/;
-
 /** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
 const SLIDER_KEYS = { PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
@@ -62,7 +59,7 @@ export function connectShortcuts(app) {
     const binding = bindings.get(key);
     if (!binding) return;
     event.preventDefault();
-    if (event.repeat && !REPEATED_KEYS.test(key)) return;
+    if (event.repeat && !/[←→↑↓WASD+[\]-]$|^Page/.test(key)) return; // only keys that move or resize act while held
     if (key === 'Escape') binding.run(key); // drops the queued inputs
     else app.playback.addInput(() => binding.run(key), binding.waitsForFrame);
   });

@@ -3,8 +3,9 @@
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
 import {
-  CoalescedTask, drawOncePerRefresh, element, elements, formatCount, scrollTo, showError, watchSize, getWheelFactor,
+  CoalescedTask, drawOncePerRefresh, element, elements, scrollTo, showError, watchSize, getWheelFactor,
 } from './dom.js';
+import { MAX_MARKED } from './review.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -30,15 +31,6 @@ const MARK = { none: '-', drawn: 'G', drawnEmpty: 'g', absent: 'a', lost: 'l' };
 
 /** @param {string | undefined} mark */
 export const isDrawn = (mark) => mark === MARK.drawn || mark === MARK.drawnEmpty;
-
-/** Return the description of an object's marks for screen readers. @param {string[] | undefined} marks */
-export function describeMarks(marks) {
-  if (!marks) return 'no masks yet';
-  const count = (/** @type {string} */ letters) => marks.filter((mark) => letters.includes(mark)).length;
-  const drawn = `drawn on ${formatCount(count(MARK.drawn + MARK.drawnEmpty), 'frame')}`;
-  const tracked = `tracked on ${count('0123456789')}`;
-  return `${drawn}, ${tracked}, absent on ${count(MARK.absent)}, lost on ${count(MARK.lost)}`;
-}
 
 export class Timeline {
   /** @param {import('./main.js').App} app */
@@ -253,7 +245,7 @@ export class Timeline {
     context.fillRect(end, 0, this.frameToX(this.count) - end, height);
     context.globalAlpha = 1;
     context.fillStyle = this.getColor('text');
-    for (const frame of this.app.review.markedFrames) {
+    for (const { frame } of this.app.review.openEntries.slice(0, MAX_MARKED)) {
       context.beginPath();
       const x = this.frameToX(frame + 0.5);
       context.moveTo(x - 4, 12);

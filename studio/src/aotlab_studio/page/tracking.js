@@ -97,7 +97,7 @@ export class Tracking {
     if (problem) showMessage(problem, true);
     else if (!background) showToast(`Tracking ${status}: ${formatCount(done, 'frame')}${losses && `; it ${losses}`}`);
     else if (losses && status === 'done') showToast(`The correction ${losses}`);
-    if (done) this.app.review.refresh();
+    if (done) this.app.review.fetchTask.run();
   }
 
   /** @param {JobProgress} job */
@@ -146,6 +146,6 @@ export class Tracking {
 
 /** Format a duration. @param {number} seconds */
 export function formatDuration(seconds) {
-  const whole = Math.ceil(seconds);
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  const total = Math.ceil(seconds);
+  return total < 60 ? `${total} s` : `${Math.floor(total / 60)} min ${total % 60} s`;
 }
