@@ -612,6 +612,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     page.tab.select_option("#clip-status", "rejected")
     page.tab.keyboard.type("ear missing")
     page.key("Enter")
+    page.tab.wait_for_selector("dialog[open]", state="detached")
     page.tab.on("dialog", lambda dialog: dialog.accept())
     page.tab.close(run_before_unload=True)
     closed.set()
