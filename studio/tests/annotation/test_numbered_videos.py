@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from io import BytesIO
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from aotlab import InputError, Prediction, open_frames
+from aotlab.configs.schema import Config
 from studio.tests.annotation.clips import open_session, set_mask, start_job
 from studio.tests.annotation.served import Served
 from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
@@ -20,6 +22,7 @@ class Counter:
     """A tracker whose mask is as many pixels wide as the number that the frame shows, plus one."""
 
     device, ids = "cpu", (1,)
+    config, checkpoint_digest, fingerprint = Config(name="counter"), None, MappingProxyType({})
 
     def reset(self, length=None):
         pass

@@ -6,10 +6,11 @@ import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab import InputError, TrackerOptions, __version__, list_models
+from aotlab import InputError, TrackerOptions, list_models
 from aotlab_studio.document.log import digest_values
 
 if TYPE_CHECKING:
@@ -27,9 +28,8 @@ def import_tracker() -> None:
 def describe_model(tracker: Tracker) -> str:
     """Return the name of a tracker's settings, digests of its checkpoint and settings, and the program's version."""
     checkpoint, settings = tracker.checkpoint_digest or "unknown", digest_values(tracker.fingerprint)
-    return (
-        f"{tracker.config.name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, aotlab {__version__}"
-    )
+    program = f"aotlab {version('aotlab')}"
+    return f"{tracker.config.name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, {program}"
 
 
 @dataclass
