@@ -27,10 +27,12 @@ PROMPT_MASKS = "prompt_masks"
 """name of the folder with the masks of prompts in a folder of results"""
 UNFINISHED = "not finished"
 """error of a record until its run has ended"""
-FRAME_FILES = ("*", "[0-9]*/*", "images/*", "labels/*")
-"""files of frames in the folder of an output: of all objects, of one object, or of a data set"""
+FRAME_PNGS = {MASKS_FOLDER: "*.png", PROMPT_MASKS: "*.png", "alpha": "*.png"} | dict.fromkeys(
+    ("objects", "mattes", "mattes16"), "[0-9]*/*.png"
+)
+"""files of frames in the folders of built-in outputs; those of formats and plug-ins may have any suffix and folder"""
 DATASET_FILE = "data.yaml"
-"""name of the only file in the folder of an output that belongs to no frame"""
+"""name of the only file in the folder of a format that belongs to no frame"""
 
 
 @dataclass
@@ -121,17 +123,23 @@ def remove_results(folder: Path, record: JobRecord, kept_files: Collection[Path]
     ``kept_files``: resolved paths of files to keep as well.
     """
     for path in (folder / name for name in record.outputs):
-        files = [path]
-        if path.is_dir() and not path.is_symlink():
-            found = (file for pattern in FRAME_FILES for file in path.glob(pattern) if file.is_file())
-            files = [file for file in found if record.has_frame(file.stem) or file.name == DATASET_FILE]
+        is_folder = path.is_dir() and not path.is_symlink()
+        files = _list_frame_files(path, record) if is_folder else [path]
         for file in files:
             if file.resolve() not in kept_files:
                 remove(file)
-        for emptied in (*path.glob("*/"), path):
+        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
             with suppress(OSError):
-                emptied.rmdir()  # if it is an empty folder
+                emptied.rmdir()  # if it is empty
     remove(folder / JOB_RECORD)
+
+
+def _list_frame_files(path: Path, record: JobRecord) -> list[Path]:
+    """Return the files of frames that a run has written to the folder of an output."""
+    if path.name in FRAME_PNGS:
+        return [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
+    files = (file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file())
+    return [file for file in files if record.has_frame(file.stem) or file.name == DATASET_FILE]
 
 
 def find_video(folder: Path, record: JobRecord) -> Path:

@@ -26,6 +26,10 @@ POLL_SECONDS = 0.1
 """interval in seconds at which a waiting thread checks whether to stop"""
 
 
+class StallError(TimeoutError):
+    """No item came within the timeout."""
+
+
 def stream(
     reader: ReadAhead[Item],
     track: Callable[[Iterator[Item]], Generator[Result, None, None]],
@@ -41,7 +45,7 @@ def stream(
         write: writes each result, in order.
 
     Raises:
-        TimeoutError: no item came within the timeout.
+        StallError: no item came within the timeout.
         Exception: an error of reading, tracking or writing.
     """
 
@@ -74,7 +78,7 @@ class ReadAhead(Generic[Item]):
 
     Args:
         stop: flag that ends the iteration.
-        timeout: seconds without an item before `TimeoutError` is raised; None: no limit.
+        timeout: seconds without an item before `StallError` is raised; None: no limit.
         must_keep: drop late items except those for which this is true; None: keep all.
     """
 
@@ -141,12 +145,12 @@ class ReadAhead(Generic[Item]):
             self._changed.notify_all()
 
     def _wait_for_item(self) -> bool:
-        """Return whether an item waits, false at the end or if stopped; raise `TimeoutError` after the timeout."""
+        """Return whether an item waits, false at the end or if stopped; raise `StallError` after the timeout."""
         start = time.monotonic()
         with self._changed:
             while not self._waiting and not self._ended and not self._is_stopped():
                 if self._timeout is not None and time.monotonic() - start > self._timeout:
-                    raise TimeoutError
+                    raise StallError
                 self._changed.wait(POLL_SECONDS)  # a signal sets the flag without notice
             return bool(self._waiting) and not self._is_stopped()
 

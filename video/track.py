@@ -18,7 +18,7 @@ from aotlab.utils.errors import InputError, require, require_range
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.streaming import ReadAhead, stream
+from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
     Output,
@@ -187,7 +187,7 @@ def track_frames(
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
         error = _write_frames(stream(reader, track_items, write), outputs, bar)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, StallError):
         remedy = "check the source, or wait longer (timeout)"
         error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
     if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):

@@ -128,6 +128,25 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     assert read_job_record(output) == replace(record, folder=str(output))
 
 
+def test_only_files_of_the_run_are_removed(output):
+    for name in ("masks/00000.png", "stereo/left/00000.png"):
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_text("x")
+    kept = [
+        output / name
+        for name in ("masks/00000.txt", "masks/data.yaml", "masks/9/00000.png", "stereo/notes.txt")
+    ]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    (output / "masks" / "mine").mkdir()
+    write_job_record(output, JobRecord("a", outputs=["masks", "stereo"]))
+    remove_results(output, read_job_record(output))
+    assert sorted(path for path in output.rglob("*") if path.is_file()) == sorted(kept)
+    assert (output / "masks" / "mine").is_dir()
+    assert not (output / "stereo" / "left").exists()
+
+
 @pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
 def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
     (tmp_path / "mine").mkdir()

@@ -791,7 +791,7 @@ def serve_other_session(served, session, token):
 
 def test_page_of_earlier_run_shows_message(page, served, folder):
     other = serve_other_session(served, lambda: open_session(folder), "another")
-    page.status("This page is of an earlier run of the program")
+    page.status("This page belongs to an earlier run")
     page.status("aotlab annotate clip")
     other.close()
 

@@ -23,6 +23,7 @@ from studio.tests.annotation.clips import (
     hold,
     hold_review,
     refresh_review,
+    set_mask,
     start_job,
     truth,
     wait_until,
@@ -793,3 +794,36 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.until(lambda: stored() == "fishes")
     page.tab.wait_for_selector(".problem:not(:empty)", state="detached")
     page.tab.close()
+
+
+def test_second_undo_shows_its_frame_too(new_page):
+    wire = Wire(new_page, "undo")
+    for frame in (0, 5):
+        new_page.seek(frame)
+        new_page.drag((8, 10), (12, 10))
+    new_page.seek(8)
+    new_page.key("Control+z", "Control+z")
+    for _ in range(2):
+        new_page.until(lambda: wire.held)
+        wire.release()
+    new_page.tab.wait_for_selector("#strips[aria-valuenow='0']")
+
+
+def test_object_that_takes_pixels_stays_selected(new_page, session):
+    draw(session, 0, 1, 2)
+    half = truth(0) == 2
+    half[:, 45:] = False
+    set_mask(session.document, 0, 2, half)
+    new_page.open()
+    new_page.key("1")
+    new_page.key_done("Delete")
+    new_page.objects(1)
+    new_page.key("c")
+    with new_page.done():
+        new_page.tab.mouse.click(*new_page.at(48, 30))
+    new_page.objects(2)
+    with new_page.done():
+        new_page.tab.click("text=Take them")
+    new_page.objects(2)
+    new_page.settle()
+    assert "object 2" not in new_page.tab.inner_text("#objects [aria-pressed=true]")

@@ -43,11 +43,12 @@ export class StatusFields {
     /** Whether keys change the list, for each value that they pass. */
     let usesKeys = false;
     const choose = () => { if (list.value !== this.shownStatus) this.send(list.value === 'rejected'); };
+    const revert = () => { list.value = this.shownStatus; this.show(this.storedValue); };
     list.append(...STATUSES.map((status) => new Option(status)));
     list.onpointerdown = () => { usesKeys = false; };
     list.onkeydown = (event) => {
       usesKeys = true;
-      if (event.key === 'Escape') list.value = this.shownStatus;
+      if (event.key === 'Escape') revert();
       if (event.key !== 'Enter') return;
       event.preventDefault(); // may open the list
       choose();
@@ -55,7 +56,7 @@ export class StatusFields {
     list.onchange = () => { if (!usesKeys) choose(); };
     list.onblur = ({ relatedTarget }) => {
       if (relatedTarget) choose();
-      else list.value = this.shownStatus; // the window lost the focus, or the row moved
+      else revert(); // the window lost the focus, or the row moved
     };
     noteButton.onclick = () => this.send(true);
   }

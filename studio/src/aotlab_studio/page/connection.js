@@ -69,7 +69,7 @@ export class Connection {
   async explainDisconnect(name) {
     const { status } = await fetchOrThrow('page/main.js', { cache: 'no-store' }, 403);
     if (status !== 403) throw new Error(NO_CONNECTION);
-    throw new Error(`This page is of an earlier run of the program. Open the new link of “aotlab annotate ${name}”.`);
+    throw new Error(`This page belongs to an earlier run; open the new link of “aotlab annotate ${name}”.`);
   }
 
   /** @param {ServerEvent | Answer | Failure} message */

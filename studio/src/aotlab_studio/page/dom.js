@@ -286,6 +286,7 @@ export async function ask(title, content, ...values) {
     createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
   const form = createElement('form', { method: 'dialog' }, createElement('h2', {}, title), content,
     createElement('div', { className: 'row' }, ...buttons, createElement('button', { value: '' }, 'Cancel')));
+  form.onkeydown = (event) => { if (event.repeat && event.key === 'Enter') event.preventDefault(); };
   const dialog = createElement('dialog', { ariaLabel: title }, form);
   document.body.append(dialog);
   dialog.showModal();

@@ -54,8 +54,9 @@ export class EditHistory {
   /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} [message] */
   move(action, message = {}) {
     const { app, app: { playback, queue, selection } } = this;
-    const { frame } = playback.destination;
+    playback.keepFrame();
     return queue.enqueue(async () => {
+      const { frame } = playback.destination;
       const { app: { objects }, id } = selection;
       const answer = await app.request(action, message);
       const step = answer.result;

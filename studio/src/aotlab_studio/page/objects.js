@@ -91,7 +91,7 @@ function readAttributes(text) {
 
 /** Merge the selected object into another one. @param {App} app */
 async function openMerge(app) {
-  const from = app.selection.item;
+  const { item: from, target } = app.selection;
   const others = app.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
   const options = others.map(({ id, name }) => new Option(name, String(id)));
@@ -100,7 +100,10 @@ async function openMerge(app) {
   if (!(await ask('Merge', text, 'merge'))) return;
   const into = Number(list.value);
   const answer = await app.queue.push('merge_objects', { object_id: from.id, into });
-  if (!answer.error) app.selection.select(into);
+  if (!answer.error) {
+    target.id = into; // of strokes drawn meanwhile
+    app.selection.select(into);
+  }
   app.history.offerUndo(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 

@@ -323,8 +323,10 @@ export class Toolbox {
     else app.renderObjects();
     history.reportLosses(answer);
     const repeat = async (/** @type {Prompts} */ changes) => {
+      const wasSelected = selection.target === target;
       if ((await history.undo(step)).error) return;
       target.id = previousId;
+      if (wasSelected) selection.target = target; // the undo may have selected another object
       await app.queue.enqueue(() => this.requestMask({ frame, target }, { ...prompts, ...changes }, click));
       this.show();
     };
