@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from io import BytesIO
@@ -178,17 +179,17 @@ class ResultStore:
         return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
-        """Remove results that never show: damaged, of other layers, or replaced, also before each of ``last_rows``."""
-        frame = "json_extract(CAST(note AS TEXT), '$.frame')"
-        newest = f"SELECT max(id), layer FROM results WHERE id <= ? GROUP BY layer, {frame}"
+        """Remove results that never show: damaged, of other layers, or replaced at the end and at all ``last_rows``."""
+        ends, shown = sorted({*last_rows, self.last_row}), dict[tuple[int, int, int], int]()
+        for row_id, layer_id, note in self._database.query("SELECT id, layer, note FROM results ORDER BY id"):
+            with suppress(ValueError):  # damaged
+                shown[bisect_left(ends, row_id), layer_id, decode_result(note).frame] = row_id
+        kept = {row_id for (_, layer_id, _), row_id in shown.items() if layer_id in layer_ids}
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM results WHERE NOT json_valid(CAST(note AS TEXT))")
-            shown = dict[int, int]()
-            for last_row in {*last_rows, self.last_row}:
-                shown.update(connection.execute(newest, (last_row,)))
             rows = connection.execute("SELECT id FROM results").fetchall()
-            hidden = [(row_id,) for (row_id,) in rows if shown.get(row_id) not in layer_ids]
-            connection.executemany("DELETE FROM results WHERE id = ?", hidden)
+            connection.executemany(
+                "DELETE FROM results WHERE id = ?", [row for row in rows if row[0] not in kept]
+            )
 
     def _load_layer(self, layer_id: int, last_row: int | None) -> LayerResults:
         layer = LayerResults(self._count)
