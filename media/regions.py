@@ -336,6 +336,8 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         )
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
+    if max(ids.values()) > MAX_ID:
+        raise InputError(f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
     for (frame, region), key in zip(visible, keys, strict=True):
         assert region.rle is not None

@@ -139,8 +139,10 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         _require_column(column, f"{path}, line 1: unknown column")
     if "video" not in columns or len({*columns}) < len(columns):
         raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
-    for row in reader:
-        with reading(f"{path}, line {reader.line_num}", "correct it", csv.Error, kind="readable as CSV"):
+    while True:
+        with reading(f"{path}, line {reader.line_num + 1}", "correct it", csv.Error, kind="readable as CSV"):
+            if (row := next(reader, None)) is None:
+                return
             if None in row or None in row.values():
                 raise csv.Error(
                     f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put "

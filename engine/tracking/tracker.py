@@ -92,6 +92,8 @@ class Tracker:
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
+        self._optimize, self._checksum = optimize, dict[int, int]()
+        """checksum of the weights by depth of the model; only of a private copy, whose weights do not change"""
         self.checkpoint_digest: str | None = None
         """SHA-256 of the checkpoint's file; None if the model is not from a file"""
         self.reset()
@@ -404,5 +406,7 @@ class Tracker:
         settings = {
             name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input", "rules")
         }
-        precision = str(self.model.projector.weight.dtype)
-        return {"precision": precision, "weights": checksum_weights(self.model), **settings}
+        precision, depth = str(self.model.projector.weight.dtype), self.model.config.depth
+        if not self._optimize or depth not in self._checksum:
+            self._checksum[depth] = checksum_weights(self.model)
+        return {"precision": precision, "weights": self._checksum[depth], **settings}

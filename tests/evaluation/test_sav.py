@@ -95,6 +95,8 @@ def test_results_become_folders_of_objects(videos, tmp_path):
     next((tmp_path / "tree").rglob("*.png")).unlink()
     assert submit([*line, "--force"]) == 0
     assert submit([*data, "--output", str(annotated), "--force"]) == 2, "annotations are never replaced"
+    (tmp_path / "tree" / "other").mkdir()
+    assert submit([*line, "--force"]) == 2, "a folder of another submission"
     files = {path.relative_to(tmp_path / "tree") for path in (tmp_path / "tree").rglob("*.png")}
     assert files == {path.relative_to(annotated) for path in annotated.rglob("*.png")}
     assert {int(read_mask(tmp_path / "tree" / file).max()) for file in files} <= {0, 1}

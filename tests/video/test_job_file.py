@@ -117,7 +117,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks\na, b.mp4,a.png\n", "line 2: .*more values than the 2 columns of the header"),
     ("a.csv", "video,name,masks\na.mp4,a.png\n", "line 2: .*fewer values than the 3 columns of the header"),
     ("a.csv", 'video,box,class\na,"1,2,9,9","cat,dog"\n', "class cat,dog: expected one name for each object"),
-    ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
+    ("a.csv", 'video,masks\n"a.mp4,a.png\n', "line 2: not readable as CSV"),
     ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "line 2: overrides: not readable"),
     ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
     ("a.jsonl", '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),

@@ -715,7 +715,7 @@ def test_frame_of_a_lost_result_is_outdated(folder, statement):
         assert again.document.snapshot.list_outdated() == []
 
 
-def test_replaced_results_are_removed_unless_a_version_shows_them(folder):
+def test_replaced_results_go_unless_a_version_shows_them(folder):
     session = open_session(folder)
     draw(session, 0, 1)
     session.document.edit("tracking", Changes(layers={1: Layer([1], 1, 3)}))

@@ -81,6 +81,11 @@ def test_folder_without_root_asks_for_one(monkeypatch):
         open_dataset("folder")
 
 
+def test_unknown_data_set_is_named():
+    with pytest.raises(InputError, match="dataset davis2018: unknown data set; did you mean davis2017"):
+        open_dataset("davis2018")
+
+
 @pytest.mark.parametrize(("ids", "merged"), [([0, 255], True), ([1, 255], False), ([0, 0], False)])
 def test_first_mask_of_0_and_255_is_of_one_object(tmp_path, ids, merged):
     write_mask(tmp_path / "00000.png", np.array([ids], np.uint8))
