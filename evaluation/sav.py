@@ -115,7 +115,9 @@ def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -
     if output.resolve() in annotated:
         raise InputError(f"{output}: the folder of the annotations; choose another folder")
     if others := {path.name for path in output.glob("*")} - {video.name for video in videos}:
-        raise InputError(f"{output}: also contains {min(others)}, which is not submitted; choose another folder")
+        raise InputError(
+            f"{output}: also contains {min(others)}, which is not submitted; choose another folder"
+        )
     count = 0
     for video in videos:
         folders = video.object_folders
