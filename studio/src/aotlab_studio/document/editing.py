@@ -209,7 +209,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
         keyframes, covers_locked = {frame: protected or None}, False
-        after = snapshot.with_changes(Changes(keyframes=keyframes))
+        after = snapshot.with_state(snapshot.state.apply(Changes(keyframes=keyframes)))
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)
             covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()

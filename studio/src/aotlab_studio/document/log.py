@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
@@ -52,7 +52,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     source_digest: str = ""
     """value of `digest_results` for an import; empty for results without a record"""
     last_row: RowId | None = None
-    """last result to show, if a version was saved before its tracking ended; None: all"""
+    """last result to show, in a version saved before its tracking ended; None: all, also those tracked later"""
 
     @property
     def is_automatic(self) -> bool:
@@ -137,6 +137,18 @@ class State(Changes, frozen=True):
         drawn = {frame: masks.get(object_id) for frame, masks in self.keyframes.items()}
         return {frame: digest for frame, digest in drawn.items() if digest}
 
+    def limit_layers(self, layer_ids: Collection[int], last_row: int) -> State:
+        """Return the state in which layers show their results up to a row, unless they are limited already."""
+        return self.apply(
+            Changes(
+                layers={
+                    key: msgspec.structs.replace(layer, last_row=last_row)
+                    for key, layer in self.layers.items()
+                    if key in layer_ids and layer.last_row is None
+                }
+            )
+        )
+
     def apply(self, changes: Changes) -> State:
         """Return the state after an edit."""
         fields = {}
@@ -205,7 +217,9 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
     entry: int
     title: str = ""
     last_row: RowId = 0
-    """last result to show"""
+    """last result when it was saved"""
+    unfinished: list[Count] = []
+    """layers that were not complete, and show only their results up to ``last_row``"""
     author: str = ""
     time: str = ""
 

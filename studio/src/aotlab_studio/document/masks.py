@@ -98,6 +98,8 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """number of frames with results, in the last row of a complete layer; if some are lost, it is not complete"""
     model: str = ""
     """result of `describe_model`, or the job that it was read from; empty: unknown"""
+    row_id: int = 0
+    """row id; 0: not stored yet"""
 
 
 decode_result = msgspec.json.Decoder(Result).decode
@@ -112,8 +114,6 @@ class LayerResults:
         """last result of each frame"""
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
-        self.row_ids: dict[int, int] = {}
-        """row id of the last result of each frame"""
         self.complete = False
         self.last_row = 0
         """row id of the last result; 0: none"""
@@ -124,12 +124,10 @@ class LayerResults:
         self.complete = frame < 0 and len(self.frames) >= result.num_frames
         if not 0 <= frame < self._count:
             return
-        self.frames[frame], self.row_ids[frame] = result, row_id
-        for covered in self.coverage.values():
-            covered[frame] = 0
-        for object_id in (*result.scores, *result.absent):
+        self.frames[frame] = msgspec.structs.replace(result, row_id=row_id)
+        for object_id in {*self.coverage, *result.scores, *result.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
-            covered[frame] = 1 if object_id in result.scores else -1
+            covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
 
 
 class ResultStore:
@@ -175,8 +173,8 @@ class ResultStore:
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
-        row_id, digest = layer.row_ids[frame], layer.frames[frame].digest
-        return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
+        result = layer.frames[frame]
+        return self._cache.get_or_compute(result.row_id, lambda: self._load(result))
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
         """Remove results that never show: damaged, of other layers, or replaced at the end and at all ``last_rows``."""
@@ -199,11 +197,11 @@ class ResultStore:
                 layer.add(row_id, decode_result(note))
         return layer
 
-    def _load(self, frame: int, row_id: int, digest: str) -> np.ndarray:
-        content = self._database.read_content("results", row_id)
-        subject = f"{self._database.path}: the mask of frame {frame}"
+    def _load(self, result: Result) -> np.ndarray:
+        content = self._database.read_content("results", result.row_id)
+        subject = f"{self._database.path}: the mask of frame {result.frame}"
         with reading(subject, "clear tracking of the frame, then track it again", kind="intact"):
-            if hashlib.sha256(content).hexdigest()[:16] != digest:
+            if hashlib.sha256(content).hexdigest()[:16] != result.digest:
                 raise ValueError("another content than was stored")
             return decode_png(content).reshape(self._size)
 

@@ -71,7 +71,7 @@ def measure_scores(
     return scores
 
 
-def limit_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Score]:
+def clip_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Score]:
     """Return scores by object id with the area and center of the pixels in labels (H×W ids)."""
     return {
         key: replace(scores[key], area=shown.area, x=shown.x, y=shown.y) if shown.area else shown

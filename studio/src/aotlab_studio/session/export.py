@@ -131,10 +131,7 @@ def freeze_export(
 ) -> tuple[Snapshot, dict[str, Any]]:
     """Return what shows now, without what is tracked later, and its record for JSON."""
     with document.lock:
-        snapshot, status = (
-            document.take_snapshot(document.log.head, document.results.last_row),
-            document.status,
-        )
+        snapshot, status = document.snapshot.freeze(), document.status
         return snapshot, {
             "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),

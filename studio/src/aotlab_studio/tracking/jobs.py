@@ -139,7 +139,7 @@ class TrackingJob:
                 if self.stopping:
                     return
                 if not self._store(result, model):
-                    self.stop(complete=False)  # redo may bring the layer back
+                    self.stop(complete=False)  # redo or an unlock may bring it back
                     return
                 self.done += 1
                 self.frame = result.index
@@ -239,12 +239,7 @@ class JobRunner:
 
     def list_waiting(self) -> list[int]:
         """Return the corrections that still have to propagate, oldest first."""
-        snapshot = self._document.snapshot
-        return [
-            layer_id
-            for layer_id in snapshot.pending
-            if snapshot.state.layers[layer_id].is_automatic and layer_id not in self._failed
-        ]
+        return [key for key in self._document.snapshot.waiting_corrections if key not in self._failed]
 
     def wait(self, seconds: float) -> bool:
         """Propagate all corrections, and wait until nothing runs and waits; return whether that is so."""
