@@ -7,7 +7,7 @@ Every other object shows the newest layer of the history that has a result for i
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -117,13 +117,19 @@ class Snapshot:
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
+    def find_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
+        """Return which frames have results of objects, by their ids in layers, N bool; None: of any object."""
+        results = [
+            newest > 0
+            for key, newest in self.newest_layer_ids.items()
+            if layer_objects is None or key in layer_objects
+        ]
+        return np.any([np.zeros(self.count, bool), *results], axis=0)
+
     @cached_property
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
-        has_result = np.any(
-            [np.zeros(self.count, bool), *(newest > 0 for newest in self.newest_layer_ids.values())], axis=0
-        )
-        return np.flatnonzero(has_result).tolist()
+        return np.flatnonzero(self.find_tracked()).tolist()
 
     @cached_property
     def annotated_frames(self) -> list[int]:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,18 +52,14 @@ class TrackingJob:
         self.frame = self.layer.reference_frame
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
-        self._resumed, self._stopped, self._interrupted, self._ended = (threading.Event() for _ in range(4))
+        self.stopping = self._interrupted = False
+        self._resumed, self._ended = threading.Event(), threading.Event()
         self._resumed.set()
 
     @property
     def alive(self) -> bool:
         """Whether it has not ended yet."""
         return self.status in ("starting", "running", "paused")
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stopped.is_set()
 
     def pause(self) -> None:
         """Pause after the current frame."""
@@ -74,10 +71,13 @@ class TrackingJob:
         self._resumed.set()
 
     def stop(self, *, complete: bool = True) -> None:
-        """Stop after the current frame; the layer ends with what it has, or, if not complete, is tracked again."""
-        if not complete:
-            self._interrupted.set()
-        self._stopped.set()
+        """Stop after the current frame.
+
+        Args:
+            complete: the layer ends with the results that it has; otherwise, it stays incomplete.
+        """
+        self._interrupted |= not complete
+        self.stopping = True
         self._resumed.set()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -100,10 +100,10 @@ class TrackingJob:
         try:
             self._set_status("starting")
             spans = plan_spans(self._start_snapshot, self.layer)
-            self.total = sum(span.num_frames for span in spans)
+            self.total = sum(len(span.forward) + len(span.backward) for span in spans)
             if not self.stopping:
                 self._track(make_tracker(), spans)
-            if not self._interrupted.is_set():
+            if not self._interrupted:
                 self._finish()
             status = "stopped" if self.stopping else "done"
         except InputError as error:
@@ -129,22 +129,23 @@ class TrackingJob:
         document, model = self._document, describe_model(tracker)
         self._set_status("running")
         self._times.append(time.perf_counter())
-        for span in spans:
+        results = (
+            track_span(tracker, document.frames, self._start_snapshot, span, document.folder)
+            for span in spans
+            if not self.stopping
+        )
+        for result in chain.from_iterable(results):
+            if not (self._resumed.is_set() or self.stopping):
+                self._set_status("paused")
+                self._resumed.wait()
+            if not (self.stopping or self._store(result, model)):
+                self.stop(complete=False)  # redo or an unlock may bring it back
             if self.stopping:
                 return
-            for result in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
-                if not (self._resumed.is_set() or self.stopping):
-                    self._set_status("paused")
-                    self._resumed.wait()
-                if self.stopping:
-                    return
-                if not self._store(result, model):
-                    self.stop(complete=False)  # redo or an unlock may bring it back
-                    return
-                self.done += 1
-                self.frame = result.index
-                self._times.append(time.perf_counter())
-                self._set_status("running")
+            self.done += 1
+            self.frame = result.index
+            self._times.append(time.perf_counter())
+            self._set_status("running")
 
     def _finish(self) -> None:
         """Mark the layer as complete, or cancel a request that has tracked nothing."""
@@ -266,8 +267,6 @@ class JobRunner:
             with self._lock:
                 if job.status == "failed" and job.layer.is_automatic:
                     self._failed.add(job.layer_id)
-                if self._due is not None:
-                    self._due = time.monotonic() + PROPAGATION_DELAY
                 self._lock.notify_all()
 
     def _take_next(self) -> TrackingJob | None:
@@ -283,10 +282,10 @@ class JobRunner:
                             delay = self._due - time.monotonic()
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])
+                                break
                 except Exception:  # such as a project that cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")
                     self._due = delay = None
                     self._lock.notify_all()
-                if not self.busy:
-                    self._lock.wait(delay)
+                self._lock.wait(delay)
             return self.job
