@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
-import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
@@ -41,8 +40,6 @@ Text = Annotated[str, Meta(max_length=500)]
 
 Edit = Callable[[np.ndarray], np.ndarray]
 """function from the mask of an object, H×W bool, to its new mask"""
-Correction = tuple[Points, bool]
-"""points of clicks or of a scribble, and whether they are on the object"""
 
 
 class EditResult(Struct, frozen=True):
@@ -148,50 +145,6 @@ def find_protected_pixels(
         snapshot = document.snapshot
         drawn_ids = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
         return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
-
-
-def apply_suggestion(
-    document: Document,
-    frame: int,
-    object_id: int | None,
-    mask: np.ndarray,
-    *,
-    extend: bool,
-    correction: Correction | None,
-    overwrite: bool = False,
-) -> EditResult:
-    """Store the mask found for prompts, in one entry; see `edit_mask`.
-
-    Args:
-        mask: H×W bool.
-        extend: add to the object's mask instead of replacing it.
-        correction: clicks or a scribble on a mask that is being corrected: only what is near them changes.
-        overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
-    """
-    with document.lock:
-        protected = mask & find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-        mask = mask & ~protected
-        if correction is None and not mask.any():
-            problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
-            if protected.any():
-                problem += " but pixels of other objects, drawn, locked or hidden"
-                remedy = "Draw with the brush to take drawn ones"
-            raise InputError(f"{problem}; nothing was changed. {remedy}")
-
-        def edit(before: np.ndarray) -> np.ndarray:
-            after = mask
-            if correction is not None:
-                after = painting.limit_to_prompt(before, mask, correction[0], positive=correction[1])
-            after = before | after if extend else after
-            if not after.any():
-                raise InputError("nothing would be left of the object; press M if it is not on this frame")
-            if correction is not None and (after == before).all():
-                problem = "nothing found at the click; nothing was changed"
-                raise InputError(f"{problem}. Use the brush or the eraser")
-            return after
-
-        result = edit_mask(document, frame, object_id, edit, "prompt")
-        return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
 
 def clear(document: Document, frame: int, object_id: int) -> EditResult:

@@ -167,7 +167,15 @@ class State(Changes, frozen=True):
         return every.drop_unchanged(before)
 
 
-class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
+class Stamp(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Author and time of a record."""
+
+    author: str = ""
+    time: str = ""
+    """UTC, ISO 8601"""
+
+
+class Entry(Stamp, frozen=True, tag="edit"):
     """One edit, which is undone as a whole."""
 
     title: str
@@ -176,24 +184,19 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     """frame to show; None: several"""
     message: int | None = None
     """id of the page's message that caused it"""
-    author: str = ""
-    time: str = ""
-    """UTC, ISO 8601"""
 
     def format_title(self) -> str:
         """Return its title, person and local time; without a person, only its title."""
         return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
 
 
-class HeadRecord(Struct, frozen=True, omit_defaults=True, tag="head"):
+class HeadRecord(Stamp, frozen=True, tag="head"):
     """A move of the head."""
 
     move: Move
-    author: str = ""
-    time: str = ""
 
 
-class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
+class StatusRecord(Stamp, frozen=True, tag="status"):
     """A status of the video, which holds for the masks of a digest."""
 
     status: VideoStatus
@@ -207,11 +210,9 @@ class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     """frames known to be outdated when it was set"""
     message: int | None = None
     """id of the page's message that caused it"""
-    author: str = ""
-    time: str = ""
 
 
-class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
+class VersionRecord(Stamp, frozen=True, tag="version"):
     """A version: a named entry."""
 
     entry: int
@@ -220,8 +221,6 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
     """last result when it was saved"""
     unfinished: list[Count] = []
     """layers that were not complete, and show only their results up to ``last_row``"""
-    author: str = ""
-    time: str = ""
 
 
 Record = Entry | HeadRecord | StatusRecord | VersionRecord
@@ -252,7 +251,7 @@ class Log:
         """first entries, which read results of a job; all others are edits"""
         self.used_objects: set[int] = set()
         """ids of all objects that ever were"""
-        self.messages: dict[int, Entry | StatusRecord] = {}
+        self.messages: dict[int | None, Entry | StatusRecord] = {}
         """edits and statuses by the page's message that caused them"""
         self.layer_entries: dict[int, int] = {}
         """entry that set each layer that ever was; one that restores a version sets it again"""

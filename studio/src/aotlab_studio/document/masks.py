@@ -153,13 +153,12 @@ class ResultStore:
     def open(self, layer_id: int, last_row: int | None = None) -> LayerResults:
         """Return the results of a layer, up to the row ``last_row``; None: all, also those that are added later."""
         with self._lock:
+            if last_row is not None:
+                key = layer_id, last_row
+                return self._limited_layers.get_or_compute(key, lambda: self._load_layer(*key))
             if layer_id not in self._layers:
                 self._layers[layer_id] = self._load_layer(layer_id, None)
-            whole = self._layers[layer_id]
-            if last_row is None or (whole.last_row <= last_row and whole.complete):
-                return whole
-            key = layer_id, last_row
-            return self._limited_layers.get_or_compute(key, lambda: self._load_layer(*key))
+            return self._layers[layer_id]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
         """Append a frame, H×W ids, to a layer."""

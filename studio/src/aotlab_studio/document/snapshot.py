@@ -181,22 +181,17 @@ class Snapshot:
         merged = merge_scores(tracked, self.state.resolve)
         if not drawn_masks and len(layers) < 2:
             return merged
-        content = self._describe_frame(index), *merged.items()
-        return self._results.scores.get_or_compute(
-            content, lambda: self._measure_scores(index, merged, drawn_masks)
-        )
 
-    def _measure_scores(
-        self, index: int, tracked: dict[int, Score], drawn_masks: dict[int, str]
-    ) -> dict[int, Score]:
-        """Return the scores with area and center of the pixels that show."""
-        try:
-            labels = self.labels(index)
-        except InputError:  # a damaged mask, which is reported when the frame is shown
-            return tracked | {
-                key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
-            }
-        return clip_scores(tracked, labels) | measure_scores(labels, drawn_masks)
+        def measure() -> dict[int, Score]:
+            try:
+                labels = self.labels(index)
+            except InputError:  # a damaged mask, which is reported when the frame is shown
+                return merged | {
+                    key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
+                }
+            return clip_scores(merged, labels) | measure_scores(labels, drawn_masks)
+
+        return self._results.scores.get_or_compute((self._describe_frame(index), *merged.items()), measure)
 
     # Content
 

@@ -83,8 +83,7 @@ def load_upload(
     if not annotations.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
-        message = document.actor.message
-        stored = None if message is None else document.log.messages.get(message)
+        stored = document.log.messages.get(document.actor.message)
         if isinstance(stored, Entry):  # sent again; losses are not stored
             return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
         snapshot, names = document.snapshot, _list_names(annotations)
