@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote
 
 from aotlab import InputError
-from aotlab_studio.files import sync_folder
 from aotlab_studio.lock import FolderLock
 
 PROJECT_FILE = "project.sqlite"
@@ -119,7 +118,6 @@ class Database:
                     for table in ("header", "records", "masks", "sqlite_sequence"):
                         connection.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM project.{table}")
             copy.path.replace(self.folder / BACKUP_FILE)
-        sync_folder(self.folder)
 
     @contextmanager
     def _wrap_errors(self, action: str) -> Iterator[None]:

@@ -165,7 +165,7 @@ class Document:
     @property
     def edited(self) -> bool:
         """Whether it was changed, apart from reading results, or undone changes can be redone."""
-        return bool(self.log.undone) or self.log.head not in {0, *self.log.import_entries}
+        return bool(self.log.undone) or self.log.head > self.log.num_imports
 
     @property
     def has_new_results(self) -> bool:
@@ -243,14 +243,14 @@ class Document:
     @property
     def titles(self) -> tuple[str | None, str | None]:
         """Titles of the entries to undo and to redo, with person and time."""
-        last, undone = map(self.log.entries.get, (self._find_step("undo"), self._find_step("redo")))
+        last, undone = map(self.log.entries.get, (self._find_entry("undo"), self._find_entry("redo")))
         return (last.format_title() if last else None, undone.format_title() if undone else None)
 
-    def _find_step(self, move: Move) -> int:
+    def _find_entry(self, move: Move) -> int:
         """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
         if move == "redo":
             return self.log.undone[-1] if self.log.undone else 0
-        return 0 if self.log.head in self.log.import_entries else self.log.head
+        return self.log.head if self.log.head > self.log.num_imports else 0
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
         """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version."""
@@ -280,14 +280,14 @@ class Document:
                 return Status(record.status, record.note, record.author)
             return Status("in progress", record.note, editor)
 
-    def has_changed_since(self, step: int) -> bool:
-        """Return whether other masks or objects show than those at a step of the history, which may be unknown."""
+    def has_changed_since(self, entry: int) -> bool:
+        """Return whether other masks or objects show than at an entry; True if there is no such entry."""
         with self.lock:
-            if step == self.log.head:
+            if entry == self.log.head:
                 return False
-            if step not in {0, *self.log.entries}:
+            if entry not in {0, *self.log.entries}:
                 return True
-            then, now = self.take_snapshot(step), self.snapshot
+            then, now = self.take_snapshot(entry), self.snapshot
             return (then.digest, then.objects_digest) != (now.digest, now.objects_digest)
 
     @property
@@ -382,12 +382,14 @@ class Document:
 
     def _move(self, move: Move) -> Entry | None:
         with self.lock:
-            number = self._find_step(move)
+            number = self._find_entry(move)
             if (entry := self.log.entries.get(number)) is not None:
                 page = self._pages.get(number)
                 if page != self.actor.page and self.connections[page]:
-                    step = f"the last step, {entry.format_title()}"
-                    raise InputError(f"{move}: {step}, was made in another window; {move} it there")
+                    title = entry.format_title()
+                    raise InputError(
+                        f"{move}: the last step, {title}, was made in another window; {move} it there"
+                    )
                 self._append(HeadRecord(move))
                 self._notify(entry.values)
             return entry

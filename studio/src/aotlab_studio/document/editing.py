@@ -100,9 +100,8 @@ def edit_mask(
             item = _make_object(document)
             object_id = item.id
             objects[object_id] = item
-        other_ids = keyframe.keys() - {object_id}  # what was only tracked of them stays so
-        masks = {key: document.masks.subtract(keyframe[key], after, new_pngs) for key in other_ids}
-        masks[object_id] = document.masks.encode(after, new_pngs)
+        # others that were only tracked stay so
+        masks = document.masks.draw(keyframe, object_id, after, new_pngs)
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
             layers[document.make_layer_id()] = layer
         document.edit(title, Changes(objects, {frame: masks}, layers), frame, new_pngs)
@@ -116,7 +115,15 @@ def paint(
 ) -> EditResult:
     """Draw with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
-    return _edit_area(document, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
+    title = "eraser" if erase else "brush"
+    return edit_mask(
+        document,
+        frame,
+        object_id,
+        _edit_area(area, erase),
+        title,
+        require_change=True,
+    )
 
 
 def outline(
@@ -124,7 +131,14 @@ def outline(
 ) -> EditResult:
     """Fill the inside of a polygon or lasso; see `edit_mask`."""
     area = painting.draw_polygon(document.masks.size, points)
-    return _edit_area(document, frame, object_id, area, erase=erase, title="outline")
+    return edit_mask(
+        document,
+        frame,
+        object_id,
+        _edit_area(area, erase),
+        "outline",
+        require_change=True,
+    )
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
@@ -135,16 +149,10 @@ def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
 def find_protected_pixels(
     document: Document, frame: int, object_id: int | None, *, overwrite: bool = False
 ) -> np.ndarray:
-    """Return the pixels H×W bool of other objects that no prompt may take: drawn on the frame, locked or hidden.
-
-    Args:
-        object_id: the object of the prompt; None: a new one.
-        overwrite: drawn pixels may be taken.
-    """
-    with document.lock:
-        snapshot = document.snapshot
-        drawn_ids = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
-        return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
+    """Return which pixels, H×W bool, a prompt leaves to locked, hidden and, unless ``overwrite``, other drawn objects."""
+    snapshot = document.snapshot
+    drawn_ids = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
+    return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
 
 
 def clear(document: Document, frame: int, object_id: int) -> EditResult:
@@ -305,13 +313,8 @@ def set_range(document: Document, first: Count | None = None, last: Count | None
     document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
 
 
-def _edit_area(
-    document: Document, frame: int, object_id: int | None, area: np.ndarray, *, erase: bool, title: str
-) -> EditResult:
-    def edit(mask: np.ndarray) -> np.ndarray:
-        return mask & ~area if erase else mask | area
-
-    return edit_mask(document, frame, object_id, edit, title, require_change=True)
+def _edit_area(area: np.ndarray, erase: bool) -> Edit:
+    return lambda mask: mask & ~area if erase else mask | area
 
 
 def _make_object(document: Document) -> ObjectInfo:

@@ -114,7 +114,7 @@ class Changes(Struct, frozen=True, omit_defaults=True):
 
 
 class State(Changes, frozen=True):
-    """All values of a document after an entry, in order of their keys; none is None."""
+    """All values of a document after an entry, sorted by key, without those that were removed."""
 
     objects: Mapping[int, ObjectInfo] = {}
     keyframes: Mapping[int, Mapping[int, str]] = {}
@@ -139,15 +139,11 @@ class State(Changes, frozen=True):
 
     def limit_layers(self, layer_ids: Collection[int], last_row: int) -> State:
         """Return the state in which layers show their results up to a row, unless they are limited already."""
-        return self.apply(
-            Changes(
-                layers={
-                    key: msgspec.structs.replace(layer, last_row=last_row)
-                    for key, layer in self.layers.items()
-                    if key in layer_ids and layer.last_row is None
-                }
-            )
-        )
+        layers = {
+            key: layer for key, layer in self.layers.items() if key in layer_ids and layer.last_row is None
+        }
+        limited = {key: msgspec.structs.replace(layer, last_row=last_row) for key, layer in layers.items()}
+        return self.apply(Changes(layers=limited))
 
     def apply(self, changes: Changes) -> State:
         """Return the state after an edit."""
@@ -247,8 +243,8 @@ class Log:
         self.versions: list[VersionRecord] = []
         self.head = 0
         """last entry that is not undone; 0: none"""
-        self.import_entries: set[int] = set()
-        """first entries, which read results of a job; all others are edits"""
+        self.num_imports = 0
+        """number of entries before the first edit, which read results of a job"""
         self.used_objects: set[int] = set()
         """ids of all objects that ever were"""
         self.messages: dict[int | None, Entry | StatusRecord] = {}
@@ -309,8 +305,8 @@ class Log:
             self.entries[number], self.parents[number] = record, self.head
             self.head, self._undone_before, self.undone = number, self.undone, []
             new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_entries]
-            if len(self.import_entries) == number - 1 and any(layer.kind == "import" for layer in new):
-                self.import_entries.add(number)
+            if self.num_imports == number - 1 and any(layer.kind == "import" for layer in new):
+                self.num_imports = number
             self.used_objects.update(values.objects, *filter(None, values.keyframes.values()))
             self.used_objects.update(*(layer.objects for layer in values.layers.values() if layer))
             self.layer_entries = dict.fromkeys(values.layers, number) | self.layer_entries

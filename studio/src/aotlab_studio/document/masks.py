@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from bisect import bisect_left
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -57,10 +57,18 @@ class MaskStore:
         self._cache.put(digest, mask.copy())
         return digest
 
-    def subtract(self, digest: str, area: np.ndarray, new_pngs: dict[str, bytes]) -> str:
-        """Return the digest of a mask without an area, H×W bool; a changed mask is added as in `encode`."""
-        mask = self.read(digest)
-        return self.encode(mask & ~area, new_pngs) if (mask & area).any() else digest
+    def draw(
+        self, masks: Mapping[int, str], object_id: int, mask: np.ndarray, new_pngs: dict[str, bytes]
+    ) -> dict[int, str]:
+        """Return the digests of a frame's masks by object after one is drawn, and others have lost its pixels.
+
+        New masks are added as in `encode`.
+        """
+        drawn = {object_id: self.encode(mask, new_pngs)}
+        for other in masks.keys() - {object_id}:
+            before = self.read(masks[other])
+            drawn[other] = self.encode(before & ~mask, new_pngs) if (before & mask).any() else masks[other]
+        return drawn
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if it is missing or damaged."""

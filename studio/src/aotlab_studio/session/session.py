@@ -6,6 +6,7 @@ import copy
 import secrets
 import tempfile
 import threading
+import zipfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError, Prompt
-from aotlab.sdk import find_output, list_outputs
+from aotlab.sdk import atomic_path, find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
@@ -42,7 +43,6 @@ from aotlab_studio.session.export import (
     PROBABILITIES,
     export_masks,
     freeze_export,
-    write_archive,
 )
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
@@ -180,9 +180,9 @@ class Session:
         overwrite: bool = False,
         separate: bool = False,
     ) -> EditResult:
-        """Store the mask of the object that a box, clicks on and off the object, and a scribble on it mean.
+        """Draw the mask that prompts ask for: a box, positive and negative clicks, a scribble on the object.
 
-        See `edit_mask`. Only prompts that correct a mask may find nothing.
+        It is stored as by `edit_mask`.
 
         Args:
             object_id: the object; None: a new one.
@@ -318,7 +318,12 @@ class Session:
                 )
                 record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
                 write_json(written / EXPORT_RECORD, record, indent=1)
-                write_archive(written, written / self.archive.name)
+                with (
+                    atomic_path(written / self.archive.name) as temporary,
+                    zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+                ):
+                    for name in record["files"][:-1]:
+                        archive.write(written / name, name)
                 folder.mkdir(exist_ok=True)
                 replace_outputs(written, folder, read_export(folder / EXPORT_RECORD).files)
         finally:

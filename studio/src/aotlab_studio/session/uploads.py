@@ -188,10 +188,7 @@ def _encode_labels(
         mask = np.isin(labels, [file_id for file_id in targets if targets[file_id] == target])
         mask &= ~np.isin(labels_before, snapshot.protected_ids)
         if mask.any():
-            masks = {
-                other: document.masks.subtract(digest, mask, new_pngs) for other, digest in masks.items()
-            }
-            masks[target] = document.masks.encode(mask, new_pngs)
+            masks = document.masks.draw(masks, target, mask, new_pngs)
             losses.update(labels_before[mask & ~np.isin(labels_before, [0, *targets.values()])].tolist())
     return masks
 

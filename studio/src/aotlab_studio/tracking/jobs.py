@@ -18,8 +18,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, include_merged_ids, plan_spans
-from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.document.signals import ReviewSignals
+from aotlab_studio.document.scores import ReviewSignals, measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.tracking.models import describe_model
@@ -176,7 +175,7 @@ class TrackingJob:
 
 
 class JobRunner:
-    """Thread that runs the jobs of a document: those of a person, and those that its corrections leave, oldest first.
+    """Thread that runs the jobs of a document, one at a time: those that a person starts, and its corrections in order.
 
     Args:
         make_tracker: makes the tracker of a job; called in the thread.
@@ -231,7 +230,7 @@ class JobRunner:
                 self.job.stop(complete=not self.job.layer.is_automatic)
 
     def schedule(self) -> None:
-        """Propagate all corrections after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history."""
+        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not in the history."""
         with self._lock:
             self._failed, self._due = set(), time.monotonic() + PROPAGATION_DELAY
             if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
@@ -239,11 +238,11 @@ class JobRunner:
             self._lock.notify_all()
 
     def list_waiting(self) -> list[int]:
-        """Return the corrections that still have to propagate, oldest first."""
+        """Return the corrections that are still to be tracked, oldest first."""
         return [key for key in self._document.snapshot.waiting_corrections if key not in self._failed]
 
     def wait(self, seconds: float) -> bool:
-        """Propagate all corrections, and wait until nothing runs and waits; return whether that is so."""
+        """Track all corrections, and wait until no job is left; return whether that was in time."""
         self.schedule()
         with self._lock:
             self._lock.wait_for(
