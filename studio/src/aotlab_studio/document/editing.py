@@ -149,7 +149,7 @@ def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
 def find_protected_pixels(
     document: Document, frame: int, object_id: int | None, *, overwrite: bool = False
 ) -> np.ndarray:
-    """Return which pixels, H×W bool, a prompt leaves to locked, hidden and, unless ``overwrite``, other drawn objects."""
+    """Return the pixels, H×W bool, of locked, hidden and, unless ``overwrite``, other drawn objects on a frame."""
     snapshot = document.snapshot
     drawn_ids = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
     return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
