@@ -131,7 +131,7 @@ class Session:
 
         Args:
             digest: `Document.digest` that the person has seen; another one raises `InputError`; None: any.
-            step: step of the history that the person has seen; None: the last one.
+            step: last entry that the person has seen; None: the last one that is not undone.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
