@@ -379,7 +379,9 @@ class OutdatedError(InputError):
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
-        why = "they are older than a correction, or tracking was cut off; track them again"
+        why = (
+            "they are older than a correction, or tracking was cut off; unlock and track their objects again"
+        )
         why = "a correction is being tracked; wait" if waits else why
         verb = "frame is" if count == 1 else "frames are"
         super().__init__(f"{action}: {count} {verb} outdated ({texts}): {why}, or proceed with what is there")
