@@ -25,7 +25,7 @@ from aotlab.media.regions import (
     encode_rle,
     match_regions,
 )
-from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.errors import InputError, require_choice
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
@@ -116,19 +116,9 @@ def find_mask_writer(name: str) -> MaskWriter:
     """
     if name == "coco":
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
-    plugins = list_plugins(MASK_WRITER_PLUGINS)
-    known = list_mask_formats()
-    remedy = f"give one of {', '.join(known)}{suggest_studio()}"
-    require_known(name, known, f"format {name}: unknown", remedy)
-    writer: MaskWriter = load_plugin(plugins[name])
+    require_choice(name, list_mask_formats(), "format")
+    writer: MaskWriter = load_plugin(list_plugins(MASK_WRITER_PLUGINS)[name])
     return writer
-
-
-def suggest_studio() -> str:
-    """Return the remedy for an unknown format, to follow a message; empty if aotlab-studio is installed."""
-    if list_plugins(MASK_WRITER_PLUGINS):
-        return ""
-    return "; the package aotlab-studio has more: pip install ./studio in a checkout"
 
 
 def _read(path: Path, video: VideoInfo) -> Annotations:
@@ -150,8 +140,8 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
-        "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
-        f"COCO JSON{suggest_studio()}"
+        "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, "
+        "COCO JSON, or a format of an installed plug-in"
     )
 
 

@@ -31,8 +31,8 @@ from aotlab.tools.cli.types import (
     option,
 )
 from aotlab.utils.environment import count_ranks, read_rank_variable
-from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_file_name, require_existing, sibling_path
+from aotlab.utils.errors import InputError, require, require_extra
+from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.numbers import format_bytes
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
@@ -84,7 +84,8 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
         location = locate_video(video)
         if location.kind == "stored":
             quoting = "put a path with spaces in quotes, and separate the values of an option by commas"
-            require_existing(Path(location.text), quoting if len(videos) > 1 else "check the spelling")
+            remedy = quoting if len(videos) > 1 else "check the spelling"
+            require(Path(location.text).exists(), f"{location.text}: no such file or folder; {remedy}")
         if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
             raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
 

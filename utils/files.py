@@ -172,12 +172,6 @@ def base_name(source: Path) -> str:
     return source.name if source.is_dir() else source.stem
 
 
-def require_existing(path: Path, advice: str = "check the spelling") -> None:
-    """Raise `InputError` unless a file or folder exists."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder; {advice}")
-
-
 def require_file(path: Path, advice: str, kind: str = "file") -> None:
     """Raise `InputError` unless a path is a regular file."""
     if not path.is_file():

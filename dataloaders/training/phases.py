@@ -21,7 +21,7 @@ from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
 from aotlab.media.labeled_video import Video
-from aotlab.utils.errors import InputError, require, require_choice, require_known
+from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def open_phases(config: Config) -> TrainingData:
     names = [phase.name for phase in settings.phases]
     require(names, "train.phases: no phases; use a recipe such as finetune")
     for name in settings.run:
-        require_known(name, names, f"train.run: unknown phase {name}", f"the phases are {', '.join(names)}")
+        require_choice(name, names, "train.run")
     mixtures = {
         index: open_mixture(config.data, phase, settings.seed, max_objects=config.model.max_objects)
         for index, phase in enumerate(settings.phases)
