@@ -30,7 +30,7 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
-from aotlab.utils.environment import count_ranks, read_rank_variable
+from aotlab.utils.environment import count_ranks, read_count
 from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.numbers import format_bytes
@@ -484,9 +484,9 @@ def main(
         jobs, row_errors = error.jobs, error.errors
     jobs = [replace(job, segmenter=segmenter_choice) for job in apply_to_images(jobs, levels, rate)]
     if count_ranks() > 1 and not (dry_run or summarize):
-        shard = shard or Shard(read_rank_variable("RANK"), count_ranks())
+        shard = shard or Shard(read_count("RANK"), count_ranks())
         if tracker.device == "cuda":
-            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
+            tracker = replace(tracker, device=f"cuda:{read_count('LOCAL_RANK')}")
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
     batch = Batch(jobs, folder, tracker, options, force=force, restart=restart)
     if dry_run:

@@ -83,7 +83,7 @@ def test_folder_without_root_asks_for_one(monkeypatch):
 
 def test_unknown_data_set_is_named():
     with pytest.raises(
-        InputError, match="dataset must be one of davis2016.*got davis2018; did you mean davis2017"
+        InputError, match=r"dataset must be one of davis2016.*got davis2018; did you mean davis2017"
     ):
         open_dataset("davis2018")
 
