@@ -188,7 +188,10 @@ def read_text(path: Path, advice: str) -> str:
     """Read a small UTF-8 file; raises `InputError`, which ends with ``advice``, if it is missing or not text."""
     require_file(path, advice)
     with reading(path, advice, kind="readable as text"):
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
+        if "\0" in text:
+            raise ValueError("contains a NUL byte")
+        return text
 
 
 def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = MAX_FILE_BYTES) -> Any:
