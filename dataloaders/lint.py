@@ -22,7 +22,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     require_folder,
 )
 from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS
-from aotlab.media.images import open_image, require_jpeg_end
+from aotlab.media.images import RESAVE_ADVICE, open_image, read_image
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_blurred, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
@@ -196,10 +196,9 @@ def _add_video(
 def check_frame(path: Path, *, decode: bool) -> FileInfo:
     """Return the size of a frame from its header; ``decode`` decodes the whole file."""
     try:
-        with open_image(path, "image", "download or save it again, or remove it") as image:
-            if decode:
-                require_jpeg_end(path, image)
-                image.load()
+        if decode:
+            return FileInfo(read_image(path).shape[:2])
+        with open_image(path, "image", RESAVE_ADVICE) as image:
             return FileInfo((image.height, image.width))
     except InputError as error:
         return FileInfo(finding=to_finding(path, error))
