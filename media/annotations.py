@@ -17,14 +17,9 @@ from aotlab.media.images import open_image, read_mode, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import list_image_files
-from aotlab.media.regions import (
-    Annotations,
-    ParsedRegion,
-    Size,
-    VideoInfo,
-    encode_rle,
-    match_regions,
-)
+from aotlab.media.region_matching import match_regions
+from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
+from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError, require_choice
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (

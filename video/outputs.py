@@ -19,7 +19,8 @@ from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, Region, VideoInfo, encode_rle
+from aotlab.media.regions import Annotations, Region, VideoInfo
+from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, require_choice, require_module
 from aotlab.utils.files import atomic_path, remove

@@ -15,7 +15,7 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.sets import ImageSet, LabeledImage, find_paths, make_image_set
 from aotlab.media.coco import parse_segmentation
 from aotlab.media.masks import VOID
-from aotlab.media.regions import decode_rle, require_size
+from aotlab.media.rle import decode_rle, require_size
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import read_json, reading
 
