@@ -21,7 +21,8 @@ from aotlab.dataloaders.benchmarks.sequences import (
     match_masks,
     require_folder,
 )
-from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS
+from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS
+from aotlab.dataloaders.training.sets import MIN_FRAMES
 from aotlab.media.images import RESAVE_ADVICE, open_image, read_image
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_blurred, read_mask

@@ -15,7 +15,7 @@ from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.benchmarks.sequences import require_folder
-from aotlab.dataloaders.training import sets
+from aotlab.dataloaders.training import layouts
 from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
@@ -35,14 +35,14 @@ MIN_VIDEOS = 10
 Reader = Callable[[Path, SourceConfig], ClipSource]
 """reader: (folder, settings) to the images or videos in it"""
 IMAGE_READERS: dict[str, Reader] = {
-    "static": sets.open_static,
+    "static": layouts.open_static,
     "coco": open_coco,
-    **dict.fromkeys(sets.SALIENCY_SETS, sets.open_saliency),
-    "voc2012": sets.open_voc2012,
+    **dict.fromkeys(layouts.SALIENCY_SETS, layouts.open_saliency),
+    "voc2012": layouts.open_voc2012,
 }
 READERS: dict[str, Reader] = {
     **IMAGE_READERS,
-    **dict.fromkeys(sets.VIDEO_READERS, sets.open_videos),
+    **dict.fromkeys(layouts.VIDEO_READERS, layouts.open_videos),
 }
 
 
