@@ -20,7 +20,7 @@ from aotlab.media.matching import list_image_files
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, encode_rle
-from aotlab.utils.errors import InputError, require_choice
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
@@ -77,8 +77,7 @@ def read_annotations(
         log.warning("%s: results of a run that did not end (%s)", folder, record.error)
     if (folder / JOB_RECORD).is_file():
         names = [name for name in TRACKED_MASKS if (folder / name).exists()]
-        if not names:
-            raise InputError(f"{folder}: results without masks; track the video again and write masks")
+        require(names, f"{folder}: results without masks; track the video again and write masks")
         path = folder / names[0]
     if not path.is_dir():
         require_file(path, "expected a file of masks")
@@ -119,9 +118,10 @@ def find_mask_writer(name: str) -> MaskWriter:
 def _read(path: Path, video: VideoInfo) -> Annotations:
     """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file."""
     classes, name = dict[str, int](), ""
-    with reading(path, unchecked=True):
+    with reading(path):
         regions = _parse_images(path, video.size)
-        if regions is None and (tree := _read_coco(path)) is not None:
+    if regions is None and (tree := _read_coco(path)) is not None:
+        with reading(path, unchecked=True):
             regions = parse_coco(tree, video)
             classes, name = parse_classes(tree), parse_video_name(tree, video)
     if regions is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from aotlab.utils.errors import InputError, is_out_of_memory
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
@@ -140,6 +143,7 @@ def reading(
     except caught as error:
         if is_out_of_memory(error):
             raise
+        log.debug("%s: not %s", subject, kind, exc_info=error)  # by --verbose: the error may be in our code
         raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
 
 
