@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 SIDECAR_FILES = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 """patterns of files beside a mask file whose contents its reader may use"""
-PROJECT = "project.sqlite"
-"""file of a project of the studio, whose reader is a plug-in"""
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
@@ -116,7 +114,11 @@ def find_mask_writer(name: str) -> MaskWriter:
 
 
 def _read(path: Path, video: VideoInfo) -> Annotations:
-    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file."""
+    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder."""
+    results = (load_plugin(point)(path, video) for point in list_plugins(MASK_READER_PLUGINS).values())
+    found: Iterator[Annotations] = (result for result in results if result is not None)
+    if path.is_dir() and (annotations := next(found, None)) is not None:  # it may hold images too
+        return annotations
     classes, name = dict[str, int](), ""
     with reading(path):
         regions = _parse_images(path, video.size)
@@ -128,10 +130,8 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         annotations = match_regions(regions, video)
         annotations.classes, annotations.video = classes, name
         return annotations
-    for point in list_plugins(MASK_READER_PLUGINS).values():
-        read: MaskReader = load_plugin(point)
-        if (found := read(path, video)) is not None:
-            return found
+    if (annotations := next(found, None)) is not None:
+        return annotations
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
@@ -158,8 +158,6 @@ def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
             return None
         return _parse_masks({path: ""}, size)
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and any(entry.glob("*.png")))
-    if any((path / "labels").glob("*.txt")) or (path / PROJECT).is_file():
-        return None
     if folders:
         return _parse_object_folders(folders, size)
     images = list_image_files(path, (".png",))
