@@ -127,10 +127,14 @@ class Job:
         path = Path(self.video)
         return path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")
 
+    @property
+    def input_paths(self) -> list[Path]:
+        """Paths of the masks, and of the video unless it is a stream."""
+        return [*map(Path, ([self.video] if self.is_stored else []) + [mask.value for mask in self.masks])]
+
     def describe_missing_files(self) -> str | None:
         """Return the message about a missing video or masks, or None."""
-        paths = map(Path, ([self.video] if self.is_stored else []) + [mask.value for mask in self.masks])
-        missing = ", ".join(str(path) for path in paths if not path.exists())
+        missing = ", ".join(str(path) for path in self.input_paths if not path.exists())
         remedy = "paths are relative to the list" if self.list_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
 

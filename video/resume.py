@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import pickle
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
@@ -16,9 +17,15 @@ from aotlab.utils.files import write_bytes
 from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import StoredPrediction, TrackedFrame
 
+if TYPE_CHECKING:
+    from aotlab.video.job import Job
+    from aotlab.video.track import JobOptions
+
+log = logging.getLogger(__name__)
+
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
-CHECKPOINT = FileKind("progress of a tracked video", 4, "track it from the first frame (restart)")
+CHECKPOINT = FileKind("progress of a tracked video", 4, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
 RESTORED_OUTPUT = "masks"
@@ -46,19 +53,20 @@ class Checkpoint:
         self._state: tuple[int, dict[str, Any]] | None = None
         self._save_time = time.monotonic()
 
-    def load(self, tracker: Any) -> None:
-        """Restore a `Tracker` and all frames up to the saved one, of a run with the same inputs.
-
-        Raises:
-            InputError: the file is damaged, or the tracker differs.
-        """
+    def load(self, tracker: Any) -> bool:
+        """Restore a `Tracker` and all frames up to the saved one; return False and log why if the file is damaged."""
         import torch
 
-        with reading_kind(self._path, CHECKPOINT, RuntimeError, pickle.UnpicklingError):
-            content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
-            tracker.load_state_dict(content["state"])
-            self._confidence, self.last = content["confidence"], int(content["last"])
-            self._cuts = list(content["cuts"])
+        try:
+            with reading_kind(self._path, CHECKPOINT, RuntimeError, pickle.UnpicklingError):
+                content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
+                tracker.load_state_dict(content["state"])
+                last, confidence, cuts = int(content["last"]), content["confidence"], list(content["cuts"])
+        except InputError as error:
+            log.warning("%s", error)
+            return False
+        self.last, self._confidence, self._cuts = last, confidence, cuts
+        return True
 
     def restore(self, index: int) -> StoredPrediction:
         """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
@@ -99,3 +107,10 @@ class Checkpoint:
         buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
         torch.save(wrap(CHECKPOINT, content), buffer)
         write_bytes(self._path, buffer.getbuffer())
+
+
+def saves_checkpoints(job: Job, options: JobOptions) -> bool:
+    """Return whether a run with these options saves checkpoints and can be resumed."""
+    resumable = all(output.resumable for output in options.outputs.values())
+    resumable = resumable and not options.both_directions and RESTORED_OUTPUT in options.write
+    return resumable and job.is_repeatable(options)

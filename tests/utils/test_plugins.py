@@ -10,7 +10,7 @@ from aotlab.media.regions import VideoInfo
 from aotlab.utils import plugins
 from aotlab.video.job import Job
 from aotlab.video.outputs import find_output
-from aotlab.video.plan import saves_checkpoints
+from aotlab.video.resume import saves_checkpoints
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, run
