@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
-from aotlab.video.classes import find_class_variants
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import MASK_SUFFIXES, Job
 
@@ -59,18 +58,23 @@ def read_jobs(path: Path) -> list[Job]:
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
         jobs, errors = list[Job](), dict[int, InputError]()
-        class_names = dict[str, Iterable[str]]()
+        spellings = dict[str, tuple[str, int]]()
         for number, row in _read_rows(path):
             try:
                 with prefix_errors(f"{path}, line {number}"):
-                    jobs.append(_read_job(row, f"{path}, line {number}", path.parent))
-                class_names[f"line {number}"] = jobs[-1].classes.values()
+                    job = _read_job(row, f"{path}, line {number}", path.parent)
+                    for name in job.classes.values():
+                        first, first_line = spellings.setdefault(name.casefold(), (name, number))
+                        if first != name:
+                            raise InputError(
+                                f"classes {first!r} (of line {first_line}) and {name!r} differ only in letter case; "
+                                "give both the same name"
+                            )
+                jobs.append(job)
             except InputError as error:
                 errors[number] = error
         if errors:
             raise InvalidRowsError(errors, jobs)
-        if variants := find_class_variants(class_names):
-            raise InputError(f"{path}: {variants[0]}")
     if not jobs:
         raise InputError(
             f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "

@@ -226,7 +226,7 @@ def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask, args=["--fps", "30000/1001"]) == 0
     assert "1 object to track, 29.97 frames per second, into" in capsys.readouterr().out
     assert open_frames(tmp_path / "out" / "overlay.mp4").rate == Fraction(30000, 1001)
-    assert run(tmp_path / "out" / "overlay.mp4", tmp_path, mask, args=["--fps", "25", "--force"]) == 2
+    assert run(tmp_path / "out" / "overlay.mp4", tmp_path / "b", mask, args=["--fps", "25"]) == 2
     assert "fps 25: only for folders of images and TIFF stacks" in capsys.readouterr().err
 
 
