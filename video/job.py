@@ -20,6 +20,7 @@ from aotlab.utils.files import require_file_name, sibling_path
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, parse_mask, suggest_object
+from aotlab.video.resume import RESTORED_OUTPUT
 from aotlab.video.track import JobOptions, group_removals
 
 log = logging.getLogger(__name__)
@@ -141,6 +142,12 @@ class Job:
     def is_repeatable(self, options: JobOptions) -> bool:
         """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""
         return self.is_stored and not options.realtime
+
+    def is_resumable(self, options: JobOptions) -> bool:
+        """Return whether a run saves checkpoints and resumes after an interruption."""
+        resumable = all(output.resumable for output in options.outputs.values())
+        resumable = resumable and not options.both_directions and RESTORED_OUTPUT in options.write
+        return resumable and self.is_repeatable(options)
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import write_bytes
 from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import StoredPrediction, TrackedFrame
-
-if TYPE_CHECKING:
-    from aotlab.video.job import Job
-    from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +103,3 @@ class Checkpoint:
         buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
         torch.save(wrap(CHECKPOINT, content), buffer)
         write_bytes(self._path, buffer.getbuffer())
-
-
-def saves_checkpoints(job: Job, options: JobOptions) -> bool:
-    """Return whether a run with these options saves checkpoints and can be resumed."""
-    resumable = all(output.resumable for output in options.outputs.values())
-    resumable = resumable and not options.both_directions and RESTORED_OUTPUT in options.write
-    return resumable and job.is_repeatable(options)

@@ -42,7 +42,7 @@ from aotlab.video.inputs import FrameSelection
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext, require_inputs_outside
 from aotlab.video.plan import Action, make_refusal, plan_run
-from aotlab.video.resume import STATE_FILE, Checkpoint, saves_checkpoints
+from aotlab.video.resume import STATE_FILE, Checkpoint
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def track_job(
                 prompt_masks[index] = segmenter(source.read(index), prompts)
                 require_pixels(prompt_masks[index], prompts)
         checkpoint, resumed = None, False
-        if saves_checkpoints(run.job, options):
+        if run.job.is_resumable(options):
             confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
             checkpoint = Checkpoint(folder, source.stem, confidence=confidence)
             resumed = action == "resume" and checkpoint.load(tracker)
