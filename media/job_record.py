@@ -53,7 +53,7 @@ class JobRecord:
     written: list[str] = field(default_factory=list)
     """outputs relative to the job's folder; once it has ended, the completed ones"""
     outputs: list[str] = field(default_factory=list)
-    """files and folders of this and earlier runs in the folder, complete or not, which another run may replace"""
+    """outputs, complete or not, which another run may replace"""
     first_frame: int = 0
     """index of the first tracked frame"""
     last_frame: int | None = None

@@ -248,9 +248,12 @@ def claim_folder(
     names = sorted(job.name for job in jobs)
     replaces_results = plan_list(output, jobs, settings, force=force)
     for name in read_list(output)[1]:
-        record = read_job_record(output / name)
-        if record is not None and record.written and name not in names:
-            log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
-        elif record is not None and replaces_results and not (output / name / CORRECTED_FILE).exists():
-            write_job_record(output / name, replace(record, error=UNFINISHED))
+        folder = output / name
+        record = read_job_record(folder)
+        if record is None:
+            continue
+        if name not in names and record.written:
+            log.warning("%s: not in the list any more; its results stay in %s", name, folder)
+        if name in names and replaces_results and not (folder / CORRECTED_FILE).exists():
+            write_job_record(folder, replace(record, error=UNFINISHED))
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings, "jobs": names})

@@ -38,7 +38,7 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     result: dict[str, Any] = {
         "checkpoint": checkpoint,
         "settings": settings,
-        "write": sorted(options.write),
+        "write": sorted({*options.write}),
         "both_directions": options.both_directions,
     }
     optional = {"removals": [list(removal) for removal in options.removals], "by_name": options.by_name}

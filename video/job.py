@@ -88,9 +88,10 @@ class Job:
         rate: str | float | None = None,
         list_line: str = "",
     ) -> None:
-        levels = levels if levels is None or isinstance(levels, str) else ",".join(map(str, levels))
         parse_levels(levels)
         parse_rate(rate)
+        if levels is not None and not isinstance(levels, str):
+            levels = ",".join(map(str, levels))
         if segmenter is not None and not isinstance(segmenter, str):
             encoder, decoder = map(Path, segmenter)
             segmenter = encoder, decoder
