@@ -41,12 +41,13 @@ Action = Literal["track", "resume", "reuse", "keep"]
 """what a run does: track from the first frame, resume, reuse finished results, or keep corrected ones (in a list)"""
 
 
-def plan_run(folder: Path, record: JobRecord, *, force: bool = False) -> Action:
+def plan_run(folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False) -> Action:
     """Return what a run does about the results in its folder.
 
     Args:
         folder: output folder.
         record: record of this run before its first frame.
+        inputs: files and folders that must not be among the outputs.
         force: replace results of other inputs.
 
     Raises:
@@ -73,6 +74,7 @@ def plan_run(folder: Path, record: JobRecord, *, force: bool = False) -> Action:
         raise make_refusal(folder, f"{min(unrecorded)}, which aotlab track did not write")
     if existing and not (same_inputs or force):
         raise make_refusal(folder, "results of other inputs or settings", forcible=True)
+    require_inputs_outside({str(path): path for path in inputs}, {*record.outputs, *earlier.outputs}, folder)
     return "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track"
 
 

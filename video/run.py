@@ -40,7 +40,7 @@ from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext, require_inputs_outside
+from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
 from aotlab.video.plan import Action, make_refusal, plan_run
 from aotlab.video.resume import STATE_FILE, Checkpoint
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
@@ -178,20 +178,17 @@ def plan_job(
     Raises:
         InputError: bad inputs, or the folder contains what must not be replaced.
     """
-    earlier = read_job_record(folder)
+    earlier, force = read_job_record(folder), force or in_list
     if in_list and earlier is not None and (folder / CORRECTED_FILE).exists():
         return JobRun(job, folder, options, force, "keep", earlier)  # even if the inputs are gone
     if problem := job.describe_missing_files():
         raise InputError(problem)
-    digest, force = digest_inputs(job, settings), force or in_list
-    if not (in_list or job.is_repeatable(options)):
-        digest = secrets.token_hex()  # another run has other frames
+    is_repeatable = in_list or job.is_repeatable(options)  # else another run has other frames
+    digest = digest_inputs(job, settings) if is_repeatable else secrets.token_hex()
     record = start_record(job, options, digest)
-    action = plan_run(folder, record, force=force)
+    action = plan_run(folder, record, job.input_paths, force=force)
     if action == "reuse" and earlier is not None:
         return JobRun(job, folder, options, force, action, earlier)
-    outputs = {*record.outputs, *(earlier.outputs if earlier else ())}
-    require_inputs_outside({str(path): path for path in job.input_paths}, outputs, folder)
     checked = check_job(job, options, strict=in_list)
     _describe_frames(record, checked.source, checked.frames)
     record.masks, record.class_names = _locate_masks(checked), checked.class_names
@@ -221,7 +218,8 @@ def track_job(
         return TrackResult(record.frames, record.seconds, written, reused=True)
     source = checked.source
     with locked_output(folder):
-        action = plan_run(folder, record, force=run.force)  # again, as another process may have written to it
+        # again, as another process may have written to it
+        action = plan_run(folder, record, run.job.input_paths, force=run.force)
         tracker, segmenter = load_models(checked, load_tracker)
         on_start()
         prompt_masks = {}
