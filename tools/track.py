@@ -53,11 +53,6 @@ RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of mask files, which are never videos"""
-SINGLE_VIDEO_OPTIONS = {
-    "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
-    "start": "--start", "end": "--end",
-}  # fmt: skip
-"""options of a single video, by the parameter of `Job` that each sets"""
 
 
 def parse_removal(text: str) -> tuple[int, int]:
@@ -86,7 +81,7 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
 def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, Any], realtime: bool) -> None:
     """Raise an error for options that exclude each other, or that do not apply to a single video or to a list.
 
-    ``modes``: given ones of --shard, --summarize and --dry-run; ``inputs``: values of `SINGLE_VIDEO_OPTIONS`.
+    ``modes``: given ones of --shard, --summarize and --dry-run; ``inputs``: values of the options of a single video.
     """
     if len(modes) > 1:
         raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
@@ -94,11 +89,11 @@ def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, 
         if modes and modes != ["--dry-run"]:
             raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
         return
-    for parameter, name in SINGLE_VIDEO_OPTIONS.items():
-        if inputs[parameter] not in ((), None):
+    for parameter in click.get_current_context().command.params:
+        if inputs.get(parameter.name or "") not in ((), None):
             # a shell splits 1, 2
             remedy = "use a column of --jobs, or separate values by commas without spaces"
-            raise UsageError(f"{name}: applies to a single video; {remedy}")
+            raise UsageError(f"{parameter.opts[0]}: applies to a single video; {remedy}")
     if realtime:
         raise UsageError("--realtime: applies to a single video; remove it")
 
