@@ -151,14 +151,14 @@ def test_second_interrupt_leaves_no_half_video(tmp_path):
     assert list_written(tmp_path)[1] == 0
 
 
-def test_realtime_never_skips_annotated_frames(tmp_path):
+def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
     source = Source(30)
     tracker = FixedTracker(at={0: lambda: source.ended.wait(120)})
     options = JobOptions(realtime=True, progress=False)
     result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
-    assert tracker.seen == [0, 7, 8]
-    assert (result.frames, result.dropped_frames) == (3, 27)
-    assert list_written(tmp_path) == (tracker.seen, 3)
+    assert tracker.seen == [0, 7, 8, 29]
+    assert (result.frames, result.dropped_frames) == (4, 26)
+    assert list_written(tmp_path) == (tracker.seen, 4)
     video = open_frames(tmp_path / "overlay.mp4")
     assert [round(video.time(index) * 50) for index, _ in enumerate(video)] == tracker.seen
 
