@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,14 +12,11 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
+from tests.drawn_clips import draw_disc
 from tests.repeating_tracker import RepeatingTracker
 
 SIZE = (120, 160)
-
-
-def disc(row, column, radius):
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+disc = partial(draw_disc, SIZE)
 
 
 def frame():
