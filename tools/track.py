@@ -37,7 +37,7 @@ from aotlab.tools.cli.types import (
     option,
 )
 from aotlab.utils.environment import count_ranks, read_count
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import join_truncated, strip_credentials
