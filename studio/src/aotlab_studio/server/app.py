@@ -68,10 +68,10 @@ def build_app(session: Session) -> Starlette:
     """Return the application, without its guard."""
 
     def get_frame(request: Request) -> Response:
-        """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
+        """Return a frame as JPEG.
 
-        ``masks`` draws its masks over it. A browser may keep what it asked for by this session's video id, and by the
-        revision of the masks: another video has other addresses.
+        Fields of the query: ``width`` in pixels; ``near`` to get the nearest frame that is decoded; ``masks`` to draw
+        the masks over it. A browser may keep the response if the query names this session's ``video``.
         """
         index, query, frames = parse_index(request), request.query_params, session.document.frames
         text = query.get("width", "")

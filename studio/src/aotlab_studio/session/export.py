@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
@@ -26,7 +25,6 @@ from aotlab.sdk import (
     StoredPrediction,
     TrackedFrame,
     VideoFile,
-    atomic_path,
     find_output,
     list_outputs,
     locked,
@@ -131,26 +129,12 @@ def freeze_export(
 ) -> tuple[Snapshot, dict[str, Any]]:
     """Return what shows now, without what is tracked later, and its record for JSON."""
     with document.lock:
-        snapshot, status = (
-            document.take_snapshot(document.log.head, document.results.last_row),
-            document.status,
-        )
+        snapshot, status = document.snapshot.freeze(), document.status
         return snapshot, {
             "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
             "models": snapshot.list_models(),
         }  # fmt: skip
-
-
-def write_archive(folder: Path, archive: Path) -> None:
-    """Write all files of a folder into a ZIP archive, which may be in it."""
-    names = sorted(list_files(folder))
-    with (
-        atomic_path(archive) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
-    ):
-        for name in names:
-            target.write(folder / name, name)
 
 
 class ProjectReview(ReviewFile):
