@@ -27,7 +27,7 @@ from aotlab.video.plan import RUN_KIND
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.opening import open_document, read_job
-from aotlab_studio.session.export import export_clips
+from aotlab_studio.session.clip_export import export_clips
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results

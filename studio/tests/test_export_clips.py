@@ -17,18 +17,17 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.batch import write_batch_review
-from aotlab_studio.server.batch import describe_clip
-from aotlab_studio.session import export as exports
+from aotlab_studio.session import clip_export as exports
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.batch import describe_clip
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
-from studio.tests.annotation.results import change_record, write_results
+from studio.tests.annotation.results import change_record, list_jobs, write_results
 
 
 @pytest.fixture
 def batch(tmp_path):
     """Results of three clips with masks and COCO, as of a list of videos."""
-    records = []
     for name in ("a", "b", "c"):
         session = open_session(draw_folder(tmp_path / "clips" / name), project=tmp_path / f"{name}.first")
         draw(session, 0, 1)
@@ -41,9 +40,9 @@ def batch(tmp_path):
         session.archive.parent.rename(folder)
         video, written = str(tmp_path / "clips" / name), ["coco.json", "masks", "review.json"]
         write_job_record(folder, JobRecord(name, video, frames=LENGTH, written=written))
-        records.append({"name": name, "status": "done", "frames": LENGTH, "video": video, "rate": "24"})
         session.close()
-    write_batch_review(tmp_path / "batch", records)
+    list_jobs(tmp_path / "batch", ["a", "b", "c"])
+    write_batch_review(tmp_path / "batch")
     return tmp_path / "batch"
 
 
@@ -78,7 +77,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         assert (batch / name / ".corrected").is_file()
     assert (batch / "c" / "coco.json").read_bytes() == before
     assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
-    assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == []
+    assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == [".jobs.json"]
 
 
 def test_new_class_reaches_clips_exported_before(batch):

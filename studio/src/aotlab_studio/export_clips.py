@@ -22,7 +22,7 @@ from aotlab.sdk import command, format_count
 )
 def main(folder: Path, *, write: str) -> int:
     """Write the corrected masks of a list of videos into its results."""
-    from aotlab_studio.session.export import export_clips
+    from aotlab_studio.session.clip_export import export_clips
 
     exported = export_clips(folder, [name.strip() for name in write.split(",") if name.strip()])
     for problem in exported.problems:

@@ -25,7 +25,7 @@ from aotlab_studio.document.log import EXPORTED_STATUSES, Count, Direction, Entr
 from aotlab_studio.document.painting import find_outlines, is_far_from
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, read_export, replace_outputs, write_json
+from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
 from aotlab_studio.protocol import (
     Description,
     ExportEvent,
@@ -297,7 +297,7 @@ class Session:
                 write_json(written / EXPORT_RECORD, record, indent=1)
                 write_archive(written, written / self.archive.name)
                 folder.mkdir(exist_ok=True)
-                replace_outputs(written, folder, read_export(folder / EXPORT_RECORD).files)
+                replace_outputs(written, folder, read_json(folder / EXPORT_RECORD, ExportRecord).files)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
