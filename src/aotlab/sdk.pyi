@@ -19,6 +19,7 @@ from .media.job_record import (
     UNFINISHED as UNFINISHED,
     JobRecord as JobRecord,
     find_video as find_video,
+    list_output_files as list_output_files,
     read_job_record as read_job_record,
     require_same_video as require_same_video,
     write_job_record as write_job_record,

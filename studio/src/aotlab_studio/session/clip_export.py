@@ -14,6 +14,7 @@ from aotlab.sdk import (
     CLASSES,
     CORRECTED_FILE,
     find_output,
+    list_output_files,
     list_outputs,
     locked,
     merge_class_ids,
@@ -132,12 +133,9 @@ def _export_clip(
         first, last = snapshot.editable_range
         export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
         record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
-        if tracked:  # its files are named like frames, or as now exported
-            stems = {document.frames.stem(index) for index in range(snapshot.count)}
-            for file in list_files(results):
-                path = PurePosixPath(file)
-                if path.parts[0] in tracked and (path.stem in stems or file in record["files"]):
-                    replaceable.add(file)
+        for name in tracked:
+            files = list_output_files(results / name, job) if job else []
+            replaceable.update(file.relative_to(results).as_posix() for file in files)
         # with its files: the next export must know them after a kill
         write_json(folder / CORRECTED_FILE, record, indent=1)
         # its record, scores and thumbnail of a review
