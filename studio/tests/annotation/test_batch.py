@@ -236,7 +236,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     draw(found.session.with_actor(Actor("Ann")), 0, 1)
     batch.leave("a", found, page=True)
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
-    assert (clip.status, clip.sentences) == ("in progress", [])
+    assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
     change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="could not be tracked"):
@@ -445,7 +445,7 @@ def test_export_problem_names_no_folder_of_the_server(results, batch):
 def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
     set_status(batch, "a", "Ann", "accepted")
     with monkeypatch.context() as patch:
-        patch.setattr("aotlab_studio.session.clip_export.write_job_record", lambda *args: 1 / 0)
+        patch.setattr("aotlab_studio.session.batch.write_job_record", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             batch.export_all(["coco"])
     answer = batch.export_all(["coco"])
@@ -455,14 +455,14 @@ def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     batch.leave("a", batch.enter("a", "Ann", page=True), page=True)
 
-    def export(folder, outputs, open_clip):
-        with open_clip("a") as document:
-            batch.release("a")
-            document.database.folder_lock.check_held()
-        return "exported"
+    def export(clip, outputs, document, classes):
+        batch.release("a")
+        document.database.folder_lock.check_held()
+        return []
 
-    monkeypatch.setattr("aotlab_studio.session.batch.export_clips", export)
-    assert batch.export_all([]) == "exported"
+    monkeypatch.setattr("aotlab_studio.session.batch._export_clip", export)
+    set_status(batch, "a", "Ann", "accepted")
+    assert batch.export_all([]).names == ["a"]
 
 
 def test_masks_beside_videos_are_not_listed(tmp_path):
