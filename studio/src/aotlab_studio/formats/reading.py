@@ -11,7 +11,7 @@ from aotlab import InputError
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, match_regions, order_names, reading
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.formats.colors import parse_colors, read_colors
+from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.geometry import ParsedFile
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
@@ -52,6 +52,8 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
 def _parse_folder(folder: Path, video: VideoInfo) -> ParsedFile | None:
     if any((folder / "labels").glob("[!.]*.txt")):
         return parse_yolo(folder, video.size)
+    if any((folder / name).is_file() for name in LEGENDS):
+        return ParsedFile(parse_color_folder(folder, video.size))
     trees = [
         json.loads(path.read_bytes()) for path in order_names(folder.glob("[!.]*.json")) if path.is_file()
     ]
