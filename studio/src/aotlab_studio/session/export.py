@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -28,7 +25,6 @@ from aotlab.sdk import (
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
