@@ -88,7 +88,7 @@ def clip_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Sc
 
 def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
     """Return the scores of a review by frame and object id; empty if the file is missing or damaged."""
-    return read_json(folder / SCORES_FILE, dict[int, dict[int, Score]], {})
+    return read_json(folder / SCORES_FILE, dict[int, dict[int, Score]])
 
 
 def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:

@@ -92,7 +92,7 @@ class ReviewFile(Output):
     @classmethod
     def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
         """Write the review of a batch."""
-        write_batch_review(folder, records)
+        write_batch_review(folder)
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from aotlab_studio.document.log import EXPORTED_STATUSES, Count, Direction, Entr
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, read_export, replace_outputs, write_json
+from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
 from aotlab_studio.protocol import (
     Description,
     ExportEvent,
@@ -325,7 +325,7 @@ class Session:
                     for name in record["files"][:-1]:
                         archive.write(written / name, name)
                 folder.mkdir(exist_ok=True)
-                replace_outputs(written, folder, read_export(folder / EXPORT_RECORD).files)
+                replace_outputs(written, folder, read_json(folder / EXPORT_RECORD, ExportRecord).files)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]

@@ -13,22 +13,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import (
-    TRACKED_MASKS,
-    Annotations,
-    VideoInfo,
-    add_class_ids,
-    match_regions,
-    order_names,
-    read_annotations,
-    reading,
-)
+from aotlab.sdk import TRACKED_MASKS, Annotations, VideoInfo, add_class_ids, read_annotations, reading
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Entry
 from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NO_CLASS, ObjectInfo, clean_name, make_object
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
+from aotlab_studio.formats.colors import LEGENDS
 from aotlab_studio.protocol import FileObject, LoadedMasks
 from aotlab_studio.session.export import EXPORT_RECORD
 from aotlab_studio.video import require_frame
@@ -186,8 +177,6 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
         folder = Path(name)
         try:
             path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
-            if path.is_dir() and any((path / legend).is_file() for legend in LEGENDS):
-                return _read_colors(path, video)
             image = path.suffix.lower() == ".png"
             annotations = read_annotations(path, video, frame=index if image else None)
             pixels = decode_png(path.read_bytes()) if image else np.zeros(0)
@@ -244,14 +233,3 @@ def _may_be_mask(entry: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(entry.filename)
     hidden = entry.is_dir() or name.name.startswith(".") or "__MACOSX" in name.parts
     return not hidden and name.suffix.lower() in MASK_SUFFIXES
-
-
-def _read_colors(folder: Path, video: VideoInfo) -> Annotations:
-    """Return the objects of colored images with a legend beside them."""
-    regions = []
-    for path in order_names(folder.glob("*.png")):
-        image = read_colors(path)
-        if image is None:
-            raise InputError(f"{path}: not a readable image in colors; save it as RGB")
-        regions += [replace(region, image=path) for region in parse_colors(image, path, video.size)]
-    return match_regions(regions, video)
