@@ -44,10 +44,8 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
         session.runner.delay_corrections()
     with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
         if (record := document.log.messages.get(actor.message)) is not None:
-            if (
-                not isinstance(record, Entry)
-                or signature(action, eval_str=True).return_annotation is not EditResult
-            ):
+            returns_edit = signature(action, eval_str=True).return_annotation is EditResult
+            if not (isinstance(record, Entry) and returns_edit):
                 return None
             # losses are not stored
             return EditResult(next(iter(record.values.objects), values.get("object_id", 0)))
