@@ -170,12 +170,6 @@ def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
     assert (output / "other").read_text() == "kept"
 
 
-@pytest.mark.parametrize("name", ["Summary.csv", "review.json"])
-def test_job_with_the_name_of_a_file_of_the_run_is_refused(output, name):
-    with pytest.raises(InputError, match="a file of the run has this name"):
-        claim_folder(output, [Job(name, "a.mp4", ("a.png",))], INPUTS)
-
-
 def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "0.jpg").symlink_to(tmp_path / "gone")
