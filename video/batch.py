@@ -21,7 +21,7 @@ from aotlab.media.job_record import (
     write_job_record,
 )
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, prefix_errors
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
 from aotlab.utils.processes import StopFlag
@@ -37,6 +37,7 @@ from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
+SUMMARY_FILE = "summary.csv"
 CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 
@@ -150,7 +151,7 @@ class Batch:
             status = "waiting" if record is None else "failed" if record.error else "done"
             rows.append({**values, "status": status})
         with (
-            atomic_path(self._output / "summary.csv") as temporary,
+            atomic_path(self._output / SUMMARY_FILE) as temporary,
             temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
         ):
             columns = ("name", "status", "frames", "error", "video")
@@ -243,7 +244,7 @@ def claim_folder(
 ) -> None:
     """Record a list in its locked output folder, as planned by `plan_list`.
 
-    Results of other settings then count as unfinished, and are replaced when their video is tracked.
+    Results of other settings then count as unfinished; they are replaced when their video is tracked.
     """
     names = sorted(job.name for job in jobs)
     replaces_results = plan_list(output, jobs, settings, force=force)
@@ -256,4 +257,6 @@ def claim_folder(
             log.warning("%s: not in the list any more; its results stay in %s", name, folder)
         if name in names and replaces_results and not (folder / CORRECTED_FILE).exists():
             write_job_record(folder, replace(record, error=UNFINISHED))
+    if replaces_results:
+        remove(output / SUMMARY_FILE)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings, "jobs": names})

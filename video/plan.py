@@ -4,8 +4,8 @@ A folder of results belongs to the inputs in its record: video, masks, settings 
 finished results are reused and unfinished ones resumed; results of other inputs are refused, unless ``force`` replaces
 them. Corrected masks and files that no run has written are never replaced.
 
-The folder of a list of jobs belongs to the settings in its record in the same way. It contains a folder for each job,
-which is tracked again if the job's inputs have changed.
+The folder of a list of jobs belongs to the settings in its record in the same way. It contains a folder for each job:
+if the job's inputs have changed, its video is tracked again, unless its masks were corrected.
 """
 
 from __future__ import annotations

@@ -119,8 +119,10 @@ def test_results_of_other_settings_count_as_unfinished(output, jobs):
     for job in jobs:
         write_job_record(output / job.name, JobRecord(job.name, written=["masks"]))
     (output / "b" / CORRECTED_FILE).touch()
+    (output / "summary.csv").touch()
     claim_folder(output, jobs, {**INPUTS, "a": 2}, force=True)
     assert [read_job_record(output / name).error for name in ("run", "b")] == ["not finished", None]
+    assert not (output / "summary.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["..jobs.7@other.part.json", ".summary.7@other.part.csv"])
