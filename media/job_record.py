@@ -120,8 +120,7 @@ def write_job_record(folder: Path, record: JobRecord) -> None:
 def remove_results(folder: Path, record: JobRecord) -> None:
     """Remove the record of a folder of results and all that its run has written; other files stay."""
     for path in (folder / name for name in record.outputs):
-        is_folder = path.is_dir() and not path.is_symlink()
-        files = _list_frame_files(path, record) if is_folder else [path]
+        is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
         for file in files:
             remove(file)
         for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
@@ -130,8 +129,10 @@ def remove_results(folder: Path, record: JobRecord) -> None:
     remove(folder / JOB_RECORD)
 
 
-def _list_frame_files(path: Path, record: JobRecord) -> list[Path]:
-    """Return the files of frames that a run has written to the folder of an output."""
+def list_output_files(path: Path, record: JobRecord) -> list[Path]:
+    """Return the files of an output, a file or a folder, that its run has written."""
+    if not path.is_dir() or path.is_symlink():
+        return [path]
     if path.name in FRAME_PNGS:
         return [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
     files = (file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file())

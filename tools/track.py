@@ -36,9 +36,9 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
-from aotlab.utils.environment import count_ranks, read_rank_variable
-from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_file_name, require_existing, sibling_path
+from aotlab.utils.environment import count_ranks, read_count
+from aotlab.utils.errors import InputError, require, require_extra
+from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FRAME_AND_OBJECT
@@ -73,7 +73,8 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
         location = locate_video(video)
         if location.kind == "stored":
             quoting = "put a path with spaces in quotes, and separate the values of an option by commas"
-            require_existing(Path(location.text), quoting if len(videos) > 1 else "check the spelling")
+            remedy = quoting if len(videos) > 1 else "check the spelling"
+            require(Path(location.text).exists(), f"{location.text}: no such file or folder; {remedy}")
         if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
             raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
 
@@ -331,9 +332,9 @@ def main(
         jobs, row_errors = error.jobs, error.errors
     jobs = [replace(job, segmenter=segmenter_choice) for job in apply_to_images(jobs, levels, rate)]
     if count_ranks() > 1 and not (dry_run or summarize):
-        shard = shard or Shard(read_rank_variable("RANK"), count_ranks())
+        shard = shard or Shard(read_count("RANK"), count_ranks())
         if tracker.device == "cuda":
-            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
+            tracker = replace(tracker, device=f"cuda:{read_count('LOCAL_RANK')}")
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
     batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:

@@ -16,7 +16,7 @@ from typing import Any
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
-from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.errors import InputError, require_choice
 from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.video.job import MASK_SUFFIXES, Job
@@ -139,7 +139,7 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if len(columns) == 1 and re.search("[;\t]", columns[0]):
         raise csv.Error("columns are separated by commas, and several values of one column by ;")
     for column in columns:
-        _require_column(column, f"{path}, line 1: unknown column")
+        require_choice(column, COLUMNS, f"{path}, line 1: column")
     if "video" not in columns or len({*columns}) < len(columns):
         raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
     while True:
@@ -161,7 +161,7 @@ def _read_job(row: Any, list_line: str, folder: Path) -> Job:
     """Return the job of a row, with paths relative to the list's folder."""
     cells = row if isinstance(row, dict) else {}
     for column in cells:
-        _require_column(column, "unknown field")
+        require_choice(column, COLUMNS, "field")
     values = {COLUMNS[column]: value for column, value in cells.items() if value not in ("", None)}
     video = values.pop("video", None)
     if not isinstance(video, str):
@@ -173,11 +173,6 @@ def _read_job(row: Any, list_line: str, folder: Path) -> Job:
     values.setdefault("name", base_name(Path(strip_credentials(location))) if Path(video).name else "")
     job = Job(video=location, list_line=list_line, **values)
     return replace(job, masks=tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks))
-
-
-def _require_column(name: str, problem: str) -> None:
-    """Raise `InputError` that begins with ``problem`` unless a list has columns of this name."""
-    require_known(name, COLUMNS, f"{problem} {name!r}", f"expected {', '.join(COLUMNS)}")
 
 
 COLUMNS = {

@@ -159,7 +159,7 @@ REFUSED = [
     (["video", "--mask", "none.png"], "none.png: no such file"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
     (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: not among the frames"),
-    (["video", "--mask", "first.png", "--write", "masks,coc"], "write coc: unknown output; did you mean coco?"),
+    (["video", "--mask", "first.png", "--write", "masks,coc"], "got coc; did you mean coco?"),
     (["video", "--mask", "first.png", "--frame-numbers", "x"], "'x' is not one of 'index', 'file'; see aotlab track"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "cannot be combined with realtime"),
     (["my", "film"], "my: no such file or folder; put a path with spaces in quotes"),
