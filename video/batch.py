@@ -32,7 +32,7 @@ from aotlab.video.classes import CLASSES
 from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
 from aotlab.video.plan import RUN_FILE, RUN_KIND, plan_list, read_list
-from aotlab.video.run import JobRun, load_models, plan_job, start_record, track_job
+from aotlab.video.run import JobRun, check_run, plan_job, start_record, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -92,13 +92,13 @@ class Batch:
             with locked_output(self._output):
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
-                records = list(self._run_until_stopped(self._jobs, stop))
+                records = self._run_until_stopped(self._jobs, stop)
                 self._write_summary(records)
                 return records
         jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
             self._start(jobs, f" in shard {shard}")
-        records = list(self._run_until_stopped(jobs, stop))
+        records = self._run_until_stopped(jobs, stop)
         with self._locked():
             ended = self._read_ended()
             if len(ended) == len(self._jobs):
@@ -176,9 +176,7 @@ class Batch:
             for job in self._jobs:
                 try:
                     run = self._plan(job)
-                    if run.checked is not None:
-                        with locked_output(run.folder):
-                            load_models(run.checked, self._load_tracker)
+                    check_run(run, self._load_tracker)
                     yield run
                 except (InputError, OSError) as error:
                     yield InputError(str(error))
@@ -193,13 +191,14 @@ class Batch:
                     log.warning(message, job.name, object_id, current, class_name)
         return run
 
-    def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> Iterator[JobRecord]:
-        """Run jobs until the flag is set; yield their records."""
+    def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> list[JobRecord]:
+        """Run jobs until the flag is set; return their records."""
+        records = []
         for job in jobs:
-            record = None if stop.is_set() else self.run(job, stop)
-            if record is None:
-                return
-            yield record
+            if stop.is_set() or (record := self.run(job, stop)) is None:
+                break
+            records.append(record)
+        return records
 
     def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""

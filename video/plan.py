@@ -10,7 +10,8 @@ if the job's inputs have changed, its video is tracked again, unless its masks w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,6 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name
 from aotlab.utils.versioned_files import FileKind, read_versioned
 from aotlab.video.job import Job
-from aotlab.video.outputs import require_inputs_outside
 from aotlab.video.resume import STATE_FILE
 
 RUN_FILE = ".jobs.json"
@@ -67,7 +67,7 @@ def plan_run(folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, fo
         raise make_refusal(folder, f"{min(unrecorded)}, which aotlab track did not write")
     if existing and not (same_inputs or force):
         raise make_refusal(folder, "results of other inputs or settings", forcible=True)
-    require_inputs_outside({str(path): path for path in inputs}, {*record.outputs, *earlier.outputs}, folder)
+    require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
     return "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track"
 
 
@@ -83,7 +83,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
     Raises:
         InputError: the folder contains what this list must not replace, or results would overwrite inputs.
     """
-    inputs = {f"{path} of job {job.name}": path for job in jobs for path in job.input_paths}
+    inputs = [path for job in jobs for path in job.input_paths]
     require_inputs_outside(inputs, [job.name for job in jobs], output)
     if not (output / RUN_FILE).exists():
         # hidden files are locks and temporary files, perhaps of another machine
@@ -94,6 +94,21 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
     if replaces and not force:
         raise make_refusal(output, "results of other settings or outputs", forcible=True)
     return replaces
+
+
+def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
+    """Raise `InputError` if outputs, files and folders of these names in a folder, would overwrite an input.
+
+    ``inputs``: files and folders of images, which may be links.
+    """
+    targets = {(folder / name).resolve() for name in names}
+    for path in inputs:
+        for file in [path, *path.iterdir()] if path.is_dir() else [path]:
+            resolved = Path(os.path.realpath(file))  # links may be circular
+            if not targets.isdisjoint((resolved, *resolved.parents)):
+                raise InputError(
+                    f"output {folder}: the results would overwrite {path}; choose another folder"
+                )
 
 
 def make_refusal(folder: Path, content: str, *, forcible: bool = False) -> InputError:
