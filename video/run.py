@@ -31,7 +31,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import remove
-from aotlab.utils.locks import locked_output, remove_leftovers
+from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.text import strip_credentials
@@ -220,6 +220,8 @@ def track_job(
     with locked_output(folder):
         # again, as another process may have written to it
         action = plan_run(folder, record, run.job.input_paths, force=run.force)
+        if action == "reuse":
+            raise InUseError(f"{folder}: another process has finished it; run the command again")
         tracker, segmenter = _load_models(checked, load_tracker)
         on_start()
         prompt_masks = {}
