@@ -111,9 +111,8 @@ def track_video(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.utils.locks import locked_output
     from aotlab.video.digest import result_settings
-    from aotlab.video.run import load_models, plan_job, track_job
+    from aotlab.video.run import check_run, plan_job, track_job
 
     if count_ranks() > 1:
         name = strip_credentials(job.video)
@@ -125,8 +124,7 @@ def track_video(
         return 0
     header = f"{describe_job(run.checked)}, into {folder}"
     if dry_run:
-        with locked_output(folder):
-            load_models(run.checked, tracker.load)
+        check_run(run, tracker.load)
         print(header)
         report_disk_space(folder, run.checked.estimate_bytes())
         return 0

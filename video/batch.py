@@ -21,7 +21,7 @@ from aotlab.media.job_record import (
     write_job_record,
 )
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, prefix_errors
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
 from aotlab.utils.processes import StopFlag
@@ -32,11 +32,12 @@ from aotlab.video.classes import CLASSES
 from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
 from aotlab.video.plan import RUN_FILE, RUN_KIND, plan_list, read_list
-from aotlab.video.run import JobRun, load_models, plan_job, start_record, track_job
+from aotlab.video.run import JobRun, check_run, plan_job, start_record, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
+SUMMARY_FILE = "summary.csv"
 CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 
@@ -91,13 +92,13 @@ class Batch:
             with locked_output(self._output):
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
-                records = list(self._run_until_stopped(self._jobs, stop))
+                records = self._run_until_stopped(self._jobs, stop)
                 self._write_summary(records)
                 return records
         jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
             self._start(jobs, f" in shard {shard}")
-        records = list(self._run_until_stopped(jobs, stop))
+        records = self._run_until_stopped(jobs, stop)
         with self._locked():
             ended = self._read_ended()
             if len(ended) == len(self._jobs):
@@ -150,7 +151,7 @@ class Batch:
             status = "waiting" if record is None else "failed" if record.error else "done"
             rows.append({**values, "status": status})
         with (
-            atomic_path(self._output / "summary.csv") as temporary,
+            atomic_path(self._output / SUMMARY_FILE) as temporary,
             temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
         ):
             columns = ("name", "status", "frames", "error", "video")
@@ -175,9 +176,7 @@ class Batch:
             for job in self._jobs:
                 try:
                     run = self._plan(job)
-                    if run.checked is not None:
-                        with locked_output(run.folder):
-                            load_models(run.checked, self._load_tracker)
+                    check_run(run, self._load_tracker)
                     yield run
                 except (InputError, OSError) as error:
                     yield InputError(str(error))
@@ -192,13 +191,14 @@ class Batch:
                     log.warning(message, job.name, object_id, current, class_name)
         return run
 
-    def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> Iterator[JobRecord]:
-        """Run jobs until the flag is set; yield their records."""
+    def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> list[JobRecord]:
+        """Run jobs until the flag is set; return their records."""
+        records = []
         for job in jobs:
-            record = None if stop.is_set() else self.run(job, stop)
-            if record is None:
-                return
-            yield record
+            if stop.is_set() or (record := self.run(job, stop)) is None:
+                break
+            records.append(record)
+        return records
 
     def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
@@ -243,7 +243,7 @@ def claim_folder(
 ) -> None:
     """Record a list in its locked output folder, as planned by `plan_list`.
 
-    Results of other settings then count as unfinished, and are replaced when their video is tracked.
+    Results of other settings then count as unfinished; they are replaced when their video is tracked.
     """
     names = sorted(job.name for job in jobs)
     replaces_results = plan_list(output, jobs, settings, force=force)
@@ -256,4 +256,6 @@ def claim_folder(
             log.warning("%s: not in the list any more; its results stay in %s", name, folder)
         if name in names and replaces_results and not (folder / CORRECTED_FILE).exists():
             write_job_record(folder, replace(record, error=UNFINISHED))
+    if replaces_results:
+        remove(output / SUMMARY_FILE)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings, "jobs": names})

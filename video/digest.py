@@ -35,14 +35,14 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     else:
         checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
         settings = to_yaml(tracker.config)
-    result: dict[str, Any] = {
+    return {
         "checkpoint": checkpoint,
         "settings": settings,
         "write": sorted({*options.write}),
         "both_directions": options.both_directions,
+        "removals": [list(removal) for removal in options.removals],
+        "by_name": options.by_name,
     }
-    optional = {"removals": [list(removal) for removal in options.removals], "by_name": options.by_name}
-    return result | {name: value for name, value in optional.items() if value}
 
 
 def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,7 +21,7 @@ from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import InputError, require_choice, require_module
+from aotlab.utils.errors import require_choice, require_module
 from aotlab.utils.files import atomic_path, remove
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.video.classes import ObjectClasses
@@ -412,21 +411,6 @@ class Outputs:
         for output in self._outputs.values():
             with suppress(Exception):
                 output.drop()
-
-
-def require_inputs_outside(inputs: Mapping[str, Path], names: Iterable[str], folder: Path) -> None:
-    """Raise `InputError` if outputs, files and folders of these names in a folder, would overwrite an input.
-
-    ``inputs``: files and folders of images, which may be links, by what messages call them.
-    """
-    targets = {(folder / name).resolve() for name in names}
-    for subject, path in inputs.items():
-        for file in [path, *path.iterdir()] if path.is_dir() else [path]:
-            resolved = Path(os.path.realpath(file))  # links may be circular
-            if not targets.isdisjoint((resolved, *resolved.parents)):
-                raise InputError(
-                    f"output {folder}: the results would overwrite {subject}; choose another folder"
-                )
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

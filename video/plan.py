@@ -4,13 +4,14 @@ A folder of results belongs to the inputs in its record: video, masks, settings 
 finished results are reused and unfinished ones resumed; results of other inputs are refused, unless ``force`` replaces
 them. Corrected masks and files that no run has written are never replaced.
 
-The folder of a list of jobs belongs to the settings in its record in the same way. It contains a folder for each job,
-which is tracked again if the job's inputs have changed.
+The folder of a list of jobs belongs to the settings in its record in the same way. It contains a folder for each job:
+if the job's inputs have changed, its video is tracked again, unless its masks were corrected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,16 +27,12 @@ from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name
 from aotlab.utils.versioned_files import FileKind, read_versioned
-from aotlab.video.classes import CLASSES
 from aotlab.video.job import Job
-from aotlab.video.outputs import require_inputs_outside
 from aotlab.video.resume import STATE_FILE
 
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
-RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
-"""files in the folder of a list, beside the folders of its jobs"""
 
 Action = Literal["track", "resume", "reuse", "keep"]
 """what a run does: track from the first frame, resume, reuse finished results, or keep corrected ones (in a list)"""
@@ -59,12 +56,8 @@ def plan_run(folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, fo
     earlier = earlier or JobRecord(record.name, error=UNFINISHED)
     same_inputs = bool(record.input_digest) and record.input_digest == earlier.input_digest
     existing = {name for name in (*record.outputs, *earlier.outputs) if _has_content(folder / name)}
-    if (
-        same_inputs
-        and earlier.error is None
-        and existing >= {*record.outputs}
-        and _has_masks(folder, earlier)
-    ):
+    is_finished = earlier.error is None and existing >= {*record.outputs} and _has_masks(folder, earlier)
+    if same_inputs and is_finished:
         return "reuse"
     if (folder / CORRECTED_FILE).exists():
         raise make_refusal(folder, "corrected masks")
@@ -74,7 +67,7 @@ def plan_run(folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, fo
         raise make_refusal(folder, f"{min(unrecorded)}, which aotlab track did not write")
     if existing and not (same_inputs or force):
         raise make_refusal(folder, "results of other inputs or settings", forcible=True)
-    require_inputs_outside({str(path): path for path in inputs}, {*record.outputs, *earlier.outputs}, folder)
+    require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
     return "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track"
 
 
@@ -88,14 +81,10 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
         force: replace results of other settings.
 
     Raises:
-        InputError: the folder contains what this list must not replace, outputs would overwrite inputs, or a job has
-            the name of a file of the list.
+        InputError: the folder contains what this list must not replace, or results would overwrite inputs.
     """
-    for job in jobs:
-        if job.name.lower() in RESERVED_NAMES:
-            raise InputError(f"job {job.name}: a file of the run has this name; give the job another")
-    inputs = {f"{path} of job {job.name}": path for job in jobs for path in job.input_paths}
-    require_inputs_outside(inputs, (*RESERVED_NAMES, *(job.name for job in jobs)), output)
+    inputs = [path for job in jobs for path in job.input_paths]
+    require_inputs_outside(inputs, [job.name for job in jobs], output)
     if not (output / RUN_FILE).exists():
         # hidden files are locks and temporary files, perhaps of another machine
         if others := sorted(path.name for path in output.glob("[!.]*")):
@@ -105,6 +94,21 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
     if replaces and not force:
         raise make_refusal(output, "results of other settings or outputs", forcible=True)
     return replaces
+
+
+def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
+    """Raise `InputError` if outputs, files and folders of these names in a folder, would overwrite an input.
+
+    ``inputs``: files and folders of images, which may be links.
+    """
+    targets = {(folder / name).resolve() for name in names}
+    for path in inputs:
+        for file in [path, *path.iterdir()] if path.is_dir() else [path]:
+            resolved = Path(os.path.realpath(file))  # links may be circular
+            if not targets.isdisjoint((resolved, *resolved.parents)):
+                raise InputError(
+                    f"output {folder}: the results would overwrite {path}; choose another folder"
+                )
 
 
 def make_refusal(folder: Path, content: str, *, forcible: bool = False) -> InputError:

@@ -31,7 +31,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import remove
-from aotlab.utils.locks import locked_output, remove_leftovers
+from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.text import strip_credentials
@@ -220,7 +220,9 @@ def track_job(
     with locked_output(folder):
         # again, as another process may have written to it
         action = plan_run(folder, record, run.job.input_paths, force=run.force)
-        tracker, segmenter = load_models(checked, load_tracker)
+        if action == "reuse":
+            raise InUseError(f"{folder}: another process has finished it; run the command again")
+        tracker, segmenter = _load_models(checked, load_tracker)
         on_start()
         prompt_masks = {}
         if segmenter is not None:
@@ -249,7 +251,14 @@ def track_job(
     return result
 
 
-def load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
+def check_run(run: JobRun, load_tracker: LoadTracker) -> None:
+    """Raise what `track_job` would raise before the first frame; write nothing."""
+    if run.checked is not None:
+        with locked_output(run.folder):
+            _load_models(run.checked, load_tracker)
+
+
+def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
     """Return the tracker, and the segmenter if there are prompts."""
     from aotlab.utils.devices import reserve_cores  # loads PyTorch
 

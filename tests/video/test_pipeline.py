@@ -23,7 +23,8 @@ from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
-from aotlab.video.outputs import BUILT_IN_OUTPUTS, find_output, require_inputs_outside
+from aotlab.video.outputs import BUILT_IN_OUTPUTS, find_output
+from aotlab.video.plan import require_inputs_outside
 from aotlab.video.run import track
 from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images
@@ -182,7 +183,7 @@ def outputs_folder(tmp_path):
 def test_results_never_overwrite_the_video(outputs_folder, source, output, names, overwrites):
     with pytest.raises(InputError, match="the results would overwrite") if overwrites else nullcontext():
         require_inputs_outside(
-            {source: outputs_folder / source},
+            [outputs_folder / source],
             [find_output(name).file_name for name in names],
             outputs_folder / output,
         )

@@ -396,7 +396,7 @@ def test_results_used_as_masks_are_not_removed(clips, read_error_line):
     assert run(clips) == 0
     before = results(clips.parent)
     jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", "d,a,../out/a/masks/00001.png")
-    assert "of job d" in read_error_line(run(jobs, "--force"))
+    assert "would overwrite" in read_error_line(run(jobs, "--force"))
     jobs.unlink()
     assert results(clips.parent) == before
 
