@@ -26,7 +26,7 @@ from aotlab.media.labeled_video import Video, find_masks
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwrite
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import write_text
 from aotlab.utils.text import format_count
 
@@ -72,8 +72,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
     common = set.intersection(*(set(report.scores) for report in reports.values()))
-    if not common:
-        raise InputError(f"--results: no sequence is scored in all {len(reports)} folders; complete them")
+    require(common, f"--results: no sequence is scored in all {len(reports)} folders; complete them")
     tables, rows = {}, {}
     for name, report in reports.items():
         scores = {sequence: report.scores[sequence] for sequence in report.scores if sequence in common}
@@ -124,11 +123,11 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
 
 def require_results(videos: Sequence[Video], results: Path) -> None:
     """Raise `InputError` if no video has a folder of results; single missing folders are reported as failures."""
-    if not any((results / video.name).is_dir() for video in videos):
-        raise InputError(
-            f"{results}: contains no results of {format_count(len(videos), 'sequence')}; "
-            f"expected {results / videos[0].name}/<frame>.png and so on"
-        )
+    require(
+        any((results / video.name).is_dir() for video in videos),
+        f"{results}: contains no results of {format_count(len(videos), 'sequence')}; "
+        f"expected {results / videos[0].name}/<frame>.png and so on",
+    )
 
 
 def print_report(
