@@ -94,7 +94,6 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
     root = benchmark.root or find_default_root(benchmark.dataset)
     videos = benchmark.open_videos()
     require_readable(videos)
-    require_results(videos, results)
     table = score_burst_hota(videos, results, find_annotation_file(root, benchmark.split))
     for column, value in table.items():
         print(f"{column:<16}{format_value(value):>6}")
@@ -118,15 +117,6 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     raise InputError(
         f"--dataset {dataset.name} --split {benchmark.split}: only the first-frame masks are public; "
         f"expected annotations of more frames in {dataset.layout}"
-    )
-
-
-def require_results(videos: Sequence[Video], results: Path) -> None:
-    """Raise `InputError` if no video has a folder of results; single missing folders are reported as failures."""
-    require(
-        any((results / video.name).is_dir() for video in videos),
-        f"{results}: contains no results of {format_count(len(videos), 'sequence')}; "
-        f"expected {results / videos[0].name}/<frame>.png and so on",
     )
 
 
@@ -234,8 +224,12 @@ def main(
             videos, results = [video], (folder,)
         else:
             videos = select_scorable(benchmark, results[0])
-        for folder in results:
-            require_results(videos, folder)
+        for folder in results:  # single missing sequences are reported as failures
+            require(
+                any((folder / video.name).is_dir() for video in videos),
+                f"{folder}: contains no results of {format_count(len(videos), 'sequence')}; "
+                f"expected {folder / videos[0].name}/<frame>.png and so on",
+            )
         reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in results}
         failed = any(report.failures for report in reports.values())  # each was logged
         if len(results) > 1:
