@@ -16,8 +16,10 @@ from .media.images import decode_image as decode_image
 from .media.job_record import (
     CORRECTED_FILE as CORRECTED_FILE,
     JOB_RECORD as JOB_RECORD,
+    UNFINISHED as UNFINISHED,
     JobRecord as JobRecord,
     find_video as find_video,
+    list_output_files as list_output_files,
     read_job_record as read_job_record,
     require_same_video as require_same_video,
     write_job_record as write_job_record,
@@ -86,5 +88,5 @@ from .video.outputs import (
     list_outputs as list_outputs,
     to_detections as to_detections,
 )
-from .video.plan import list_job_folders as list_job_folders
+from .video.plan import RUN_FILE as RUN_FILE, list_job_folders as list_job_folders
 from .video.track import TrackResult as TrackResult

@@ -106,7 +106,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,box\n,\n", "line 2: expected a video$"),
     ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
     ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
-    ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3. differ only in letter case; give both the same name"),
+    ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3: classes .* differ only in letter case; give both"),
     ("a.csv", "video,masks\n", "holds no videos; give a header"),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
      "2 jobs are called a, in any letter case; give each its own in the column name"),
@@ -123,7 +123,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),
     ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected text as on the command line"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected text"),
-    ("a.jsonl", '{"video": "a.mp4", "box": [1, 2, 3, 4], "class": {"1": "cat"}}',
+    ("a.jsonl", '{"video": "a.mp4", "box": [1, 2, 3, 4], "class": [{"1": "cat"}]}',
      "class: expected text as on the command line"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
      "class cat; :2=dog: expected one name for each object, with the object's id"),
@@ -150,7 +150,7 @@ def test_all_wrong_lines_are_named(tmp_path):
     with pytest.raises(InputError, match=r"line 2: start x: .*; also to correct: line 4, 5$"):
         read_jobs(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("video,masks,start,end,fps\na,m,x,y,z\nb,m,1,,\n")
-    with pytest.raises(InvalidRowsError, match=r"line 2: start x: [^;]*$") as raised:
+    with pytest.raises(InvalidRowsError, match=r"line 2: fps z: [^;]*$") as raised:
         read_jobs(tmp_path / "a.csv")
     assert [*raised.value.errors] == [2]
     assert [job.name for job in raised.value.jobs] == ["b"]

@@ -298,6 +298,18 @@ def test_legend_names_objects_of_colored_mask(colored):
     assert found.class_names == {1: "person"}
 
 
+def test_legend_names_objects_of_a_colored_folder(colored):
+    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
+    (colored.parent / "00003.png").write_bytes(colored.read_bytes())
+    colored.rename(colored.parent / "00001.png")
+    found = read_annotations(colored.parent, VIDEO)
+    assert sorted(found.frames) == [1, 3]
+    assert (found.mask(3) == np.where(labels(2) == 3, 1, labels(2))).all()
+    (colored.parent / "00003.png").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"00003\.png: not a readable image in colors"):
+        read_annotations(colored.parent, VIDEO)
+
+
 def test_cvat_label_map_is_a_legend(colored):
     text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n"
     (colored.parent / "labelmap.txt").write_text(text)
