@@ -142,7 +142,8 @@ def reading(
     except caught as error:
         if is_out_of_memory(error):
             raise
-        log.debug("%s: not %s", subject, kind, exc_info=error)  # by --verbose: the error may be in our code
+        if isinstance(error, STRUCTURE_ERRORS):  # perhaps of our own code
+            log.debug("%s: not %s", subject, kind, exc_info=error)
         raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
 
 
