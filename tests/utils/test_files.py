@@ -203,7 +203,7 @@ def test_sibling_path_of_a_file_or_folder(tmp_path, monkeypatch, name, expected)
 
 def test_unchecked_errors_are_logged_with_their_traceback(caplog):
     caplog.set_level("DEBUG", "aotlab")
-    with pytest.raises(InputError, match="clip.json: not readable"), reading("clip.json", unchecked=True):
+    with pytest.raises(InputError, match=r"clip\.json: not readable"), reading("clip.json", unchecked=True):
         [].items()
     assert "in test_unchecked_errors_are_logged" in caplog.text
     caplog.clear()
