@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from aotlab.configs.load import apply_overrides
-from aotlab.configs.schema import Config, MemoryConfig
-from aotlab.utils.errors import require_choice
+from aotlab.configs.schema import BOUNDED_POLICIES, Config, MemoryConfig
+from aotlab.utils.errors import require, require_choice
 
 MemoryProtocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames"""
@@ -24,12 +24,20 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
 
     ``bounded`` replaces `every_nth` with `restricted` (RMem), and `first_frame` with a `bounded_fifo` of reference
     frames only, unless ``overrides`` set a policy; a policy in a file of settings is replaced, as those of checkpoints.
+
+    Raises:
+        InputError: unknown protocol, or ``overrides`` set ``memory.frames`` for a policy that keeps all frames.
     """
     require_choice(protocol, get_args(MemoryProtocol), "protocol")
-    sets_policy = "policy" in apply_overrides({"memory": {}}, overrides)["memory"]
-    if protocol == "published" or sets_policy or config.memory.policy not in BOUNDED_MEMORY:
-        return config
-    return replace(config, memory=bound_memory(config.memory))
+    overridden = apply_overrides({"memory": {}}, overrides)["memory"]
+    if protocol == "bounded" and "policy" not in overridden:
+        config = replace(config, memory=bound_memory(config.memory))
+    require(
+        "frames" not in overridden or config.memory.policy in BOUNDED_POLICIES,
+        f"memory.frames: no effect with memory.policy {config.memory.policy}, which keeps all frames; set the policy "
+        f"to one of {', '.join(BOUNDED_POLICIES)}",
+    )
+    return config
 
 
 def bound_memory(memory: MemoryConfig) -> MemoryConfig:

@@ -21,10 +21,10 @@ from aotlab.dataloaders.benchmarks.sequences import (
     match_masks,
 )
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
-from aotlab.dataloaders.training.sets import MIN_FRAMES
+from aotlab.dataloaders.training.sets import MIN_FRAMES, read_ids
 from aotlab.media.images import RESAVE_ADVICE, open_image, read_image
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import VOID, is_blurred, read_mask
+from aotlab.media.masks import VOID, is_blurred
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
@@ -204,12 +204,10 @@ def read_mask_info(path: Path, *, decode: bool) -> FileInfo:
     if not decode:
         return read_frame_info(path, decode=False)
     try:
-        labels = read_mask(path)
+        labels = read_ids(path)
     except InputError as error:
         return FileInfo(finding=to_finding(path, error))
     ids, size = tuple(np.unique(labels[labels > 0]).tolist()), (labels.shape[0], labels.shape[1])
-    if ids and ids[-1] > VOID:
-        return FileInfo(size, None, make_error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254"))
     if is_blurred(labels):
         advice = "save ids without smoothing, resizing or JPEG"
         finding = make_warning(path, f"{len(ids)} values, like a blurred mask; {advice}")

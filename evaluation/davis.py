@@ -25,7 +25,7 @@ from aotlab.evaluation.sequence_scores import (
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_void, list_ids, read_mask
 from aotlab.media.matching import order_names
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import require
 
 
 def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:
@@ -111,8 +111,7 @@ def score_labels(
 
 
 def _require_frames(scored: Sequence[object], name: str) -> None:
-    if not scored:
-        raise InputError(f"{name}: no annotated frame between the first and the last, which are not scored")
+    require(scored, f"{name}: no annotated frame between the first and the last, which are not scored")
 
 
 def find_first_objects(
@@ -122,8 +121,7 @@ def find_first_objects(
     # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
     void_is_object = merge_ids and set(np.unique(first)) == {0, VOID}
     count = int(read_object_ids(first, merge_ids=merge_ids).max(initial=0))
-    if count == 0:
-        raise InputError(f"{name}: no object in the first annotation; expected ids 1 to 254")
+    require(count, f"{name}: no object in the first annotation; expected ids 1 to 254")
     if not merge_ids:
         return tuple(range(1, count + 1)), None
     return (1,), "void" if void_is_object else "ids"

@@ -161,10 +161,7 @@ def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     if folders:
         return _parse_object_folders(folders, size)
     images = list_image_files(path, (".png",))
-    has_legend = any((path / name).is_file() for name in SIDECAR_FILES)
-    if not images or (has_legend and read_mode(images[0]) in ("RGB", "RGBA")):
-        return None
-    return _parse_masks({image: image for image in images}, size)
+    return _parse_masks({image: image for image in images}, size) if images else None
 
 
 def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedRegion]:

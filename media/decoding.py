@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import describe_error
+from aotlab.utils.files import describe_error, reading
 
 if TYPE_CHECKING:
     import av
@@ -74,12 +74,8 @@ def drop_messages() -> None:
 def open_video(path: Path) -> av.container.InputContainer:
     import av
 
-    try:
+    with reading(path, "give a video, not a playlist, or a folder", av.FFmpegError, kind="a readable video"):
         container = open_container(str(path))
-    except (av.FFmpegError, OSError) as error:
-        playlist = isinstance(error, av.ArgumentError)
-        reason = "damaged, or a playlist of other files" if playlist else describe_error(error)
-        raise InputError(f"{path}: not a readable video ({reason}); give a video or a folder") from error
     require_decoder(container, str(path), images=False)
     return container
 

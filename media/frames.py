@@ -23,7 +23,7 @@ from aotlab.media.high_bit_depth import (
     read_raw_image,
 )
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading
 
 IMAGE_RATE = Fraction(24)
@@ -214,5 +214,4 @@ def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) 
 
 
 def require_index(source: FrameSource, index: int, length: int) -> None:
-    if not 0 <= index < length:
-        raise InputError(f"{source.name}: no frame {index}; its last frame is {length - 1}")
+    require(0 <= index < length, f"{source.name}: no frame {index}; its last frame is {length - 1}")

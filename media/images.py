@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from aotlab.media.matching import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_image_files
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, require_file
 
 log = logging.getLogger(__name__)
@@ -115,15 +115,13 @@ def list_images(folder: Path) -> list[Path]:
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):
         raise InputError(f"{folder}: holds videos; give {videos[0]}, or the folder as a list of jobs")
-    if not images:
-        raise InputError(f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
+    require(images, f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     counts = Counter(path.suffix.lower() for path in images)
     # If there are as many JPEG as PNG files, the JPEG files are the frames and the PNG files their masks.
     main_suffix = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
     frames = [path for path in images if path.suffix.lower() == main_suffix or read_mode(path) != "P"]
     stem, count = Counter(path.stem for path in frames).most_common(1)[0]
-    if count > 1:
-        raise InputError(f"{folder}: {count} images are named {stem}; give every frame its own name")
+    require(count == 1, f"{folder}: {count} images are named {stem}; give every frame its own name")
     return frames
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from aotlab.media.images import is_lossless, open_image, read_png_depth, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.regions import MAX_ID
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -108,8 +108,8 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
             cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
+    is_png = path.suffix.lower() == ".png"
+    require(is_png, f"{path}: masks are written as PNG; give a name that ends in .png")
     labels = np.asarray(labels)
     with np.errstate(invalid="ignore"):  # NaN and infinity
         ids = labels.astype(np.uint16)

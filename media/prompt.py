@@ -23,6 +23,7 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
 
+OUTSIDE = "{}: outside the image of {}×{}; give pixels of the image"
 MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image probably means two corners."""
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?(?:e-\d+)?)"
@@ -108,42 +109,39 @@ class Prompt:
         points, labels = cast(Sequence[Point], self.points), cast(Sequence[int], self.labels)
         return [point for point, value in zip(points, labels, strict=True) if value == label]
 
-    def crop_box(self, size: tuple[int, int], object_id: int, subject: str = "") -> Prompt:
-        """Return the prompt with its box cropped to a frame of (height, width); raise as `check_inside`.
+    def crop_box(self, size: tuple[int, int], object_id: int = 1, subject: str = "") -> Prompt:
+        """Return the prompt with its box cropped to a frame of (height, width).
 
         A warning, which begins with ``subject``, is logged if much of the box lies outside.
-        """
-        self.check_inside(size)
-        if self.box is None:
-            return self
-        x, y, width, height = self.box
-        left, top = max(0.0, x), max(0.0, y)
-        right, bottom = min(float(size[1]), x + width), min(float(size[0]), y + height)
-        if (left, top, right, bottom) == (x, y, x + width, y + height):
-            return self
-        if min((right - left) / width, (bottom - top) / height) < 1 - MAX_OUTSIDE_FRACTION:
-            log.warning(
-                "%sbox %g,%g,%g,%g of object %d: extends beyond the image (%d×%d) and is cropped; a box is left, top, "
-                "width, height", subject, *self.box, object_id, size[1], size[0],
-            )  # fmt: skip
-        return replace(self, box=(left, top, right - left, bottom - top))
 
-    def check_inside(self, size: tuple[int, int]) -> None:
-        """Raise InputError for points, a box or a mask that do not fit a frame of (height, width) pixels."""
-        height, width = size
+        Raises:
+            InputError: points, the box or a mask do not fit the frame.
+        """
+        frame_height, frame_width = size
         points = cast(Sequence[Point], (*self.points, *self.scribble))
-        outside = [f"point {x:g},{y:g}" for x, y in points if not (-1 <= x <= width and -1 <= y <= height)]
-        if self.box is not None:
-            x, y, box_width, box_height = self.box
-            if min(x + box_width, width) - max(x, 0) < 2 or min(y + box_height, height) - max(y, 0) < 2:
-                outside.append(f"box {x:g},{y:g},{box_width:g},{box_height:g}")
-        if outside:
-            raise InputError(f"{outside[0]}: outside the image of {width}×{height}; give pixels of the image")
+        for x, y in points:
+            inside = -1 <= x <= frame_width and -1 <= y <= frame_height
+            require(inside, OUTSIDE.format(f"point {x:g},{y:g}", frame_width, frame_height))
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
             if mask is not None and mask.shape != size:
                 raise InputError(
                     f"prompt: {name} of shape {mask.shape} does not match the frame's {size}; resize it"
                 )
+        if self.box is None:
+            return self
+        x, y, width, height = self.box
+        left, top = max(0.0, x), max(0.0, y)
+        right, bottom = min(float(frame_width), x + width), min(float(frame_height), y + height)
+        text = f"box {x:g},{y:g},{width:g},{height:g}"
+        require(min(right - left, bottom - top) >= 2, OUTSIDE.format(text, frame_width, frame_height))
+        if (left, top, right, bottom) == (x, y, x + width, y + height):
+            return self
+        if min((right - left) / width, (bottom - top) / height) < 1 - MAX_OUTSIDE_FRACTION:
+            log.warning(
+                "%s%s of object %d: extends beyond the image (%d×%d) and is cropped; a box is left, top, width, height",
+                subject, text, object_id, frame_width, frame_height,
+            )  # fmt: skip
+        return replace(self, box=(left, top, right - left, bottom - top))
 
 
 class FramePrompt(NamedTuple):

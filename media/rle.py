@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -125,9 +124,8 @@ def _require_outline(points: Sequence[float], size: Size) -> list[float]:
     valid = count >= 6 and not count % 2
     valid = valid and all(isinstance(value, int | float) and abs(value) <= limit for value in points)
     if valid and max(points) > 1:  # else fractions of the image
-        corners = [*zip(points[::2], points[1::2], strict=True), (points[0], points[1])]
-        length = sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners))
-        if length <= MAX_OUTLINE_LENGTH:
+        corners = np.reshape([*points, *points[:2]], (-1, 2))
+        if np.abs(np.diff(corners, axis=0)).max(axis=1).sum() <= MAX_OUTLINE_LENGTH:
             return [float(value) for value in points]
     raise InputError(
         f"a polygon of {count} coordinates cannot be drawn; expected three points or more in pixels, not fractions, "

@@ -30,7 +30,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
 from aotlab.media.location import CAMERA_NUMBER, VideoLocation
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import describe_error
+from aotlab.utils.files import describe_error, reading
 from aotlab.utils.text import strip_credentials
 
 if TYPE_CHECKING:
@@ -125,12 +125,8 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
         raise InputError(
             f"{title}: no frame within {timeout:g} seconds; check the source, or wait longer (timeout)"
         )
-    try:
+    with reading(title, "check the source", av.FFmpegError):
         return result.result()
-    except InputError:
-        raise
-    except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: a PyAV without v4l2
-        raise InputError(f"{title}: cannot be opened ({describe_error(error)}); check the source") from error
 
 
 def _open_source(location: VideoLocation, timeout: float) -> av.container.InputContainer:

@@ -7,7 +7,7 @@ def segment_by_color(frame, prompts):
     """Label what has the color under a click or scribble, or in a box another one than the frame's corner."""
     labels = np.zeros(frame.shape[:2], np.uint16)
     for number, prompt in prompts.items():
-        prompt.check_inside(frame.shape[:2])
+        prompt.crop_box(frame.shape[:2])
         found = np.zeros(labels.shape, bool) if prompt.mask is None else prompt.mask > 0.5
         if prompt.box is not None:
             x, y, width, height = map(int, prompt.box)

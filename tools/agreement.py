@@ -15,7 +15,7 @@ import click
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import overwrite
 from aotlab.tools.cli.types import ExistingPath, File, option
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import require
 from aotlab.utils.files import atomic_path
 from aotlab.utils.text import align_columns, format_count
 
@@ -111,8 +111,7 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
     info = VideoInfo.from_source(source)
     first_masks, second_masks = read_annotations(first, info), read_annotations(second, info)
     scores = {(frame, pair): score for frame, pair, score in measure_agreement(first_masks, second_masks)}
-    if not scores:
-        raise InputError(f"{first}: shares no annotated frame with {second}; compare others")
+    require(scores, f"{first}: shares no annotated frame with {second}; compare others")
     if table is not None:
         rows = [[frame, format_pair(pair), f"{score:.4f}"] for (frame, pair), score in scores.items()]
         with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

@@ -34,7 +34,6 @@ from aotlab.tools.cli.options import (
     print_config,
     print_settings,
     quality,
-    require_bounded,
     restart,
     settings,
 )
@@ -45,7 +44,6 @@ from aotlab.utils.processes import stop_flag
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
-    from aotlab.configs.schema import Config
     from aotlab.engine.benchmark.ensemble import Ensemble
     from aotlab.engine.tracking.tracker import Tracker
 
@@ -151,13 +149,10 @@ def main(
     if feedback == "fused" and not averaging:
         raise UsageError("--feedback fused: has no effect without --flip, --scales or several --checkpoint")
 
-    def read_first() -> Config:
+    if print_config:
         from aotlab.networks.weights.checkpoints import read_settings
 
-        return read_settings(models[0][0], config=models[0][1], overrides=overrides)
-
-    if print_config:
-        print_settings(read_first())
+        print_settings(read_settings(models[0][0], config=models[0][1], overrides=overrides))
         return 0
     if not benchmark.dataset or output is None:
         raise UsageError("--dataset and --output: give both")
@@ -172,7 +167,6 @@ def main(
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.streaming import HELPER_THREADS
 
-    require_bounded(overrides, read_first)
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         reserve_cores(HELPER_THREADS)
         tracker, origin = load_models(

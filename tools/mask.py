@@ -11,7 +11,7 @@ from click import UsageError
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import overwrite, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import require
 from aotlab.utils.files import atomic_path, sibling_path
 
 
@@ -65,8 +65,9 @@ def main(
     from aotlab.media.video import open_frames
 
     by_frame = group_prompts(boxes, points, not_points, first_frame=frame)
-    if [*by_frame] != [frame]:
-        raise InputError(f"{source}: boxes and points name a frame; remove the prefix, and use --frame")
+    require(
+        [*by_frame] == [frame], f"{source}: boxes and points name a frame; remove the prefix, and use --frame"
+    )
     prompts = by_frame[frame]
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
     image = (ImageFrames(source) if is_image else open_frames(source)).read(frame)

@@ -26,7 +26,7 @@ from aotlab.media.labeled_video import Video, find_masks
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwrite
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import write_text
 from aotlab.utils.text import format_count
 
@@ -72,8 +72,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
     common = set.intersection(*(set(report.scores) for report in reports.values()))
-    if not common:
-        raise InputError(f"--results: no sequence is scored in all {len(reports)} folders; complete them")
+    require(common, f"--results: no sequence is scored in all {len(reports)} folders; complete them")
     tables, rows = {}, {}
     for name, report in reports.items():
         scores = {sequence: report.scores[sequence] for sequence in report.scores if sequence in common}
@@ -95,7 +94,6 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
     root = benchmark.root or find_default_root(benchmark.dataset)
     videos = benchmark.open_videos()
     require_readable(videos)
-    require_results(videos, results)
     table = score_burst_hota(videos, results, find_annotation_file(root, benchmark.split))
     for column, value in table.items():
         print(f"{column:<16}{format_value(value):>6}")
@@ -120,15 +118,6 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
         f"--dataset {dataset.name} --split {benchmark.split}: only the first-frame masks are public; "
         f"expected annotations of more frames in {dataset.layout}"
     )
-
-
-def require_results(videos: Sequence[Video], results: Path) -> None:
-    """Raise `InputError` if no video has a folder of results; single missing folders are reported as failures."""
-    if not any((results / video.name).is_dir() for video in videos):
-        raise InputError(
-            f"{results}: contains no results of {format_count(len(videos), 'sequence')}; "
-            f"expected {results / videos[0].name}/<frame>.png and so on"
-        )
 
 
 def print_report(
@@ -235,8 +224,12 @@ def main(
             videos, results = [video], (folder,)
         else:
             videos = select_scorable(benchmark, results[0])
-        for folder in results:
-            require_results(videos, folder)
+        for folder in results:  # single missing sequences are reported as failures
+            require(
+                any((folder / video.name).is_dir() for video in videos),
+                f"{folder}: contains no results of {format_count(len(videos), 'sequence')}; "
+                f"expected {folder / videos[0].name}/<frame>.png and so on",
+            )
         reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in results}
         failed = any(report.failures for report in reports.values())  # each was logged
         if len(results) > 1:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotlab.utils.errors import InputError, is_out_of_memory
+from aotlab.utils.errors import InputError, is_out_of_memory, require
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -88,8 +88,8 @@ def write_bytes(path: Path, content: Buffer) -> None:
 def require_regular_file(path: Path) -> None:
     """Raise `InputError` if a path is a folder, device, pipe, or a link to a process's open file, as /dev/stdout is."""
     stands_for_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
-    if stands_for_stream or (path.exists() and not path.is_file()):
-        raise InputError(f"{path}: exists and is not a regular file; give another name")
+    is_other = stands_for_stream or (path.exists() and not path.is_file())
+    require(not is_other, f"{path}: exists and is not a regular file; give another name")
 
 
 def temporary_name(path: Path) -> str:
@@ -104,9 +104,8 @@ def require_file_name(name: object, source: str) -> str:
 
     Raises `InputError` for other values, as names of sequences, frames and phases become paths.
     """
-    if not is_file_name(name):
-        problem = f"{ascii(name)[:80]} is not a plain name"
-        raise InputError(f"{source}: {problem}; give one without slashes, that does not begin with a dot")
+    problem = f"{source}: {ascii(name)[:80]} is not a plain name"
+    require(is_file_name(name), f"{problem}; give one without slashes, that does not begin with a dot")
     return str(name)
 
 
@@ -143,7 +142,8 @@ def reading(
     except caught as error:
         if is_out_of_memory(error):
             raise
-        log.debug("%s: not %s", subject, kind, exc_info=error)  # by --verbose: the error may be in our code
+        if isinstance(error, STRUCTURE_ERRORS):  # perhaps of our own code
+            log.debug("%s: not %s", subject, kind, exc_info=error)
         raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
 
 
@@ -178,8 +178,7 @@ def base_name(source: Path) -> str:
 
 def require_file(path: Path, advice: str, kind: str = "file") -> None:
     """Raise `InputError` unless a path is a regular file."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such {kind}; {advice}")
+    require(path.is_file(), f"{path}: no such {kind}; {advice}")
 
 
 def require_all_exist(missing: Sequence[Path], reason: str) -> None:

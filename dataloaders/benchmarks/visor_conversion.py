@@ -25,7 +25,6 @@ from aotlab.utils.files import (
     atomic_path,
     read_json,
     reading,
-    require_file,
     require_file_name,
     write_text,
 )
@@ -169,12 +168,10 @@ def _write_sequence(name: str, drawn: Sequence[tuple[Frame, np.ndarray]], images
 
 
 def _find_image(images: Path, frame: Frame) -> Path:
-    """Return the image of a frame; raise `InputError` if it is missing."""
+    """Return the image of a frame, which may be missing."""
     folders = (images / frame.video, images / frame.video.split("_")[0] / frame.video)
     files = [folder / frame.name for folder in folders]
-    path = next(filter(Path.is_file, files), files[0])
-    require_file(path, f"unpack the frames of {frame.video} there", "image")
-    return path
+    return next(filter(Path.is_file, files), files[0])
 
 
 def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, str]]) -> None:

@@ -92,7 +92,7 @@ def test_labels_of_different_lengths_rejected():
 def test_same_prompts_are_accepted(prompt):
     size = (33, 49)
     assert aotlab_runtime.Prompt(**prompt).check(size)
-    aotlab.Prompt(**prompt).check_inside(size)
+    aotlab.Prompt(**prompt).crop_box(size)
 
 
 @pytest.mark.parametrize(

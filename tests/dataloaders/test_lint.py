@@ -87,7 +87,7 @@ CORRUPTED = {
     "jpeg inside": (lambda root: Image.new("L", SIZE[::-1]).save(mask(root), format="JPEG"),
         r"error .*a/00001\.png: a JPEG file, whose compression changes object ids; give"),
     "large id": (lambda root: write_mask(mask(root), ids(1, 2, 300)),
-        r"error .*: id 300; ids of training masks"),
+        r"error .*: object id 300; ids of training masks"),
     "blurred mask": (lambda root: write_mask(mask(root), np.arange(24 * 32).reshape(SIZE) % 200),
         r"warning .*a/00001\.png: 199 values, like a blurred mask; save ids without smoothing"),
     "empty first mask": (lambda root: write_mask(mask(root, 0), ids()),

@@ -91,6 +91,12 @@ def test_unknown_format_names_the_most_similar():
         find_mask_writer("coko")
 
 
+def test_palette_masks_beside_a_legend_have_ids(tmp_path):
+    write_mask(tmp_path / "00000.png", labels(0))
+    (tmp_path / "legend.json").write_text('{"#ff0000": "person"}')
+    assert (read_annotations(tmp_path, VIDEO).mask(0) == labels(0)).all()
+
+
 def test_two_folders_of_one_object_rejected(tmp_path):
     for name in ("1", "01"):
         save_binary(tmp_path / name / "00000.png", labels(0) == 3)

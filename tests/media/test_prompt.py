@@ -74,7 +74,7 @@ def test_fractions_of_the_image_are_refused():
 ])  # fmt: skip
 def test_prompt_outside_the_frame_rejected(options, words):
     with pytest.raises(InputError, match=words):
-        Prompt(**options).check_inside((40, 60))
+        Prompt(**options).crop_box((40, 60))
 
 
 def test_box_holds_all_pixels_of_an_object():

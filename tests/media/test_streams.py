@@ -37,7 +37,7 @@ def test_address_is_read_once_in_order_with_its_times(tmp_path, served):
 
 def test_missing_address_is_named_without_its_password(served):
     address = served.replace("http://", "http://me:secret@")
-    with pytest.raises(InputError, match=r"none\.mkv: cannot be opened") as caught:
+    with pytest.raises(InputError, match=r"none\.mkv: not readable") as caught:
         open_frames(f"{address}/none.mkv")
     assert "secret" not in str(caught.value)
 
@@ -85,7 +85,7 @@ def test_closed_standard_input_is_one_sentence(tmp_path):
     words = f"-m aotlab track - --box 1,2,30,40 --output {tmp_path}/out".split()
     done = run_python(*words, preexec_fn=lambda: os.close(0))  # <&-
     assert done.returncode == 2
-    assert done.stderr.startswith("error: standard input: cannot be opened")
+    assert done.stderr.startswith("error: standard input: not readable")
 
 
 def test_silent_stream_times_out(tmp_path):
@@ -97,13 +97,13 @@ def test_silent_stream_times_out(tmp_path):
 
 def test_garbage_rejected(tmp_path, served):
     (tmp_path / "words.mp4").write_bytes(b"these are words\n" * 100)
-    with pytest.raises(InputError, match=r"words\.mp4: (cannot be opened|contains no video|not a video)"):
+    with pytest.raises(InputError, match=r"words\.mp4: (not readable|contains no video|not a video)"):
         open_frames(f"{served}/words.mp4")
 
 
 @pytest.mark.parametrize(("source", "words"), [
-    ("/dev/null", r"/dev/null: cannot be opened \(Inappropriate ioctl"),  # only the reader of cameras asks for it
-    ("63", "camera 63: cannot be opened"),
+    ("/dev/null", r"/dev/null: not readable \(Inappropriate ioctl"),  # only the reader of cameras asks for it
+    ("63", "camera 63: not readable"),
 ])  # fmt: skip
 def test_missing_camera_is_named(tmp_path, monkeypatch, source, words):
     monkeypatch.chdir(tmp_path)

@@ -199,3 +199,14 @@ def test_sibling_path_of_a_file_or_folder(tmp_path, monkeypatch, name, expected)
     monkeypatch.chdir(tmp_path / "folder.d" / "inner" if "{}" in expected else tmp_path)
     folder = Path(name).resolve().name
     assert sibling_path(Path(name), ".txt").resolve() == Path(expected.format(folder)).resolve()
+
+
+def test_unchecked_errors_are_logged_with_their_traceback(caplog):
+    caplog.set_level("DEBUG", "aotlab")
+    with pytest.raises(InputError, match=r"clip\.json: not readable"), reading("clip.json", unchecked=True):
+        [].items()
+    assert "in test_unchecked_errors_are_logged" in caplog.text
+    caplog.clear()
+    with pytest.raises(InputError), reading("clip.json", unchecked=True):
+        raise ValueError("damaged")
+    assert not caplog.text

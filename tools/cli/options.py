@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES
+from aotlab.configs.schema import POLICIES
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
@@ -27,7 +27,6 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
-from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
@@ -188,7 +187,6 @@ def tracker_options(*, multiple: str | None = None) -> Decorator:
             from aotlab.engine.tracking.options import TrackerOptions
 
             tracker = TrackerOptions(checkpoint, config, overrides, device)
-            require_bounded(overrides, tracker.read_settings)
             if print_config:
                 print(tracker.settings_as_yaml(), end="")
                 return 0
@@ -200,16 +198,6 @@ def tracker_options(*, multiple: str | None = None) -> Decorator:
         return run
 
     return decorate
-
-
-def require_bounded(overrides: Sequence[str], read_settings: Callable[[], Config]) -> None:
-    """Raise `InputError` if ``memory.frames`` is overridden for a policy that keeps all frames."""
-    limited = any(override.startswith("memory.frames=") for override in overrides)
-    if limited and (policy := read_settings().memory.policy) not in BOUNDED_POLICIES:
-        raise InputError(
-            f"memory.frames: no effect with memory.policy {policy}, which keeps all frames; "
-            f"add --memory with one of {', '.join(BOUNDED_POLICIES)}"
-        )
 
 
 def print_settings(settings: Config) -> None:

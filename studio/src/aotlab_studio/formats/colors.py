@@ -57,10 +57,12 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
     return regions or [ParsedRegion(None, None)]
 
 
-def parse_color_folder(folder: Path, size: Size) -> list[ParsedRegion]:
-    """Return the objects of the colored masks of a folder, named like their frames, by its legend."""
-    regions = []
-    for path in order_names(folder.glob("[!.]*.png")):
+def parse_color_folder(folder: Path, size: Size) -> list[ParsedRegion] | None:
+    """Return the objects of the colored masks of a folder, named like their frames, by its legend; None for others."""
+    images, regions = order_names(folder.glob("[!.]*.png")), []
+    if not images or read_colors(images[0]) is None:
+        return None
+    for path in images:
         image = read_colors(path)
         if image is None:
             raise InputError(f"{path}: not a readable image in colors; save it as RGB")

@@ -52,8 +52,9 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
 def _parse_folder(folder: Path, video: VideoInfo) -> ParsedFile | None:
     if any((folder / "labels").glob("[!.]*.txt")):
         return parse_yolo(folder, video.size)
-    if any((folder / name).is_file() for name in LEGENDS):
-        return ParsedFile(parse_color_folder(folder, video.size))
+    has_legend = any((folder / name).is_file() for name in LEGENDS)
+    if has_legend and (regions := parse_color_folder(folder, video.size)) is not None:
+        return ParsedFile(regions)
     trees = [
         json.loads(path.read_bytes()) for path in order_names(folder.glob("[!.]*.json")) if path.is_file()
     ]
