@@ -16,7 +16,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.frames import FrameSource
-from aotlab.media.job_record import JOB_RECORD, read_job_record
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -199,14 +199,21 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
     assert all(9 not in ids for ids in seen[3:])
 
 
-@pytest.mark.parametrize(
-    ("record", "words"), [(".track.json", "results of run_job"), (".corrected", "corrected masks")]
-)
-def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
-    (tmp_path / record).touch()
+@pytest.mark.parametrize(("digest", "files", "words"), [
+    ("digest", {}, "results of run_job"),
+    (None, {JOB_RECORD: ""}, "an unreadable record"),
+    ("", {".corrected": ""}, "corrected masks"),
+    (None, {"overlay.mp4": "mine"}, "overlay.mp4, which aotlab track did not write"),
+])  # fmt: skip
+def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
+    if digest is not None:
+        write_job_record(tmp_path, JobRecord("a", input_digest=digest))
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match=f"already contains {words}"):
         track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, QUIET)
-    assert [path.name for path in tmp_path.iterdir()] == [record]
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
@@ -258,7 +265,7 @@ def test_timeout_is_a_number():
     assert JobOptions(timeout=np.float32(3)).timeout == JobOptions(timeout=np.int64(3)).timeout == 3
     with pytest.raises(InputError, match="timeout must be above 0, got inf"):
         JobOptions(timeout=np.float32("inf"))
-    with pytest.raises(InputError, match="timeout must be above 0, got the text 'a'"):
+    with pytest.raises(InputError, match="timeout must be above 0, got a"):
         JobOptions(timeout="a")
 
 

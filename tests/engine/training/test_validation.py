@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.training.sets import read_video_folders, select_labeled_frames
+from aotlab.dataloaders.training.layouts import read_video_folders
+from aotlab.dataloaders.training.sets import select_labeled_frames
 from aotlab.engine.benchmark.scoring import score_videos
 from aotlab.engine.training.validation import score_video
 from aotlab.evaluation.tables import make_scores_table
