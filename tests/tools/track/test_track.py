@@ -58,7 +58,8 @@ def test_folder_of_any_name_takes_results(video, mask, tmp_path, monkeypatch, fo
     ("clips/rabbit.mp4", "clips/rabbit.tracked"),
     ("clips/frames.v1", "clips/frames.v1.tracked"),
     ("rtsp://host:554/yard?token=x", "yard.tracked"),
-    ("/dev/null", "null.tracked"),  # a device, as a camera is
+    ("/dev/video0", "video0.tracked"),
+    ("/dev/fd/0", "0.tracked"),
     ("/dev/shm/clip.mp4", "/dev/shm/clip.tracked"),
     ("0", "camera0.tracked"),
     ("-", "stdin.tracked"),
