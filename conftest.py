@@ -18,6 +18,11 @@ from hypothesis import HealthCheck, settings
 # Processes share the cores, and small models lose time to threads; set before PyTorch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# In memory if there is room: tests sync and remove many small files.
+MEMORY = "/dev/shm"
+if os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 8 * 2**30:
+    tempfile.tempdir = os.environ.setdefault("TMPDIR", MEMORY)
+
 NOBODY = 65534
 
 # Properties draw the same examples every time, however busy the machine is, and fewer in a run without slow tests.

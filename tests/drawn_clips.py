@@ -63,6 +63,13 @@ def stems_from(first: int, count: int, step: int = 1, form: str = "{:05d}") -> l
     return [form.format(first + step * index) for index in range(count)]
 
 
+def write_noise(path: Path, size: tuple[int, int] = (24, 32), **options: str) -> None:
+    """Write an image of random pixels, with options of Pillow."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, **options)
+
+
 def write_plain(folder: Path, count: int, size: tuple[int, int] = (32, 48), first: int = 0) -> Path:
     """Even frames as ``00000.png`` and so on, whose blue tells them apart: 40, 41, ..."""
     folder.mkdir(parents=True)

@@ -32,14 +32,12 @@ def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[s
     return {"args": [sys.executable, *map(str, words)], "env": variables, "cwd": ROOT, "text": True}
 
 
-def ends_in_process(work: Callable[..., None], *args: object, kill_after: float = 600.0) -> bool:
-    """Run ``work`` in a process, killed by itself or after some seconds; return whether it came to its end."""
+def ends_in_process(work: Callable[..., None], *args: object) -> bool:
+    """Run ``work`` in a process, which may kill itself; return whether it came to its end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([work.__module__])
     process = context.Process(target=work, args=args)
     process.start()
-    process.join(kill_after)
-    process.kill()
     process.join()
     assert process.exitcode in (0, -9)
     return process.exitcode == 0

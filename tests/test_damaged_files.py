@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.lint import read_frame_info, read_mask_info
@@ -17,6 +16,7 @@ from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import write_noise
 from tests.media import sample
 from tests.media.image_files import DEEP, FORMATS, READERS, write_png
 from tests.media.video_files import CONTAINERS, write_texture
@@ -28,8 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def write_image(path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path, format=path.stem)
+    write_noise(path, format=path.stem)
 
 
 def write_deep(path: Path) -> None:

@@ -102,8 +102,9 @@ def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, 
 def default_output(source: str) -> Path:
     """Return the default folder of a video or list: next to it, for a stream in the working directory."""
     location = locate_video(source)
-    if location.kind in ("stored", "pipe") and not location.text.startswith("/dev/"):
-        return sibling_path(Path(location.text), RESULTS_SUFFIX)
+    path = Path(location.text)
+    if location.kind in ("stored", "pipe") and str(path.parent) not in ("/dev", "/dev/fd"):
+        return sibling_path(path, RESULTS_SUFFIX)
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 

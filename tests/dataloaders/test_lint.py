@@ -11,6 +11,7 @@ from aotlab.dataloaders.lint import lint_folder, read_mask_info
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import write_noise
 from tests.limits import count_comparisons, make_pipe
 from tests.media.image_files import write_gray_png
 
@@ -25,18 +26,12 @@ def ids(*numbers):
     return mask
 
 
-def add_frame(path, size=SIZE):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-
-
 @pytest.fixture
 def root(tmp_path):
     """Two videos of three frames with objects 1 and 2."""
     for name in ("a", "b"):
         for index in range(3):
-            add_frame(tmp_path / f"JPEGImages/{name}/{index:05d}.jpg")
+            write_noise(tmp_path / f"JPEGImages/{name}/{index:05d}.jpg")
             write_mask(tmp_path / f"Annotations/{name}/{index:05d}.png", ids(1, 2))
     return tmp_path
 
@@ -76,7 +71,7 @@ CORRUPTED = {
         r"warning .*/Annotations/a/00001\.png: no frame of this name"),
     "mask of another size": (lambda root: write_mask(mask(root), np.ones((5, 6))),
         r"error .*a/00001\.png: 6×5, but its frame is 32×24; give a mask"),
-    "frame of another size": (lambda root: (add_frame(frame(root, 0), (10, 12)), mask(root, 0).unlink()),
+    "frame of another size": (lambda root: (write_noise(frame(root, 0), (10, 12)), mask(root, 0).unlink()),
         r"error .*a/00000\.jpg: 12×10, but most frames of its video 32×24; give"),
     "frame filled up with zeros": (lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
         r"error .*a/00001\.jpg: not a readable image \(file is truncated\); save it again"),
@@ -104,7 +99,7 @@ CORRUPTED = {
         r"warning .*x\.jpg: not read; convert it to palette PNG"),
     "padding of a mask": (lambda root: move(mask(root), "1.png"),
         r"error .*Annotations/a/1\.png: name differs from its frame 00001\.jpg; rename the mask to 00001\.png"),
-    "a stray frame": (lambda root: add_frame(root / "JPEGImages/1.jpg"),
+    "a stray frame": (lambda root: write_noise(root / "JPEGImages/1.jpg"),
         r"error .*JPEGImages/1\.jpg: frame outside a video's folder, not used; make"),
     "masks of no video": (lambda root: (root / "Annotations/c").mkdir(),
         r"warning .*Annotations/c: masks without frames .*, not used; add"),
@@ -148,7 +143,7 @@ def test_single_images_are_checked_one_by_one(root):
     write_mask(mask(root, 0), ids())
     write_mask(mask(root, 1), ids(255))
     write_mask(mask(root, 2), ids(7, 9, 255))
-    add_frame(root / "JPEGImages/a/other.jpg", (10, 12))
+    write_noise(root / "JPEGImages/a/other.jpg", (10, 12))
     write_mask(root / "Annotations/a/other.png", np.ones((10, 12)))
     report = lint_folder(root, "static")
     assert [finding.message for finding in report.findings] == ["no object; draw one or remove the pair"]
@@ -157,7 +152,7 @@ def test_single_images_are_checked_one_by_one(root):
 
 def test_single_images_as_video_name_the_kind(root):
     for side in range(10, 20):
-        add_frame(root / f"JPEGImages/a/{side:05d}.jpg", (side, side))
+        write_noise(root / f"JPEGImages/a/{side:05d}.jpg", (side, side))
     (finding, *others) = lint_folder(root, "video").findings
     assert len(others) == 9
     assert str(finding).endswith("give frames of one size, or use kind static for single images")
@@ -193,7 +188,7 @@ def test_circular_links_and_pipes_are_reported(tmp_path):
 
 def test_time_to_check_names_is_proportional_to_their_number(tmp_path, monkeypatch):
     frames, masks = (tmp_path / name / "a" for name in ("JPEGImages", "Annotations"))
-    add_frame(frames / "000.jpg")
+    write_noise(frames / "000.jpg")
     write_mask(masks / "000.png", ids(1))
     for index in range(1, 100):
         shutil.copy(frames / "000.jpg", frames / f"{index:03d}.jpg")

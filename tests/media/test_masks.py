@@ -112,6 +112,7 @@ def test_labels_are_resized_to_the_nearest_pixel():
     labels = np.array([[1, 2], [3, 4]])
     np.testing.assert_array_equal(resize_labels(labels, (4, 4)), labels.repeat(2, axis=0).repeat(2, axis=1))
     np.testing.assert_array_equal(resize_labels(resize_labels(labels, (6, 10)), (2, 2)), labels)
+    assert resize_labels(np.array([[1, 2, 3]]), (1, 2)).tolist() == [[1, 3]]  # by the middles of pixels
 
 
 @pytest.mark.parametrize(("name", "labels", "words"), [

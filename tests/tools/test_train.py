@@ -93,7 +93,7 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
 
 def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
     root = write_data(tmp_path)
-    broken = root / "drawn" / "JPEGImages" / "one" / "00002.jpg"
+    broken = root / "drawn" / "JPEGImages" / "one" / "00002.png"
     broken.write_bytes(broken.read_bytes()[:300])
     settings = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *tiny(), *SMALL]
     changes = ["train.phases.0.steps=4", "train.run=[static]", "data.validation=[]"]

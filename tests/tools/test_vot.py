@@ -37,6 +37,7 @@ def test_objects_keep_the_order_in_which_they_are_given():
     assert len(found) == 3
     assert (found[2] == late).all()
     found, _ = VotSession(tracker).step(frame(), [late])  # a new sequence
+    assert tracker.resets == 2
     assert [mask.tolist() for mask in found] == [late.tolist()]
 
 

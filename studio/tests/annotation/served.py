@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from contextlib import ExitStack
-from types import SimpleNamespace
 
 import httpx
 import numpy as np
-import uvicorn.server
 from websockets.sync.client import connect
 
 from aotlab_studio.server import app as web
 
 TOKEN = "secret"
-# uvicorn looks every 0.1 s whether it is to exit, and waits twice as long before it does
-uvicorn.server.asyncio = SimpleNamespace(
-    **{**vars(asyncio), "sleep": lambda seconds: asyncio.sleep(seconds / 10)}
-)
 
 
 class Served:
@@ -43,7 +36,8 @@ class Served:
         own = {"cookie": self.cookie} if cookie else {}
         content = headers.pop("content", None)
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        return httpx.request(method, self.address + path, headers=own | named, content=content)
+        # reading the list of certificates takes 40 ms
+        return httpx.request(method, self.address + path, headers=own | named, content=content, verify=False)
 
     def open(self, path="socket", **headers):
         own = {"Cookie": self.cookie, "Origin": self.address} | headers

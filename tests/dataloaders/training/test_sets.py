@@ -11,23 +11,17 @@ from aotlab.dataloaders.training.phases import READERS, open_set
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, list_frame_pairs
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import write_list
+from tests.drawn_clips import write_list, write_noise
 
 SIZE = 24, 32
 IDS = np.zeros(SIZE, np.uint8)
 IDS[2:8, 2:8], IDS[10:20, 4:20], IDS[0, :] = 1, 3, 255
 
 
-def add_image(path, *, size=SIZE):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-
-
 def add_video(root, name, *, frames=3, step=1, prefix="", mask=IDS, images="JPEGImages", masks="Annotations"):
     for index in range(0, frames * step, step):
         stem = f"{prefix}{index:05d}"
-        add_image(root / images / name / f"{stem}.jpg")
+        write_noise(root / images / name / f"{stem}.jpg")
         write_mask(root / masks / name / f"{stem}.png", mask)
 
 
@@ -49,11 +43,11 @@ def values(item):
 
 
 def test_static_sets_are_folders_or_loose_images(tmp_path):
-    add_image(tmp_path / "JPEGImages/A/1.jpg")
-    add_image(tmp_path / "JPEGImages/B/2.JPG")
-    add_image(tmp_path / "JPEGImages/3.png")
+    write_noise(tmp_path / "JPEGImages/A/1.jpg")
+    write_noise(tmp_path / "JPEGImages/B/2.JPG")
+    write_noise(tmp_path / "JPEGImages/3.png")
     for suffix in ("jpg", "png"):
-        add_image(tmp_path / f"JPEGImages/4.{suffix}")  # the first of the suffixes wins
+        write_noise(tmp_path / f"JPEGImages/4.{suffix}")  # the first of the suffixes wins
     for name in ("A/1", "B/2", "3", "4"):
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
     found = opened(tmp_path, "static")
@@ -65,7 +59,7 @@ def test_static_sets_are_folders_or_loose_images(tmp_path):
 
 def test_unpaired_files_are_ignored_and_only_255_is_one_object(tmp_path):
     for name in ("1", "2", "._1"):
-        add_image(tmp_path / f"JPEGImages/A/{name}.jpg")
+        write_noise(tmp_path / f"JPEGImages/A/{name}.jpg")
     for name in ("1", "3", "._1"):
         write_mask(tmp_path / f"Annotations/A/{name}.png", np.where(IDS == 3, 255, 0))
     (image,) = opened(tmp_path, "static").images
@@ -75,7 +69,7 @@ def test_unpaired_files_are_ignored_and_only_255_is_one_object(tmp_path):
 
 def test_static_split_lists_sets_or_images(tmp_path):
     for name in ("A/1", "B/2", "3", "4"):
-        add_image(tmp_path / f"JPEGImages/{name}.jpg")
+        write_noise(tmp_path / f"JPEGImages/{name}.jpg")
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
     write_list(tmp_path / "ImageSets/some.txt", ["B", "4"])
     found = opened(tmp_path, "static", "some")
@@ -162,7 +156,7 @@ def test_listed_video_without_frames_rejected(tmp_path):
     ("pascal_s", "imgs/pascal/7.jpg", "masks/pascal/7.png"),
 ])  # fmt: skip
 def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
-    add_image(tmp_path / image)
+    write_noise(tmp_path / image)
     (tmp_path / mask).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(grades()).save(tmp_path / mask)
     (item,) = opened(tmp_path, kind).images
@@ -172,7 +166,7 @@ def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
 
 @pytest.mark.parametrize("mode", ["RGB", "1", "LA"])
 def test_saliency_maps_of_every_mode_are_read(tmp_path, mode):
-    add_image(tmp_path / "images/1.jpg")
+    write_noise(tmp_path / "images/1.jpg")
     path = tmp_path / "ground_truth_mask/1.png"
     path.parent.mkdir()
     Image.fromarray(np.where(grades() > 127, np.uint8(255), np.uint8(0))).convert(mode).save(path)
@@ -184,7 +178,7 @@ def test_saliency_maps_of_every_mode_are_read(tmp_path, mode):
 @pytest.mark.parametrize(("split", "count"), [(None, 2), ("train", 1)])
 def test_voc_reads_listed_instances(tmp_path, base, split, count):
     for name in ("2007_1", "2007_2", "2007_3"):
-        add_image(tmp_path / base / f"JPEGImages/{name}.jpg")
+        write_noise(tmp_path / base / f"JPEGImages/{name}.jpg")
         write_mask(tmp_path / base / f"SegmentationObject/{name}.png", IDS)
     write_list(tmp_path / base / "ImageSets/Segmentation/trainval.txt", ["2007_1", "2007_3"])
     write_list(tmp_path / base / "ImageSets/Segmentation/train.txt", ["2007_3"])
@@ -225,7 +219,7 @@ def test_invalid_split_or_kind_rejected(tmp_path, kind, split, words):
 
 
 def test_set_without_masks_rejected(tmp_path):
-    add_image(tmp_path / "JPEGImages/a/1.jpg")
+    write_noise(tmp_path / "JPEGImages/a/1.jpg")
     (tmp_path / "Annotations/a").mkdir(parents=True)
     with pytest.raises(InputError, match="no image with a mask"):
         opened(tmp_path, "static")
@@ -242,7 +236,7 @@ def test_broken_meta_file_rejected(tmp_path):
 
 
 def test_ids_above_255_rejected(tmp_path):
-    add_image(tmp_path / "JPEGImages/1.jpg")
+    write_noise(tmp_path / "JPEGImages/1.jpg")
     write_mask(tmp_path / "Annotations/1.png", np.full(SIZE, 300))
     (item,) = opened(tmp_path, "static").images
     with pytest.raises(InputError, match=r"1\.png: object id 300"):

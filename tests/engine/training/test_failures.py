@@ -2,9 +2,10 @@
 
 import json
 import logging
-import random
-import time
+import os
+import signal
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -208,31 +209,34 @@ def test_only_bad_input_before_the_first_step_is_no_stop():
     assert describe_failure(RunStopped("y"), states[0]) == "y"
 
 
-def run_in_process(config):
+def run_in_process(config, last_file=0):
+    """Run; die before the file of this number is complete."""
     register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
+    replace, numbers = os.replace, count(1)
+
+    def replace_or_die(*paths, **options):
+        if next(numbers) == last_file:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(*paths, **options)
+
+    os.replace = replace_or_die
     run(config)
 
 
 @pytest.mark.slow
 def test_repeatedly_killed_run_ends_with_the_same_weights(tmp_path, data):
     phases = phase("first", steps=3), phase("second", steps=3)
-    for name in ("first", "whole"):  # in processes like the killed ones: sums depend on the threads
-        uninterrupted = tiny_recipe(tmp_path, data, name, *phases, overrides=EVERY)
-        begin = time.perf_counter()
-        assert ends_in_process(run_in_process, uninterrupted)
-        seconds = time.perf_counter() - begin
-    config = tiny_recipe(tmp_path, data, "killed", *phases, overrides=EVERY)
-    draws, kills = random.Random(0), 0
-    for _ in range(12):
+    uninterrupted, config = (
+        tiny_recipe(tmp_path, data, name, *phases, overrides=EVERY) for name in ("whole", "killed")
+    )
+    assert ends_in_process(run_in_process, uninterrupted)  # like the killed ones: sums depend on the threads
+    for last_file in (1, 2, 5, 4, 3, 2):  # logs, states and weights
         before = list_states(config)
-        if ends_in_process(run_in_process, config, kill_after=draws.uniform(0.1, 0.9) * seconds):
-            break
-        kills += 1
+        assert not ends_in_process(run_in_process, config, last_file)
         assert not before or list_states(config), "a kill lost all states"
         for state in list_states(config):
             torch.load(state, weights_only=True)
-    assert kills
     assert ends_in_process(run_in_process, config)
     whole = load_file(Path(uninterrupted.train.output) / "second.safetensors")
     killed = load_file(Path(config.train.output) / "second.safetensors")

@@ -13,9 +13,9 @@ from aotlab.configs.schema import Config
 from aotlab.engine.training import trainer
 from aotlab.engine.training.state import list_saved_states
 from aotlab.engine.training.trainer import TrainResult, train
-from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.distributed import Distributed
-from tests.drawn_clips import write_images, write_list, write_masks
+from tests.dataloaders.training.in_memory import write_videos
+from tests.drawn_clips import write_list
 
 EXACT = ["model.encoder=mobilenet_v2", "model.stages.0.drop_path=0"]
 """Settings under which the order of sums moves losses by rounding alone."""
@@ -24,10 +24,7 @@ ALONE = Distributed(torch.device("cpu"))
 
 def draw_sets(root: Path, frames: int = 3) -> Path:
     """Two drawn videos in ``root/drawn``."""
-    for seed, name in enumerate(("one", "two")):
-        images, masks = draw_clip(frames, 80, 96, seed)
-        write_images(root / "drawn" / "JPEGImages" / name, images, "{:05d}.jpg", quality=95)
-        write_masks(root / "drawn" / "Annotations" / name, masks)
+    write_videos(root / "drawn", "one", "two", frames=frames, size=(80, 96))
     write_list(root / "drawn" / "ImageSets" / "val.txt", ["one"])
     return root
 

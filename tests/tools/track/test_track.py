@@ -59,6 +59,8 @@ def test_folder_of_any_name_takes_results(video, mask, tmp_path, monkeypatch, fo
     ("clips/frames.v1", "clips/frames.v1.tracked"),
     ("rtsp://host:554/yard?token=x", "yard.tracked"),
     ("/dev/video0", "video0.tracked"),
+    ("/dev/fd/0", "0.tracked"),
+    ("/dev/shm/clip.mp4", "/dev/shm/clip.tracked"),
     ("0", "camera0.tracked"),
     ("-", "stdin.tracked"),
 ])  # fmt: skip
