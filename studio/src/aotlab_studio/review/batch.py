@@ -1,4 +1,4 @@
-"""Clips of a batch: the results of a list of videos, or the videos in a folder; the review of all."""
+"""Clips of a batch: the results of a list of videos, or the videos in a folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, RUN_FILE, UNFINISHED, list_jo
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
-from aotlab_studio.files import read_json, write_json
+from aotlab_studio.files import read_json
 from aotlab_studio.review.checks import Check
 
 REVIEW_FILE = "review.json"
-STATUSES = ("failed", "check", "done", "waiting")
-"""statuses of tracking, most urgent first"""
 
 
 class ReviewedObject(Struct):
@@ -66,17 +64,11 @@ class BatchClip:
         self.review = read_json(self.path / REVIEW_FILE, VideoReview)
 
     @property
-    def status(self) -> str:
-        """One of `STATUSES`."""
-        if self.job is None or self.error == UNFINISHED:
-            return "waiting"
-        return "failed" if self.error else "check" if self.review.check else "done"
-
-    @property
-    def lost(self) -> float:
-        """Largest share of frames on which one of its objects is lost."""
+    def rank(self) -> tuple[bool, bool, float]:
+        """Place in a list: not tracked, then with frames to check, then by the share of frames with a lost object."""
         lost = [sum(end - start + 1 for start, end in item.lost_on) for item in self.review.objects]
-        return max(lost, default=0) / max(1, self.job.frames if self.job else 0)
+        share = max(lost, default=0) / max(1, self.job.frames if self.job else 0)
+        return not self.error, not self.review.check, -share
 
     def list_sentences(self) -> list[str]:
         """Return what to check in its results, worst first."""
@@ -102,21 +94,8 @@ def find_clips(folder: Path) -> list[BatchClip]:
             return []
         if videos:
             return [BatchClip(folder, path.name) for path in videos]
-    clips = [clip for clip in list_results(folder) if clip.status != "waiting"]
-    return sorted(clips, key=lambda clip: (STATUSES.index(clip.status), -clip.lost))
-
-
-def write_batch_review(folder: Path) -> None:
-    """Write ``review.json`` of the results of a list of videos."""
-    reviews: list[dict[str, Any]] = [
-        {
-            "name": clip.name, "status": clip.status, "video": clip.job and clip.job.video,
-            "frames": clip.job and clip.job.frames, "objects": len(clip.review.objects), "error": clip.error,
-            "notes": clip.review,
-        }
-        for clip in list_results(folder)
-    ]  # fmt: skip
-    write_json(folder / REVIEW_FILE, reviews, indent=1)
+    ended = (clip for clip in list_results(folder) if clip.job is not None and clip.error != UNFINISHED)
+    return sorted(ended, key=lambda clip: clip.rank)
 
 
 def list_results(folder: Path) -> list[BatchClip]:

@@ -35,7 +35,7 @@ from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.batch import REVIEW_FILE, BatchClip, find_clips, write_batch_review
+from aotlab_studio.review.batch import BatchClip, find_clips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.session.export import PROBABILITIES, export_masks, freeze_export
 from aotlab_studio.session.session import Session, list_checks
@@ -179,7 +179,7 @@ class Batch:
         return len(chosen)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
-        """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
+        """Replace the results of all corrected or accepted clips by the masks of their projects.
 
         All clips get the same class ids. Those of videos are written into ``NAME.masks`` beside the video.
 
@@ -202,8 +202,6 @@ class Batch:
             except OSError as error:
                 problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
                 problems.append(f"{clip.name}: {problem}")
-        if (self.folder / REVIEW_FILE).is_file():
-            write_batch_review(self.folder)
         return ExportedClips(written, problems, sorted(left_out))
 
     def _track(self, name: str, person: str) -> str:
