@@ -202,14 +202,11 @@ def _parse_shape(shape: Element, size: Size) -> np.ndarray:
     if shape.tag == "polygon":
         return fill_polygons([parse_numbers(shape.attrib["points"])], size)
     left, top, width, height = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))
-    counts = parse_numbers(shape.attrib["rle"])
-    if (
-        not (0 < width <= size[1] and 0 < height <= size[0])
-        or any(count < 0 or count % 1 for count in counts)
-        or sum(counts) != width * height
-    ):
+    counts = [int(count) for count in shape.attrib["rle"].split(",")]
+    fits = 0 < width <= size[1] and 0 < height <= size[0]
+    if not fits or min(counts) < 0 or sum(counts) != width * height:
         raise InputError(f"the run lengths of a mask do not fill its {width}×{height} pixels")
-    inside = np.repeat(np.arange(len(counts)) % 2 == 1, np.array(counts, dtype=np.int64))
+    inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return place_mask(inside.reshape(height, width), left, top, size)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -92,13 +92,12 @@ def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict
 
 def format_interface(annotations: Annotations) -> str:
     """Return the labeling interface that shows the predictions of `format_label_studio`."""
-    view = Element("View")
-    SubElement(view, "Image", name="image", value="$image")
-    labels = SubElement(view, "BrushLabels", name="tag", toName="image")
-    for name in annotations.class_ids() or ["object"]:
-        SubElement(labels, "Label", value=name)
-    indent(view)
-    return tostring(view, encoding="unicode") + "\n"
+    names = annotations.class_ids() or ["object"]
+    labels = "".join(f"    <Label value={quoteattr(name)} />\n" for name in names)
+    return (
+        '<View>\n  <Image name="image" value="$image" />\n  <BrushLabels name="tag" toName="image">\n'
+        f"{labels}  </BrushLabels>\n</View>\n"
+    )
 
 
 def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:

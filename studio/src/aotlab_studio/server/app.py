@@ -71,8 +71,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     def get_frame(request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
 
-        ``masks`` draws its masks over it. A browser may keep what it asked for by this session's video id, and by the
-        revision of the masks: another video has other addresses.
+        With ``masks``, its masks are drawn over it. Browsers may cache a frame whose address has this session's video
+        id; ``masks`` is the revision of the masks.
         """
         session, index, query = find_session(request), parse_index(request), request.query_params
         frames = session.document.frames
