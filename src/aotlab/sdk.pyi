@@ -37,13 +37,15 @@ from .media.regions import (
     Region as Region,
     VideoInfo as VideoInfo,
     add_class_ids as add_class_ids,
+)
+from .media.rle import (
     decode_rle as decode_rle,
     encode_rle as encode_rle,
     fill_polygons as fill_polygons,
-    match_regions as match_regions,
     parse_rle as parse_rle,
     require_size as require_size,
 )
+from .media.region_matching import match_regions as match_regions
 from .media.video import (
     VideoFrames as VideoFrames,
     VideoReader as VideoReader,

@@ -19,7 +19,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import read_metadata
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.lint import lint_folder
-from aotlab.dataloaders.training.sets import open_videos
+from aotlab.dataloaders.training.layouts import open_videos
 from aotlab.media.video_writer import VideoWriter
 from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils.versioned_files import write_versioned

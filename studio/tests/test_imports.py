@@ -52,6 +52,14 @@ def test_packages_of_the_studio_import_in_one_order():
     assert list(TopologicalSorter(imported).static_order())
 
 
+def test_modules_of_the_page_import_in_one_order():
+    paths = (ROOT / "studio" / "src" / "aotlab_studio" / "page").glob("*.js")
+    imported = {
+        path.stem: re.findall(r"from '\./(\w+)\.js';$", path.read_text(), re.MULTILINE) for path in paths
+    }
+    assert list(TopologicalSorter(imported).static_order())
+
+
 def test_framework_does_not_import_the_studio():
     folders = [path for path in (ROOT / "src" / "aotlab").iterdir() if path.is_dir()]
     paths = [path for folder in folders for path in folder.resolve().rglob("*.py")]

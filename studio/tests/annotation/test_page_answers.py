@@ -87,7 +87,7 @@ def test_stroke_right_after_undo_is_kept(page):
     assert [bool(page.labels(0)[y, x]) for x, y in ((45, 5), (15, 35))] == [False, True]
 
 
-def test_older_masks_do_not_replace_newer_ones(page, session):
+def test_masks_that_change_while_they_load_are_loaded_again(page, session):
     held = []
 
     def answer(route):
@@ -100,11 +100,9 @@ def test_older_masks_do_not_replace_newer_ones(page, session):
     draw(session, 0, 1)
     page.until(lambda: held)
     draw(session, 0, 2)
-    page.shows("object 1", "object 2")
+    page.objects(2)
     route, response = held[0]
-    with page.tab.expect_event("requestfinished"):
-        route.fulfill(response=response)
-    page.settle()
+    route.fulfill(response=response)
     page.shows("object 1", "object 2")
 
 
@@ -827,3 +825,60 @@ def test_object_that_takes_pixels_stays_selected(new_page, session):
     new_page.objects(2)
     new_page.settle()
     assert "object 2" not in new_page.tab.inner_text("#objects [aria-pressed=true]")
+
+
+def test_stroke_on_a_deleted_object_is_refused(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.mouse.move(*page.at(10, 10))
+    page.tab.mouse.down()
+    editing.delete_object(session.document, 1)
+    page.objects(0)
+    page.tab.mouse.move(*page.at(20, 10), steps=3)
+    page.tab.mouse.up()
+    page.status("object 1: no such object")
+    assert not session.document.snapshot.objects
+    page.drag((10, 30), (20, 30))
+    assert page.labels(0)[30, 15] == 2
+
+
+def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
+    draw(session, 0, 1, 2)
+    wire = Wire(new_page, "merge_objects")
+    new_page.objects(2)
+    new_page.key("2")
+    new_page.tab.click("#merge")
+    new_page.tab.click("dialog[open] .main")
+    new_page.until(lambda: wire.held)
+    draw_stroke(new_page, (5, 5), (20, 5))
+    wire.release()
+    new_page.until(lambda: new_page.labels(0)[5, 15])
+    assert new_page.labels(0)[5, 15] == 1
+    new_page.selected("object 1")
+
+
+def test_undo_stops_playback(page, session):
+    session.document.frames.rate = Fraction(2)
+    draw(session, 0, 1)
+    page.open()
+    page.key("Space")
+    page.wait_frame(1)
+    page.key("Control+z")
+    page.tab.wait_for_selector("#play[aria-label=Play]")
+    page.wait_frame(0)
+    page.shows()
+
+
+def test_task_runs_again_after_a_failure(idle_page):
+    runs = idle_page.tab.evaluate("""async () => {
+        const { CoalescedTask } = await import('./page/dom.js');
+        let runs = 0;
+        const task = new CoalescedTask(async () => {
+            runs += 1;
+            if (runs === 1) throw new Error('broken');
+        });
+        await task.run().catch(() => {});
+        await task.run();
+        return runs;
+    }""")
+    assert runs == 2

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
-from aotlab.media.regions import compress_rle
+from aotlab.media.rle import compress_rle
 from aotlab.sdk import encode_rle, format_coco, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from tests.media.sample import SIZE, VIDEO, labels, tracked

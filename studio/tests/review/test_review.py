@@ -20,8 +20,15 @@ from aotlab.sdk import (
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.masks import ResultStore
-from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
-from aotlab_studio.document.signals import ReviewSignals, measure_flip, measure_fragment
+from aotlab_studio.document.scores import (
+    ReviewSignals,
+    Score,
+    Signals,
+    measure_flip,
+    measure_fragment,
+    measure_scores,
+    merge_scores,
+)
 from aotlab_studio.files import write_json
 from aotlab_studio.review.batch import (
     BatchClip,

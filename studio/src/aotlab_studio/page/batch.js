@@ -3,8 +3,8 @@
 import { fetchClips, findNext, STATUSES, StatusFields } from './clips.js';
 import { fetchOrThrow } from './connection.js';
 import {
-  addIcons, CoalescedTask, connectUser, createElement, element, formatCount, onSubmit, RowList, sendOrAsk, showError,
-  showMessage,
+  addIcons, CANCELED, CoalescedTask, connectUser, createElement, element, formatCount, onSubmit, RowList, sendOrAsk,
+  showError, showMessage,
 } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -71,13 +71,13 @@ function createRow({ name }) {
   const noteButton = createElement('button', { className: 'note', title: `Note on ${name}` });
   const [statusCell, personCell] = [createElement('td', {}, statusList, noteButton), createElement('td', {})];
   const fields = new StatusFields(statusList, noteButton, async (status, note) => {
-    const answer = requireName() ? await post(`clips/${address}`, { status, note, digest }) : { error: new Error('') };
+    const answer = requireName() ? await post(`clips/${address}`, { status, note, digest }) : { error: CANCELED };
     if (!answer.error) showMessage('');
     await fetchTask.run();
     return answer;
   });
   const show = (/** @type {Clip} */ clip) => {
-    const isChoosing = document.activeElement === statusList && !fields.pendingCount;
+    const isChoosing = document.activeElement === statusList && !fields.pendingValue;
     if (isChoosing || document.querySelector('dialog[open]')) return;
     digest = clip.digest;
     const source = `thumbnail/${address}?digest=${digest}`;

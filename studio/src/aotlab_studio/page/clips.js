@@ -14,14 +14,18 @@ export async function fetchClips(base) {
   return (await fetchOrThrow(`${base}clips`)).json();
 }
 
-/** Return the next clip to work on that nobody has open. @param {Clip[]} clips @param {string} [name] the last one */
+/**
+ * Return the next clip to work on that nobody has open; undefined: none.
+ * @param {Clip[]} clips
+ * @param {string} [name] of the clip after which the search starts
+ */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
   return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => (
     clip.name !== name && !clip.holder && ['open', 'in progress', 'rejected'].includes(clip.status)));
 }
 
-/** List of statuses, and the note on the status, a button that opens a dialog as a rejection does. */
+/** List of statuses, and a button with the note on the status; the button and a rejection ask for the note. */
 export class StatusFields {
   /**
    * @param {HTMLSelectElement} list
@@ -34,55 +38,68 @@ export class StatusFields {
     this.store = store;
     /** Status and note stored by the server. @type {{status: ClipStatus, note: string}} */
     this.storedValue = { status: 'open', note: '' };
-    /** Last status that the list showed, apart from one that is being chosen with the keyboard. */
-    this.shownStatus = /** @type {ClipStatus} */ ('open');
+    /** Last status that was sent and is not answered. @type {{status: ClipStatus} | null} */
+    this.pendingValue = null;
     /** Note that the server refused, which the next dialog offers. */
     this.refusedNote = '';
-    /** Number of unanswered statuses; the list shows the last one. */
-    this.pendingCount = 0;
-    /** Whether keys change the list, for each value that they pass. */
+    /** Whether arrow keys change the list: they pass through other statuses, so Enter or leaving the list sends it. */
     let usesKeys = false;
-    const choose = () => { if (list.value !== this.shownStatus) this.send(list.value === 'rejected'); };
-    const revert = () => { list.value = this.shownStatus; this.show(this.storedValue); };
+    list.title = 'Enter stores a status chosen with the arrow keys; Escape restores the stored one';
     list.append(...STATUSES.map((status) => new Option(status)));
     list.onpointerdown = () => { usesKeys = false; };
     list.onkeydown = (event) => {
       usesKeys = true;
-      if (event.key === 'Escape') revert();
+      if (event.key === 'Escape') list.value = this.shownStatus;
       if (event.key !== 'Enter') return;
       event.preventDefault(); // may open the list
-      choose();
+      this.sendChoice();
     };
-    list.onchange = () => { if (!usesKeys) choose(); };
-    list.onblur = ({ relatedTarget }) => {
-      if (relatedTarget) choose();
-      else revert(); // the window lost the focus, or the row moved
-    };
+    list.onchange = () => { if (!usesKeys) this.sendChoice(); };
+    // if the window loses the focus, the list stays the active element
+    list.onblur = () => { if (document.activeElement !== list && list.isConnected) this.sendChoice(); };
     noteButton.onclick = () => this.send(true);
   }
 
-  /** Show status and note, unless they are being changed. @param {{status: ClipStatus, note: string}} value */
-  show({ status, note }) {
-    const { list, noteButton } = this;
-    this.storedValue = { status, note };
-    if (this.pendingCount || list.value !== this.shownStatus) return;
-    list.value = this.shownStatus = status;
-    noteButton.textContent = note;
-    noteButton.hidden = !note;
+  /** Status that the list shows unless the user is choosing another one. */
+  get shownStatus() {
+    return (this.pendingValue ?? this.storedValue).status;
   }
 
-  /** Store the status that the list shows, with a note if the user confirms it. @param {boolean} hasNote */
+  get isChoosing() {
+    return this.list.value !== this.shownStatus;
+  }
+
+  /**
+   * Show the stored status, unless the user has chosen another one, and its note.
+   * @param {StatusFields['storedValue']} value
+   */
+  show(value) {
+    const { list, noteButton, isChoosing } = this;
+    this.storedValue = value;
+    if (!isChoosing) list.value = this.shownStatus;
+    noteButton.textContent = value.note;
+    noteButton.hidden = !value.note;
+  }
+
+  /** Send the chosen status if it is another one; ask why if it is a rejection. */
+  sendChoice() {
+    if (this.isChoosing) this.send(this.list.value === 'rejected');
+  }
+
+  /** Send the status that the list shows, with a note if the user confirms it. @param {boolean} hasNote */
   async send(hasNote) {
-    const status = this.shownStatus = /** @type {ClipStatus} */ (this.list.value);
-    this.pendingCount += 1;
+    const status = /** @type {ClipStatus} */ (this.list.value);
+    const pendingValue = this.pendingValue = { status };
     const value = this.refusedNote || this.storedValue.note;
     const field = createElement('input', { type: 'text', maxLength: 100, value });
     if (!hasNote || await ask(`Status: ${status}`, createElement('label', {}, 'Note ', field), 'store')) {
       const note = hasNote ? field.value.trim() : '';
       this.refusedNote = (await this.store(status, note)).error ? note : '';
     }
-    this.pendingCount -= 1;
-    this.show(this.storedValue);
+    if (this.pendingValue !== pendingValue) return; // another one was sent since
+    const { isChoosing } = this;
+    this.pendingValue = null;
+    if (!isChoosing) this.list.value = this.shownStatus;
   }
 }
 
@@ -90,13 +107,8 @@ export class ClipHeader {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /**
-     * Resolves with the answer to the last status, which is not in the queue: with *Wait*, it takes minutes, and
-     * strokes must not wait for it.
-     * @type {Promise<unknown>}
-     */
-    this.lastStatus = Promise.resolve();
-    this.fields = new StatusFields(element('clip-status'), element('clip-note'), this.store.bind(this));
+    this.fields = new StatusFields(element('clip-status'), element('clip-note'), (status, note) => (
+      app.queue.pushStatus({ status, note })));
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -104,18 +116,6 @@ export class ClipHeader {
     const isListed = new URL('..', location.href).pathname.endsWith('/clip/');
     for (const link of elements('clips', 'next-clip')) link.hidden = !isListed;
     element('name-field').hidden = isListed || !shared;
-  }
-
-  /** Store a status of what the user sees, after the previous one. @param {ClipStatus} status @param {string} note */
-  store(status, note) {
-    const { queue } = this.app;
-    /** @type {import('./protocol.js').Actions['set_status']['message']} */
-    const message = { status, note };
-    const send = queue.store('set_status', message);
-    const seen = queue.previousEdits.then(() => { message.step = this.app.state.step; });
-    const answer = Promise.all([seen, this.lastStatus]).then(send);
-    this.lastStatus = answer;
-    return answer;
   }
 
   /** Open the next clip that needs work. */

@@ -42,15 +42,15 @@ export class RowList {
   /** @param {T[]} items */
   show(items) {
     const { list, rows } = this;
-    const focusedElement = list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement);
     this.rows = new Map(items.map((item) => [this.getKey(item), rows.get(this.getKey(item)) ?? this.createRow(item)]));
     const newRows = [...this.rows.values()];
     for (const row of rows.values()) if (!newRows.includes(row)) row.line.remove();
     for (const [index, { line, show }] of newRows.entries()) {
       show(items[index]);
-      if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);
+      if (line.contains(document.activeElement)) { // moving it would end its focus
+        while (list.children[index] !== line) list.append(list.children[index]);
+      } else if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);
     }
-    if (focusedElement && focusedElement.isConnected) focusedElement.focus(); // a row that moves loses it
   }
 }
 
@@ -179,11 +179,14 @@ export class CoalescedTask {
   }
 
   async runRequested() {
-    while (this.isRequested) {
-      this.isRequested = false;
-      await this.task();
+    try {
+      while (this.isRequested) {
+        this.isRequested = false;
+        await this.task();
+      }
+    } finally {
+      this.currentRun = null;
     }
-    this.currentRun = null;
   }
 }
 
@@ -223,7 +226,11 @@ export function showHint(text) {
 /** @param {any} error */
 export const showError = ({ message }) => showMessage(message, true);
 
-/** Show an error, and return it as the answer of an action. @param {Error} error */
+/**
+ * Show an error, and return it as the answer of an action.
+ * @param {Error} error
+ * @returns {import('./connection.js').Failed}
+ */
 export function answerError(error) {
   showError(error);
   return { error };
@@ -295,12 +302,15 @@ export async function ask(title, content, ...values) {
   return /** @type {T | ''} */ (dialog.returnValue);
 }
 
+/** Error of a request that the user canceled, which is not shown. */
+export const CANCELED = new Error('Canceled.');
+
 /**
  * Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
  * @template T
  * @param {(choice?: {outdated: 'wait' | 'proceed'}) => Promise<T>} send
  * @param {{outdated: 'wait' | 'proceed'}} [choice]
- * @returns {Promise<T & {error?: undefined} | import('./connection.js').Failed>} an empty error: the user canceled
+ * @returns {Promise<T & {error?: undefined} | import('./connection.js').Failed>}
  */
 export async function sendOrAsk(send, choice) {
   try {
@@ -308,6 +318,6 @@ export async function sendOrAsk(send, choice) {
   } catch (/** @type {any} */ error) {
     if (!error.choices?.length) return answerError(error);
     const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
-    return outdated ? sendOrAsk(send, { outdated }) : { error: new Error('') };
+    return outdated ? sendOrAsk(send, { outdated }) : { error: CANCELED };
   }
 }

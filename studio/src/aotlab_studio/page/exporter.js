@@ -1,6 +1,6 @@
 /** Dialog that exports the masks. */
 
-import { createElement, element, formatCount, onSubmit, readNumber, showMessage, showToast } from './dom.js';
+import { CANCELED, createElement, element, formatCount, onSubmit, readNumber, showMessage, showToast } from './dom.js';
 
 /** Outputs that are selected together. @type {Record<string, string[]>} */
 const PRESETS = {
@@ -42,10 +42,11 @@ export class Exporter {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = [...this.boxes].filter((box) => box.checked).map((box) => box.name);
     this.setRunning(true);
-    const answer = await this.app.queue.request('export', { names, first, last });
+    await this.app.queue.previousEdits; // later ones do not wait for an export
+    const answer = await this.app.request('export', { names, first, last });
     this.setRunning(false);
     if (answer.error) {
-      element('export-missing').textContent = answer.error.message;
+      element('export-missing').textContent = answer.error === CANCELED ? '' : answer.error.message;
       if (element('export-dialog').open) showMessage('');
       return;
     }

@@ -53,12 +53,12 @@ export class EditHistory {
 
   /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} [message] */
   move(action, message = {}) {
-    const { app, app: { playback, queue, selection } } = this;
+    const { app: { playback, queue, selection } } = this;
     playback.keepFrame();
     return queue.enqueue(async () => {
       const { frame } = playback.destination;
-      const { app: { objects }, id } = selection;
-      const answer = await app.request(action, message);
+      const { app: { objects }, id, target } = selection;
+      const answer = await queue.send(action, message, target);
       const step = answer.result;
       if (!answer.error && action === 'undo') selection.selectAfterUndo(id, objects);
       if (step) showMessage(`${step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
@@ -83,12 +83,12 @@ export class EditHistory {
     const field = element('version-title');
     const title = field.value.trim();
     field.value = '';
-    if ((await this.app.queue.request('save_version', { title })).error) field.value ||= title;
+    if ((await this.app.queue.push('save_version', { title })).error) field.value ||= title;
     await this.showVersions();
   }
 
   async showVersions() {
-    const { result: versions } = await this.app.queue.request('list_versions', {});
+    const { result: versions } = await this.app.queue.push('list_versions', {});
     if (!versions) return;
     element('versions').replaceChildren(...versions.map(({ number, title, author, date }) => {
       const text = [`${number}: ${title || 'untitled'}`, author, date].filter(Boolean).join(' · ');
@@ -102,6 +102,6 @@ export class EditHistory {
   /** @param {number} number */
   async restoreVersion(number) {
     element('versions-dialog').close();
-    this.offerUndo(await this.app.queue.request('restore_version', { number }), `Version ${number} restored`);
+    this.offerUndo(await this.app.queue.push('restore_version', { number }), `Version ${number} restored`);
   }
 }

@@ -90,7 +90,7 @@ export class App {
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
     const place = isFirst ? loadSettings(state.project) : {};
-    if (place.object_id) this.selection.target = { id: place.object_id };
+    if (place.object_id) this.selection.set(place.object_id);
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
@@ -107,15 +107,16 @@ export class App {
   showDocument(state) {
     const wasEmpty = !this.objects.length;
     this.state = state;
-    const last = this.objects[this.objects.length - 1];
-    if (wasEmpty && last && !this.selection.item) this.selection.target = { id: last.id };
     this.tracking.showRange();
     this.clip.fields.show(state);
     this.history.show(state.history);
     this.review.showNote();
     this.review.show();
     element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
-    this.renderObjects();
+    const last = this.objects[this.objects.length - 1];
+    // an edit on its way selects the object that it creates
+    if (wasEmpty && last && !this.selection.item && !this.queue.pendingCount) this.selection.set(last.id);
+    else this.renderObjects();
   }
 
   get objects() {
@@ -150,17 +151,17 @@ export class App {
 
   /**
    * Edit the selected object's mask on this frame after the earlier drawings, which may create the object.
-   * @template {import('./queue.js').MaskEdit} A
+   * @template {'fill_holes' | 'clear' | 'split_object' | 'reassign'} A
    * @param {A} action
    * @param {object} [values] further fields of the message
    */
   editMask(action, values) {
-    const { selection: { target }, playback: { frame }, queue } = this;
-    return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), target);
+    const { selection, playback: { frame }, queue } = this;
+    return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.getTarget());
   }
 
   /**
-   * Send an action at once, and show its error; if the user cancels it, the error is empty.
+   * Send an action at once, and show its error.
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} message
@@ -170,13 +171,16 @@ export class App {
   async request(action, message, id) {
     const shownMessage = element('status').firstChild;
     this.countPending(1);
-    const answer = await sendOrAsk((choice) => this.connection.call(action, { ...message, ...choice }, id));
-    if (!answer.error) {
-      await this.playback.refresh(answer.revision);
-      if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
+    try {
+      const answer = await sendOrAsk((choice) => this.connection.call(action, { ...message, ...choice }, id));
+      if (!answer.error) {
+        await this.playback.refresh(answer.revision);
+        if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
+      }
+      return answer;
+    } finally {
+      this.countPending(-1);
     }
-    this.countPending(-1);
-    return answer;
   }
 
   /** Commit the text being typed and send unacknowledged edits when the page closes. */
@@ -194,8 +198,13 @@ export class App {
   }
 
   /** @param {number} id */
+  findObject(id) {
+    return this.objects.find((item) => item.id === id);
+  }
+
+  /** @param {number} id */
   getName(id) {
-    return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
+    return this.findObject(id)?.name || `object ${id}`;
   }
 
   /** Add an object and select it. */
@@ -208,9 +217,9 @@ export class App {
   }
 
   async deleteObject() {
-    const { item } = this.selection;
+    const { history, queue, selection: { item, target } } = this;
     if (!item) return;
-    this.history.offerUndo(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
+    history.offerUndo(await queue.push('delete_object', { object_id: item.id }, target), `${item.name} deleted`);
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
@@ -220,7 +229,7 @@ export class App {
 
   /** @param {'hidden' | 'locked'} key @param {number} id */
   toggleSwitch(key, id = this.selection.id) {
-    const item = this.objects.find((object) => object.id === id);
+    const item = this.findObject(id);
     if (item) this.changeObject(id, { [key]: !item[key] });
   }
 

@@ -99,11 +99,8 @@ async function openMerge(app) {
   const text = createElement('p', {}, 'Move all pixels of ', createElement('b', {}, from.name), ' to ', list);
   if (!(await ask('Merge', text, 'merge'))) return;
   const into = Number(list.value);
-  const answer = await app.queue.push('merge_objects', { object_id: from.id, into });
-  if (!answer.error) {
-    target.id = into; // of strokes drawn meanwhile
-    app.selection.select(into);
-  }
+  const answer = await app.queue.push('merge_objects', { object_id: from.id, into }, target);
+  if (!answer.error) app.selection.select(into);
   app.history.offerUndo(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
@@ -113,7 +110,8 @@ async function loadMasks(app) {
   element('load').value = '';
   if (!file) return;
   showMessage('Loading masks…');
-  const { playback, playback: { frame }, selection: { target } } = app;
+  const { playback, playback: { frame } } = app;
+  const target = app.selection.getTarget();
   await app.queue.previousEdits; // may create the object
   const ids = `page=${app.connection.pageId}&id=${app.connection.createId()}`;
   const address = `masks/${frame}?${ids}&chosen=${target.id || null}`;

@@ -1,6 +1,6 @@
 /** Current frame: seeking, playing, refreshing its masks. */
 
-import { element, elements, setIcon, showError } from './dom.js';
+import { CoalescedTask, element, elements, setIcon, showError } from './dom.js';
 
 /** Milliseconds before a nearby frame is shown while the requested one is decoded. */
 const NEAR_IMAGE_DELAY = 60;
@@ -12,19 +12,16 @@ export class Playback {
     this.app = app;
     this.count = 1;
     this.rate = 25;
-    /** Current frame, and the latest revision when its masks were requested. */
+    /** Frame that shows, and the revision of its masks. */
     this.frame = 0;
     this.revision = 0;
     /** Requested frame and revision. */
     this.destination = { frame: 0, revision: 0 };
     /** Whether the user waits for the requested frame; until it shows, nothing is changed. */
     this.isUserWaiting = false;
-    /** Load of the requested frame; aborted: the frame is not shown. @type {AbortController | null} */
-    this.loading = null;
+    this.loadTask = new CoalescedTask(() => this.load());
     /** Identifies the playback loop; null: stopped. @type {object | null} */
     this.currentRun = null;
-    /** Resolves when the masks of the last refresh show. @type {Promise<void>} */
-    this.lastRefresh = Promise.resolve();
     /** Waiting key presses and buttons, in order. @type {{run: () => void, waitsForFrame: boolean}[]} */
     this.inputs = [];
     const field = element('frame');
@@ -40,7 +37,7 @@ export class Playback {
     return !this.isUserWaiting && !this.app.viewer.placeholder;
   }
 
-  /** Whether an answer may show another frame: the user has not left this one, nor drawn. @param {number} frame */
+  /** Whether an answer may show another frame: the user is still on this one, and not drawing. @param {number} frame */
   canLeave(frame) {
     return frame === this.destination.frame && !this.app.toolbox.isDrawing;
   }
@@ -79,32 +76,39 @@ export class Playback {
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
-  async goTo(frame) {
-    const { app, destination } = this;
-    destination.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
-    if (destination.frame !== this.frame) app.toolbox.cancel();
-    if (this.loading) return;
+  goTo(frame) {
+    this.destination.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
+    if (this.destination.frame !== this.frame) this.app.toolbox.cancel();
+    return this.loadTask.run();
+  }
+
+  /** Show masks of a revision, or later ones; resolve then, unless another frame loads. @param {number} revision */
+  async refresh(revision) {
+    this.destination.revision = Math.max(this.destination.revision, revision);
+    const shown = this.loadTask.run();
+    if (this.destination.frame === this.frame) await shown;
+  }
+
+  /** Load what is requested; then run the inputs that wait for it. */
+  async load() {
+    const { app, destination, destination: { frame, revision } } = this;
     try {
-      while (destination.frame !== this.frame || destination.revision > this.revision) {
-        this.loading = new AbortController();
-        await this.load(destination, this.loading.signal);
-      }
+      if (frame !== this.frame || revision > this.revision) await this.loadFrame(frame, revision);
     } catch (error) {
-      destination.frame = this.frame;
-      this.stop();
-      app.viewer.placeholder = null;
-      app.viewer.draw();
-      this.inputs = [];
       showError(error);
+      this.inputs = [];
+      if (frame === this.frame) this.revision = revision; // the next change tries again
+      if (frame === destination.frame) this.stay();
     }
+    app.viewer.placeholder = null;
+    app.viewer.draw();
+    if (this.loadTask.isRequested) return;
     this.isUserWaiting = false;
-    this.loading = null;
-    this.refresh(destination.revision); // does nothing, except after an error
     this.runInputs();
   }
 
-  /** Load and show a frame with masks. @param {Playback['destination']} destination @param {AbortSignal} signal */
-  async load({ frame, revision }, signal) {
+  /** Load and show a frame with masks. @param {number} frame @param {number} revision */
+  async loadFrame(frame, revision) {
     const { frames, viewer } = this.app;
     const answer = Promise.all([frames.getImage(frame), frames.fetchLabels(frame)]);
     let hasArrived = false;
@@ -115,7 +119,7 @@ export class Playback {
     };
     if (this.isUserWaiting || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
     const [image, labels] = await answer.finally(() => { hasArrived = true; });
-    if (signal.aborted) return;
+    if (frame !== this.frame && this.destination.frame === this.frame) return; // the user stays where they are
     this.frame = frame;
     this.revision = revision;
     viewer.show(image, labels);
@@ -135,32 +139,21 @@ export class Playback {
     this.app.review.showNote();
   }
 
-  /** Fetch the masks of this frame again, unless this revision's were requested. @param {number} revision */
-  refresh(revision) {
-    this.destination.revision = Math.max(this.destination.revision, revision);
-    if (!this.loading && this.destination.revision > this.revision) this.lastRefresh = this.fetchLabels();
-    return this.lastRefresh;
-  }
-
-  /** Fetch and show masks, unless newer ones are requested meanwhile. */
-  async fetchLabels() {
-    const { frame, destination: { revision } } = this;
-    this.revision = revision;
-    const labels = await this.app.frames.fetchLabels(frame).catch(showError);
-    if (labels && frame === this.frame && revision === this.revision) this.app.viewer.show(null, labels);
-  }
-
   /** @param {number} by */
   step(by) {
     return this.seek(this.destination.frame + by);
   }
 
-  /** Stop at the visible frame, because the user draws on it, unless the user waits for another one. */
+  /** Stay at the visible frame, because the user draws on it, unless the user waits for another one. */
   keepFrame() {
-    if (this.isUserWaiting || !(this.currentRun || this.loading)) return;
+    if (!this.isUserWaiting) this.stay();
+  }
+
+  /** Show no other frame: stop playing, and drop the frame that loads. */
+  stay() {
     this.stop();
     this.destination.frame = this.frame;
-    this.loading?.abort();
+    if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
   }
 
   stop() {

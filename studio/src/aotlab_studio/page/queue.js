@@ -1,24 +1,20 @@
-/** Edits on their way to the server.
-
- `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.request` sends any
- other action after the earlier edits; later edits do not wait for it. `App.request` sends at once. */
+/** Edits on their way to the server, in order; `main.js` lists all ways to send a request. */
 
 import { answerError } from './dom.js';
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 /**
- * Object that edits go to; `id` is 0 until the server has created it, and after it was removed. Edits share the record.
- * @typedef {{id: number}} Target
- */
-/** Edits of a mask. @typedef {'paint' | 'outline' | 'fill_holes' | 'clear' | 'split_object' | 'reassign'} MaskEdit */
-/**
- * Actions that the server stores once, however often their messages arrive.
- * @typedef {MaskEdit | 'remove_keyframe' | 'add_object' | 'change_object' | 'delete_object' | 'merge_objects'
- *   | 'set_note' | 'set_range' | 'set_status'} Repeatable
+ * Object of edits, which share the record; id 0: the first of them creates it. Only the queue changes a record.
+ * @typedef {{readonly id: number}} Target
  */
 
-/** Actions that make a new object if their target has none. @type {Repeatable[]} */
-const CREATING_ACTIONS = ['paint', 'outline', 'add_object'];
+/** Actions that the server stores once, however often their messages arrive. @type {(keyof Actions)[]} */
+const REPEATABLE_ACTIONS = [
+  'paint', 'outline', 'fill_holes', 'clear', 'split_object', 'reassign', 'remove_keyframe', 'add_object',
+  'change_object', 'delete_object', 'merge_objects', 'set_note', 'set_range', 'set_status',
+];
+/** Actions that make a new object if their message has none. @type {(keyof Actions)[]} */
+const CREATING_ACTIONS = ['paint', 'outline', 'suggest'];
 /** Largest body in bytes that a browser sends after the page has closed. */
 const MAX_KEEPALIVE = 60000;
 
@@ -30,68 +26,89 @@ export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Resolves after the edits and undos so far, which may create or select an object. @type {Promise<unknown>} */
+    /** Resolves after the answers to the edits so far. @type {Promise<unknown>} */
     this.previousEdits = Promise.resolve();
-    /** Unacknowledged messages by id. @type {Map<number, {action: Repeatable, message: object, target?: Target}>} */
+    /** Number of these edits that are not answered. */
+    this.pendingCount = 0;
+    /** Resolves after the answers to the statuses so far. @type {Promise<unknown>} */
+    this.previousStatuses = Promise.resolve();
+    /** Unacknowledged messages by id. @type {Map<number, {action: string, message: object, target?: Target}>} */
     this.messages = new Map();
   }
 
   /**
    * Run after the answers to the earlier edits, and before the later ones.
    * @template T
-   * @param {() => Promise<T>} task uses `App.request`, as `request` would wait for it
+   * @param {() => Promise<T>} task uses `send`, as `push` would wait for it
    * @returns {Promise<T>}
    */
   enqueue(task) {
-    const answer = this.previousEdits.then(task);
+    this.pendingCount += 1;
+    const answer = this.previousEdits.then(task).finally(() => { this.pendingCount -= 1; });
     this.previousEdits = answer.catch(() => {}); // the caller handles it
     return answer;
   }
 
   /**
-   * Store a message, so that it is sent if the page closes; return the function that sends it now.
-   * @template {Repeatable} A
+   * Send an action after the earlier edits, and before the later ones.
+   * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} message
-   * @param {Target} [target] object of a message without one, which the server may create
-   */
-  store(action, message, target) {
-    const id = this.app.connection.createId();
-    this.messages.set(id, { action, message, target });
-    return async () => {
-      const fullMessage = /** @type {any} */ (addObjectId(message, target));
-      const lacksObject = target && !target.id && !CREATING_ACTIONS.includes(action);
-      const answer = lacksObject
-        ? answerError(new Error('Select an object first.')) : await this.app.request(action, fullMessage, id);
-      this.messages.delete(id);
-      if (!answer.error && target && !fullMessage.object_id) {
-        target.id = answer.result?.object_id ?? 0;
-        this.app.renderObjects();
-      }
-      return answer;
-    };
-  }
-
-  /**
-   * Store an edit and send it after the earlier ones, which may create its object.
-   * @template {Repeatable} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
-   * @param {Target} [target]
+   * @param {Target} [target] see `send`
    */
   push(action, message, target) {
     return this.enqueue(this.store(action, message, target));
   }
 
   /**
-   * Send an action after the earlier edits, which may create its object.
+   * Send the status of what the user sees after the earlier edits. The later ones do not wait for its answer, which may
+   * take minutes.
+   * @param {Actions['set_status']['message']} message
+   */
+  pushStatus(message) {
+    const send = this.store('set_status', message);
+    const seen = this.previousEdits.then(() => { message.step = this.app.state.step; });
+    const answer = Promise.all([seen, this.previousStatuses]).then(send);
+    this.previousStatuses = answer;
+    return answer;
+  }
+
+  /**
+   * Store a message, so that it is sent if the page closes; return the function that sends it now.
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} message
+   * @param {Target} [target]
    */
-  async request(action, message) {
-    await this.previousEdits;
-    return this.app.request(action, message);
+  store(action, message, target) {
+    if (!REPEATABLE_ACTIONS.includes(action)) return () => this.send(action, message, target);
+    const id = this.app.connection.createId();
+    this.messages.set(id, { action, message, target });
+    return () => this.send(action, message, target, id).finally(() => this.messages.delete(id));
+  }
+
+  /**
+   * Send an action at once.
+   * @template {keyof Actions} A
+   * @param {A} action
+   * @param {Actions[A]['message']} message
+   * @param {Target} [target] object of a message without one. If the action creates or removes it, later edits go to
+   *   the created object, to the one that has its pixels now, or to a new one
+   * @param {number} [id] of a message that may be sent again
+   */
+  async send(action, message, target, id) {
+    const { app } = this;
+    const fullMessage = /** @type {any} */ (addObjectId(message, target));
+    if (fullMessage.object_id === null && !CREATING_ACTIONS.includes(action)) {
+      return answerError(new Error('Select an object first.'));
+    }
+    const answer = await app.request(action, fullMessage, id);
+    if (!answer.error && target && !app.findObject(target.id)) {
+      const { object_id: createdId } = /** @type {{object_id?: number}} */ (answer.result ?? {});
+      /** @type {{id: number}} */ (target).id = createdId ?? fullMessage.into ?? 0;
+      app.renderObjects();
+    }
+    return answer;
   }
 
   /** Send all unacknowledged messages when the page closes. */

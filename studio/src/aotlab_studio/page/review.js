@@ -5,7 +5,8 @@ import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
-export const MAX_MARKED = 50;
+/** Largest number of listed frames; the timeline marks them too. */
+const MAX_LISTED = 50;
 /** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
 const LIVE_PAUSE = { min: 2000, factor: 5 };
 
@@ -56,7 +57,7 @@ export class Review {
   show() {
     this.app.timeline.draw();
     element('review-empty').hidden = this.entries.length > 0;
-    this.list.show(this.entries.slice(0, MAX_MARKED));
+    this.list.show(this.entries.slice(0, MAX_LISTED));
     this.noteList.show(Object.entries(this.app.state.notes));
     setLabel(element('next-check'), `Next frame to check (${this.openEntries.length})`);
   }
@@ -72,7 +73,7 @@ export class Review {
       button.onclick = () => this.goTo(entry);
       button.className = isDone ? 'done' : '';
       dot.textContent = isDone ? '✓' : '';
-      dot.style.background = (!isDone && app.objects.find(({ id }) => id === entry.object_ids[0])?.color) || 'none';
+      dot.style.background = (!isDone && app.findObject(entry.object_ids[0])?.color) || 'none';
       text.textContent = `${frame}: ${isDone ? 'corrected' : entry.sentence}`;
       if (image.getAttribute('src') !== address) image.src = address;
     };
@@ -82,6 +83,11 @@ export class Review {
   /** Entries that are not corrected. */
   get openEntries() {
     return this.entries.filter((entry) => !this.isDone(entry));
+  }
+
+  /** Frames that the timeline marks, the worst first. */
+  get markedFrames() {
+    return this.openEntries.slice(0, MAX_LISTED).map(({ frame }) => frame);
   }
 
   /** Return whether masks of all doubtful objects are drawn. @param {ReviewEntry} entry */
@@ -116,7 +122,7 @@ export class Review {
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
   async toggleChecked() {
     const { playback, playback: { frame }, queue, history } = this.app;
-    const answer = await queue.request('toggle_checked', { frame });
+    const answer = await queue.push('toggle_checked', { frame });
     if (answer.error) return;
     await this.fetchTask.run();
     history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);

@@ -6,26 +6,35 @@ export class Selection {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** @type {import('./queue.js').Target} */
+    /** Record of the selected object. @type {import('./queue.js').Target} */
     this.target = { id: 0 };
     /** Whether only the selected object is drawn. */
     this.isIsolated = false;
-    /** Ids of the selected objects, the last one first. @type {number[]} */
+    /** Ids of objects in the order in which they were selected last, the selected one first. @type {number[]} */
     this.recentIds = [];
   }
 
-  get id() {
-    return this.target.id;
-  }
-
+  /** Selected object; undefined: none, or it is not created yet, or somebody has deleted it. */
   get item() {
-    return this.app.objects.find((item) => item.id === this.id);
+    return this.app.findObject(this.target.id);
   }
 
-  /** Note the selected object, and forget objects that do not exist any more. */
+  /** Id of the selected object, or 0. */
+  get id() {
+    return this.item?.id ?? 0;
+  }
+
+  /** Return the record for the next edit: a new one if another page has deleted the object; edits begun on it fail. */
+  getTarget() {
+    const { target, app: { queue } } = this;
+    if (target.id && !this.item && !queue.pendingCount) this.target = { id: 0 };
+    return this.target;
+  }
+
+  /** Note the selected object; without one, all are drawn. */
   update() {
     if (this.item) this.recentIds = [this.id, ...this.recentIds.filter((id) => id !== this.id)];
-    else [this.target.id, this.isIsolated] = [0, false];
+    else this.isIsolated = false;
   }
 
   /** Select an object, and drop unfinished input for another. @param {number} id */

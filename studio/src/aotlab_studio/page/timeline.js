@@ -5,7 +5,6 @@
 import {
   CoalescedTask, drawOncePerRefresh, element, elements, scrollTo, showError, watchSize, getWheelFactor,
 } from './dom.js';
-import { MAX_MARKED } from './review.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -245,7 +244,7 @@ export class Timeline {
     context.fillRect(end, 0, this.frameToX(this.count) - end, height);
     context.globalAlpha = 1;
     context.fillStyle = this.getColor('text');
-    for (const { frame } of this.app.review.openEntries.slice(0, MAX_MARKED)) {
+    for (const frame of this.app.review.markedFrames) {
       context.beginPath();
       const x = this.frameToX(frame + 0.5);
       context.moveTo(x - 4, 12);

@@ -210,7 +210,7 @@ export class Toolbox {
       showMessage(`Frame ${this.app.playback.destination.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
+    this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.getTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) {
@@ -310,24 +310,22 @@ export class Toolbox {
    * @param {Click} [click]
    */
   async requestMask({ frame, target }, prompts, click) {
-    const { app, app: { history, selection } } = this;
+    const { app, app: { history, queue, selection } } = this;
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
-    const answer = await app.request('suggest', { ...prompts, frame, object_id: previousId || null });
+    const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
     if (answer.error) return answer;
     const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
     if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     const isSeparate = previousId > 0 && id !== previousId;
-    target.id ||= id;
     if (isSeparate && selection.id === previousId) selection.set(id);
-    else app.renderObjects();
     history.reportLosses(answer);
     const repeat = async (/** @type {Prompts} */ changes) => {
       const wasSelected = selection.target === target;
       if ((await history.undo(step)).error) return;
-      target.id = previousId;
-      if (wasSelected) selection.target = target; // the undo may have selected another object
-      await app.queue.enqueue(() => this.requestMask({ frame, target }, { ...prompts, ...changes }, click));
+      const repeatTarget = { id: previousId };
+      if (wasSelected) selection.target = repeatTarget; // the undo may have selected another object
+      await queue.enqueue(() => this.requestMask({ frame, target: repeatTarget }, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {

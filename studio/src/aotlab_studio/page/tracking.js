@@ -61,7 +61,7 @@ export class Tracking {
     const list = element('model');
     list.replaceChildren(...names.map((name) => new Option(name === 'bundled' ? 'the bundled model' : name, name)));
     list.onchange = async () => {
-      if ((await this.app.queue.request('set_model', { name: list.value })).error) this.setModel(this.model);
+      if ((await this.app.queue.push('set_model', { name: list.value })).error) this.setModel(this.model);
     };
     element('settings').hidden = !names.length;
     this.setModel(model);
@@ -122,7 +122,7 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     if (playback.frame === frame) toolbox.cancel();
-    if (!(await queue.request('track', { frame, direction, ...range })).error) showMessage('');
+    if (!(await queue.push('track', { frame, direction, ...range })).error) showMessage('');
   }
 
   /** Remove the tracked masks from this frame on. */
@@ -130,7 +130,7 @@ export class Tracking {
     const { playback: { frame }, history, queue } = this.app;
     const range = this.readRange();
     if (!range) return;
-    const answer = await queue.request('drop_results', { frame, last: range.last });
+    const answer = await queue.push('drop_results', { frame, last: range.last });
     if (answer.result) history.offerUndo(answer, `Tracking cleared on ${formatCount(answer.result, 'frame')}`);
     else if (!answer.error) showMessage('No tracked masks from this frame on.');
   }

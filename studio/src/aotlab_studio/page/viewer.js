@@ -63,9 +63,9 @@ export class Viewer {
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
 
-  /** @param {ImageBitmap | null} image null: keep the shown one @param {import('./frames.js').Labels} labels */
+  /** @param {ImageBitmap} image @param {import('./frames.js').Labels} labels */
   show(image, labels) {
-    if (image) [this.image, this.placeholder] = [image, null];
+    this.image = image;
     this.labels = labels;
     this.preview = []; // of the previous masks
     this.paintMask();

@@ -69,10 +69,10 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     """Return the application of the session that ``find_session`` returns for a request, without its guard."""
 
     def get_frame(request: Request) -> Response:
-        """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
+        """Return a frame as JPEG.
 
-        With ``masks``, its masks are drawn over it. Browsers may cache a frame whose address has this session's video
-        id; ``masks`` is the revision of the masks.
+        Fields of the query: ``width`` in pixels; ``near`` to get the nearest frame that is decoded; ``masks`` to draw
+        the masks over it. A browser may keep the response if the query names this session's ``video``.
         """
         session, index, query = find_session(request), parse_index(request), request.query_params
         frames = session.document.frames

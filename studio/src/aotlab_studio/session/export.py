@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -21,13 +20,11 @@ from aotlab.sdk import (
     StoredPrediction,
     TrackedFrame,
     VideoFile,
-    atomic_path,
     find_output,
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -113,26 +110,12 @@ def freeze_export(
 ) -> tuple[Snapshot, dict[str, Any]]:
     """Return what shows now, without what is tracked later, and its record for JSON."""
     with document.lock:
-        snapshot, status = (
-            document.take_snapshot(document.log.head, document.results.last_row),
-            document.status,
-        )
+        snapshot, status = document.snapshot.freeze(), document.status
         return snapshot, {
             "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
             "models": snapshot.list_models(),
         }  # fmt: skip
-
-
-def write_archive(folder: Path, archive: Path) -> None:
-    """Write all files of a folder into a ZIP archive, which may be in it."""
-    names = sorted(list_files(folder))
-    with (
-        atomic_path(archive) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
-    ):
-        for name in names:
-            target.write(folder / name, name)
 
 
 class ProjectReview(ReviewFile):

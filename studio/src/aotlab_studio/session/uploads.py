@@ -74,8 +74,7 @@ def load_upload(
     if not annotations.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
-        message = document.actor.message
-        stored = None if message is None else document.log.messages.get(message)
+        stored = document.log.messages.get(document.actor.message)
         if isinstance(stored, Entry):  # sent again; losses are not stored
             return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
         snapshot, names = document.snapshot, _list_names(annotations)
@@ -97,7 +96,15 @@ def load_upload(
                 attributes.setdefault(ids[file_id], {})[frame] = unnamed
         losses, new_pngs, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str]]()
         for frame in annotations.frames:
-            masks[frame] = _encode_labels(document, frame, annotations.mask(frame), ids, losses, new_pngs)
+            labels, before, drawn = annotations.mask(frame), snapshot.labels(frame), snapshot.keyframe(frame)
+            present = {ids[file_id] for file_id in np.setdiff1d(labels, 0).tolist()}
+            for target in present.difference(snapshot.protected_ids):
+                mask = np.isin(labels, [file_id for file_id in ids if ids[file_id] == target])
+                mask &= ~np.isin(before, snapshot.protected_ids)
+                if mask.any():
+                    drawn = document.masks.draw(drawn, target, mask, new_pngs)
+                    losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
+            masks[frame] = drawn
         values = Changes(objects=added, keyframes=masks, classes=classes, attributes=attributes)
         document.edit("load masks", values, min(annotations.frames), new_pngs)
         return LoadedMasks(sorted(annotations.frames), dict(losses), document.log.head)
@@ -158,34 +165,6 @@ def _find_objects(
                 changed[item.id] = replace(item, class_name=class_name)
         ids[file_id] = item.id
     return ids, changed
-
-
-def _encode_labels(
-    document: Document,
-    index: int,
-    labels: np.ndarray,
-    targets: Mapping[int, int],
-    losses: Counter[int],
-    new_pngs: dict[str, bytes],
-) -> dict[int, str]:
-    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces.
-
-    Locked and hidden objects stay as they were. Pixels lost by objects that are not in the map are added to ``losses``,
-    new masks to ``new_pngs``.
-    """
-    snapshot = document.snapshot
-    labels_before, masks = snapshot.labels(index), snapshot.keyframe(index)
-    present = {targets[each] for each in np.setdiff1d(labels, 0).tolist()}
-    for target in present.difference(snapshot.protected_ids):
-        mask = np.isin(labels, [file_id for file_id in targets if targets[file_id] == target])
-        mask &= ~np.isin(labels_before, snapshot.protected_ids)
-        if mask.any():
-            masks = {
-                other: document.masks.subtract(digest, mask, new_pngs) for other, digest in masks.items()
-            }
-            masks[target] = document.masks.encode(mask, new_pngs)
-            losses.update(labels_before[mask & ~np.isin(labels_before, [0, *targets.values()])].tolist())
-    return masks
 
 
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
