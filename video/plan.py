@@ -34,7 +34,7 @@ from aotlab.video.resume import STATE_FILE
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
-RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
+RESERVED_NAMES = ("summary.csv", CLASSES)
 """files in the folder of a list, beside the folders of its jobs"""
 
 Action = Literal["track", "resume", "reuse", "keep"]

@@ -170,7 +170,7 @@ def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
     assert (output / "other").read_text() == "kept"
 
 
-@pytest.mark.parametrize("name", ["Summary.csv", "review.json"])
+@pytest.mark.parametrize("name", ["Summary.csv", "classes.json"])
 def test_job_with_the_name_of_a_file_of_the_run_is_refused(output, name):
     with pytest.raises(InputError, match="a file of the run has this name"):
         claim_folder(output, [Job(name, "a.mp4", ("a.png",))], INPUTS)
