@@ -128,13 +128,14 @@ def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
 def convert(masks: Path, video: Path, output: Path, form: str) -> str:
     """Write the masks of a video in another format; return the numbers of objects and frames as text."""
     source = open_frames(video)
-    annotations = read_objects(masks, source)
+    info = VideoInfo.from_source(source)
+    annotations = read_annotations(masks, info)
     if form == "masks":
         write_masks(annotations, output)
     else:
         length = source.length or max(annotations.frames) + 1
         writer = find_mask_writer(form)
-        writer.write(output, annotations, replace(VideoInfo.from_source(source), length=length))
+        writer.write(output, annotations, replace(info, length=length))
         if writer.images:
             store_images(source, annotations, output / "images")
     objects, frames = len(annotations.objects()), len(annotations.frames)
@@ -237,7 +238,7 @@ def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> 
     """Write images and labels, and ``data.yaml``, in which the last part is the one to validate with."""
     for name, source, masks in videos:
         store_images(source, masks, output / part / "images" / name)
-        masks.stems = {frame: f"{name}/{stem}" for frame, stem in masks.stems.items()}
+        masks.stems = {frame: f"{name}/{masks.stem(frame)}" for frame in masks.frames}
         for file, text in format_labels(masks).items():
             write_bytes(output / part / file, text.encode())
     settings = format_settings(videos[0].annotations.classes, "train/images", f"{part}/images")
@@ -251,8 +252,8 @@ MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks":
 def write_masks(annotations: Annotations, folder: Path) -> None:
     """Write the masks of a video as PNGs of object ids, named like its frames."""
     max_id = annotations.objects()[-1]
-    for frame, stem in annotations.stems.items():
-        write_mask(folder / f"{stem}.png", annotations.mask(frame), max_id=max_id)
+    for frame in annotations.frames:
+        write_mask(folder / f"{annotations.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
 
 
 def describe_objects(annotations: Annotations) -> dict[str, Any]:
@@ -311,16 +312,10 @@ def read_masks(clip: BatchClip) -> VideoMasks:
     video = find_video(clip.path, job)
     require_same_video(clip.path, job, video)
     source = open_frames(video, levels=job.levels)
-    annotations = read_objects(clip.path, source)
-    annotations.classes = load_job_masks(job, VideoInfo.from_source(source)).classes | annotations.classes
+    info = VideoInfo.from_source(source)
+    annotations = read_annotations(clip.path, info)
+    annotations.classes = load_job_masks(job, info).classes | annotations.classes
     return VideoMasks(clip.name, source, annotations)
-
-
-def read_objects(masks: Path, source: FrameSource) -> Annotations:
-    """Return the objects of a video in a file or folder, with the names of its frames."""
-    annotations = read_annotations(masks, VideoInfo.from_source(source))
-    annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
-    return annotations
 
 
 def store_images(source: FrameSource, annotations: Annotations, folder: Path) -> list[Path]:
