@@ -57,15 +57,10 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
     require_masks(regions, [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None])
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
-    return ParsedFile(regions, classes, _parse_video(root))
-
-
-def _parse_video(root: Element) -> str:
-    """Return the stem of the video file that CVAT states, or the name of the task in files of aotlab."""
-    task, named = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
-    if not named and task is not None and task.find("id") is None:
-        named = task.findtext("name")
-    return PurePosixPath(named or "").stem
+    task, video = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
+    if not video and task is not None and task.find("id") is None:  # written by aotlab
+        video = task.findtext("name")
+    return ParsedFile(regions, classes, PurePosixPath(video or "").stem)
 
 
 def format_cvat(annotations: Annotations, video: VideoInfo, kind: str) -> bytes:

@@ -64,7 +64,9 @@ def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
     for image, results in tasks:
         for result in results:
             label = str(next(iter(result["value"].get(result["type"]) or ()), ""))
-            key = _find_object_key(str(result.get("id")), uses)
+            name = str(result.get("id"))
+            stated = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
+            key: Hashable = int(stated[1]) if stated else name if uses[name] > 1 else None
             regions.append(ParsedRegion(None, _parse_result(result, size), label, key, image))
     return ParsedFile([*regions, *(ParsedRegion(None, None, image=image) for image, _ in tasks)])
 
@@ -130,12 +132,6 @@ def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
         return encode_rle(decode_brush(value["rle"], size))
     points = [side for x, y in value["points"] for side in (x / 100 * size[1], y / 100 * size[0])]
     return fill_polygons([points], size)
-
-
-def _find_object_key(name: str, uses: Counter[str]) -> Hashable:
-    """Return the object of a region: our object id, or the region's id if several tasks have it."""
-    ours = re.fullmatch(r"object-(\d{1,5})", name)
-    return int(ours[1]) if ours else name if uses[name] > 1 else None
 
 
 def decode_brush(packed: object, size: Size) -> np.ndarray:

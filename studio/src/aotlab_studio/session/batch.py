@@ -43,7 +43,7 @@ from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
 LOCK_TIMEOUT = 10.0
-"""seconds to wait for another export of the same clip"""
+"""seconds to wait for a run that tracks the same clip"""
 
 log = logging.getLogger(__name__)
 
