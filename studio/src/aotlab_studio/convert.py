@@ -10,7 +10,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -258,13 +258,10 @@ def write_masks(annotations: Annotations, folder: Path) -> None:
 
 def describe_objects(annotations: Annotations) -> dict[str, Any]:
     """Return class and frames of each object by its id, as in the ``meta.json`` of YouTube-VOS."""
-    frames: dict[int, list[str]] = {}
+    frames: dict[int, list[str]] = {key: [] for key in annotations.objects()}
     for frame, region in annotations.regions():
-        frames.setdefault(region.object_id, []).append(annotations.stem(frame))
-    return {
-        str(object_id): {"category": annotations.class_name(object_id), "frames": frames[object_id]}
-        for object_id in sorted(frames)
-    }
+        frames[region.object_id].append(annotations.stem(frame))
+    return {str(key): {"category": annotations.class_name(key), "frames": frames[key]} for key in frames}
 
 
 def merge_classes(results: Path, videos: Sequence[Annotations]) -> dict[str, int]:
@@ -289,11 +286,9 @@ def read_status(clip: BatchClip) -> VideoStatus:
     status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected":
         return status
+    folder = find_output("masks").file_name
     for file in sorted(exported.files):
-        if (
-            PurePosixPath(file).parts[0] == find_output("masks").file_name
-            and not (clip.path / file).is_file()
-        ):
+        if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.edited and status in EXPORTED_STATUSES:
         snapshot = document.snapshot

@@ -225,26 +225,21 @@ class Batch:
         name, error, digest = clip.name, clip.error, digest_values(digest_results(clip.path))
         frames = clip.job.frames if clip.job else 0
         shown = Clip(name, frames, len(clip.review.objects), digest=digest, sentences=clip.list_sentences())
+        opened, file = self._open.get(name), clip.project / PROJECT_FILE
         try:
-            if (clip.project / PROJECT_FILE).is_file():
-                shown = self._describe_project(clip, digest)
-                error = error if shown.status == "open" else ""  # not of drawn masks
+            if opened is not None:
+                shown = describe_clip(name, opened.session.document)
+            elif file.is_file():
+                stamp = digest, file.stat().st_mtime_ns, file.stat().st_size
+                if name not in self._described or self._described[name][0] != stamp:
+                    self._described[name] = stamp, describe_clip(name, Document.read(clip.project))
+                shown = self._described[name][1]
+            error = error if shown.status == "open" else ""  # others have masks or a decision of a person
         except InputError as problem:
             error = str(problem)
         sentences = self._describe_tracking(name) or shown.sentences
         holder = str(read_owner(clip.project) or "")
         return msgspec.structs.replace(shown, holder=holder, error=error, sentences=sentences)
-
-    def _describe_project(self, clip: BatchClip, results: str) -> Clip:
-        """Return what the list shows of a project with a digest of its results; raise `InputError` if it is damaged."""
-        if (opened := self._open.get(clip.name)) is not None:
-            return describe_clip(clip.name, opened.session.document)
-        info = (clip.project / PROJECT_FILE).stat()
-        stamp = results, info.st_mtime_ns, info.st_size
-        cached = self._described.get(clip.name)
-        if cached is None or cached[0] != stamp:
-            cached = self._described[clip.name] = stamp, describe_clip(clip.name, Document.read(clip.project))
-        return cached[1]
 
     def draw_thumbnail(self, name: str) -> bytes:
         """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
