@@ -42,7 +42,7 @@ from aotlab_studio.document.log import EXPORTED_STATUSES, VideoStatus
 from aotlab_studio.files import ExportRecord, list_files, move_entries, read_json, write_bytes, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
-from aotlab_studio.review.batch import BatchClip, list_results
+from aotlab_studio.review.batch import BatchClip, find_clips
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
@@ -166,7 +166,7 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     Returns:
         what is written, and sentences about videos that are left out.
     """
-    clips = list_results(results)
+    clips = find_clips(results)
     videos, notes, problems = collect_videos(clips)
     if len(videos) < (2 if share < 1 else 1):
         advice = "; ".join(problems) or "give the --output of track --jobs"
@@ -300,10 +300,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
 def read_masks(clip: BatchClip) -> VideoMasks:
     """Return the video and the masks of the results of a clip."""
     job = clip.job
-    if job is None:
-        raise InputError("no record of its tracking; track it")
-    if clip.error:
-        raise InputError(clip.error)
+    if clip.is_video or job.error:
+        raise InputError(job.error or "a video without results; track it")
     video = find_video(clip.path, job)
     require_same_video(clip.path, job, video)
     source = open_frames(video, levels=job.levels)

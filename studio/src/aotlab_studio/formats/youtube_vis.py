@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from aotlab.sdk import Annotations, MaskWriter, Region, VideoInfo, format_coco, parse_classes, parse_coco
@@ -69,8 +70,8 @@ def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, 
     return {"info": coco["info"], "categories": coco["categories"], "videos": videos, "annotations": tracked}
 
 
-YOUTUBE_VIS = MaskWriter(
-    "youtube_vis.json",
-    "YouTube-VIS",
-    lambda path, annotations, video: write_json(path, format_youtube_vis(annotations, video)),
-)
+def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
+    write_json(path, format_youtube_vis(annotations, video))
+
+
+YOUTUBE_VIS = MaskWriter("youtube_vis.json", "YouTube-VIS", _write)

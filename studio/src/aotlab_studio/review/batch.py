@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, RUN_FILE, UNFINISHED, list_job_folders, list_videos
+from aotlab.sdk import (
+    IMAGE_SUFFIXES,
+    JOB_RECORD,
+    RUN_FILE,
+    UNFINISHED,
+    JobRecord,
+    list_job_folders,
+    list_videos,
+)
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
@@ -15,6 +24,8 @@ from aotlab_studio.files import read_json
 from aotlab_studio.review.checks import Check
 
 REVIEW_FILE = "review.json"
+NO_RECORD = "no record of its tracking; track it"
+"""error of results without a record"""
 
 
 class ReviewedObject(Struct):
@@ -47,28 +58,40 @@ class VideoReview(Struct, frozen=True):
 
 
 class BatchClip:
-    """A clip in the folder of a batch.
+    """A clip in the folder of a batch, whose files are read when needed.
 
     Args:
         name: name of its folder of results, or of the video.
+        is_video: whether it is a video, without results.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.name, self.path = name, folder / name
+    def __init__(self, folder: Path, name: str, *, is_video: bool = False) -> None:
+        self.name, self.path, self.is_video = name, folder / name, is_video
         self.project = folder / f"{name}{PROJECT_SUFFIX}"
-        self.job = read_job(self.path)
-        """record of its tracking by a list; None: there are no results"""
-        self.video = self.path if self.job is None else Path(self.job.video)
-        self.error = (self.job and self.job.error) or ""
-        """error message if it could not be tracked"""
-        self.review = read_json(self.path / REVIEW_FILE, VideoReview)
+
+    @cached_property
+    def job(self) -> JobRecord:
+        """Record of its tracking, with its video."""
+        if self.is_video:
+            return JobRecord(self.name, str(self.path))
+        return read_job(self.path) or JobRecord(self.name, error=NO_RECORD)
+
+    @cached_property
+    def review(self) -> VideoReview:
+        """Review of its results."""
+        return read_json(self.path / REVIEW_FILE, VideoReview)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a list has not tracked it yet."""
+        return self.job.error in (UNFINISHED, NO_RECORD)
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
         """Place in a list: not tracked, then with frames to check, then by the share of frames with a lost object."""
         lost = [sum(end - start + 1 for start, end in item.lost_on) for item in self.review.objects]
-        share = max(lost, default=0) / max(1, self.job.frames if self.job else 0)
-        return not self.error, not self.review.check, -share
+        share = max(lost, default=0) / max(1, self.job.frames)
+        return not self.job.error, not self.review.check, -share
 
     def list_sentences(self) -> list[str]:
         """Return what to check in its results, worst first."""
@@ -84,7 +107,7 @@ class BatchClip:
 
 
 def find_clips(folder: Path) -> list[BatchClip]:
-    """Return the clips of a batch: results, the most urgent first, or videos; empty for any other path."""
+    """Return the clips of a batch in natural order, tracked or not; empty for any other path."""
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
         return []
     if not (folder / RUN_FILE).is_file():
@@ -93,11 +116,5 @@ def find_clips(folder: Path) -> list[BatchClip]:
         if not images <= {f"{path.stem}.png" for path in videos}:  # frames of one video, not masks
             return []
         if videos:
-            return [BatchClip(folder, path.name) for path in videos]
-    ended = (clip for clip in list_results(folder) if clip.job is not None and clip.error != UNFINISHED)
-    return sorted(ended, key=lambda clip: clip.rank)
-
-
-def list_results(folder: Path) -> list[BatchClip]:
-    """Return the clips of a list of videos in natural order, tracked or not."""
+            return [BatchClip(folder, path.name, is_video=True) for path in videos]
     return [BatchClip(folder, path.name) for path in list_job_folders(folder)]

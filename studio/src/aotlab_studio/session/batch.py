@@ -84,9 +84,9 @@ class Batch:
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
-        found = find_clips(self.folder)
-        clips = [self._describe(clip) for clip in found]
-        if not any(clip.job for clip in found):  # otherwise, they are ranked by what was lost
+        found = [clip for clip in find_clips(self.folder) if not clip.is_waiting]
+        clips = [self._describe(clip) for clip in sorted(found, key=lambda clip: clip.rank)]
+        if any(clip.is_video for clip in found):  # without a rank
             clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
         return [msgspec.structs.replace(clip, sentences=clip.sentences[:MAX_SENTENCES]) for clip in clips]
 
@@ -154,7 +154,7 @@ class Batch:
 
     def _open_clip(self, name: str) -> OpenClip:
         clip = self._find_clip(name)
-        path = clip.path if clip.job is not None and clip.job.written else clip.video
+        path = clip.path if clip.job.written else Path(clip.job.video)
         self._open[name] = opened = OpenClip(self._open_session(path, project=clip.project))
         opened.session.document.shared = True
         return opened
@@ -162,10 +162,10 @@ class Batch:
     def _find_clip(self, name: str) -> BatchClip:
         """Return a clip; raise `InputError` if it is missing or cannot be opened."""
         clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
-        if clip is None:
+        if clip is None or clip.is_waiting:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
-        if clip.error and not clip.video.exists():
-            raise InputError(f"{name}: could not be tracked ({clip.error}), and its video is missing")
+        if clip.job.error and not os.path.exists(clip.job.video):
+            raise InputError(f"{name}: could not be tracked ({clip.job.error}), and its video is missing")
         return clip
 
     # Work on clips
@@ -222,9 +222,9 @@ class Batch:
     # Description
 
     def _describe(self, clip: BatchClip) -> Clip:
-        name, error, digest = clip.name, clip.error, digest_values(digest_results(clip.path))
-        frames = clip.job.frames if clip.job else 0
-        shown = Clip(name, frames, len(clip.review.objects), digest=digest, sentences=clip.list_sentences())
+        name, error, digest = clip.name, clip.job.error or "", digest_values(digest_results(clip.path))
+        objects, sentences = len(clip.review.objects), clip.list_sentences()
+        shown = Clip(name, clip.job.frames, objects, digest=digest, sentences=sentences)
         opened, file = self._open.get(name), clip.project / PROJECT_FILE
         try:
             if opened is not None:
@@ -251,7 +251,7 @@ class Batch:
         document = opened.session.document if opened else clip.read_document()
         if document is None and (clip.path / THUMBNAIL).is_file():
             return (clip.path / THUMBNAIL).read_bytes()
-        frames = FrameStore(clip.video, levels=read_levels(clip.project))
+        frames = FrameStore(Path(clip.job.video), levels=read_levels(clip.project))
         masks = {0: np.zeros(frames.size, np.uint16)}
         if document is not None:
             snapshot = document.snapshot
@@ -291,11 +291,13 @@ def _choose_clips(
 ) -> tuple[list[BatchClip], dict[str, int | None], list[str], list[str]]:
     """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
     chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
-    for clip in sorted(clips, key=lambda clip: clip.name):
+    for clip in clips:
+        if clip.is_waiting:
+            continue
         try:
             document = clip.read_document()
             if document is None:
-                left_out += [f"{clip.name} (open)"] if clip.job else []
+                left_out += [] if clip.is_video else [f"{clip.name} (open)"]
             elif document.status.value in EXPORTED_STATUSES:
                 chosen.append(clip)
                 objects = document.snapshot.objects.values()
@@ -326,9 +328,8 @@ def _export_clip(
 
     `PROBABILITIES` of tracking are kept unless they are among ``outputs``; return their names.
     """
-    job, results = clip.job, clip.path
-    if job is None:
-        results = results.with_name(f"{clip.name}.masks")
+    job = clip.job
+    results = clip.path.with_name(f"{clip.name}.masks") if clip.is_video else clip.path
     snapshot, record = freeze_export(document)
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
@@ -336,7 +337,7 @@ def _export_clip(
     replaceable = read_json(results / CORRECTED_FILE, ExportRecord).files
     corrected = {PurePosixPath(file).parts[0] for file in replaceable}
     file_names = {name: find_output(name).file_name for name in list_outputs()}
-    tracked = {*(job.written if job else ())} - corrected
+    tracked = {*job.written} - corrected
     kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
     tracked.difference_update(file_names[name] for name in kept)
     names = [
@@ -348,7 +349,7 @@ def _export_clip(
         export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
         record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
         for name in tracked:
-            files = list_output_files(results / name, job) if job else []
+            files = list_output_files(results / name, job)
             replaceable.update(file.relative_to(results).as_posix() for file in files)
         # with its files: the next export must know them after a kill
         write_json(folder / CORRECTED_FILE, record, indent=1)
@@ -356,7 +357,7 @@ def _export_clip(
         replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             replace_outputs(folder, results, replaceable)
-            if job is not None:
+            if not clip.is_video:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))
     return kept
