@@ -1,4 +1,7 @@
-"""A group of objects, and their long-term and short-term memory."""
+"""A group of objects, and their long-term and short-term memory.
+
+RMem is Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, Wang; CVPR 2024).
+"""
 
 from __future__ import annotations
 

@@ -109,12 +109,8 @@ def segment_prompts(
         exclusive_prompts.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
     rough_masks = np.zeros((len(ids), *frame.shape[:2]), np.float32)
     for refine in (False, True):
-        logits = np.stack(
-            [
-                segment_object(graphs, frame, prompt, rough_mask, refine=refine)
-                for prompt, rough_mask in zip(exclusive_prompts, rough_masks, strict=True)
-            ]
-        )
+        objects = zip(exclusive_prompts, rough_masks, strict=True)
+        logits = np.stack([segment_object(graphs, frame, *inputs, refine=refine) for inputs in objects])
         logits[:, ~np.isin(mask, [0, *ids])] = EXCLUDED
         strongest = logits.max(0)  # the rough masks do not overlap
         rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))

@@ -14,11 +14,11 @@ tokens of the frame, N counts blocks from 0:
     assign_identities  E, the sum of the identities of a token's pixels        id_embeddings_0
     memorize           keys K and values (X + E)·W_V, with X of states_N       memory_N_*
 
-Att(Q, K, V) = softmax(Q·Kᵀ/√c)·V, in heads of c channels. Keys have no identities: a token finds stored tokens that
-look like it, and receives their identities. Long-term memory holds all tokens of T frames, those with a given mask and
-one in every n others; short-term attention is limited to a window around the same place in an earlier frame, usually
-the last. A frame with a given mask has its own E, and reads itself instead of memory: ``reference``.
-``runtime/tests/test_block.py`` computes a block in NumPy.
+Att(Q, K, V) = softmax(Q·Kᵀ/√c)·V, in heads of c channels; norms and output projections are left out here, and
+``runtime/tests/test_block.py`` computes a whole block in NumPy. Keys have no identities: a token finds stored tokens
+that look like it, and receives their identities. Long-term memory holds all tokens of T frames, those with a given mask
+and one in every n others. Short-term attention is limited to a window around the same place in an earlier frame,
+usually the last. A frame with a given mask has its own E, and reads itself instead of memory: ``reference``.
 
 DeAOT (Yang, Yang; NeurIPS 2022) splits X into a visual and an identity branch. Keys are of the visual branch, values of
 both, so identities do not displace appearance in deeper blocks. Gated propagation replaces heads and FFN: the attended

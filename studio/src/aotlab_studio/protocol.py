@@ -42,7 +42,7 @@ class LoadedMasks(Struct, frozen=True):
     losses: dict[int, int]
     """lost pixels by id of each object that the file does not contain"""
     step: int
-    """the last step of the history"""
+    """the last entry that is not undone"""
 
 
 class ExportedClips(Struct, frozen=True):
@@ -172,7 +172,7 @@ class Answer(Struct, frozen=True):
     result: Any
     revision: int
     step: int
-    """the last step of the history; 0: none"""
+    """the last entry that is not undone; 0: none"""
 
 
 class Failure(Struct, frozen=True):

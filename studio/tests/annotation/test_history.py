@@ -485,6 +485,12 @@ class History(RuleBasedStateMachine):
             assert shown == self.model.show(frame), f"frame {frame}"
             steps["pixels"] += len(shown)
         assert self.document.snapshot.pending == self.model.find_pending()
+        assert self.document.snapshot.waiting_corrections == [
+            key
+            for key in self.model.find_unfinished()
+            if now.layers[key].kind == "correction"
+            and not all(now.locked.get(now.resolve(raw), False) for raw in now.layers[key].objects)
+        ]
         found = {(frame, each) for frame, each in product(range(COUNT), now.locked) if outdated[each][frame]}
         expected = {pair for pair in product(range(COUNT), now.locked) if self.model.is_outdated(*pair)}
         assert found == expected

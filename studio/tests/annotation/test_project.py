@@ -342,7 +342,7 @@ def test_exports_while_tracking_keep_no_results_in_memory(session, monkeypatch):
     results = ResultStore(session.document.database, (40, 60), LENGTH)
     for last_row in range(1, 9):
         results.put(1, Result(0), np.ones((40, 60), np.uint8))
-        assert results.open(1, last_row).last_row == last_row
+        assert results.open(1, last_row).frames[0].row_id == last_row
     assert len(results._layers) == 1
     assert len(results._limited_layers._items) == 3
 
@@ -693,10 +693,10 @@ def test_replaced_result_never_uncovers_its_frame():
             super().__setitem__(frame, value)
 
     layer, result = LayerResults(3), Result(1, {1: Score(1.0, 1, 0.0, 0.0)})
-    layer.add(1, result)
+    layer.add(result)
     layer.coverage[1] = layer.coverage[1].view(Coverage)
-    layer.add(2, result)
-    layer.add(3, Result(1, absent=[2]))
+    layer.add(result)
+    layer.add(Result(1, absent=[2]))
     assert written == [1, 0]
     assert [covered[1] for covered in layer.coverage.values()] == [0, -1]
 

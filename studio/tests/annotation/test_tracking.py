@@ -209,6 +209,20 @@ def test_pause_and_stop_act_within_a_frame(session):
     assert list_visible_frames(session) == [0]
 
 
+def test_frame_stored_during_a_stop_counts(session, monkeypatch):
+    draw(session, 0, 1)
+    document, add_result = session.document, session.document.add_result
+
+    def stop_and_add(*values):
+        session.stop()
+        return add_result(*values)
+
+    monkeypatch.setattr(document, "add_result", stop_and_add)
+    job = run(session, 0)
+    assert (job.status, job.done) == ("stopped", 1)
+    assert list_visible_frames(session) == [0, 1]
+
+
 @pytest.mark.parametrize("loading", [True, False])
 def test_stop_before_the_first_frame_leaves_no_step(session, loading):
     tracker, loads, loaded = TruthTracker(), threading.Event(), threading.Event()

@@ -115,15 +115,8 @@ def paint(
 ) -> EditResult:
     """Draw with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
-    title = "eraser" if erase else "brush"
-    return edit_mask(
-        document,
-        frame,
-        object_id,
-        _edit_area(area, erase),
-        title,
-        require_change=True,
-    )
+    edit, title = _edit_area(area, erase=erase), "eraser" if erase else "brush"
+    return edit_mask(document, frame, object_id, edit, title, require_change=True)
 
 
 def outline(
@@ -131,14 +124,8 @@ def outline(
 ) -> EditResult:
     """Fill the inside of a polygon or lasso; see `edit_mask`."""
     area = painting.draw_polygon(document.masks.size, points)
-    return edit_mask(
-        document,
-        frame,
-        object_id,
-        _edit_area(area, erase),
-        "outline",
-        require_change=True,
-    )
+    edit = _edit_area(area, erase=erase)
+    return edit_mask(document, frame, object_id, edit, "outline", require_change=True)
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
@@ -313,7 +300,7 @@ def set_range(document: Document, first: Count | None = None, last: Count | None
     document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
 
 
-def _edit_area(area: np.ndarray, erase: bool) -> Edit:
+def _edit_area(area: np.ndarray, *, erase: bool) -> Edit:
     return lambda mask: mask & ~area if erase else mask | area
 
 

@@ -30,9 +30,9 @@ class DocumentState(Struct, frozen=True):
     classes: list[str]
     """names of classes, as offered"""
     history: tuple[str | None, str | None]
-    """titles of the steps to undo and to redo"""
+    """titles of the entries to undo and to redo"""
     step: int
-    """the last step of the history; 0: none"""
+    """the last entry that is not undone; 0: none"""
     outdated: list[FrameRange]
     """first and last frame of each run of outdated frames"""
     range: FrameRange | None

@@ -123,16 +123,14 @@ class LayerResults:
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
         self.complete = False
-        self.last_row = 0
-        """row id of the last result; 0: none"""
 
-    def add(self, row_id: int, result: Result) -> None:
+    def add(self, result: Result) -> None:
         """Add the next result."""
-        self.last_row, frame = row_id, result.frame
+        frame = result.frame
         self.complete = frame < 0 and len(self.frames) >= result.num_frames
         if not 0 <= frame < self._count:
             return
-        self.frames[frame] = msgspec.structs.replace(result, row_id=row_id)
+        self.frames[frame] = result
         for object_id in {*self.coverage, *result.scores, *result.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
@@ -201,7 +199,7 @@ class ResultStore:
         rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
         for row_id, note in self._database.query(rows, layer_id, last_row):
             with suppress(ValueError):  # damaged
-                layer.add(row_id, decode_result(note))
+                layer.add(msgspec.structs.replace(decode_result(note), row_id=row_id))
         return layer
 
     def _load(self, result: Result) -> np.ndarray:
@@ -220,5 +218,5 @@ class ResultStore:
             row = layer_id, note, content
             row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
         assert row_id is not None
-        layer.add(row_id, result)
+        layer.add(msgspec.structs.replace(result, row_id=row_id))
         self.last_row = row_id

@@ -119,12 +119,9 @@ class Snapshot:
 
     def find_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
         """Return which frames have results of objects, by their ids in layers, N bool; None: of any object."""
-        results = [
-            newest > 0
-            for key, newest in self.newest_layer_ids.items()
-            if layer_objects is None or key in layer_objects
-        ]
-        return np.any([np.zeros(self.count, bool), *results], axis=0)
+        layer_ids = self.newest_layer_ids
+        chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
+        return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
 
     @cached_property
     def tracked_frames(self) -> list[int]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from inspect import Parameter, signature
-from typing import Any, get_type_hints
+from inspect import signature
+from typing import Any
 
 import msgspec
 
@@ -44,7 +44,8 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
         session.runner.delay_corrections()
     with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
         if (record := document.log.messages.get(actor.message)) is not None:
-            if not isinstance(record, Entry) or get_type_hints(action)["return"] is not EditResult:
+            returns_edit = signature(action, eval_str=True).return_annotation is EditResult
+            if not (isinstance(record, Entry) and returns_edit):
                 return None
             # losses are not stored
             return EditResult(next(iter(record.values.objects), values.get("object_id", 0)))
@@ -56,11 +57,10 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
 
 def _make_message_type(action: Callable[..., Any]) -> type[msgspec.Struct]:
     """Return the type of an action's message: its parameters."""
-    hints = get_type_hints(action, include_extras=True)
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    for name, parameter in list(signature(action).parameters.items())[1:]:
-        required = parameter.default is Parameter.empty
-        fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
+    fields: list[Any] = [
+        (item.name, item.annotation, *([] if item.default is item.empty else [item.default]))
+        for item in list(signature(action, eval_str=True).parameters.values())[1:]
+    ]
     return msgspec.defstruct(action.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 

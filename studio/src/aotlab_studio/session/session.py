@@ -131,7 +131,7 @@ class Session:
 
         Args:
             digest: `Document.digest` that the person has seen; another one raises `InputError`; None: any.
-            step: step of the history that the person has seen; None: the last one.
+            step: last entry that the person has seen; None: the last one that is not undone.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
@@ -379,7 +379,9 @@ class OutdatedError(InputError):
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
-        why = "they are older than a correction, or tracking was cut off; track them again"
+        why = (
+            "they are older than a correction, or tracking was cut off; unlock and track their objects again"
+        )
         why = "a correction is being tracked; wait" if waits else why
         verb = "frame is" if count == 1 else "frames are"
         super().__init__(f"{action}: {count} {verb} outdated ({texts}): {why}, or proceed with what is there")

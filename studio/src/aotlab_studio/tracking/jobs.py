@@ -137,9 +137,10 @@ class TrackingJob:
             if not (self._resumed.is_set() or self.stopping):
                 self._set_status("paused")
                 self._resumed.wait()
-            if not (self.stopping or self._store(result, model)):
-                self.stop(complete=False)  # redo or an unlock may bring it back
             if self.stopping:
+                return
+            if not self._store(result, model):
+                self.stop(complete=False)  # redo or an unlock may bring it back
                 return
             self.done += 1
             self.frame = result.index
