@@ -44,9 +44,8 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
         trees = [json.loads(file.read_bytes()) for file in files]
         return parse_labelme(trees, size) if trees and all(map(is_labelme, trees)) else None
     if suffix == ".xml":
-        return parse_cvat(
-            ElementTree.fromstring(path.read_bytes()), size
-        )  # entities cannot grow without bound
+        root = ElementTree.fromstring(path.read_bytes())  # refuses entities that grow without bound
+        return parse_cvat(root, size)
     if suffix == ".txt":
         return parse_mots(path, size)
     if suffix == ".json":
