@@ -98,6 +98,8 @@ def read_annotations(
                 others = ", ".join(map(str, sorted(with_objects)[:10]))
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
             annotations.frames = {frame: with_objects.get(frame) or next(iter(with_objects.values()))}
+        if video.stems is not None:
+            annotations.stems = {index: video.stems[index] for index in annotations.frames}
         return annotations
 
 

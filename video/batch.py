@@ -23,7 +23,7 @@ from aotlab.media.job_record import (
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
-from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
+from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count
@@ -47,8 +47,7 @@ class Batch:
 
     Args:
         jobs: the whole list.
-        output: folder that holds a folder per job, ``summary.csv``, ``classes.json`` and the files of
-            `Output.finish_batch`.
+        output: folder that holds a folder per job, ``summary.csv`` and ``classes.json``.
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is always written.
         force: replace results of other settings.
@@ -142,7 +141,7 @@ class Batch:
         return records
 
     def _write_summary(self, records: Sequence[JobRecord]) -> None:
-        """Write ``summary.csv``, in which jobs without a record are waiting, and the files of plug-ins."""
+        """Write ``summary.csv``, in which jobs without a record are waiting."""
         by_name = {record.name: record for record in records}
         rows = list[dict[str, Any]]()
         for name in (job.name for job in self._jobs):
@@ -158,10 +157,6 @@ class Batch:
             writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        plugins = list_plugins(OUTPUT_PLUGINS)
-        for name in self._options.write:
-            if name in plugins:
-                load_plugin(plugins[name]).finish_batch(self._output, rows)
 
     def preview(self) -> Iterator[JobRun | InputError]:
         """Yield the planned run of each job, or why it would fail; write nothing.

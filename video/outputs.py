@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -126,15 +126,6 @@ class Output:
     def summary(self) -> str | None:
         """Summary line of the run, once `finish` has returned; None: nothing to print."""
         return None
-
-    @classmethod
-    def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write files of a list of videos, into the folder of its results.
-
-        Args:
-            records: for each video ``name`` (its folder's name) and ``status`` (done, failed or waiting); unless it is
-                waiting also ``video`` (its path), ``frames``, ``rate`` and ``error`` (None on success).
-        """
 
 
 class FrameFiles(Output):

@@ -16,7 +16,6 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
 from aotlab_studio.opening import open_document
-from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.batch import Batch, describe_clip
@@ -42,7 +41,6 @@ def batch(tmp_path):
         write_job_record(folder, JobRecord(name, video, frames=LENGTH, written=written))
         session.close()
     list_jobs(tmp_path / "batch", ["a", "b", "c"])
-    write_batch_review(tmp_path / "batch")
     return tmp_path / "batch"
 
 

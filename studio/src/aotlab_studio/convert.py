@@ -10,7 +10,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -42,7 +42,7 @@ from aotlab_studio.document.log import EXPORTED_STATUSES, VideoStatus
 from aotlab_studio.files import ExportRecord, list_files, move_entries, read_json, write_bytes, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
-from aotlab_studio.review.batch import BatchClip, list_results
+from aotlab_studio.review.batch import BatchClip, find_clips
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
@@ -128,13 +128,14 @@ def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
 def convert(masks: Path, video: Path, output: Path, form: str) -> str:
     """Write the masks of a video in another format; return the numbers of objects and frames as text."""
     source = open_frames(video)
-    annotations = read_objects(masks, source)
+    info = VideoInfo.from_source(source)
+    annotations = read_annotations(masks, info)
     if form == "masks":
         write_masks(annotations, output)
     else:
         length = source.length or max(annotations.frames) + 1
         writer = find_mask_writer(form)
-        writer.write(output, annotations, replace(VideoInfo.from_source(source), length=length))
+        writer.write(output, annotations, replace(info, length=length))
         if writer.images:
             store_images(source, annotations, output / "images")
     objects, frames = len(annotations.objects()), len(annotations.frames)
@@ -165,7 +166,7 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     Returns:
         what is written, and sentences about videos that are left out.
     """
-    clips = list_results(results)
+    clips = find_clips(results)
     videos, notes, problems = collect_videos(clips)
     if len(videos) < (2 if share < 1 else 1):
         advice = "; ".join(problems) or "give the --output of track --jobs"
@@ -237,7 +238,7 @@ def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> 
     """Write images and labels, and ``data.yaml``, in which the last part is the one to validate with."""
     for name, source, masks in videos:
         store_images(source, masks, output / part / "images" / name)
-        masks.stems = {frame: f"{name}/{stem}" for frame, stem in masks.stems.items()}
+        masks.stems = {frame: f"{name}/{masks.stem(frame)}" for frame in masks.frames}
         for file, text in format_labels(masks).items():
             write_bytes(output / part / file, text.encode())
     settings = format_settings(videos[0].annotations.classes, "train/images", f"{part}/images")
@@ -251,19 +252,16 @@ MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks":
 def write_masks(annotations: Annotations, folder: Path) -> None:
     """Write the masks of a video as PNGs of object ids, named like its frames."""
     max_id = annotations.objects()[-1]
-    for frame, stem in annotations.stems.items():
-        write_mask(folder / f"{stem}.png", annotations.mask(frame), max_id=max_id)
+    for frame in annotations.frames:
+        write_mask(folder / f"{annotations.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
 
 
 def describe_objects(annotations: Annotations) -> dict[str, Any]:
     """Return class and frames of each object by its id, as in the ``meta.json`` of YouTube-VOS."""
-    frames: dict[int, list[str]] = {}
+    frames: dict[int, list[str]] = {key: [] for key in annotations.objects()}
     for frame, region in annotations.regions():
-        frames.setdefault(region.object_id, []).append(annotations.stem(frame))
-    return {
-        str(object_id): {"category": annotations.class_name(object_id), "frames": frames[object_id]}
-        for object_id in sorted(frames)
-    }
+        frames[region.object_id].append(annotations.stem(frame))
+    return {str(key): {"category": annotations.class_name(key), "frames": frames[key]} for key in frames}
 
 
 def merge_classes(results: Path, videos: Sequence[Annotations]) -> dict[str, int]:
@@ -288,11 +286,9 @@ def read_status(clip: BatchClip) -> VideoStatus:
     status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected":
         return status
+    folder = find_output("masks").file_name
     for file in sorted(exported.files):
-        if (
-            PurePosixPath(file).parts[0] == find_output("masks").file_name
-            and not (clip.path / file).is_file()
-        ):
+        if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.edited and status in EXPORTED_STATUSES:
         snapshot = document.snapshot
@@ -304,23 +300,15 @@ def read_status(clip: BatchClip) -> VideoStatus:
 def read_masks(clip: BatchClip) -> VideoMasks:
     """Return the video and the masks of the results of a clip."""
     job = clip.job
-    if job is None:
-        raise InputError("no record of its tracking; track it")
-    if clip.error:
-        raise InputError(clip.error)
+    if clip.is_video or job.error:
+        raise InputError(job.error or "a video without results; track it")
     video = find_video(clip.path, job)
     require_same_video(clip.path, job, video)
     source = open_frames(video, levels=job.levels)
-    annotations = read_objects(clip.path, source)
-    annotations.classes = load_job_masks(job, VideoInfo.from_source(source)).classes | annotations.classes
+    info = VideoInfo.from_source(source)
+    annotations = read_annotations(clip.path, info)
+    annotations.classes = load_job_masks(job, info).classes | annotations.classes
     return VideoMasks(clip.name, source, annotations)
-
-
-def read_objects(masks: Path, source: FrameSource) -> Annotations:
-    """Return the objects of a video in a file or folder, with the names of its frames."""
-    annotations = read_annotations(masks, VideoInfo.from_source(source))
-    annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
-    return annotations
 
 
 def store_images(source: FrameSource, annotations: Annotations, folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from aotlab.sdk import RUN_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.plan import RUN_KIND
 from aotlab_studio.files import write_json
-from aotlab_studio.review.batch import ReviewedObject, VideoReview, write_batch_review
+from aotlab_studio.review.batch import ReviewedObject, VideoReview
 from aotlab_studio.review.checks import Check
 from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
 
@@ -40,5 +40,4 @@ def write_results(folder, names, lost=()):
         write_json(results / "review.json", review)
         Image.fromarray(image(0)).save(results / "thumbnail.jpg")
     list_jobs(folder / "batch", names)
-    write_batch_review(folder / "batch")
     return folder / "batch"

@@ -244,7 +244,6 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
 
 
 def test_clips_of_a_killed_list_are_shown(results):
-    (results / "review.json").unlink()  # written when the list has ended
     list_jobs(results, ["a", "b", "c", "d"])
     change_record(results / "c", error="not finished")
     with closing(Batch(results, open_clip)) as batch:

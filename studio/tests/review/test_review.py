@@ -35,7 +35,6 @@ from aotlab_studio.review.batch import (
     ReviewedObject,
     VideoReview,
     find_clips,
-    write_batch_review,
 )
 from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_object
@@ -217,7 +216,8 @@ def test_videos_are_sorted_by_longest_loss(tmp_path):
     write_clip(tmp_path, "long", [(0, 4), (8, 19)], check)
     write_clip(tmp_path, "unsure", check=check)
     write_clip(tmp_path, "wrong", error="no mask")
-    assert [clip.name for clip in find_clips(tmp_path)] == ["wrong", "long", "short", "unsure", "fine"]
+    clips = sorted(find_clips(tmp_path), key=lambda clip: clip.rank)
+    assert [clip.name for clip in clips] == ["wrong", "long", "short", "unsure", "fine"]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"check": [{}]}', '{"objects": 5}', "[" * 9999, None])
@@ -228,17 +228,15 @@ def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, content):
         review.unlink()
     else:
         review.write_text(content)
-    write_batch_review(tmp_path)
-    assert json.loads((tmp_path / "review.json").read_text())[0]["objects"] == 0
+    assert BatchClip(tmp_path, "a").review == VideoReview()
 
 
-def test_waiting_and_failed_videos_are_listed(tmp_path):
+def test_failed_videos_are_listed_and_unfinished_ones_not(tmp_path):
     write_clip(tmp_path, "w", error="not finished")
     write_clip(tmp_path, "f", error="x < y")
-    write_batch_review(tmp_path)
-    listed = json.loads((tmp_path / "review.json").read_text())
-    assert [(each["name"], each["status"]) for each in listed] == [("f", "failed"), ("w", "waiting")]
-    assert [(clip.name, clip.error) for clip in find_clips(tmp_path)] == [("f", "x < y")]
+    assert [(clip.name, clip.job.error) for clip in find_clips(tmp_path) if not clip.is_waiting] == [
+        ("f", "x < y")
+    ]
 
 
 def test_thumbnail_of_a_very_wide_video_is_a_jpeg(tmp_path):

@@ -57,15 +57,10 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
     require_masks(regions, [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None])
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
-    return ParsedFile(regions, classes, _parse_video(root))
-
-
-def _parse_video(root: Element) -> str:
-    """Return the stem of the video file that CVAT states, or the name of the task in files of aotlab."""
-    task, named = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
-    if not named and task is not None and task.find("id") is None:
-        named = task.findtext("name")
-    return PurePosixPath(named or "").stem
+    task, video = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
+    if not video and task is not None and task.find("id") is None:  # written by aotlab
+        video = task.findtext("name")
+    return ParsedFile(regions, classes, PurePosixPath(video or "").stem)
 
 
 def format_cvat(annotations: Annotations, video: VideoInfo, kind: str) -> bytes:
@@ -202,14 +197,11 @@ def _parse_shape(shape: Element, size: Size) -> np.ndarray:
     if shape.tag == "polygon":
         return fill_polygons([parse_numbers(shape.attrib["points"])], size)
     left, top, width, height = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))
-    counts = parse_numbers(shape.attrib["rle"])
-    if (
-        not (0 < width <= size[1] and 0 < height <= size[0])
-        or any(count < 0 or count % 1 for count in counts)
-        or sum(counts) != width * height
-    ):
+    counts = [int(count) for count in shape.attrib["rle"].split(",")]
+    fits = 0 < width <= size[1] and 0 < height <= size[0]
+    if not fits or min(counts) < 0 or sum(counts) != width * height:
         raise InputError(f"the run lengths of a mask do not fill its {width}×{height} pixels")
-    inside = np.repeat(np.arange(len(counts)) % 2 == 1, np.array(counts, dtype=np.int64))
+    inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return place_mask(inside.reshape(height, width), left, top, size)
 
 

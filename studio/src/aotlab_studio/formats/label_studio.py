@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -64,7 +64,9 @@ def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
     for image, results in tasks:
         for result in results:
             label = str(next(iter(result["value"].get(result["type"]) or ()), ""))
-            key = _find_object_key(str(result.get("id")), uses)
+            name = str(result.get("id"))
+            stated = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
+            key: Hashable = int(stated[1]) if stated else name if uses[name] > 1 else None
             regions.append(ParsedRegion(None, _parse_result(result, size), label, key, image))
     return ParsedFile([*regions, *(ParsedRegion(None, None, image=image) for image, _ in tasks)])
 
@@ -92,13 +94,12 @@ def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict
 
 def format_interface(annotations: Annotations) -> str:
     """Return the labeling interface that shows the predictions of `format_label_studio`."""
-    view = Element("View")
-    SubElement(view, "Image", name="image", value="$image")
-    labels = SubElement(view, "BrushLabels", name="tag", toName="image")
-    for name in annotations.class_ids() or ["object"]:
-        SubElement(labels, "Label", value=name)
-    indent(view)
-    return tostring(view, encoding="unicode") + "\n"
+    names = annotations.class_ids() or ["object"]
+    labels = "".join(f"    <Label value={quoteattr(name)} />\n" for name in names)
+    return (
+        '<View>\n  <Image name="image" value="$image" />\n  <BrushLabels name="tag" toName="image">\n'
+        f"{labels}  </BrushLabels>\n</View>\n"
+    )
 
 
 def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
@@ -131,12 +132,6 @@ def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
         return encode_rle(decode_brush(value["rle"], size))
     points = [side for x, y in value["points"] for side in (x / 100 * size[1], y / 100 * size[0])]
     return fill_polygons([points], size)
-
-
-def _find_object_key(name: str, uses: Counter[str]) -> Hashable:
-    """Return the object of a region: our object id, or the region's id if several tasks have it."""
-    ours = re.fullmatch(r"object-(\d{1,5})", name)
-    return int(ours[1]) if ours else name if uses[name] > 1 else None
 
 
 def decode_brush(packed: object, size: Size) -> np.ndarray:

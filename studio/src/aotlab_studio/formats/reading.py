@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from aotlab import InputError
@@ -35,40 +34,30 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
 
 
 def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
-    suffix = path.suffix.lower()
+    suffix, size = path.suffix.lower(), video.size
     if path.is_dir():
-        return _parse_folder(path, video)
+        if any((path / "labels").glob("[!.]*.txt")):
+            return parse_yolo(path, size)
+        has_legend = any((path / name).is_file() for name in LEGENDS)
+        if has_legend and (regions := parse_color_folder(path, size)) is not None:
+            return ParsedFile(regions)
+        files = order_names(file for file in path.glob("[!.]*.json") if file.is_file())
+        trees = [json.loads(file.read_bytes()) for file in files]
+        return parse_labelme(trees, size) if trees and all(map(is_labelme, trees)) else None
     if suffix == ".xml":
         root = ElementTree.fromstring(path.read_bytes())  # refuses entities that grow without bound
-        return parse_cvat(root, video.size)
+        return parse_cvat(root, size)
     if suffix == ".txt":
-        return parse_mots(path, video.size)
+        return parse_mots(path, size)
     if suffix == ".json":
-        return _parse_json(json.loads(path.read_bytes()), video)
+        tree = json.loads(path.read_bytes())
+        if is_label_studio(tree):
+            return parse_label_studio(tree, size)
+        if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
+            return parse_youtube_vis(tree, video)
+        return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path)
-    return None if image is None else ParsedFile(parse_colors(image, path, video.size))
-
-
-def _parse_folder(folder: Path, video: VideoInfo) -> ParsedFile | None:
-    if any((folder / "labels").glob("[!.]*.txt")):
-        return parse_yolo(folder, video.size)
-    has_legend = any((folder / name).is_file() for name in LEGENDS)
-    if has_legend and (regions := parse_color_folder(folder, video.size)) is not None:
-        return ParsedFile(regions)
-    trees = [
-        json.loads(path.read_bytes()) for path in order_names(folder.glob("[!.]*.json")) if path.is_file()
-    ]
-    return parse_labelme(trees, video.size) if trees and all(map(is_labelme, trees)) else None
-
-
-def _parse_json(tree: Any, video: VideoInfo) -> ParsedFile | None:
-    if is_label_studio(tree):
-        return parse_label_studio(tree, video.size)
-    if not isinstance(tree, dict):
-        return None
-    if {"videos", "annotations"} <= tree.keys():
-        return parse_youtube_vis(tree, video)
-    return parse_labelme([tree], video.size) if is_labelme(tree) else None
+    return None if image is None else ParsedFile(parse_colors(image, path, size))
 
 
 def read_project(folder: Path, video: VideoInfo) -> Annotations:

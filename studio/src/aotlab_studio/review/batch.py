@@ -1,22 +1,31 @@
-"""Clips of a batch: the results of a list of videos, or the videos in a folder; the review of all."""
+"""Clips of a batch: the results of a list of videos, or the videos in a folder."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, RUN_FILE, UNFINISHED, list_job_folders, list_videos
+from aotlab.sdk import (
+    IMAGE_SUFFIXES,
+    JOB_RECORD,
+    RUN_FILE,
+    UNFINISHED,
+    JobRecord,
+    list_job_folders,
+    list_videos,
+)
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
-from aotlab_studio.files import read_json, write_json
+from aotlab_studio.files import read_json
 from aotlab_studio.review.checks import Check
 
 REVIEW_FILE = "review.json"
-STATUSES = ("failed", "check", "done", "waiting")
-"""statuses of tracking, most urgent first"""
+NO_RECORD = "no record of its tracking; track it"
+"""error of results without a record"""
 
 
 class ReviewedObject(Struct):
@@ -49,34 +58,40 @@ class VideoReview(Struct, frozen=True):
 
 
 class BatchClip:
-    """A clip in the folder of a batch.
+    """A clip in the folder of a batch, whose files are read when needed.
 
     Args:
         name: name of its folder of results, or of the video.
+        is_video: whether it is a video, without results.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.name, self.path = name, folder / name
+    def __init__(self, folder: Path, name: str, *, is_video: bool = False) -> None:
+        self.name, self.path, self.is_video = name, folder / name, is_video
         self.project = folder / f"{name}{PROJECT_SUFFIX}"
-        self.job = read_job(self.path)
-        """record of its tracking by a list; None: there are no results"""
-        self.video = self.path if self.job is None else Path(self.job.video)
-        self.error = (self.job and self.job.error) or ""
-        """error message if it could not be tracked"""
-        self.review = read_json(self.path / REVIEW_FILE, VideoReview)
+
+    @cached_property
+    def job(self) -> JobRecord:
+        """Record of its tracking, with its video."""
+        if self.is_video:
+            return JobRecord(self.name, str(self.path))
+        return read_job(self.path) or JobRecord(self.name, error=NO_RECORD)
+
+    @cached_property
+    def review(self) -> VideoReview:
+        """Review of its results."""
+        return read_json(self.path / REVIEW_FILE, VideoReview)
 
     @property
-    def status(self) -> str:
-        """One of `STATUSES`."""
-        if self.job is None or self.error == UNFINISHED:
-            return "waiting"
-        return "failed" if self.error else "check" if self.review.check else "done"
+    def is_waiting(self) -> bool:
+        """Whether a list has not tracked it yet."""
+        return self.job.error in (UNFINISHED, NO_RECORD)
 
     @property
-    def lost(self) -> float:
-        """Largest share of frames on which one of its objects is lost."""
+    def rank(self) -> tuple[bool, bool, float]:
+        """Place in a list: not tracked, then with frames to check, then by the share of frames with a lost object."""
         lost = [sum(end - start + 1 for start, end in item.lost_on) for item in self.review.objects]
-        return max(lost, default=0) / max(1, self.job.frames if self.job else 0)
+        share = max(lost, default=0) / max(1, self.job.frames)
+        return not self.job.error, not self.review.check, -share
 
     def list_sentences(self) -> list[str]:
         """Return what to check in its results, worst first."""
@@ -92,7 +107,7 @@ class BatchClip:
 
 
 def find_clips(folder: Path) -> list[BatchClip]:
-    """Return the clips of a batch: results, the most urgent first, or videos; empty for any other path."""
+    """Return the clips of a batch in natural order, tracked or not; empty for any other path."""
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
         return []
     if not (folder / RUN_FILE).is_file():
@@ -101,24 +116,5 @@ def find_clips(folder: Path) -> list[BatchClip]:
         if not images <= {f"{path.stem}.png" for path in videos}:  # frames of one video, not masks
             return []
         if videos:
-            return [BatchClip(folder, path.name) for path in videos]
-    clips = [clip for clip in list_results(folder) if clip.status != "waiting"]
-    return sorted(clips, key=lambda clip: (STATUSES.index(clip.status), -clip.lost))
-
-
-def write_batch_review(folder: Path) -> None:
-    """Write ``review.json`` of the results of a list of videos."""
-    reviews: list[dict[str, Any]] = [
-        {
-            "name": clip.name, "status": clip.status, "video": clip.job and clip.job.video,
-            "frames": clip.job and clip.job.frames, "objects": len(clip.review.objects), "error": clip.error,
-            "notes": clip.review,
-        }
-        for clip in list_results(folder)
-    ]  # fmt: skip
-    write_json(folder / REVIEW_FILE, reviews, indent=1)
-
-
-def list_results(folder: Path) -> list[BatchClip]:
-    """Return the clips of a list of videos in natural order, tracked or not."""
+            return [BatchClip(folder, path.name, is_video=True) for path in videos]
     return [BatchClip(folder, path.name) for path in list_job_folders(folder)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +12,7 @@ from aotlab import draw_overlay
 from aotlab.sdk import Output, OutputContext, TrackedFrame, align_columns, atomic_path, concat_images
 from aotlab_studio.document.scores import SCORES_FILE, ReviewSignals, Score, find_lost, measure_scores
 from aotlab_studio.files import write_json
-from aotlab_studio.review.batch import ReviewedObject, VideoReview, write_batch_review
+from aotlab_studio.review.batch import REVIEW_FILE, ReviewedObject, VideoReview
 from aotlab_studio.review.checks import find_checks
 
 THUMBNAIL = "thumbnail.jpg"
@@ -29,10 +28,9 @@ class ReviewFile(Output):
     """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
     `read_scores` reads the scores. The thumbnail shows the first frame, the least confident one and the last.
-    After a batch, a ``review.json`` of all of them is written.
     """
 
-    file_name = "review.json"
+    file_name = REVIEW_FILE
     description = "where objects are lost, and frames to check"
 
     def __init__(self, path: Path, context: OutputContext) -> None:
@@ -88,11 +86,6 @@ class ReviewFile(Output):
         cuts = ", ".join(str(number(index)) for index in self._cuts)
         named = [f"cuts before frames {cuts}"] if cuts else []
         return "\n".join([*format_review(self._review, number), *named, *warnings])
-
-    @classmethod
-    def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write the review of a batch."""
-        write_batch_review(folder)
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

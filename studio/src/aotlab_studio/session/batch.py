@@ -35,7 +35,7 @@ from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.batch import REVIEW_FILE, BatchClip, find_clips, write_batch_review
+from aotlab_studio.review.batch import BatchClip, find_clips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.session.export import PROBABILITIES, export_masks, freeze_export
 from aotlab_studio.session.session import Session, list_checks
@@ -43,7 +43,7 @@ from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
 LOCK_TIMEOUT = 10.0
-"""seconds to wait for another export of the same clip"""
+"""seconds to wait for a run that tracks the same clip"""
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +84,9 @@ class Batch:
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
-        found = find_clips(self.folder)
-        clips = [self._describe(clip) for clip in found]
-        if not any(clip.job for clip in found):  # otherwise, they are ranked by what was lost
+        found = [clip for clip in find_clips(self.folder) if not clip.is_waiting]
+        clips = [self._describe(clip) for clip in sorted(found, key=lambda clip: clip.rank)]
+        if any(clip.is_video for clip in found):  # without a rank
             clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
         return [msgspec.structs.replace(clip, sentences=clip.sentences[:MAX_SENTENCES]) for clip in clips]
 
@@ -154,7 +154,7 @@ class Batch:
 
     def _open_clip(self, name: str) -> OpenClip:
         clip = self._find_clip(name)
-        path = clip.path if clip.job is not None and clip.job.written else clip.video
+        path = clip.path if clip.job.written else Path(clip.job.video)
         self._open[name] = opened = OpenClip(self._open_session(path, project=clip.project))
         opened.session.document.shared = True
         return opened
@@ -162,10 +162,10 @@ class Batch:
     def _find_clip(self, name: str) -> BatchClip:
         """Return a clip; raise `InputError` if it is missing or cannot be opened."""
         clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
-        if clip is None:
+        if clip is None or clip.is_waiting:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
-        if clip.error and not clip.video.exists():
-            raise InputError(f"{name}: could not be tracked ({clip.error}), and its video is missing")
+        if clip.job.error and not os.path.exists(clip.job.video):
+            raise InputError(f"{name}: could not be tracked ({clip.job.error}), and its video is missing")
         return clip
 
     # Work on clips
@@ -179,7 +179,7 @@ class Batch:
         return len(chosen)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
-        """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
+        """Replace the results of all corrected or accepted clips by the masks of their projects.
 
         All clips get the same class ids. Those of videos are written into ``NAME.masks`` beside the video.
 
@@ -202,8 +202,6 @@ class Batch:
             except OSError as error:
                 problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
                 problems.append(f"{clip.name}: {problem}")
-        if (self.folder / REVIEW_FILE).is_file():
-            write_batch_review(self.folder)
         return ExportedClips(written, problems, sorted(left_out))
 
     def _track(self, name: str, person: str) -> str:
@@ -224,29 +222,24 @@ class Batch:
     # Description
 
     def _describe(self, clip: BatchClip) -> Clip:
-        name, error, digest = clip.name, clip.error, digest_values(digest_results(clip.path))
-        frames = clip.job.frames if clip.job else 0
-        shown = Clip(name, frames, len(clip.review.objects), digest=digest, sentences=clip.list_sentences())
+        name, error, digest = clip.name, clip.job.error or "", digest_values(digest_results(clip.path))
+        objects, sentences = len(clip.review.objects), clip.list_sentences()
+        shown = Clip(name, clip.job.frames, objects, digest=digest, sentences=sentences)
+        opened, file = self._open.get(name), clip.project / PROJECT_FILE
         try:
-            if (clip.project / PROJECT_FILE).is_file():
-                shown = self._describe_project(clip, digest)
-                error = error if shown.status == "open" else ""  # not of drawn masks
+            if opened is not None:
+                shown = describe_clip(name, opened.session.document)
+            elif file.is_file():
+                stamp = digest, file.stat().st_mtime_ns, file.stat().st_size
+                if name not in self._described or self._described[name][0] != stamp:
+                    self._described[name] = stamp, describe_clip(name, Document.read(clip.project))
+                shown = self._described[name][1]
+            error = error if shown.status == "open" else ""  # others have masks or a decision of a person
         except InputError as problem:
             error = str(problem)
         sentences = self._describe_tracking(name) or shown.sentences
         holder = str(read_owner(clip.project) or "")
         return msgspec.structs.replace(shown, holder=holder, error=error, sentences=sentences)
-
-    def _describe_project(self, clip: BatchClip, results: str) -> Clip:
-        """Return what the list shows of a project with a digest of its results; raise `InputError` if it is damaged."""
-        if (opened := self._open.get(clip.name)) is not None:
-            return describe_clip(clip.name, opened.session.document)
-        info = (clip.project / PROJECT_FILE).stat()
-        stamp = results, info.st_mtime_ns, info.st_size
-        cached = self._described.get(clip.name)
-        if cached is None or cached[0] != stamp:
-            cached = self._described[clip.name] = stamp, describe_clip(clip.name, Document.read(clip.project))
-        return cached[1]
 
     def draw_thumbnail(self, name: str) -> bytes:
         """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
@@ -258,7 +251,7 @@ class Batch:
         document = opened.session.document if opened else clip.read_document()
         if document is None and (clip.path / THUMBNAIL).is_file():
             return (clip.path / THUMBNAIL).read_bytes()
-        frames = FrameStore(clip.video, levels=read_levels(clip.project))
+        frames = FrameStore(Path(clip.job.video), levels=read_levels(clip.project))
         masks = {0: np.zeros(frames.size, np.uint16)}
         if document is not None:
             snapshot = document.snapshot
@@ -298,11 +291,13 @@ def _choose_clips(
 ) -> tuple[list[BatchClip], dict[str, int | None], list[str], list[str]]:
     """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
     chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
-    for clip in sorted(clips, key=lambda clip: clip.name):
+    for clip in clips:
+        if clip.is_waiting:
+            continue
         try:
             document = clip.read_document()
             if document is None:
-                left_out += [f"{clip.name} (open)"] if clip.job else []
+                left_out += [] if clip.is_video else [f"{clip.name} (open)"]
             elif document.status.value in EXPORTED_STATUSES:
                 chosen.append(clip)
                 objects = document.snapshot.objects.values()
@@ -333,9 +328,8 @@ def _export_clip(
 
     `PROBABILITIES` of tracking are kept unless they are among ``outputs``; return their names.
     """
-    job, results = clip.job, clip.path
-    if job is None:
-        results = results.with_name(f"{clip.name}.masks")
+    job = clip.job
+    results = clip.path.with_name(f"{clip.name}.masks") if clip.is_video else clip.path
     snapshot, record = freeze_export(document)
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
@@ -343,7 +337,7 @@ def _export_clip(
     replaceable = read_json(results / CORRECTED_FILE, ExportRecord).files
     corrected = {PurePosixPath(file).parts[0] for file in replaceable}
     file_names = {name: find_output(name).file_name for name in list_outputs()}
-    tracked = {*(job.written if job else ())} - corrected
+    tracked = {*job.written} - corrected
     kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
     tracked.difference_update(file_names[name] for name in kept)
     names = [
@@ -355,7 +349,7 @@ def _export_clip(
         export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
         record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
         for name in tracked:
-            files = list_output_files(results / name, job) if job else []
+            files = list_output_files(results / name, job)
             replaceable.update(file.relative_to(results).as_posix() for file in files)
         # with its files: the next export must know them after a kill
         write_json(folder / CORRECTED_FILE, record, indent=1)
@@ -363,7 +357,7 @@ def _export_clip(
         replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             replace_outputs(folder, results, replaceable)
-            if job is not None:
+            if not clip.is_video:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))
     return kept
