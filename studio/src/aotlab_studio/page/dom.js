@@ -226,11 +226,7 @@ export function showHint(text) {
 /** @param {any} error */
 export const showError = ({ message }) => showMessage(message, true);
 
-/**
- * Show an error, and return it as the answer of an action.
- * @param {Error} error
- * @returns {import('./connection.js').Failed}
- */
+/** Show an error, and return it as an answer. @param {Error} error @returns {import('./connection.js').Failed} */
 export function answerError(error) {
   showError(error);
   return { error };

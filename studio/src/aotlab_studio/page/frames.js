@@ -72,6 +72,11 @@ export class FrameCache {
     }
   }
 
+  /** Note that masks of a frame changed. @param {number} index @param {number} revision */
+  setFrameRevision(index, revision) {
+    this.revisions.set(index, revision);
+  }
+
   /** Note that masks of all frames, or their colors, changed. @param {number} revision */
   setRevision(revision) {
     this.revision = revision;

@@ -132,8 +132,8 @@ async function loadMasks(app) {
   const result = await answer.json();
   const { frames, step } = result;
   const [first, last] = [frames[0], frames[frames.length - 1]];
-  const place = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
-  showMessage(`Masks loaded on ${place}.`);
+  const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
+  showMessage(`Masks loaded on ${range}.`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   if (playback.canLeave(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }

@@ -17,6 +17,8 @@ export class Playback {
     this.revision = 0;
     /** Requested frame and revision. */
     this.destination = { frame: 0, revision: 0 };
+    /** Whether frames show as they are tracked, until the user goes to another one. */
+    this.isFollowing = true;
     /** Whether the user waits for the requested frame; until it shows, nothing is changed. */
     this.isUserWaiting = false;
     this.loadTask = new CoalescedTask(() => this.load());
@@ -52,6 +54,10 @@ export class Playback {
     this.runInputs();
   }
 
+  dropInputs() {
+    this.inputs = [];
+  }
+
   /** Run the inputs up to the first one that waits for its frame. */
   runInputs() {
     while (this.inputs.length && (!this.inputs[0].waitsForFrame || this.isReady)) this.inputs.shift()?.run();
@@ -70,9 +76,18 @@ export class Playback {
   /** Show a frame requested by the user, and stop playing and following the tracking. @param {number} frame */
   seek(frame) {
     this.stop();
-    this.app.tracking.isFollowing = false;
+    this.isFollowing = false;
     this.isUserWaiting = true;
     return this.goTo(frame);
+  }
+
+  startFollowing() {
+    this.isFollowing = true;
+  }
+
+  /** Show a tracked frame unless the user has gone to another one or is drawing. @param {number} frame */
+  follow(frame) {
+    if (this.isFollowing && !this.app.toolbox.isDrawing) this.goTo(frame);
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
@@ -96,7 +111,7 @@ export class Playback {
       if (frame !== this.frame || revision > this.revision) await this.loadFrame(frame, revision);
     } catch (error) {
       showError(error);
-      this.inputs = [];
+      this.dropInputs();
       if (frame === this.frame) this.revision = revision; // the next change tries again
       if (frame === destination.frame) this.stay();
     }
@@ -169,11 +184,11 @@ export class Playback {
 
   /** Play, or stop. */
   async togglePlay() {
-    const { app: { frames, tracking }, destination } = this;
+    const { app: { frames }, destination } = this;
     const run = this.currentRun ? null : {};
     this.setRun(run);
     if (!run) return;
-    tracking.isFollowing = this.isUserWaiting = false;
+    this.isFollowing = this.isUserWaiting = false;
     if (destination.frame >= this.count - 1) await this.goTo(0);
     let due = performance.now();
     while (this.currentRun === run && destination.frame < this.count - 1) {

@@ -38,7 +38,7 @@ export class Timeline {
     const canvas = this.canvas = element('strips');
     /** Index of the pressed handle of the range to track, or -1. */
     this.handleIndex = -1;
-    /** Frame and place of the last press in CSS pixels, and whether the pointer has moved from there. */
+    /** Frame and position of the last press in CSS pixels, and whether the pointer has moved from there. */
     this.lastPress = { frame: 0, x: 0, moved: false };
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
@@ -102,7 +102,7 @@ export class Timeline {
     return this.style.getPropertyValue(`--${name}`);
   }
 
-  /** Places of the handles in CSS pixels. */
+  /** Positions of the handles in CSS pixels. */
   get handlePositions() {
     const [first, last] = this.app.tracking.range;
     return [this.frameToX(first), this.frameToX(Math.min(this.count, last + 1))];
@@ -117,9 +117,9 @@ export class Timeline {
   /** Move the dragged handle. @param {MouseEvent} event */
   moveHandle(event) {
     const { tracking, tracking: { range: [first, last] } } = this.app;
-    const place = Math.round(this.eventToPosition(event));
-    if (this.handleIndex) tracking.setRange(first, Math.max(first, place - 1));
-    else tracking.setRange(Math.max(0, Math.min(last, place)), last);
+    const edge = Math.round(this.eventToPosition(event));
+    if (this.handleIndex) tracking.setRange(first, Math.max(first, edge - 1));
+    else tracking.setRange(Math.max(0, Math.min(last, edge)), last);
   }
 
   /** Mark the current frame, and scroll to it if it is not in view. */
@@ -262,9 +262,9 @@ export class Timeline {
   drawHandles(height) {
     const { context, canvas: { clientWidth: width } } = this;
     context.fillStyle = this.getColor('accent');
-    this.handlePositions.forEach((place, index) => {
-      if (place < NAMES_WIDTH - 1 || place > width + 1) return;
-      const x = Math.min(place, width - 1);
+    this.handlePositions.forEach((position, index) => {
+      if (position < NAMES_WIDTH - 1 || position > width + 1) return;
+      const x = Math.min(position, width - 1);
       context.fillRect(x - 1, 0, 2, height);
       context.beginPath(); // a flag that points into the range
       context.roundRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, index ? [4, 0, 0, 4] : [0, 4, 4, 0]);

@@ -118,7 +118,6 @@ export class Toolbox {
     this.pendingSketches = [];
     /** Frame and object at the last press. */
     this.pressTarget = { frame: 0, target: app.selection.target };
-    this.isDown = false;
     /** Whether the unfinished or last input removes. */
     this.isSubtracting = false;
     /** Whether the last press is the second of a double click. */
@@ -144,7 +143,7 @@ export class Toolbox {
   setTool(name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.points = [];
-    [this.isDown, this.tool] = [false, tool];
+    this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
     this.show();
     showHint(tool.help);
@@ -159,18 +158,13 @@ export class Toolbox {
   /** @param {number} radius pixels of the frame */
   setRadius(radius) {
     this.radius = Math.min(300, Math.max(0.5, radius));
-    if (this.viewer.cursor) this.viewer.cursor.radius = this.getCursorRadius();
     this.showButtons();
     this.viewer.draw();
   }
 
-  getCursorRadius() {
-    return this.tool.usesBrush ? this.radius : 0;
-  }
-
   /** Drop unfinished input and hide sent input. */
   cancel() {
-    [this.pendingSketches, this.isDown] = [[], false];
+    this.pendingSketches = [];
     this.dropPoints();
   }
 
@@ -179,13 +173,18 @@ export class Toolbox {
     this.show();
   }
 
-  /** Whether a stroke or polygon is unfinished or not answered, which a tracked frame must not interrupt. */
+  /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
   get isDrawing() {
     return this.hasUnfinishedInput || this.pendingSketches.length > 0;
   }
 
   get hasUnfinishedInput() {
-    return this.isDown || this.points.length > 0;
+    return this.points.length > 0;
+  }
+
+  /** Whether a pointer or key is dragging; the points of other tools are corners. */
+  get isDown() {
+    return this.tool.release !== undefined && this.hasUnfinishedInput;
   }
 
   /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
@@ -210,13 +209,11 @@ export class Toolbox {
       showMessage(`Frame ${this.app.playback.destination.frame} is still loading; nothing was drawn.`, true);
       return;
     }
+    this.isSecondClick = false;
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.getTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
-    if (this.tool.release) {
-      this.isDown = true;
-      this.points = [point];
-    }
+    if (this.tool.release) this.points = [point];
     this.tool.press?.(this, point);
     this.show();
   }
@@ -232,10 +229,10 @@ export class Toolbox {
     this.show();
   }
 
-  async release() {
-    if (!this.isDown) return;
-    this.isDown = false;
-    await this.tool.release?.(this);
+  /** End a drag. @param {boolean} [isSecondClick] */
+  async release(isSecondClick = false) {
+    this.isSecondClick = isSecondClick;
+    if (this.isDown) await this.tool.release?.(this);
   }
 
   /** Close the polygon. */
@@ -323,9 +320,9 @@ export class Toolbox {
     const repeat = async (/** @type {Prompts} */ changes) => {
       const wasSelected = selection.target === target;
       if ((await history.undo(step)).error) return;
-      const repeatTarget = { id: previousId };
-      if (wasSelected) selection.target = repeatTarget; // the undo may have selected another object
-      await queue.enqueue(() => this.requestMask({ frame, target: repeatTarget }, { ...prompts, ...changes }, click));
+      if (wasSelected) selection.set(previousId); // the undo may have selected another object
+      const again = { frame, target: wasSelected ? selection.target : { id: previousId } };
+      await queue.enqueue(() => this.requestMask(again, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -371,7 +368,7 @@ export class Toolbox {
     };
   }
 
-  /** Show which tool is selected, and the size of its brush. */
+  /** Show which tool is selected, and the size of the brush, also at the cursor. */
   showButtons() {
     const { tool, radius } = this;
     element('subtract').ariaPressed = String(this.subtractByDefault);
@@ -379,6 +376,7 @@ export class Toolbox {
       button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
     }
     element('sizes').hidden = !tool.usesBrush;
+    this.viewer.cursorRadius = tool.usesBrush ? radius : 0;
     element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
   }
 
