@@ -198,17 +198,6 @@ export function scrollTo(list, top, bottom) {
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const getWheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
-/** Run whenever elements change size, or the screen its density. @param {() => void} run @param {Element[]} targets */
-export function watchSize(run, ...targets) {
-  const observer = new ResizeObserver(run);
-  for (const target of targets) observer.observe(target);
-  const watchDensity = () => matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', () => {
-    run();
-    watchDensity();
-  }, { once: true });
-  watchDensity();
-}
-
 /** @param {number} count @param {string} noun */
 export const formatCount = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 

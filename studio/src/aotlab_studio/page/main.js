@@ -134,8 +134,9 @@ export class App {
   renderObjects() {
     const { objects, selection } = this;
     this.timeline.draw();
-    const { id: selectedId, isIsolated } = selection;
-    this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isIsolated || id === selectedId)));
+    const { id: selectedId, isolatedId } = selection;
+    const isolated = this.findObject(isolatedId);
+    this.viewer.setObjects(objects.filter((item) => !item.hidden && (!isolated || item === isolated)));
     this.objectPanel.show();
     if (selectedId !== this.scrolledId) this.scrollToSelected();
     this.toolbox.show();
@@ -246,7 +247,7 @@ export class App {
     const { frames, playback, review, timeline, tracking } = this;
     switch (event.event) {
       case 'frame':
-        frames.setFrameRevision(event.frame, event.revision);
+        frames.revisions.set(event.frame, event.revision);
         timeline.setFrameMarks(event.frame, event.marks);
         if (event.frame === playback.destination.frame) playback.refresh(event.revision);
         review.refreshFrame(event.frame);

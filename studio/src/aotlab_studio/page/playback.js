@@ -17,7 +17,7 @@ export class Playback {
     this.revision = 0;
     /** Requested frame and revision. */
     this.destination = { frame: 0, revision: 0 };
-    /** Whether frames show as they are tracked, until the user goes to another one. */
+    /** Whether frames show as they are tracked, until the user draws or goes to another one. */
     this.isFollowing = true;
     /** Whether the user waits for the requested frame; until it shows, nothing is changed. */
     this.isUserWaiting = false;
@@ -44,11 +44,7 @@ export class Playback {
     return frame === this.destination.frame && !this.app.toolbox.isDrawing;
   }
 
-  /**
-   * Run an input after the earlier ones.
-   * @param {() => void} run
-   * @param {boolean} waitsForFrame whether it acts on the requested frame, and waits until it shows
-   */
+  /** Run an input after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
   addInput(run, waitsForFrame) {
     this.inputs.push({ run, waitsForFrame });
     this.runInputs();
@@ -76,18 +72,12 @@ export class Playback {
   /** Show a frame requested by the user, and stop playing and following the tracking. @param {number} frame */
   seek(frame) {
     this.stop();
-    this.isFollowing = false;
     this.isUserWaiting = true;
     return this.goTo(frame);
   }
 
   startFollowing() {
-    this.isFollowing = true;
-  }
-
-  /** Show a tracked frame unless the user has gone to another one or is drawing. @param {number} frame */
-  follow(frame) {
-    if (this.isFollowing && !this.app.toolbox.isDrawing) this.goTo(frame);
+    this.isFollowing = !this.app.toolbox.isDrawing;
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
@@ -171,7 +161,9 @@ export class Playback {
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
   }
 
+  /** Stop playing, and following the tracking. */
   stop() {
+    this.isFollowing = false;
     this.setRun(null);
   }
 

@@ -28,6 +28,9 @@ export function watchPointers(viewer, toolbox) {
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
   };
 
+  /** Move the ring that shows waiting. @param {PointerEvent} event */
+  const placeRing = ({ offsetX, offsetY }) => { element('ring').style.translate = `${offsetX}px ${offsetY}px`; };
+
   canvas.addEventListener('pointerdown', (event) => {
     isSecondClick = false;
     canvas.classList.add('pointed');
@@ -119,11 +122,6 @@ export function watchPointers(viewer, toolbox) {
   }, { passive: false });
 }
 
-/** Move the ring that shows waiting. @param {PointerEvent} event */
-function placeRing({ offsetX, offsetY }) {
-  element('ring').style.translate = `${offsetX}px ${offsetY}px`;
-}
-
 const CURSOR_STEP = 8;
 /** @type {Record<string, [number, number]>} */
 const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
@@ -160,8 +158,6 @@ class ClickPreview {
     this.toolbox = toolbox;
     /** @type {import('./viewer.js').Point | null} */
     this.target = null;
-    /** Frame of the last request. */
-    this.frame = -1;
     this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
   }
 
@@ -174,9 +170,7 @@ class ClickPreview {
 
   /** @param {import('./viewer.js').Point} point */
   moveTo(point) {
-    const { width, height } = this.toolbox.viewer.size;
-    const isInside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
-    if (isInside && this.canPreview) this.target = point;
+    if (this.canPreview) this.target = point;
     else this.clear();
     if (this.target) this.fetchTask.run();
   }
@@ -189,11 +183,10 @@ class ClickPreview {
   async fetchOutlines() {
     const { target, toolbox: { app, app: { playback: { frame } }, viewer, viewer: { labels } } } = this;
     if (!target) return;
-    element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
-    this.frame = frame;
+    element('ring').classList.add('waiting'); // the first preview of a frame encodes it
     const answer = await app.connection.call('preview', { frame, positive: toPairs([target]) }).catch(() => null);
     const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
-    viewer.preview = (isCurrent && answer?.result) || []; // a click will say what failed
+    viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
     element('ring').classList.remove('waiting');
     viewer.draw();
   }

@@ -24,10 +24,6 @@ export class Selection {
     return this.item?.id ?? 0;
   }
 
-  get isIsolated() {
-    return this.id > 0 && this.id === this.isolatedId;
-  }
-
   /** Return the record for the next edit: a new one if another page has deleted the object; edits begun on it fail. */
   getTarget() {
     const { target, app: { queue } } = this;

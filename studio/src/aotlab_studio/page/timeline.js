@@ -3,7 +3,7 @@
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
 import {
-  CoalescedTask, drawOncePerRefresh, element, elements, scrollTo, showError, watchSize, getWheelFactor,
+  CoalescedTask, drawOncePerRefresh, element, elements, scrollTo, showError, getWheelFactor,
 } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
@@ -51,7 +51,8 @@ export class Timeline {
       app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    watchSize(() => this.draw(), ...elements('strips', 'thumbnails'));
+    const observer = new ResizeObserver(() => this.draw());
+    for (const target of elements('strips', 'thumbnails')) observer.observe(target);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
@@ -145,11 +146,7 @@ export class Timeline {
     this.draw();
   }
 
-  /**
-   * Show fewer or more frames.
-   * @param {number} factor above 1: fewer
-   * @param {number} [anchor] the frame that stays where it is; the current one if not given
-   */
+  /** Zoom in about a frame, by default the current one. @param {number} factor @param {number} [anchor] */
   zoomBy(factor, anchor = this.app.playback.frame + 0.5) {
     const share = (anchor - this.first) / this.span;
     this.maxSpan = Math.max(MIN_SPAN, this.span / factor);

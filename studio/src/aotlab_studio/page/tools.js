@@ -18,7 +18,7 @@ import { createElement, createIcon, element, formatCount, showHint, showKey, sho
  * @property {boolean} [makesPrompts] whether its input is a prompt, and a double click isolates an object
  * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
- * @property {(toolbox: Toolbox) => unknown} [release] ends a drag; without it, the tool acts at once when pressed
+ * @property {(toolbox: Toolbox, isSecondClick: boolean) => unknown} [release] ends a drag; without it, a press acts
  * @property {boolean} [closed] whether the outline of its input is drawn closed
  * @property {boolean} [corners] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input
@@ -40,7 +40,7 @@ export const TOOLS = [
     help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
     makesPrompts: true, closed: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
-    release: (toolbox) => toolbox.sendBox(),
+    release: (toolbox, isSecondClick) => toolbox.sendBox(isSecondClick),
     shape: ([a, b]) => (b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : []),
   },
   {
@@ -53,7 +53,7 @@ export const TOOLS = [
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
     makesPrompts: true,
-    release: (toolbox) => toolbox.sendScribble(),
+    release: (toolbox, isSecondClick) => toolbox.sendScribble(isSecondClick),
   },
   {
     name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
@@ -120,8 +120,6 @@ export class Toolbox {
     this.pressTarget = { frame: 0, target: app.selection.target };
     /** Whether the unfinished or last input removes. */
     this.isSubtracting = false;
-    /** Whether the last press is the second of a double click. */
-    this.isSecondClick = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
     this.subtractByDefault = false;
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
@@ -145,7 +143,6 @@ export class Toolbox {
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.points = [];
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
-    this.show();
     showHint(tool.help);
     this.showButtons();
   }
@@ -159,7 +156,6 @@ export class Toolbox {
   setRadius(radius) {
     this.radius = Math.min(300, Math.max(0.5, radius));
     this.showButtons();
-    this.viewer.draw();
   }
 
   /** Drop unfinished input and hide sent input. */
@@ -196,8 +192,7 @@ export class Toolbox {
   /** Remove the last corner or the stroke; return whether there was one. */
   dropLast() {
     if (!this.hasUnfinishedInput) return false;
-    if (this.isDown) this.cancel();
-    else this.points.pop();
+    this.points = this.isDown ? [] : this.points.slice(0, -1);
     this.show();
     return true;
   }
@@ -209,7 +204,6 @@ export class Toolbox {
       showMessage(`Frame ${this.app.playback.destination.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.isSecondClick = false;
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.getTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
@@ -229,10 +223,9 @@ export class Toolbox {
     this.show();
   }
 
-  /** End a drag. @param {boolean} [isSecondClick] */
+  /** End a drag. @param {boolean} [isSecondClick] whether its press is the second of a double click */
   async release(isSecondClick = false) {
-    this.isSecondClick = isSecondClick;
-    if (this.isDown) await this.tool.release?.(this);
+    if (this.isDown) await this.tool.release?.(this, isSecondClick);
   }
 
   /** Close the polygon. */
@@ -255,12 +248,12 @@ export class Toolbox {
     history.reportLosses(await this.showUntil(answer));
   }
 
-  /** Request a mask of the drawn box; a small one is a click. */
-  async sendBox() {
-    const [first, last] = [this.points[0], this.points[this.points.length - 1]];
+  /** Request a mask of the drawn box; a small one is a click. @param {boolean} isSecondClick */
+  async sendBox(isSecondClick) {
+    const [first, last = first] = this.points;
     const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
     if (Math.min(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.viewer.zoom)) {
-      await this.click(first);
+      await this.click(first, isSecondClick);
     } else if (this.isSubtracting) {
       this.dropPoints();
       showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
@@ -269,21 +262,21 @@ export class Toolbox {
     }
   }
 
-  /** Request a mask of the drawn scribble, or correct one along it; a short one is a click. */
-  async sendScribble() {
+  /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {boolean} isSecondClick */
+  async sendScribble(isSecondClick) {
     const { points, viewer: { size: { width, height } } } = this;
     const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
-    if (line.length < 2) await this.click(points[0]);
+    if (line.length < 2) await this.click(points[0], isSecondClick);
     else if (!this.isSubtracting) await this.suggest({ scribble: toPairs(line) });
     else await this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
   }
 
-  /** Request or correct a mask, or select the object under the point. @param {Point} point */
-  async click(point) {
+  /** Request or correct a mask, or select the object there. @param {Point} point @param {boolean} [isSecondClick] */
+  async click(point, isSecondClick = false) {
     const { app, viewer } = this;
     const positive = !this.isSubtracting;
     this.points = [];
-    if (this.isSecondClick) return;
+    if (isSecondClick) return;
     const other = positive && viewer.findVisibleId(point);
     if (other) {
       app.selection.select(other);
@@ -350,7 +343,7 @@ export class Toolbox {
     const result = await answer;
     const isCanceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    const canResend = !isCanceled && tool === this.drawingTool && !tool.release && !this.points.length;
+    const canResend = !isCanceled && tool === this.drawingTool && tool.corners && !this.points.length;
     if (result.error && canResend) this.points = points;
     this.show();
     return result;
@@ -368,7 +361,7 @@ export class Toolbox {
     };
   }
 
-  /** Show which tool is selected, and the size of the brush, also at the cursor. */
+  /** Show which tool is selected, the size of its brush, and unfinished input. */
   showButtons() {
     const { tool, radius } = this;
     element('subtract').ariaPressed = String(this.subtractByDefault);
@@ -378,6 +371,7 @@ export class Toolbox {
     element('sizes').hidden = !tool.usesBrush;
     this.viewer.cursorRadius = tool.usesBrush ? radius : 0;
     element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
+    this.show();
   }
 
   /** Draw unfinished input. */

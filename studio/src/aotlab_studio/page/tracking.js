@@ -84,7 +84,7 @@ export class Tracking {
       if (!previousJob) playback.startFollowing();
       this.showProgress(this.job);
       if (this.job.done) review.refreshLive();
-      if (this.job.status === 'running' && this.job.done) playback.follow(this.job.frame);
+      if (this.job.status === 'running' && this.job.done && playback.isFollowing) playback.goTo(this.job.frame);
     } else if (job && !running) this.showEnd(job);
   }
 

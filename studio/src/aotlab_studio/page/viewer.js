@@ -1,6 +1,6 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, element, elements, watchSize } from './dom.js';
+import { drawOncePerRefresh, element, elements } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Click */
@@ -45,7 +45,7 @@ export class Viewer {
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
     for (const field of elements('fill', 'outline', 'opacity')) field.oninput = () => this.paintMask();
-    watchSize(() => this.resize(), canvas);
+    new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
   /** @param {[number, number]} size height and width of the frames */
@@ -74,10 +74,8 @@ export class Viewer {
   }
 
   resize() {
-    this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * devicePixelRatio));
-    this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * devicePixelRatio));
     if (this.isFitted) this.fit();
-    this.drawNow(); // setting the size has cleared the canvas
+    this.drawNow(); // before the browser shows the resized canvas
   }
 
   /** Show the whole frame. */
@@ -192,6 +190,8 @@ export class Viewer {
   drawNow() {
     const { context, canvas, zoom, left, top } = this;
     const ratio = devicePixelRatio;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((edge) => Math.round(edge * ratio) || 1);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     this.showReadout();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
