@@ -282,9 +282,13 @@ export async function ask(title, content, ...values) {
   const dialog = createElement('dialog', { ariaLabel: title }, form);
   document.body.append(dialog);
   dialog.showModal();
-  await new Promise((resolve) => { dialog.onclose = resolve; });
+  const { submitter } = await new Promise((resolve) => {
+    dialog.onclose = resolve;
+    form.onsubmit = (event) => { event.preventDefault(); resolve(event); }; // at once: the page may close next
+  });
+  dialog.close(); // restores the focus
   dialog.remove();
-  return /** @type {T | ''} */ (dialog.returnValue);
+  return submitter?.value ?? '';
 }
 
 /** Error of a request that the user canceled, which is not shown. */
