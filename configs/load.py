@@ -6,6 +6,7 @@ Each value is checked against the type and range of its field; the dataclasses c
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, RECIPES, find_config
 from aotlab.configs.schema import Config, list_resets
-from aotlab.utils.errors import InputError, require, require_choice, require_range
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import read_text
 from aotlab.utils.numbers import Range
 
@@ -173,7 +174,8 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     if get_origin(kind) is Annotated:
         setting, allowed = _convert(items[0], value, path), items[1]
         if isinstance(allowed, Range):
-            require_range(setting, allowed, path)
+            expected = "finite" if setting in (math.inf, -math.inf) else allowed
+            require(setting in allowed, f"{path} must be {expected}, got {setting}")
         elif callable(allowed):
             allowed(setting, path)
         else:

@@ -19,22 +19,22 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_masks,
     list_subfolders,
     match_masks,
-    require_folder,
 )
-from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS
-from aotlab.media.images import open_image, require_jpeg_end
+from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
+from aotlab.dataloaders.training.sets import MIN_FRAMES
+from aotlab.media.images import RESAVE_ADVICE, open_image, read_image
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_blurred, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
 DataKind = Literal["video", "static"]
 LAYOUTS: Mapping[DataKind, str] = {
-    "video": "expected JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
+    "video": "JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
     f"{MIN_FRAMES} masks per video or more",
-    "static": "expected JPEGImages/<set>/x.jpg with Annotations/<set>/x.png of the same names",
+    "static": "JPEGImages/<set>/x.jpg with Annotations/<set>/x.png of the same names",
 }
 
 
@@ -101,17 +101,12 @@ def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int
     Args:
         kind: video, or static for single images.
         decode: decode whole files; false: only their headers with size and mode, but no ids.
+
+    Raises:
+        InputError: the folders do not exist.
     """
-    require_folder(root, "JPEGImages/ and Annotations/ in it")
     layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]
-    pairs = [(root / images, root / masks) for images, masks in layouts]
-    pair = next((pair for pair in pairs if pair[0].is_dir() and pair[1].is_dir()), None)
-    if pair is None:
-        sets = [name for name in list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
-        require(not sets, f"{root}: has several sets; check each of them: {', '.join(sets)}")
-        missing = [folder for folder in pairs[-1] if not folder.is_dir()]
-        return LintResult([make_error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
-    images, masks = pair
+    images, masks = find_paths(root, layouts, LAYOUTS[kind])
     names, loose = list_subfolders(images), list_images_by_stem(images)
     unused = "masks without frames in a folder of this name (letter case counts), not used; add them"
     findings = [make_warning(masks / name, unused) for name in sorted({*list_subfolders(masks)} - {*names})]
@@ -129,7 +124,7 @@ def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int
         videos.append(video)
     min_masks = MIN_FRAMES if kind == "video" else 1
     if all(len(match_masks(video.frames, video.annotations)) < min_masks for video in videos):
-        findings.append(make_error(root, f"nothing to train on; {LAYOUTS[kind]}"))
+        findings.append(make_error(root, f"nothing to train on; expected {LAYOUTS[kind]}"))
     result = lint_videos(videos, kind=kind, decode=decode, workers=workers)
     return replace(result, findings=sorted(_merge_warnings(findings) + result.findings, key=SEVERITY))
 
@@ -159,7 +154,7 @@ def lint_videos(
             mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
             frames, masks = (
                 dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
-                for check, paths in ((check_frame, video.frames), (check_mask, mask_files))
+                for check, paths in ((read_frame_info, video.frames), (read_mask_info, mask_files))
             )
             _add_video(result, video, frames, masks, kind)
             bar.update()
@@ -193,22 +188,21 @@ def _add_video(
         result.num_objects += num_objects
 
 
-def check_frame(path: Path, *, decode: bool) -> FileInfo:
+def read_frame_info(path: Path, *, decode: bool) -> FileInfo:
     """Return the size of a frame from its header; ``decode`` decodes the whole file."""
     try:
-        with open_image(path, "image", "download or save it again, or remove it") as image:
-            if decode:
-                require_jpeg_end(path, image)
-                image.load()
+        if decode:
+            return FileInfo(read_image(path).shape[:2])
+        with open_image(path, "image", RESAVE_ADVICE) as image:
             return FileInfo((image.height, image.width))
     except InputError as error:
         return FileInfo(finding=to_finding(path, error))
 
 
-def check_mask(path: Path, *, decode: bool) -> FileInfo:
+def read_mask_info(path: Path, *, decode: bool) -> FileInfo:
     """Return the size of a mask, and its ids if ``decode``."""
     if not decode:
-        return check_frame(path, decode=False)
+        return read_frame_info(path, decode=False)
     try:
         labels = read_mask(path)
     except InputError as error:

@@ -84,10 +84,6 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         for object_id, files in paths.items()
     }
     ids = tuple(object_id for object_id in present_by_id if any(present_by_id[object_id].values()))
-    if not ids:
-        raise InputError(
-            f"{sequence.name}: no object has a mask between its first and last annotation; nothing to score"
-        )
     stems = order_names({stem for object_id in ids for stem in present_by_id[object_id]})
     present = [
         [present_by_id[object_id].get(stem) for stem in stems] for object_id in ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,10 @@ from aotlab.media.images import open_image, read_mode, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import list_image_files
-from aotlab.media.regions import (
-    Annotations,
-    ParsedRegion,
-    Size,
-    VideoInfo,
-    encode_rle,
-    match_regions,
-)
-from aotlab.utils.errors import InputError, require_known
+from aotlab.media.region_matching import match_regions
+from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
+from aotlab.media.rle import Size, encode_rle
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
@@ -39,8 +34,6 @@ log = logging.getLogger(__name__)
 
 SIDECAR_FILES = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 """patterns of files beside a mask file whose contents its reader may use"""
-PROJECT = "project.sqlite"
-"""file of a project of the studio, whose reader is a plug-in"""
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
@@ -82,8 +75,7 @@ def read_annotations(
         log.warning("%s: results of a run that did not end (%s)", folder, record.error)
     if (folder / JOB_RECORD).is_file():
         names = [name for name in TRACKED_MASKS if (folder / name).exists()]
-        if not names:
-            raise InputError(f"{folder}: results without masks; track the video again and write masks")
+        require(names, f"{folder}: results without masks; track the video again and write masks")
         path = folder / names[0]
     if not path.is_dir():
         require_file(path, "expected a file of masks")
@@ -116,42 +108,35 @@ def find_mask_writer(name: str) -> MaskWriter:
     """
     if name == "coco":
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
-    plugins = list_plugins(MASK_WRITER_PLUGINS)
-    known = list_mask_formats()
-    remedy = f"give one of {', '.join(known)}{suggest_studio()}"
-    require_known(name, known, f"format {name}: unknown", remedy)
-    writer: MaskWriter = load_plugin(plugins[name])
+    require_choice(name, list_mask_formats(), "format")
+    writer: MaskWriter = load_plugin(list_plugins(MASK_WRITER_PLUGINS)[name])
     return writer
 
 
-def suggest_studio() -> str:
-    """Return the remedy for an unknown format, to follow a message; empty if aotlab-studio is installed."""
-    if list_plugins(MASK_WRITER_PLUGINS):
-        return ""
-    return "; the package aotlab-studio has more: pip install ./studio in a checkout"
-
-
 def _read(path: Path, video: VideoInfo) -> Annotations:
-    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file."""
+    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder."""
+    results = (load_plugin(point)(path, video) for point in list_plugins(MASK_READER_PLUGINS).values())
+    found: Iterator[Annotations] = (result for result in results if result is not None)
+    if path.is_dir() and (annotations := next(found, None)) is not None:  # it may hold images too
+        return annotations
     classes, name = dict[str, int](), ""
-    with reading(path, unchecked=True):
+    with reading(path):
         regions = _parse_images(path, video.size)
-        if regions is None and (tree := _read_coco(path)) is not None:
+    if regions is None and (tree := _read_coco(path)) is not None:
+        with reading(path, unchecked=True):
             regions = parse_coco(tree, video)
             classes, name = parse_classes(tree), parse_video_name(tree, video)
     if regions is not None:
         annotations = match_regions(regions, video)
         annotations.classes, annotations.video = classes, name
         return annotations
-    for point in list_plugins(MASK_READER_PLUGINS).values():
-        read: MaskReader = load_plugin(point)
-        if (found := read(path, video)) is not None:
-            return found
+    if (annotations := next(found, None)) is not None:
+        return annotations
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
-        "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
-        f"COCO JSON{suggest_studio()}"
+        "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, "
+        "COCO JSON, or a format of an installed plug-in"
     )
 
 
@@ -173,12 +158,13 @@ def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
             return None
         return _parse_masks({path: ""}, size)
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and any(entry.glob("*.png")))
-    if any((path / "labels").glob("*.txt")) or (path / PROJECT).is_file():
-        return None
     if folders:
         return _parse_object_folders(folders, size)
     images = list_image_files(path, (".png",))
-    return _parse_masks({image: image for image in images}, size) if images else None
+    has_legend = any((path / name).is_file() for name in SIDECAR_FILES)
+    if not images or (has_legend and read_mode(images[0]) in ("RGB", "RGBA")):
+        return None
+    return _parse_masks({image: image for image in images}, size)
 
 
 def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedRegion]:

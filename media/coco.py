@@ -9,18 +9,8 @@ from typing import Any
 import numpy as np
 
 from aotlab.media.matching import drop_other_videos, image_stem, require_different_images
-from aotlab.media.regions import (
-    Annotations,
-    Attributes,
-    ParsedRegion,
-    Size,
-    VideoInfo,
-    compress_rle,
-    fill_polygons,
-    parse_rle,
-    require_size,
-    rle_to_box,
-)
+from aotlab.media.regions import Annotations, Attributes, ParsedRegion, VideoInfo
+from aotlab.media.rle import Size, compress_rle, fill_polygons, parse_rle, require_size, rle_to_box
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ import math
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.images import RESAVE_ADVICE, open_image, read_image, warn_about_orientation
+from aotlab.media.images import RESAVE_ADVICE, open_image, read_image, read_png_depth, warn_about_orientation
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, reading
 
@@ -33,18 +34,18 @@ LevelsOption = str | tuple[float, float] | None
 
 def detect_image_kind(path: Path) -> str:
     """Return the kind of an image by its content: ``exr``, ``tiff``, ``png16``, or ``8 bits`` for all others."""
-    if not path.is_file():
-        return "8 bits"  # the 8-bit reader reports the error
-    try:
+    with suppress(OSError):  # the 8-bit reader reports the error
+        if not path.is_file():
+            return "8 bits"
         with path.open("rb") as file:
-            start = file.read(25)
-    except OSError:
-        return "8 bits"
-    if start.startswith(b"v/1\x01"):
-        return "exr"
-    if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # TIFF and BigTIFF
-        return "tiff"
-    return "png16" if start.startswith(b"\x89PNG\r\n\x1a\n") and start[24:] == b"\x10" else "8 bits"
+            start = file.read(4)
+        if start == b"v/1\x01":
+            return "exr"
+        if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):  # TIFF and BigTIFF
+            return "tiff"
+        if read_png_depth(path) == 16:
+            return "png16"
+    return "8 bits"
 
 
 def read_raw_image(path: Path) -> np.ndarray:

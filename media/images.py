@@ -56,6 +56,13 @@ def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
         yield image
 
 
+def read_png_depth(path: Path) -> int:
+    """Return the bits per channel of a PNG, which Pillow may change; 0 for other files."""
+    with path.open("rb") as file:
+        start = file.read(25)
+    return start[24] if start.startswith(b"\x89PNG\r\n\x1a\n") and len(start) == 25 else 0
+
+
 def is_lossless(image: Image.Image) -> bool:
     """Return whether the format of an opened image is lossless."""
     if image.format == "TIFF":
@@ -66,7 +73,11 @@ def is_lossless(image: Image.Image) -> bool:
 def read_image(path: Path) -> np.ndarray:
     """Read an 8-bit image as H×W×3 uint8 RGB; images with more bits are refused, as they need levels."""
     with open_image(path, "image", RESAVE_ADVICE) as image:
-        require_jpeg_end(path, image)
+        if image.format in ("JPEG", "MPO"):  # of truncated ones, decoders fill the rest with gray
+            content = path.read_bytes()
+            # Neither marker occurs in compressed data. A thumbnail inside has an end marker too, before the image.
+            if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+                raise ValueError("file is truncated")
         if image.mode.startswith(("I", "F")):  # Pillow clips these at 255
             raise InputError(
                 f"{path}: has more than 8 bits a channel; convert it with one range for all images"
@@ -86,15 +97,6 @@ def _warn_once_of_orientation(folder: Path) -> None:
     log.warning(
         "%s: EXIF orientation is not applied; images are read as stored, and masks must match that", folder
     )
-
-
-def require_jpeg_end(path: Path, image: Image.Image) -> None:
-    """Raise `ValueError` for a JPEG without end marker; decoders fill missing parts with gray."""
-    if image.format in ("JPEG", "MPO"):
-        content = path.read_bytes()
-        # Neither marker occurs in compressed data. A thumbnail inside the file has an end marker too, before the image.
-        if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-            raise ValueError("file is truncated")
 
 
 def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object, other: str) -> np.ndarray:

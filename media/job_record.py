@@ -53,7 +53,7 @@ class JobRecord:
     written: list[str] = field(default_factory=list)
     """outputs relative to the job's folder; once it has ended, the completed ones"""
     outputs: list[str] = field(default_factory=list)
-    """files and folders of this and earlier runs in the folder, complete or not, which another run may replace"""
+    """outputs, complete or not, which another run may replace"""
     first_frame: int = 0
     """index of the first tracked frame"""
     last_frame: int | None = None
@@ -117,25 +117,22 @@ def write_job_record(folder: Path, record: JobRecord) -> None:
     write_versioned(folder / JOB_RECORD, JOB_KIND, asdict(record))
 
 
-def remove_results(folder: Path, record: JobRecord, kept_files: Collection[Path] = ()) -> None:
-    """Remove the record of a folder of results and all that its run has written; other files stay.
-
-    ``kept_files``: resolved paths of files to keep as well.
-    """
+def remove_results(folder: Path, record: JobRecord) -> None:
+    """Remove the record of a folder of results and all that its run has written; other files stay."""
     for path in (folder / name for name in record.outputs):
-        is_folder = path.is_dir() and not path.is_symlink()
-        files = _list_frame_files(path, record) if is_folder else [path]
+        is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
         for file in files:
-            if file.resolve() not in kept_files:
-                remove(file)
+            remove(file)
         for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
             with suppress(OSError):
                 emptied.rmdir()  # if it is empty
     remove(folder / JOB_RECORD)
 
 
-def _list_frame_files(path: Path, record: JobRecord) -> list[Path]:
-    """Return the files of frames that a run has written to the folder of an output."""
+def list_output_files(path: Path, record: JobRecord) -> list[Path]:
+    """Return the files of an output, a file or a folder, that its run has written."""
+    if not path.is_dir() or path.is_symlink():
+        return [path]
     if path.name in FRAME_PNGS:
         return [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
     files = (file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file())
@@ -161,13 +158,6 @@ def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
         raise InputError(
             f"{folder}: its video {video} has other content than the tracked one; restore it, or track it again"
         )
-
-
-def has_all_masks(folder: Path, record: JobRecord) -> bool:
-    """Return whether the folder of masks, if there is one, has a PNG for each tracked frame."""
-    masks = (folder / MASKS_FOLDER).glob("*.png")
-    count = sum(record.has_frame(path.stem) for path in masks)
-    return MASKS_FOLDER not in record.written or count == record.frames
 
 
 def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[int]) -> None:

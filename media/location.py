@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from aotlab.utils.errors import require
 from aotlab.utils.text import strip_credentials
 
 URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE)
@@ -37,6 +38,7 @@ class VideoLocation(NamedTuple):
 def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
     """Parse a video location; paths are relative to ``folder``, and ``file://`` URLs are paths."""
     text = str(text)
+    require("\0" not in text, f"{text!r}: contains a NUL character; give a path, a URL, or a camera")
     url = URL.fullmatch(text)
     if url and url[1].lower() == "file":
         from urllib.request import url2pathname  # slow to import

@@ -10,7 +10,7 @@ import numpy as np
 from aotlab.media.images import require_image_size
 from aotlab.media.labeled_video import ObjectMasks
 from aotlab.media.masks import read_mask
-from aotlab.media.regions import decode_rle, parse_rle
+from aotlab.media.rle import decode_rle, parse_rle
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import reading
 

@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 
 MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image probably means two corners."""
-_NUMBER = r"(-?\d{1,9}(?:\.\d+)?)"
+_NUMBER = r"(-?\d{1,9}(?:\.\d+)?(?:e-\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
 CORNERS = re.compile(f"{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
@@ -161,9 +161,7 @@ def parse_frame_prompts(kind: str, value: Any) -> tuple[FramePrompt, ...]:
 
     ``kind``: box, point or not-point.
     """
-    if isinstance(value, str | FramePrompt) or not np.iterable(value):
-        return (_parse_prompt(kind, value),)
-    values = list(value)
+    values = [value] if isinstance(value, str | FramePrompt) or not np.iterable(value) else list(value)
     if values and isinstance(values[0], Real):  # numbers of one prompt
         values = [values]
     return tuple(_parse_prompt(kind, item) for item in values)
@@ -204,10 +202,8 @@ def group_prompts(
 
 def find_box(mask: np.ndarray) -> Box:
     """Return the box around a mask H×W bool that is not empty, at least 2 pixels wide and high."""
-    import cv2
-
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return float(left), float(top), float(max(2, width)), float(max(2, height))
+    (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis))[[0, -1]].astype(float) for axis in (1, 0))
+    return left, top, max(2, right + 1 - left), max(2, bottom + 1 - top)
 
 
 def _to_vectors(values: object, length: int, message: str) -> np.ndarray:
@@ -227,35 +223,22 @@ def _parse_prompt(kind: str, value: Any) -> FramePrompt:
     """Return a box or point from text or numbers; raise `InputError` for others and for fractions of the image."""
     if isinstance(value, FramePrompt):
         return value
-    prompt = _parse_text(kind, value) if isinstance(value, str) else _read_numbers(kind, value)
-    require(
-        not all(0 <= number <= 1 for number in prompt.values)
-        or not any(number % 1 for number in prompt.values),
-        f"{kind} {value}: not in pixels; multiply fractions of the image by its width and height",
-    )
-    return prompt
-
-
-def _read_numbers(kind: str, value: Any) -> FramePrompt:
-    length, name = 4 if kind == "box" else 2, kind.replace("-", "_")
-    message = f"{name}: expected text or numbers as on the command line, or a list of them, got {value!r:.80}"
-    array = _to_vectors(value, length, message)
-    require(array.shape == (length,), message)
-    return FramePrompt(None, 1, tuple(array.tolist()))
-
-
-def _parse_text(kind: str, text: str) -> FramePrompt:
-    frame, object_id, value = parse_frame_object("".join(text.split()))
+    text = ",".join(map(str, value)) if np.iterable(value) and not isinstance(value, str) else str(value)
+    frame, object_id, numbers = parse_frame_object("".join(text.split()))
     object_id = 1 if object_id is None else object_id
-    corners = CORNERS.fullmatch(value) if kind == "box" else None
-    match = corners or (BOX if kind == "box" else POINT).fullmatch(value)
+    corners = CORNERS.fullmatch(numbers) if kind == "box" else None
+    match = corners or (BOX if kind == "box" else POINT).fullmatch(numbers)
     if match is None or not 0 < object_id <= MAX_ID:
         syntax, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
-            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, for example {example} "
-            f"or 40:2={example}"
+            f"{kind} {text:.80}: expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, for example "
+            f"{example} or 40:2={example}"
         )
     values = tuple(map(float, match.groups()))
+    require(
+        not all(0 <= number <= 1 for number in values) or not any(number % 1 for number in values),
+        f"{kind} {text}: not in pixels; multiply fractions of the image by its width and height",
+    )
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)

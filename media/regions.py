@@ -1,31 +1,24 @@
-"""Regions of objects on the frames of a video as run lengths, polygons, and their matching to frames and ids."""
+"""Objects of a video on its frames: regions as a file lists them, and by frame and object id."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.media.matching import match_frames, require_different_frames, select_images
-from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import MAX_SIDE
+from aotlab.media.rle import Size, decode_rle
 
 if TYPE_CHECKING:
     from aotlab.media.frames import FrameSource
 
-Size = tuple[int, int]
-"""(height, width) in pixels"""
 Attributes = Mapping[str, str | int | float | bool]
 """values of an object's attributes by name"""
 AttributeTable = dict[int, dict[int, Attributes]]
 """attributes by object id and the frame from which they apply"""
-MAX_OUTLINE_LENGTH = 2_000_000
-"""largest length of one outline in pixels; drawing takes memory in proportion"""
 MAX_ID = 65535
 """largest object id; ids are 16-bit"""
 
@@ -188,209 +181,7 @@ def add_class_ids(shared: Mapping[str, int], classes: Mapping[str, int | None]) 
     return merged
 
 
-def encode_rle(mask: np.ndarray) -> np.ndarray:
-    """Return the run lengths of an H×W bool mask."""
-    flat = np.asarray(mask, dtype=bool).T.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    edges = np.concatenate([[0] if flat.size and flat[0] else [], [0], changes, [flat.size]])
-    return np.diff(edges).astype(np.int64)
-
-
-def decode_rle(rle: np.ndarray, size: Size) -> np.ndarray:
-    """Return the H×W bool mask of run lengths."""
-    flat = np.repeat(np.arange(len(rle)) % 2 == 1, rle)
-    return flat.reshape(size[1], size[0]).T
-
-
-def parse_rle(counts: object, size: Size) -> np.ndarray:
-    """Return the run lengths of counts or of COCO's compressed text.
-
-    Raises `InputError` if they do not fill the image.
-    """
-    rle = decompress_rle(counts) if isinstance(counts, str) else counts
-    if (
-        not isinstance(rle, list)
-        or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in rle)
-        or sum(rle) != size[0] * size[1]
-    ):
-        raise InputError(
-            f"its run lengths do not fill an image of {size[1]}×{size[0]}; expected COCO run lengths"
-        )
-    result = np.array(rle, dtype=np.int64)
-    return result if result[1:].all() else encode_rle(decode_rle(result, size))  # without empty runs
-
-
-def decompress_rle(text: str) -> list[int] | None:
-    """Return the counts of COCO's compressed run lengths; None if the text is damaged.
-
-    A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the fourth
-    count on, the difference to the last but one is stored. pycocotools reads past the end of damaged text.
-    """
-    counts: list[int] = []
-    count = shift = 0
-    for letter in text:
-        code = ord(letter) - 48
-        if not 0 <= code < 64 or shift == 60:  # at most 12 letters
-            return None
-        count |= (code & 31) << shift
-        shift += 5
-        if code & 32 == 0:
-            if code & 16:  # negative
-                count -= 1 << shift
-            counts.append(count + counts[-2] if len(counts) > 2 else count)
-            count = shift = 0
-    return counts if shift == 0 else None
-
-
-def compress_rle(rle: np.ndarray) -> str:
-    """Return COCO's compressed text of run lengths; the inverse of `decompress_rle`."""
-    from pycocotools import mask as coco
-
-    pixels = int(rle.sum())
-    text: bytes = coco.frPyObjects({"counts": rle.tolist(), "size": [pixels, 1]}, pixels, 1)["counts"]
-    return text.decode()
-
-
-def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
-    """Return x, y, width and height of the box around a region; zeros if it is empty."""
-    from pycocotools import mask as coco
-
-    box: list[float] = coco.toBbox(
-        coco.frPyObjects({"counts": rle.tolist(), "size": list(size)}, *size)
-    ).tolist()
-    return box
-
-
-def require_size(height: object, width: object, expected: Size | None = None) -> Size:
-    """Return the size of images according to a file.
-
-    Raises `InputError` unless it is whole numbers from 1 to `MAX_SIDE`, and the expected size.
-    """
-    size = height, width
-    valid = all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)
-    if not valid or expected not in (None, size):
-        wanted = (
-            f"sides of 1 to {MAX_SIDE}" if expected is None else f"{expected[1]}×{expected[0]}, as the video"
-        )
-        raise InputError(f"is for images of {width!s:.20}×{height!s:.20}; expected {wanted}")
-    return cast(Size, size)
-
-
-def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray:
-    """Return the run lengths of the union of polygons, each x1, y1, x2, y2, … in pixels, filled as COCO's tools do.
-
-    Raises:
-        InputError: fewer than three points, a coordinate far outside or not a number, or too long an outline.
-    """
-    from pycocotools import mask as coco
-
-    outlines = [_require_outline(points, size) for points in polygons or [()]]
-    filled = coco.decode(coco.merge(coco.frPyObjects(outlines, *size)))
-    return encode_rle(filled > 0)
-
-
 def _find_attributes(changes: Mapping[int, Attributes], frame: int) -> Attributes:
     """Return the attributes of one object on a frame, see `Annotations.add_attributes`."""
     first = min(changes, default=frame)
     return changes.get(max((start for start in changes if start <= frame), default=first), {})
-
-
-def _require_outline(points: Sequence[float], size: Size) -> list[float]:
-    """Return the coordinates of a polygon that can be drawn; raises as `fill_polygons`."""
-    count = len(points) if isinstance(points, list | tuple) else 0
-    limit = 2 * max(size) + 100
-    valid = count >= 6 and not count % 2
-    valid = valid and all(isinstance(value, int | float) and abs(value) <= limit for value in points)
-    if valid and max(points) > 1:  # else fractions of the image
-        corners = [*zip(points[::2], points[1::2], strict=True), (points[0], points[1])]
-        length = sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners))
-        if length <= MAX_OUTLINE_LENGTH:
-            return [float(value) for value in points]
-    raise InputError(
-        f"a polygon of {count} coordinates cannot be drawn; expected three points or more in pixels, not fractions, "
-        f"of an image of {size[1]}×{size[0]}"
-    )
-
-
-def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotations:
-    """Assign the regions of a file to the frames of a video and to object ids.
-
-    Frames are matched by image name (`match_frames`); by number if the file names no images, or states numbers and the
-    video's frames have no names. Regions with one key are one object. Regions without a key are separate objects if all
-    are on one frame; else regions of one class are one object, if no frame has two of them. An integer above 0 as a key
-    is the object id; other objects get free ids in order.
-
-    Raises:
-        InputError: no object, too many, another video's frames, or ambiguous regions.
-    """
-    if video.frame is not None:
-        drawn = [region for region in regions if region.rle is not None]
-        if len({(region.frame, region.image) for region in drawn}) == 1:
-            regions = [replace(region, frame=video.frame, image="") for region in drawn]
-    frames = _find_frames(regions, video)
-    placed = [(frame, region) for frame, region in zip(frames, regions, strict=True) if frame is not None]
-    visible = [(frame, region) for frame, region in placed if region.rle is not None]
-    if not visible:
-        raise InputError(
-            "contains no object; give a mask with an id above 0, or a polygon, where an object is"
-        )
-    keys = _find_keys(visible)
-    ids = _assign_ids(keys)
-    if max(ids.values()) > MAX_ID:
-        raise InputError(f"has more than {MAX_ID} objects; split it")
-    result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
-    for (frame, region), key in zip(visible, keys, strict=True):
-        assert region.rle is not None
-        result.frames[frame].append(Region(ids[key], region.rle, attributes=region.attributes))
-        if region.class_name:
-            result.class_names.setdefault(ids[key], region.class_name)
-    result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))
-    return result
-
-
-def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int | None]:
-    """Return the frame of each region in the video; None for frames of other videos."""
-    keys = dict.fromkeys((region.frame, region.image) for region in regions)
-    named = [(frame, image) for frame, image in keys if image and (video.stems is not None or frame is None)]
-    names = [image for _, image in named]
-    matched = match_frames(names, video.stems, video=video.name, count_frames=video.count_frames)
-    selected = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
-    frames = {key: key[0] or 0 if key[1] in selected else None for key in keys}
-    frames.update(zip(named, matched, strict=True))
-    require_different_frames((index, image) for (_, image), index in frames.items())
-    indices = [index for index in frames.values() if index is not None]
-    length = video.length
-    if length is not None and max(indices, default=0) >= length:
-        length = video.count_frames()
-    outside = [index for index in indices if index < 0 or (length is not None and index >= length)]
-    if outside:
-        end = "the end" if length is None else length - 1
-        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}")
-    return [frames[region.frame, region.image] for region in regions]
-
-
-def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
-    """Return a key for every region, given with its frame."""
-    unnamed = [(frame, region.class_name) for frame, region in regions if region.key is None]
-    if len({frame for frame, _ in unnamed}) <= 1:
-        return [(index,) if region.key is None else region.key for index, (_, region) in enumerate(regions)]
-    (frame, name), count = Counter(unnamed).most_common(1)[0]
-    if count > 1:
-        raise InputError(
-            f"frame {frame} has {count} regions {name!r} that cannot be told apart on other frames; "
-            "export with track ids or groups, or give each object its own class"
-        )
-    return [("class", region.class_name) if region.key is None else region.key for _, region in regions]
-
-
-def _is_id(key: Hashable) -> TypeGuard[int]:
-    return isinstance(key, int) and key is not True and 0 < key <= MAX_ID
-
-
-def _assign_ids(keys: Sequence[Hashable]) -> dict[Hashable, int]:
-    """Return object ids by key: integers from 1 to `MAX_ID` are kept, others get free ids in order."""
-    order = dict.fromkeys(keys)
-    ids: dict[Hashable, int] = {key: key for key in order if _is_id(key)}
-    taken = set(ids.values())
-    free = (number for number in count(1) if number not in taken)
-    return ids | {key: next(free) for key in order if key not in ids}

@@ -29,8 +29,8 @@ from aotlab.media.images import list_images, require_image_size
 from aotlab.media.location import locate_video
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
-from aotlab.utils.errors import InputError, require, require_range
-from aotlab.utils.files import digest_samples, reading, require_existing
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import digest_samples, reading
 from aotlab.utils.numbers import POSITIVE
 
 if TYPE_CHECKING:
@@ -58,14 +58,12 @@ def open_frames(
         InputError: no such source, not a video, no frames, or the first frame cannot be read; ``timeout``,
             ``levels`` or ``rate`` are invalid, or levels or rate are given for a video file or a stream.
     """
-    require_range(timeout, POSITIVE, "timeout")
+    require(timeout in POSITIVE, f"timeout must be {POSITIVE}, got {timeout}")
     require(str(source) != "", "source: empty; give a path, a URL, or a camera")
     location = locate_video(source)
     path, is_stored = Path(location.text), location.kind == "stored"
-    if is_stored:
-        if path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff"):
-            return ImageFrames(path, levels, rate)
-        require_existing(path, "give a video file or a folder of frames")
+    if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):
+        return ImageFrames(path, levels, rate)
     for name, value in (("levels", levels), ("fps", rate)):
         title = path if is_stored else "a stream"
         problem = f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; remove it"

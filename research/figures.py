@@ -20,7 +20,7 @@ import yaml
 from aotlab.configs.files import ROOT
 from aotlab.sdk import atomic_path, command
 from aotlab.tools.cli.types import Folder, option
-from aotlab.utils.errors import require, require_known
+from aotlab.utils.errors import require, require_choice
 
 FILE = ROOT / "docs" / "figures.yaml"
 HEADER = "# Written by `python -m research.figures`; {} in a sentence is the value.\n"
@@ -59,7 +59,7 @@ def main(names: tuple[str, ...], *, davis: Path | None) -> int:
     """Measure the scores that the documents quote, and write them there."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     for name in names or entries:
-        require_known(name, entries, f"{name}: no such figure", f"known are {', '.join(entries)}")
+        require_choice(name, entries, "figure")
         entry = entries[name]
         if "DAVIS" in entry["command"] and davis is None:
             print(f"{name}: skipped; give --davis")

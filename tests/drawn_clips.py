@@ -47,13 +47,12 @@ def draw_clip(
     ground = speckles[np.arange(height)[:, None] * HEIGHT // height, np.arange(width) * WIDTH // width]
     frames = np.stack([ground] * len(stems))
     labels = np.zeros((len(stems), height, width), dtype=np.uint8)
-    rows, columns = np.mgrid[:height, :width]
     for place, (object_id, start) in enumerate(sorted(ids.items())):
         radius = height // (6 + place)
         row = height * (2 * place + 1) // (2 * len(ids))
         column = int(rng.integers(height // 6, width // 2))
         for index in range(start, len(stems)):
-            inside = (rows - row) ** 2 + (columns - column - index * width // 64) ** 2 <= radius**2
+            inside = draw_disc(size, row, column + index * width // 64, radius)
             labels[index][inside] = object_id
             frames[index][inside] = PALETTE[object_id] // 2 + 120
     return Clip(tuple(stems), frames, labels)
@@ -171,6 +170,12 @@ def draw_box(size, rows, columns, object_id=1, dtype=np.uint8):
     mask = np.zeros(size, dtype)
     mask[slice(*rows), slice(*columns)] = object_id
     return mask
+
+
+def draw_disc(size, row, column, radius):
+    """A mask H×W bool of a disc."""
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
 
 
 def draw_two_squares(index):

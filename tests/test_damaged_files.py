@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.lint import check_frame, check_mask
+from aotlab.dataloaders.lint import read_frame_info, read_mask_info
 from aotlab.media.annotations import read_annotations
 from aotlab.media.coco import format_coco
 from aotlab.media.video import open_frames
@@ -58,7 +58,7 @@ def write_weights(path: Path) -> None:
 
 
 def read_image_file(path: Path) -> None:
-    for check in (check_frame, check_mask):
+    for check in (read_frame_info, read_mask_info):
         facts = check(path, decode=True)
         assert facts.size is not None or facts.finding is not None
     for read in READERS:

@@ -14,12 +14,13 @@ from unittest.mock import patch
 
 import pytest
 import yaml
+from click import Context
 
 import aotlab
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath
-from aotlab.tools.main import find_command
+from aotlab.tools.main import main
 from tests.documents import BLOCK, split_blocks, split_commands
 
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
@@ -98,7 +99,7 @@ def check_options(command, arguments):
     """Fail unless a command takes the options and settings."""
     if command.startswith("-"):
         return
-    found = find_command(command)
+    found = main.get_command(Context(main), command)
     if not {"-h", "--help"} & set(arguments):
         with ExitStack() as unchecked:  # files of the documents do not exist
             for kind, name, value in (

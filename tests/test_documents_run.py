@@ -13,6 +13,7 @@ from contextlib import closing
 
 import pytest
 import torch
+from click import Context
 from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
@@ -21,7 +22,7 @@ from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.zoo import find_published_weights
-from aotlab.tools.main import find_command, main
+from aotlab.tools.main import main
 from aotlab.utils.errors import EXTRAS
 from tests.documents import split_blocks, split_commands
 from tests.drawn_clips import (
@@ -109,7 +110,8 @@ def run_command(line, capfd):
         return subprocess.run(shlex.split(line)).returncode
     assert program == "aotlab", f"{line}: neither run nor listed in SKIPPED"
     if not command.startswith("-") and any(
-        "KEY=VALUE" in (parameter.metavar or "") for parameter in find_command(command).params
+        "KEY=VALUE" in (parameter.metavar or "")
+        for parameter in main.get_command(Context(main), command).params
     ):
         words += SMALL
     return main([command, *words])

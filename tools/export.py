@@ -24,7 +24,7 @@ from aotlab.tools.cli.options import (
     print_settings,
     settings,
 )
-from aotlab.tools.cli.types import ExistingPath, Folder, Number, Size, flag, option
+from aotlab.tools.cli.types import ExistingPath, Folder, Size, flag, number_type, option
 from aotlab.utils.errors import require_extra, require_module
 from aotlab.utils.numbers import Range
 
@@ -55,7 +55,7 @@ VERIFIED_FRAMES = 12
 )
 @option(
     "--max-loss",
-    type=Number(Range(0, 100)),
+    type=number_type(Range(0, 100)),
     default=1,
     help="maximum drop of J in points allowed for int8",
 )

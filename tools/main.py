@@ -59,8 +59,27 @@ class AotlabGroup(CommandGroup):
         return [*COMMANDS, *self.commands, *sorted(list_plugins(COMMAND_PLUGINS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Return a command, as `find_command` does."""
-        return find_command(cmd_name)
+        """Return a command of this package or a plug-in.
+
+        Raises:
+            NoSuchCommand: unknown command.
+            InputError: the package of the command is not installed.
+        """
+        name = cmd_name.replace("_", "-")
+        if name in COMMANDS:
+            command: click.Command = importlib.import_module(f"aotlab.tools.{name.replace('-', '_')}").main
+            return command
+        if name in self.commands:
+            return self.commands[name]
+        plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(COMMAND_PLUGINS).items()}
+        if name in plugins:
+            command = load_plugin(plugins[name])
+            return command
+        if name in STUDIO_COMMANDS:
+            raise InputError(
+                f"aotlab {cmd_name}: needs the package aotlab-studio; pip install ./studio in a checkout"
+            )
+        raise NoSuchCommand(cmd_name, possibilities={*COMMANDS, *STUDIO_COMMANDS, *self.commands, *plugins})
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that a word may become; none is imported."""
@@ -100,32 +119,6 @@ def main(ctx: click.Context) -> int:
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
     return 2
-
-
-def find_command(name: str) -> click.Command:
-    """Return a command of this package or a plug-in.
-
-    Raises:
-        NoSuchCommand: unknown command.
-        InputError: the package of the command is not installed.
-    """
-    command_name = name.replace("_", "-")
-    if command_name in COMMANDS:
-        command: click.Command = importlib.import_module(
-            f"aotlab.tools.{command_name.replace('-', '_')}"
-        ).main
-        return command
-    if command_name in main.commands:
-        return main.commands[command_name]
-    plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(COMMAND_PLUGINS).items()}
-    if command_name in plugins:
-        command = load_plugin(plugins[command_name])
-        return command
-    if command_name in STUDIO_COMMANDS:
-        raise InputError(
-            f"aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout"
-        )
-    raise NoSuchCommand(name, possibilities={*COMMANDS, *STUDIO_COMMANDS, *main.commands, *plugins})
 
 
 @main.command("completion")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +14,17 @@ import click
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.tools.cli.command import command, option_group, report_failures
-from aotlab.tools.cli.options import force, prompt_options, quality, restart, tracker_options, video_argument
+from aotlab.tools.cli.command import command, option_group
+from aotlab.tools.cli.options import force, prompt_options, quality, tracker_options, video_argument
 from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
+from aotlab.tools.cli.track_report import (
+    MAX_LISTED,
+    describe_job,
+    report_disk_space,
+    report_jobs,
+    report_plan,
+    report_result,
+)
 from aotlab.tools.cli.types import (
     ExistingPath,
     FileName,
@@ -30,40 +36,23 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
-from aotlab.utils.environment import count_ranks, read_rank_variable
-from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_file_name, require_existing, sibling_path
-from aotlab.utils.numbers import format_bytes
+from aotlab.utils.environment import count_ranks, read_count
+from aotlab.utils.errors import InputError, require, require_extra
+from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.shards import Shard
-from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
+from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.media.job_record import JobRecord
     from aotlab.video.batch import Batch
-    from aotlab.video.job import CheckedJob, Job
-    from aotlab.video.plan import RerunOptions
-    from aotlab.video.track import JobOptions, TrackResult
+    from aotlab.video.job import Job
+    from aotlab.video.track import JobOptions
 
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of mask files, which are never videos"""
-MAX_LISTED = 20
-"""largest number of damaged frames, cuts and unfinished videos in a message"""
-PLANNED_STATUSES = {
-    "track": "to track",
-    "resume": "to resume",
-    "reuse": "done",
-    "keep_corrections": "corrected",
-}
-"""status of a video in a dry run, by its `Action`"""
-SINGLE_VIDEO_OPTIONS = {
-    "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
-    "start": "--start", "end": "--end",
-}  # fmt: skip
-"""options of a single video, by the parameter of `Job` that each sets"""
 
 
 def parse_removal(text: str) -> tuple[int, int]:
@@ -84,7 +73,8 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
         location = locate_video(video)
         if location.kind == "stored":
             quoting = "put a path with spaces in quotes, and separate the values of an option by commas"
-            require_existing(Path(location.text), quoting if len(videos) > 1 else "check the spelling")
+            remedy = quoting if len(videos) > 1 else "check the spelling"
+            require(Path(location.text).exists(), f"{location.text}: no such file or folder; {remedy}")
         if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
             raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
 
@@ -92,7 +82,7 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
 def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, Any], realtime: bool) -> None:
     """Raise an error for options that exclude each other, or that do not apply to a single video or to a list.
 
-    ``modes``: given ones of --shard, --summarize and --dry-run; ``inputs``: values of `SINGLE_VIDEO_OPTIONS`.
+    ``modes``: given ones of --shard, --summarize and --dry-run; ``inputs``: values of the options of a single video.
     """
     if len(modes) > 1:
         raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
@@ -100,11 +90,11 @@ def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, 
         if modes and modes != ["--dry-run"]:
             raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
         return
-    for parameter, name in SINGLE_VIDEO_OPTIONS.items():
-        if inputs[parameter] not in ((), None):
+    for parameter in click.get_current_context().command.params:
+        if inputs.get(parameter.name or "") not in ((), None):
             # a shell splits 1, 2
             remedy = "use a column of --jobs, or separate values by commas without spaces"
-            raise UsageError(f"{name}: applies to a single video; {remedy}")
+            raise UsageError(f"{parameter.opts[0]}: applies to a single video; {remedy}")
     if realtime:
         raise UsageError("--realtime: applies to a single video; remove it")
 
@@ -117,106 +107,32 @@ def default_output(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
-def report_disk_space(output: Path, num_bytes: int) -> None:
-    """Print how many bytes results take; raise `InputError` if the disk has fewer."""
-    folder = output.absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if num_bytes > free:
-        raise InputError(
-            f"{output}: the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free; free "
-            "space, write fewer outputs, or choose another folder"
-        )
-    print(f"results: about {format_bytes(num_bytes)}; {format_bytes(free)} free")
-
-
 def track_video(
-    job: Job,
-    folder: Path,
-    options: JobOptions,
-    tracker: TrackerOptions,
-    rerun: RerunOptions,
-    *,
-    dry_run: bool,
+    job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.video.plan import FINISHED
-    from aotlab.video.run import load_models, plan_run, track_job
+    from aotlab.utils.locks import locked_output
+    from aotlab.video.digest import result_settings
+    from aotlab.video.run import load_models, plan_job, track_job
 
     if count_ranks() > 1:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
     require_extra("video")
-    checked, results = plan_run(job, folder, tracker, options, rerun)
-    if results.finished:
-        print(f"{folder}: {FINISHED}; --restart tracks it again")
+    run = plan_job(job, folder, options, result_settings(tracker, options), force=force)
+    if run.checked is None:
+        print(f"{folder}: already tracked with these inputs; delete it to track it again")
         return 0
-    header = f"{describe_job(checked)}, into {folder}"
+    header = f"{describe_job(run.checked)}, into {folder}"
     if dry_run:
-        with results.lock():
-            load_models(checked, tracker.load)
+        with locked_output(folder):
+            load_models(run.checked, tracker.load)
         print(header)
-        report_disk_space(folder, checked.estimate_bytes())
+        report_disk_space(folder, run.checked.estimate_bytes())
         return 0
-    quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
-    result = track_job(
-        results, checked, tracker.load, on_start=lambda: None if quiet else print(header, flush=True)
-    )
+    is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
+    result = track_job(run, tracker.load, on_start=lambda: None if is_quiet else print(header, flush=True))
     return report_result(result, realtime=options.realtime)
-
-
-def describe_job(checked: CheckedJob) -> str:
-    """Return the video, with the numbers of frames and objects to track, and the rate of images."""
-    from aotlab.media.frames import ImageFrames
-
-    count = checked.frames.count
-    frames = "frames until its end" if count is None else format_count(count, "frame")
-    frames = f"about {frames}" if checked.frames.is_estimate and count else frames
-    height, width = checked.source.size
-    objects = f"{format_count(len(checked.objects), 'object')} to track"
-    rate = ""
-    if isinstance(checked.source, ImageFrames):
-        rate = f", {float(checked.source.rate):.5g} frames per second"
-        rate += "" if checked.job.rate else " (--fps changes it)"
-    num_annotated = len({*checked.masks, *checked.prompts})
-    if num_annotated > 1:
-        objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"
-    return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
-
-
-def report_result(result: TrackResult, *, realtime: bool) -> int:
-    """Print what was written and what went wrong; return the exit code."""
-    if result.levels is not None:
-        advice = " (found in the video; --levels LOW,HIGH changes them)" if result.levels.estimated else ""
-        print(f"levels {result.levels}{advice}")
-    results = " and ".join(map(str, result.written.values())) or "no complete output"
-    drops = f", {result.dropped_frames} skipped" if realtime else ""
-    frames = format_count(result.frames, "frame")
-    speed = f" at {result.frames_per_second:.1f} frames per second"
-    if result.restored_frames:
-        finished = result.restored_frames == result.frames
-        speed = ", finished already" if finished else f", {result.restored_frames} restored; the rest{speed}"
-    print(f"{frames}{speed}{drops}: {results}")
-    for summary in result.summaries:
-        print(summary)
-    if result.cuts:
-        count = format_count(len(result.cuts), "cut")
-        print(f"{count}, before frame {join_truncated(result.cuts, MAX_LISTED)}")
-    if result.damaged_frames:
-        count = format_count(len(result.damaged_frames), "damaged frame")
-        numbers = join_truncated(result.damaged_frames, MAX_LISTED)
-        print(f"warning: the decoder filled in {count}: {numbers}", file=sys.stderr)
-    if result.corrupt_packets:
-        count = format_count(result.corrupt_packets, "corrupt packet")
-        print(f"warning: {count} of the stream left out", file=sys.stderr)
-    if result.error is not None:
-        print(f"error: {result.error}", file=sys.stderr)
-        return 1
-    if result.signal_number is not None:
-        advice = "; the same command resumes" if result.resumable else ""
-        print(f"interrupted: the results hold the first {frames}{advice}", file=sys.stderr)
-        return SIGNAL_EXIT_BASE + result.signal_number
-    return 0
 
 
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
@@ -244,70 +160,6 @@ def track_list(jobs: Sequence[Job], batch: Batch, folder: Path, shard: Shard | N
         print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
-
-
-def preview_list(
-    jobs: Sequence[Job], batch: Batch, folder: Path, row_errors: Mapping[int, InputError]
-) -> int:
-    """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
-
-    Args:
-        row_errors: error of each wrong line of the list; the other lines are the jobs.
-    """
-    from aotlab.media.job_record import read_job_record
-
-    rows = [("video", "status", "frames", "fps", "size", "objects")]
-    rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
-    for error in row_errors.values():
-        print(f"error: {error}", file=sys.stderr)
-    class_names: dict[str, Mapping[int, str]] = {}
-    missing_classes, num_bytes = list[str](), 0
-    for job, plan in zip(jobs, batch.preview(), strict=True):
-        action, checked = ("failed", None) if isinstance(plan, InputError) else plan
-        cells = ("", "", "", "")
-        if isinstance(plan, InputError):
-            print(f"error: {job.title}: {plan}", file=sys.stderr)
-        elif checked is not None:
-            num_bytes += checked.estimate_bytes()
-            count, (height, width) = checked.frames.count, checked.source.size
-            frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
-            cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
-            class_names[job.name] = checked.class_names
-            if without_class := len(checked.objects - checked.class_names.keys()):
-                missing_classes.append(f"{format_count(without_class, 'object')} of {job.name}")
-        elif (record := read_job_record(folder / job.name)) is not None:
-            cells, class_names[job.name] = (str(record.frames), "", "", ""), record.class_names
-        rows.append((job.name, PLANNED_STATUSES.get(action, action), *cells))
-    print(*align_columns(rows, right=2), sep="\n")
-    print_class_variants({name: names.values() for name, names in class_names.items()})
-    if missing_classes and any(class_names.values()):
-        print(f"without a class: {', '.join(missing_classes)}")
-    counts = Counter(status for _, status, *_ in rows[1:])
-    print(", ".join(f"{count} {status}" for status, count in counts.items()))
-    if num_bytes:
-        report_disk_space(folder, num_bytes)
-    return 1 if counts["failed"] else 0
-
-
-def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
-    """Warn of class names that differ only in letter case."""
-    from aotlab.video.classes import find_class_variants
-
-    for message in find_class_variants(classes):
-        print(f"warning: {message}", file=sys.stderr)
-
-
-def report_jobs(
-    records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
-) -> int:
-    """Print how many videos were tracked, of all or of a shard, and errors; return 1 if one failed, else 0."""
-    titles = {job.name: job.title for job in jobs}
-    failures = {titles[record.name]: record.error for record in records if record.error is not None}
-    count = format_count(len(records if shard else jobs), "video")
-    results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
-    print(f"{len(records) - len(failures)} of {count} tracked{results}")
-    print_class_variants({record.name: record.class_names.values() for record in records})
-    return report_failures(failures)
 
 
 @command(
@@ -344,7 +196,6 @@ def report_jobs(
     flag("--no-overlay", "leave the overlay out of --write"),
     flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force,
-    restart,
 )
 @prompt_options()
 @option_group(
@@ -432,7 +283,6 @@ def main(
     no_overlay: bool,
     review: bool,
     force: bool,
-    restart: bool,
     both_directions: bool,
     remove: tuple[tuple[int, int], ...],
     frame_numbers: str,
@@ -459,7 +309,6 @@ def main(
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job
     from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
-    from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
@@ -473,7 +322,7 @@ def main(
         folder = output or default_output(video[0])
         name = folder.name if is_file_name(folder.name) else "video"
         job = Job(name, video[0], levels=levels, rate=rate, segmenter=segmenter_choice, **inputs)
-        return track_video(job, folder, options, tracker, RerunOptions(force, restart), dry_run=dry_run)
+        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
     row_errors: Mapping[int, InputError] = {}
     try:
         jobs = read_jobs(job_file) if job_file else list_video_jobs(video)
@@ -483,13 +332,13 @@ def main(
         jobs, row_errors = error.jobs, error.errors
     jobs = [replace(job, segmenter=segmenter_choice) for job in apply_to_images(jobs, levels, rate)]
     if count_ranks() > 1 and not (dry_run or summarize):
-        shard = shard or Shard(read_rank_variable("RANK"), count_ranks())
+        shard = shard or Shard(read_count("RANK"), count_ranks())
         if tracker.device == "cuda":
-            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
+            tracker = replace(tracker, device=f"cuda:{read_count('LOCAL_RANK')}")
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
-    batch = Batch(jobs, folder, tracker, options, force=force, restart=restart)
+    batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:
-        return preview_list(jobs, batch, folder, row_errors)
+        return report_plan(jobs, batch.preview(), folder, row_errors)
     if summarize:
         records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from aotlab.utils.devices import pick_device
-from aotlab.utils.environment import count_ranks, read_rank_variable
+from aotlab.utils.environment import count_ranks, read_count
 from aotlab.utils.errors import InputError, RankError, RunStopped, is_out_of_memory
 
 
@@ -119,7 +119,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
 
 def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
     """Join the process group and return this rank's device."""
-    local, rank = read_rank_variable("LOCAL_RANK"), read_rank_variable("RANK")
+    local, rank = read_count("LOCAL_RANK"), read_count("RANK")
     local_device = pick_device(f"cuda:{local}" if device == "cuda" else device)
     if local_device.type == "cuda":
         torch.cuda.set_device(local_device)

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import require
 
 SPIN_COUNT = 4000
 """number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000). Measured in docs/speed.md."""
@@ -58,15 +58,14 @@ def announce_compilation() -> None:
 
 def count_ranks() -> int:
     """Return the number of processes started by torchrun, 1 without it; raises `InputError` if it is not a number."""
-    return read_rank_variable("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
+    return read_count("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
 
 
-def read_rank_variable(name: str, minimum: int = 0) -> int:
-    """Return an integer set by torchrun; raises `InputError` if it is not set or not an integer."""
+def read_count(name: str, minimum: int = 0) -> int:
+    """Return an integer that a scheduler sets; raises `InputError` if it is not one of ``minimum`` or more."""
     text = os.environ.get(name, "")
-    if not text.isdecimal() or int(text) < minimum:
-        raise InputError(
-            f"{name}={text}: not a whole number of {minimum} or more; start the processes with torchrun, or unset "
-            "WORLD_SIZE"
-        )
+    require(
+        text.isdecimal() and int(text) >= minimum,
+        f"environment variable {name}={text}: not a whole number of {minimum} or more; set or unset it",
+    )
     return int(text)

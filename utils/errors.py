@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import math
 import os
 import sys
 from collections.abc import Collection, Iterable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
-from aotlab.utils.text import strip_credentials
-
-if TYPE_CHECKING:
-    from aotlab.utils.numbers import Range
+from aotlab.utils.text import join_truncated, strip_credentials
 
 EXTRAS = {
     "video": ("av", "cv2", "pycocotools", "tqdm"),
@@ -26,6 +21,8 @@ EXTRAS = {
     "hota": ("trackeval",),
 }
 """modules of the extras in pyproject.toml"""
+MAX_CHOICES = 30
+"""largest number of choices in a message"""
 DEBUG_VARIABLE = "AOTLAB_DEBUG"
 """environment variable that shows tracebacks if set to 1"""
 
@@ -65,23 +62,12 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
-def require_range(value: object, allowed: Range, name: str) -> None:
-    """Raise `InputError` unless a setting is in a range."""
-    got = f"the text {value!r}" if isinstance(value, str) else value
-    expected = "finite" if isinstance(value, float) and math.isinf(value) else allowed
-    require(value in allowed, f"{name} must be {expected}, got {got}")
-
-
-def require_known(name: object, known: Collection[object], problem: str, advice: str = "") -> None:
-    """Raise `InputError` with ``problem`` and the advice of `suggest` unless a name is known."""
-    if name not in known:
-        remedy = suggest(str(name), map(str, known), advice)
-        raise InputError(f"{problem}; {remedy}" if remedy else problem)
-
-
 def require_choice(value: object, choices: Collection[object], name: str) -> None:
-    """Raise `InputError`, with the most similar choice, unless a setting has one of these values."""
-    require_known(value, choices, f"{name} must be one of {', '.join(map(str, choices))}, got {value}")
+    """Raise `InputError`, with the most similar choice and the first `MAX_CHOICES`, unless the value is one of them."""
+    if value not in choices:
+        remedy = suggest(str(value), map(str, choices))
+        expected = join_truncated([*choices], MAX_CHOICES)
+        raise InputError(f"{name} must be one of {expected}, got {value!s:.80}{remedy and f'; {remedy}'}")
 
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
@@ -100,8 +86,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def require_module(module: str, requirement: str) -> None:
     """Check that a module is installed; raises `InputError` with the argument of pip install if not."""
-    if find_spec(module) is None:
-        raise InputError(_format_missing(module, requirement))
+    require(find_spec(module), _format_missing(module, requirement))
 
 
 def require_extra(extra: str, *modules: str) -> None:

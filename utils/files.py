@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from aotlab.utils.errors import InputError, is_out_of_memory
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
@@ -140,6 +143,7 @@ def reading(
     except caught as error:
         if is_out_of_memory(error):
             raise
+        log.debug("%s: not %s", subject, kind, exc_info=error)  # by --verbose: the error may be in our code
         raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
 
 
@@ -172,12 +176,6 @@ def base_name(source: Path) -> str:
     return source.name if source.is_dir() else source.stem
 
 
-def require_existing(path: Path, advice: str = "check the spelling") -> None:
-    """Raise `InputError` unless a file or folder exists."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder; {advice}")
-
-
 def require_file(path: Path, advice: str, kind: str = "file") -> None:
     """Raise `InputError` unless a path is a regular file."""
     if not path.is_file():
@@ -194,7 +192,10 @@ def read_text(path: Path, advice: str) -> str:
     """Read a small UTF-8 file; raises `InputError`, which ends with ``advice``, if it is missing or not text."""
     require_file(path, advice)
     with reading(path, advice, kind="readable as text"):
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
+        if "\0" in text:
+            raise ValueError("contains a NUL byte")
+        return text
 
 
 def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = MAX_FILE_BYTES) -> Any:

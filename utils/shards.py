@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from aotlab.utils.environment import read_count
 from aotlab.utils.errors import InputError
 
 SHARD_VARIABLES: tuple[tuple[str, ...], ...] = (
@@ -42,11 +43,7 @@ class Shard:
 def _read_scheduler() -> str:
     """Return ``I/N`` of the first `SHARD_VARIABLES` of which the index is set; empty without any."""
     names = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ())
-    for name in names:
-        if not os.environ.get(name, "").isdecimal():
-            problem = f"{name}={os.environ.get(name, '')}: not a whole number"
-            raise InputError(f"{problem}; set it, or give I/N, for example 0/8")
-    values = [int(os.environ[name]) for name in names]
+    values = [read_count(name) for name in names]
     if len(values) > 2:  # --array=1-15:2 counts from 1 in steps of 2
         values[0] = (values[0] - values[2]) // values[3]
     return "/".join(map(str, values[:2]))

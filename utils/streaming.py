@@ -132,16 +132,14 @@ class ReadAhead(Generic[Item]):
             self._changed.notify_all()
 
     def _add(self, item: Item) -> None:
-        """Queue an item: wait for room, or drop the oldest one that may be dropped."""
+        """Queue an item: wait for room, or drop an earlier one, which is late; never the newest."""
         with self._changed:
             if self._must_keep is None:
                 self._changed.wait_for(lambda: self._closed or len(self._waiting) < READ_AHEAD)
+            elif late := [index for index, old in enumerate(self._waiting) if not self._must_keep(old)]:
+                del self._waiting[late[0]]
+                self.dropped += 1
             self._waiting.append(item)
-            if self._must_keep is not None and len(self._waiting) > 1:
-                indices = (old for old, other in enumerate(self._waiting) if not self._must_keep(other))
-                if (oldest := next(indices, None)) is not None:
-                    del self._waiting[oldest]
-                    self.dropped += 1
             self._changed.notify_all()
 
     def _wait_for_item(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from functools import cached_property, lru_cache
@@ -21,7 +21,7 @@ from aotlab.media.job_record import (
     write_job_record,
 )
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins, load_plugin
 from aotlab.utils.processes import StopFlag
@@ -29,19 +29,10 @@ from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
-from aotlab.video.digest import digest_inputs, result_settings
-from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.plan import (
-    FINISHED,
-    RESERVED_NAMES,
-    RUN_FILE,
-    RUN_KIND,
-    Action,
-    RerunOptions,
-    plan_list,
-    read_run,
-)
-from aotlab.video.run import JobResults, load_models, start_checked_record, start_record, track_job
+from aotlab.video.digest import result_settings
+from aotlab.video.job import Job
+from aotlab.video.plan import RUN_FILE, RUN_KIND, plan_list, read_list
+from aotlab.video.run import JobRun, load_models, plan_job, start_record, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -59,8 +50,7 @@ class Batch:
             `Output.finish_batch`.
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is always written.
-        force: replace the results of another run.
-        restart: run finished jobs again.
+        force: replace results of other settings.
     """
 
     def __init__(
@@ -71,10 +61,8 @@ class Batch:
         options: JobOptions,
         *,
         force: bool = False,
-        restart: bool = False,
     ) -> None:
-        self._jobs, self._output, self._tracker = jobs, output, tracker
-        self._rerun = RerunOptions(force, restart, in_batch=True)
+        self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         self._requested = options
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
@@ -122,7 +110,7 @@ class Batch:
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.name):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
-        claim_folder(self._output, self._jobs, self.settings, force=self._rerun.force)
+        claim_folder(self._output, self._jobs, self.settings, force=self._force)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
             if job.list_line and (problem := job.describe_missing_files()):
@@ -143,7 +131,7 @@ class Batch:
         Raises:
             InputError: the folder holds no run of any of these jobs, or is in use.
         """
-        if {job.name for job in self._jobs}.isdisjoint(read_run(self._output)[1]):
+        if {job.name for job in self._jobs}.isdisjoint(read_list(self._output)[1]):
             raise InputError(
                 f"{self._output}: no results of these jobs; give the folder that they were tracked into"
             )
@@ -174,8 +162,8 @@ class Batch:
             if name in plugins:
                 load_plugin(plugins[name]).finish_batch(self._output, rows)
 
-    def preview(self) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
-        """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; write nothing.
+    def preview(self) -> Iterator[JobRun | InputError]:
+        """Yield the planned run of each job, or why it would fail; write nothing.
 
         Everything is checked that `track` would refuse.
 
@@ -183,17 +171,26 @@ class Batch:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            plan_list(self._output, self._jobs, self.settings, force=self._rerun.force)
+            plan_list(self._output, self._jobs, self.settings, force=self._force)
             for job in self._jobs:
                 try:
-                    results, checked = self._plan(job), None
-                    if not results.finished:
-                        checked = check_job(job, self._options, strict=True)
-                        with results.lock():
-                            load_models(checked, self._load_tracker)
-                    yield results.action, checked
+                    run = self._plan(job)
+                    if run.checked is not None:
+                        with locked_output(run.folder):
+                            load_models(run.checked, self._load_tracker)
+                    yield run
                 except (InputError, OSError) as error:
                     yield InputError(str(error))
+
+    def _plan(self, job: Job) -> JobRun:
+        run = plan_job(job, self._output / job.name, self._options, self.settings, in_list=True)
+        if run.action == "keep":
+            for object_id, class_name in job.classes.items():
+                current = run.record.class_names.get(object_id, "object")
+                if current != class_name:
+                    message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
+                    log.warning(message, job.name, object_id, current, class_name)
+        return run
 
     def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> Iterator[JobRecord]:
         """Run jobs until the flag is set; yield their records."""
@@ -205,101 +202,58 @@ class Batch:
 
     def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
-        folder = self._output / job.name
         try:
-            return self._run(job, stop)
-        except InUseError as error:  # the other process writes the record
-            record = replace(start_record(job), error=str(error))
-        except InputError as error:
-            record = _save_failure(job, folder, str(error))
-        except Exception as error:  # a failing job must not stop the others; internal errors get a message
-            if is_out_of_memory(error):
-                problem = f"out of memory; {MEMORY_ADVICE}"
-            else:
-                problem = str(error) if isinstance(error, OSError) else report_internal_error(error)
-            record = _save_failure(job, folder, problem)
-        log.info("%s: failed", job.name)
-        return record
-
-    def _plan(self, job: Job) -> JobResults:
-        """Return the results in the folder of a job, with what to do about them."""
-        folder = self._output / job.name
-        input_digest = ""
-        if not (folder / CORRECTED_FILE).exists():  # else they are kept, even if the inputs are gone
-            if problem := job.describe_missing_files():
-                raise InputError(problem)
-            input_digest = digest_inputs(job, self.settings)
-        record = start_record(job, self._options, input_digest)
-        results = JobResults(job, folder, self._options, record, self._rerun)
-        if results.action == "keep_corrections":
-            for object_id, class_name in job.classes.items():
-                current = results.earlier.class_names.get(object_id, "object")
-                if current != class_name:
-                    message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
-                    log.warning(message, job.name, object_id, current, class_name)
-        return results
-
-    def _run(self, job: Job, stop: StopFlag) -> JobRecord | None:
-        results = self._plan(job)
-        if results.finished:
-            kept = f"corrected masks are kept; delete {results.folder} to track it again"
-            log.info("%s: %s", job.name, FINISHED if results.action == "reuse" else kept)
-            return results.earlier
-        checked = check_job(job, self._options, strict=True)
-        results.record = start_checked_record(checked, results.record.input_digest)
-        result = track_job(results, checked, self._load_tracker, class_list=self._output / CLASSES, stop=stop)
+            run = self._plan(job)
+            result = track_job(run, self._load_tracker, class_list=self._output / CLASSES, stop=stop)
+        except Exception as error:  # a failing job must not stop the others
+            log.info("%s: failed", job.name)
+            return self._record_failure(job, error)
         if result.interrupted:
             return None
-        speed = f"{result.frames_per_second:.1f} per second"
-        if result.restored_frames == result.frames:
-            speed = "finished already"
-        frames = format_count(result.frames, "frame")
-        log.info("%s: %s", job.name, f"{frames}, {speed}" if result.error is None else "failed")
-        return results.record
+        if run.action == "keep":
+            outcome = f"corrected masks are kept; delete {run.folder} to track it again"
+        elif result.reused:
+            outcome = "already tracked with these inputs"
+        elif result.error is not None:
+            outcome = "failed"
+        else:
+            finished = result.restored_frames == result.frames
+            speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
+            outcome = f"{format_count(result.frames, 'frame')}, {speed}"
+        log.info("%s: %s", job.name, outcome)
+        return run.record
+
+    def _record_failure(self, job: Job, error: Exception) -> JobRecord:
+        """Return the record of a job that failed; it is saved if it can be, unless the folder has finished results."""
+        if is_out_of_memory(error):
+            problem = f"out of memory; {MEMORY_ADVICE}"
+        else:
+            problem = str(error) if isinstance(error, InputError | OSError) else report_internal_error(error)
+        folder, record = self._output / job.name, replace(start_record(job), error=problem)
+        earlier = read_job_record(folder)
+        is_finished = earlier.error is None if earlier else (folder / JOB_RECORD).exists()
+        if not (is_finished or isinstance(error, InUseError)):  # the other process writes the record
+            with suppress(InputError):
+                write_job_record(folder, replace(earlier or record, error=problem, video=record.video))
+        return record
 
 
-def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
-    """Return the record of a job that failed, after saving it if its folder can be written.
+def claim_folder(
+    output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool = False
+) -> None:
+    """Record a list in its locked output folder, as planned by `plan_list`.
 
-    Finished results keep their record if the job failed before its first frame, as without its video.
-    """
-    record = replace(start_record(job), error=problem)
-    earlier = read_job_record(folder)
-    is_damaged = earlier is None and (folder / JOB_RECORD).exists()
-    started = earlier or record  # names what is in the folder
-    if started.error is not None and not is_damaged:
-        with suppress(InputError):
-            write_job_record(folder, replace(started, error=problem, video=record.video))
-    return record
-
-
-def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *, force: bool) -> None:
-    """Start or resume a run in a folder.
-
-    Args:
-        output: existing folder.
-        settings: `result_settings` of this run.
-        force: replace the results of another run, except those of corrected jobs; each when its video is tracked.
-
-    Raises:
-        InputError: the folder holds other results or files, or outputs would overwrite inputs.
+    Results of other settings then count as unfinished, and are replaced when their video is tracked.
     """
     names = sorted(job.name for job in jobs)
-    if plan_list(output, jobs, settings, force=force) == "track":
-        _reset_run(output, names)
-    earlier_settings, _ = read_run(output)
-    # earlier settings differ by more outputs only, which finished jobs keep
-    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": earlier_settings or settings, "jobs": names})
-
-
-def _reset_run(output: Path, names: Collection[str]) -> None:
-    """Remove the files of the run in a folder, and mark its results of these jobs as unfinished, unless corrected."""
-    _, earlier_names = read_run(output)
-    corrected_names = {name for name in earlier_names if (output / name / CORRECTED_FILE).exists()}
-    for name in {*names} & {*earlier_names} - corrected_names:
-        if (record := read_job_record(output / name)) is not None:
-            write_job_record(output / name, replace(record, error=UNFINISHED))
-    for name in {*RESERVED_NAMES, RUN_FILE} - (
-        {CLASSES} if corrected_names else set()
-    ):  # they keep their class ids
-        remove(output / name)
+    replaces_results = plan_list(output, jobs, settings, force=force)
+    for name in read_list(output)[1]:
+        folder = output / name
+        record = read_job_record(folder)
+        if record is None:
+            continue
+        if name not in names and record.written:
+            log.warning("%s: not in the list any more; its results stay in %s", name, folder)
+        if name in names and replaces_results and not (folder / CORRECTED_FILE).exists():
+            write_job_record(folder, replace(record, error=UNFINISHED))
+    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings, "jobs": names})

@@ -38,7 +38,7 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     result: dict[str, Any] = {
         "checkpoint": checkpoint,
         "settings": settings,
-        "write": sorted(options.write),
+        "write": sorted({*options.write}),
         "both_directions": options.both_directions,
     }
     optional = {"removals": [list(removal) for removal in options.removals], "by_name": options.by_name}
@@ -46,7 +46,7 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
 
 
 def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
-    """Return a digest of what masks depend on: the job, and `result_settings` without outputs.
+    """Return a digest of what results depend on: the job, and `result_settings`.
 
     It covers the contents of mask files, and sizes and times of video files.
     """
@@ -70,7 +70,6 @@ def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
     ]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)
-    settings = {name: value for name, value in settings.items() if name != "write"}
     parts = (
         settings, job.overrides, video, [_read_stamp(file) for file in files], levels, rate, first, job.end,
         masks, prompts, sorted(job.classes.items()), segmenter,

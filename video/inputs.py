@@ -15,7 +15,8 @@ from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import is_black_and_white
 from aotlab.media.matching import list_end_numbers
-from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_rle, encode_rle
+from aotlab.media.regions import MAX_ID, Annotations, Region, VideoInfo
+from aotlab.media.rle import Size, decode_rle, encode_rle
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from aotlab.engine.prompting.load import find_segmenter
 from aotlab.media.frames import FrameSource, parse_rate
@@ -20,6 +23,7 @@ from aotlab.utils.files import require_file_name, sibling_path
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, parse_mask, suggest_object
+from aotlab.video.resume import RESTORED_OUTPUT
 from aotlab.video.track import JobOptions, group_removals
 
 log = logging.getLogger(__name__)
@@ -73,36 +77,38 @@ class Job:
         video: str | Path,
         masks: MaskValue | Sequence[MaskValue] = (),
         overrides: str | Sequence[str] = (),
-        levels: str | None = None,
-        start: int | None = None,
-        end: int | None = None,
+        levels: str | tuple[float, float] | None = None,
+        start: int | str | None = None,
+        end: int | str | None = None,
         boxes: PromptValue | Sequence[PromptValue] = (),
         points: PromptValue | Sequence[PromptValue] = (),
         not_points: PromptValue | Sequence[PromptValue] = (),
         segmenter: str | Sequence[str | Path] | None = None,
         classes: str | Sequence[str] | Mapping[int, str] = (),
-        rate: str | None = None,
+        rate: str | float | None = None,
         list_line: str = "",
     ) -> None:
         parse_levels(levels)
         parse_rate(rate)
+        if levels is not None and not isinstance(levels, str):
+            levels = ",".join(map(str, levels))
         if segmenter is not None and not isinstance(segmenter, str):
             encoder, decoder = map(Path, segmenter)
             segmenter = encoder, decoder
         vars(self).update(  # the class is frozen
             name=require_file_name(name, "name"),
             video=locate_video(video).text,
-            masks=tuple(map(parse_mask, list_items(masks))),
-            overrides=tuple(list_items(overrides)),
+            masks=tuple(map(parse_mask, _list_texts("masks", masks))),
+            overrides=tuple(_list_texts("overrides", overrides)),
             levels=levels,
-            start=start,
-            end=end,
+            start=_parse_frame_number("start", start),
+            end=_parse_frame_number("end", end),
             boxes=parse_frame_prompts("box", boxes),
             points=parse_frame_prompts("point", points),
             not_points=parse_frame_prompts("not-point", not_points),
             segmenter=segmenter,
             classes=parse_class_names(classes),
-            rate=rate,
+            rate=None if rate is None else str(rate),
             list_line=list_line,
         )
 
@@ -127,16 +133,26 @@ class Job:
         path = Path(self.video)
         return path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")
 
+    @property
+    def input_paths(self) -> list[Path]:
+        """Paths of the masks, and of the video unless it is a stream."""
+        return [*map(Path, ([self.video] if self.is_stored else []) + [mask.value for mask in self.masks])]
+
     def describe_missing_files(self) -> str | None:
         """Return the message about a missing video or masks, or None."""
-        paths = map(Path, ([self.video] if self.is_stored else []) + [mask.value for mask in self.masks])
-        missing = ", ".join(str(path) for path in paths if not path.exists())
+        missing = ", ".join(str(path) for path in self.input_paths if not path.exists())
         remedy = "paths are relative to the list" if self.list_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
 
     def is_repeatable(self, options: JobOptions) -> bool:
         """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""
         return self.is_stored and not options.realtime
+
+    def is_resumable(self, options: JobOptions) -> bool:
+        """Return whether a run saves checkpoints and resumes after an interruption."""
+        resumable = all(output.resumable for output in options.outputs.values())
+        resumable = resumable and not options.both_directions and RESTORED_OUTPUT in options.write
+        return resumable and self.is_repeatable(options)
 
 
 @dataclass(frozen=True)
@@ -249,9 +265,19 @@ def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelectio
     )
 
 
-def list_items(values: Any) -> list[Any]:
-    """Return a list of values; one text, path or mask is a list of itself."""
-    return [values] if isinstance(values, str | Path | FrameObjectValue) else list(values)
+def _list_texts(name: str, values: Any) -> list[Any]:
+    """Return a list of texts, paths or masks, of which one is a list of itself; raise `InputError` for other values."""
+    types = str | Path | FrameObjectValue
+    items = [values] if isinstance(values, types) or not np.iterable(values) else list(values)
+    if not all(isinstance(item, types) for item in items):
+        raise InputError(f"{name}: expected text as on the command line, or a list of it, got {values!r:.80}")
+    return items
+
+
+def _parse_frame_number(name: str, value: int | str | None) -> int | None:
+    if value is not None and not re.fullmatch("[0-9]{1,9}", str(value)):
+        raise InputError(f"{name} {value!s:.40}: expected a frame number, for example 100")
+    return None if value is None else int(value)
 
 
 def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[int, str]:
@@ -263,7 +289,7 @@ def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[i
     if isinstance(values, Mapping):
         values = [f":{key}={name}" for key, name in values.items()]
     names: dict[int, str] = {}
-    for value in list_items(values):
+    for value in _list_texts("class", values):
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
         if frame is not None or not name or {*";,"} & {*name} or object_id in names:

@@ -8,19 +8,17 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
-from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.errors import InputError, require_choice
 from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
-from aotlab.video.classes import find_class_variants
-from aotlab.video.inputs import parse_mask
 from aotlab.video.job import MASK_SUFFIXES, Job
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
@@ -59,18 +57,23 @@ def read_jobs(path: Path) -> list[Job]:
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
         jobs, errors = list[Job](), dict[int, InputError]()
-        class_names = dict[str, Iterable[str]]()
+        spellings = dict[str, tuple[str, int]]()
         for number, row in _read_rows(path):
             try:
                 with prefix_errors(f"{path}, line {number}"):
-                    jobs.append(_read_job(row, f"{path}, line {number}", path.parent))
-                class_names[f"line {number}"] = jobs[-1].classes.values()
+                    job = _read_job(row, f"{path}, line {number}", path.parent)
+                    for name in job.classes.values():
+                        first, first_line = spellings.setdefault(name.casefold(), (name, number))
+                        if first != name:
+                            raise InputError(
+                                f"classes {first!r} (of line {first_line}) and {name!r} differ only in letter case; "
+                                "give both the same name"
+                            )
+                jobs.append(job)
             except InputError as error:
                 errors[number] = error
         if errors:
             raise InvalidRowsError(errors, jobs)
-        if variants := find_class_variants(class_names):
-            raise InputError(f"{path}: {variants[0]}")
     if not jobs:
         raise InputError(
             f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "
@@ -136,7 +139,7 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if len(columns) == 1 and re.search("[;\t]", columns[0]):
         raise csv.Error("columns are separated by commas, and several values of one column by ;")
     for column in columns:
-        _require_column(column, f"{path}, line 1: unknown column")
+        require_choice(column, COLUMNS, f"{path}, line 1: column")
     if "video" not in columns or len({*columns}) < len(columns):
         raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
     while True:
@@ -158,68 +161,26 @@ def _read_job(row: Any, list_line: str, folder: Path) -> Job:
     """Return the job of a row, with paths relative to the list's folder."""
     cells = row if isinstance(row, dict) else {}
     for column in cells:
-        _require_column(column, "unknown field")
-    values = {field: read(cells.get(column)) for column, (field, read) in COLUMNS.items()}
-    video = locate_video(values["video"], folder).text
-    name = values["name"] or (base_name(Path(strip_credentials(video))) if Path(values["video"]).name else "")
-    masks = [mask._replace(value=str(folder / mask.value)) for mask in map(parse_mask, values["masks"])]
-    return Job(**values | {"name": name, "video": video, "masks": masks, "list_line": list_line})
-
-
-def _require_column(name: str, problem: str) -> None:
-    """Raise `InputError` that begins with ``problem`` unless a list has columns of this name."""
-    require_known(name, COLUMNS, f"{problem} {name!r}", f"expected {', '.join(COLUMNS)}")
-
-
-def _read_video(value: Any) -> str:
-    if not (isinstance(value, str) and value):
+        require_choice(column, COLUMNS, "field")
+    values = {COLUMNS[column]: value for column, value in cells.items() if value not in ("", None)}
+    video = values.pop("video", None)
+    if not isinstance(video, str):
         raise InputError("expected a video")
-    return value
+    if isinstance(overrides := values.get("overrides"), str):
+        with reading("overrides", "close the quotes"):
+            values["overrides"] = shlex.split(overrides)
+    location = locate_video(video, folder).text
+    values.setdefault("name", base_name(Path(strip_credentials(location))) if Path(video).name else "")
+    job = Job(video=location, list_line=list_line, **values)
+    return replace(job, masks=tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks))
 
 
-def _read_texts(column: str, value: Any) -> list[str]:
-    """Return the texts of a cell."""
-    texts = value if isinstance(value, list) else [value] if value else []
-    if not all(isinstance(text, str) and text for text in texts):
-        raise InputError(
-            f"{column}: expected text as on the command line, or a list of it, got {value!r:.80}"
-        )
-    return texts
-
-
-def _read_overrides(value: Any) -> list[str]:
-    with reading("overrides", "close the quotes"):
-        return _read_texts("overrides", shlex.split(value) if isinstance(value, str) else value)
-
-
-def _read_number_text(value: Any) -> str | None:
-    """Return the text of a number, or of several in a list; None for an empty cell."""
-    values = value if isinstance(value, list) else [] if value is None else [value]
-    return ",".join(map(str, values)) or None
-
-
-def _read_frame_number(column: str, value: Any) -> int | None:
-    text = "" if value is None else str(value)
-    if text and not re.fullmatch("[0-9]{1,9}", text):
-        raise InputError(f"{column} {text[:40]}: expected a frame number, for example 100")
-    return int(text) if text else None
-
-
-COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "video": ("video", _read_video),
-    "masks": ("masks", partial(_read_texts, "masks")),
-    "box": ("boxes", lambda value: value or ()),
-    "point": ("points", lambda value: value or ()),
-    "not_point": ("not_points", lambda value: value or ()),
-    "class": ("classes", partial(_read_texts, "class")),
-    "overrides": ("overrides", _read_overrides),
-    "name": ("name", lambda value: value),
-    "levels": ("levels", _read_number_text),
-    "fps": ("rate", _read_number_text),
-    "start": ("start", partial(_read_frame_number, "start")),
-    "end": ("end", partial(_read_frame_number, "end")),
-}
-"""columns of a list: the argument of `Job` that each sets, and the function that reads its cells"""
+COLUMNS = {
+    "video": "video", "masks": "masks", "box": "boxes", "point": "points", "not_point": "not_points",
+    "class": "classes", "overrides": "overrides", "name": "name", "levels": "levels", "fps": "rate",
+    "start": "start", "end": "end",
+}  # fmt: skip
+"""columns of a list, with the argument of `Job` that each sets"""
 LIST_COLUMNS = ("masks", "box", "point", "not_point", "class")
 """columns whose cells hold several values, separated by ; in a CSV"""
 

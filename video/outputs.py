@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from aotlab.media.annotations import MaskWriter, find_mask_writer, suggest_studio
+from aotlab.media.annotations import MaskWriter, find_mask_writer
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, Region, VideoInfo, encode_rle
+from aotlab.media.regions import Annotations, Region, VideoInfo
+from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import InputError, require_known, require_module
+from aotlab.utils.errors import InputError, require_choice, require_module
 from aotlab.utils.files import atomic_path, remove
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.video.classes import ObjectClasses
@@ -337,9 +338,7 @@ def find_output(name: str) -> type[Output]:
     Raises:
         InputError: an unknown name, or its package is not installed.
     """
-    names = list_outputs()
-    remedy = f"choose from {', '.join(names)}{suggest_studio()}"
-    require_known(name, names, f"write {name}: unknown output", remedy)
+    require_choice(name, list_outputs(), "write")
     if name in BUILT_IN_OUTPUTS:
         return BUILT_IN_OUTPUTS[name]
     plugins = list_plugins(OUTPUT_PLUGINS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import pickle
 import time
 from collections.abc import Callable, Mapping
@@ -16,9 +17,11 @@ from aotlab.utils.files import write_bytes
 from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import StoredPrediction, TrackedFrame
 
+log = logging.getLogger(__name__)
+
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
-CHECKPOINT = FileKind("progress of a tracked video", 4, "track it from the first frame (restart)")
+CHECKPOINT = FileKind("progress of a tracked video", 4, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
 RESTORED_OUTPUT = "masks"
@@ -46,19 +49,20 @@ class Checkpoint:
         self._state: tuple[int, dict[str, Any]] | None = None
         self._save_time = time.monotonic()
 
-    def load(self, tracker: Any) -> None:
-        """Restore a `Tracker` and all frames up to the saved one, of a run with the same inputs.
-
-        Raises:
-            InputError: the file is damaged, or the tracker differs.
-        """
+    def load(self, tracker: Any) -> bool:
+        """Restore a `Tracker` and all frames up to the saved one; return False and log why if the file is damaged."""
         import torch
 
-        with reading_kind(self._path, CHECKPOINT, RuntimeError, pickle.UnpicklingError):
-            content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
-            tracker.load_state_dict(content["state"])
-            self._confidence, self.last = content["confidence"], int(content["last"])
-            self._cuts = list(content["cuts"])
+        try:
+            with reading_kind(self._path, CHECKPOINT, RuntimeError, pickle.UnpicklingError):
+                content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
+                tracker.load_state_dict(content["state"])
+                last, confidence, cuts = int(content["last"]), content["confidence"], list(content["cuts"])
+        except InputError as error:
+            log.warning("%s", error)
+            return False
+        self.last, self._confidence, self._cuts = last, confidence, cuts
+        return True
 
     def restore(self, index: int) -> StoredPrediction:
         """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
-from aotlab.utils.errors import InputError, require, require_range
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
@@ -73,7 +73,7 @@ class JobOptions:
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        require_range(self.timeout, POSITIVE, "timeout")
+        require(self.timeout in POSITIVE, f"timeout must be {POSITIVE}, got {self.timeout}")
         require(
             not (self.both_directions and self.realtime),
             "both directions: cannot be combined with realtime, as later frames are needed; give one of them",

@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.media.labeled_video import Video
-from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.errors import InputError, require_choice
 
 Reader = Callable[..., list[Video]]
 """reader: (root, split) and options by name to the videos of the split"""
@@ -194,7 +194,7 @@ def open_dataset(
         InputError: no root, an option that the data set does not have, or what the reader
             finds wrong.
     """
-    require_known(name, DATASETS, f"dataset {name}: unknown data set", f"known are {', '.join(DATASETS)}")
+    require_choice(name, DATASETS, "dataset")
     dataset = DATASETS[name]
     options = {"all_frames": all_frames, "new_objects": new_objects}
     enabled = {option: True for option, value in options.items() if value}

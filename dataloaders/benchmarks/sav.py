@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import dropwhile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     require_folder,
 )
 from aotlab.media.labeled_video import ObjectInfo, ObjectMasks, Video
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import require
 from aotlab.utils.files import require_all_exist
 
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
@@ -65,8 +66,6 @@ def _read(folder: Path, name: str) -> Video:
 
 def _parse_object_id(folder: Path) -> int:
     """Return the object id of a folder, one more than its number; raise `InputError` for other names."""
-    from aotlab.media.masks import VOID
-
-    if not (folder.name.isdecimal() and len(folder.name) < 6 and int(folder.name) + 1 < VOID):
-        raise InputError(f"{folder}: expected a folder 000, 001 and so on for each object")
+    valid = re.fullmatch("[0-9]{3}", folder.name)
+    require(valid, f"{folder}: expected a folder 000, 001 and so on for each object")
     return int(folder.name) + 1

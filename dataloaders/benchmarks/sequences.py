@@ -11,7 +11,7 @@ from typing import Any
 
 from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import image_stem, list_image_files, match_frames
-from aotlab.utils.errors import InputError, require, require_known
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import (
     read_json,
     read_text,
@@ -20,7 +20,6 @@ from aotlab.utils.files import (
     require_file,
     require_file_name,
 )
-from aotlab.utils.text import join_truncated
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -110,8 +109,7 @@ def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
     """Return the videos of these names, in the data set's order; all without names."""
     known = [video.name for video in videos]
     for name in names:
-        listed = f"it has {join_truncated(known, 3)}"
-        require_known(name, known, f"sequence {name}: not in this split", listed)
+        require_choice(name, known, "sequence")
     return [video for video in videos if not names or video.name in names]
 
 

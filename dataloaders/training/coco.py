@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training.sets import ImageSet, LabeledImage, find_paths, make_image_set
+from aotlab.dataloaders.training.layouts import find_paths, make_image_set
+from aotlab.dataloaders.training.sets import ImageSet, LabeledImage
 from aotlab.media.coco import parse_segmentation
 from aotlab.media.masks import VOID
-from aotlab.media.regions import decode_rle, require_size
+from aotlab.media.rle import decode_rle, require_size
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import read_json, reading
 

@@ -15,13 +15,13 @@ from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.benchmarks.sequences import require_folder
-from aotlab.dataloaders.training import sets
+from aotlab.dataloaders.training import layouts
 from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
 from aotlab.media.labeled_video import Video
-from aotlab.utils.errors import InputError, require, require_choice, require_known
+from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ MIN_VIDEOS = 10
 Reader = Callable[[Path, SourceConfig], ClipSource]
 """reader: (folder, settings) to the images or videos in it"""
 IMAGE_READERS: dict[str, Reader] = {
-    "static": sets.open_static,
+    "static": layouts.open_static,
     "coco": open_coco,
-    **dict.fromkeys(sets.SALIENCY_SETS, sets.open_saliency),
-    "voc2012": sets.open_voc2012,
+    **dict.fromkeys(layouts.SALIENCY_SETS, layouts.open_saliency),
+    "voc2012": layouts.open_voc2012,
 }
 READERS: dict[str, Reader] = {
     **IMAGE_READERS,
-    **dict.fromkeys(sets.VIDEO_READERS, sets.open_videos),
+    **dict.fromkeys(layouts.VIDEO_READERS, layouts.open_videos),
 }
 
 
@@ -61,7 +61,7 @@ def open_phases(config: Config) -> TrainingData:
     names = [phase.name for phase in settings.phases]
     require(names, "train.phases: no phases; use a recipe such as finetune")
     for name in settings.run:
-        require_known(name, names, f"train.run: unknown phase {name}", f"the phases are {', '.join(names)}")
+        require_choice(name, names, "train.run")
     mixtures = {
         index: open_mixture(config.data, phase, settings.seed, max_objects=config.model.max_objects)
         for index, phase in enumerate(settings.phases)

@@ -1,10 +1,10 @@
-"""Images and videos with masks, in the layouts of their data sets, and clips made of them."""
+"""Sets of images and videos with masks, and the clips made of them."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
@@ -14,21 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.configs.training import PhaseConfig, SourceConfig
-from aotlab.dataloaders.benchmarks.davis import read_davis
+from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.benchmarks.sequences import (
-    FRAME_SUFFIXES,
-    find_list_file,
-    find_split_folder,
-    list_images_by_stem,
-    list_masks,
-    list_subfolders,
     match_masks,
-    read_names,
-    require_readable,
 )
-from aotlab.dataloaders.benchmarks.vost import read_vost
-from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.training.augment import (
     MAX_DROPPED_PIXELS,
     count_ids,
@@ -39,8 +28,7 @@ from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, list_ids, read_mask
-from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import require_all_exist
+from aotlab.utils.errors import InputError
 from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
@@ -54,7 +42,6 @@ MAX_IGNORED_FRACTION = 0.2
 REFERENCE_TRIES = 20
 WINDOW_TRIES = 6
 """number of attempts to choose frames without new objects after the reference frame"""
-VIDEO_LAYOUTS = (("JPEGImages/480p", "Annotations/480p"), ("JPEGImages", "Annotations"))
 
 MaskReader = Callable[[Path], np.ndarray]
 """reader from file to H×W uint8: ids, 0 background, 255 ignored"""
@@ -281,155 +268,3 @@ def is_reference_frame(counts: np.ndarray) -> bool:
     """Return whether a frame with these pixel counts per id can be a reference frame."""
     labeled = counts[1:VOID].sum()
     return bool(labeled > MIN_REFERENCE_PIXELS and counts[VOID] <= MAX_IGNORED_FRACTION * labeled)
-
-
-def find_paths(folder: Path, candidates: Iterable[Sequence[str]], layout: str) -> tuple[Path, ...]:
-    """Return the first of several tuples of paths below a folder that all exist; archives differ in outer folders.
-
-    ``layout``: description of the expected paths, for the error.
-    """
-    for names in candidates:
-        paths = tuple(folder / name for name in names)
-        if all(path.exists() for path in paths):
-            return paths
-    raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
-
-
-def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[LabeledImage]:
-    """Pair images and masks of the same stem, sorted; files without a partner are skipped."""
-    suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # in one folder, PNGs are masks
-    frames = list_images_by_stem(images, suffixes)
-    pairs = match_masks(frames, list_masks(masks))
-    return [LabeledImage(frames[index], pairs[index], reader) for index in sorted(pairs)]
-
-
-def read_split(folder: Path, split: str, known: Iterable[str], data: Path) -> list[str]:
-    """Return the names in ``folder/ImageSets/<split>.txt``; raise `InputError` if one is not ``known`` in ``data``."""
-    names = read_names(find_list_file(split, folder / "ImageSets"))
-    missing = [data / name for name in sorted(set(names) - set(known))]
-    require_all_exist(missing, "the list of the split has these names; add the data or correct the list")
-    return names
-
-
-def open_static(folder: Path, source: SourceConfig) -> ImageSet:
-    """Find folders of images, one per set, or images without subfolders.
-
-    A split lists names of sets, or of images without suffix if there are no sets.
-    """
-    layout = "JPEGImages/<set>/*.jpg and Annotations/<set>/*.png"
-    images, masks = find_paths(folder, [("JPEGImages", "Annotations")], layout)
-    loose = pair_files(images, masks, read_ids_or_saliency)
-    sets = {
-        name: pair_files(images / name, masks / name, read_ids_or_saliency)
-        for name in list_subfolders(images)
-    }
-    if source.split is not None:
-        names = read_split(folder, source.split, {*sets, *(pair.image.stem for pair in loose)}, images)
-        loose = [pair for pair in loose if pair.image.stem in names]
-        sets = {name: pairs for name, pairs in sets.items() if name in names}
-    image_set = make_image_set(loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
-    return replace(image_set, balance=source.balance)
-
-
-SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
-    "ecssd": (
-        [("images", "ground_truth_mask"), ("ECSSD/images", "ECSSD/ground_truth_mask")],
-        "images/*.jpg and ground_truth_mask/*.png",
-    ),
-    "msra10k": (
-        [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs")],
-        "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png next to it",
-    ),
-    # its gray levels count votes for an object; at least half of the votes select it
-    "pascal_s": (
-        [(f"{name}imgs/pascal", f"{name}masks/pascal") for name in ("datasets/", "", "PASCAL-S/datasets/")],
-        "datasets/imgs/pascal/*.jpg and datasets/masks/pascal/*.png",
-    ),
-}
-"""kind of a saliency set to its possible folders of images and masks, and its layout in messages"""
-
-
-def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
-    """Open one of `SALIENCY_SETS`."""
-    require(
-        source.split is None,
-        f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use kind static with "
-        "a list of images",
-    )
-    candidates, layout = SALIENCY_SETS[source.kind]
-    images, masks = find_paths(folder, candidates, layout)
-    return make_image_set(pair_files(images, masks, read_saliency), images, masks)
-
-
-def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
-    """Find the images of PASCAL VOC 2012 with instance masks (default split: trainval)."""
-    layout = (
-        "VOCdevkit/VOC2012/JPEGImages/*.jpg, SegmentationObject/*.png and ImageSets/Segmentation/trainval.txt"
-    )
-    prefixes = ("VOCdevkit/VOC2012", "VOC2012", ".")
-    images, masks = find_paths(
-        folder, [(f"{prefix}/JPEGImages", f"{prefix}/SegmentationObject") for prefix in prefixes], layout
-    )
-    lists = images.parent / "ImageSets" / "Segmentation"
-    names = set(read_names(find_list_file(source.split or "trainval", lists)))
-    pairs = pair_files(images, masks, read_ids)
-    return make_image_set([pair for pair in pairs if pair.image.stem in names], images, masks)
-
-
-def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path) -> ImageSet:
-    """Return a set of images."""
-    require(images, f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
-    return ImageSet(tuple(images))
-
-
-def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
-    """Read folders of frames and masks, all videos or a list in ImageSets/; any frame may be without a mask."""
-    images, masks = find_paths(root, VIDEO_LAYOUTS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
-    names = list_subfolders(images)
-    if split is not None:
-        names = read_split(root, split, names, images)
-    return [
-        Video(name, list_images_by_stem(images / name), annotations=list_masks(masks / name))
-        for name in names
-    ]
-
-
-def _read_davis(root: Path, split: str | None) -> list[Video]:
-    """Read DAVIS 2017 (default split: train); with a split 2016/... all ids of a video are one object."""
-    year, _, name = (split or "train").rpartition("/")
-    return read_davis(root, name, year=year or 2017)
-
-
-def _read_youtube_vos(root: Path, split: str | None) -> list[Video]:
-    """Read YouTube-VOS train, 2018 or 2019; a split is a list in ImageSets/ beside JPEGImages/."""
-    videos = {video.name: video for video in read_youtube_vos(root, "train")}
-    if split in (None, "train"):
-        return list(videos.values())
-    folder = find_split_folder(root, "train")
-    return [videos[name] for name in read_split(folder, split, videos, folder / "JPEGImages")]
-
-
-VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {
-    "video": read_video_folders,
-    "davis": _read_davis,
-    "youtube_vos": _read_youtube_vos,
-    "vost": lambda root, split: read_vost(root, split or "train"),
-}
-"""readers of video sets by kind: (root, split) to their videos"""
-
-
-def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
-    """Find the labeled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out."""
-    candidates = VIDEO_READERS[source.kind](folder, source.split)
-    require_readable(candidates)
-    labeled = [select_labeled_frames(video) for video in candidates]
-    videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
-    require(
-        videos,
-        f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
-        "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png",
-    )
-    if len(videos) < len(labeled):
-        dropped = len(labeled) - len(videos)
-        log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
-    return VideoSet(videos, source.max_gap)

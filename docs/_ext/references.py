@@ -24,7 +24,7 @@ from sphinx.application import Sphinx
 import aotlab.sdk
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import METHODS, Config, StageConfig
-from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
 from aotlab.utils.numbers import MAX_COUNT, Range
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
@@ -68,7 +68,9 @@ def _address(folder: Path, link: str) -> str:
 def commands() -> str:
     """Return all commands with their options."""
     names = (*COMMANDS, *STUDIO_COMMANDS)
-    return "\n\n".join(_command(f"aotlab {name}", find_command(name)) for name in names)
+    return "\n\n".join(
+        _command(f"aotlab {name}", main.get_command(click.Context(main), name)) for name in names
+    )
 
 
 def _command(name: str, command: click.Command) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from aotlab.media.burst import BurstSequence, parse_sequence
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
-from aotlab.media.regions import compress_rle, encode_rle
+from aotlab.media.rle import compress_rle, encode_rle
 from aotlab.utils.files import read_json, reading, write_text
 
 

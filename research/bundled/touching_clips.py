@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training import sets
+from aotlab.dataloaders.training import layouts
 from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, flip_horizontally
 from aotlab.dataloaders.training.clips import EDGE_BLUR, Clip, Motion, relabel
 from aotlab.dataloaders.training.sets import ImageSet
@@ -234,5 +234,5 @@ def is_held_out(image: Path) -> bool:
 
 def open_static_part(data: Path, part: int) -> ImageSet:
     """Return the images of ``data/static`` that belong to a part."""
-    images = sets.open_static(data / "static", SourceConfig("static", kind="static")).images
+    images = layouts.open_static(data / "static", SourceConfig("static", kind="static")).images
     return ImageSet(tuple(image for image in images if compute_part(image.image) == part), balance=0.5)

@@ -25,8 +25,8 @@ import numpy as np
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Device, PositiveInt, option
 from aotlab.utils.environment import limit_spin_waiting
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import reading, require_existing
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import reading
 from aotlab.utils.numbers import parse_size
 from aotlab.utils.progress import progress_bar
 
@@ -60,7 +60,7 @@ def parse_setting(text: str) -> dict[str, Any]:
         }  # fmt: skip
         if not model or "=" in model:
             raise ValueError("no model")
-    require_existing(Path(checkout or ".") / "src" / "aotlab", "give a checkout after @")
+    require((Path(checkout) / "src" / "aotlab").is_dir(), f"{checkout}: no such checkout; give one after @")
     values.setdefault("train.precision" if run["train"] else "compute.precision", "float32")
     return run | {
         "title": text, "checkout": checkout or ".", "config": None if is_file else model,

@@ -238,7 +238,9 @@ def main(video: str, *, tracker: TrackerOptions) -> int:
         video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint())
     )
     token = secrets.token_urlsafe(24)
-    rows = measure(session, Server(build_app(session), bind_socket("127.0.0.1", 0), token=token), token)
+    rows = measure(
+        session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token
+    )
     session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")

@@ -13,11 +13,11 @@ from aotlab.engine.export.graphs import resolve_export_config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab_runtime.memory import Memory, score_frames
+from aotlab_runtime.group import Group, score_frames
 
 
 def build_memory(config, length=None):
-    return Memory(asdict(resolve_export_config(Config(memory=config)).memory), length)
+    return Group(asdict(resolve_export_config(Config(memory=config)).memory), length)
 
 
 @pytest.mark.parametrize(

@@ -80,15 +80,13 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     runtime, pytorch_tracker = export_pair(
         tmp_path / "export", preset, *changes, tiny=False, video=(129, 161)
     )
-    store = runtime._store_tracked
+    assign = runtime._assign_identities
     equal, ids = [], set()
     for index, frame in enumerate(clip(9, 129, 161)):
         mask = None if index else stripes([1, 2, 5], 129, 161)
         expected = pytorch_tracker.step(frame, mask).labels
-        store_expected = partial(
-            lambda labels, group, segmented, _: store(group, segmented, labels), expected
-        )
-        monkeypatch.setattr(runtime, "_store_tracked", store_expected)
+        assign_expected = partial(lambda labels, group, _: assign(group, labels), expected)
+        monkeypatch.setattr(runtime, "_assign_identities", assign_expected)
         equal.append((runtime.step(frame, mask).labels == expected).mean())
         ids |= set(np.unique(expected)) if index else set()
     print(f"\n| {preset} | {policy if exported else f'{policy} → bounded_fifo'} | {100 * min(equal):.3f} |")

@@ -55,13 +55,13 @@ DAMAGED_STATES = {
     "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "memory_0_long_key"),
     "missing tokens": (
         lambda state: change_array(state, "0.memory_0_long_key", np.s_[:, :5]),
-        "long_key: expected",
+        "cannot reshape",
     ),
     "missing channels": (
         lambda state: change_array(state, "0.memory_0_short_value", np.s_[..., 1:]),
-        "short_value: expected",
+        "cannot reshape",
     ),
-    "missing stored frame": (lambda state: change_array(state, "0.frames", np.s_[1:]), "long_key: expected"),
+    "missing stored frame": (lambda state: change_array(state, "0.frames", np.s_[1:]), "cannot reshape"),
     "another shape": (lambda state: change_header(state, frame_shape=5), "tracker state: invalid"),
     "missing groups": (lambda state: change_header(state, groups=None), "tracker state: invalid"),
     "other header": (lambda state: state.update(header=np.array("[")), "tracker state: invalid"),

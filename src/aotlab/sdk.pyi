@@ -16,8 +16,10 @@ from .media.images import decode_image as decode_image
 from .media.job_record import (
     CORRECTED_FILE as CORRECTED_FILE,
     JOB_RECORD as JOB_RECORD,
+    UNFINISHED as UNFINISHED,
     JobRecord as JobRecord,
     find_video as find_video,
+    list_output_files as list_output_files,
     read_job_record as read_job_record,
     require_same_video as require_same_video,
     write_job_record as write_job_record,
@@ -35,13 +37,15 @@ from .media.regions import (
     Region as Region,
     VideoInfo as VideoInfo,
     add_class_ids as add_class_ids,
+)
+from .media.rle import (
     decode_rle as decode_rle,
     encode_rle as encode_rle,
     fill_polygons as fill_polygons,
-    match_regions as match_regions,
     parse_rle as parse_rle,
     require_size as require_size,
 )
+from .media.region_matching import match_regions as match_regions
 from .media.video import (
     VideoFrames as VideoFrames,
     VideoReader as VideoReader,
@@ -84,5 +88,5 @@ from .video.outputs import (
     list_outputs as list_outputs,
     to_detections as to_detections,
 )
-from .video.plan import list_job_folders as list_job_folders
+from .video.plan import RUN_FILE as RUN_FILE, list_job_folders as list_job_folders
 from .video.track import TrackResult as TrackResult

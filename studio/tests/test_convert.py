@@ -19,15 +19,15 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import read_metadata
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.lint import lint_folder
-from aotlab.dataloaders.training.sets import open_videos
+from aotlab.dataloaders.training.layouts import open_videos
 from aotlab.media.video_writer import VideoWriter
 from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.plan import RUN_KIND
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
+from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.opening import open_document, read_job
-from aotlab_studio.session.export import export_clips
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
@@ -360,7 +360,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
         in merge(1)
     )
     session.close()
-    assert export_clips(results).names == ["a"]
+    assert export_clips([str(results)]) == 0
     assert "2 videos in train" in merge(0)
     assert (read_mask(tmp_path / "set/train/Annotations/a/00003.png") != 2).all()
     (results / "a/masks/00004.png").unlink()

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,18 +17,17 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.batch import write_batch_review
-from aotlab_studio.server.batch import describe_clip
-from aotlab_studio.session import export as exports
+from aotlab_studio.session import batch as batches
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.batch import Batch, describe_clip
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
-from studio.tests.annotation.results import change_record, write_results
+from studio.tests.annotation.results import change_record, list_jobs, write_results
 
 
 @pytest.fixture
 def batch(tmp_path):
     """Results of three clips with masks and COCO, as of a list of videos."""
-    records = []
     for name in ("a", "b", "c"):
         session = open_session(draw_folder(tmp_path / "clips" / name), project=tmp_path / f"{name}.first")
         draw(session, 0, 1)
@@ -41,9 +40,9 @@ def batch(tmp_path):
         session.archive.parent.rename(folder)
         video, written = str(tmp_path / "clips" / name), ["coco.json", "masks", "review.json"]
         write_job_record(folder, JobRecord(name, video, frames=LENGTH, written=written))
-        records.append({"name": name, "status": "done", "frames": LENGTH, "video": video, "rate": "24"})
         session.close()
-    write_batch_review(tmp_path / "batch", records)
+    list_jobs(tmp_path / "batch", ["a", "b", "c"])
+    write_batch_review(tmp_path / "batch")
     return tmp_path / "batch"
 
 
@@ -78,7 +77,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         assert (batch / name / ".corrected").is_file()
     assert (batch / "c" / "coco.json").read_bytes() == before
     assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
-    assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == []
+    assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == [".jobs.json"]
 
 
 def test_new_class_reaches_clips_exported_before(batch):
@@ -220,7 +219,7 @@ def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     assert "cannot be moved (Permission denied)" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
     with monkeypatch.context() as patch, locked(batch / "a" / ".lock", 0):
-        patch.setattr(exports, "LOCK_TIMEOUT", 0.0)
+        patch.setattr(batches, "LOCK_TIMEOUT", 0.0)
         assert main([str(batch)]) == 1
     assert "a: in use by" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
@@ -255,27 +254,28 @@ def test_clip_in_work_is_not_exported(batch, capsys):
 
 
 def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
-    sessions = {name: open_clip(batch, name) for name in ("a", "b")}
-    for session in sessions.values():
-        session.set_status("accepted", outdated="proceed")
+    opened = Batch(batch, lambda path, project: Session(open_document(path, project=project), TruthTracker))
+    for name in ("a", "b"):
+        with opened.use(name, "Ann") as session:
+            session.set_status("accepted", outdated="proceed")
     before = (batch / "a" / "coco.json").read_bytes()
 
     def draw_meanwhile(path, classes):
-        editing.outline(sessions["a"].document, 4, 1, square(40, 25, 8))
+        with opened.use("a", "Bob") as session:
+            editing.outline(session.document, 4, 1, square(40, 25, 8))
         return merge_class_ids(path, classes)
 
-    monkeypatch.setattr(exports, "merge_class_ids", draw_meanwhile)
-    exported = exports.export_clips(batch, (), lambda name: nullcontext(sessions[name].document))
+    monkeypatch.setattr(batches, "merge_class_ids", draw_meanwhile)
+    exported = opened.export_all([])
     assert exported.names == ["b"]
     assert exported.problems == ["a: changed during the export; accept it again"]
     assert (batch / "a" / "coco.json").read_bytes() == before
-    for session in sessions.values():
-        session.close()
+    opened.close()
 
 
 def test_folder_without_jobs_rejected(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
-    assert "no clip is accepted" in capsys.readouterr().err
+    assert "holds neither videos nor results of a batch" in capsys.readouterr().err
 
 
 def test_foreign_file_in_a_folder_of_masks_is_kept(batch, capsys):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.lint import check_mask, lint_folder
+from aotlab.dataloaders.lint import lint_folder, read_mask_info
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -66,14 +66,12 @@ def test_gray_masks_of_few_bits_have_the_ids_of_training(root, bits):
     for path in root.glob("Annotations/*/*.png"):
         write_gray_png(path, ids(1, 2).astype(np.uint8), bits)
         assert np.unique(read_ids(path)).tolist() == [0, 1, 2]
-        assert check_mask(path, decode=True).ids == (1, 2)
+        assert read_mask_info(path, decode=True).ids == (1, 2)
     report = lint_folder(root, "video")
     assert (report.findings, report.num_objects) == ([], 4)
 
 
 CORRUPTED = {
-    "no masks at all": (lambda root: shutil.rmtree(root / "Annotations"),
-        r"error .*/Annotations: no such folder; expected JPEGImages/<video>"),
     "mask without frame": (lambda root: frame(root).unlink(),
         r"warning .*/Annotations/a/00001\.png: no frame of this name"),
     "mask of another size": (lambda root: write_mask(mask(root), np.ones((5, 6))),
@@ -81,7 +79,7 @@ CORRUPTED = {
     "frame of another size": (lambda root: (add_frame(frame(root, 0), (10, 12)), mask(root, 0).unlink()),
         r"error .*a/00000\.jpg: 12×10, but most frames of its video 32×24; give"),
     "frame filled up with zeros": (lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
-        r"error .*a/00001\.jpg: not a readable image \(file is truncated\); download or save it again"),
+        r"error .*a/00001\.jpg: not a readable image \(file is truncated\); save it again"),
     "cut mask": (lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
         r"error .*a/00001\.png: not a readable mask \(.*\); give a palette PNG"),
     "colored mask": (lambda root: Image.new("RGB", SIZE[::-1]).save(mask(root)),
@@ -173,11 +171,11 @@ def test_equal_warnings_of_a_folder_are_one_line(root):
     assert [line.endswith("remove it (2 more in this folder)") for line in lines] == [True, False]
 
 
-def test_folder_of_several_sets_names_them(tmp_path):
-    for name in ("b", "a"):
-        (tmp_path / name / "JPEGImages").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"has several sets; check each of them: a, b$"):
-        lint_folder(tmp_path, "video")
+def test_folder_without_masks_rejected(root):
+    shutil.rmtree(root / "Annotations")
+    for kind in ("video", "static"):
+        with pytest.raises(InputError, match=r"not a training set of this kind; expected JPEGImages/<"):
+            lint_folder(root, kind)
 
 
 def test_circular_links_and_pipes_are_reported(tmp_path):

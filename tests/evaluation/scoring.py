@@ -13,11 +13,6 @@ def score_sequence(plan, results):
     return join_scores(plan, [score_files(plan, results)])
 
 
-def disc(size, row, column, radius):
-    rows, columns = np.mgrid[: size[0], : size[1]]
-    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
-
-
 def boundary(mask):
     """Pixels that differ from their right, lower or lower-right neighbor: H×W bool."""
     right, below, diagonal = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)

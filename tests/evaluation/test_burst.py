@@ -11,7 +11,7 @@ from aotlab.evaluation.submit.burst import write_run_lengths
 from aotlab.media.burst import find_annotation_file, read_sequences
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import read_labels
-from aotlab.media.regions import compress_rle, decode_rle, encode_rle, parse_rle
+from aotlab.media.rle import compress_rle, decode_rle, encode_rle, parse_rle
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError

@@ -7,17 +7,14 @@ from aotlab.evaluation.davis import find_first_objects, plan_sequence, score_lab
 from aotlab.evaluation.rules import RULES
 from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import write_masks
+from tests.drawn_clips import draw_box, write_masks
 from tests.evaluation.scoring import score_sequence as score_plan
 from tests.shared import golden_arrays
 
 
 def draw_square(frames=4, height=24, width=32):
     """T×H×W ids with one object that moves right."""
-    labels = np.zeros((frames, height, width), dtype=np.uint8)
-    for frame in range(frames):
-        labels[frame, 8:16, 4 + frame : 14 + frame] = 1
-    return labels
+    return np.stack([draw_box((height, width), (8, 16), (4 + index, 14 + index)) for index in range(frames)])
 
 
 def score_sequence(truth, results):

@@ -8,8 +8,8 @@ import pytest
 from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, make_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
 from aotlab.media.labeled_video import ObjectInfo, Video
-from tests.drawn_clips import write_masks
-from tests.evaluation.scoring import disc, plain_f, score_sequence
+from tests.drawn_clips import draw_disc, write_masks
+from tests.evaluation.scoring import plain_f, score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
 """of frames; the first two have a tolerance without a fraction"""
@@ -37,10 +37,10 @@ def test_measures_equal_plain_evaluator(size):
     for object_id, radius in enumerate(radii, 1):
         row, column = rng.uniform(0, size[0]), rng.uniform(0, size[1])
         if object_id != 2:
-            truth[disc(size, row, column, radius)] = object_id
+            truth[draw_disc(size, row, column, radius)] = object_id
         shift = rng.integers(-3, 4, 2)
         if object_id != 4:
-            prediction[disc(size, row + shift[0], column + shift[1], radius + 1)] = object_id
+            prediction[draw_disc(size, row + shift[0], column + shift[1], radius + 1)] = object_id
     for object_id in range(1, 8):
         true, found = truth == object_id, prediction == object_id
         expected = plain_measures(true, found)

@@ -5,9 +5,8 @@ import pytest
 from pycocotools import mask as coco
 
 from aotlab.media.matching import image_stem
-from aotlab.media.regions import (
-    Annotations,
-    Region,
+from aotlab.media.regions import Annotations, Region
+from aotlab.media.rle import (
     compress_rle,
     decode_rle,
     decompress_rle,

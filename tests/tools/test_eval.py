@@ -15,10 +15,10 @@ from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
 from tests import miniatures
 from tests.drawn_clips import draw_clip, lay_out_split, stems_from
-from tests.engine.benchmark.painting import PaintingTracker
 from tests.engine.small_model import build
 from tests.limits import limit_file_size
 from tests.processes import run_python
+from tests.repeating_tracker import RepeatingTracker
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def loaded(monkeypatch):
     def from_pretrained(path, *, config=None, overrides=(), protocol="bounded", device="cpu"):
         calls.append({"path": path, "config": config, "overrides": list(overrides), "device": device})
         assert protocol == "published"
-        return PaintingTracker()
+        return RepeatingTracker()
 
     monkeypatch.setattr(Tracker, "from_pretrained", from_pretrained)
     return calls
@@ -91,7 +91,7 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
 
 @pytest.mark.parametrize(("args", "words"), [
     ("--split train", "ImageSets/train.txt: no such list file; lists here: test, val"),
-    ("--sequence beer", "sequence beer: not in this split; it has 1083_cut_tomato, 2001_fold_cloth$"),
+    ("--sequence beer", "sequence must be one of 1083_cut_tomato, 2001_fold_cloth, got beer$"),
     ("--new-objects", "--new-objects: not for vost"),
     ("--weights 1,2", "--weights: 2 weights for 1 model; give one for each"),
     ("--config aott --config aotl", "--config: given 2 times for 1 model"),
@@ -170,14 +170,14 @@ def results(folder):
 
 def test_signal_ends_the_run_which_resumes(tmp_path, loaded, capsys, monkeypatch):
     line = [*make("folder", tmp_path), "--output", str(tmp_path / "out")]
-    plain, count = PaintingTracker.step, iter(range(8))
+    plain, count = RepeatingTracker.step, iter(range(8))
 
     def step(self, frame, mask=None, *, size=None):
         if next(count, None) == 7:  # in the second sequence
             os.kill(os.getpid(), signal.SIGTERM)
         return plain(self, frame, mask, size=size)
 
-    monkeypatch.setattr(PaintingTracker, "step", step)
+    monkeypatch.setattr(RepeatingTracker, "step", step)
     assert tool.main(line) == 128 + signal.SIGTERM
     assert "1 of 2 sequences are done" in capsys.readouterr().err.splitlines()[-1]
     assert tool.main(line) == 0

@@ -93,10 +93,11 @@ def test_prompt_masks_of_named_images_are_replaced(run, video, tmp_path):
         assert [path.name for path in drawn.iterdir()] == [f"shot.0000{index}x.png"]
 
 
-def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
+def test_mask_among_the_results_is_refused(run, tmp_path, capsys):
     mask = tmp_path / "out" / "prompt_masks" / "00000.png"
     assert run("--point", "10,10") == 0
-    assert run("--mask", str(mask), "--force") == 0
+    assert run("--mask", str(mask), "--force") == 2
+    assert f"the results would overwrite {mask}; choose another folder" in capsys.readouterr().err
     assert mask.is_file()
 
 
@@ -145,7 +146,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     assert other.checkpoint_digest is None
     inputs = result_settings(other, options)
     assert (inputs["checkpoint"], "removals" in inputs) == (other.fingerprint["weights"], False)
-    with pytest.raises(InputError, match="already contains results from different inputs \\(masks\\)"):
+    with pytest.raises(InputError, match="already contains results of other inputs or settings"):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):

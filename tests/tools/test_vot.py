@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,14 +12,11 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
-from tests.engine.benchmark.painting import PaintingTracker
+from tests.drawn_clips import draw_disc
+from tests.repeating_tracker import RepeatingTracker
 
 SIZE = (120, 160)
-
-
-def disc(row, column, radius):
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+disc = partial(draw_disc, SIZE)
 
 
 def frame():
@@ -26,7 +24,7 @@ def frame():
 
 
 def test_objects_keep_the_order_in_which_they_are_given():
-    tracker = PaintingTracker()
+    tracker = RepeatingTracker()
     session = VotSession(tracker)
     large, small, late = disc(60, 60, 40), disc(60, 70, 10), disc(100, 140, 9)
     found, confidence = session.step(frame(), [small, large])
@@ -43,7 +41,7 @@ def test_objects_keep_the_order_in_which_they_are_given():
 
 
 def test_hidden_object_keeps_its_position_empty():
-    session = VotSession(PaintingTracker())
+    session = VotSession(RepeatingTracker())
     session.step(frame(), [disc(60, 60, 10), np.zeros(SIZE, dtype=bool)])
     found, confidence = session.step(frame())
     assert [mask.any() for mask in found] == [True, False]
@@ -51,7 +49,7 @@ def test_hidden_object_keeps_its_position_empty():
 
 
 def test_sequence_may_start_without_visible_objects():
-    session = VotSession(PaintingTracker())
+    session = VotSession(RepeatingTracker())
     found, confidence = session.step(frame(), [np.zeros(SIZE, dtype=bool)])
     assert [mask.any() for mask in found] == [False]
     assert confidence == [0]
@@ -90,7 +88,7 @@ def test_requests_get_masks_and_confidences(tmp_path):
     ]
     requests = [("initialize", regions[:1]), ("frame", None), ("frame", regions[1:]), ("quit", None)]
     toolkit = Toolkit(SimpleNamespace(type=kind, image=image, objects=objects) for kind, objects in requests)
-    serve(toolkit, PaintingTracker(), lambda mask: mask)
+    serve(toolkit, RepeatingTracker(), lambda mask: mask)
     assert [len(answer) for answer in toolkit.answers] == [1, 1, 2]
     mask, properties = toolkit.answers[2][0]
     assert (mask.dtype, int(mask.sum())) == (np.uint8, int(disc(30, 30, 9).sum()))
@@ -100,9 +98,9 @@ def test_requests_get_masks_and_confidences(tmp_path):
 SERVER = """
 import trax
 from aotlab.engine.benchmark.vot import COLOR, serve
-from tests.engine.benchmark.painting import PaintingTracker
-server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOR], tracker_name="painting", multiobject=True)
-serve(server, PaintingTracker(), trax.Mask.create)
+from tests.repeating_tracker import RepeatingTracker
+server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOR], tracker_name="repeating", multiobject=True)
+serve(server, RepeatingTracker(), trax.Mask.create)
 server.quit()
 """
 
@@ -127,6 +125,6 @@ def test_trax_session_handles_boxes_and_late_objects(tmp_path):
         assert len(found) == 2
         found, _ = client.frame(image, {}, [])
         assert (fit_mask(found[1][0].array(normalize=True), SIZE) == late).all()
-        assert found[1][1] == {"confidence": "0.9000"}
+        assert found[1][1] == {"confidence": "1.0000"}
         client.quit()
         assert process.wait(60) == 0

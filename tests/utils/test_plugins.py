@@ -10,7 +10,6 @@ from aotlab.media.regions import VideoInfo
 from aotlab.utils import plugins
 from aotlab.video.job import Job
 from aotlab.video.outputs import find_output
-from aotlab.video.plan import saves_checkpoints
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, run
@@ -56,7 +55,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
-    assert not saves_checkpoints(Job("a", clip), JobOptions(("masks", "areas")))
+    assert not Job("a", clip).is_resumable(JobOptions(("masks", "areas")))
 
 
 def test_crash_of_a_mask_reader_is_no_fault_of_the_file(tmp_path, monkeypatch):
@@ -78,8 +77,7 @@ def test_broken_plugin_without_a_package_is_named():
 @pytest.mark.parametrize(
     ("find", "name"), [(find_output, "review"), (find_output, "yolo"), (find_mask_writer, "cvat")]
 )
-def test_name_of_missing_studio_names_the_package(monkeypatch, find, name):
+def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    words = rf"{name}: unknown.*the package aotlab-studio has more: pip install ./studio in a checkout"
-    with pytest.raises(aotlab.InputError, match=words):
+    with pytest.raises(aotlab.InputError, match=f"must be one of .*coco.*, got {name}$"):
         find(name)

@@ -109,8 +109,8 @@ def test_items_left_unread_are_closed():
     assert closed.wait(5)
 
 
-@pytest.mark.parametrize(("kept", "left"), [([], [4]), ([1], [1]), ([1, 3], [1, 3])])
-def test_late_items_are_dropped_unless_they_must_be_kept(kept, left):
+@pytest.mark.parametrize(("kept", "left"), [([], [4]), ([1], [1, 4]), ([1, 3], [1, 3, 4]), ([4], [4])])
+def test_late_items_except_the_newest_are_dropped_unless_kept(kept, left):
     taken, read = threading.Event(), threading.Event()
 
     def items():

@@ -8,7 +8,14 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, remove_results, write_job_record
+from aotlab.media.job_record import (
+    CORRECTED_FILE,
+    JOB_RECORD,
+    JobRecord,
+    read_job_record,
+    remove_results,
+    write_job_record,
+)
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
@@ -17,9 +24,9 @@ from aotlab.utils.processes import StopFlag
 from aotlab.utils.versioned_files import wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, Batch, claim_folder
 from aotlab.video.digest import digest_inputs
-from aotlab.video.job import Job, check_job
+from aotlab.video.job import Job
 from aotlab.video.plan import list_job_folders
-from aotlab.video.run import start_record
+from aotlab.video.run import plan_job, start_record, track_job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
@@ -66,20 +73,16 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     assert read_job_record(output / "a").error == "not finished"
 
 
-def test_results_written_since_the_plan_stay(output, tmp_path, monkeypatch):
+def test_results_written_since_the_plan_stay(output, tmp_path):
     write_images(tmp_path / "a", draw_clip(3, 32, 48, seed=0)[0])
     write_mask(tmp_path / "a.png", np.ones((32, 48), np.uint8))
-    job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
-    written = JobRecord("a", "other.mp4", frames=3)
-
-    def check(*arguments, **options):
-        write_job_record(output / "a", written)
-        return check_job(*arguments, **options)
-
-    monkeypatch.setattr("aotlab.video.batch.check_job", check)
-    record = Batch([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job, StopFlag())
-    assert "another process has written to it" in record.error
-    assert read_job_record(output / "a").frames == 3
+    job, options = Job("a", tmp_path / "a", tmp_path / "a.png"), JobOptions(write="masks")
+    run = plan_job(job, output, options, INPUTS)
+    write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
+    write_job_record(output, JobRecord("a", "other.mp4", "other", frames=1, outputs=["masks"]))
+    with pytest.raises(InputError, match="results of other inputs"):
+        track_job(run, None)
+    assert read_job_record(output).frames == 1
 
 
 def test_unwritable_job_folder_is_a_failed_job(output, jobs):
@@ -97,26 +100,33 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 
 
 def test_results_of_a_removed_job_stay(output, jobs, caplog):
-    claim_folder(output, jobs, INPUTS, force=False)
+    claim_folder(output, jobs, INPUTS)
     for job in jobs:
         write_job_record(output / job.name, start_record(job))
     kept, removed = jobs[:1], jobs[1].name
-    claim_folder(output, kept, INPUTS, force=False)
+    claim_folder(output, kept, INPUTS)
     assert "its results stay" not in caplog.text  # it has none
-    claim_folder(output, jobs, INPUTS, force=False)
-    (output / removed / "masks").mkdir()
-    claim_folder(output, kept, INPUTS, force=False)
+    claim_folder(output, jobs, INPUTS)
+    write_job_record(output / removed, replace(start_record(jobs[1]), written=["masks"]))
+    claim_folder(output, kept, INPUTS)
     assert f"{removed}: not in the list any more; its results stay in {output / removed}" in caplog.text
     assert [folder.name for folder in list_job_folders(output)] == [kept[0].name]
     assert (output / removed / JOB_RECORD).exists()
-    with pytest.raises(InputError, match="results of other jobs"):
-        claim_folder(output, [replace(jobs[0], name="other")], INPUTS, force=False)
+
+
+def test_results_of_other_settings_count_as_unfinished(output, jobs):
+    claim_folder(output, jobs, INPUTS)
+    for job in jobs:
+        write_job_record(output / job.name, JobRecord(job.name, written=["masks"]))
+    (output / "b" / CORRECTED_FILE).touch()
+    claim_folder(output, jobs, {**INPUTS, "a": 2}, force=True)
+    assert [read_job_record(output / name).error for name in ("run", "b")] == ["not finished", None]
 
 
 @pytest.mark.parametrize("name", ["..jobs.7@other.part.json", ".summary.7@other.part.csv"])
 def test_temporary_files_need_no_force(output, jobs, name):
     (output / name).write_text("half")
-    claim_folder(output, jobs, INPUTS, force=False)
+    claim_folder(output, jobs, INPUTS)
 
 
 def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
@@ -163,7 +173,7 @@ def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
 @pytest.mark.parametrize("name", ["Summary.csv", "review.json"])
 def test_job_with_the_name_of_a_file_of_the_run_is_refused(output, name):
     with pytest.raises(InputError, match="a file of the run has this name"):
-        claim_folder(output, [Job(name, "a.mp4", ("a.png",))], INPUTS, force=False)
+        claim_folder(output, [Job(name, "a.mp4", ("a.png",))], INPUTS)
 
 
 def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
@@ -179,9 +189,9 @@ def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
-    write_job_record(tmp_path / "a", JobRecord("a", "\udcff.mp4", frames=3))
     jobs = [Job("a", "\udcff.mp4"), Job("b", "b.mp4")]
-    claim_folder(tmp_path, jobs, INPUTS, force=True)
+    claim_folder(tmp_path, jobs, INPUTS)
+    write_job_record(tmp_path / "a", JobRecord("a", "\udcff.mp4", frames=3))
     Batch(jobs, tmp_path, TrackerOptions(), JobOptions(write=("masks",))).summarize()
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,\\udcff.mp4\nb,waiting,,,\n"
@@ -190,7 +200,7 @@ def test_summary_holds_names_that_are_not_unicode(tmp_path):
 @pytest.mark.parametrize("tracked", [False, True])
 def test_summary_of_other_jobs_is_refused(output, jobs, tracked):
     if tracked:
-        claim_folder(output, [Job("other", "other.mp4")], INPUTS, force=False)
+        claim_folder(output, [Job("other", "other.mp4")], INPUTS)
     (output / "summary.csv").write_text("mine")
     with pytest.raises(InputError, match="no results of these jobs"):
         Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).summarize()

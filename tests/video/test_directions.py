@@ -14,6 +14,7 @@ from aotlab.utils.errors import InputError
 from aotlab.video.directions import TimedTracker, merge_predictions, track_both_directions
 from aotlab.video.merging import ObjectProbabilities, PredictionFile, SpillFile
 from tests.engine.small_model import clip, run, stripes
+from tests.repeating_tracker import RepeatingTracker
 
 
 def make_prediction(ids, rows):
@@ -186,18 +187,13 @@ def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-class ColorTracker:
+class ColorTracker(RepeatingTracker):
     """Sees a cut where a frame's color differs from the last one's."""
 
-    ids = (1,)
     config = Config()
 
-    device = torch.device("cpu")
-
-    def fresh(self):
-        return ColorTracker()
-
     def reset(self, length=None):
+        super().reset()
         self.last = None
 
     def is_cut(self, frame):
@@ -205,7 +201,7 @@ class ColorTracker:
 
     def step(self, frame, mask=None):
         cut, self.last = self.is_cut(frame), frame
-        return replace(make_prediction((1,), [[0.0] * 4, [1.0] * 4]), cut=cut)
+        return replace(super().step(frame, mask), cut=cut)
 
 
 def test_cuts_are_found_in_both_directions(tmp_path):

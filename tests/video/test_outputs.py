@@ -159,7 +159,7 @@ def test_options_travel_to_other_processes():
 
 @pytest.mark.parametrize("write", [("masks", "gif"), ()])
 def test_unknown_output_rejected(write):
-    with pytest.raises(InputError, match="choose from masks, objects, mattes"):
+    with pytest.raises(InputError, match="masks, objects, mattes"):
         JobOptions(write=write)
 
 

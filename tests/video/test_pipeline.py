@@ -6,17 +6,17 @@ import os
 import signal
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.frames import FrameSource
-from aotlab.media.job_record import JOB_RECORD, read_job_record
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -29,6 +29,7 @@ from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images
 from tests.engine.small_model import clip, stripes
 from tests.limits import limit_file_size
+from tests.repeating_tracker import RepeatingTracker
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
 QUIET = JobOptions(progress=False)
@@ -53,22 +54,9 @@ class Source(FrameSource):
         self.ended.set()
 
 
-class FixedTracker:
-    """Tracker that predicts `MASK`; ``at`` calls a function on a frame of that brightness."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, at=None):
-        self.at, self.seen = at or {}, []
-
-    def reset(self, length=None):
-        pass
-
-    def step(self, frame, mask=None):
-        number = int(frame[0, 0, 0])
-        self.seen.append(number)
-        self.at.get(number, lambda: None)()
-        return SimpleNamespace(ids=(1,), labels=MASK, confidence={1: 1.0}, cut=False)
+def make_tracker(at):
+    """A tracker that calls a function before it tracks a frame of that brightness."""
+    return RepeatingTracker(lambda frame: at.get(int(frame[0, 0, 0]), lambda: None)())
 
 
 def list_written(tmp_path):
@@ -83,14 +71,12 @@ def list_written(tmp_path):
 
 
 def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
-    step = FixedTracker.step
+    step = RepeatingTracker.step
     monkeypatch.setattr(
-        FixedTracker,
-        "step",
-        lambda *args: SimpleNamespace(**vars(step(*args)) | {"cut": args[1][0, 0, 0] == 4}),
+        RepeatingTracker, "step", lambda *args: replace(step(*args), cut=args[1][0, 0, 0] == 4)
     )
     monkeypatch.setattr(FrameSelection, "number", lambda self, index: index + 100)
-    assert track(FixedTracker(), Source(), {0: MASK}, tmp_path, QUIET).cuts == (104,)
+    assert track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, QUIET).cuts == (104,)
 
 
 def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
@@ -98,7 +84,7 @@ def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: next(minutes) if stalled.is_set() else 0)
     monkeypatch.setattr("aotlab.utils.streaming.time", clock)
     source = Source(at={3: lambda: (stalled.set(), release.wait(120))})
-    result = track(FixedTracker(), source, {0: MASK}, tmp_path, QUIET)
+    result = track(RepeatingTracker(), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.error.startswith("fake: no frame for 30 seconds")
     assert list_written(tmp_path) == ([0, 1, 2], 3)
@@ -115,7 +101,7 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     monkeypatch.setattr(outputs, "write_mask", write_until_full)
     source = Source(60)
     options = JobOptions(write=("masks", "overlay", "coco"), progress=False)
-    result = track(FixedTracker(), source, {0: MASK}, str(tmp_path), options)
+    result = track(RepeatingTracker(), source, {0: MASK}, str(tmp_path), options)
     assert "No space left" in result.error
     assert result.frames == 3
     assert list_written(tmp_path) == ([0, 1, 2], 3)
@@ -128,7 +114,7 @@ def test_signal_stops_a_silent_source(tmp_path):
     source = Source(
         at={3: lambda: (tracked.wait(120), os.kill(os.getpid(), signal.SIGINT), release.wait(120))}
     )
-    result = track(FixedTracker(at={2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
+    result = track(make_tracker({2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.interrupted
     assert list_written(tmp_path) == ([0, 1, 2], 3)
@@ -145,28 +131,28 @@ def test_second_interrupt_leaves_no_half_video(tmp_path):
 
     # so many that the encoder has begun to write
     with pytest.raises(KeyboardInterrupt) as interrupt:
-        track(FixedTracker(at={99: interrupt_twice}), Source(200), {0: MASK}, tmp_path, QUIET)
+        track(make_tracker({99: interrupt_twice}), Source(200), {0: MASK}, tmp_path, QUIET)
     assert interrupt.traceback  # it holds the writers, which would remove the video when they are collected
     assert len(half_videos) == 1
     assert list_written(tmp_path)[1] == 0
 
 
-def test_realtime_never_skips_annotated_frames(tmp_path):
-    source = Source(30)
-    tracker = FixedTracker(at={0: lambda: source.ended.wait(120)})
+def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
+    source, seen = Source(30), []
+    tracker = RepeatingTracker(lambda frame: seen.append(int(frame[0, 0, 0])) or source.ended.wait(120))
     options = JobOptions(realtime=True, progress=False)
     result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
-    assert tracker.seen == [0, 7, 8]
-    assert (result.frames, result.dropped_frames) == (3, 27)
-    assert list_written(tmp_path) == (tracker.seen, 3)
+    assert seen == [0, 7, 8, 29]
+    assert (result.frames, result.dropped_frames) == (4, 26)
+    assert list_written(tmp_path) == (seen, 4)
     video = open_frames(tmp_path / "overlay.mp4")
-    assert [round(video.time(index) * 50) for index, _ in enumerate(video)] == tracker.seen
+    assert [round(video.time(index) * 50) for index, _ in enumerate(video)] == seen
 
 
 def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
     with limit_file_size(6000):
         options = JobOptions(write=("masks", "coco"), progress=False)
-        result = track(FixedTracker(), Source(60), {0: MASK}, tmp_path, options)
+        result = track(RepeatingTracker(), Source(60), {0: MASK}, tmp_path, options)
     assert list(result.written) == ["masks"]
     assert "coco.json" in result.error
     assert len(list_written(tmp_path)[0]) >= result.frames
@@ -213,14 +199,21 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
     assert all(9 not in ids for ids in seen[3:])
 
 
-@pytest.mark.parametrize(
-    ("record", "words"), [(".track.json", "results of run_job"), (".corrected", "corrected masks")]
-)
-def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
-    (tmp_path / record).touch()
+@pytest.mark.parametrize(("digest", "files", "words"), [
+    ("digest", {}, "results of run_job"),
+    (None, {JOB_RECORD: ""}, "an unreadable record"),
+    ("", {".corrected": ""}, "corrected masks"),
+    (None, {"overlay.mp4": "mine"}, "overlay.mp4, which aotlab track did not write"),
+])  # fmt: skip
+def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
+    if digest is not None:
+        write_job_record(tmp_path, JobRecord("a", input_digest=digest))
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match=f"already contains {words}"):
-        track(FixedTracker(), Source(), {0: MASK}, tmp_path, QUIET)
-    assert [path.name for path in tmp_path.iterdir()] == [record]
+        track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, QUIET)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
@@ -251,10 +244,10 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
 ])  # fmt: skip
 def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):
-    tracker = FixedTracker()
+    tracker = RepeatingTracker()
     with pytest.raises(InputError, match=words):
         track(tracker, Source(), masks, tmp_path, QUIET, frames=frames)
-    assert (tracker.seen, [*tmp_path.iterdir()]) == ([], [])
+    assert (tracker.annotated_ids, [*tmp_path.iterdir()]) == ([], [])
 
 
 def test_options_given_as_lists_are_hashable():
@@ -272,23 +265,23 @@ def test_timeout_is_a_number():
     assert JobOptions(timeout=np.float32(3)).timeout == JobOptions(timeout=np.int64(3)).timeout == 3
     with pytest.raises(InputError, match="timeout must be above 0, got inf"):
         JobOptions(timeout=np.float32("inf"))
-    with pytest.raises(InputError, match="timeout must be above 0, got the text 'a'"):
+    with pytest.raises(InputError, match="timeout must be above 0, got a"):
         JobOptions(timeout="a")
 
 
 def test_classes_are_names_by_object_id(tmp_path):
     options = JobOptions(write="coco", progress=False)
-    track(FixedTracker(), Source(), {0: MASK}, tmp_path, options, classes={1: "koi"})
+    track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, options, classes={1: "koi"})
     assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
 
 
 @pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])
 def test_removal_of_an_absent_object_rejected(tmp_path, removal):
-    tracker = FixedTracker()
+    tracker = RepeatingTracker()
     options = JobOptions(progress=False, removals=(removal,))
     with pytest.raises(InputError, match=rf"remove {removal[0]}:{removal[1]}: no mask of an earlier frame"):
         track(tracker, Source(), {0: MASK, 2: MASK * 2}, tmp_path, options)
-    assert tracker.seen == []
+    assert tracker.annotated_ids == []
 
 
 @pytest.mark.parametrize(("mask_frame", "valid"), [(5, False), (2, True), (1, False)])
@@ -300,7 +293,7 @@ def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, valid
         assert groups == {2: [1], 4: [1]}
     else:
         with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
-            track(FixedTracker(), Source(), masks, tmp_path, options)
+            track(RepeatingTracker(), Source(), masks, tmp_path, options)
 
 
 @pytest.mark.parametrize(("masks", "removals", "words"), [
@@ -308,7 +301,9 @@ def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, valid
     ({0: MASK}, ((10**6, 1),), "the removal of frame 1000000 was not used"),
 ])  # fmt: skip
 def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
-    result = track(FixedTracker(), Source(), masks, tmp_path, JobOptions(progress=False, removals=removals))
+    result = track(
+        RepeatingTracker(), Source(), masks, tmp_path, JobOptions(progress=False, removals=removals)
+    )
     assert result.frames == 6
     assert words in result.error
 
@@ -316,5 +311,5 @@ def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words
 def test_damage_of_the_source_is_reported(tmp_path):
     source = Source()
     source.damaged, source.corrupt_packets = [2, 3], 4
-    result = track(FixedTracker(), source, {0: MASK}, tmp_path, QUIET)
+    result = track(RepeatingTracker(), source, {0: MASK}, tmp_path, QUIET)
     assert (result.damaged_frames, result.corrupt_packets, result.error) == ((2, 3), 4, None)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, write_job_record
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.job import Job
-from aotlab.video.plan import RUN_FILE, RUN_KIND, RerunOptions, plan_job, plan_list
+from aotlab.video.plan import RUN_FILE, RUN_KIND, plan_list, plan_run
 from aotlab.video.resume import STATE_FILE
 
 
@@ -34,86 +34,69 @@ MASK, FILES = "masks/00000.png", ("masks/00000.png", "coco.json")
 WANTED = JobRecord("a", "/a.mp4", "digest", error="not finished", written=BOTH, outputs=BOTH)
 DONE = Earlier(replace(WANTED, error=None, frames=1), FILES)
 STOPPED = Earlier(WANTED, (*FILES, STATE_FILE))
-FEWER = Earlier(replace(DONE.record, written=MASKS, outputs=MASKS), (MASK,))
-OTHER = Earlier(replace(DONE.record, input_digest="other", video="/b.mp4"), FILES)
-CORRECTED = replace(OTHER, files=(*FILES, CORRECTED_FILE))
-UNREADABLE = Earlier(files=(MASK, JOB_RECORD))
-ONCE, FORCE, RESTART, LIST = (
-    RerunOptions(), RerunOptions(force=True), RerunOptions(restart=True), RerunOptions(in_batch=True)
-)  # fmt: skip
+OTHER = Earlier(replace(DONE.record, input_digest="other", outputs=MASKS), (MASK,))
+UNKNOWN = Earlier(replace(OTHER.record, input_digest=""), (MASK,))
 
 
 def try_plan(plan, *arguments, **options):
-    """The planned action, or "refuse"."""
+    """What is planned, or "refuse"."""
     try:
         return plan(*arguments, **options)
     except InputError:
         return "refuse"
 
 
-@pytest.mark.parametrize(("earlier", "rerun", "repeatable", "action"), [
-    (Earlier(), ONCE, True, "track"),
-    (DONE, ONCE, True, "reuse"),
-    (DONE, LIST, True, "reuse"),
-    (DONE, RESTART, True, "track"),
-    (DONE, ONCE, False, "refuse"),  # a stream gives other frames each time
-    (DONE, FORCE, True, "reuse"),
-    (DONE, FORCE, False, "track"),
-    (DONE, LIST, False, "reuse"),  # a list tracks a stream once
-    (replace(DONE, files=(MASK,)), ONCE, True, "track"),
-    (replace(DONE, record=replace(DONE.record, frames=2)), ONCE, True, "track"),  # one mask for two frames
-    (STOPPED, ONCE, True, "resume"),
-    (STOPPED, LIST, True, "resume"),
-    (Earlier(replace(WANTED, outputs=MASKS), (MASK, STATE_FILE)), ONCE, True, "refuse"),
-    (STOPPED, RESTART, True, "track"),
-    (STOPPED, FORCE, False, "track"),
-    (replace(STOPPED, files=FILES), ONCE, True, "track"),
-    (FEWER, ONCE, True, "refuse"),
-    (FEWER, FORCE, True, "refuse"),
-    (FEWER, RESTART, True, "track"),
-    (FEWER, LIST, True, "track"),
-    (OTHER, ONCE, True, "refuse"),
-    (OTHER, RESTART, True, "refuse"),
-    (OTHER, FORCE, True, "track"),
-    (OTHER, LIST, True, "track"),
-    (Earlier(files=(MASK,)), RerunOptions(True, True, True), True, "refuse"),
-    (Earlier(files=(RUN_FILE,)), FORCE, True, "refuse"),
-    (replace(DONE, files=CORRECTED.files), ONCE, True, "reuse"),
-    (CORRECTED, RerunOptions(force=True, restart=True), True, "refuse"),
-    (CORRECTED, LIST, True, "keep_corrections"),
-    (replace(CORRECTED, record=None), LIST, True, "refuse"),
-    (UNREADABLE, ONCE, True, "refuse"),
-    (UNREADABLE, RESTART, True, "refuse"),
-    (UNREADABLE, FORCE, True, "refuse"),
-    (UNREADABLE, LIST, True, "refuse"),
-    (Earlier(files=(*UNREADABLE.files, CORRECTED_FILE)), LIST, True, "refuse"),
+@pytest.mark.parametrize(("earlier", "action", "forced_action"), [
+    (Earlier(), "track", "track"),
+    (DONE, "reuse", "reuse"),
+    (replace(DONE, files=(MASK,)), "track", "track"),
+    (replace(DONE, record=replace(DONE.record, frames=2)), "track", "track"),  # one mask for two frames
+    (STOPPED, "resume", "resume"),
+    (replace(STOPPED, files=FILES), "track", "track"),
+    (OTHER, "refuse", "track"),
+    (UNKNOWN, "refuse", "track"),
+    (replace(OTHER, files=(MASK, STATE_FILE)), "refuse", "track"),
+    (replace(OTHER, files=()), "track", "track"),
+    (replace(OTHER, files=FILES), "refuse", "refuse"),  # coco.json is of somebody else
+    (Earlier(files=(MASK,)), "refuse", "refuse"),
+    (Earlier(files=(RUN_FILE,)), "refuse", "refuse"),
+    (replace(DONE, files=(*FILES, CORRECTED_FILE)), "reuse", "reuse"),
+    (replace(STOPPED, files=(*STOPPED.files, CORRECTED_FILE)), "refuse", "refuse"),
+    (replace(OTHER, files=(MASK, CORRECTED_FILE)), "refuse", "refuse"),
+    (Earlier(files=(MASK, JOB_RECORD)), "refuse", "refuse"),
 ])  # fmt: skip
-def test_job_is_tracked_resumed_reused_or_refused(tmp_path, earlier, rerun, repeatable, action):
+def test_results_are_reused_resumed_replaced_or_refused(tmp_path, earlier, action, forced_action):
     earlier.write(tmp_path)
-    resumable = {"repeatable": repeatable, "resumable": repeatable}
-    assert try_plan(plan_job, tmp_path, WANTED, read_job_record(tmp_path), rerun, **resumable) == action
+    assert try_plan(plan_run, tmp_path, WANTED) == action
+    assert try_plan(plan_run, tmp_path, WANTED, force=True) == forced_action
+
+
+def test_results_without_a_digest_are_no_other_run_s(tmp_path):
+    UNKNOWN.write(tmp_path)
+    assert try_plan(plan_run, tmp_path, UNKNOWN.record) == "refuse"
 
 
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}
 RUN = {"settings": SETTINGS, "jobs": ["a"]}
 
 
-@pytest.mark.parametrize(("run", "files", "actions"), [
-    (None, (), ("track", "track")),
-    (None, ("notes.txt",), ("refuse", "track")),
-    (None, (RUN_FILE,), ("refuse", "track")),
-    (None, ("summary.csv",), ("refuse", "refuse")),
-    (RUN, (), ("resume", "resume")),
-    (RUN, ("summary.csv",), ("resume", "resume")),
-    ({**RUN, "settings": {**SETTINGS, "write": ["coco", "masks", "x"]}}, (), ("resume", "resume")),
-    ({**RUN, "settings": {**SETTINGS, "write": ["masks"]}}, (), ("refuse", "track")),
-    ({**RUN, "settings": {**SETTINGS, "checkpoint": "y"}}, (), ("refuse", "track")),
-    ({**RUN, "jobs": ["b"]}, ("b/.track.json",), ("refuse", "track")),
-    ({**RUN, "jobs": ["a", "b"]}, ("b/.track.json",), ("resume", "resume")),
+@pytest.mark.parametrize(("run", "files", "replaces", "forced"), [
+    (None, (), False, False),
+    (None, (".jobs.7@other.part.json",), False, False),
+    (None, ("notes.txt",), "refuse", "refuse"),
+    (None, ("summary.csv",), "refuse", "refuse"),
+    (None, ("a/.track.json",), "refuse", "refuse"),
+    (None, (RUN_FILE,), "refuse", True),
+    (RUN, (), False, False),
+    (RUN, ("summary.csv", "notes.txt"), False, False),
+    ({**RUN, "settings": {**SETTINGS, "write": ["masks"]}}, (), "refuse", True),
+    ({**RUN, "settings": {**SETTINGS, "checkpoint": "y"}}, (), "refuse", True),
+    ({**RUN, "jobs": ["a", "b"]}, ("b/.track.json",), False, False),
 ])  # fmt: skip
-def test_list_is_started_resumed_or_refused(tmp_path, run, files, actions):
+def test_list_is_started_resumed_or_refused(tmp_path, run, files, replaces, forced):
     Earlier(files=files).write(tmp_path)
     if run is not None:
         write_versioned(tmp_path / RUN_FILE, RUN_KIND, run)
-    for force, action in zip((False, True), actions, strict=True):
-        assert try_plan(plan_list, tmp_path, [Job("a", "a.mp4")], SETTINGS, force=force) == action
+    jobs = [Job("a", "a.mp4")]
+    assert try_plan(plan_list, tmp_path, jobs, SETTINGS) == replaces
+    assert try_plan(plan_list, tmp_path, jobs, SETTINGS, force=True) == forced

@@ -39,11 +39,9 @@ class FunctionType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Number(FunctionType):
-    """Type of numbers in a range."""
-
-    def __init__(self, allowed: Range) -> None:
-        super().__init__(partial(parse_number, allowed=allowed), "N")
+def number_type(allowed: Range) -> FunctionType:
+    """Return the type of numbers in a range."""
+    return FunctionType(partial(parse_number, allowed=allowed), "N")
 
 
 class FileName(FunctionType):
@@ -80,12 +78,12 @@ def parse_config(text: str) -> str:
     return text
 
 
-Integer = Number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
+Integer = number_type(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds depend on the settings"""
-PositiveInt = Number(POSITIVE_COUNT)
-NonNegativeInt = Number(COUNT)
-PositiveFloat = Number(POSITIVE)
-Scale = Number(Range(0, 16, exclusive_low=True))
+PositiveInt = number_type(POSITIVE_COUNT)
+NonNegativeInt = number_type(COUNT)
+PositiveFloat = number_type(POSITIVE)
+Scale = number_type(Range(0, 16, exclusive_low=True))
 Bytes = FunctionType(parse_bytes, "SIZE")
 """type of sizes such as 2GB; the value is a number of bytes"""
 Size = FunctionType(parse_size, "SIZE")

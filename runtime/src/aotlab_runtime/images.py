@@ -38,31 +38,24 @@ def resize_nearest(labels: np.ndarray, size: ImageSize) -> np.ndarray:
 
 
 def label_components(mask: np.ndarray) -> np.ndarray:
-    """Label the 8-connected components of a mask H×W bool from 1 on: H×W, 0 is background.
+    """Label the 8-connected components of a mask H×W bool by numbers above 0: H×W, 0 is background.
 
-    Row by row, each run of pixels gets the smallest label of the runs that it touches in the row above, and their
-    components are merged; a run that touches none gets a new label.
+    Runs of pixels in a row are numbered; runs that touch get the smaller of their numbers, until no two differ.
     """
-    components = np.zeros((len(mask) + 1, mask.shape[1]), int)  # row -1 is an empty row above the image
-    parents = [0]  # label that each one was merged into: its own, or a smaller one
-
-    def find_root(label: int) -> int:
-        while parents[label] != label:
-            label = parents[label]
-        return label
-
-    for y, row in enumerate(mask):
-        edges = np.flatnonzero(np.diff(row, prepend=False, append=False)).tolist()
-        for start, stop in zip(edges[::2], edges[1::2], strict=True):
-            touched = {*components[y - 1, max(0, start - 1) : stop + 1].tolist()} - {0}
-            roots = {find_root(label) for label in touched}
-            if not roots:
-                roots.add(len(parents))
-                parents.append(len(parents))
-            components[y, start:stop] = min(roots)
-            for root in roots:
-                parents[root] = min(roots)
-    return np.array([find_root(label) for label in range(len(parents))])[components[:-1]]
+    padded = np.pad(mask, 1)
+    starts = padded & ~np.roll(padded, 1)
+    runs = padded * starts.cumsum().reshape(padded.shape)
+    touching = []
+    for step in padded.shape[1] + np.array([-1, 0, 1]):  # to the pixels below
+        below, below_starts = np.roll(runs, -step), np.roll(starts, -step)
+        contacts = (runs > 0) & (below > 0) & (starts | below_starts)
+        touching.append([runs[contacts], below[contacts]])
+    pairs = np.concatenate(touching, axis=1)
+    numbers = np.arange(runs.max() + 1)
+    while (numbers[pairs[0]] != numbers[pairs[1]]).any():
+        np.minimum.at(numbers, numbers[pairs].max(0), numbers[pairs].min(0))
+        numbers = numbers[numbers]
+    return numbers[runs][1:-1, 1:-1]
 
 
 def measure_distance(mask: np.ndarray) -> np.ndarray:
@@ -70,13 +63,12 @@ def measure_distance(mask: np.ndarray) -> np.ndarray:
 
     Chamfer distance: along rows, then down, then up.
     """
-    distance = np.where(mask, np.float32(0), np.float32(np.inf))
-    ramp = STRAIGHT_STEP * np.arange(mask.shape[1], dtype=np.float32)
+    distance = np.where(np.pad(mask, 1), np.float32(0), np.float32(np.inf))
+    ramp = STRAIGHT_STEP * np.arange(distance.shape[1], dtype=np.float32)
     for rows in (distance, distance[:, ::-1]):
         rows[:] = np.minimum.accumulate(rows - ramp, axis=1) + ramp
     for rows in (distance, distance[::-1]):
         for near, row in pairwise(rows):
-            np.minimum(row, near + STRAIGHT_STEP, out=row)
-            np.minimum(row[1:], near[:-1] + DIAGONAL_STEP, out=row[1:])
-            np.minimum(row[:-1], near[1:] + DIAGONAL_STEP, out=row[:-1])
-    return distance
+            steps = near[1:-1] + STRAIGHT_STEP, near[:-2] + DIAGONAL_STEP, near[2:] + DIAGONAL_STEP
+            row[1:-1] = np.minimum.reduce([row[1:-1], *steps])
+    return distance[1:-1, 1:-1]

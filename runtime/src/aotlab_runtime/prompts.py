@@ -12,6 +12,7 @@ import numpy as np
 from aotlab_runtime.graphs import Graphs
 from aotlab_runtime.images import ImageSize, label_components, measure_distance
 from aotlab_runtime.inputs import MAX_ID, InputError, require
+from aotlab_runtime.prediction import Prediction
 
 Point = tuple[float, float]
 """x and y in pixels"""
@@ -29,10 +30,10 @@ MAX_PART_DISTANCE = 0.5
 class CheckedPrompt(NamedTuple):
     """A `Prompt` that fits its frame."""
 
-    positive: list[Point]
-    """points on the object"""
-    negative: list[Point]
-    """points off the object"""
+    positive: np.ndarray
+    """points (x, y) on the object, P×2"""
+    negative: np.ndarray
+    """points off the object, Q×2"""
     box: np.ndarray | None
     """corners (left, top) and (right, bottom) in the frame, 2×2"""
 
@@ -76,7 +77,7 @@ class Prompt:
         if box is not None:
             corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             require((corners[1] - corners[0]).min() >= 2, message)
-        return CheckedPrompt(points[labels == 1].tolist(), points[labels == 0].tolist(), corners)
+        return CheckedPrompt(points[labels == 1], points[labels == 0], corners)
 
 
 def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
@@ -92,45 +93,52 @@ def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dic
 
 
 def segment_prompts(
-    graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt], other_objects: np.ndarray
-) -> np.ndarray:
-    """Segment the objects of N prompts in two passes; return their logits (1+N)×H×W, background first.
+    graphs: Graphs, frame: np.ndarray, prompts: Mapping[int, Prompt | Point], mask: np.ndarray
+) -> Prediction:
+    """Segment objects of a frame from prompts by object id, in two passes.
 
-    ``other_objects``: pixels of other objects, H×W bool.
+    ``mask``: object ids H×W; prompted objects get no pixel of others in it.
     """
+    checked_prompts = check_prompts(prompts, frame.shape[:2])
     require(
         graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask"
     )
-    exclusive_prompts = []
-    for prompt in prompts:  # points on other objects are points off this one
-        points = [point for other in prompts if other is not prompt for point in other.positive]
-        exclusive_prompts.append(prompt._replace(negative=prompt.negative + points))
-    logits = np.stack([segment_object(graphs, frame, prompt) for prompt in exclusive_prompts])
-    logits[:, other_objects] = EXCLUDED
-    strongest = logits.max(0)  # the rough masks do not overlap
-    rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
-    for index, prompt in enumerate(exclusive_prompts):
-        logits[index] = segment_object(graphs, frame, prompt, rough_masks[index])
-        logits[index, other_objects] = EXCLUDED
+    ids, exclusive_prompts = (*checked_prompts,), []
+    for object_id, prompt in checked_prompts.items():  # points on other objects are points off this one
+        others = [other.positive for other_id, other in checked_prompts.items() if other_id != object_id]
+        exclusive_prompts.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
+    rough_masks = np.zeros((len(ids), *frame.shape[:2]), np.float32)
+    for refine in (False, True):
+        logits = np.stack(
+            [
+                segment_object(graphs, frame, prompt, rough_mask, refine=refine)
+                for prompt, rough_mask in zip(exclusive_prompts, rough_masks, strict=True)
+            ]
+        )
+        logits[:, ~np.isin(mask, [0, *ids])] = EXCLUDED
+        strongest = logits.max(0)  # the rough masks do not overlap
+        rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
+    for object_logits, prompt in zip(logits, exclusive_prompts, strict=True):
         find_far = find_far_from_points if prompt.box is None else find_far_from_box
-        logits[index, find_far(logits[index] > 0, prompt)] = EXCLUDED
-    return np.concatenate([-logits.max(0, keepdims=True), logits])
+        object_logits[find_far(object_logits > 0, prompt)] = EXCLUDED
+    logits = np.concatenate([-logits.max(0, keepdims=True), logits])
+    return Prediction(ids, logits, graphs.config["confidence_temperature"])
 
 
 def segment_object(
-    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
+    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray, *, refine: bool
 ) -> np.ndarray:
-    """Return the logits H×W of one object, from a crop around its box or rough mask, else from the whole frame.
+    """Return the logits H×W of one object.
 
-    With a rough mask H×W in 0 to 1, outlines follow the edges of the image.
+    The coarse pass sees the surroundings of a box, else the whole frame. The refining pass sees those of the box or of
+    the rough mask H×W in 0 to 1; its outlines follow the edges of the image.
     """
-    (height, width), settings = frame.shape[:2], graphs.prompting
-    crop, edge = np.s_[0:height, 0:width], settings["frame_edge"]
-    if prompt.box is not None or rough_mask is not None:
-        margin = settings["coarse_margin" if rough_mask is None else "refine_margin"]
-        crop = find_crop(prompt, (height, width), margin, settings["min_crop"], rough_mask)
-        edge = settings["crop_edge"]
-    image, model = frame[crop], graphs.config["model"]
+    size, settings, model = frame.shape[:2], graphs.prompting, graphs.config["model"]
+    crop, edge = np.s_[0 : size[0], 0 : size[1]], settings["frame_edge"]
+    if refine or prompt.box is not None:
+        margin, edge = settings["refine_margin" if refine else "coarse_margin"], settings["crop_edge"]
+        crop = find_crop(prompt, size, margin, settings["min_crop"], rough_mask)
+    image = frame[crop]
     scale = edge / max(image.shape[:2])
     # sides in the network are multiples of the stride, plus 1 if corners are aligned
     stride, extra = model["stages"][0]["stride"], int(model["align_corners"])
@@ -138,28 +146,24 @@ def segment_object(
         stride * max(2, round((side * scale - extra) / stride)) + extra for side in image.shape[:2]
     )
     planes = draw_prompt_planes(prompt, crop, (rows, columns), settings["click_radius"])
-    rough_crop = np.zeros(image.shape[:2], np.float32) if rough_mask is None else rough_mask[crop]
-    outputs = graphs.run("prompt", {"image": image, "planes": planes[None], "rough_mask": rough_crop})
-    logits = np.full((height, width), EXCLUDED)
-    logits[crop] = outputs["logits" if rough_mask is None else "refined_logits"]
+    inputs = {"image": image, "planes": planes[None], "rough_mask": rough_mask[crop]}
+    logits = np.full(size, EXCLUDED)
+    logits[crop] = graphs.run("prompt", inputs)["refined_logits" if refine else "logits"]
     return logits
 
 
 def find_crop(
-    prompt: CheckedPrompt, size: ImageSize, margin: float, min_side: float, rough_mask: np.ndarray | None
+    prompt: CheckedPrompt, size: ImageSize, margin: float, min_side: float, rough_mask: np.ndarray
 ) -> Crop:
     """Find the crop around positive points and a box, or without a box, a rough mask; square where the frame allows.
 
     ``margin``: on each side, as a fraction of the object's longer side.
     """
-    corners = [*prompt.positive]
-    if prompt.box is not None:
-        corners += [*prompt.box]
-    elif rough_mask is not None and (rough_mask > 0.5).any():
-        rows, columns = np.nonzero(rough_mask > 0.5)
-        corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
-    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-    side = max(min_side, (1 + 2 * margin) * float((high - low).max()))
+    pixels = np.argwhere(rough_mask > 0.5)[:, ::-1]
+    outline = np.concatenate([pixels, pixels + 1]) if prompt.box is None else prompt.box
+    corners = np.concatenate([prompt.positive, outline])
+    low, high = corners.min(0), corners.max(0)
+    side = max(min_side, (1 + 2 * margin) * (high - low).max())
     limit = np.array(size[::-1])
     start = np.rint(((low + high) / 2 - side / 2).clip(0, np.maximum(0, limit - side))).astype(int)
     stop = np.minimum(limit, start + round(side))
@@ -173,7 +177,7 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
     scale = np.array([size[1] / (crop[1].stop - origin[0]), size[0] / (crop[0].stop - origin[1])])
     rows, columns = np.ogrid[: size[0], : size[1]]
     for plane, points in zip(planes[:2], (prompt.positive, prompt.negative), strict=True):
-        for x, y in (np.reshape(points, (-1, 2)) - origin + 0.5) * scale - 0.5:
+        for x, y in (points - origin + 0.5) * scale - 0.5:
             plane[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 1
     if prompt.box is not None:
         start, stop = np.rint((prompt.box - origin) * scale).astype(int)
@@ -186,8 +190,8 @@ def find_far_from_box(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
     """Return the pixels of a mask H×W bool outside the prompt's box, enlarged by a margin and positive points."""
     assert prompt.box is not None
     margin = BOX_MARGIN * (prompt.box[1] - prompt.box[0])
-    corners = [prompt.box[0] - margin, prompt.box[1] + margin, *prompt.positive]
-    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+    corners = np.concatenate([prompt.box + np.stack([-margin, margin]), prompt.positive])
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
     return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
 

@@ -1,32 +1,28 @@
 """`Tracker`: frames and masks in, masks out.
 
 AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has an identity, one of M
-learned vectors; the identities of a token's pixels form its identity embedding. On a stored frame, it is added to the
-tokens that become values, not to the keys, so the tokens of a new frame receive the identities of the stored tokens
-that look like them. Long-term attention compares all tokens of the frames in long-term memory, short-term attention
-those around the same place in an earlier frame, usually the last. Long-term memory holds the frames with a given mask
-and one in every n others. RMem (Zhou, Pang, Wang; CVPR 2024) bounds it: it evicts the least attended tracked
-frame; frames scored rarely get a bonus.
+learned vectors. The steps of a frame are graphs, here with their outputs, whose shapes are in `graphs.py`; X are L
+tokens of the frame, N counts blocks from 0:
 
-DeAOT (Yang, Yang; NeurIPS 2022) splits a block's tokens into a visual and an identity branch. Long-term and short-term
-attention compare the visual branch only and carry the values of both, so identities do not displace appearance in
-deeper blocks. Gated propagation replaces heads and feed-forward layers: the output of a single head is multiplied by a
-gate, computed from the frame's tokens, before a depthwise convolution and a projection. All this is inside the graphs;
-only the channels of their tensors differ.
+    encode             maps of the image at strides 4, 8 and 16, and X         features_*
+    propagate          in each block: X ← X + Att(X, X, X)                     self-attention
+                       K = X·W_K, keys and queries alike                       states_N_key
+                       X ← X + Att(K, memory_N_long_key, memory_N_long_value)
+                             + Att(K, memory_N_short_key, memory_N_short_value)
+                       X ← X + FFN(X)                                          embeddings_(N + 1)
+    decode             a feature pyramid of X after each block and the maps    logits
+    assign_identities  E, the sum of the identities of a token's pixels        id_embeddings_0
+    memorize           keys K and values (X + E)·W_V, with X of states_N       memory_N_*
 
-One frame; each group of up to M objects has its own memory:
+Att(Q, K, V) = softmax(Q·Kᵀ/√c)·V, in heads of c channels. Keys have no identities: a token finds stored tokens that
+look like it, and receives their identities. Long-term memory holds all tokens of T frames, those with a given mask and
+one in every n others; short-term attention is limited to a window around the same place in an earlier frame, usually
+the last. A frame with a given mask has its own E, and reads itself instead of memory: ``reference``.
+``runtime/tests/test_block.py`` computes a block in NumPy.
 
-    features = encode(frame)
-    for each group:      propagated = propagate(features, memory)
-                         logits = decode(propagated, features)
-    labels = argmax of the merged logits of all groups, unless the mask sets them
-    for each group,
-      without a mask:    memory.add(memorize(propagated, assign_identities(labels)))
-      with a mask:       id_embeddings = assign_identities(labels)
-                         memory.add_reference(memorize(reference(features, id_embeddings), id_embeddings))
-
-All but ``memory`` are graphs of the same name (`graphs.py` lists their tensors); ``reference`` is ``propagate`` with
-identities instead of memory.
+DeAOT (Yang, Yang; NeurIPS 2022) splits X into a visual and an identity branch. Keys are of the visual branch, values of
+both, so identities do not displace appearance in deeper blocks. Gated propagation replaces heads and FFN: the attended
+values are multiplied by a gate, computed from X, before a depthwise convolution and a projection.
 """
 
 from __future__ import annotations
@@ -36,17 +32,16 @@ import logging
 import operator
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from aotlab_runtime.graphs import Graphs, Tensors
+from aotlab_runtime.group import Group
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
 from aotlab_runtime.inputs import InputError, check_frame, check_mask, require
-from aotlab_runtime.memory import Memory
 from aotlab_runtime.prediction import Prediction, softmax
-from aotlab_runtime.prompts import Point, Prompt, check_prompts, segment_prompts
+from aotlab_runtime.prompts import Point, Prompt, segment_prompts
 
 log = logging.getLogger(__name__)
 
@@ -54,20 +49,6 @@ STATE_VERSION = 10
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit outside the mask of an object, on a frame with a mask"""
-
-
-@dataclass
-class Group:
-    """Up to M objects that share one pass of the model, and their memory."""
-
-    ids: list[int]
-    """object id of each identity from 1 on; 0 if forgotten"""
-    memory: Memory
-
-    @property
-    def identities(self) -> list[int]:
-        """Identities of the objects, without forgotten ones."""
-        return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
 
 
 class Tracker:
@@ -125,49 +106,45 @@ class Tracker:
             InputError: unusable input. A failed step changes nothing.
         """
         frame = check_frame(frame, self._frame_shape)
-        if mask is not None:
-            mask = check_mask(mask, frame)
+        given_mask = np.zeros(frame.shape[:2], int) if mask is None else check_mask(mask, frame)
         if prompts:
-            mask = self._draw_prompts(frame, mask, prompts)
-        if mask is not None and not mask.any():
-            require(self.groups, "mask is empty: give ids above 0 where the objects are")
-            mask = None
-        # work on copies: a failed step leaves the tracker unchanged
-        groups = [Group([*group.ids], copy(group.memory)) for group in self.groups]
+            given_mask = self._draw_prompts(frame, given_mask, prompts)
+        has_mask = given_mask.any()
+        require(
+            has_mask or mask is None or self.groups,
+            "mask is empty: give ids above 0 where the objects are",
+        )
+        groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
+        run = self.graphs.run
         # without objects, the frame need not be encoded
-        features = self.graphs.run("encode", {"frame": frame}) if groups or mask is not None else {}
-        decoded_groups = [self._segment_frame(group, features) for group in groups]
+        features = run("encode", {"frame": frame}) if groups or has_mask else {}
+        decoded_groups = []
+        for group in groups:
+            propagated = run("propagate", features | group.read())
+            decoded_groups.append(propagated | run("decode", propagated | features))
         logits = self._merge_logits(groups, decoded_groups, frame.shape[:2])
-        temperature = self.graphs.config["confidence_temperature"]
-        prediction = Prediction(self.ids, logits, temperature)
-        if mask is None:
-            for group, decoded in zip(groups, decoded_groups, strict=True):
-                self._store_tracked(group, decoded, prediction.labels)
-        else:
-            # objects in the mask have no other pixels
-            labels = np.where((mask > 0) | np.isin(prediction.labels, mask), mask, prediction.labels)
-            mask_ids = {*np.unique(mask).tolist()} - {0}
-            resized_labels = resize_nearest(labels, self.graphs.network_size)
-            for object_id in sorted(mask_ids - {*np.unique(resized_labels).tolist()}):
-                log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
-            new_ids = sorted(mask_ids - {*self.ids})
-            self._add_objects(groups, new_ids)
+        prediction = Prediction(self.ids, logits, self.graphs.config["confidence_temperature"])
+        if has_mask:
+            prediction = self._overwrite_with_mask(prediction, given_mask)
+            self._add_objects(groups, prediction.ids[len(self.ids) :])
             for group in groups:
-                self._store_reference(group, features, labels)
-            ids = (*self.ids, *new_ids)
-            masks = labels == np.array([0, *ids])[:, None, None]
-            logits = np.where(masks, np.float32(0), NO_OBJECT)
-            prediction = Prediction(ids, logits, temperature)
+                id_embeddings = self._assign_identities(group, prediction.labels)
+                propagated = run("reference", features | id_embeddings)
+                group.add_reference(run("memorize", propagated | id_embeddings))
+        else:
+            for group, decoded in zip(groups, decoded_groups, strict=True):
+                relevance = None
+                if group.needs_relevance:
+                    relevance = run("relevance", decoded | group.read())["relevance"]
+                id_embeddings = self._assign_identities(group, prediction.labels)
+                group.add(run("memorize", decoded | id_embeddings), relevance)
         self.groups, self._frame_shape = groups, frame.shape
         return prediction
 
     def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt | Point]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
         frame = check_frame(frame, self._frame_shape)
-        checked_prompts = check_prompts(prompts, frame.shape[:2])
-        no_objects = np.zeros(frame.shape[:2], bool)
-        logits = segment_prompts(self.graphs, frame, [*checked_prompts.values()], no_objects)
-        return Prediction(tuple(checked_prompts), logits, self.graphs.config["confidence_temperature"])
+        return segment_prompts(self.graphs, frame, prompts, np.zeros(frame.shape[:2], int))
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it disappears from the next frame; its id can be reused.
@@ -176,8 +153,8 @@ class Tracker:
         forgotten.
         """
         require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
-        (group,) = (group for group in self.groups if object_id in group.ids)
-        group.ids[group.ids.index(object_id)] = 0
+        for group in self.groups:
+            group.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in group.ids)
         self.groups = [group for group in self.groups if any(group.ids)]
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -191,7 +168,7 @@ class Tracker:
         }  # fmt: skip
         state = {"header": np.array(json.dumps(header))}
         for index, group in enumerate(self.groups):
-            state |= {f"{index}.{name}": array for name, array in group.memory.state_dict().items()}
+            state |= {f"{index}.{name}": array for name, array in group.state_dict().items()}
         return state
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
@@ -207,10 +184,10 @@ class Tracker:
                 raise ValueError("saved with another export or version")
             length, shape = header["length"], header["frame_shape"] and tuple(header["frame_shape"])
             for index, ids in enumerate(header["groups"]):
-                memory, prefix = Memory(self.graphs.config["memory"], length), f"{index}."
+                group, prefix = Group(self.graphs.config["memory"], length, (*ids,)), f"{index}."
                 arrays = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
-                memory.load_state_dict(arrays, self.graphs.memory_shapes)
-                groups.append(Group(ids, memory))
+                group.load_state_dict(arrays, self.graphs.memory_shapes)
+                groups.append(group)
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(
                 f"tracker state: invalid ({error!s:.150}); load the export that saved it, or save it again"
@@ -218,25 +195,14 @@ class Tracker:
         self._length, self._frame_shape, self.groups = length, shape, groups
 
     def _draw_prompts(
-        self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt | Point]
+        self, frame: np.ndarray, mask: np.ndarray, prompts: Mapping[int, Prompt | Point]
     ) -> np.ndarray:
-        """Return the object ids H×W of prompts, and of a mask where it has other objects."""
-        checked_prompts = check_prompts(prompts, frame.shape[:2])
-        if mask is None:
-            mask = np.zeros(frame.shape[:2], np.int64)
-        other_objects = np.where(np.isin(mask, [*checked_prompts]), 0, mask)
-        logits = segment_prompts(self.graphs, frame, [*checked_prompts.values()], other_objects > 0)
-        labels = np.array([0, *checked_prompts])[logits.argmax(0)]
-        for object_id in checked_prompts:
-            require(
-                object_id in labels, f"object {object_id}: no pixel found there; give another box or point"
-            )
-        return np.where(other_objects > 0, other_objects, labels)
-
-    def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
-        """Return the outputs of ``propagate`` and ``decode`` for a frame and a group's memory."""
-        propagated = self.graphs.run("propagate", features | group.memory.read())
-        return propagated | self.graphs.run("decode", propagated | features)
+        """Return the object ids H×W of prompts, and of a mask H×W where it has other objects."""
+        prediction = segment_prompts(self.graphs, frame, prompts, mask)
+        for object_id in prediction.ids:
+            found = object_id in prediction.labels
+            require(found, f"object {object_id}: no pixel found there; give another box or point")
+        return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
 
     def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
         """Merge the ``logits`` 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
@@ -257,26 +223,23 @@ class Tracker:
         p = np.concatenate([background, *(p[1:] for p in probabilities)]).clip(1e-5, 1 - 1e-5)
         return np.log(p / (1 - p))
 
-    def _store_tracked(self, group: Group, decoded: Tensors, labels: np.ndarray) -> None:
-        """Store a frame with its predicted labels H×W; ``decoded``: result of `_segment_frame`."""
-        relevance = None
-        if group.memory.needs_relevance:
-            relevance = self.graphs.run("relevance", decoded | group.memory.read())["relevance"]
-        id_embeddings = self._assign_identities(group, labels)
-        group.memory.add(self.graphs.run("memorize", decoded | id_embeddings), relevance)
+    def _overwrite_with_mask(self, prediction: Prediction, mask: np.ndarray) -> Prediction:
+        """Return a prediction with the objects of a mask H×W, which have no other pixels; new ids come last."""
+        labels = np.where((mask > 0) | np.isin(prediction.labels, mask), mask, prediction.labels)
+        mask_ids = np.unique(mask[mask > 0])
+        for object_id in np.setdiff1d(mask_ids, resize_nearest(mask, self.graphs.network_size)):
+            log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
+        ids = (*prediction.ids, *np.setdiff1d(mask_ids, prediction.ids).tolist())
+        masks = labels == np.array([0, *ids])[:, None, None]
+        logits = np.where(masks, np.float32(0), NO_OBJECT)
+        return Prediction(ids, logits, prediction.temperature)
 
     def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
         """Give new objects the free identities in the last group, then in new groups."""
         for object_id in ids:
             if not groups or len(groups[-1].ids) == self.graphs.max_objects:
-                groups.append(Group([], Memory(self.graphs.config["memory"], self._length)))
-            groups[-1].ids.append(object_id)
-
-    def _store_reference(self, group: Group, features: Tensors, labels: np.ndarray) -> None:
-        """Store a frame with given labels H×W."""
-        id_embeddings = self._assign_identities(group, labels)
-        propagated = self.graphs.run("reference", features | id_embeddings)
-        group.memory.add_reference(self.graphs.run("memorize", propagated | id_embeddings))
+                groups.append(Group(self.graphs.config["memory"], self._length))
+            groups[-1].ids += (object_id,)
 
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""

@@ -131,10 +131,11 @@ def main(
     """Draw, track and correct masks in the browser."""
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    from aotlab_studio.review.batch import read_entries
+    from aotlab_studio.review.batch import find_clips
     from aotlab_studio.server.app import Server, bind_socket, build_app
-    from aotlab_studio.server.batch import Batch, build_batch_app
+    from aotlab_studio.server.batch import build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
+    from aotlab_studio.session.batch import Batch
     from aotlab_studio.tracking.models import TrackerLoader
 
     loader = TrackerLoader(tracker, checkpoints)
@@ -144,7 +145,7 @@ def main(
     options: dict[str, Any] = {"cache_bytes": cache, "levels": levels, "same_video": same_video}
     opener: Callable[..., Session] = partial(open_session, loader=loader, segmenter=masks, **options)
     with _exit_on_signals(), ExitStack() as cleanup:
-        if read_entries(Path(video[0])) is None:
+        if not find_clips(Path(video[0])):
             session = opener(video[0], project=project)
             cleanup.callback(session.close)
             session.document.shared = host not in LOCAL_HOSTS
@@ -154,7 +155,7 @@ def main(
             if session.document.conflict:
                 print(f"warning: {session.document.conflict}", file=sys.stderr)
             session.runner.schedule()
-            app = build_app(session)
+            app = build_app(lambda _: session)
         elif project is not None:
             problem = "a batch has a project next to each of its results"
             raise InputError(f"--project {project}: {problem}; remove it")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -31,7 +31,6 @@ from aotlab.sdk import (
     find_video,
     format_coco,
     format_count,
-    list_job_folders,
     list_mask_formats,
     read_annotations,
     read_class_ids,
@@ -39,19 +38,11 @@ from aotlab.sdk import (
     require_same_video,
     store_frame,
 )
-from aotlab_studio.document.database import PROJECT_FILE
-from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, VideoStatus
-from aotlab_studio.files import (
-    list_files,
-    move_entries,
-    read_export,
-    write_bytes,
-    write_json,
-)
+from aotlab_studio.files import ExportRecord, list_files, move_entries, read_json, write_bytes, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
+from aotlab_studio.review.batch import BatchClip, list_results
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
@@ -127,7 +118,7 @@ def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
     With ``force`` too, every file of a folder must be written by a conversion.
     """
     if output.is_dir() and not suffixes:
-        written = read_export(output / RECORD).files | {RECORD}
+        written = read_json(output / RECORD, ExportRecord).files | {RECORD}
         if other := next((name for name in list_files(output) if name not in written), ""):
             problem = f"holds {other}, which aotlab convert did not write"
             raise InputError(f"{output}: {problem}; give another name")
@@ -150,7 +141,7 @@ def convert(masks: Path, video: Path, output: Path, form: str) -> str:
     return f"{format_count(objects, 'object')} on {format_count(frames, 'frame')}"
 
 
-class Clip(NamedTuple):
+class VideoMasks(NamedTuple):
     """A tracked video with the masks of its results."""
 
     name: str
@@ -174,21 +165,22 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     Returns:
         what is written, and sentences about videos that are left out.
     """
-    clips, notes, problems = collect_clips(results)
-    if len(clips) < (2 if share < 1 else 1):
+    clips = list_results(results)
+    videos, notes, problems = collect_videos(clips)
+    if len(videos) < (2 if share < 1 else 1):
         advice = "; ".join(problems) or "give the --output of track --jobs"
-        raise InputError(f"{results}: holds {format_count(len(clips), 'tracked video')}; {advice}")
-    names = {clip.name: dict.fromkeys(clip.annotations.class_names.values()) for clip in clips}
+        raise InputError(f"{results}: holds {format_count(len(videos), 'tracked video')}; {advice}")
+    names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
     for problem in find_class_variants(names):
         raise InputError(f"{results}: {problem}")
-    classes = merge_classes(results, [clip.annotations for clip in clips])
+    classes = merge_classes(results, [video.annotations for video in videos])
     # of all videos of the list, so that one that is left out does not change the part of another
-    held_back = choose_held_back(list_job_folders(results), share)
-    parts = {"train": [clip for clip in clips if clip.name not in held_back]}
+    held_back = choose_held_back([clip.name for clip in clips], share)
+    parts = {"train": [video for video in videos if video.name not in held_back]}
     if held_back:
-        parts["val"] = [clip for clip in clips if clip.name in held_back]
-    for clip in clips:
-        clip.annotations.classes = classes
+        parts["val"] = [video for video in videos if video.name in held_back]
+    for video in videos:
+        video.annotations.classes = classes
     for part, chosen in parts.items():
         if not chosen:
             remedy = "see why videos are left out, or change --split"
@@ -199,56 +191,56 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     return "; ".join([f"{format_count(train, 'video')} in train, {val} in val, {count}", *notes]), problems
 
 
-def collect_clips(results: Path) -> tuple[list[Clip], list[str], list[str]]:
-    """Return the videos of a list that can be used, notes about statuses, and sentences about the other videos."""
-    clips = []
+def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[str], list[str]]:
+    """Return the videos that can be used, notes about statuses, and sentences about the other videos."""
+    videos = []
     by_status, by_problem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
-    for folder in list_job_folders(results):
+    for clip in clips:
         try:
-            status = read_status(folder)
+            status = read_status(clip)
             if status != "rejected":
-                clips.append(read_clip(folder))
-            by_status[status].append(folder.name)
+                videos.append(read_masks(clip))
+            by_status[status].append(clip.name)
         except InputError as error:
-            by_problem[str(error)].append(folder.name)
+            by_problem[str(error)].append(clip.name)
     notes = [f"{text}: {', '.join(by_status[key])}" for key, text in STATUS_NOTES.items() if key in by_status]
-    return clips, notes, [f"{', '.join(names)}: {text}; left out" for text, names in by_problem.items()]
+    return videos, notes, [f"{', '.join(names)}: {text}; left out" for text, names in by_problem.items()]
 
 
-def choose_held_back(folders: Sequence[Path], share: float) -> set[str]:
+def choose_held_back(names: Sequence[str], share: float) -> set[str]:
     """Return the names of the videos that go to ``val``: the middle one of each of as many equal parts."""
-    count = 0 if share == 1 else min(max(1, round((1 - share) * len(folders))), len(folders) - 1)
-    return {folders[int((part + 0.5) * len(folders) / count)].name for part in range(count)}
+    count = 0 if share == 1 else min(max(1, round((1 - share) * len(names))), len(names) - 1)
+    return {names[int((part + 0.5) * len(names) / count)] for part in range(count)}
 
 
-def write_merged_masks(part: str, clips: Sequence[Clip], output: Path) -> None:
+def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
     """Write ``JPEGImages`` and ``Annotations`` of a folder per video, and classes in ``meta.json``, as YouTube-VOS."""
-    videos = {}
-    for name, source, masks in clips:
+    objects = {}
+    for name, source, masks in videos:
         store_images(source, masks, output / part / "JPEGImages" / name)
         write_masks(masks, output / part / "Annotations" / name)
-        videos[name] = {"objects": describe_objects(masks)}
-    write_json(output / part / "meta.json", {"videos": videos})
+        objects[name] = {"objects": describe_objects(masks)}
+    write_json(output / part / "meta.json", {"videos": objects})
 
 
-def write_merged_coco(part: str, clips: Sequence[Clip], output: Path) -> None:
+def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
     """Write one COCO file, and its images."""
     tree: dict[str, Any] = {}
-    for name, source, masks in clips:
+    for name, source, masks in videos:
         paths = store_images(source, masks, output / part / "images" / name)
         info = VideoInfo(name, source.size, source.length, str(source.rate))
         tree = merge_trees(tree, format_coco(masks, info), [f"{name}/{path.name}" for path in paths])
     write_json(output / f"{part}.json", tree)
 
 
-def write_merged_yolo(part: str, clips: Sequence[Clip], output: Path) -> None:
+def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
     """Write images and labels, and ``data.yaml``, in which the last part is the one to validate with."""
-    for name, source, masks in clips:
+    for name, source, masks in videos:
         store_images(source, masks, output / part / "images" / name)
         masks.stems = {frame: f"{name}/{stem}" for frame, stem in masks.stems.items()}
         for file, text in format_labels(masks).items():
             write_bytes(output / part / file, text.encode())
-    settings = format_settings(clips[0].annotations.classes, "train/images", f"{part}/images")
+    settings = format_settings(videos[0].annotations.classes, "train/images", f"{part}/images")
     write_bytes(output / "data.yaml", settings.encode())
 
 
@@ -274,31 +266,33 @@ def describe_objects(annotations: Annotations) -> dict[str, Any]:
     }
 
 
-def merge_classes(results: Path, clips: Sequence[Annotations]) -> dict[str, int]:
+def merge_classes(results: Path, videos: Sequence[Annotations]) -> dict[str, int]:
     """Return class ids by name for the objects of several videos: those that their results share stay."""
     classes = read_class_ids(results / CLASSES)
     used = set[str]()
-    for clip in clips:
-        names = {clip.class_name(object_id) for object_id in clip.objects()}
-        classes = add_class_ids(classes, {name: clip.classes.get(name) for name in sorted(names)})
+    for masks in videos:
+        names = {masks.class_name(object_id) for object_id in masks.objects()}
+        classes = add_class_ids(classes, {name: masks.classes.get(name) for name in sorted(names)})
         used |= names
     return {name: class_id for name, class_id in classes.items() if name in used}
 
 
-def read_status(folder: Path) -> VideoStatus:
-    """Return the status of the clip of a job's results; open if nobody has opened it.
+def read_status(clip: BatchClip) -> VideoStatus:
+    """Return the status of a clip; open if nobody has opened it.
 
     Raises:
         InputError: corrected or accepted masks are not exported, or an exported one is missing.
     """
-    exported, remedy = read_export(folder / CORRECTED_FILE), f"run aotlab export-clips {folder.parent}"
-    project = folder.with_name(folder.name + PROJECT_SUFFIX)
-    document = Document.read(project) if (project / PROJECT_FILE).is_file() else None
+    exported = read_json(clip.path / CORRECTED_FILE, ExportRecord)
+    document, remedy = clip.read_document(), f"run aotlab export-clips {clip.path.parent}"
     status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected":
         return status
     for file in sorted(exported.files):
-        if PurePosixPath(file).parts[0] == find_output("masks").file_name and not (folder / file).is_file():
+        if (
+            PurePosixPath(file).parts[0] == find_output("masks").file_name
+            and not (clip.path / file).is_file()
+        ):
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.edited and status in EXPORTED_STATUSES:
         snapshot = document.snapshot
@@ -307,19 +301,19 @@ def read_status(folder: Path) -> VideoStatus:
     return status
 
 
-def read_clip(folder: Path) -> Clip:
-    """Return the video and the masks of a job's results."""
-    job = read_job(folder)
+def read_masks(clip: BatchClip) -> VideoMasks:
+    """Return the video and the masks of the results of a clip."""
+    job = clip.job
     if job is None:
         raise InputError("no record of its tracking; track it")
-    if job.error is not None:
-        raise InputError(job.error)
-    video = find_video(folder, job)
-    require_same_video(folder, job, video)
+    if clip.error:
+        raise InputError(clip.error)
+    video = find_video(clip.path, job)
+    require_same_video(clip.path, job, video)
     source = open_frames(video, levels=job.levels)
-    annotations = read_objects(folder, source)
+    annotations = read_objects(clip.path, source)
     annotations.classes = load_job_masks(job, VideoInfo.from_source(source)).classes | annotations.classes
-    return Clip(folder.name, source, annotations)
+    return VideoMasks(clip.name, source, annotations)
 
 
 def read_objects(masks: Path, source: FrameSource) -> Annotations:

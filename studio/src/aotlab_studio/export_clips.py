@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 
+import aotlab
 from aotlab.sdk import command, format_count
 
 
@@ -22,9 +24,15 @@ from aotlab.sdk import command, format_count
 )
 def main(folder: Path, *, write: str) -> int:
     """Write the corrected masks of a list of videos into its results."""
-    from aotlab_studio.session.export import export_clips
+    from aotlab_studio.opening import open_document
+    from aotlab_studio.session.batch import Batch
+    from aotlab_studio.session.session import Session
 
-    exported = export_clips(folder, [name.strip() for name in write.split(",") if name.strip()])
+    def open_session(path: Path, project: Path) -> Session:
+        return Session(open_document(path, project=project), lambda: aotlab.Tracker.from_pretrained())
+
+    with closing(Batch(folder, open_session)) as batch:
+        exported = batch.export_all([name.strip() for name in write.split(",") if name.strip()])
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
     print(f"{folder}: {format_count(len(exported.names), 'corrected clip')} exported")

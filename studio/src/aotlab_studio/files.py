@@ -61,25 +61,20 @@ def list_files(folder: Path) -> Iterator[str]:
             yield path.relative_to(folder).as_posix()
 
 
-def read_json(path: Path, kind: type[Content], default: Content) -> Content:
-    """Return the JSON of a file that this program has written; the default if it is missing or damaged."""
+def read_json(path: Path, kind: type[Content]) -> Content:
+    """Return the JSON of a file that this program has written; ``kind()`` if it is missing or damaged."""
     try:
         return msgspec.convert(json.loads(path.read_bytes()), kind, str_keys=True)
     except (OSError, ValueError, RecursionError):
-        return default
+        return kind()
 
 
 class ExportRecord(Struct):
-    """Files of an export, and digests of the exported masks and objects."""
+    """Record of an export: its files, and digests of the exported masks and objects."""
 
     files: set[str] = set()
     digest: str = ""
     objects: str = ""
-
-
-def read_export(path: Path) -> ExportRecord:
-    """Return the record of an export; an empty one if the file is missing or damaged."""
-    return read_json(path, ExportRecord, ExportRecord())
 
 
 def replace_outputs(source: Path, folder: Path, old_files: Collection[str]) -> None:

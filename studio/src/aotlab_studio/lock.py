@@ -65,7 +65,7 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self._folder, self._lease = folder, folder / LEASE
         self._owner = LeaseOwner(secrets.token_hex(8), _find_kernel(), platform.node())
-        self._lost, self._released = False, threading.Event()
+        self._released = threading.Event()
         with ExitStack() as held:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -90,8 +90,7 @@ class FolderLock:
         """Raise `InputError` if the folder is released, or another program took it over during a sleep of this one."""
         if self._released.is_set():
             raise InputError(f"{self._folder}: closed meanwhile; open it again")
-        self._touch_lease()
-        if self._lost:
+        if not self._touch_lease():
             owner = read_owner(self._folder) or "another program"
             raise InputError(f"{self._folder}: taken over by {owner} meanwhile; open it again later")
 
@@ -99,9 +98,8 @@ class FolderLock:
         """Release the folder."""
         if not self._released.is_set():
             self._released.set()
-            self._touch_lease()
             with suppress(OSError):
-                if not self._lost:
+                if self._touch_lease():
                     self._lease.unlink(missing_ok=True)
             self._file_lock.close()
 
@@ -118,16 +116,17 @@ class FolderLock:
         except FileExistsError:
             raise InputError(f"{self._folder}: in use by another program; close it there first") from None
 
-    def _touch_lease(self) -> None:
-        """Touch the lease if it is still this program's; if it cannot be read, assume that nothing has changed."""
+    def _touch_lease(self) -> bool:
+        """Touch the lease unless it is another program's; return whether it is this one's, also if it is unreadable."""
         with suppress(OSError, ValueError):
-            self._lost = _read_lease(self._lease).token != self._owner.token
-            if not self._lost:
-                os.utime(self._lease)
+            if _read_lease(self._lease).token != self._owner.token:
+                return False
+            os.utime(self._lease)
+        return True
 
     def _keep_lease(self) -> None:
-        while not self._lost and not self._released.wait(LEASE_SECONDS / 4):
-            self._touch_lease()
+        while not self._released.wait(LEASE_SECONDS / 4) and self._touch_lease():
+            pass
 
 
 def _read_lease(path: Path) -> LeaseOwner:

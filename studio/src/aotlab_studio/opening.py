@@ -99,7 +99,7 @@ def open_document(
 
 
 def _import_results(document: Document, job: JobRecord) -> None:
-    """Make the document what the results of a job show, in one edit; raise `InputError` for damaged masks."""
+    """Replace the document's content by the results of a job, in one edit; raise `InputError` for damaged masks."""
     count, first, layer_id = document.frames.count, job.first_frame, document.make_layer_id()
     results, inputs = _store_results(document, job, layer_id)
     object_ids = sorted({*results.objects(), *inputs.objects()})

@@ -23,17 +23,11 @@ from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session.session import Session
+from tests.drawn_clips import draw_two_squares
 from tests.segment_by_color import segment_by_color
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
-
-
-def truth(index):
-    """Labels of frame ``index``: object 1 slides right, object 2 stays."""
-    labels = np.zeros((HEIGHT, WIDTH), np.uint16)
-    labels[5:15, 5 + 2 * index : 15 + 2 * index] = 1
-    labels[25:35, 40:50] = 2
-    return labels
+truth = draw_two_squares
 
 
 def image(index):

@@ -7,7 +7,9 @@ from dataclasses import replace
 from PIL import Image
 
 from aotlab import write_mask
-from aotlab.sdk import JobRecord, read_job_record, write_job_record
+from aotlab.sdk import RUN_FILE, JobRecord, read_job_record, write_job_record
+from aotlab.utils.versioned_files import write_versioned
+from aotlab.video.plan import RUN_KIND
 from aotlab_studio.files import write_json
 from aotlab_studio.review.batch import ReviewedObject, VideoReview, write_batch_review
 from aotlab_studio.review.checks import Check
@@ -19,21 +21,24 @@ def change_record(results, **changes):
     write_job_record(results, replace(read_job_record(results), **changes))
 
 
+def list_jobs(folder, names):
+    """Write the record of a list of videos."""
+    write_versioned(folder / RUN_FILE, RUN_KIND, {"settings": {}, "jobs": names})
+
+
 def write_results(folder, names, lost=()):
     """Write results of drawn videos; object 1 is lost in those of ``lost``. Return the folder of the batch."""
-    records = []
     for name in names:
         video, results = draw_folder(folder / "videos" / name), folder / "batch" / name
         for index in range(LENGTH):
             labels = truth(index)
             labels[labels == (1 if name in lost and index else 0)] = 0
             write_mask(results / "masks" / f"{index:05d}.png", labels)
-        record = {"name": name, "video": str(video), "frames": LENGTH, "rate": "25", "status": "done"}
         write_job_record(results, JobRecord(name, str(video), frames=LENGTH, written=["masks"]))
         ranges, checks = ([[1, LENGTH - 1]], [Check(3, 1, "lost", 1.0)]) if name in lost else ([], [])
         review = VideoReview([ReviewedObject(1, ranges), ReviewedObject(2)], checks)
         write_json(results / "review.json", review)
         Image.fromarray(image(0)).save(results / "thumbnail.jpg")
-        records.append(record)
-    write_batch_review(folder / "batch", records)
+    list_jobs(folder / "batch", names)
+    write_batch_review(folder / "batch")
     return folder / "batch"

@@ -28,7 +28,7 @@ class Served:
     def __init__(self, session, app=None, *, port=0, token=TOKEN):
         self.session, self.sockets = session, ExitStack()
         self.server = web.Server(
-            app or web.build_app(session), web.bind_socket("127.0.0.1", port), token=token
+            app or web.build_app(lambda _: session), web.bind_socket("127.0.0.1", port), token=token
         )
         self.address = self.server.address
         self.host = self.address.removeprefix("http://")

@@ -29,7 +29,7 @@ from aotlab.sdk import (
 )
 from aotlab_studio import annotate as cli
 from aotlab_studio.opening import open_document, read_job
-from aotlab_studio.server.batch import read_entries
+from aotlab_studio.review.batch import find_clips
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
@@ -122,7 +122,8 @@ def test_page_is_served_before_pytorch_is_loaded(video):
         "import sys; from aotlab import TrackerOptions; from aotlab_studio import annotate; "
         "from aotlab_studio.server import app as server; from aotlab_studio.tracking.models import TrackerLoader; "
         f"session = annotate.open_session({str(video)!r}, TrackerLoader(TrackerOptions())); "
-        "server.Server(server.build_app(session), server.bind_socket('127.0.0.1', 0)); print('torch' in sys.modules)"
+        "app = server.build_app(lambda _: session); "
+        "server.Server(app, server.bind_socket('127.0.0.1', 0)); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
@@ -259,7 +260,7 @@ def test_results_of_one_video_are_not_a_list(tmp_path):
     for name in ("masks", "prompt_masks"):
         write_mask(folder / name / "00000.png", truth(0))
     (folder / "overlay.mp4").write_bytes(b"")
-    assert read_entries(folder) is None
+    assert find_clips(folder) == []
 
 
 def test_results_of_a_replaced_video_rejected(tmp_path):

@@ -28,12 +28,13 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.opening import open_document
-from aotlab_studio.review.batch import read_entries, write_batch_review
+from aotlab_studio.review.batch import find_clips
 from aotlab_studio.review.checks import Check
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch as batch_server
-from aotlab_studio.server.batch import Batch, build_batch_app
+from aotlab_studio.server.batch import build_batch_app
+from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
@@ -50,7 +51,7 @@ from studio.tests.annotation.clips import (
     truth,
     wait_until,
 )
-from studio.tests.annotation.results import change_record, write_results
+from studio.tests.annotation.results import change_record, list_jobs, write_results
 from studio.tests.annotation.served import Served
 from tests.segment_by_color import segment_by_color
 
@@ -228,9 +229,6 @@ def test_clip_requested_twice_is_opened_once(results):
 
 
 def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
-    review = json.loads((results / "review.json").read_text())
-    review[0] |= {"status": "failed", "error": "no mask"}
-    (results / "review.json").write_text(json.dumps(review))
     change_record(results / "a", written=[], error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
@@ -238,28 +236,26 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     draw(found.session.with_actor(Actor("Ann")), 0, 1)
     batch.leave("a", found, page=True)
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
-    assert (clip.status, clip.sentences) == ("in progress", [])
+    assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
     change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="could not be tracked"):
         Batch(results, open_clip).enter("a", "", page=True)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"[{", b'[{"name": "a", "status": "lost"}]', b"[1]"],
-)
-def test_damaged_reviews_are_named(tmp_path, content):
-    (tmp_path / "review.json").write_bytes(content)
-    with pytest.raises(InputError, match="not the reviews of a list"):
-        read_entries(tmp_path)
+def test_clips_of_a_killed_list_are_shown(results):
+    (results / "review.json").unlink()  # written when the list has ended
+    list_jobs(results, ["a", "b", "c", "d"])
+    change_record(results / "c", error="not finished")
+    with closing(Batch(results, open_clip)) as batch:
+        assert [clip.name for clip in batch.list_clips()] == ["b", "a"]
 
 
 def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     folder = tmp_path / "videos"
     for name in ("one", "two", "three"):
         draw_folder(folder / name)
-    assert read_entries(folder / "one") is None  # a folder of frames
+    assert find_clips(folder / "one") == []  # a folder of frames
     batch = Batch(folder, open_clip)
     assert [(clip.name, clip.status, clip.untracked) for clip in batch.list_clips()] == [
         (name, "open", False) for name in ("one", "three", "two")
@@ -296,7 +292,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
 
 def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "aotlab_studio.server.batch.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.keyframes)
+        "aotlab_studio.session.batch.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.keyframes)
     )
     for name, count in (("one", 0), ("three", 4), ("two", 5)):
         with closing(open_session(draw_folder(tmp_path / name))) as session:
@@ -419,8 +415,7 @@ def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
 def test_removed_row_is_not_exported(results, batch):
     for name in ("a", "b"):
         set_status(batch, name, "Ann", "accepted")
-    entries = json.loads((results / "review.json").read_text())
-    (results / "review.json").write_text(json.dumps([each for each in entries if each["name"] != "a"]))
+    list_jobs(results, ["b", "c"])
     assert batch.export_all([]).names == ["b"]
 
 
@@ -450,7 +445,7 @@ def test_export_problem_names_no_folder_of_the_server(results, batch):
 def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
     set_status(batch, "a", "Ann", "accepted")
     with monkeypatch.context() as patch:
-        patch.setattr("aotlab_studio.session.export.write_job_record", lambda *args: 1 / 0)
+        patch.setattr("aotlab_studio.session.batch.write_job_record", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             batch.export_all(["coco"])
     answer = batch.export_all(["coco"])
@@ -460,23 +455,23 @@ def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     batch.leave("a", batch.enter("a", "Ann", page=True), page=True)
 
-    def export(folder, outputs, open_clip):
-        with open_clip("a") as document:
-            batch.release("a")
-            document.database.folder_lock.check_held()
-        return "exported"
+    def export(clip, outputs, document, classes):
+        batch.release("a")
+        document.database.folder_lock.check_held()
+        return []
 
-    monkeypatch.setattr("aotlab_studio.server.batch.export_clips", export)
-    assert batch.export_all([]) == "exported"
+    monkeypatch.setattr("aotlab_studio.session.batch._export_clip", export)
+    set_status(batch, "a", "Ann", "accepted")
+    assert batch.export_all([]).names == ["a"]
 
 
 def test_masks_beside_videos_are_not_listed(tmp_path):
     for name in ("a.mp4", "b.mp4", "a.png", "b.masks/00000.png", "c/00000.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [entry.name for entry in read_entries(tmp_path)] == ["a.mp4", "b.mp4", "c"]
+    assert [clip.name for clip in find_clips(tmp_path)] == ["a.mp4", "b.mp4", "c"]
     (tmp_path / "00001.png").touch()
-    assert read_entries(tmp_path) is None  # a folder of frames
+    assert find_clips(tmp_path) == []  # a folder of frames
 
 
 @pytest.mark.parametrize("failure", ["undone", "fault"])
@@ -645,9 +640,7 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
 
 @needs_browser
 def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results, batch):
-    review = json.loads((results / "review.json").read_text())
-    review[0] |= {"status": "failed", "error": "no mask"}
-    (results / "review.json").write_text(json.dumps(review))
+    change_record(results / "a", error="no mask")
     (results / "a" / "thumbnail.jpg").unlink()
     tab = context.new_page()
     failed = []
@@ -845,10 +838,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     written = [path.name for path in result.written.values()]
     record = JobRecord("a", str(video), frames=LENGTH, written=written, masks=[str(tmp_path / "a.png")])
     write_job_record(clip, record)
-    write_batch_review(
-        clip.parent, [{"name": "a", "status": "done", "frames": LENGTH, "video": str(video), "rate": "24"}]
-    )
-    listed = [(check.frame, check.object_id) for check in read_entries(clip.parent)[0].notes.check]
+    listed = [(check.frame, check.object_id) for check in find_clips(clip.parent)[0].review.check]
     session = open_clip(clip)
     shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
     session.close()

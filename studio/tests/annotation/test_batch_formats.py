@@ -10,7 +10,7 @@ from aotlab import write_mask
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor
-from aotlab_studio.server.batch import Batch
+from aotlab_studio.session.batch import Batch
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import change_record, write_results
 from studio.tests.annotation.test_batch import open_clip

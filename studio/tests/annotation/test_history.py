@@ -405,6 +405,9 @@ class History(RuleBasedStateMachine):
         result = Result(frame, scores, sorted(absent), provisional=provisional)
         taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
         unlocked = [raw for raw in layer.objects if not locked.get(self.model.now.resolve(raw), False)]
+        if layer.kind == "correction" and not unlocked:
+            assert taken is None
+            return
         pixels = {raw: find_pixels(free, raw) for raw in own if raw in unlocked}
         self.model.made[key, frame] = Made(pixels, absent.intersection(unlocked), provisional)
         after = self.model.show(frame)

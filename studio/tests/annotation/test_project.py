@@ -24,7 +24,7 @@ from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_F
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import compute_fingerprint, locate_project
 from aotlab_studio.document.log import Changes, Layer, Log, State, StatusRecord, VersionRecord
-from aotlab_studio.document.masks import Result, ResultStore, encode_png
+from aotlab_studio.document.masks import LayerResults, Result, ResultStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
@@ -372,6 +372,50 @@ def test_backup_has_no_results_and_reuses_no_id(folder):
         assert document.database.query("SELECT min(id) > ? FROM results", last) == [(1,)]
 
 
+def test_version_restored_in_a_backup_shows_what_is_tracked_again(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.01)
+    with closing(open_session(folder)) as session:
+        draw(session, 0, 1)
+        start_job(session, 0).wait()
+        draw(session, 4, 1)
+        assert session.runner.wait(20)
+        session.document.save_version("tracked")
+    project = session.document.folder
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    with closing(open_session(folder)) as session:
+        assert session.runner.wait(20)
+        before = session.document.snapshot.digest
+        editing.clear(session.document, 4, 1)
+        session.document.restore_version(1)
+        assert session.document.snapshot.digest == before
+        assert session.document.snapshot.list_outdated() == []
+
+
+def test_backup_keeps_the_intact_copy_of_a_damaged_mask(folder):
+    with closing(open_session(folder)) as session:
+        draw(session, 0, 1)
+    project, (digest,) = session.document.folder, session.document.snapshot.keyframe(0).values()
+    change_rows(project, "UPDATE masks SET content = x'00' WHERE id = ?", digest)
+    with closing(open_session(folder)) as session:
+        editing.set_note(session.document, 3, "look")
+        draw(session, 5, 1)
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    snapshot = Document.read(project).snapshot
+    assert snapshot.state.notes == {3: "look"}
+    for index in (0, 5):
+        assert (snapshot.labels(index) == (truth(index) == 1)).all()
+
+
+@pytest.mark.parametrize("size", [0, 100, 8192])
+def test_damaged_backup_is_replaced(video, project, size):
+    content = (project / BACKUP_FILE).read_bytes()
+    (project / BACKUP_FILE).write_bytes(content[:size] + b"X" * (len(content) - size) * (size > 0))
+    with closing(open_document(video)) as document:
+        editing.set_note(document, 0, "look")
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    assert Document.read(project).snapshot.labels(0).any()
+
+
 def test_backup_is_of_the_last_history(folder):
     for frame in (0, 5):
         session = open_session(folder)
@@ -638,6 +682,23 @@ def test_edits_of_another_program_are_kept(tmp_path, database):
 
 DAMAGE = "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2"
 LOSS = "DELETE FROM results WHERE id = 2"
+
+
+def test_replaced_result_never_uncovers_its_frame():
+    written = []
+
+    class Coverage(np.ndarray):
+        def __setitem__(self, frame, value):
+            written.append(value)
+            super().__setitem__(frame, value)
+
+    layer, result = LayerResults(3), Result(1, {1: Score(1.0, 1, 0.0, 0.0)})
+    layer.add(1, result)
+    layer.coverage[1] = layer.coverage[1].view(Coverage)
+    layer.add(2, result)
+    layer.add(3, Result(1, absent=[2]))
+    assert written == [1, 0]
+    assert [covered[1] for covered in layer.coverage.values()] == [0, -1]
 
 
 @pytest.mark.parametrize("statement", [DAMAGE, LOSS])

@@ -195,7 +195,7 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
 
 
 def test_address_for_all_interfaces_is_reachable(session):
-    server = web.Server(web.build_app(session), web.bind_socket("0.0.0.0", 0), host="0.0.0.0")
+    server = web.Server(web.build_app(lambda _: session), web.bind_socket("0.0.0.0", 0), host="0.0.0.0")
     host, port = server.address.removeprefix("http://").rsplit(":", 1)
     assert host != "0.0.0.0"
     socket.create_connection((host, int(port)), timeout=2).close()

@@ -17,6 +17,7 @@ from aotlab_studio.document.planning import plan_correction
 from aotlab_studio.document.scores import Score
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.tracking.spans import merge_predictions
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -155,6 +156,17 @@ def test_job_that_cannot_start_changes_nothing(session):
     assert (job.status, job.problem) == ("failed", "checkpoint: missing")
     assert session.document.log.head == head
     assert session.document.snapshot.list_outdated() == []
+
+
+@pytest.mark.parametrize("undone", [True, False])
+def test_only_what_undo_or_redo_leads_to_is_an_edit(session, undone):
+    document = session.document
+    document.edit("tracking", Changes(layers={1: Layer([1], 1, 3)}))
+    if undone:
+        document.undo()
+    else:
+        document.cancel(1)
+    assert document.edited == undone
 
 
 def test_only_unlocked_objects_are_written(session):
@@ -673,20 +685,30 @@ def test_merged_confidence_is_calibrated():
     assert merged.disagreement == {1: 0}
 
 
-def test_locked_object_is_not_corrected(session, short_pause):
+@pytest.mark.parametrize("starts", [True, False])
+def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause, monkeypatch, starts):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     before = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     points = [[14, 8]]
     tracker = hold(session, 0)
+    if not starts:
+        monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.5)
     run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
-    wait_until(lambda: session.runner.busy)
+    if starts:
+        wait_until(lambda: session.runner.busy)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
     assert session.runner.wait(10)
     for index in (*range(1, 4), *range(5, LENGTH)):
         assert (session.document.snapshot.labels(index) == before[index]).all()
-    assert session.document.snapshot.list_outdated() == [(5, LENGTH - 1)]
+    assert session.document.snapshot.list_outdated() == [(1, 3), (5, LENGTH - 1)]
+    with pytest.raises(OutdatedError) as refused:
+        session.set_status("accepted", outdated="wait")
+    assert refused.value.choices == ["proceed"]
+    run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
+    assert session.runner.wait(10)
+    assert session.document.snapshot.list_outdated() == []
 
 
 def test_object_locked_while_tracked_keeps_its_masks(session):

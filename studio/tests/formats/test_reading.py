@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
-from aotlab.media.regions import compress_rle
+from aotlab.media.rle import compress_rle
 from aotlab.sdk import encode_rle, format_coco, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from tests.media.sample import SIZE, VIDEO, labels, tracked
@@ -296,6 +296,18 @@ def test_legend_names_objects_of_colored_mask(colored):
     found = read_annotations(colored, VIDEO, frame=2)
     assert (found.mask(2) == np.where(labels(2) == 3, 1, labels(2))).all()
     assert found.class_names == {1: "person"}
+
+
+def test_legend_names_objects_of_a_colored_folder(colored):
+    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
+    (colored.parent / "00003.png").write_bytes(colored.read_bytes())
+    colored.rename(colored.parent / "00001.png")
+    found = read_annotations(colored.parent, VIDEO)
+    assert sorted(found.frames) == [1, 3]
+    assert (found.mask(3) == np.where(labels(2) == 3, 1, labels(2))).all()
+    (colored.parent / "00003.png").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"00003\.png: not a readable image in colors"):
+        read_annotations(colored.parent, VIDEO)
 
 
 def test_cvat_label_map_is_a_legend(colored):

@@ -8,19 +8,33 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.sdk import LostObjects, ObjectClasses, OutputContext, StoredPrediction, TrackedFrame
+from aotlab.sdk import (
+    JobRecord,
+    LostObjects,
+    ObjectClasses,
+    OutputContext,
+    StoredPrediction,
+    TrackedFrame,
+    write_job_record,
+)
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.masks import ResultStore
-from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
-from aotlab_studio.document.signals import ReviewSignals, measure_flip, measure_fragment
+from aotlab_studio.document.scores import (
+    ReviewSignals,
+    Score,
+    Signals,
+    measure_flip,
+    measure_fragment,
+    measure_scores,
+    merge_scores,
+)
+from aotlab_studio.files import write_json
 from aotlab_studio.review.batch import (
-    ClipEntry,
+    BatchClip,
     ReviewedObject,
     VideoReview,
-    list_sentences,
-    rank_entries,
-    read_entries,
+    find_clips,
     write_batch_review,
 )
 from aotlab_studio.review.checks import Check, find_checks
@@ -178,50 +192,53 @@ def test_thin_lines_ignored_and_fragments_found():
     assert measure_fragment(mask) == 0.5
 
 
-def entry(name, lost=(), check=(), label="", status="check", frames=20):
-    """A job's entry, with one object."""
+def write_clip(folder, name, lost=(), check=(), label="", frames=20, error=None):
+    """Write record and review of a video with two objects."""
     objects = [ReviewedObject(1, list(lost), label), ReviewedObject(2)]
     checks = [Check(frame, number, reason, 1.0) for frame, number, reason in check]
-    return ClipEntry(name, status, None, frames, 2, notes=VideoReview(objects, checks))
+    write_job_record(folder / name, JobRecord(name, "\udcff.mp4", frames=frames, error=error))
+    write_json(folder / name / "review.json", VideoReview(objects, checks))
 
 
-def test_list_names_classes_and_reasons():
+def test_list_names_classes_and_reasons(tmp_path):
     check = [(6, 1, "lost"), (8, 1, "jump"), (8, 2, "unsure")]
-    assert list_sentences(entry("a", lost=[(2, 6)], check=check, label="cell")) == [
+    write_clip(tmp_path, "a", [(2, 6)], check, "cell")
+    assert BatchClip(tmp_path, "a").list_sentences() == [
         "frame 6: object 1 (cell) is lost",
         "frame 8: object 1 (cell) jumps",
         "frame 8: object 2 has low confidence",
     ]
 
 
-def test_videos_are_sorted_by_longest_loss():
-    entries = [
-        entry("fine", status="done"),
-        entry("short", lost=[(0, 4)]),
-        entry("long", lost=[(0, 4), (8, 19)]),
-        entry("unsure", check=[(1, 1, "unsure")]),
-    ]
-    assert [each.name for each in rank_entries(entries)] == ["long", "short", "unsure", "fine"]
+def test_videos_are_sorted_by_longest_loss(tmp_path):
+    check = [(1, 1, "unsure")]
+    write_clip(tmp_path, "fine")
+    write_clip(tmp_path, "short", [(0, 4)], check)
+    write_clip(tmp_path, "long", [(0, 4), (8, 19)], check)
+    write_clip(tmp_path, "unsure", check=check)
+    write_clip(tmp_path, "wrong", error="no mask")
+    assert [clip.name for clip in find_clips(tmp_path)] == ["wrong", "long", "short", "unsure", "fine"]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"check": [{}]}', '{"objects": 5}', "[" * 9999, None])
 def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, content):
-    (tmp_path / "a").mkdir()
-    if content is not None:
-        (tmp_path / "a" / "review.json").write_text(content)
-    write_batch_review(tmp_path, [{"name": "a", "status": "done", "frames": 3, "video": "\udcff.mp4"}])
+    write_clip(tmp_path, "a")
+    review = tmp_path / "a" / "review.json"
+    if content is None:
+        review.unlink()
+    else:
+        review.write_text(content)
+    write_batch_review(tmp_path)
     assert json.loads((tmp_path / "review.json").read_text())[0]["objects"] == 0
 
 
 def test_waiting_and_failed_videos_are_listed(tmp_path):
-    records = [
-        {"name": "w", "status": "waiting"},
-        {"name": "f", "status": "failed", "frames": 0, "error": "x < y"},
-    ]
-    write_batch_review(tmp_path, records)
+    write_clip(tmp_path, "w", error="not finished")
+    write_clip(tmp_path, "f", error="x < y")
+    write_batch_review(tmp_path)
     listed = json.loads((tmp_path / "review.json").read_text())
-    assert [(each["name"], each["error"]) for each in listed] == [("w", ""), ("f", "x < y")]
-    assert [(each.name, each.error) for each in read_entries(tmp_path)] == [("f", "x < y")]
+    assert [(each["name"], each["status"]) for each in listed] == [("f", "failed"), ("w", "waiting")]
+    assert [(clip.name, clip.error) for clip in find_clips(tmp_path)] == [("f", "x < y")]
 
 
 def test_thumbnail_of_a_very_wide_video_is_a_jpeg(tmp_path):

@@ -82,7 +82,9 @@ def test_folder_without_root_asks_for_one(monkeypatch):
 
 
 def test_unknown_data_set_is_named():
-    with pytest.raises(InputError, match="dataset davis2018: unknown data set; did you mean davis2017"):
+    with pytest.raises(
+        InputError, match=r"dataset must be one of davis2016.*got davis2018; did you mean davis2017"
+    ):
         open_dataset("davis2018")
 
 

@@ -11,8 +11,8 @@ from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
 from tests import miniatures
-from tests.engine.benchmark.painting import PaintingTracker
 from tests.mutations import change_json, mutate_tree
+from tests.repeating_tracker import RepeatingTracker
 
 EVIL = ("../../evil", "..", ".", "/tmp/evil", "..\\evil", ".finished", "\x1b[31m", "x" * 300)
 MINIATURES = (
@@ -126,7 +126,7 @@ def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fa
     if fault != "no folder":
         place.mkdir()
     videos = open_dataset(dataset, root)
-    report = evaluate(PaintingTracker(), videos, tmp_path / "out", EvaluationOptions(progress=False))
+    report = evaluate(RepeatingTracker(), videos, tmp_path / "out", EvaluationOptions(progress=False))
     whole = [video.name for video in videos if video.load_error is None]
     assert whole
     assert report.finished == whole

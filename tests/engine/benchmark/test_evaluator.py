@@ -14,8 +14,8 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box
-from tests.engine.benchmark.painting import PaintingTracker
 from tests.miniatures import make_folder, make_lvos, make_youtubevos
+from tests.repeating_tracker import RepeatingTracker
 
 HEIGHT, WIDTH = 24, 32
 square = partial(draw_box, (HEIGHT, WIDTH), (8, 16), (10, 20))
@@ -38,7 +38,7 @@ def names(folder):
 
 def run(videos, output, tracker=None, **options):
     options = EvaluationOptions(progress=False, **options)
-    return evaluate(tracker or PaintingTracker(), videos, output, options)
+    return evaluate(tracker or RepeatingTracker(), videos, output, options)
 
 
 def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
@@ -61,21 +61,21 @@ def test_changed_frame_of_equal_size_is_tracked_again(tmp_path):
 
 
 def test_tracker_is_reset_for_each_video(tmp_path):
-    tracker = PaintingTracker()
+    tracker = RepeatingTracker()
     run([make_video(tmp_path, "a", frames=3), make_video(tmp_path, "b", frames=2)], tmp_path / "out", tracker)
     assert tracker.resets == 2
-    assert [ids for _, ids, _ in tracker.calls] == [[0, 1], None, None, [0, 1], None]
+    assert tracker.annotated_ids == [[0, 1], None, None, [0, 1], None]
 
 
 def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
-    tracker, stop = PaintingTracker(), Event()
-    tracker.before_step = lambda: stop.set() if tracker.steps == 3 else None
+    stop = Event()
+    tracker = RepeatingTracker(lambda _: stop.set() if len(tracker.annotated_ids) == 3 else None)
     report = run([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker, stop=stop)
     assert (report.finished, report.stopped) == (["a"], True)
 
 
 def test_first_result_is_the_given_mask(tmp_path):
-    tracker = PaintingTracker()
+    tracker = RepeatingTracker()
     tracker.step = lambda frame, *_, **__: SimpleNamespace(labels=np.zeros(frame.shape[:2], np.int64))
     run([make_video(tmp_path, "a")], tmp_path / "out", tracker)
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
@@ -86,10 +86,10 @@ def test_first_result_is_the_given_mask(tmp_path):
 def test_merged_videos_have_one_object(tmp_path, ids):
     reference = square(ids[0])
     reference[8:12, 10:20] = ids[1]
-    tracker = PaintingTracker()
+    tracker = RepeatingTracker()
     video = make_video(tmp_path, "a", reference=reference, merge_ids=True)
     report = run([video], tmp_path / "out", tracker)
-    assert tracker.calls[0][1] == [0, 1]
+    assert tracker.annotated_ids[0] == [0, 1]
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
     assert score_finished([video], report)["a"].region.tolist() == [[1.0, 1.0]]
 
@@ -116,14 +116,11 @@ def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypat
     # a clock that a step moves by a quarter of a second, a first step by a hundred
     now = [0.0]
     monkeypatch.setattr("aotlab.engine.benchmark.run.time.perf_counter", lambda: now[0])
-    tracker = PaintingTracker()
-    plain = tracker.step
 
-    def step(frame, mask=None, *, size=None):
-        now[0] += 0.25 if mask is None else 100
-        return plain(frame, mask, size=size)
+    def advance_clock(_):
+        now[0] += 100 if tracker.labels is None else 0.25
 
-    tracker.step = step
+    tracker = RepeatingTracker(advance_clock)
     report = run([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker)
     assert (report.timed_frames, report.fps) == (6, 4.0)
 
@@ -147,14 +144,14 @@ def test_data_set_is_never_overwritten(tmp_path, folder):
 
 def test_objects_are_given_on_metadata_frame(tmp_path):
     make_youtubevos(tmp_path)
-    tracker = PaintingTracker()
+    tracker = RepeatingTracker()
     assert run(open_dataset("youtubevos2019", tmp_path)[:1], tmp_path / "out", tracker).failures == {}
     assert tracker.annotated_ids == [[0, 2, 5], None, [0, 3], None, None, None]
 
 
 def test_new_ids_without_metadata_are_new_objects(tmp_path):
     make_folder(tmp_path)
-    tracker = PaintingTracker()
+    tracker = RepeatingTracker()
     run(open_dataset("folder", tmp_path, new_objects=True)[1:], tmp_path / "out", tracker)
     assert tracker.annotated_ids == [[0, 1], None, [0, 2], None, None, None]
 
@@ -170,7 +167,7 @@ def test_frames_before_the_first_object_are_background(tmp_path):
 
 def test_only_requested_frames_are_written(tmp_path):
     make_youtubevos(tmp_path)
-    tracker, video = PaintingTracker(), open_dataset("youtubevos2019", tmp_path, all_frames=True)[0]
+    tracker, video = RepeatingTracker(), open_dataset("youtubevos2019", tmp_path, all_frames=True)[0]
     run([video], tmp_path / "out", tracker)
     assert len(tracker.annotated_ids) == len(video.frames) > len(video.results)
     assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(video.results)

@@ -14,8 +14,8 @@ from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.drawn_clips import draw_box
-from tests.engine.benchmark.painting import PaintingTracker
 from tests.engine.small_model import clip, run, stripes
+from tests.repeating_tracker import RepeatingTracker
 
 SIZE = (24, 32)
 FRAME = np.zeros((*SIZE, 3), np.uint8)
@@ -26,7 +26,7 @@ def box(top, left, bottom, right):
 
 
 def test_overlapping_objects_keep_all_pixels():
-    layers = LayeredTracker(PaintingTracker())
+    layers = LayeredTracker(RepeatingTracker())
     layer_masks = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
     layers.step(FRAME, layer_masks)
     found = layers.step(FRAME, {})
@@ -36,19 +36,19 @@ def test_overlapping_objects_keep_all_pixels():
 
 
 def test_adjacent_objects_are_tracked_together():
-    layers = LayeredTracker(PaintingTracker())
+    layers = LayeredTracker(RepeatingTracker())
     found = layers.step(FRAME, {1: box(0, 0, 20, 10), 2: box(0, 10, 20, 30), 3: box(19, 0, 24, 20)})
     assert len(layers.layers) == 2
     assert found.objects[3].sum() == 100
     edge = box(0, 0, 20, 20) | box(20, 0, 21, 1)
-    other = LayeredTracker(PaintingTracker())
+    other = LayeredTracker(RepeatingTracker())
     found = other.step(FRAME, {1: edge, 2: box(20, 0, 24, 32)})
     assert len(other.layers) == 1
     assert found.objects[1].sum() == 401  # the frame on which it begins has the given mask itself
 
 
 def test_late_object_over_another_gets_its_own_layer():
-    layers = LayeredTracker(PaintingTracker())
+    layers = LayeredTracker(RepeatingTracker())
     layers.step(FRAME, {1: box(0, 0, 20, 20)})
     layers.step(FRAME, {2: box(0, 21, 20, 30)})
     assert len(layers.layers) == 1
@@ -78,7 +78,7 @@ def sav(tmp_path):
     miniatures.make_sav(tmp_path / "SA-V")
     videos = open_dataset("sav", tmp_path / "SA-V")
     options = EvaluationOptions(progress=False, origin={"models": []}, stop=threading.Event())
-    return videos, lambda folder="out": evaluate(PaintingTracker(), videos, tmp_path / folder, options)
+    return videos, lambda folder="out": evaluate(RepeatingTracker(), videos, tmp_path / folder, options)
 
 
 def test_separate_objects_get_a_folder_each(sav, tmp_path):

@@ -9,13 +9,14 @@ import torch
 
 import aotlab_runtime
 from aotlab.engine.export import graphs
-from tests.engine.small_model import HEIGHT, WIDTH, build
+from tests.engine.small_model import HEIGHT, WIDTH, build, register_encoder
 from tests.processes import ends_in_process
 
 pytestmark = pytest.mark.slow
 
 
 def export_small(folder):
+    register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
     graphs.export_model(model, config, folder, video=(HEIGHT, WIDTH))

@@ -17,6 +17,7 @@ from aotlab.engine.training.failures import describe_failure
 from aotlab.engine.training.schedule import EMA
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
+from tests.engine.small_model import register_encoder
 from tests.engine.training.tiny_recipes import (
     before_step,
     fail,
@@ -208,6 +209,7 @@ def test_only_bad_input_before_the_first_step_is_no_stop():
 
 
 def run_in_process(config):
+    register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
     run(config)
 

@@ -8,17 +8,16 @@ import pytest
 from aotlab.dataloaders.training.phases import open_validation_videos
 from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.evaluation.davis import score_labels
-from tests.drawn_clips import write_images, write_list, write_masks
+from tests.drawn_clips import draw_disc, write_images, write_list, write_masks
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
 
 
-def draw_disc(root, name, seed, frames=5, size=80):
+def write_disc(root, name, seed, frames=5, size=80):
     """A red disc that crosses a blurred gray image."""
     rng = np.random.default_rng(seed)
     ground = rng.integers(60, 120, (size // 8, size // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-    rows, columns = np.mgrid[:size, :size]
     x, y = rng.uniform(18, 30, 2)
-    masks = [(columns - x - 9 * index) ** 2 + (rows - y - 6 * index) ** 2 < 13**2 for index in range(frames)]
+    masks = [draw_disc((size, size), y + 6 * index, x + 9 * index, 13) for index in range(frames)]
     images = [np.where(mask[..., None], np.array([230, 60, 40], np.uint8), ground) for mask in masks]
     write_images(root / "discs" / "JPEGImages" / name, images)
     write_masks(root / "discs" / "Annotations" / name, masks)
@@ -28,7 +27,7 @@ def draw_disc(root, name, seed, frames=5, size=80):
 def test_short_run_learns_to_track(tmp_path):
     names = ["a", "b", "c", "d", "unseen"]
     for seed, name in enumerate(names):
-        draw_disc(tmp_path, name, seed)
+        write_disc(tmp_path, name, seed)
     write_list(tmp_path / "discs" / "ImageSets" / "train.txt", names[:-1])
     write_list(tmp_path / "discs" / "ImageSets" / "val.txt", names[-1:])
     learning = phase(

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.training.sets import read_video_folders, select_labeled_frames
+from aotlab.dataloaders.training.layouts import read_video_folders
+from aotlab.dataloaders.training.sets import select_labeled_frames
 from aotlab.engine.benchmark.scoring import score_videos
 from aotlab.engine.training.validation import score_video
 from aotlab.evaluation.tables import make_scores_table
 from tests.drawn_clips import write_masks, write_plain
-from tests.engine.benchmark.painting import PaintingTracker
+from tests.repeating_tracker import RepeatingTracker
 
 SIZE = 24, 32
 
@@ -24,7 +25,7 @@ def test_validation_scores_equal_those_of_eval(tmp_path, ids):
     write_masks(tmp_path / "results" / "a", masks[:1].repeat(5, 0))
     write_plain(tmp_path / "JPEGImages" / "a", 5, SIZE)
     (video,) = map(select_labeled_frames, read_video_folders(tmp_path))
-    validated = make_scores_table({"a": score_video(PaintingTracker(), video)})
+    validated = make_scores_table({"a": score_video(RepeatingTracker(), video)})
     evaluated = make_scores_table(score_videos(open_dataset("folder", tmp_path), tmp_path / "results").scores)
     assert validated == evaluated
     assert validated["J&F"] < 50

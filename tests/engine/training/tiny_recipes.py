@@ -16,7 +16,6 @@ from aotlab.engine.training.trainer import TrainResult, train
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.distributed import Distributed
 from tests.drawn_clips import write_images, write_list, write_masks
-from tests.engine import small_model  # noqa: F401  registers the encoder
 
 EXACT = ["model.encoder=mobilenet_v2", "model.stages.0.drop_path=0"]
 """Settings under which the order of sums moves losses by rounding alone."""

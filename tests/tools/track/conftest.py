@@ -7,23 +7,34 @@ import pytest
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking import tracker as engine
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.utils.files import sha256
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, save
 
-read_settings = TrackerOptions.settings_as_yaml
-read_settings_once = lru_cache(read_settings)
+
+def cache_if_bundled(function, is_bundled):
+    """Return the function with a cache for the bundled model, which does not change."""
+    cached = lru_cache(function)
+    return lambda argument: (cached if is_bundled(argument) else function)(argument)
 
 
-def settings_as_yaml(options):
-    """The bundled model's settings do not change."""
-    known = options.checkpoint == BUNDLED_CHECKPOINT and options.config is None
-    return (read_settings_once if known else read_settings)(options)
+def names_bundled(options):
+    return options.checkpoint == BUNDLED_CHECKPOINT and options.config is None
+
+
+SHA256 = cache_if_bundled(sha256, BUNDLED_CHECKPOINT.__eq__)
+METHODS = {
+    name: cache_if_bundled(getattr(TrackerOptions, name), names_bundled)
+    for name in ("read_settings", "settings_as_yaml")
+}
 
 
 @pytest.fixture(autouse=True)
 def tracker(monkeypatch):
     monkeypatch.setattr(engine, "Tracker", Repeater)
-    monkeypatch.setattr(TrackerOptions, "settings_as_yaml", settings_as_yaml)
+    monkeypatch.setattr("aotlab.video.digest.sha256", SHA256)
+    for name, method in METHODS.items():
+        monkeypatch.setattr(TrackerOptions, name, method)
     monkeypatch.setattr(Repeater, "loads", 0)
     monkeypatch.setattr(Repeater, "steps", 0)
     return Repeater

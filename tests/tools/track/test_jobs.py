@@ -132,11 +132,12 @@ def test_moved_list_is_finished(clips, out, tracker, caplog):
     assert "3 frames" not in caplog.text
 
 
-def test_restart_tracks_finished_videos_again(clips, tracker, capsys):
+def test_forced_list_is_tracked_once(clips, tracker, capsys):
     assert run(clips) == 0
-    assert run(clips, "--restart", "--dry-run") == 0
+    line = ["memory.every=9", "--force"]
+    assert run(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
-    assert run(clips, "--restart") == 0
+    assert [run(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
     assert tracker.steps == 18
 
 
@@ -177,7 +178,7 @@ def test_wrong_second_video_writes_nothing(clips, out, run_expecting_error, seco
     assert sorted(clips.parent.rglob("*")) == before
 
 
-@pytest.mark.parametrize("args", [["--force", "memory.every=9"], ["--restart"]])
+@pytest.mark.parametrize("args", [["--force", "memory.every=9"], []])
 def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
     assert run(clips) == 0
     folder = out / "b"
@@ -187,7 +188,7 @@ def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
     assert run(clips, *args) == 0
     assert "b: corrected masks are kept; delete" in caplog.text
     line = [str(clips / "b"), "--mask", str(clips / "b.png"), "--output", str(folder)]
-    assert cli.main([*line, "--force", "--restart"]) == 2
+    assert cli.main([*line, "--end", "1", "--force"]) == 2
     assert "b: already contains corrected masks; choose another folder" in capsys.readouterr().err
     assert read_mask(folder / "masks" / "00002.png").max() == 7
     assert read_mask(out / "a" / "masks" / "00002.png").max() == 5
@@ -343,7 +344,7 @@ def test_results_of_other_settings_need_force(clips, out, read_error_line, args)
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
-    assert "replace the results (force)" in read_error_line(run(clips, *args))
+    assert "results of other settings or outputs" in read_error_line(run(clips, *args))
     assert run(clips, *args, "--force") == 0
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
@@ -394,7 +395,7 @@ def test_results_never_replace_videos_and_masks(clips, read_error_line, args):
 def test_results_used_as_masks_are_not_removed(clips, read_error_line):
     assert run(clips) == 0
     before = results(clips.parent)
-    jobs = write_jobs(clips, "name,video,masks", "d,a,../out/a/masks/00001.png")
+    jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", "d,a,../out/a/masks/00001.png")
     assert "of job d" in read_error_line(run(jobs, "--force"))
     jobs.unlink()
     assert results(clips.parent) == before
@@ -506,3 +507,12 @@ def test_shard_of_single_video_refused(clips, run_expecting_error, option):
     assert "give --jobs" in run_expecting_error(
         cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option
     )
+
+
+def test_dry_run_goes_on_after_a_class_in_other_letter_case(clips, capsys):
+    jobs = write_jobs(clips, "video,masks,class", "a,a.png,dog", "b,b.png,:2=Dog", "c,gone.png,:3=dog")
+    assert run(jobs, "--dry-run") == 1
+    streams = capsys.readouterr()
+    assert "line 3: classes 'dog' (of line 2) and 'Dog' differ only in letter case" in streams.err
+    assert "gone.png: no such file" in streams.err
+    assert "2 failed, 1 to track\n" in streams.out

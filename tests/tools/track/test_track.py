@@ -18,7 +18,8 @@ from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, writ
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.tools.track import default_output, main, report_result
+from aotlab.tools.cli.track_report import report_result
+from aotlab.tools.track import default_output, main
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
@@ -158,7 +159,7 @@ REFUSED = [
     (["video", "--mask", "none.png"], "none.png: no such file"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
     (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: not among the frames"),
-    (["video", "--mask", "first.png", "--write", "masks,coc"], "write coc: unknown output; did you mean coco?"),
+    (["video", "--mask", "first.png", "--write", "masks,coc"], "got coc; did you mean coco?"),
     (["video", "--mask", "first.png", "--frame-numbers", "x"], "'x' is not one of 'index', 'file'; see aotlab track"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "cannot be combined with realtime"),
     (["my", "film"], "my: no such file or folder; put a path with spaces in quotes"),
@@ -200,7 +201,7 @@ def test_one_video_is_refused_by_several_ranks(
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
-    (["--write", "masks"], "(masks; changed: video, mask, end); choose another folder, or replace the results"),
+    (["--write", "masks"], "results of other inputs or settings; choose another folder, or replace them (force)"),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
 ]  # fmt: skip
 
@@ -225,7 +226,7 @@ def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask, args=["--fps", "30000/1001"]) == 0
     assert "1 object to track, 29.97 frames per second, into" in capsys.readouterr().out
     assert open_frames(tmp_path / "out" / "overlay.mp4").rate == Fraction(30000, 1001)
-    assert run(tmp_path / "out" / "overlay.mp4", tmp_path, mask, args=["--fps", "25"]) == 2
+    assert run(tmp_path / "out" / "overlay.mp4", tmp_path / "b", mask, args=["--fps", "25"]) == 2
     assert "fps 25: only for folders of images and TIFF stacks" in capsys.readouterr().err
 
 
@@ -260,19 +261,25 @@ def test_printed_settings_are_those_of_the_tracker(capsys, args, policy):
 
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask) == 0
-    assert run(video, tmp_path, mask, args=["memory.every=9"]) == 2
-    assert "already contains results from different inputs (masks)" in capsys.readouterr().err
-    assert run(video, tmp_path, mask, args=["--end", "1"]) == 2
-    assert "already contains results from different inputs (masks; changed: end)" in capsys.readouterr().err
-    for wrong in (["--remove", "99999:1"], ["--mask", "9=gone.png"], ["--mask", f"9={mask}"]):
+    for other in (["memory.every=9"], ["--end", "1"], ["--write", "masks"]):
+        assert run(video, tmp_path, mask, args=other) == 2
+        assert "already contains results of other inputs or settings; choose" in capsys.readouterr().err
+    own = tmp_path / "out" / "masks" / NAMES[2]
+    for wrong in (
+        ["--remove", "99999:1"],
+        ["--mask", "9=gone.png"],
+        ["--mask", f"9={mask}"],
+        ["--mask", f"2={own}"],
+    ):
         assert run(video, tmp_path, mask, args=["--force", *wrong]) == 2
         assert list(values(tmp_path)) == NAMES
-    assert run(video, tmp_path, tmp_path / "out" / "masks" / NAMES[2], args=["--force"]) == 0
-    assert list(values(tmp_path)) == NAMES
+    assert f"the results would overwrite {own}" in capsys.readouterr().err
+    assert run(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
+    assert list(values(tmp_path)) == NAMES[:2]
 
 
 @pytest.mark.parametrize(
-    ("name", "args"), [("masks", ["--force", "--restart"]), ("prompt_masks", ["--dry-run", "--force"])]
+    ("name", "args"), [("masks", ["--force"]), ("prompt_masks", ["--dry-run", "--force"])]
 )
 def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name, args):
     photo = tmp_path / "out" / name / "00000.png"
@@ -294,7 +301,7 @@ def test_results_of_a_failed_run_are_replaced(video, mask, tmp_path, monkeypatch
         patch.setattr("aotlab.video.outputs.AnnotationFile.write", fail)
         assert run(video, tmp_path, mask, args=("--write", "masks,coco")) != 0
     assert list((tmp_path / "out" / "masks").iterdir())
-    assert run(video, tmp_path, mask, args=("--write", "masks", "--restart")) == 0
+    assert run(video, tmp_path, mask, args=("--write", "masks", "--force")) == 0
     assert list(values(tmp_path)) == NAMES
 
 
@@ -434,34 +441,43 @@ def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracke
     assert tracker.steps - steps == 1
 
 
-@pytest.mark.parametrize("args", [["--restart"], ["--write", "vp9", "--restart"], ["--end", "3", "--force"]])
+@pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])
 def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, args):
     steps = tracker.steps
     assert run(video, tmp_path, mask, args=[*WRITE, *args]) == 0
     assert tracker.steps - steps == 4
 
 
-def test_damaged_progress_is_one_sentence(interrupted, video, mask, tmp_path, read_error_line):
+def test_damaged_progress_starts_over(interrupted, video, mask, tmp_path, tracker, caplog):
     (interrupted / resume.STATE_FILE).write_bytes(b"PK damaged")
-    assert "track it from the first frame (restart)" in read_error_line(
-        run(video, tmp_path, mask, args=WRITE)
-    )
-    assert run(video, tmp_path, mask, args=[*WRITE, "--restart"]) == 0
+    steps = tracker.steps
+    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert "not a usable progress of a tracked video" in caplog.text
+    assert "tracking starts from the first frame" in caplog.text
+    assert tracker.steps - steps == 4
 
 
-def test_added_output_keeps_results_until_restart(video, mask, tmp_path, tracker, capsys):
+def test_other_outputs_need_force(video, mask, tmp_path, tracker, capsys):
     assert run(video, tmp_path, mask) == 0
     before = files(tmp_path / "out")
-    assert run(video, tmp_path, mask, args=["--write", "masks"]) == 0
-    assert "already tracked" in capsys.readouterr().out
+    assert run(video, tmp_path, mask, args=["--force"]) == 0
+    assert "already tracked with these inputs; delete it to track it again" in capsys.readouterr().out
     assert run(video, tmp_path, mask, args=["--write", "masks,overlay,coco"]) == 2
-    assert "already contains other outputs from the same inputs; choose another" in capsys.readouterr().err
+    assert "already contains results of other inputs or settings; choose another" in capsys.readouterr().err
     assert (files(tmp_path / "out"), tracker.loads) == (before, 1)
-    assert run(video, tmp_path, mask, args=["--write", "masks,overlay,coco", "--restart"]) == 0
-    assert run(video, tmp_path, mask) == 0
+    for _ in range(2):
+        assert run(video, tmp_path, mask, args=["--write", "masks,overlay,coco", "--force"]) == 0
     assert {**files(tmp_path / "out"), **before} == files(tmp_path / "out")
     assert (tmp_path / "out" / "coco.json").is_file()
     assert tracker.loads == 2
+
+
+def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, tracker, monkeypatch):
+    assert run(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
+    interrupt(monkeypatch, video, tmp_path, mask, args=[*WRITE, "--force"])
+    steps = tracker.steps
+    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert tracker.steps - steps == 1
 
 
 @pytest.mark.parametrize("object_id", [255, 300])
@@ -489,7 +505,7 @@ def test_results_with_a_damaged_record_stay(numbered, mask, tmp_path, read_error
     assert run(numbered, tmp_path, mask, args=["--write", "masks,coco"]) == 0
     (out / JOB_RECORD).write_text("{")
     before = read_all(out)
-    for args in ([], ["--restart"], ["--dry-run"], ["--force"]):
+    for args in ([], ["--dry-run"], ["--force"]):
         message = read_error_line(run(numbered, tmp_path, mask, args=["--write", "masks", *args]))
         assert "an unreadable record (.track.json); choose another folder, or delete this one" in message
     assert f"{out / JOB_RECORD}: not readable as JSON" in caplog.text
@@ -508,7 +524,7 @@ def test_files_of_others_in_folders_of_results_stay(numbered, mask, tmp_path, tr
         path.write_text("mine")
     assert run(numbered, tmp_path, mask, args=line) == 0
     assert tracker.loads == 1
-    assert run(numbered, tmp_path, mask, args=["--write", write, "--restart"]) == 0
+    assert run(numbered, tmp_path, mask, args=["--write", write, "memory.every=9", "--force"]) == 0
     assert tracker.loads == 2
     assert {path.read_text() for path in mine} == {"mine"}
     assert (tmp_path / "out" / "masks" / "shot.1001.png").exists() == (write != "alpha")

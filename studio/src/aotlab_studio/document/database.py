@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote
 
 from aotlab import InputError
-from aotlab_studio.files import sync_folder
 from aotlab_studio.lock import FolderLock
 
 PROJECT_FILE = "project.sqlite"
@@ -101,7 +100,8 @@ class Database:
     def back_up(self) -> None:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself.
 
-        Ids of results continue in it, as versions name them.
+        It keeps its own copies of drawn masks, as those here may be damaged. Ids of results continue in it, as versions
+        name them.
         """
         newest = "SELECT h.content, r.* FROM header h LEFT JOIN records r ORDER BY r.id DESC LIMIT 1"
         with suppress(sqlite3.Error), closing(_connect(self.folder / BACKUP_FILE, "ro")) as backup:
@@ -109,12 +109,15 @@ class Database:
                 return
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".backup.") as made:
             with closing(Database(Path(made), writable=True)) as copy:
+                with suppress(InputError):  # none yet, or damaged
+                    copy.query("ATTACH ? AS backup", _format_uri(self.folder / BACKUP_FILE, "ro"))
+                    with copy.transaction() as connection:
+                        connection.execute("INSERT INTO masks SELECT * FROM backup.masks")
                 copy.query("ATTACH ? AS project", _format_uri(self.path, "ro"))
                 with copy.transaction() as connection:
                     for table in ("header", "records", "masks", "sqlite_sequence"):
-                        connection.execute(f"INSERT INTO {table} SELECT * FROM project.{table}")
+                        connection.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM project.{table}")
             copy.path.replace(self.folder / BACKUP_FILE)
-        sync_folder(self.folder)
 
     @contextmanager
     def _wrap_errors(self, action: str) -> Iterator[None]:

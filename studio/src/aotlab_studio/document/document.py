@@ -44,7 +44,7 @@ from aotlab_studio.document.log import (
     utc_now,
 )
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore
-from aotlab_studio.document.scores import limit_scores
+from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
 
@@ -127,9 +127,9 @@ class Document:
         view.actor = actor
         return view
 
-    def take_snapshot(self, entry: int, last_row: int | None = None) -> Snapshot:
-        """Return what the document shows at an entry of its log; arguments as in `Snapshot`."""
-        return Snapshot(self.log, entry, self.masks, self.results, self._video.count, last_row)
+    def take_snapshot(self, entry: int) -> Snapshot:
+        """Return what the document shows at an entry of its log; 0: before the first one."""
+        return Snapshot(self.log, entry, self.masks, self.results, self._video.count)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -164,8 +164,8 @@ class Document:
 
     @property
     def edited(self) -> bool:
-        """Whether it was ever changed, apart from reading results."""
-        return len(self.log.import_entries) < len(self.log.entries)
+        """Whether it was changed, apart from reading results, or undone changes can be redone."""
+        return bool(self.log.undone) or self.log.head > self.log.num_imports
 
     @property
     def has_new_results(self) -> bool:
@@ -214,6 +214,8 @@ class Document:
             changes = values.drop_unchanged(self.snapshot.state)
             if changes != Changes():
                 self._append(Entry(title, changes, frame, self.actor.message), new_pngs=new_pngs)
+                if self.actor.page is not None:
+                    self._pages[self.log.head] = self.actor.page
                 self._notify(changes)
 
     def undo(self) -> Entry | None:
@@ -227,8 +229,8 @@ class Document:
     def cancel(self, entry: int) -> bool:
         """Undo an entry, which is not redone, if it was made last; return whether it was."""
         with self.lock:
-            made_last = entry == self.log.head == len(self.log.entries)
-            return made_last and self._move("cancel") is not None
+            is_newest = entry == self.log.head == len(self.log.entries)
+            return is_newest and self._move("cancel") is not None
 
     def make_object_id(self, reserved: Collection[int] = ()) -> int:
         """Return the smallest id that no object ever had, and that is not reserved."""
@@ -241,14 +243,14 @@ class Document:
     @property
     def titles(self) -> tuple[str | None, str | None]:
         """Titles of the entries to undo and to redo, with person and time."""
-        last, undone = map(self.log.entries.get, (self._find_step("undo"), self._find_step("redo")))
+        last, undone = map(self.log.entries.get, (self._find_entry("undo"), self._find_entry("redo")))
         return (last.format_title() if last else None, undone.format_title() if undone else None)
 
-    def _find_step(self, move: Move) -> int:
+    def _find_entry(self, move: Move) -> int:
         """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
         if move == "redo":
             return self.log.undone[-1] if self.log.undone else 0
-        return 0 if self.log.head in self.log.import_entries else self.log.head
+        return self.log.head if self.log.head > self.log.num_imports else 0
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
         """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version."""
@@ -278,14 +280,14 @@ class Document:
                 return Status(record.status, record.note, record.author)
             return Status("in progress", record.note, editor)
 
-    def has_changed_since(self, step: int) -> bool:
-        """Return whether other masks or objects show than those at a step of the history, which may be unknown."""
+    def has_changed_since(self, entry: int) -> bool:
+        """Return whether other masks or objects show than at an entry; True if there is no such entry."""
         with self.lock:
-            if step == self.log.head:
+            if entry == self.log.head:
                 return False
-            if step not in {0, *self.log.entries}:
+            if entry not in {0, *self.log.entries}:
                 return True
-            then, now = self.take_snapshot(step), self.snapshot
+            then, now = self.take_snapshot(entry), self.snapshot
             return (then.digest, then.objects_digest) != (now.digest, now.objects_digest)
 
     @property
@@ -313,13 +315,7 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
-            snapshot = self.take_snapshot(version.entry, version.last_row)
-            limited_layers = {
-                key: msgspec.structs.replace(layer, last_row=version.last_row)
-                for key in snapshot.unfinished
-                if (layer := snapshot.state.layers[key]).last_row is None
-            }
-            state = snapshot.state.apply(Changes(layers=limited_layers))
+            state = self.log.state(version.entry).limit_layers(version.unfinished, version.last_row)
             self.edit(f"restore version {number}", state.changes_from(self.snapshot.state))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
@@ -328,19 +324,22 @@ class Document:
         Locked objects stay as they are, also those of the layer.
 
         Returns:
-            pixels that other objects lose; None if the layer is not in the history any more, so that nothing is stored.
+            pixels that other objects lose; None if nothing is stored, as the layer is not in the history any more, or
+            is a correction that waits for an unlock.
         """
         with self.lock:
             snapshot = self.snapshot
             layer = snapshot.state.layers.get(layer_id)
             if layer is None or layer.last_row is not None:
                 return None
+            unlocked = snapshot.list_unlocked(layer)
+            if layer.is_automatic and not unlocked:
+                return None
             labels, locked_ids = snapshot.labels(result.frame), snapshot.locked_ids
-            unlocked = [key for key in layer.objects if snapshot.state.resolve(key) not in locked_ids]
             ids = np.where(np.isin(ids, unlocked) & ~np.isin(labels, locked_ids), ids, 0)
             scores = {key: score for key, score in result.scores.items() if key in unlocked}
             absent = [key for key in result.absent if key in unlocked]
-            scores = limit_scores(scores, ids) if locked_ids else scores
+            scores = clip_scores(scores, ids) if locked_ids else scores
             self.results.put(layer_id, msgspec.structs.replace(result, scores=scores, absent=absent), ids)
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
@@ -383,26 +382,26 @@ class Document:
 
     def _move(self, move: Move) -> Entry | None:
         with self.lock:
-            number = self._find_step(move)
+            number = self._find_entry(move)
             if (entry := self.log.entries.get(number)) is not None:
                 page = self._pages.get(number)
                 if page != self.actor.page and self.connections[page]:
-                    step = f"the last step, {entry.format_title()}"
-                    raise InputError(f"{move}: {step}, was made in another window; {move} it there")
+                    title = entry.format_title()
+                    raise InputError(
+                        f"{move}: the last step, {title}, was made in another window; {move} it there"
+                    )
                 self._append(HeadRecord(move))
                 self._notify(entry.values)
             return entry
 
     def _make_version(self, title: str) -> VersionRecord:
-        return VersionRecord(self.log.head, title, self.results.last_row)
+        return VersionRecord(self.log.head, title, self.results.last_row, self.snapshot.unfinished)
 
     def _append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
         stamp = {"author": self.actor.name, "time": utc_now()}
         self.log.append(*(msgspec.structs.replace(record, **stamp) for record in records), new_pngs=new_pngs)
-        if isinstance(records[-1], Entry) and self.actor.page is not None:
-            self._pages[self.log.head] = self.actor.page
 
     def _notify(self, changed: Changes) -> None:
         """Send the events of values that were set, or set back."""

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
-import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
@@ -41,8 +40,6 @@ Text = Annotated[str, Meta(max_length=500)]
 
 Edit = Callable[[np.ndarray], np.ndarray]
 """function from the mask of an object, H×W bool, to its new mask"""
-Correction = tuple[Points, bool]
-"""points of clicks or of a scribble, and whether they are on the object"""
 
 
 class EditResult(Struct, frozen=True):
@@ -103,9 +100,8 @@ def edit_mask(
             item = _make_object(document)
             object_id = item.id
             objects[object_id] = item
-        other_ids = keyframe.keys() - {object_id}  # what was only tracked of them stays so
-        masks = {key: document.masks.subtract(keyframe[key], after, new_pngs) for key in other_ids}
-        masks[object_id] = document.masks.encode(after, new_pngs)
+        # others that were only tracked stay so
+        masks = document.masks.draw(keyframe, object_id, after, new_pngs)
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
             layers[document.make_layer_id()] = layer
         document.edit(title, Changes(objects, {frame: masks}, layers), frame, new_pngs)
@@ -119,7 +115,15 @@ def paint(
 ) -> EditResult:
     """Draw with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
-    return _edit_area(document, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
+    title = "eraser" if erase else "brush"
+    return edit_mask(
+        document,
+        frame,
+        object_id,
+        _edit_area(area, erase),
+        title,
+        require_change=True,
+    )
 
 
 def outline(
@@ -127,7 +131,14 @@ def outline(
 ) -> EditResult:
     """Fill the inside of a polygon or lasso; see `edit_mask`."""
     area = painting.draw_polygon(document.masks.size, points)
-    return _edit_area(document, frame, object_id, area, erase=erase, title="outline")
+    return edit_mask(
+        document,
+        frame,
+        object_id,
+        _edit_area(area, erase),
+        "outline",
+        require_change=True,
+    )
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
@@ -138,60 +149,10 @@ def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
 def find_protected_pixels(
     document: Document, frame: int, object_id: int | None, *, overwrite: bool = False
 ) -> np.ndarray:
-    """Return the pixels H×W bool of other objects that no prompt may take: drawn on the frame, locked or hidden.
-
-    Args:
-        object_id: the object of the prompt; None: a new one.
-        overwrite: drawn pixels may be taken.
-    """
-    with document.lock:
-        snapshot = document.snapshot
-        drawn_ids = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
-        return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
-
-
-def apply_suggestion(
-    document: Document,
-    frame: int,
-    object_id: int | None,
-    mask: np.ndarray,
-    *,
-    extend: bool,
-    correction: Correction | None,
-    overwrite: bool = False,
-) -> EditResult:
-    """Store the mask found for prompts, in one entry; see `edit_mask`.
-
-    Args:
-        mask: H×W bool.
-        extend: add to the object's mask instead of replacing it.
-        correction: clicks or a scribble on a mask that is being corrected: only what is near them changes.
-        overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
-    """
-    with document.lock:
-        protected = mask & find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-        mask = mask & ~protected
-        if correction is None and not mask.any():
-            problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
-            if protected.any():
-                problem += " but pixels of other objects, drawn, locked or hidden"
-                remedy = "Draw with the brush to take drawn ones"
-            raise InputError(f"{problem}; nothing was changed. {remedy}")
-
-        def edit(before: np.ndarray) -> np.ndarray:
-            after = mask
-            if correction is not None:
-                after = painting.limit_to_prompt(before, mask, correction[0], positive=correction[1])
-            after = before | after if extend else after
-            if not after.any():
-                raise InputError("nothing would be left of the object; press M if it is not on this frame")
-            if correction is not None and (after == before).all():
-                problem = "nothing found at the click; nothing was changed"
-                raise InputError(f"{problem}. Use the brush or the eraser")
-            return after
-
-        result = edit_mask(document, frame, object_id, edit, "prompt")
-        return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
+    """Return the pixels, H×W bool, of locked, hidden and, unless ``overwrite``, other drawn objects on a frame."""
+    snapshot = document.snapshot
+    drawn_ids = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
+    return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
 
 
 def clear(document: Document, frame: int, object_id: int) -> EditResult:
@@ -209,7 +170,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
         keyframes, covers_locked = {frame: protected or None}, False
-        after = snapshot.with_changes(Changes(keyframes=keyframes))
+        after = snapshot.with_state(snapshot.state.apply(Changes(keyframes=keyframes)))
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)
             covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()
@@ -318,8 +279,7 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> int
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
         ids = include_merged_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
-        layers = [newest[frame : last + 1] for key, newest in snapshot.newest_layer_ids.items() if key in ids]
-        count = int(np.any(np.array(layers) > 0, axis=0).sum()) if layers else 0
+        count = int(snapshot.find_tracked(ids)[frame : last + 1].sum())
         if count:
             layer = Layer(ids, frame, last, frame, "empty")
             document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
@@ -353,13 +313,8 @@ def set_range(document: Document, first: Count | None = None, last: Count | None
     document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
 
 
-def _edit_area(
-    document: Document, frame: int, object_id: int | None, area: np.ndarray, *, erase: bool, title: str
-) -> EditResult:
-    def edit(mask: np.ndarray) -> np.ndarray:
-        return mask & ~area if erase else mask | area
-
-    return edit_mask(document, frame, object_id, edit, title, require_change=True)
+def _edit_area(area: np.ndarray, erase: bool) -> Edit:
+    return lambda mask: mask & ~area if erase else mask | area
 
 
 def _make_object(document: Document) -> ObjectInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
@@ -52,7 +52,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     source_digest: str = ""
     """value of `digest_results` for an import; empty for results without a record"""
     last_row: RowId | None = None
-    """last result to show, if a version was saved before its tracking ended; None: all"""
+    """last result to show, in a version saved before its tracking ended; None: all, also those tracked later"""
 
     @property
     def is_automatic(self) -> bool:
@@ -114,7 +114,7 @@ class Changes(Struct, frozen=True, omit_defaults=True):
 
 
 class State(Changes, frozen=True):
-    """All values of a document after an entry, in order of their keys; none is None."""
+    """All values of a document after an entry, sorted by key, without those that were removed."""
 
     objects: Mapping[int, ObjectInfo] = {}
     keyframes: Mapping[int, Mapping[int, str]] = {}
@@ -137,6 +137,14 @@ class State(Changes, frozen=True):
         drawn = {frame: masks.get(object_id) for frame, masks in self.keyframes.items()}
         return {frame: digest for frame, digest in drawn.items() if digest}
 
+    def limit_layers(self, layer_ids: Collection[int], last_row: int) -> State:
+        """Return the state in which layers show their results up to a row, unless they are limited already."""
+        layers = {
+            key: layer for key, layer in self.layers.items() if key in layer_ids and layer.last_row is None
+        }
+        limited = {key: msgspec.structs.replace(layer, last_row=last_row) for key, layer in layers.items()}
+        return self.apply(Changes(layers=limited))
+
     def apply(self, changes: Changes) -> State:
         """Return the state after an edit."""
         fields = {}
@@ -155,7 +163,15 @@ class State(Changes, frozen=True):
         return every.drop_unchanged(before)
 
 
-class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
+class Stamp(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Author and time of a record."""
+
+    author: str = ""
+    time: str = ""
+    """UTC, ISO 8601"""
+
+
+class Entry(Stamp, frozen=True, tag="edit"):
     """One edit, which is undone as a whole."""
 
     title: str
@@ -164,24 +180,19 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     """frame to show; None: several"""
     message: int | None = None
     """id of the page's message that caused it"""
-    author: str = ""
-    time: str = ""
-    """UTC, ISO 8601"""
 
     def format_title(self) -> str:
         """Return its title, person and local time; without a person, only its title."""
         return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
 
 
-class HeadRecord(Struct, frozen=True, omit_defaults=True, tag="head"):
+class HeadRecord(Stamp, frozen=True, tag="head"):
     """A move of the head."""
 
     move: Move
-    author: str = ""
-    time: str = ""
 
 
-class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
+class StatusRecord(Stamp, frozen=True, tag="status"):
     """A status of the video, which holds for the masks of a digest."""
 
     status: VideoStatus
@@ -195,19 +206,17 @@ class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     """frames known to be outdated when it was set"""
     message: int | None = None
     """id of the page's message that caused it"""
-    author: str = ""
-    time: str = ""
 
 
-class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
+class VersionRecord(Stamp, frozen=True, tag="version"):
     """A version: a named entry."""
 
     entry: int
     title: str = ""
     last_row: RowId = 0
-    """last result to show"""
-    author: str = ""
-    time: str = ""
+    """last result when it was saved"""
+    unfinished: list[Count] = []
+    """layers that were not complete, and show only their results up to ``last_row``"""
 
 
 Record = Entry | HeadRecord | StatusRecord | VersionRecord
@@ -234,11 +243,11 @@ class Log:
         self.versions: list[VersionRecord] = []
         self.head = 0
         """last entry that is not undone; 0: none"""
-        self.import_entries: set[int] = set()
-        """first entries, which read results of a job; all others are edits"""
+        self.num_imports = 0
+        """number of entries before the first edit, which read results of a job"""
         self.used_objects: set[int] = set()
         """ids of all objects that ever were"""
-        self.messages: dict[int, Entry | StatusRecord] = {}
+        self.messages: dict[int | None, Entry | StatusRecord] = {}
         """edits and statuses by the page's message that caused them"""
         self.layer_entries: dict[int, int] = {}
         """entry that set each layer that ever was; one that restores a version sets it again"""
@@ -296,8 +305,8 @@ class Log:
             self.entries[number], self.parents[number] = record, self.head
             self.head, self._undone_before, self.undone = number, self.undone, []
             new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_entries]
-            if len(self.import_entries) == number - 1 and any(layer.kind == "import" for layer in new):
-                self.import_entries.add(number)
+            if self.num_imports == number - 1 and any(layer.kind == "import" for layer in new):
+                self.num_imports = number
             self.used_objects.update(values.objects, *filter(None, values.keyframes.values()))
             self.used_objects.update(*(layer.objects for layer in values.layers.values() if layer))
             self.layer_entries = dict.fromkeys(values.layers, number) | self.layer_entries

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from bisect import bisect_left
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -57,10 +57,18 @@ class MaskStore:
         self._cache.put(digest, mask.copy())
         return digest
 
-    def subtract(self, digest: str, area: np.ndarray, new_pngs: dict[str, bytes]) -> str:
-        """Return the digest of a mask without an area, H×W bool; a changed mask is added as in `encode`."""
-        mask = self.read(digest)
-        return self.encode(mask & ~area, new_pngs) if (mask & area).any() else digest
+    def draw(
+        self, masks: Mapping[int, str], object_id: int, mask: np.ndarray, new_pngs: dict[str, bytes]
+    ) -> dict[int, str]:
+        """Return the digests of a frame's masks by object after one is drawn, and others have lost its pixels.
+
+        New masks are added as in `encode`.
+        """
+        drawn = {object_id: self.encode(mask, new_pngs)}
+        for other in masks.keys() - {object_id}:
+            before = self.read(masks[other])
+            drawn[other] = self.encode(before & ~mask, new_pngs) if (before & mask).any() else masks[other]
+        return drawn
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if it is missing or damaged."""
@@ -98,6 +106,8 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """number of frames with results, in the last row of a complete layer; if some are lost, it is not complete"""
     model: str = ""
     """result of `describe_model`, or the job that it was read from; empty: unknown"""
+    row_id: int = 0
+    """row id; 0: not stored yet"""
 
 
 decode_result = msgspec.json.Decoder(Result).decode
@@ -112,8 +122,6 @@ class LayerResults:
         """last result of each frame"""
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
-        self.row_ids: dict[int, int] = {}
-        """row id of the last result of each frame"""
         self.complete = False
         self.last_row = 0
         """row id of the last result; 0: none"""
@@ -124,12 +132,10 @@ class LayerResults:
         self.complete = frame < 0 and len(self.frames) >= result.num_frames
         if not 0 <= frame < self._count:
             return
-        self.frames[frame], self.row_ids[frame] = result, row_id
-        for covered in self.coverage.values():
-            covered[frame] = 0
-        for object_id in (*result.scores, *result.absent):
+        self.frames[frame] = msgspec.structs.replace(result, row_id=row_id)
+        for object_id in {*self.coverage, *result.scores, *result.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
-            covered[frame] = 1 if object_id in result.scores else -1
+            covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
 
 
 class ResultStore:
@@ -155,13 +161,12 @@ class ResultStore:
     def open(self, layer_id: int, last_row: int | None = None) -> LayerResults:
         """Return the results of a layer, up to the row ``last_row``; None: all, also those that are added later."""
         with self._lock:
+            if last_row is not None:
+                key = layer_id, last_row
+                return self._limited_layers.get_or_compute(key, lambda: self._load_layer(*key))
             if layer_id not in self._layers:
                 self._layers[layer_id] = self._load_layer(layer_id, None)
-            whole = self._layers[layer_id]
-            if last_row is None or (whole.last_row <= last_row and whole.complete):
-                return whole
-            key = layer_id, last_row
-            return self._limited_layers.get_or_compute(key, lambda: self._load_layer(*key))
+            return self._layers[layer_id]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
         """Append a frame, H×W ids, to a layer."""
@@ -175,8 +180,8 @@ class ResultStore:
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
-        row_id, digest = layer.row_ids[frame], layer.frames[frame].digest
-        return self._cache.get_or_compute(row_id, lambda: self._load(frame, row_id, digest))
+        result = layer.frames[frame]
+        return self._cache.get_or_compute(result.row_id, lambda: self._load(result))
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
         """Remove results that never show: damaged, of other layers, or replaced at the end and at all ``last_rows``."""
@@ -199,11 +204,11 @@ class ResultStore:
                 layer.add(row_id, decode_result(note))
         return layer
 
-    def _load(self, frame: int, row_id: int, digest: str) -> np.ndarray:
-        content = self._database.read_content("results", row_id)
-        subject = f"{self._database.path}: the mask of frame {frame}"
+    def _load(self, result: Result) -> np.ndarray:
+        content = self._database.read_content("results", result.row_id)
+        subject = f"{self._database.path}: the mask of frame {result.frame}"
         with reading(subject, "clear tracking of the frame, then track it again", kind="intact"):
-            if hashlib.sha256(content).hexdigest()[:16] != digest:
+            if hashlib.sha256(content).hexdigest()[:16] != result.digest:
                 raise ValueError("another content than was stored")
             return decode_png(content).reshape(self._size)
 

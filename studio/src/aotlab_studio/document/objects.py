@@ -36,7 +36,7 @@ class ObjectInfo:
     hidden: bool = False
     """whether the page does not show it, and refuses edits of its masks"""
     locked: bool = False
-    """whether drawing and tracking change none of its pixels; it may regain pixels of deleted objects"""
+    """whether drawing and tracking change none of its pixels; those under others show again once these are gone"""
     class_name: Text = ""
     """empty: none"""
     attributes: Attributes = field(default_factory=dict)

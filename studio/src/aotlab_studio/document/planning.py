@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import takewhile
 
-import numpy as np
-
 from aotlab import InputError
 from aotlab_studio.document.log import Direction, Layer
 from aotlab_studio.document.snapshot import Snapshot
@@ -15,25 +13,17 @@ from aotlab_studio.video import require_frame
 
 @dataclass(frozen=True)
 class Span:
-    """Frames tracked from one reference, or from two and merged.
+    """Frames tracked forward, backward, or in both directions and merged between the two references.
 
-    ``Span(10, None, 10, 30)``: forward from frame 10 to 30. ``Span(10, 30, 10, 30, (10, 30))``: from both ends, merged.
+    ``Span(range(11, 31))``: from frame 10 to 30. ``Span(range(11, 31), range(29, 9, -1), (10, 30))``: between both.
     """
 
-    forward_from: int | None
-    """first reference frame, tracked forward to ``last``"""
-    backward_from: int | None
-    """last reference frame, tracked backward to ``first``"""
-    first: int
-    last: int
-    keyframes: tuple[int, ...] = ()
-    """reference frames; with both directions, they weight the merge of each object"""
-
-    @property
-    def num_frames(self) -> int:
-        """Number of frames that the tracker processes."""
-        forward = 0 if self.forward_from is None else self.last - self.forward_from
-        return forward + (0 if self.backward_from is None else self.backward_from - self.first)
+    forward: range = range(0)
+    """frames after a reference"""
+    backward: range = range(0)
+    """frames before a reference, the nearest first"""
+    references: tuple[int, ...] = ()
+    """with both directions: frames by whose distance they are weighted, object by object"""
 
 
 def plan_request(
@@ -85,10 +75,7 @@ def plan_correction(
         removed: keyframe that is being removed.
     """
     object_ids = set(include_merged_ids(snapshot, {object_id}))
-    has_result, has_own_result = np.zeros((2, snapshot.count), bool)
-    for stored_id, newest in snapshot.newest_layer_ids.items():
-        has_result |= newest > 0
-        has_own_result |= (newest > 0) & (stored_id in object_ids)
+    has_result, has_own_result = snapshot.find_tracked(), snapshot.find_tracked(object_ids)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
         layer = snapshot.state.layers[layer_id]
         has_result[layer.first : layer.last + 1] = True
@@ -124,16 +111,16 @@ def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
     The snapshot is the document's at the layer's entry.
     """
     first, last, start, prior = layer.first, layer.last, layer.reference_frame, layer.previous_keyframe
-    forward, backward = Span(start, None, start, last), Span(None, start, first, start)
-    if layer.kind in ("forward", "backward"):
-        spans = [forward if layer.kind == "forward" else backward]
-    elif layer.kind == "correction":
-        spans = [forward, backward if prior is None else Span(prior, start, prior, start, (prior, start))]
-    else:
-        spans, references = [forward, backward], _list_references(snapshot, first, last, start)
+    forward, backward = Span(range(start + 1, last + 1)), Span(backward=range(start - 1, first - 1, -1))
+    if layer.kind == "both":
+        references = _list_references(snapshot, first, last, start)
         if len(references) > 1:
-            spans = [Span(references[0], references[-1], first, last, tuple(references))]
-    return [span for span in spans if span.num_frames]
+            frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
+            return [Span(*frames, tuple(references))]
+    elif layer.kind == "correction" and prior is not None:
+        backward = Span(range(prior + 1, start + 1), range(start - 1, prior - 1, -1), (prior, start))
+    spans = {"forward": [forward], "backward": [backward]}.get(layer.kind, [forward, backward])
+    return [span for span in spans if span.forward or span.backward]
 
 
 def _list_references(snapshot: Snapshot, first: int, last: int, start: int) -> list[int]:

@@ -7,7 +7,7 @@ Every other object shows the newest layer of the history that has a result for i
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -16,10 +16,10 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
-from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, digest_values
+from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
-from aotlab_studio.document.scores import Score, find_lost, limit_scores, measure_scores, merge_scores
+from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
 
 UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
@@ -29,32 +29,27 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 class Snapshot:
     """Masks, scores and objects of the document at an entry of its log; layers are read lazily.
 
-    A layer that is still being tracked shows its current results, or those up to the row ``last_row``.
+    A layer that is still being tracked shows its current results.
 
     Args:
         entry: number of the entry; 0: before the first one.
         count: number of frames.
-        last_row: last result that shows; None: all, also those that are tracked later.
     """
 
-    def __init__(
-        self,
-        log: Log,
-        entry: int,
-        masks: MaskStore,
-        results: ResultStore,
-        count: int,
-        last_row: int | None = None,
-    ) -> None:
-        self.entry, self.state, self.last_row = entry, log.state(entry), last_row
+    def __init__(self, log: Log, entry: int, masks: MaskStore, results: ResultStore, count: int) -> None:
+        self.entry, self.state = entry, log.state(entry)
         self.count, self.size = count, masks.size
         self._log, self._masks, self._results = log, masks, results
 
-    def with_changes(self, changes: Changes) -> Snapshot:
-        """Return what would show after changes."""
-        changed = Snapshot(self._log, self.entry, self._masks, self._results, self.count, self.last_row)
-        changed.state = self.state.apply(changes)
-        return changed
+    def with_state(self, state: State) -> Snapshot:
+        """Return what another state shows."""
+        snapshot = Snapshot(self._log, self.entry, self._masks, self._results, self.count)
+        snapshot.state = state
+        return snapshot
+
+    def freeze(self) -> Snapshot:
+        """Return what shows now, without results that are added later."""
+        return self.with_state(self.state.limit_layers(self.unfinished, self._results.last_row))
 
     @property
     def objects(self) -> Mapping[int, ObjectInfo]:
@@ -94,10 +89,7 @@ class Snapshot:
 
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
-        layer = self.state.layers[layer_id]
-        last_row = self.last_row if layer.last_row is None else layer.last_row
-        # complete before any version, except in a restored backup
-        return self._results.open(layer_id, None if layer.kind == "import" else last_row)
+        return self._results.open(layer_id, self.state.layers[layer_id].last_row)
 
     # Masks
 
@@ -125,13 +117,19 @@ class Snapshot:
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
+    def find_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
+        """Return which frames have results of objects, by their ids in layers, N bool; None: of any object."""
+        results = [
+            newest > 0
+            for key, newest in self.newest_layer_ids.items()
+            if layer_objects is None or key in layer_objects
+        ]
+        return np.any([np.zeros(self.count, bool), *results], axis=0)
+
     @cached_property
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
-        has_result = np.any(
-            [np.zeros(self.count, bool), *(newest > 0 for newest in self.newest_layer_ids.values())], axis=0
-        )
-        return np.flatnonzero(has_result).tolist()
+        return np.flatnonzero(self.find_tracked()).tolist()
 
     @cached_property
     def annotated_frames(self) -> list[int]:
@@ -183,22 +181,17 @@ class Snapshot:
         merged = merge_scores(tracked, self.state.resolve)
         if not drawn_masks and len(layers) < 2:
             return merged
-        content = self._describe_frame(index), *merged.items()
-        return self._results.scores.get_or_compute(
-            content, lambda: self._measure_scores(index, merged, drawn_masks)
-        )
 
-    def _measure_scores(
-        self, index: int, tracked: dict[int, Score], drawn_masks: dict[int, str]
-    ) -> dict[int, Score]:
-        """Return the scores with area and center of the pixels that show."""
-        try:
-            labels = self.labels(index)
-        except InputError:  # a damaged mask, which is reported when the frame is shown
-            return tracked | {
-                key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
-            }
-        return limit_scores(tracked, labels) | measure_scores(labels, drawn_masks)
+        def measure() -> dict[int, Score]:
+            try:
+                labels = self.labels(index)
+            except InputError:  # a damaged mask, which is reported when the frame is shown
+                return merged | {
+                    key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
+                }
+            return clip_scores(merged, labels) | measure_scores(labels, drawn_masks)
+
+        return self._results.scores.get_or_compute((self._describe_frame(index), *merged.items()), measure)
 
     # Content
 
@@ -265,6 +258,17 @@ class Snapshot:
             for key in self.unfinished
             if not any(other > key and replaces(newer, layers[key]) for other, newer in layers.items())
         ]
+
+    def list_unlocked(self, layer: Layer) -> list[int]:
+        """Return the ids in a layer of objects that are not locked."""
+        locked_ids = self.locked_ids
+        return [key for key in layer.objects if self.state.resolve(key) not in locked_ids]
+
+    @property
+    def waiting_corrections(self) -> list[int]:
+        """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
+        layers = self.state.layers
+        return [key for key in self.pending if layers[key].is_automatic and self.list_unlocked(layers[key])]
 
     @cached_property
     def outdated(self) -> dict[int, np.ndarray]:

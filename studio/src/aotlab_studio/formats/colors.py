@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import ParsedRegion, decode_image, encode_rle, reading, require_size
+from aotlab.sdk import ParsedRegion, decode_image, encode_rle, order_names, reading, require_size
 from aotlab_studio.formats.geometry import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
@@ -54,6 +55,17 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
                 ParsedRegion(None, encode_rle(codes == code), class_names.get(object_id, ""), object_id)
             )
     return regions or [ParsedRegion(None, None)]
+
+
+def parse_color_folder(folder: Path, size: Size) -> list[ParsedRegion]:
+    """Return the objects of the colored masks of a folder, named like their frames, by its legend."""
+    regions = []
+    for path in order_names(folder.glob("[!.]*.png")):
+        image = read_colors(path)
+        if image is None:
+            raise InputError(f"{path}: not a readable image in colors; save it as RGB")
+        regions += [replace(region, image=path) for region in parse_colors(image, path, size)]
+    return regions
 
 
 def read_legend(path: Path) -> tuple[dict[Color, int], dict[int, str]]:

@@ -133,14 +133,10 @@ def _specify_attributes(annotations: Annotations) -> dict[str, list[dict[str, st
         for name, value in region.attributes.items():
             known[name] = known.get(name, True) and isinstance(value, bool)
 
-    def specify(name: str, checkbox: bool) -> dict[str, str]:
-        kind, default = ("checkbox", "false") if checkbox else ("text", "")
-        return {
-            "name": name, "mutable": "True", "input_type": kind, "default_value": default, "values": default
-        }  # fmt: skip
-
+    text = {"mutable": "True", "input_type": "text", "default_value": "", "values": ""}
+    checkbox = text | {"input_type": "checkbox", "default_value": "false", "values": "false"}
     return {
-        class_name: [specify(name, checkbox) for name, checkbox in known.items()]
+        class_name: [{"name": name, **(checkbox if boolean else text)} for name, boolean in known.items()]
         for class_name, known in checkboxes.items()
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -171,19 +171,13 @@ def decode_brush(packed: object, size: Size) -> np.ndarray:
 def encode_brush(mask: np.ndarray) -> list[int]:
     """Return the brush mask of an H×W bool mask; the inverse of `decode_brush`."""
     flat = np.asarray(mask, dtype=bool).ravel()
-    edges = [0, *(np.flatnonzero(flat[1:] != flat[:-1]) + 1), flat.size]
+    edges = [0, *(np.flatnonzero(flat[1:] != flat[:-1]) + 1).tolist(), flat.size]
     fields = [(flat.size * CHANNELS, 32), (7, 5), *((bits - 1, 4) for bits in RUN_BIT_LENGTHS)]
     for start, end in pairwise(edges):
-        fields += _split_run(int(end - start) * CHANNELS, 255 if flat[start] else 0)
+        for first in range(start, end, MAX_RUN // CHANNELS):
+            count = min((end - first) * CHANNELS, MAX_RUN)
+            choice = next(index for index, bits in enumerate(RUN_BIT_LENGTHS) if count <= 2**bits)
+            fields += [(1, 1), (choice, 2), (count - 1, RUN_BIT_LENGTHS[choice]), (255 * flat[start], 8)]
     text = "".join(f"{value:0{bits}b}" for value, bits in fields)
     text += "0" * (-len(text) % 8)
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))
-
-
-def _split_run(length: int, value: int) -> Iterator[tuple[int, int]]:
-    """Yield values and bit counts of the blocks of one run."""
-    while length > 0:
-        part = min(length, MAX_RUN)
-        choice = next(index for index, bits in enumerate(RUN_BIT_LENGTHS) if part <= 2**bits)
-        yield from ((1, 1), (choice, 2), (part - 1, RUN_BIT_LENGTHS[choice]), (value, 8))
-        length -= part

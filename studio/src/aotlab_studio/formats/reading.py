@@ -8,18 +8,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 from aotlab import InputError
-from aotlab.sdk import (
-    Annotations,
-    Region,
-    VideoInfo,
-    encode_rle,
-    match_regions,
-    order_names,
-    reading,
-)
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, match_regions, order_names, reading
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.formats.colors import parse_colors, read_colors
+from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.geometry import ParsedFile
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
@@ -52,7 +44,7 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
     if suffix == ".txt":
         return parse_mots(path, video.size)
     if suffix == ".json":
-        return _parse_json(_read_json(path), video)
+        return _parse_json(json.loads(path.read_bytes()), video)
     image = read_colors(path)
     return None if image is None else ParsedFile(parse_colors(image, path, video.size))
 
@@ -60,7 +52,11 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
 def _parse_folder(folder: Path, video: VideoInfo) -> ParsedFile | None:
     if any((folder / "labels").glob("[!.]*.txt")):
         return parse_yolo(folder, video.size)
-    trees = [_read_json(path) for path in order_names(folder.glob("[!.]*.json")) if path.is_file()]
+    if any((folder / name).is_file() for name in LEGENDS):
+        return ParsedFile(parse_color_folder(folder, video.size))
+    trees = [
+        json.loads(path.read_bytes()) for path in order_names(folder.glob("[!.]*.json")) if path.is_file()
+    ]
     return parse_labelme(trees, video.size) if trees and all(map(is_labelme, trees)) else None
 
 
@@ -96,7 +92,3 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
         ]
     annotations.add_attributes(attributes)
     return annotations
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8-sig"))

@@ -18,6 +18,7 @@ from aotlab.sdk import (
     decode_rle,
     fill_polygons,
     order_names,
+    reading,
 )
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import ParsedFile, Size, parse_numbers, trace_outlines
@@ -35,14 +36,11 @@ def parse_yolo(folder: Path, size: Size) -> ParsedFile:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if not line.strip():
                 continue
-            try:
+            with reading(f"{path}: {line[:40]!r}", "expected a class and x y x y … from 0 to 1"):
                 class_id, *values = parse_numbers(line)
-                valid = len(values) % 2 == 0 and all(0 <= value <= 1 for value in values)
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
-            except (ValueError, OverflowError):
-                valid = False
-            if not valid:
-                raise InputError(f"{path}: {line[:40]!r}, expected a class and x y x y … from 0 to 1")
+                if len(values) % 2 or not all(0 <= value <= 1 for value in values):
+                    raise ValueError("coordinates")
             if values:
                 points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
                 regions.append(ParsedRegion(None, fill_polygons([points], size), class_name, image=path))

@@ -11,8 +11,7 @@ from PIL import Image
 
 from aotlab import draw_overlay
 from aotlab.sdk import Output, OutputContext, TrackedFrame, align_columns, atomic_path, concat_images
-from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
-from aotlab_studio.document.signals import ReviewSignals
+from aotlab_studio.document.scores import SCORES_FILE, ReviewSignals, Score, find_lost, measure_scores
 from aotlab_studio.files import write_json
 from aotlab_studio.review.batch import ReviewedObject, VideoReview, write_batch_review
 from aotlab_studio.review.checks import find_checks
@@ -93,7 +92,7 @@ class ReviewFile(Output):
     @classmethod
     def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
         """Write the review of a batch."""
-        write_batch_review(folder, records)
+        write_batch_review(folder)
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

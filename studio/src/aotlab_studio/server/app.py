@@ -7,6 +7,7 @@ import errno
 import logging
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -64,16 +65,17 @@ DEFAULT_PORT = 8419
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 
-def build_app(session: Session) -> Starlette:
-    """Return the application, without its guard."""
+def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
+    """Return the application of the session that ``find_session`` returns for a request, without its guard."""
 
     def get_frame(request: Request) -> Response:
-        """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
+        """Return a frame as JPEG.
 
-        ``masks`` draws its masks over it. A browser may keep what it asked for by this session's video id, and by the
-        revision of the masks: another video has other addresses.
+        Fields of the query: ``width`` in pixels; ``near`` to get the nearest frame that is decoded; ``masks`` to draw
+        the masks over it. A browser may keep the response if the query names this session's ``video``.
         """
-        index, query, frames = parse_index(request), request.query_params, session.document.frames
+        session, index, query = find_session(request), parse_index(request), request.query_params
+        frames = session.document.frames
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
         content = frames.read_nearest_jpeg(index) if query.get("near") else frames.read_jpeg(index, width)
@@ -84,7 +86,7 @@ def build_app(session: Session) -> Starlette:
 
     def get_labels(request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
-        labels = session.document.snapshot.labels(parse_index(request))
+        labels = find_session(request).document.snapshot.labels(parse_index(request))
         return Response(encode_labels(labels), media_type="application/octet-stream")
 
     async def upload_masks(request: Request) -> Response:
@@ -94,7 +96,7 @@ def build_app(session: Session) -> Starlette:
         `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as for its WebSocket; a request
         with the ``id`` of an earlier one is answered without loading the masks again.
         """
-        query, index = request.query_params, parse_index(request)
+        session, query, index = find_session(request), request.query_params, parse_index(request)
         require_frame(index, session.document.frames.count)
         body = await read_body(request)
         try:
@@ -129,7 +131,7 @@ def build_app(session: Session) -> Starlette:
             lacks_object = message.get("object_id", 0) is None
             if lacks_object:
                 message["object_id"] = object_id
-            answer = await answer_message(session, message, actor, CapacityLimiter(1))
+            answer = await answer_message(find_session(request), message, actor, CapacityLimiter(1))
             if isinstance(answer, Failure):
                 errors.append(answer.error)
             elif lacks_object or message["do"] == "add_object":
@@ -138,7 +140,7 @@ def build_app(session: Session) -> Starlette:
 
     def get_archive(request: Request) -> Response:
         """Return the last export."""
-        path = session.archive
+        path = find_session(request).archive
         if not path.is_file():
             return PlainTextResponse("nothing is exported yet", 404)
         return FileResponse(path, filename=path.name)
@@ -151,7 +153,7 @@ def build_app(session: Session) -> Starlette:
             Route("/masks/{index}", upload_masks, methods=["POST"]),
             Route("/edits", store_edits, methods=["POST"]),
             Route("/export.zip", get_archive),
-            WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
+            WebSocketRoute("/socket", lambda socket: Connection(find_session(socket), socket).run()),
         ],
         exception_handlers={
             InputError: lambda _, error: PlainTextResponse(str(error), 404),

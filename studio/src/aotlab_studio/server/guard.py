@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SECURITY_HEADERS = {
@@ -49,44 +49,40 @@ class GuardMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] not in ("http", "websocket"):
-            return
         request = HTTPConnection(scope)
         # the first request of a page, with the right token
         is_first = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
         is_first = is_first and self._is_token(request.query_params.get("token", ""))
         refusal = self._find_refusal(request, is_first=is_first)
-        if refusal is not None:
-            status, sentence = refusal
-            await PlainTextResponse(sentence, status, SECURITY_HEADERS)(scope, receive, send)
-            return
 
         async def send_with_headers(message: Message) -> None:
             """Send a message; the first one of a response gets the headers, and the cookie when it is asked for."""
-            if message["type"] == "http.response.start":
+            if message["type"].endswith("http.response.start"):
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
                 headers.setdefault("cache-control", "no-store")
-                if is_first:
+                if is_first and refusal is None:
                     cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
                     headers.append("set-cookie", cookie)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        await (refusal or self._app)(scope, receive, send_with_headers)
 
-    def _find_refusal(self, request: HTTPConnection, *, is_first: bool) -> tuple[int, str] | None:
-        """Return status and message for a request to refuse; None to serve it."""
+    def _find_refusal(self, request: HTTPConnection, *, is_first: bool) -> Response | None:
+        """Return the answer to a request to refuse; None to serve it."""
         headers, remedy = request.headers, "open the address that the program printed"
         if not self._is_local_host(headers.get("host", "")):
-            return 400, f"wrong Host: {remedy}"
+            return PlainTextResponse(f"wrong Host: {remedy}", 400)
         origin = headers.get("origin")
         changes = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
         if (origin is None and changes) or (origin is not None and origin != f"http://{headers['host']}"):
-            return 403, f"wrong Origin: {remedy}"
+            return PlainTextResponse(f"wrong Origin: {remedy}", 403)
         if headers.get("sec-fetch-site") == "cross-site" and not is_first:
-            return 403, f"cross-site request: {remedy}"
+            return PlainTextResponse(f"cross-site request: {remedy}", 403)
         if not is_first and not self._is_token(request.cookies.get(self.cookie, "")):
-            return 403, "no access: open the address with the token that the program printed"
+            return PlainTextResponse(
+                "no access: open the address with the token that the program printed", 403
+            )
         return None
 
     def _is_token(self, token: str) -> bool:

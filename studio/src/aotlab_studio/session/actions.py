@@ -43,8 +43,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     if action in (*MASK_ACTIONS, Session.suggest):  # drawing interrupts the tracking of corrections
         session.runner.delay_corrections()
     with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
-        if actor.message in document.log.messages:
-            record = document.log.messages[actor.message]
+        if (record := document.log.messages.get(actor.message)) is not None:
             if not isinstance(record, Entry) or get_type_hints(action)["return"] is not EditResult:
                 return None
             # losses are not stored

@@ -1,15 +1,12 @@
-"""Export of masks in all outputs of `aotlab track`, as a ZIP archive, or into the results of a batch."""
+"""Export of masks in all outputs of `aotlab track`, as a ZIP archive."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,33 +14,17 @@ from PIL import Image, ImageDraw, ImageFont
 
 from aotlab import InputError, draw_overlay
 from aotlab.sdk import (
-    CLASSES,
-    CORRECTED_FILE,
-    JobRecord,
     ObjectClasses,
     Output,
     OutputContext,
     StoredPrediction,
     TrackedFrame,
     VideoFile,
-    atomic_path,
     find_output,
-    list_outputs,
-    locked,
-    merge_class_ids,
-    write_job_record,
 )
-from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
-from aotlab_studio.document.log import EXPORTED_STATUSES, utc_now
-from aotlab_studio.document.objects import NO_CLASS
+from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, read_export, replace_outputs, write_json
-from aotlab_studio.lock import LOCK
-from aotlab_studio.opening import open_document
-from aotlab_studio.protocol import ExportedClips
-from aotlab_studio.review.batch import read_entries, update_review
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -53,8 +34,6 @@ PROBABILITIES = ("mattes", "mattes16")
 """outputs of probabilities, which a project does not store; its page does not offer them"""
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
-LOCK_TIMEOUT = 10.0
-"""seconds to wait for another export of the same clip"""
 
 
 def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
@@ -131,26 +110,12 @@ def freeze_export(
 ) -> tuple[Snapshot, dict[str, Any]]:
     """Return what shows now, without what is tracked later, and its record for JSON."""
     with document.lock:
-        snapshot, status = (
-            document.take_snapshot(document.log.head, document.results.last_row),
-            document.status,
-        )
+        snapshot, status = document.snapshot.freeze(), document.status
         return snapshot, {
             "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
             "models": snapshot.list_models(),
         }  # fmt: skip
-
-
-def write_archive(folder: Path, archive: Path) -> None:
-    """Write all files of a folder into a ZIP archive, which may be in it."""
-    names = sorted(list_files(folder))
-    with (
-        atomic_path(archive) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
-    ):
-        for name in names:
-            target.write(folder / name, name)
 
 
 class ProjectReview(ReviewFile):
@@ -181,127 +146,3 @@ def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
             left = min(max(2.0, columns.mean() - width / 2), max(2.0, labels.shape[1] - width - 2))
             write((left, float(rows.mean())), name, anchor="lm")
     return np.asarray(image)
-
-
-def export_clips(
-    folder: Path,
-    outputs: Sequence[str] = (),
-    open_clip: Callable[[str], AbstractContextManager[Document]] | None = None,
-) -> ExportedClips:
-    """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
-
-    All clips get the same class ids. Those of a folder of videos are written into ``NAME.masks`` beside the video.
-
-    Args:
-        folder: results of a batch, or a folder of videos.
-        outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
-        open_clip: opens the document of a clip by name, for a block; None: from its project.
-    """
-    for output in outputs:
-        find_output(output)
-    names, classes, problems, left_out = _choose_clips(folder)
-    shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
-    for name in names:
-        try:
-            job = read_job(folder / name)
-            path = folder / (f"{name}{PROJECT_SUFFIX}" if job is None else name)
-            with open_clip(name) if open_clip else closing(open_document(path)) as document:
-                results = folder / (f"{name}.masks" if job is None else name)
-                kept = _export_clip(results, job, outputs, document, shared)
-            written.append(name)
-            left_out += [f"{name} ({output}: as tracked)" for output in kept]
-        except InputError as error:
-            problems.append(_format_problem(folder, name, error))
-        except OSError as error:
-            problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
-            problems.append(f"{name}: {problem}")
-    update_review(folder)
-    return ExportedClips(written, problems, sorted(left_out))
-
-
-def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[str], list[str]]:
-    """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
-    projects = {path.name.removesuffix(PROJECT_SUFFIX): path for path in folder.glob(f"*{PROJECT_SUFFIX}")}
-    tracked = {path.name for path in folder.glob("*") if read_job(path)}
-    if not (projects or tracked):
-        raise InputError(
-            f"{folder}: no clip is accepted; accept one, or give the --output folder of track --jobs"
-        )
-    if (entries := read_entries(folder)) is not None:  # without the rows that were removed
-        tracked &= {entry.name for entry in entries}
-        projects = {entry.name: projects[entry.name] for entry in entries if entry.name in projects}
-    names, problems, left_out, classes = [], [], [], dict[str, int | None]()
-    for name, project in sorted(projects.items()):
-        try:
-            if (project / PROJECT_FILE).is_file():
-                document = Document.read(project)
-                status = document.log.status.status if document.log.status else "open"
-                if document.status.value in EXPORTED_STATUSES:
-                    names.append(name)
-                    objects = document.snapshot.objects.values()
-                    classes |= {item.class_name or NO_CLASS: None for item in objects}
-                    classes |= document.snapshot.state.classes
-                elif document.has_new_results and status in EXPORTED_STATUSES:
-                    problems.append(f"{name}: tracked again since it was {status}; set its status again")
-                else:
-                    left_out.append(f"{name} ({document.status.value})")
-        except InputError as error:
-            problems.append(_format_problem(folder, name, error))
-    left_out += [f"{name} (open)" for name in sorted(tracked - projects.keys())]
-    return names, classes, problems, left_out
-
-
-def _format_problem(folder: Path, name: str, error: InputError) -> str:
-    """Return the error message of a clip, with paths relative to the folder."""
-    text = str(error).replace(f"{folder}{os.sep}", "")
-    return text if text.startswith(f"{name}: ") else f"{name}: {text}"
-
-
-def _export_clip(
-    results: Path,
-    job: JobRecord | None,
-    outputs: Sequence[str],
-    document: Document,
-    classes: Mapping[str, int],
-) -> list[str]:
-    """Replace the outputs of a clip by a project's, and write others.
-
-    The job's `PROBABILITIES` are kept unless they are among ``outputs``; return their names.
-
-    Args:
-        job: record of the job that has made the results, which gets the project's class names and no error.
-    """
-    snapshot, record = freeze_export(document)
-    if record["status"] not in EXPORTED_STATUSES:
-        raise InputError("changed during the export; accept it again")
-    results.mkdir(exist_ok=True)
-    replaceable = read_export(results / CORRECTED_FILE).files
-    corrected = {PurePosixPath(file).parts[0] for file in replaceable}
-    file_names = {name: find_output(name).file_name for name in list_outputs()}
-    tracked = {*(job.written if job else ())} - corrected
-    kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
-    tracked.difference_update(file_names[name] for name in kept)
-    names = [
-        key for key, file_name in file_names.items() if key in outputs or file_name in corrected | tracked
-    ]
-    with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
-        folder = Path(temporary)
-        first, last = snapshot.editable_range
-        export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
-        record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
-        if tracked:  # its files are named like frames, or as now exported
-            stems = {document.frames.stem(index) for index in range(snapshot.count)}
-            for file in list_files(results):
-                path = PurePosixPath(file)
-                if path.parts[0] in tracked and (path.stem in stems or file in record["files"]):
-                    replaceable.add(file)
-        # with its files: the next export must know them after a kill
-        write_json(folder / CORRECTED_FILE, record, indent=1)
-        # its record, scores and thumbnail of a review
-        replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
-        with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            replace_outputs(folder, results, replaceable)
-            if job is not None:
-                class_names, _ = snapshot.describe_objects()
-                write_job_record(results, replace(job, class_names=class_names, error=None))
-    return kept

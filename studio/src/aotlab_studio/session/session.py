@@ -6,6 +6,7 @@ import copy
 import secrets
 import tempfile
 import threading
+import zipfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,16 +17,16 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError, Prompt
-from aotlab.sdk import find_output, list_outputs
+from aotlab.sdk import atomic_path, find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import EXPORTED_STATUSES, Count, Direction, Entry, FrameRange, VideoStatus
-from aotlab_studio.document.painting import find_outlines, is_far_from
+from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, read_export, replace_outputs, write_json
+from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
 from aotlab_studio.protocol import (
     Description,
     ExportEvent,
@@ -42,7 +43,6 @@ from aotlab_studio.session.export import (
     PROBABILITIES,
     export_masks,
     freeze_export,
-    write_archive,
 )
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
@@ -180,18 +180,21 @@ class Session:
         overwrite: bool = False,
         separate: bool = False,
     ) -> EditResult:
-        """Store the mask of the object that a box, clicks on and off the object, and a scribble on it mean.
+        """Draw the mask that prompts ask for: a box, positive and negative clicks, a scribble on the object.
+
+        It is stored as by `edit_mask`.
 
         Args:
             object_id: the object; None: a new one.
-            extend: as in `editing.apply_suggestion`; ``overwrite`` too.
+            extend: add to the object's mask instead of replacing it.
+            overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
             separate: prompts away from the object's mask make a new object; clicks or a scribble on it, all of one
-                kind, change it near them only.
+                kind, correct it: it changes near them only.
         """
         on_points, off_points, stroke = positive or [], negative or [], scribble or []
-        labels = self.document.snapshot.labels(frame)
+        document, correction = self.document, list[Point]()
+        labels = document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
-        correction = None
         if separate:
             if box is None and not (on_points or stroke or mask.any()):
                 raise InputError("remove: the object has no mask on this frame; click on the object first")
@@ -200,17 +203,37 @@ class Session:
             elif box is None and mask.any():
                 if bool(on_points or stroke) == bool(off_points):
                     raise InputError("suggest: give either positive or negative points to change a mask")
-                correction = [*on_points, *stroke] or off_points, not off_points
+                correction = [*on_points, *stroke] or off_points
         if object_id is not None:
-            editing.require_editable(self.document, object_id)
-        protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
+            editing.require_editable(document, object_id)
+        protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
         old_mask, signs = mask if correction else None, [1] * len(on_points) + [0] * len(off_points)
         area = self._segment(
             frame, Prompt([*on_points, *off_points], signs, box, stroke, mask=old_mask, exclude=protected)
         )
-        return editing.apply_suggestion(
-            self.document, frame, object_id, area, extend=extend, correction=correction, overwrite=overwrite
-        )
+
+        def edit(before: np.ndarray) -> np.ndarray:
+            after = limit_to_prompt(before, area, correction, positive=not off_points) if correction else area
+            after = before | after if extend else after
+            if not after.any():
+                raise InputError("nothing would be left of the object; press M if it is not on this frame")
+            if correction and (after == before).all():
+                problem = "nothing found at the click; nothing was changed"
+                raise InputError(f"{problem}. Use the brush or the eraser")
+            return after
+
+        with document.lock:
+            # others may have drawn meanwhile
+            protected = area & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
+            area &= ~protected
+            if not (correction or area.any()):
+                problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
+                if protected.any():
+                    problem += " but pixels of other objects, drawn, locked or hidden"
+                    remedy = "Draw with the brush to take drawn ones"
+                raise InputError(f"{problem}; nothing was changed. {remedy}")
+            result = editing.edit_mask(document, frame, object_id, edit, "prompt")
+        return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
         """Return outlines of the mask that clicks would make; raises `InputError` for clicks outside the image."""
@@ -295,9 +318,14 @@ class Session:
                 )
                 record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
                 write_json(written / EXPORT_RECORD, record, indent=1)
-                write_archive(written, written / self.archive.name)
+                with (
+                    atomic_path(written / self.archive.name) as temporary,
+                    zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+                ):
+                    for name in record["files"][:-1]:
+                        archive.write(written / name, name)
                 folder.mkdir(exist_ok=True)
-                replace_outputs(written, folder, read_export(folder / EXPORT_RECORD).files)
+                replace_outputs(written, folder, read_json(folder / EXPORT_RECORD, ExportRecord).files)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]

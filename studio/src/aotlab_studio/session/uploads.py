@@ -13,22 +13,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import (
-    TRACKED_MASKS,
-    Annotations,
-    VideoInfo,
-    add_class_ids,
-    match_regions,
-    order_names,
-    read_annotations,
-    reading,
-)
+from aotlab.sdk import TRACKED_MASKS, Annotations, VideoInfo, add_class_ids, read_annotations, reading
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Entry
 from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NO_CLASS, ObjectInfo, clean_name, make_object
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
+from aotlab_studio.formats.colors import LEGENDS
 from aotlab_studio.protocol import FileObject, LoadedMasks
 from aotlab_studio.session.export import EXPORT_RECORD
 from aotlab_studio.video import require_frame
@@ -83,8 +74,7 @@ def load_upload(
     if not annotations.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
-        message = document.actor.message
-        stored = None if message is None else document.log.messages.get(message)
+        stored = document.log.messages.get(document.actor.message)
         if isinstance(stored, Entry):  # sent again; losses are not stored
             return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
         snapshot, names = document.snapshot, _list_names(annotations)
@@ -106,7 +96,15 @@ def load_upload(
                 attributes.setdefault(ids[file_id], {})[frame] = unnamed
         losses, new_pngs, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str]]()
         for frame in annotations.frames:
-            masks[frame] = _encode_labels(document, frame, annotations.mask(frame), ids, losses, new_pngs)
+            labels, before, drawn = annotations.mask(frame), snapshot.labels(frame), snapshot.keyframe(frame)
+            present = {ids[file_id] for file_id in np.setdiff1d(labels, 0).tolist()}
+            for target in present.difference(snapshot.protected_ids):
+                mask = np.isin(labels, [file_id for file_id in ids if ids[file_id] == target])
+                mask &= ~np.isin(before, snapshot.protected_ids)
+                if mask.any():
+                    drawn = document.masks.draw(drawn, target, mask, new_pngs)
+                    losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
+            masks[frame] = drawn
         values = Changes(objects=added, keyframes=masks, classes=classes, attributes=attributes)
         document.edit("load masks", values, min(annotations.frames), new_pngs)
         return LoadedMasks(sorted(annotations.frames), dict(losses), document.log.head)
@@ -169,34 +167,6 @@ def _find_objects(
     return ids, changed
 
 
-def _encode_labels(
-    document: Document,
-    index: int,
-    labels: np.ndarray,
-    targets: Mapping[int, int],
-    losses: Counter[int],
-    new_pngs: dict[str, bytes],
-) -> dict[int, str]:
-    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces.
-
-    Locked and hidden objects stay as they were. Pixels lost by objects that are not in the map are added to ``losses``,
-    new masks to ``new_pngs``.
-    """
-    snapshot = document.snapshot
-    labels_before, masks = snapshot.labels(index), snapshot.keyframe(index)
-    present = {targets[each] for each in np.setdiff1d(labels, 0).tolist()}
-    for target in present.difference(snapshot.protected_ids):
-        mask = np.isin(labels, [file_id for file_id in targets if targets[file_id] == target])
-        mask &= ~np.isin(labels_before, snapshot.protected_ids)
-        if mask.any():
-            masks = {
-                other: document.masks.subtract(digest, mask, new_pngs) for other, digest in masks.items()
-            }
-            masks[target] = document.masks.encode(mask, new_pngs)
-            losses.update(labels_before[mask & ~np.isin(labels_before, [0, *targets.values()])].tolist())
-    return masks
-
-
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
     """Return the objects of an uploaded file; the object of a mask of 0 and 255 has the id `BINARY_ID`.
 
@@ -207,8 +177,6 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
         folder = Path(name)
         try:
             path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
-            if path.is_dir() and any((path / legend).is_file() for legend in LEGENDS):
-                return _read_colors(path, video)
             image = path.suffix.lower() == ".png"
             annotations = read_annotations(path, video, frame=index if image else None)
             pixels = decode_png(path.read_bytes()) if image else np.zeros(0)
@@ -265,14 +233,3 @@ def _may_be_mask(entry: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(entry.filename)
     hidden = entry.is_dir() or name.name.startswith(".") or "__MACOSX" in name.parts
     return not hidden and name.suffix.lower() in MASK_SUFFIXES
-
-
-def _read_colors(folder: Path, video: VideoInfo) -> Annotations:
-    """Return the objects of colored images with a legend beside them."""
-    regions = []
-    for path in order_names(folder.glob("*.png")):
-        image = read_colors(path)
-        if image is None:
-            raise InputError(f"{path}: not a readable image in colors; save it as RGB")
-        regions += [replace(region, image=path) for region in parse_colors(image, path, video.size)]
-    return match_regions(regions, video)

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +18,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, include_merged_ids, plan_spans
-from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.document.signals import ReviewSignals
+from aotlab_studio.document.scores import ReviewSignals, measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.tracking.models import describe_model
@@ -51,18 +51,14 @@ class TrackingJob:
         self.frame = self.layer.reference_frame
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
-        self._resumed, self._stopped, self._interrupted, self._ended = (threading.Event() for _ in range(4))
+        self.stopping = self._interrupted = False
+        self._resumed, self._ended = threading.Event(), threading.Event()
         self._resumed.set()
 
     @property
     def alive(self) -> bool:
         """Whether it has not ended yet."""
         return self.status in ("starting", "running", "paused")
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stopped.is_set()
 
     def pause(self) -> None:
         """Pause after the current frame."""
@@ -74,10 +70,13 @@ class TrackingJob:
         self._resumed.set()
 
     def stop(self, *, complete: bool = True) -> None:
-        """Stop after the current frame; the layer ends with what it has, or, if not complete, is tracked again."""
-        if not complete:
-            self._interrupted.set()
-        self._stopped.set()
+        """Stop after the current frame.
+
+        Args:
+            complete: the layer ends with the results that it has; otherwise, it stays incomplete.
+        """
+        self._interrupted |= not complete
+        self.stopping = True
         self._resumed.set()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -100,10 +99,10 @@ class TrackingJob:
         try:
             self._set_status("starting")
             spans = plan_spans(self._start_snapshot, self.layer)
-            self.total = sum(span.num_frames for span in spans)
+            self.total = sum(len(span.forward) + len(span.backward) for span in spans)
             if not self.stopping:
                 self._track(make_tracker(), spans)
-            if not self._interrupted.is_set():
+            if not self._interrupted:
                 self._finish()
             status = "stopped" if self.stopping else "done"
         except InputError as error:
@@ -129,22 +128,23 @@ class TrackingJob:
         document, model = self._document, describe_model(tracker)
         self._set_status("running")
         self._times.append(time.perf_counter())
-        for span in spans:
+        results = (
+            track_span(tracker, document.frames, self._start_snapshot, span, document.folder)
+            for span in spans
+            if not self.stopping
+        )
+        for result in chain.from_iterable(results):
+            if not (self._resumed.is_set() or self.stopping):
+                self._set_status("paused")
+                self._resumed.wait()
+            if not (self.stopping or self._store(result, model)):
+                self.stop(complete=False)  # redo or an unlock may bring it back
             if self.stopping:
                 return
-            for result in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
-                if not (self._resumed.is_set() or self.stopping):
-                    self._set_status("paused")
-                    self._resumed.wait()
-                if self.stopping:
-                    return
-                if not self._store(result, model):
-                    self.stop(complete=False)  # redo may bring the layer back
-                    return
-                self.done += 1
-                self.frame = result.index
-                self._times.append(time.perf_counter())
-                self._set_status("running")
+            self.done += 1
+            self.frame = result.index
+            self._times.append(time.perf_counter())
+            self._set_status("running")
 
     def _finish(self) -> None:
         """Mark the layer as complete, or cancel a request that has tracked nothing."""
@@ -175,7 +175,7 @@ class TrackingJob:
 
 
 class JobRunner:
-    """Thread that runs the jobs of a document: those of a person, and those that its corrections leave, oldest first.
+    """Thread that runs the jobs of a document, one at a time: those that a person starts, and its corrections in order.
 
     Args:
         make_tracker: makes the tracker of a job; called in the thread.
@@ -230,7 +230,7 @@ class JobRunner:
                 self.job.stop(complete=not self.job.layer.is_automatic)
 
     def schedule(self) -> None:
-        """Propagate all corrections after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history."""
+        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not in the history."""
         with self._lock:
             self._failed, self._due = set(), time.monotonic() + PROPAGATION_DELAY
             if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
@@ -238,16 +238,11 @@ class JobRunner:
             self._lock.notify_all()
 
     def list_waiting(self) -> list[int]:
-        """Return the corrections that still have to propagate, oldest first."""
-        snapshot = self._document.snapshot
-        return [
-            layer_id
-            for layer_id in snapshot.pending
-            if snapshot.state.layers[layer_id].is_automatic and layer_id not in self._failed
-        ]
+        """Return the corrections that are still to be tracked, oldest first."""
+        return [key for key in self._document.snapshot.waiting_corrections if key not in self._failed]
 
     def wait(self, seconds: float) -> bool:
-        """Propagate all corrections, and wait until nothing runs and waits; return whether that is so."""
+        """Track all corrections, and wait until no job is left; return whether that was in time."""
         self.schedule()
         with self._lock:
             self._lock.wait_for(
@@ -271,8 +266,6 @@ class JobRunner:
             with self._lock:
                 if job.status == "failed" and job.layer.is_automatic:
                     self._failed.add(job.layer_id)
-                if self._due is not None:
-                    self._due = time.monotonic() + PROPAGATION_DELAY
                 self._lock.notify_all()
 
     def _take_next(self) -> TrackingJob | None:
@@ -288,10 +281,10 @@ class JobRunner:
                             delay = self._due - time.monotonic()
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])
+                                break
                 except Exception:  # such as a project that cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")
                     self._due = delay = None
                     self._lock.notify_all()
-                if not self.busy:
-                    self._lock.wait(delay)
+                self._lock.wait(delay)
             return self.job

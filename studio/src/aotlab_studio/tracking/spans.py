@@ -42,22 +42,22 @@ def track_span(
         snapshot: the document at the entry of the layer.
         folder: where a temporary file is written.
     """
-    forward: Iterable[SpanFrame] = ()
-    backward: Iterable[SpanFrame] = ()
-    if (start := span.forward_from) is not None:
-        forward = _step_frames(tracker, frames, snapshot, start, range(start + 1, span.last + 1))
-    if (end := span.backward_from) is not None:
-        backward = _step_frames(tracker, frames, snapshot, end, range(end - 1, span.first - 1, -1))
-    if start is None or end is None:
+    forward = _step_frames(tracker, frames, snapshot, span.forward)
+    backward = _step_frames(tracker, frames, snapshot, span.backward)
+    if not (span.forward and span.backward):
         return _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
-    described = {index: _list_objects(snapshot, index) for index in span.keyframes}
-    return _track_both_ways(forward, backward, range(start + 1, end), described, folder)
+    described = {index: _list_objects(snapshot, index) for index in span.references}
+    between = range(span.forward.start, span.backward.start + 1)
+    return _track_both_ways(forward, backward, between, described, folder)
 
 
 def _step_frames(
-    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, indices: range
+    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, indices: range
 ) -> Iterator[SpanFrame]:
-    """Track away from a reference; keyframes on the way are further references."""
+    """Track frames away from the reference beside the first one; keyframes on the way are further references."""
+    if not indices:
+        return
+    start = indices.start - indices.step
     tracker.reset(frames.length)
     earlier = [index for index in snapshot.keyframes if (index - start) * indices.step < 0]
     # nearest last, as short-term memory is of the frame before

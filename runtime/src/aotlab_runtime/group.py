@@ -1,4 +1,4 @@
-"""Long-term and short-term memory of a group of objects."""
+"""A group of objects, and their long-term and short-term memory."""
 
 from __future__ import annotations
 
@@ -22,18 +22,26 @@ FRAME_DTYPE = np.dtype([("reference", bool), ("relevance", float), ("updates", i
 updates, counting its insertion if the other frames were updated then (RMem)"""
 
 
-class Memory:
-    """Keys and values of stored frames, of all blocks; never changed in place, so a ``copy`` is independent.
+class Group:
+    """Up to M objects that share one pass of the model; their memory is the keys and values of stored frames.
 
     Long-term memory holds reference frames (those with a given mask) and one in ``every`` tracked frames: at most
     ``frames`` in all, ``newest`` of them tracked. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted``
     (RMem) the one with the lowest score; ``score_early`` scores frames before memory is full, too. ``first_frame``,
     which stores reference frames only, is exported as ``bounded_fifo`` with ``newest: 0``. Short-term memory is the
-    frame ``short_term_skip`` steps back.
+    frame ``short_term_skip`` steps back. Nothing is changed in place, so a ``copy`` is independent.
     """
 
-    def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
-        """``settings``: ``config.memory`` of the export; ``length``: number of frames of the video, if known."""
+    def __init__(self, settings: Mapping[str, Any], length: int | None, ids: tuple[int, ...] = ()) -> None:
+        """Create a group without memory.
+
+        Args:
+            settings: ``config.memory`` of the export.
+            length: number of frames of the video, if known.
+            ids: see `ids`.
+        """
+        self.ids = ids
+        """object id of each identity from 1 on; 0 if forgotten"""
         self.settings = settings
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
@@ -47,6 +55,11 @@ class Memory:
         self.short: Tensors = {}
         """keys and values of the last ``short_term_skip`` frames, S×L×C, oldest first; the oldest is read"""
 
+    @property
+    def identities(self) -> list[int]:
+        """Identities of the objects, without forgotten ones."""
+        return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
+
     def add_reference(self, memory: Tensors) -> None:
         """Store a reference frame, and reset short-term memory to it.
 
@@ -55,8 +68,7 @@ class Memory:
         self.until_candidate = self.every - 1
         if len(self.frames) >= self.settings["frames"]:
             self._evict(next(iter(self._tracked_positions), 1))
-        self.short = {}
-        self._store_short(memory)
+        self.short = append({}, memory, "_short_")
         self._store_long(memory, reference=True)
 
     def read(self) -> Tensors:
@@ -73,7 +85,8 @@ class Memory:
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: T, of the stored frames to this one, if `needs_relevance`."""
-        self._store_short(memory)
+        short = append(self.short, memory, "_short_")
+        self.short = {name: frames[-self.settings["short_term_skip"] :] for name, frames in short.items()}
         if self.until_candidate:
             self.until_candidate -= 1
             return
@@ -97,21 +110,17 @@ class Memory:
         return statistics | self.long | self.short
 
     def load_state_dict(self, state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Resume from a `state_dict`; raises an exception if an array is missing or does not fit.
+        """Resume from a `state_dict`; raises an exception if arrays are missing or do not fit.
 
         ``shapes``: shape L×C of a stored frame's tensors, by name.
         """
         self.frames, self.until_candidate = state["frames"], int(state["until_candidate"])
-        self.long = {name: state[name] for name in shapes if "_long_" in name}
-        self.short = {name: state[name] for name in shapes if "_short_" in name}
         require(self.frames.dtype == FRAME_DTYPE, f"frames: unexpected {self.frames.dtype}")
-        short_frames = min(map(len, self.short.values()))
-        for name, shape in shapes.items():
-            array, expected = state[name], (len(self.frames) if name in self.long else short_frames, *shape)
-            require(
-                (array.dtype, array.shape) == (np.float32, expected),
-                f"{name}: expected float32 of shape {expected}, got {array.dtype} of shape {array.shape}",
-            )
+        # a ValueError if frames, tokens or channels are missing
+        self.long = {
+            name: state[name].reshape(len(self.frames), *shapes[name]) for name in shapes if "_long_" in name
+        }
+        self.short = {name: state[name].reshape(-1, *shapes[name]) for name in shapes if "_short_" in name}
 
     @property
     def _tracked_positions(self) -> list[int]:
@@ -129,10 +138,6 @@ class Memory:
     def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
         self.frames = np.append(self.frames, np.array([(reference, np.nan, updates)], FRAME_DTYPE))
         self.long = append(self.long, memory, "_long_")
-
-    def _store_short(self, memory: Tensors) -> None:
-        short = append(self.short, memory, "_short_")
-        self.short = {name: frames[-self.settings["short_term_skip"] :] for name, frames in short.items()}
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""

@@ -1,4 +1,4 @@
-"""Fixtures and settings of all tests."""
+"""Fixtures and settings of the tests of all folders."""
 
 import gc
 import logging
@@ -55,6 +55,16 @@ def temporary_folder():
         patch.setattr("tempfile.tempdir", folder)
         patch.setitem(multiprocessing.current_process()._config, "tempdir", folder)
         os.chmod(folder, 0o1777)  # like /tmp, for tests that run as another user
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def tiny_encoder():
+    """The encoder of the small models, by the name ``tiny``."""
+    from tests.engine.small_model import register_encoder  # imports PyTorch
+
+    with pytest.MonkeyPatch.context() as patch:
+        register_encoder(patch)
         yield
 
 

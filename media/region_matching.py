@@ -1,0 +1,95 @@
+"""Regions of a file matched to the frames of a video, and to object ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import TypeGuard
+
+from aotlab.media.matching import match_frames, require_different_frames, select_images
+from aotlab.media.regions import MAX_ID, Annotations, ParsedRegion, Region, VideoInfo
+from aotlab.utils.errors import InputError
+
+
+def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotations:
+    """Assign the regions of a file to the frames of a video and to object ids.
+
+    Frames are matched by image name (`match_frames`); by number if the file names no images, or states numbers and the
+    video's frames have no names. Regions with one key are one object. Regions without a key are separate objects if all
+    are on one frame; else regions of one class are one object, if no frame has two of them. An integer above 0 as a key
+    is the object id; other objects get free ids in order.
+
+    Raises:
+        InputError: no object, another video's frames, or ambiguous regions.
+    """
+    if video.frame is not None:
+        drawn = [region for region in regions if region.rle is not None]
+        if len({(region.frame, region.image) for region in drawn}) == 1:
+            regions = [replace(region, frame=video.frame, image="") for region in drawn]
+    frames = _find_frames(regions, video)
+    placed = [(frame, region) for frame, region in zip(frames, regions, strict=True) if frame is not None]
+    visible = [(frame, region) for frame, region in placed if region.rle is not None]
+    if not visible:
+        raise InputError(
+            "contains no object; give a mask with an id above 0, or a polygon, where an object is"
+        )
+    keys = _find_keys(visible)
+    ids = _assign_ids(keys)
+    result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
+    for (frame, region), key in zip(visible, keys, strict=True):
+        assert region.rle is not None
+        result.frames[frame].append(Region(ids[key], region.rle, attributes=region.attributes))
+        if region.class_name:
+            result.class_names.setdefault(ids[key], region.class_name)
+    result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))
+    return result
+
+
+def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int | None]:
+    """Return the frame of each region in the video; None for frames of other videos."""
+    keys = dict.fromkeys((region.frame, region.image) for region in regions)
+    named = [(frame, image) for frame, image in keys if image and (video.stems is not None or frame is None)]
+    names = [image for _, image in named]
+    matched = match_frames(names, video.stems, video=video.name, count_frames=video.count_frames)
+    selected = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
+    frames = {key: key[0] or 0 if key[1] in selected else None for key in keys}
+    frames.update(zip(named, matched, strict=True))
+    require_different_frames((index, image) for (_, image), index in frames.items())
+    indices = [index for index in frames.values() if index is not None]
+    length = video.length
+    if length is not None and max(indices, default=0) >= length:
+        length = video.count_frames()
+    outside = [index for index in indices if index < 0 or (length is not None and index >= length)]
+    if outside:
+        end = "the end" if length is None else length - 1
+        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}")
+    return [frames[region.frame, region.image] for region in regions]
+
+
+def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
+    """Return a key for every region, given with its frame."""
+    unnamed = [(frame, region.class_name) for frame, region in regions if region.key is None]
+    if len({frame for frame, _ in unnamed}) <= 1:
+        return [(index,) if region.key is None else region.key for index, (_, region) in enumerate(regions)]
+    (frame, name), count = Counter(unnamed).most_common(1)[0]
+    if count > 1:
+        raise InputError(
+            f"frame {frame} has {count} regions {name!r} that cannot be told apart on other frames; "
+            "export with track ids or groups, or give each object its own class"
+        )
+    return [("class", region.class_name) if region.key is None else region.key for _, region in regions]
+
+
+def _is_id(key: Hashable) -> TypeGuard[int]:
+    return isinstance(key, int) and key is not True and 0 < key <= MAX_ID
+
+
+def _assign_ids(keys: Sequence[Hashable]) -> dict[Hashable, int]:
+    """Return object ids by key: integers from 1 to `MAX_ID` are kept, others get free ids in order."""
+    order = dict.fromkeys(keys)
+    ids: dict[Hashable, int] = {key: key for key in order if _is_id(key)}
+    taken = set(ids.values())
+    free = (number for number in count(1) if number not in taken)
+    return ids | {key: next(free) for key in order if key not in ids}

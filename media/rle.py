@@ -1,0 +1,135 @@
+"""Masks as run lengths: COCO's counts and compressed text, boxes, and polygons drawn as COCO's tools do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import MAX_SIDE
+
+Size = tuple[int, int]
+"""(height, width) in pixels"""
+MAX_OUTLINE_LENGTH = 2_000_000
+"""largest length of one outline in pixels; drawing takes memory in proportion"""
+
+
+def encode_rle(mask: np.ndarray) -> np.ndarray:
+    """Return the run lengths of an H×W bool mask."""
+    flat = np.asarray(mask, dtype=bool).T.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    edges = np.concatenate([[0] if flat.size and flat[0] else [], [0], changes, [flat.size]])
+    return np.diff(edges).astype(np.int64)
+
+
+def decode_rle(rle: np.ndarray, size: Size) -> np.ndarray:
+    """Return the H×W bool mask of run lengths."""
+    flat = np.repeat(np.arange(len(rle)) % 2 == 1, rle)
+    return flat.reshape(size[1], size[0]).T
+
+
+def parse_rle(counts: object, size: Size) -> np.ndarray:
+    """Return the run lengths of counts or of COCO's compressed text.
+
+    Raises `InputError` if they do not fill the image.
+    """
+    rle = decompress_rle(counts) if isinstance(counts, str) else counts
+    if (
+        not isinstance(rle, list)
+        or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in rle)
+        or sum(rle) != size[0] * size[1]
+    ):
+        raise InputError(
+            f"its run lengths do not fill an image of {size[1]}×{size[0]}; expected COCO run lengths"
+        )
+    result = np.array(rle, dtype=np.int64)
+    return result if result[1:].all() else encode_rle(decode_rle(result, size))  # without empty runs
+
+
+def decompress_rle(text: str) -> list[int] | None:
+    """Return the counts of COCO's compressed run lengths; None if the text is damaged.
+
+    A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the fourth
+    count on, the difference to the last but one is stored. pycocotools reads past the end of damaged text.
+    """
+    counts: list[int] = []
+    count = shift = 0
+    for letter in text:
+        code = ord(letter) - 48
+        if not 0 <= code < 64 or shift == 60:  # at most 12 letters
+            return None
+        count |= (code & 31) << shift
+        shift += 5
+        if code & 32 == 0:
+            if code & 16:  # negative
+                count -= 1 << shift
+            counts.append(count + counts[-2] if len(counts) > 2 else count)
+            count = shift = 0
+    return counts if shift == 0 else None
+
+
+def compress_rle(rle: np.ndarray) -> str:
+    """Return COCO's compressed text of run lengths; the inverse of `decompress_rle`."""
+    from pycocotools import mask as coco
+
+    pixels = int(rle.sum())
+    text: bytes = coco.frPyObjects({"counts": rle.tolist(), "size": [pixels, 1]}, pixels, 1)["counts"]
+    return text.decode()
+
+
+def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
+    """Return x, y, width and height of the box around a region; zeros if it is empty."""
+    from pycocotools import mask as coco
+
+    box: list[float] = coco.toBbox(
+        coco.frPyObjects({"counts": rle.tolist(), "size": list(size)}, *size)
+    ).tolist()
+    return box
+
+
+def require_size(height: object, width: object, expected: Size | None = None) -> Size:
+    """Return the size of images according to a file.
+
+    Raises `InputError` unless it is whole numbers from 1 to `MAX_SIDE`, and the expected size.
+    """
+    size = height, width
+    valid = all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)
+    if not valid or expected not in (None, size):
+        wanted = (
+            f"sides of 1 to {MAX_SIDE}" if expected is None else f"{expected[1]}×{expected[0]}, as the video"
+        )
+        raise InputError(f"is for images of {width!s:.20}×{height!s:.20}; expected {wanted}")
+    return cast(Size, size)
+
+
+def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray:
+    """Return the run lengths of the union of polygons, each x1, y1, x2, y2, … in pixels, filled as COCO's tools do.
+
+    Raises:
+        InputError: fewer than three points, a coordinate far outside or not a number, or too long an outline.
+    """
+    from pycocotools import mask as coco
+
+    outlines = [_require_outline(points, size) for points in polygons or [()]]
+    filled = coco.decode(coco.merge(coco.frPyObjects(outlines, *size)))
+    return encode_rle(filled > 0)
+
+
+def _require_outline(points: Sequence[float], size: Size) -> list[float]:
+    """Return the coordinates of a polygon that can be drawn; raises as `fill_polygons`."""
+    count = len(points) if isinstance(points, list | tuple) else 0
+    limit = 2 * max(size) + 100
+    valid = count >= 6 and not count % 2
+    valid = valid and all(isinstance(value, int | float) and abs(value) <= limit for value in points)
+    if valid and max(points) > 1:  # else fractions of the image
+        corners = [*zip(points[::2], points[1::2], strict=True), (points[0], points[1])]
+        length = sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners))
+        if length <= MAX_OUTLINE_LENGTH:
+            return [float(value) for value in points]
+    raise InputError(
+        f"a polygon of {count} coordinates cannot be drawn; expected three points or more in pixels, not fractions, "
+        f"of an image of {size[1]}×{size[0]}"
+    )

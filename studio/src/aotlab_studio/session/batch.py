@@ -1,0 +1,369 @@
+"""A batch: opening, status, tracking and export of its clips."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import msgspec
+import numpy as np
+
+from aotlab import InputError
+from aotlab.sdk import (
+    CLASSES,
+    CORRECTED_FILE,
+    concat_images,
+    find_output,
+    list_output_files,
+    list_outputs,
+    locked,
+    merge_class_ids,
+    write_job_record,
+)
+from aotlab_studio.document.database import PROJECT_FILE
+from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.folder import digest_results, read_levels
+from aotlab_studio.document.log import EXPORTED_STATUSES, digest_values
+from aotlab_studio.document.objects import NO_CLASS
+from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
+from aotlab_studio.lock import LOCK, read_owner
+from aotlab_studio.protocol import Clip, ExportedClips
+from aotlab_studio.review.batch import REVIEW_FILE, BatchClip, find_clips, write_batch_review
+from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
+from aotlab_studio.session.export import PROBABILITIES, export_masks, freeze_export
+from aotlab_studio.session.session import Session, list_checks
+from aotlab_studio.video import FrameStore, encode_jpeg
+
+MAX_SENTENCES = 3
+LOCK_TIMEOUT = 10.0
+"""seconds to wait for another export of the same clip"""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class OpenClip:
+    """A clip that is open in this program."""
+
+    session: Session
+    person: str = ""
+    """who opened it; empty: unknown"""
+    pages: int = 0
+    """connected pages"""
+    requests: int = 0
+    """requests that are being answered, pages included"""
+
+
+class Batch:
+    """The clips of a folder. Each is opened for a request, and released when nothing uses it.
+
+    Args:
+        folder: results of a list of videos, or videos; any other raises `InputError`.
+        open_session: opens the session of a folder of results or of a video, with ``project``.
+    """
+
+    def __init__(self, folder: Path, open_session: Callable[..., Session]) -> None:
+        self.folder, self._open_session = folder, open_session
+        if not find_clips(folder):
+            raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
+        self._open: dict[str, OpenClip] = {}
+        self._locks: dict[str, threading.RLock] = {}
+        """lock of each clip, held while it is opened, used or closed, so that the others need not wait"""
+        self._tracking = ThreadPoolExecutor(1, "track all")
+        self._runs: dict[str, Future[str]] = {}
+        """last tracking of each clip; its result is the error message, empty on success"""
+        self._described: dict[str, tuple[tuple[str, int, int], Clip]] = {}
+        """digest, time and size of each project that is not open, and what the list shows of it"""
+
+    def list_clips(self) -> list[Clip]:
+        """Return all clips, the most urgent first."""
+        found = find_clips(self.folder)
+        clips = [self._describe(clip) for clip in found]
+        if not any(clip.job for clip in found):  # otherwise, they are ranked by what was lost
+            clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
+        return [msgspec.structs.replace(clip, sentences=clip.sentences[:MAX_SENTENCES]) for clip in clips]
+
+    # Opening
+
+    def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
+        """Return a clip for a request of a person, and open it if needed; `leave` ends the request.
+
+        The request of a ``page`` lasts as long as its connection; meanwhile, other persons cannot open the clip.
+        """
+        with self._lock(name):
+            clip = self._open.get(name)
+            if clip is not None and clip.pages and person and clip.person not in ("", person):
+                raise InputError(f"{name}: {clip.person} has it open; choose another clip, or wait")
+            clip = clip or self._open_clip(name)
+            folder_lock = clip.session.document.database.folder_lock
+            if person and person != clip.person and folder_lock is not None:
+                clip.person = person
+                folder_lock.name_person(person)
+            clip.requests += 1
+            clip.pages += page
+            if page:
+                clip.session.runner.schedule()
+            return clip
+
+    def leave(self, name: str, clip: OpenClip, *, page: bool) -> None:
+        """End a request."""
+        with self._lock(name):
+            clip.requests -= 1
+            clip.pages -= page
+
+    def release(self, name: str) -> None:
+        """Close a clip unless a request uses it or it is being tracked."""
+        with self._lock(name):
+            clip = self._open.get(name)
+            if clip is not None and not clip.requests and not clip.session.runner.busy:
+                del self._open[name]
+                clip.session.close()
+
+    def close(self) -> None:
+        """Close all clips."""
+        self._tracking.shutdown(wait=False, cancel_futures=True)
+        self._runs.clear()
+        for name in list(self._locks):
+            with self._lock(name):
+                if name in self._open:
+                    self._open.pop(name).session.close()
+
+    @contextmanager
+    def use(self, name: str, person: str) -> Iterator[Session]:
+        """Yield the session of a clip, for a person who need not be the one that has it open."""
+        with self._lock(name):
+            clip = self.enter(name, "" if name in self._open else person, page=False)
+        try:
+            yield clip.session.with_actor(Actor(person))
+        finally:
+            self.leave(name, clip, page=False)
+            self.release(name)
+
+    def _lock(self, name: str) -> threading.RLock:
+        """Return the lock of a clip; raise `InputError` for an unknown clip."""
+        if name not in self._locks:
+            self._find_clip(name)
+        return self._locks.setdefault(name, threading.RLock())
+
+    def _open_clip(self, name: str) -> OpenClip:
+        clip = self._find_clip(name)
+        path = clip.path if clip.job is not None and clip.job.written else clip.video
+        self._open[name] = opened = OpenClip(self._open_session(path, project=clip.project))
+        opened.session.document.shared = True
+        return opened
+
+    def _find_clip(self, name: str) -> BatchClip:
+        """Return a clip; raise `InputError` if it is missing or cannot be opened."""
+        clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
+        if clip is None:
+            raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
+        if clip.error and not clip.video.exists():
+            raise InputError(f"{name}: could not be tracked ({clip.error}), and its video is missing")
+        return clip
+
+    # Work on clips
+
+    def track_all(self, person: str) -> int:
+        """Track all clips with drawn masks and frames without a result, one after the other; return their number."""
+        waiting = {name for name, run in self._runs.items() if not run.done()}
+        chosen = {clip.name for clip in self.list_clips() if clip.untracked} - waiting
+        for name in sorted(chosen):
+            self._runs[name] = self._tracking.submit(self._track, name, person)
+        return len(chosen)
+
+    def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
+        """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
+
+        All clips get the same class ids. Those of videos are written into ``NAME.masks`` beside the video.
+
+        Args:
+            outputs: outputs to write besides those that a clip has; an unknown one raises `InputError`.
+            person: who exports; empty: unknown.
+        """
+        for output in outputs:
+            find_output(output)
+        chosen, classes, problems, left_out = _choose_clips(find_clips(self.folder))
+        shared, written = merge_class_ids(self.folder / CLASSES, classes) if chosen else {}, []
+        for clip in chosen:
+            try:
+                with self.use(clip.name, person) as session:
+                    kept = _export_clip(clip, outputs, session.document, shared)
+                written.append(clip.name)
+                left_out += [f"{clip.name} ({output}: as tracked)" for output in kept]
+            except InputError as error:
+                problems.append(_format_problem(clip, error))
+            except OSError as error:
+                problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
+                problems.append(f"{clip.name}: {problem}")
+        if (self.folder / REVIEW_FILE).is_file():
+            write_batch_review(self.folder)
+        return ExportedClips(written, problems, sorted(left_out))
+
+    def _track(self, name: str, person: str) -> str:
+        """Track a clip in both directions from its first drawn mask; return the error message."""
+        try:
+            with self.use(name, person) as session:
+                session.track(next(iter(session.document.snapshot.keyframes), 0), "both")
+                job = session.runner.job
+                assert job is not None
+                job.wait()
+                return job.problem or ""
+        except InputError as error:
+            return str(error)
+        except Exception:
+            log.exception("%s: tracking failed", name)
+            return "internal error; the program's output has the details"
+
+    # Description
+
+    def _describe(self, clip: BatchClip) -> Clip:
+        name, error, digest = clip.name, clip.error, digest_values(digest_results(clip.path))
+        frames = clip.job.frames if clip.job else 0
+        shown = Clip(name, frames, len(clip.review.objects), digest=digest, sentences=clip.list_sentences())
+        try:
+            if (clip.project / PROJECT_FILE).is_file():
+                shown = self._describe_project(clip, digest)
+                error = error if shown.status == "open" else ""  # not of drawn masks
+        except InputError as problem:
+            error = str(problem)
+        sentences = self._describe_tracking(name) or shown.sentences
+        holder = str(read_owner(clip.project) or "")
+        return msgspec.structs.replace(shown, holder=holder, error=error, sentences=sentences)
+
+    def _describe_project(self, clip: BatchClip, results: str) -> Clip:
+        """Return what the list shows of a project with a digest of its results; raise `InputError` if it is damaged."""
+        if (opened := self._open.get(clip.name)) is not None:
+            return describe_clip(clip.name, opened.session.document)
+        info = (clip.project / PROJECT_FILE).stat()
+        stamp = results, info.st_mtime_ns, info.st_size
+        cached = self._described.get(clip.name)
+        if cached is None or cached[0] != stamp:
+            cached = self._described[clip.name] = stamp, describe_clip(clip.name, Document.read(clip.project))
+        return cached[1]
+
+    def draw_thumbnail(self, name: str) -> bytes:
+        """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
+
+        Without a project, it is of the results of tracking; without results, of the first frame. Raises `InputError`
+        for an unknown clip, or one that cannot be read.
+        """
+        clip, opened = self._find_clip(name), self._open.get(name)
+        document = opened.session.document if opened else clip.read_document()
+        if document is None and (clip.path / THUMBNAIL).is_file():
+            return (clip.path / THUMBNAIL).read_bytes()
+        frames = FrameStore(clip.video, levels=read_levels(clip.project))
+        masks = {0: np.zeros(frames.size, np.uint16)}
+        if document is not None:
+            snapshot = document.snapshot
+            confidence = {
+                index: min((score.confidence for score in snapshot.scores(index).values()), default=1.0)
+                for index in snapshot.annotated_frames
+            }
+            if confidence:
+                worst = min(confidence, key=confidence.__getitem__)
+                masks = {index: snapshot.labels(index) for index in (min(confidence), worst, max(confidence))}
+        images = [draw_thumbnail(frames.read(index), labels) for index, labels in masks.items()]
+        return encode_jpeg(concat_images(images), None)
+
+    def _describe_tracking(self, name: str) -> list[str]:
+        """Return the progress of the tracking of a clip, or why it failed; empty for any other clip."""
+        run, clip = self._runs.get(name), self._open.get(name)
+        if run is None or run.done():
+            return [run.result()] if run is not None and run.result() else []
+        job = clip.session.runner.job if clip else None
+        return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
+
+
+def describe_clip(name: str, document: Document) -> Clip:
+    """Return what the list shows of a document."""
+    snapshot = document.snapshot
+    objects, (first, last) = snapshot.objects, snapshot.editable_range
+    checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
+    return Clip(
+        name, last + 1 - first, len(objects), *document.status, digest=document.digest,
+        untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < last + 1 - first,
+        sentences=[*filter(None, [document.conflict]), *checks],
+    )  # fmt: skip
+
+
+def _choose_clips(
+    clips: Iterable[BatchClip],
+) -> tuple[list[BatchClip], dict[str, int | None], list[str], list[str]]:
+    """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
+    chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
+    for clip in sorted(clips, key=lambda clip: clip.name):
+        try:
+            document = clip.read_document()
+            if document is None:
+                left_out += [f"{clip.name} (open)"] if clip.job else []
+            elif document.status.value in EXPORTED_STATUSES:
+                chosen.append(clip)
+                objects = document.snapshot.objects.values()
+                classes |= {item.class_name or NO_CLASS: None for item in objects}
+                classes |= document.snapshot.state.classes
+            else:
+                status = document.log.status.status if document.log.status else "open"
+                if document.has_new_results and status in EXPORTED_STATUSES:
+                    problem = f"tracked again since it was {status}; set its status again"
+                    problems.append(f"{clip.name}: {problem}")
+                else:
+                    left_out.append(f"{clip.name} ({document.status.value})")
+        except InputError as error:
+            problems.append(_format_problem(clip, error))
+    return chosen, classes, problems, left_out
+
+
+def _format_problem(clip: BatchClip, error: InputError) -> str:
+    """Return the error message of a clip, with paths relative to the folder of its batch."""
+    text = str(error).replace(f"{clip.path.parent}{os.sep}", "")
+    return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
+
+
+def _export_clip(
+    clip: BatchClip, outputs: Sequence[str], document: Document, classes: Mapping[str, int]
+) -> list[str]:
+    """Replace the outputs of a clip by its document's, and write others.
+
+    `PROBABILITIES` of tracking are kept unless they are among ``outputs``; return their names.
+    """
+    job, results = clip.job, clip.path
+    if job is None:
+        results = results.with_name(f"{clip.name}.masks")
+    snapshot, record = freeze_export(document)
+    if record["status"] not in EXPORTED_STATUSES:
+        raise InputError("changed during the export; accept it again")
+    results.mkdir(exist_ok=True)
+    replaceable = read_json(results / CORRECTED_FILE, ExportRecord).files
+    corrected = {PurePosixPath(file).parts[0] for file in replaceable}
+    file_names = {name: find_output(name).file_name for name in list_outputs()}
+    tracked = {*(job.written if job else ())} - corrected
+    kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
+    tracked.difference_update(file_names[name] for name in kept)
+    names = [
+        key for key, file_name in file_names.items() if key in outputs or file_name in corrected | tracked
+    ]
+    with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
+        folder = Path(temporary)
+        first, last = snapshot.editable_range
+        export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
+        record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
+        for name in tracked:
+            files = list_output_files(results / name, job) if job else []
+            replaceable.update(file.relative_to(results).as_posix() for file in files)
+        # with its files: the next export must know them after a kill
+        write_json(folder / CORRECTED_FILE, record, indent=1)
+        # its record, scores and thumbnail of a review
+        replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
+        with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
+            replace_outputs(folder, results, replaceable)
+            if job is not None:
+                class_names, _ = snapshot.describe_objects()
+                write_job_record(results, replace(job, class_names=class_names, error=None))
+    return kept

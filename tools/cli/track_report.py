@@ -1,0 +1,161 @@
+"""Messages of the track command: about a video, its results, and a list of videos."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aotlab.tools.cli.command import report_failures
+from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
+from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import format_bytes
+from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
+
+if TYPE_CHECKING:
+    from aotlab.media.job_record import JobRecord
+    from aotlab.utils.shards import Shard
+    from aotlab.video.job import CheckedJob, Job
+    from aotlab.video.run import JobRun
+    from aotlab.video.track import TrackResult
+
+MAX_LISTED = 20
+"""largest number of damaged frames, cuts and unfinished videos in a message"""
+STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done", "keep": "corrected"}
+"""status of a video in a dry run, by its `Action`"""
+
+
+def report_disk_space(output: Path, num_bytes: int) -> None:
+    """Print how many bytes results take; raise `InputError` if the disk has fewer."""
+    folder = output.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if num_bytes > free:
+        raise InputError(
+            f"{output}: the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free; free "
+            "space, write fewer outputs, or choose another folder"
+        )
+    print(f"results: about {format_bytes(num_bytes)}; {format_bytes(free)} free")
+
+
+def describe_job(checked: CheckedJob) -> str:
+    """Return the video, with the numbers of frames and objects to track, and the rate of images."""
+    from aotlab.media.frames import ImageFrames
+
+    count = checked.frames.count
+    frames = "frames until its end" if count is None else format_count(count, "frame")
+    frames = f"about {frames}" if checked.frames.is_estimate and count else frames
+    height, width = checked.source.size
+    objects = f"{format_count(len(checked.objects), 'object')} to track"
+    rate = ""
+    if isinstance(checked.source, ImageFrames):
+        rate = f", {float(checked.source.rate):.5g} frames per second"
+        rate += "" if checked.job.rate else " (--fps changes it)"
+    num_annotated = len({*checked.masks, *checked.prompts})
+    if num_annotated > 1:
+        objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"
+    return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
+
+
+def report_result(result: TrackResult, *, realtime: bool) -> int:
+    """Print what was written and what went wrong; return the exit code."""
+    if result.levels is not None:
+        advice = " (found in the video; --levels LOW,HIGH changes them)" if result.levels.estimated else ""
+        print(f"levels {result.levels}{advice}")
+    results = " and ".join(map(str, result.written.values())) or "no complete output"
+    drops = f", {result.dropped_frames} skipped" if realtime else ""
+    frames = format_count(result.frames, "frame")
+    speed = f" at {result.frames_per_second:.1f} frames per second"
+    if result.restored_frames:
+        finished = result.restored_frames == result.frames
+        speed = ", finished already" if finished else f", {result.restored_frames} restored; the rest{speed}"
+    print(f"{frames}{speed}{drops}: {results}")
+    for summary in result.summaries:
+        print(summary)
+    if result.cuts:
+        count = format_count(len(result.cuts), "cut")
+        print(f"{count}, before frame {join_truncated(result.cuts, MAX_LISTED)}")
+    if result.damaged_frames:
+        count = format_count(len(result.damaged_frames), "damaged frame")
+        numbers = join_truncated(result.damaged_frames, MAX_LISTED)
+        print(f"warning: the decoder filled in {count}: {numbers}", file=sys.stderr)
+    if result.corrupt_packets:
+        count = format_count(result.corrupt_packets, "corrupt packet")
+        print(f"warning: {count} of the stream left out", file=sys.stderr)
+    if result.error is not None:
+        print(f"error: {result.error}", file=sys.stderr)
+        return 1
+    if result.signal_number is not None:
+        advice = "; the same command resumes" if result.resumable else ""
+        print(f"interrupted: the results hold the first {frames}{advice}", file=sys.stderr)
+        return SIGNAL_EXIT_BASE + result.signal_number
+    return 0
+
+
+def report_plan(
+    jobs: Sequence[Job],
+    runs: Iterable[JobRun | InputError],
+    folder: Path,
+    row_errors: Mapping[int, InputError],
+) -> int:
+    """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
+
+    Args:
+        runs: planned run or error of each job.
+        folder: output folder.
+        row_errors: error of each wrong line of the list; the other lines are the jobs.
+    """
+    rows = [("video", "status", "frames", "fps", "size", "objects")]
+    rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
+    for error in row_errors.values():
+        print(f"error: {error}", file=sys.stderr)
+    class_names: dict[str, Mapping[int, str]] = {}
+    missing_classes, num_bytes = list[str](), 0
+    for job, run in zip(jobs, runs, strict=True):
+        if isinstance(run, InputError):
+            print(f"error: {job.title}: {run}", file=sys.stderr)
+            rows.append((job.name, "failed", "", "", "", ""))
+            continue
+        class_names[job.name] = run.record.class_names
+        cells = (str(run.record.frames), "", "", "")
+        if (checked := run.checked) is not None:
+            num_bytes += checked.estimate_bytes()
+            count, (height, width) = checked.frames.count, checked.source.size
+            frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
+            cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
+            if without_class := len(checked.objects - checked.class_names.keys()):
+                missing_classes.append(f"{format_count(without_class, 'object')} of {job.name}")
+        rows.append((job.name, STATUSES[run.action], *cells))
+    print(*align_columns(rows, right=2), sep="\n")
+    print_class_variants({name: names.values() for name, names in class_names.items()})
+    if missing_classes and any(class_names.values()):
+        print(f"without a class: {', '.join(missing_classes)}")
+    counts = Counter(status for _, status, *_ in rows[1:])
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if num_bytes:
+        report_disk_space(folder, num_bytes)
+    return 1 if counts["failed"] else 0
+
+
+def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
+    """Warn of class names that differ only in letter case."""
+    from aotlab.video.classes import find_class_variants
+
+    for message in find_class_variants(classes):
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def report_jobs(
+    records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
+) -> int:
+    """Print how many videos were tracked, of all or of a shard, and errors; return 1 if one failed, else 0."""
+    titles = {job.name: job.title for job in jobs}
+    failures = {titles[record.name]: record.error for record in records if record.error is not None}
+    count = format_count(len(records if shard else jobs), "video")
+    results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
+    print(f"{len(records) - len(failures)} of {count} tracked{results}")
+    print_class_variants({record.name: record.class_names.values() for record in records})
+    return report_failures(failures)
