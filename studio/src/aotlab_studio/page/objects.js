@@ -139,11 +139,10 @@ async function loadMasks(app) {
 }
 
 /**
- * Ask which objects of the project a file's objects match.
+ * Ask which objects of the project a file's objects match; undefined: canceled.
  * @param {import('./protocol.js').FileObject[]} objects
  * @param {Item[]} items objects of the project
- * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one;
- *   undefined: canceled
+ * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file; null: a new one
  */
 async function matchObjects(objects, items) {
   const lists = objects.map(({ target }) => {

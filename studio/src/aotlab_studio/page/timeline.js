@@ -2,9 +2,7 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import {
-  CoalescedTask, drawOncePerRefresh, element, elements, scrollTo, showError, getWheelFactor,
-} from './dom.js';
+import { CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo, showError } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */

@@ -180,9 +180,8 @@ export class Viewer {
 
   /** Show the pixel under the pointer and the zoom. */
   showReadout() {
-    const { pointer } = this;
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
-    const point = pointer && this.viewToFrame(pointer);
+    const point = this.pointer && this.viewToFrame(this.pointer);
     const pixel = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
     element('readout').textContent = `${pixel}${Math.round(100 * this.zoom)} %`;
   }
