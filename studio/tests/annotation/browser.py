@@ -166,7 +166,7 @@ class Page:
 
     def place(self) -> list[int]:
         """The readout: pixel under the pointer, zoom in percent."""
-        return [int(value) for value in re.findall(r"-?\d+", self.tab.inner_text("#place"))]
+        return [int(value) for value in re.findall(r"-?\d+", self.tab.inner_text("#readout"))]
 
     def tool(self) -> str:
         """The selected tool."""

@@ -731,7 +731,7 @@ def test_letters_follow_their_place_without_latin_letters(idle_page):
 
 
 def test_keys_zoom_at_the_cursor_and_pan(idle_page):
-    assert idle_page.tab.get_attribute("#place", "aria-live") == "off"  # not read out with each move
+    assert idle_page.tab.get_attribute("#readout", "aria-live") == "off"  # not read out with each move
     idle_page.tab.focus("#view")
     idle_page.key("w", "a")
     idle_page.until(lambda: idle_page.place()[:2] == [22, 12])

@@ -36,6 +36,10 @@ JOB = {
     "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
     "lost_pixels": 0, "problem": None,
 }  # fmt: skip
+LATE_CLOSE = """() => Object.defineProperty(HTMLDialogElement.prototype, 'onclose', {
+    set(run) { this.addEventListener('close', (event) => setTimeout(run, 2000, event)); }
+})"""
+"""Lets dialogs say late that they are closed, as on a busy machine."""
 
 
 def draw_stroke(page, *points):
@@ -604,6 +608,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     for name in ("EDITS", "DOCUMENT_ACTIONS"):
         monkeypatch.setattr(actions, name, [*getattr(actions, name), slow])
     page = Page(context, served.url)
+    page.tab.evaluate(LATE_CLOSE)
     page.key("b")
     for column in range(8, 56, 8):
         draw_stroke(page, (column, 10), (column, 30))

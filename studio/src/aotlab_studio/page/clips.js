@@ -14,11 +14,7 @@ export async function fetchClips(base) {
   return (await fetchOrThrow(`${base}clips`)).json();
 }
 
-/**
- * Return the next clip to work on that nobody has open; undefined: none.
- * @param {Clip[]} clips
- * @param {string} [name] of the clip after which the search starts
- */
+/** Return the next clip that needs work and is not open. @param {Clip[]} clips @param {string} [name] of this clip */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
   return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => (

@@ -7,7 +7,7 @@
  */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} Failed */
 
-/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, message: string}} Call */
+/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, repeatedText: string}} Call */
 
 /** HTTP status of a request that must say what to do about outdated frames. */
 const OUTDATED = 428;
@@ -31,7 +31,7 @@ export class Connection {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Calls without an answer; a message is sent again to the next connection. @type {Map<number, Call>} */
+    /** Calls without an answer, and texts that are sent again to the next connection. @type {Map<number, Call>} */
     this.pendingCalls = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
     this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
@@ -46,12 +46,12 @@ export class Connection {
     this.socket.onopen = () => {
       this.reconnectDelay = 250;
       this.app.showConnection(true);
-      for (const { message } of this.pendingCalls.values()) if (message) this.socket?.send(message);
+      for (const { repeatedText } of this.pendingCalls.values()) if (repeatedText) this.socket?.send(repeatedText);
     };
     this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
     this.socket.onclose = () => {
-      for (const [id, { reject, message }] of this.pendingCalls) {
-        if (message) continue;
+      for (const [id, { reject, repeatedText }] of this.pendingCalls) {
+        if (repeatedText) continue;
         reject(new Error(NO_CONNECTION));
         this.pendingCalls.delete(id);
       }
@@ -82,19 +82,17 @@ export class Connection {
   }
 
   /**
-   * @template {keyof Actions} A
-   * @param {A} action
-   * @param {Actions[A]['message']} values
-   * @param {number} [id] of `createId`: the message is sent until it is answered; the server stores each id once
-   * @returns {Promise<ActionAnswer<A>>} with the revision of all masks and the last step of the history at this answer
+   * Send a message; with an id of `createId`, until it is answered: the server stores each id once.
+   * @type {<A extends keyof Actions>(action: A, message: Actions[A]['message'], id?: number)
+   *   => Promise<ActionAnswer<A>>}
    */
-  async call(action, values, id) {
+  async call(action, message, id) {
     if (!id && !this.isOpen) throw new Error(NO_CONNECTION);
     const key = id ?? this.createId();
-    const message = JSON.stringify({ ...values, id: key, do: action });
+    const text = JSON.stringify({ ...message, id: key, do: action });
     return new Promise((resolve, reject) => {
-      this.pendingCalls.set(key, { resolve, reject, message: id ? message : '' });
-      if (this.isOpen) this.socket?.send(message);
+      this.pendingCalls.set(key, { resolve, reject, repeatedText: id ? text : '' });
+      if (this.isOpen) this.socket?.send(text);
     });
   }
 

@@ -198,17 +198,6 @@ export function scrollTo(list, top, bottom) {
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const getWheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
-/** Run whenever elements change size, or the screen its density. @param {() => void} run @param {Element[]} targets */
-export function watchSize(run, ...targets) {
-  const observer = new ResizeObserver(run);
-  for (const target of targets) observer.observe(target);
-  const watchDensity = () => matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', () => {
-    run();
-    watchDensity();
-  }, { once: true });
-  watchDensity();
-}
-
 /** @param {number} count @param {string} noun */
 export const formatCount = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
@@ -226,11 +215,7 @@ export function showHint(text) {
 /** @param {any} error */
 export const showError = ({ message }) => showMessage(message, true);
 
-/**
- * Show an error, and return it as the answer of an action.
- * @param {Error} error
- * @returns {import('./connection.js').Failed}
- */
+/** Show an error, and return it as an answer. @param {Error} error @returns {import('./connection.js').Failed} */
 export function answerError(error) {
   showError(error);
   return { error };
@@ -297,9 +282,13 @@ export async function ask(title, content, ...values) {
   const dialog = createElement('dialog', { ariaLabel: title }, form);
   document.body.append(dialog);
   dialog.showModal();
-  await new Promise((resolve) => { dialog.onclose = resolve; });
+  const { submitter } = await new Promise((resolve) => {
+    dialog.onclose = resolve;
+    form.onsubmit = (event) => { event.preventDefault(); resolve(event); }; // at once: the page may close next
+  });
+  dialog.close(); // restores the focus
   dialog.remove();
-  return /** @type {T | ''} */ (dialog.returnValue);
+  return submitter?.value ?? '';
 }
 
 /** Error of a request that the user canceled, which is not shown. */

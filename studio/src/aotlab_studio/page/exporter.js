@@ -53,13 +53,10 @@ export class Exporter {
     const { archive, missing, unclassed } = answer.result;
     element('download').hidden = false;
     element('download').textContent = `Download ${archive}`;
-    const texts = [];
-    if (unclassed) texts.push(`${formatCount(unclassed, 'object')} without a class: “object” in annotation files.`);
-    if (missing) {
-      texts.push(`${formatCount(missing, 'frame')} without masks: left out of masks and annotation files; videos show`);
-      texts.push('them without overlay. In CVAT files, objects end before these frames.');
-    }
-    element('export-missing').textContent = texts.join(' ');
+    const objects = `${formatCount(unclassed, 'object')} without a class: “object” in annotation files. `;
+    const frames = `${formatCount(missing, 'frame')} without masks: left out of masks and annotation files; videos show`
+      + ' them without overlay. In CVAT files, objects end before these frames.';
+    element('export-missing').textContent = (unclassed ? objects : '') + (missing ? frames : '');
     if (!element('export-dialog').open) {
       showToast(`${archive} is ready`, { Download: () => element('download').click() });
     } else if (!document.activeElement?.matches('input')) element('download').focus(); // not while the user types

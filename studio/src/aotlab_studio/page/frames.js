@@ -67,9 +67,8 @@ export class FrameCache {
   /** Evict the least recently used images. @param {ImageBitmap} image any of them; all have the same size */
   evict({ width, height }) {
     const maxCount = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
-    for (const index of [...this.images.keys()].slice(0, Math.max(0, this.images.size - maxCount))) {
-      this.images.delete(index); // not closed: it may be the image that shows or is about to
-    }
+    // not closed: it may be the image that shows or is about to
+    for (const index of this.images.keys()) if (this.images.size > maxCount) this.images.delete(index);
   }
 
   /** Note that masks of all frames, or their colors, changed. @param {number} revision */

@@ -1,4 +1,10 @@
-/** Main application: sends input to the server and shows its events. */
+/** Main application: sends input to the server and shows its events.
+
+ Edits go through `EditQueue.push`, one after the other; undo, redo and prompts are tasks of `EditQueue.enqueue`. Later
+ edits do not wait for a status (`EditQueue.pushStatus`) or an export. All end in `App.request`, which shows errors;
+ pause and stop begin there. `Connection.call` and `fetchOrThrow` read; `loadMasks` and the list of clips also post.
+ The server owns `App.state`, `Selection` the object that edits are for, `EditQueue` its id, `Playback` the frame,
+ `Toolbox` unfinished input, `Tracking` the job. Each changes its own fields; `Viewer` draws what it is given. */
 
 import { ClipHeader } from './clips.js';
 import { Connection } from './connection.js';
@@ -21,6 +27,7 @@ import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
+/** @import { ActionAnswer, Failed } from './connection.js' */
 /** @import { Actions, Description, DocumentState, ServerEvent } from './protocol.js' */
 
 export class App {
@@ -89,8 +96,8 @@ export class App {
     const isFirst = !this.name;
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
-    const place = isFirst ? loadSettings(state.project) : {};
-    if (place.object_id) this.selection.set(place.object_id);
+    const lastVisit = isFirst ? loadSettings(state.project) : {};
+    if (lastVisit.object_id) this.selection.set(lastVisit.object_id);
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
@@ -98,7 +105,7 @@ export class App {
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     showMessage(state.problems.join(' · '), state.problems.length > 0);
-    await this.playback.goTo(isFirst ? place.frame || 0 : this.playback.destination.frame);
+    await this.playback.goTo(isFirst ? lastVisit.frame || 0 : this.playback.destination.frame);
     this.review.fetchTask.run();
     if (isFirst) this.countPending(-1);
   }
@@ -126,10 +133,10 @@ export class App {
   /** Show objects and selection after one of them changed. */
   renderObjects() {
     const { objects, selection } = this;
-    selection.update();
     this.timeline.draw();
-    const { id: selectedId, isIsolated } = selection;
-    this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isIsolated || id === selectedId)));
+    const { id: selectedId, isolatedId } = selection;
+    const isolated = this.findObject(isolatedId);
+    this.viewer.setObjects(objects.filter((item) => !item.hidden && (!isolated || item === isolated)));
     this.objectPanel.show();
     if (selectedId !== this.scrolledId) this.scrollToSelected();
     this.toolbox.show();
@@ -150,10 +157,9 @@ export class App {
   }
 
   /**
-   * Edit the selected object's mask on this frame after the earlier drawings, which may create the object.
-   * @template {'fill_holes' | 'clear' | 'split_object' | 'reassign'} A
-   * @param {A} action
-   * @param {object} [values] further fields of the message
+   * Edit the selected object's mask on this frame; `values`: further fields of the message.
+   * @type {<A extends 'fill_holes' | 'clear' | 'split_object' | 'reassign'>(action: A, values?: object)
+   *   => Promise<ActionAnswer<A> | Failed>}
    */
   editMask(action, values) {
     const { selection, playback: { frame }, queue } = this;
@@ -162,11 +168,8 @@ export class App {
 
   /**
    * Send an action at once, and show its error.
-   * @template {keyof Actions} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
-   * @param {number} [id] of a message that may be sent again
-   * @returns {Promise<import('./connection.js').ActionAnswer<A> | import('./connection.js').Failed>}
+   * @type {<A extends keyof Actions>(action: A, message: Actions[A]['message'], id?: number)
+   *   => Promise<ActionAnswer<A> | Failed>}
    */
   async request(action, message, id) {
     const shownMessage = element('status').firstChild;
@@ -234,7 +237,7 @@ export class App {
   }
 
   escape() {
-    this.playback.inputs = [];
+    this.playback.dropInputs();
     if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
     else this.tracking.stop();
   }

@@ -132,18 +132,17 @@ async function loadMasks(app) {
   const result = await answer.json();
   const { frames, step } = result;
   const [first, last] = [frames[0], frames[frames.length - 1]];
-  const place = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
-  showMessage(`Masks loaded on ${place}.`);
+  const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
+  showMessage(`Masks loaded on ${range}.`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   if (playback.canLeave(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
 /**
- * Ask which objects of the project a file's objects match.
+ * Ask which objects of the project a file's objects match; undefined: canceled.
  * @param {import('./protocol.js').FileObject[]} objects
  * @param {Item[]} items objects of the project
- * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one;
- *   undefined: canceled
+ * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file; null: a new one
  */
 async function matchObjects(objects, items) {
   const lists = objects.map(({ target }) => {

@@ -17,6 +17,8 @@ export class Playback {
     this.revision = 0;
     /** Requested frame and revision. */
     this.destination = { frame: 0, revision: 0 };
+    /** Whether frames show as they are tracked, until the user draws or goes to another one. */
+    this.isFollowing = true;
     /** Whether the user waits for the requested frame; until it shows, nothing is changed. */
     this.isUserWaiting = false;
     this.loadTask = new CoalescedTask(() => this.load());
@@ -42,14 +44,14 @@ export class Playback {
     return frame === this.destination.frame && !this.app.toolbox.isDrawing;
   }
 
-  /**
-   * Run an input after the earlier ones.
-   * @param {() => void} run
-   * @param {boolean} waitsForFrame whether it acts on the requested frame, and waits until it shows
-   */
+  /** Run an input after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
   addInput(run, waitsForFrame) {
     this.inputs.push({ run, waitsForFrame });
     this.runInputs();
+  }
+
+  dropInputs() {
+    this.inputs = [];
   }
 
   /** Run the inputs up to the first one that waits for its frame. */
@@ -70,9 +72,12 @@ export class Playback {
   /** Show a frame requested by the user, and stop playing and following the tracking. @param {number} frame */
   seek(frame) {
     this.stop();
-    this.app.tracking.isFollowing = false;
     this.isUserWaiting = true;
     return this.goTo(frame);
+  }
+
+  startFollowing() {
+    this.isFollowing = !this.app.toolbox.isDrawing;
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
@@ -96,7 +101,7 @@ export class Playback {
       if (frame !== this.frame || revision > this.revision) await this.loadFrame(frame, revision);
     } catch (error) {
       showError(error);
-      this.inputs = [];
+      this.dropInputs();
       if (frame === this.frame) this.revision = revision; // the next change tries again
       if (frame === destination.frame) this.stay();
     }
@@ -156,7 +161,9 @@ export class Playback {
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
   }
 
+  /** Stop playing, and following the tracking. */
   stop() {
+    this.isFollowing = false;
     this.setRun(null);
   }
 
@@ -169,11 +176,11 @@ export class Playback {
 
   /** Play, or stop. */
   async togglePlay() {
-    const { app: { frames, tracking }, destination } = this;
+    const { app: { frames }, destination } = this;
     const run = this.currentRun ? null : {};
     this.setRun(run);
     if (!run) return;
-    tracking.isFollowing = this.isUserWaiting = false;
+    this.isFollowing = this.isUserWaiting = false;
     if (destination.frame >= this.count - 1) await this.goTo(0);
     let due = performance.now();
     while (this.currentRun === run && destination.frame < this.count - 1) {

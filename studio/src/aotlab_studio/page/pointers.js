@@ -19,15 +19,20 @@ export function watchPointers(viewer, toolbox) {
   let lastPan = null;
   /** Press of a finger, done when it is lifted, unless a second finger joins. @type {(() => void) | null} */
   let pendingPress = null;
+  /** Whether the last press is the second of a double click. */
+  let isSecondClick = false;
 
-  /** Return the center of the fingers, or the place of another pointer. @param {PointerEvent} event */
+  /** Return the center of the fingers, or the position of another pointer. @param {PointerEvent} event */
   const measurePan = ({ clientX, clientY }) => {
     const [a, b = a] = fingers.size ? [...fingers.values()] : [{ x: clientX, y: clientY }];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
   };
 
+  /** Move the ring that shows waiting. @param {PointerEvent} event */
+  const placeRing = ({ offsetX, offsetY }) => { element('ring').style.translate = `${offsetX}px ${offsetY}px`; };
+
   canvas.addEventListener('pointerdown', (event) => {
-    toolbox.isSecondClick = false;
+    isSecondClick = false;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
     const isTouch = event.pointerType === 'touch';
@@ -70,10 +75,10 @@ export function watchPointers(viewer, toolbox) {
       toolbox.move(viewer.clientToFrame(move));
     }
     if (event.pointerType !== 'touch') {
-      const [point, radius] = [viewer.clientToFrame(event), toolbox.getCursorRadius()];
+      const point = viewer.clientToFrame(event);
       viewer.pointer = viewer.clientToView(event);
       preview.moveTo(point);
-      viewer.cursor = radius ? { point, radius } : null;
+      viewer.cursor = viewer.cursorRadius ? point : null;
       viewer.draw();
     }
   });
@@ -90,7 +95,7 @@ export function watchPointers(viewer, toolbox) {
     if (lastPan) lastPan = null;
     else if (event.type === 'pointercancel') toolbox.cancel();
     else if (pendingPress) pendingPress();
-    else toolbox.release();
+    else toolbox.release(isSecondClick);
     pendingPress = null;
   };
   canvas.addEventListener('pointerup', endPress);
@@ -103,7 +108,7 @@ export function watchPointers(viewer, toolbox) {
     viewer.draw();
   });
   // between pointerdown and pointerup
-  canvas.addEventListener('mousedown', (event) => { toolbox.isSecondClick = event.detail > 1; });
+  canvas.addEventListener('mousedown', (event) => { isSecondClick = event.detail > 1; });
   canvas.addEventListener('dblclick', (event) => {
     if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(viewer.findVisibleId(viewer.clientToFrame(event)));
     else if (toolbox.points.length > 2) toolbox.close();
@@ -112,14 +117,9 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {
     event.preventDefault();
-    if (toolbox.getCursorRadius() && !event.ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
+    if (toolbox.tool.usesBrush && !event.ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
     else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
   }, { passive: false });
-}
-
-/** Move the ring that shows waiting. @param {PointerEvent} event */
-function placeRing({ offsetX, offsetY }) {
-  element('ring').style.translate = `${offsetX}px ${offsetY}px`;
 }
 
 const CURSOR_STEP = 8;
@@ -129,18 +129,18 @@ const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
 /** Move the keyboard's cursor. @param {import('./main.js').App} app @param {string} name W, A, S, D, or with Shift */
 export function moveCursor(app, name) {
   const { viewer, viewer: { size: { width, height } }, toolbox } = app;
-  const { x, y } = viewer.cursor?.point ?? { x: width / 2, y: height / 2 };
+  const { x, y } = viewer.cursor ?? { x: width / 2, y: height / 2 };
   const step = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
   const point = { x: Math.min(width, Math.max(0, x + dx * step)), y: Math.min(height, Math.max(0, y + dy * step)) };
-  viewer.cursor = { point, radius: toolbox.getCursorRadius() };
+  viewer.cursor = point;
   viewer.pointer = viewer.frameToView(point);
   viewer.canvas.classList.remove('pointed');
   toolbox.move(point);
   viewer.draw();
   const id = viewer.findVisibleId(point);
-  const place = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.getName(id)}` : ''}`;
-  showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${place}`);
+  const position = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.getName(id)}` : ''}`;
+  showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${position}`);
 }
 
 /** Press the selected tool at the cursor, or release it. @param {import('./main.js').App} app @param {boolean} shift */
@@ -149,7 +149,7 @@ export function pressCursor(app, shift) {
   if (!cursor && app.toolbox.tool.corners && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, '');
   else if (app.toolbox.isDown) app.toolbox.release();
-  else app.toolbox.press(cursor.point, shift);
+  else app.toolbox.press(cursor, shift);
 }
 
 class ClickPreview {
@@ -158,8 +158,6 @@ class ClickPreview {
     this.toolbox = toolbox;
     /** @type {import('./viewer.js').Point | null} */
     this.target = null;
-    /** Frame of the last request. */
-    this.frame = -1;
     this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
   }
 
@@ -172,9 +170,7 @@ class ClickPreview {
 
   /** @param {import('./viewer.js').Point} point */
   moveTo(point) {
-    const { width, height } = this.toolbox.viewer.size;
-    const isInside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
-    if (isInside && this.canPreview) this.target = point;
+    if (this.canPreview) this.target = point;
     else this.clear();
     if (this.target) this.fetchTask.run();
   }
@@ -187,11 +183,10 @@ class ClickPreview {
   async fetchOutlines() {
     const { target, toolbox: { app, app: { playback: { frame } }, viewer, viewer: { labels } } } = this;
     if (!target) return;
-    element('ring').classList.toggle('waiting', frame !== this.frame); // the first preview of a frame encodes it
-    this.frame = frame;
+    element('ring').classList.add('waiting'); // the first preview of a frame encodes it
     const answer = await app.connection.call('preview', { frame, positive: toPairs([target]) }).catch(() => null);
     const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
-    viewer.preview = (isCurrent && answer?.result) || []; // a click will say what failed
+    viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
     element('ring').classList.remove('waiting');
     viewer.draw();
   }

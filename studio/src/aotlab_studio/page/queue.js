@@ -2,10 +2,15 @@
 
 import { answerError } from './dom.js';
 
-/** @typedef {import('./protocol.js').Actions} Actions */
+/** @import { Actions } from './protocol.js' */
+/** @import { ActionAnswer, Failed } from './connection.js' */
 /**
  * Object of edits, which share the record; id 0: the first of them creates it. Only the queue changes a record.
  * @typedef {{readonly id: number}} Target
+ */
+/**
+ * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
+ *   => Promise<ActionAnswer<A> | Failed>} SendAction `id`: of a message that may be sent again
  */
 
 /** Actions that the server stores once, however often their messages arrive. @type {(keyof Actions)[]} */
@@ -30,7 +35,7 @@ export class EditQueue {
     this.previousEdits = Promise.resolve();
     /** Number of these edits that are not answered. */
     this.pendingCount = 0;
-    /** Resolves after the answers to the statuses so far. @type {Promise<unknown>} */
+    /** Answer to the last status, after those before. @type {Promise<any>} */
     this.previousStatuses = Promise.resolve();
     /** Unacknowledged messages by id. @type {Map<number, {action: string, message: object, target?: Target}>} */
     this.messages = new Map();
@@ -49,15 +54,10 @@ export class EditQueue {
     return answer;
   }
 
-  /**
-   * Send an action after the earlier edits, and before the later ones.
-   * @template {keyof Actions} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
-   * @param {Target} [target] see `send`
-   */
+  /** Send an action after the earlier edits, and before the later ones. @type {SendAction} */
   push(action, message, target) {
-    return this.enqueue(this.store(action, message, target));
+    const id = this.store(action, message, target);
+    return this.enqueue(() => this.send(action, message, target, id));
   }
 
   /**
@@ -66,43 +66,38 @@ export class EditQueue {
    * @param {Actions['set_status']['message']} message
    */
   pushStatus(message) {
-    const send = this.store('set_status', message);
+    const id = this.store('set_status', message);
     const seen = this.previousEdits.then(() => { message.step = this.app.state.step; });
-    const answer = Promise.all([seen, this.previousStatuses]).then(send);
-    this.previousStatuses = answer;
-    return answer;
+    const previous = Promise.all([seen, this.previousStatuses]);
+    this.previousStatuses = previous.then(() => this.send('set_status', message, undefined, id));
+    return this.previousStatuses;
   }
 
   /**
-   * Store a message, so that it is sent if the page closes; return the function that sends it now.
-   * @template {keyof Actions} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
+   * Store a repeatable message, so that it is sent if the page closes; return its id.
+   * @param {keyof Actions} action
+   * @param {object} message
    * @param {Target} [target]
    */
   store(action, message, target) {
-    if (!REPEATABLE_ACTIONS.includes(action)) return () => this.send(action, message, target);
+    if (!REPEATABLE_ACTIONS.includes(action)) return undefined;
     const id = this.app.connection.createId();
     this.messages.set(id, { action, message, target });
-    return () => this.send(action, message, target, id).finally(() => this.messages.delete(id));
+    return id;
   }
 
   /**
-   * Send an action at once.
-   * @template {keyof Actions} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
-   * @param {Target} [target] object of a message without one. If the action creates or removes it, later edits go to
-   *   the created object, to the one that has its pixels now, or to a new one
-   * @param {number} [id] of a message that may be sent again
+   * Send an action at once; `target` is the object of a message without one. If the action creates or removes it, later
+   * edits go to the created object, to the one that has its pixels now, or to a new one.
+   * @type {SendAction}
    */
   async send(action, message, target, id) {
-    const { app } = this;
+    const { app, messages } = this;
     const fullMessage = /** @type {any} */ (addObjectId(message, target));
-    if (fullMessage.object_id === null && !CREATING_ACTIONS.includes(action)) {
-      return answerError(new Error('Select an object first.'));
-    }
-    const answer = await app.request(action, fullMessage, id);
+    const lacksObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
+    const answer = lacksObject
+      ? answerError(new Error('Select an object first.')) : await app.request(action, fullMessage, id);
+    messages.delete(id ?? 0);
     if (!answer.error && target && !app.findObject(target.id)) {
       const { object_id: createdId } = /** @type {{object_id?: number}} */ (answer.result ?? {});
       /** @type {{id: number}} */ (target).id = createdId ?? fullMessage.into ?? 0;

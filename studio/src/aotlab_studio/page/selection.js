@@ -8,13 +8,13 @@ export class Selection {
     this.app = app;
     /** Record of the selected object. @type {import('./queue.js').Target} */
     this.target = { id: 0 };
-    /** Whether only the selected object is drawn. */
-    this.isIsolated = false;
-    /** Ids of objects in the order in which they were selected last, the selected one first. @type {number[]} */
-    this.recentIds = [];
+    /** Object that was selected before. */
+    this.previousId = 0;
+    /** Object that alone is drawn while it is selected; 0: all are drawn. */
+    this.isolatedId = 0;
   }
 
-  /** Selected object; undefined: none, or it is not created yet, or somebody has deleted it. */
+  /** Selected object; undefined: none, or it is not created yet, or another page has deleted it. */
   get item() {
     return this.app.findObject(this.target.id);
   }
@@ -31,12 +31,6 @@ export class Selection {
     return this.target;
   }
 
-  /** Note the selected object; without one, all are drawn. */
-  update() {
-    if (this.item) this.recentIds = [this.id, ...this.recentIds.filter((id) => id !== this.id)];
-    else this.isIsolated = false;
-  }
-
   /** Select an object, and drop unfinished input for another. @param {number} id */
   select(id) {
     if (id !== this.id) this.app.toolbox.cancel();
@@ -45,7 +39,7 @@ export class Selection {
 
   /** Select an object; another than the selected one ends isolation. @param {number} id */
   set(id) {
-    if (id !== this.id) this.isIsolated = false;
+    if (id !== this.id) [this.previousId, this.isolatedId] = [this.id || this.previousId, 0];
     this.target = { id };
     this.app.renderObjects();
   }
@@ -56,11 +50,9 @@ export class Selection {
    * @param {{id: number}[]} objects before
    */
   selectAfterUndo(id, objects) {
-    const ids = this.app.objects.map((item) => item.id);
-    const existingId = id
-      ? this.recentIds.find((recentId) => ids.includes(recentId))
-      : ids.find((restoredId) => !objects.some((item) => item.id === restoredId));
-    if (existingId && !this.id) this.set(existingId);
+    const restored = this.app.objects.find((item) => !objects.some((before) => before.id === item.id));
+    const existing = id ? this.app.findObject(this.previousId) : restored;
+    if (existing && !this.id) this.set(existing.id);
   }
 
   /** @param {number} by */
@@ -78,9 +70,9 @@ export class Selection {
 
   /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
-    const isIsolated = id > 0 && !(this.isIsolated && id === this.id);
+    const isIsolated = id > 0 && id !== this.isolatedId;
     if (isIsolated) this.select(id);
-    this.isIsolated = isIsolated;
+    this.isolatedId = isIsolated ? id : 0;
     this.app.renderObjects();
     showHint(isIsolated ? `Only ${this.app.getName(id)} is shown; double-click it to show all objects.` : '');
   }

@@ -1,6 +1,6 @@
 /** Strip of small images of frames with their masks above the timeline. */
 
-import { CoalescedTask, createElement, element } from './dom.js';
+import { CoalescedTask, createElement, element, RowList } from './dom.js';
 
 /** Width of a thumbnail in CSS pixels. */
 const THUMBNAIL_WIDTH = 68;
@@ -14,8 +14,11 @@ export class Thumbnails {
     this.strip = element('thumbnails');
     /** Frames of the thumbnails in view. @type {number[]} */
     this.frames = [];
-    /** Frames of the elements of the strip. */
-    this.shownFrames = '';
+    this.list = new RowList(this.strip, (frame) => frame, (/** @type {number} */ frame) => {
+      const values = { className: 'thumbnail', title: `frame ${frame}`, onclick: () => app.playback.seek(frame) };
+      const number = createElement('span', {}, String(frame));
+      return { line: createElement('span', values, createElement('img', { alt: '' }), number), show: () => {} };
+    });
     this.loadTask = new CoalescedTask(() => this.load());
   }
 
@@ -32,12 +35,7 @@ export class Thumbnails {
   async load() {
     await new Promise((resolve) => { setTimeout(resolve, THUMBNAIL_DELAY); });
     const { frames, app } = this;
-    if (frames.join() !== this.shownFrames) {
-      this.shownFrames = frames.join();
-      this.strip.replaceChildren(...frames.map((frame) => createElement('span', {
-        className: 'thumbnail', title: `frame ${frame}`, onclick: () => app.playback.seek(frame),
-      }, createElement('img', { alt: '' }), createElement('span', {}, String(frame)))));
-    }
+    this.list.show(frames);
     for (const [index, image] of this.strip.querySelectorAll('img').entries()) {
       const address = app.frames.getThumbnailAddress(frames[index]);
       if (image.getAttribute('src') === address) continue;

@@ -2,9 +2,7 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import {
-  CoalescedTask, drawOncePerRefresh, element, elements, scrollTo, showError, watchSize, getWheelFactor,
-} from './dom.js';
+import { CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo, showError } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -38,7 +36,7 @@ export class Timeline {
     const canvas = this.canvas = element('strips');
     /** Index of the pressed handle of the range to track, or -1. */
     this.handleIndex = -1;
-    /** Frame and place of the last press in CSS pixels, and whether the pointer has moved from there. */
+    /** Frame and position of the last press in CSS pixels, and whether the pointer has moved from there. */
     this.lastPress = { frame: 0, x: 0, moved: false };
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
@@ -51,7 +49,8 @@ export class Timeline {
       app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    watchSize(() => this.draw(), ...elements('strips', 'thumbnails'));
+    const observer = new ResizeObserver(() => this.draw());
+    for (const target of elements('strips', 'thumbnails')) observer.observe(target);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
@@ -102,7 +101,7 @@ export class Timeline {
     return this.style.getPropertyValue(`--${name}`);
   }
 
-  /** Places of the handles in CSS pixels. */
+  /** Positions of the handles in CSS pixels. */
   get handlePositions() {
     const [first, last] = this.app.tracking.range;
     return [this.frameToX(first), this.frameToX(Math.min(this.count, last + 1))];
@@ -117,9 +116,9 @@ export class Timeline {
   /** Move the dragged handle. @param {MouseEvent} event */
   moveHandle(event) {
     const { tracking, tracking: { range: [first, last] } } = this.app;
-    const place = Math.round(this.eventToPosition(event));
-    if (this.handleIndex) tracking.setRange(first, Math.max(first, place - 1));
-    else tracking.setRange(Math.max(0, Math.min(last, place)), last);
+    const edge = Math.round(this.eventToPosition(event));
+    if (this.handleIndex) tracking.setRange(first, Math.max(first, edge - 1));
+    else tracking.setRange(Math.max(0, Math.min(last, edge)), last);
   }
 
   /** Mark the current frame, and scroll to it if it is not in view. */
@@ -145,11 +144,7 @@ export class Timeline {
     this.draw();
   }
 
-  /**
-   * Show fewer or more frames.
-   * @param {number} factor above 1: fewer
-   * @param {number} [anchor] the frame that stays where it is; the current one if not given
-   */
+  /** Zoom in about a frame, by default the current one. @param {number} factor @param {number} [anchor] */
   zoomBy(factor, anchor = this.app.playback.frame + 0.5) {
     const share = (anchor - this.first) / this.span;
     this.maxSpan = Math.max(MIN_SPAN, this.span / factor);
@@ -262,9 +257,9 @@ export class Timeline {
   drawHandles(height) {
     const { context, canvas: { clientWidth: width } } = this;
     context.fillStyle = this.getColor('accent');
-    this.handlePositions.forEach((place, index) => {
-      if (place < NAMES_WIDTH - 1 || place > width + 1) return;
-      const x = Math.min(place, width - 1);
+    this.handlePositions.forEach((position, index) => {
+      if (position < NAMES_WIDTH - 1 || position > width + 1) return;
+      const x = Math.min(position, width - 1);
       context.fillRect(x - 1, 0, 2, height);
       context.beginPath(); // a flag that points into the range
       context.roundRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, index ? [4, 0, 0, 4] : [0, 4, 4, 0]);

@@ -18,7 +18,7 @@ import { createElement, createIcon, element, formatCount, showHint, showKey, sho
  * @property {boolean} [makesPrompts] whether its input is a prompt, and a double click isolates an object
  * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
- * @property {(toolbox: Toolbox) => unknown} [release] ends a drag; without it, the tool acts at once when pressed
+ * @property {(toolbox: Toolbox, isSecondClick: boolean) => unknown} [release] ends a drag; without it, a press acts
  * @property {boolean} [closed] whether the outline of its input is drawn closed
  * @property {boolean} [corners] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input
@@ -40,7 +40,7 @@ export const TOOLS = [
     help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
     makesPrompts: true, closed: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
-    release: (toolbox) => toolbox.sendBox(),
+    release: (toolbox, isSecondClick) => toolbox.sendBox(isSecondClick),
     shape: ([a, b]) => (b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : []),
   },
   {
@@ -53,7 +53,7 @@ export const TOOLS = [
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
     makesPrompts: true,
-    release: (toolbox) => toolbox.sendScribble(),
+    release: (toolbox, isSecondClick) => toolbox.sendScribble(isSecondClick),
   },
   {
     name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
@@ -118,11 +118,8 @@ export class Toolbox {
     this.pendingSketches = [];
     /** Frame and object at the last press. */
     this.pressTarget = { frame: 0, target: app.selection.target };
-    this.isDown = false;
     /** Whether the unfinished or last input removes. */
     this.isSubtracting = false;
-    /** Whether the last press is the second of a double click. */
-    this.isSecondClick = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
     this.subtractByDefault = false;
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
@@ -144,9 +141,8 @@ export class Toolbox {
   setTool(name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.points = [];
-    [this.isDown, this.tool] = [false, tool];
+    this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
-    this.show();
     showHint(tool.help);
     this.showButtons();
   }
@@ -159,18 +155,12 @@ export class Toolbox {
   /** @param {number} radius pixels of the frame */
   setRadius(radius) {
     this.radius = Math.min(300, Math.max(0.5, radius));
-    if (this.viewer.cursor) this.viewer.cursor.radius = this.getCursorRadius();
     this.showButtons();
-    this.viewer.draw();
-  }
-
-  getCursorRadius() {
-    return this.tool.usesBrush ? this.radius : 0;
   }
 
   /** Drop unfinished input and hide sent input. */
   cancel() {
-    [this.pendingSketches, this.isDown] = [[], false];
+    this.pendingSketches = [];
     this.dropPoints();
   }
 
@@ -179,13 +169,18 @@ export class Toolbox {
     this.show();
   }
 
-  /** Whether a stroke or polygon is unfinished or not answered, which a tracked frame must not interrupt. */
+  /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
   get isDrawing() {
     return this.hasUnfinishedInput || this.pendingSketches.length > 0;
   }
 
   get hasUnfinishedInput() {
-    return this.isDown || this.points.length > 0;
+    return this.points.length > 0;
+  }
+
+  /** Whether a pointer or key is dragging; the points of other tools are corners. */
+  get isDown() {
+    return this.tool.release !== undefined && this.hasUnfinishedInput;
   }
 
   /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
@@ -197,8 +192,7 @@ export class Toolbox {
   /** Remove the last corner or the stroke; return whether there was one. */
   dropLast() {
     if (!this.hasUnfinishedInput) return false;
-    if (this.isDown) this.cancel();
-    else this.points.pop();
+    this.points = this.isDown ? [] : this.points.slice(0, -1);
     this.show();
     return true;
   }
@@ -213,10 +207,7 @@ export class Toolbox {
     this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.getTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
-    if (this.tool.release) {
-      this.isDown = true;
-      this.points = [point];
-    }
+    if (this.tool.release) this.points = [point];
     this.tool.press?.(this, point);
     this.show();
   }
@@ -232,10 +223,9 @@ export class Toolbox {
     this.show();
   }
 
-  async release() {
-    if (!this.isDown) return;
-    this.isDown = false;
-    await this.tool.release?.(this);
+  /** End a drag. @param {boolean} [isSecondClick] whether its press is the second of a double click */
+  async release(isSecondClick = false) {
+    if (this.isDown) await this.tool.release?.(this, isSecondClick);
   }
 
   /** Close the polygon. */
@@ -258,12 +248,12 @@ export class Toolbox {
     history.reportLosses(await this.showUntil(answer));
   }
 
-  /** Request a mask of the drawn box; a small one is a click. */
-  async sendBox() {
-    const [first, last] = [this.points[0], this.points[this.points.length - 1]];
+  /** Request a mask of the drawn box; a small one is a click. @param {boolean} isSecondClick */
+  async sendBox(isSecondClick) {
+    const [first, last = first] = this.points;
     const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
     if (Math.min(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.viewer.zoom)) {
-      await this.click(first);
+      await this.click(first, isSecondClick);
     } else if (this.isSubtracting) {
       this.dropPoints();
       showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
@@ -272,21 +262,21 @@ export class Toolbox {
     }
   }
 
-  /** Request a mask of the drawn scribble, or correct one along it; a short one is a click. */
-  async sendScribble() {
+  /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {boolean} isSecondClick */
+  async sendScribble(isSecondClick) {
     const { points, viewer: { size: { width, height } } } = this;
     const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
-    if (line.length < 2) await this.click(points[0]);
+    if (line.length < 2) await this.click(points[0], isSecondClick);
     else if (!this.isSubtracting) await this.suggest({ scribble: toPairs(line) });
     else await this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
   }
 
-  /** Request or correct a mask, or select the object under the point. @param {Point} point */
-  async click(point) {
+  /** Request or correct a mask, or select the object there. @param {Point} point @param {boolean} [isSecondClick] */
+  async click(point, isSecondClick = false) {
     const { app, viewer } = this;
     const positive = !this.isSubtracting;
     this.points = [];
-    if (this.isSecondClick) return;
+    if (isSecondClick) return;
     const other = positive && viewer.findVisibleId(point);
     if (other) {
       app.selection.select(other);
@@ -323,9 +313,9 @@ export class Toolbox {
     const repeat = async (/** @type {Prompts} */ changes) => {
       const wasSelected = selection.target === target;
       if ((await history.undo(step)).error) return;
-      const repeatTarget = { id: previousId };
-      if (wasSelected) selection.target = repeatTarget; // the undo may have selected another object
-      await queue.enqueue(() => this.requestMask({ frame, target: repeatTarget }, { ...prompts, ...changes }, click));
+      if (wasSelected) selection.set(previousId); // the undo may have selected another object
+      const again = { frame, target: wasSelected ? selection.target : { id: previousId } };
+      await queue.enqueue(() => this.requestMask(again, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -353,7 +343,7 @@ export class Toolbox {
     const result = await answer;
     const isCanceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    const canResend = !isCanceled && tool === this.drawingTool && !tool.release && !this.points.length;
+    const canResend = !isCanceled && tool === this.drawingTool && tool.corners && !this.points.length;
     if (result.error && canResend) this.points = points;
     this.show();
     return result;
@@ -371,7 +361,7 @@ export class Toolbox {
     };
   }
 
-  /** Show which tool is selected, and the size of its brush. */
+  /** Show which tool is selected, the size of its brush, and unfinished input. */
   showButtons() {
     const { tool, radius } = this;
     element('subtract').ariaPressed = String(this.subtractByDefault);
@@ -379,7 +369,9 @@ export class Toolbox {
       button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
     }
     element('sizes').hidden = !tool.usesBrush;
+    this.viewer.cursorRadius = tool.usesBrush ? radius : 0;
     element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
+    this.show();
   }
 
   /** Draw unfinished input. */

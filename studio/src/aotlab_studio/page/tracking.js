@@ -10,8 +10,6 @@ export class Tracking {
     this.app = app;
     /** @type {JobProgress | null} */
     this.job = null;
-    /** Whether the frames of the run show as they are tracked, until the user goes to another one. */
-    this.isFollowing = true;
     /** Name of the selected model. */
     this.model = '';
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
@@ -75,7 +73,7 @@ export class Tracking {
 
   /** Show the job that runs or has ended; a correction disables nothing. @param {JobProgress | null} job null: none */
   showJob(job) {
-    const { app: { playback, review, toolbox }, job: previousJob } = this;
+    const { app: { playback, review }, job: previousJob } = this;
     const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
     this.job = running?.background ? null : running;
     element('job').hidden = !this.job;
@@ -83,11 +81,10 @@ export class Tracking {
     const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) {
-      if (!previousJob) this.isFollowing = true;
+      if (!previousJob) playback.startFollowing();
       this.showProgress(this.job);
       if (this.job.done) review.refreshLive();
-      const isTracked = this.job.status === 'running' && this.job.done > 0;
-      if (isTracked && this.isFollowing && !toolbox.isDrawing) playback.goTo(this.job.frame);
+      if (this.job.status === 'running' && this.job.done && playback.isFollowing) playback.goTo(this.job.frame);
     } else if (job && !running) this.showEnd(job);
   }
 

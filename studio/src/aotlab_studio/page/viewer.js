@@ -1,6 +1,6 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, element, elements, watchSize } from './dom.js';
+import { drawOncePerRefresh, element, elements } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Click */
@@ -34,8 +34,10 @@ export class Viewer {
     this.objects = new Map();
     /** Unfinished input, and input that was sent and is not answered. @type {Sketch[]} */
     this.sketches = [];
-    /** @type {{point: Point, radius: number} | null} */
+    /** Point of the brush or of the keyboard's cursor. @type {Point | null} */
     this.cursor = null;
+    /** Radius of the brush in pixels of the frame; 0: another tool. */
+    this.cursorRadius = 0;
     /** Outlines [x, y] of the mask that a click would make. @type {[number, number][][]} */
     this.preview = [];
     /** Position of the pointer in CSS pixels of the canvas. @type {Point | null} */
@@ -43,7 +45,7 @@ export class Viewer {
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
     for (const field of elements('fill', 'outline', 'opacity')) field.oninput = () => this.paintMask();
-    watchSize(() => this.resize(), canvas);
+    new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
   /** @param {[number, number]} size height and width of the frames */
@@ -72,10 +74,8 @@ export class Viewer {
   }
 
   resize() {
-    this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * devicePixelRatio));
-    this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * devicePixelRatio));
     if (this.isFitted) this.fit();
-    this.drawNow(); // setting the size has cleared the canvas
+    this.drawNow(); // before the browser shows the resized canvas
   }
 
   /** Show the whole frame. */
@@ -107,7 +107,7 @@ export class Viewer {
     this.draw();
   }
 
-  /** Return the place of a point of the page on the canvas. @param {{clientX: number, clientY: number}} event */
+  /** Return a point of the page in CSS pixels of the canvas. @param {{clientX: number, clientY: number}} event */
   clientToView({ clientX, clientY }) {
     const { left, top } = this.canvas.getBoundingClientRect();
     return { x: clientX - left, y: clientY - top };
@@ -118,12 +118,12 @@ export class Viewer {
     return this.viewToFrame(this.clientToView(event));
   }
 
-  /** Return the point of the frame at a place in CSS pixels of the canvas. @param {Point} place */
+  /** Return the point of the frame at a position in CSS pixels of the canvas. @param {Point} position */
   viewToFrame({ x, y }) {
     return { x: (x - this.left) / this.zoom, y: (y - this.top) / this.zoom };
   }
 
-  /** Return the place of a point of the frame in CSS pixels of the canvas. @param {Point} point */
+  /** Return the position of a point of the frame in CSS pixels of the canvas. @param {Point} point */
   frameToView({ x, y }) {
     return { x: x * this.zoom + this.left, y: y * this.zoom + this.top };
   }
@@ -179,18 +179,19 @@ export class Viewer {
   }
 
   /** Show the pixel under the pointer and the zoom. */
-  showPlace() {
-    const { pointer } = this;
+  showReadout() {
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
-    const point = pointer && this.viewToFrame(pointer);
-    const place = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
-    element('place').textContent = `${place}${Math.round(100 * this.zoom)} %`;
+    const point = this.pointer && this.viewToFrame(this.pointer);
+    const pixel = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
+    element('readout').textContent = `${pixel}${Math.round(100 * this.zoom)} %`;
   }
 
   drawNow() {
     const { context, canvas, zoom, left, top } = this;
     const ratio = devicePixelRatio;
-    this.showPlace();
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((edge) => Math.round(edge * ratio) || 1);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    this.showReadout();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     const image = this.placeholder || this.image;
@@ -204,27 +205,27 @@ export class Viewer {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
-    if (this.cursor) this.drawCursor(this.cursor);
+    if (this.cursor) this.drawCursor(this.frameToView(this.cursor));
   }
 
   /** Draw in CSS pixels. @param {Sketch} sketch */
   drawSketch({ tool, points, width = 0, color, clicks }) {
     const { context } = this;
-    const places = points.map((point) => this.frameToView(point));
+    const positions = points.map((point) => this.frameToView(point));
     context.lineJoin = context.lineCap = 'round';
     context.strokeStyle = context.fillStyle = color;
     context.beginPath();
-    tracePath(context, places);
-    if (width && places.length) {
-      if (places.length === 1) context.lineTo(places[0].x + 0.001, places[0].y);
+    tracePath(context, positions);
+    if (width && positions.length) {
+      if (positions.length === 1) context.lineTo(positions[0].x + 0.001, positions[0].y);
       context.globalAlpha = 0.6;
       context.lineWidth = width * this.zoom;
       context.stroke();
       context.globalAlpha = 1;
-    } else if (places.length) {
+    } else if (positions.length) {
       if (tool.closed) context.closePath();
       strokeTwice(context, 1.5);
-      if (tool.corners) for (const place of places) drawDisc(context, place, 3);
+      if (tool.corners) for (const position of positions) drawDisc(context, position, 3);
     }
     for (const click of clicks) this.drawClick(click);
   }
@@ -232,14 +233,14 @@ export class Viewer {
   /** Draw a plus or minus in a ring, in black and white, which no object has. @param {Click} click */
   drawClick({ point, positive }) {
     const { context } = this;
-    const place = this.frameToView(point);
+    const position = this.frameToView(point);
     context.fillStyle = '#000';
-    drawDisc(context, place, 8);
+    drawDisc(context, position, 8);
     context.fillStyle = '#fff';
-    drawDisc(context, place, 6.5);
+    drawDisc(context, position, 6.5);
     context.fillStyle = '#000';
-    context.fillRect(place.x - 3.5, place.y - 1, 7, 2);
-    if (positive) context.fillRect(place.x - 1, place.y - 3.5, 2, 7);
+    context.fillRect(position.x - 3.5, position.y - 1, 7, 2);
+    if (positive) context.fillRect(position.x - 1, position.y - 3.5, 2, 7);
   }
 
   drawPreview() {
@@ -254,12 +255,11 @@ export class Viewer {
     strokeTwice(context, 1);
   }
 
-  /** @param {{point: Point, radius: number}} cursor */
-  drawCursor({ point, radius }) {
+  /** @param {Point} position in CSS pixels of the canvas */
+  drawCursor({ x, y }) {
     const { context } = this;
-    const { x, y } = this.frameToView(point);
     context.beginPath();
-    context.arc(x, y, radius * this.zoom, 0, 7);
+    context.arc(x, y, this.cursorRadius * this.zoom, 0, 7);
     context.moveTo(x - 6, y);
     context.lineTo(x + 6, y);
     context.moveTo(x, y - 6);
@@ -268,9 +268,9 @@ export class Viewer {
   }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Point[]} places */
-function tracePath(context, places) {
-  places.forEach(({ x, y }, index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
+/** @param {CanvasRenderingContext2D} context @param {Point[]} positions */
+function tracePath(context, positions) {
+  positions.forEach(({ x, y }, index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
 }
 
 /** @param {CanvasRenderingContext2D} context @param {number} line width of the white one */
@@ -282,7 +282,7 @@ function strokeTwice(context, line) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Point} place @param {number} radius */
+/** @param {CanvasRenderingContext2D} context @param {Point} position @param {number} radius */
 function drawDisc(context, { x, y }, radius) {
   context.beginPath();
   context.arc(x, y, radius, 0, 7);
