@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ def track_video(
         name = strip_credentials(job.video)
         raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
     require_extra("video")
-    run = plan_job(job, folder, options, result_settings(tracker, options), force=force)
+    run = plan_job(job, folder, options, partial(result_settings, tracker, options), force=force)
     if run.checked is None:
         print(f"{folder}: already tracked with these inputs; delete it to track it again")
         return 0

@@ -177,7 +177,7 @@ class Batch:
                     yield InputError(str(error))
 
     def _plan(self, job: Job) -> JobRun:
-        run = plan_job(job, self._output / job.name, self._options, self.settings, in_list=True)
+        run = plan_job(job, self._output / job.name, self._options, lambda: self.settings, in_list=True)
         if run.action == "keep":
             for object_id, class_name in job.classes.items():
                 current = run.record.class_names.get(object_id, "object")

@@ -78,7 +78,7 @@ def run_job(
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     return track_job(
-        plan_job(job, Path(folder), options, result_settings(tracker, options), force=force), load
+        plan_job(job, Path(folder), options, partial(result_settings, tracker, options), force=force), load
     )
 
 
@@ -160,17 +160,17 @@ def plan_job(
     job: Job,
     folder: Path,
     options: JobOptions,
-    settings: Mapping[str, Any],
+    read_settings: Callable[[], Mapping[str, Any]],
     *,
     force: bool = False,
     in_list: bool = False,
 ) -> JobRun:
-    """Plan a run and, unless its results are finished, check its inputs; no model is loaded.
+    """Check the inputs of a run and plan it; no model is loaded.
 
     Args:
         folder: output folder.
         options: outputs and how to track.
-        settings: `result_settings`.
+        read_settings: returns `result_settings`; called after checks that need no PyTorch.
         force: replace results of other inputs.
         in_list: the folder is that of a job in a list, which keeps corrected masks and replaces results of other
             inputs. A stream is tracked once, not each time.
@@ -184,12 +184,13 @@ def plan_job(
     if problem := job.describe_missing_files():
         raise InputError(problem)
     is_repeatable = in_list or job.is_repeatable(options)  # else another run has other frames
+    checked = check_job(job, options, strict=in_list)
+    settings = read_settings()
     digest = digest_inputs(job, settings) if is_repeatable else secrets.token_hex()
     record = start_record(job, options, digest)
     action = plan_run(folder, record, job.input_paths, force=force)
     if action == "reuse" and earlier is not None:
         return JobRun(job, folder, options, force, action, earlier)
-    checked = check_job(job, options, strict=in_list)
     _describe_frames(record, checked.source, checked.frames)
     record.masks, record.class_names = _locate_masks(checked), checked.class_names
     return JobRun(job, folder, options, force, action, record, checked)

@@ -77,7 +77,7 @@ def test_results_written_since_the_plan_stay(output, tmp_path):
     write_images(tmp_path / "a", draw_clip(3, 32, 48, seed=0)[0])
     write_mask(tmp_path / "a.png", np.ones((32, 48), np.uint8))
     job, options = Job("a", tmp_path / "a", tmp_path / "a.png"), JobOptions(write="masks")
-    run = plan_job(job, output, options, INPUTS)
+    run = plan_job(job, output, options, lambda: INPUTS)
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
     for digest, words in (("other", "results of other inputs"), (run.record.input_digest, "has finished it")):
         write_job_record(output, JobRecord("a", "other.mp4", digest, frames=1, outputs=["masks"]))
