@@ -1,7 +1,7 @@
 """Jobs: directions, given masks on the way, chosen objects, pause and stop, undo; corrections that propagate."""
 
 import threading
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 import numpy as np
 import pytest
@@ -291,6 +291,43 @@ def test_failed_tracker_is_reported_and_results_stay(folder):
     assert "out of memory" in job.problem
     assert list_visible_frames(session) == [0, 1, 2, 3]
     session.close()
+
+
+def test_frames_left_by_a_failed_tracker_are_outdated(folder):
+    class Failing(TruthTracker):
+        def step(self, frame, mask=None):
+            if find_frame_number(frame) == 5:
+                raise RuntimeError("out of memory")
+            return super().step(frame, mask)
+
+    with closing(open_session(folder, Failing())) as session:
+        draw(session, 0, 1)
+        run(session, 0)
+        assert session.document.snapshot.list_outdated() == [(5, LENGTH - 1)]
+        with pytest.raises(OutdatedError):
+            session.set_status("accepted")
+        session.runner.make_tracker = TruthTracker
+        run(session, 4)
+        assert session.document.snapshot.list_outdated() == []
+        session.set_status("accepted")
+
+
+def test_frames_of_one_direction_only_are_outdated(session):
+    tracker = hold(session, 8)
+    draw(session, 2, 1)
+    draw(session, 8, 1)
+    job = start_job(session, 2, "both")
+    wait_until(lambda: job.done >= 6)
+    session.stop()
+    tracker.allow()
+    job.wait(20)
+    provisional = [index for index in range(3, 8) if index in session.document.snapshot.tracked_frames]
+    assert provisional
+    assert session.document.snapshot.list_outdated() == [(provisional[0], provisional[-1])]
+    with pytest.raises(OutdatedError):
+        session.set_status("accepted")
+    run(session, 2)
+    assert session.document.snapshot.list_outdated() == []
 
 
 def test_strips_show_given_absent_lost_and_tracked(folder):

@@ -43,7 +43,7 @@ from aotlab_studio.document.log import (
     format_time,
     utc_now,
 )
-from aotlab_studio.document.masks import MaskStore, Result, ResultStore
+from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
@@ -146,7 +146,7 @@ class Document:
         if self.database.folder_lock is not None:
             try:
                 self.database.folder_lock.check_held()
-                self.database.back_up()
+                self.database.back_up(lambda *mask: decode_mask(*mask) is not None)
             except (InputError, OSError) as error:  # the file itself is complete
                 log.warning("%s: no backup was made (%s)", self.folder, error)
             self.database.folder_lock.release()
@@ -253,8 +253,13 @@ class Document:
         return self.log.head if self.log.head > self.log.num_imports else 0
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
-        """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version."""
+        """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version.
+
+        A damaged mask raises `InputError` for a final status.
+        """
         with self.lock:
+            if status in EXPORTED_STATUSES:
+                self.snapshot.check_masks()
             records: list[Record] = [
                 StatusRecord(status, *self._digests, note, list(outdated), self.actor.message)
             ]

@@ -15,7 +15,8 @@ import numpy as np
 from msgspec import Struct
 from PIL import Image
 
-from aotlab.sdk import decode_image, reading
+from aotlab import InputError
+from aotlab.sdk import decode_image
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
 from aotlab_studio.video import LRUCache
@@ -77,12 +78,18 @@ class MaskStore:
     def _load(self, digest: str) -> np.ndarray:
         if not digest:
             return np.zeros(self.size, bool)
-        content = self._database.read_content("masks", digest)
-        with reading("a drawn mask", "reset the frame, then draw it again", kind="intact"):
-            mask = decode_png(content) > 0
-            if _digest_mask(mask) != digest:
-                raise ValueError("another mask than was drawn")
+        mask = decode_mask(digest, self._database.read_content("masks", digest))
+        if mask is None:
+            raise InputError("a drawn mask is damaged; reset the frame, then draw it again")
         return mask
+
+
+def decode_mask(digest: str, content: bytes) -> np.ndarray | None:
+    """Return the mask H×W bool of a PNG; None if it is damaged, or not the mask of the digest."""
+    with suppress(Exception):  # of any kind
+        mask = decode_png(content) > 0
+        return mask if _digest_mask(mask) == digest else None
+    return None
 
 
 def _digest_mask(mask: np.ndarray) -> str:
@@ -123,6 +130,8 @@ class LayerResults:
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
         self.complete = False
+        self.final, self.provisional = np.zeros((2, count), bool)
+        """frames, N bool, with a final result, and with a provisional one"""
 
     def add(self, result: Result) -> None:
         """Add the next result."""
@@ -131,6 +140,7 @@ class LayerResults:
         if not 0 <= frame < self._count:
             return
         self.frames[frame] = result
+        self.final[frame], self.provisional[frame] = not result.provisional, result.provisional
         for object_id in {*self.coverage, *result.scores, *result.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
@@ -178,8 +188,9 @@ class ResultStore:
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
-        result = layer.frames[frame]
-        return self._cache.get_or_compute(result.row_id, lambda: self._load(result))
+        return self._cache.get_or_compute(
+            layer.frames[frame].row_id, lambda: decode_png(self.read_png(layer, frame)).reshape(self._size)
+        )
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
         """Remove results that never show: damaged, of other layers, or replaced at the end and at all ``last_rows``."""
@@ -202,13 +213,16 @@ class ResultStore:
                 layer.add(msgspec.structs.replace(decode_result(note), row_id=row_id))
         return layer
 
-    def _load(self, result: Result) -> np.ndarray:
+    def read_png(self, layer: LayerResults, frame: int) -> bytes:
+        """Return the PNG of a frame; raise `InputError` if it is damaged."""
+        result = layer.frames[frame]
         content = self._database.read_content("results", result.row_id)
-        subject = f"{self._database.path}: the mask of frame {result.frame}"
-        with reading(subject, "clear tracking of the frame, then track it again", kind="intact"):
-            if hashlib.sha256(content).hexdigest()[:16] != result.digest:
-                raise ValueError("another content than was stored")
-            return decode_png(content).reshape(self._size)
+        if hashlib.sha256(content).hexdigest()[:16] != result.digest:
+            problem = (
+                f"the mask of frame {frame} is damaged; clear tracking of the frame, then track it again"
+            )
+            raise InputError(f"{self._database.path}: {problem}")
+        return content
 
     def _append(self, layer_id: int, result: Result, content: bytes) -> None:
         """Append a result to a layer."""

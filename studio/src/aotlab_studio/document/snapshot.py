@@ -190,6 +190,13 @@ class Snapshot:
 
         return self._results.scores.get_or_compute((self._describe_frame(index), *merged.items()), measure)
 
+    def check_masks(self) -> None:
+        """Raise `InputError` if a mask that shows is damaged."""
+        for index in self.annotated_frames:
+            self.keyframe_labels(index)
+            for layer_id in self.find_layers(index):
+                self._results.read_png(self.open_layer(layer_id), index)
+
     # Content
 
     @cached_property
@@ -272,7 +279,7 @@ class Snapshot:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off.
+        to cover them waits, runs or was cut off before it had their final result, and no newer layer has one.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for object_id, newest in self.newest_layer_ids.items():
@@ -281,15 +288,15 @@ class Snapshot:
                 frames = np.flatnonzero(newest == layer_id)
                 changed = self._find_changed_frames(layer_id, object_id, int(frames[0]), int(frames[-1]))
                 target[frames] |= changed[frames - frames[0]]
-        for layer_id in self.pending:
-            layer, results = self.state.layers[layer_id], self.open_layer(layer_id).frames
-            missing = [
-                index
-                for index in range(layer.first, layer.last + 1)
-                if index not in results or results[index].provisional
-            ]
-            for object_id in {*map(self.state.resolve, layer.objects)} - {0}:
-                outdated[object_id][missing] = True
+        for layer_id, layer in self.state.layers.items():
+            if layer.kind == "empty":
+                continue
+            results, frames = self.open_layer(layer_id), slice(layer.first, layer.last + 1)
+            waiting = ~results.final if layer_id in self.pending else results.provisional
+            for object_id in layer.objects:
+                if target := self.state.resolve(object_id):
+                    newest = np.abs(self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64)))
+                    outdated[target][frames] |= (waiting & (newest <= layer_id))[frames]
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False

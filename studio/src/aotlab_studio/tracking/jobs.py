@@ -94,25 +94,18 @@ class TrackingJob:
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
-        """Track, until the end or a stop; errors become the job's problem."""
+        """Track, until the end or a stop; errors become the job's problem, and leave its layer incomplete."""
         status: JobStatus = "failed"
         try:
-            self._set_status("starting")
-            spans = plan_spans(self._start_snapshot, self.layer)
-            self.total = sum(len(span.forward) + len(span.backward) for span in spans)
-            if not self.stopping:
-                self._track(make_tracker(), spans)
-            if not self._interrupted:
-                self._finish()
-            status = "stopped" if self.stopping else "done"
+            status = self._run(make_tracker)
         except InputError as error:
             self.problem = str(error)
         except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
-        if status == "failed" and not self.layer.is_automatic:  # a correction is tried again
-            with suppress(Exception):  # the job's own error is the one to report, and ends it
-                self._finish()
+        if not (self.done or self._interrupted or self.layer.is_automatic):  # a request without a result
+            with suppress(Exception):  # the job's own error is the one to report
+                self._document.cancel(self._document.log.layer_entries[self.layer_id])
         self.status = status
         try:
             with suppress(InputError):  # a project that cannot be read
@@ -120,6 +113,16 @@ class TrackingJob:
             self._set_status(status)
         finally:
             self._ended.set()
+
+    def _run(self, make_tracker: MakeTracker) -> JobStatus:
+        self._set_status("starting")
+        spans = plan_spans(self._start_snapshot, self.layer)
+        self.total = sum(len(span.forward) + len(span.backward) for span in spans)
+        if not self.stopping:
+            self._track(make_tracker(), spans)
+        if not self._interrupted:
+            self._document.finish_layer(self.layer_id)
+        return "stopped" if self.stopping else "done"
 
     def _track(self, tracker: Tracker, spans: Sequence[Span]) -> None:
         """Track spans until the end or a stop."""
@@ -146,14 +149,6 @@ class TrackingJob:
             self.frame = result.index
             self._times.append(time.perf_counter())
             self._set_status("running")
-
-    def _finish(self) -> None:
-        """Mark the layer as complete, or cancel a request that has tracked nothing."""
-        document = self._document
-        with document.lock:
-            entry, is_empty = document.log.layer_entries[self.layer_id], not self.done
-            if self.layer.is_automatic or not (is_empty and document.cancel(entry)):
-                document.finish_layer(self.layer_id)
 
     def _store(self, result: SpanFrame, model: str) -> bool:
         """Store the layer's objects of a result; return whether it still is in the history."""
