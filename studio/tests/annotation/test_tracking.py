@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aotlab import InputError, Prediction
-from aotlab.sdk import ObjectProbabilities
+from aotlab.sdk import ObjectProbabilities, merge_predictions
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.log import Changes, Layer
@@ -18,7 +18,6 @@ from aotlab_studio.document.scores import Score
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
-from aotlab_studio.tracking.spans import merge_predictions
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import Prediction, Tracker
-from aotlab.sdk import ObjectProbabilities, PredictionFile, measure_disagreement, merge_directions
+from aotlab.sdk import PredictionFile, merge_predictions
 from aotlab_studio.document.planning import Span
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
@@ -140,22 +140,3 @@ def _list_objects(snapshot: Snapshot, index: int) -> frozenset[int]:
     """Return the objects that a reference describes; without a drawn mask, those it shows."""
     visible_ids = np.unique(snapshot.labels(index)).tolist()
     return frozenset(snapshot.keyframe(index)) or frozenset(visible_ids) - {0}
-
-
-def merge_predictions(
-    forward: Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]
-) -> Prediction:
-    """Return the weighted mean of both directions, object by object.
-
-    Args:
-        weights: weight of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if
-            masks on one side only describe the object.
-    """
-    copied = ObjectProbabilities(forward.ids, forward.probabilities.cpu())
-    merged = merge_directions(copied, backward, weights)
-    both = [object_id for object_id in merged.ids if 0 < weights[object_id] < 1]
-    return Prediction(
-        merged.ids, merged.probabilities.clamp(min=1e-30).log(), merged.probabilities.max(0).indices,
-        temperature=forward.temperature,
-        disagreement=measure_disagreement(both, copied.labels, backward.labels),
-    )  # fmt: skip
