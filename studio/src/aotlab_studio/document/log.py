@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
@@ -74,29 +74,36 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         return np.full(len(frames), directions[0]), np.full(len(frames), directions[1])
 
 
-class Changes(Struct, frozen=True, omit_defaults=True):
-    """Values of a document that an edit sets, by key; None removes one.
+Removed = TypeVar("Removed")
+
+
+class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
+    """Values of a document by key; those that are removed are of a type."""
+
+    objects: Mapping[ObjectId, ObjectInfo | Removed] = {}
+    keyframes: Mapping[Count, Mapping[ObjectId, Digest] | Removed] = {}
+    """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
+    layers: Mapping[Count, Layer | Removed] = {}
+    merged: Mapping[ObjectId, ObjectId | Removed] = {}
+    """object that an object was merged into"""
+    checked: Mapping[Count, str | Removed] = {}
+    """digest of the masks of a frame that are marked as checked"""
+    notes: Mapping[Count, str | Removed] = {}
+    """notes by frame"""
+    ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
+    """frames of the job whose results it corrects, and frames to track; without one: all"""
+    classes: Mapping[str, Count | Removed] = {}
+    """class ids by class name, as in loaded masks"""
+    attributes: Mapping[ObjectId, Mapping[Count, Any] | Removed] = {}
+    """attributes by object and frame, as in loaded masks"""
+
+
+class Changes(Values[None], frozen=True):
+    """Values that an edit sets; None removes one.
 
     ``Changes(keyframes={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the
     note on frame 3 is removed.
     """
-
-    objects: Mapping[ObjectId, ObjectInfo | None] = {}
-    keyframes: Mapping[Count, Mapping[ObjectId, Digest] | None] = {}
-    """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
-    layers: Mapping[Count, Layer | None] = {}
-    merged: Mapping[ObjectId, ObjectId | None] = {}
-    """object that an object was merged into"""
-    checked: Mapping[Count, str | None] = {}
-    """digest of the masks of a frame that are marked as checked"""
-    notes: Mapping[Count, str | None] = {}
-    """notes by frame"""
-    ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
-    """frames of the job whose results it corrects, and frames to track; without one: all"""
-    classes: Mapping[str, Count | None] = {}
-    """class ids by class name, as in loaded masks"""
-    attributes: Mapping[ObjectId, Mapping[Count, Any] | None] = {}
-    """attributes by object and frame, as in loaded masks"""
 
     @property
     def frames(self) -> list[int]:
@@ -113,18 +120,8 @@ class Changes(Struct, frozen=True, omit_defaults=True):
         return Changes(**values)
 
 
-class State(Changes, frozen=True):
+class State(Values[NoReturn], frozen=True):
     """All values of a document after an entry, sorted by key, without those that were removed."""
-
-    objects: Mapping[int, ObjectInfo] = {}
-    keyframes: Mapping[int, Mapping[int, str]] = {}
-    layers: Mapping[int, Layer] = {}
-    merged: Mapping[int, int] = {}
-    checked: Mapping[int, str] = {}
-    notes: Mapping[int, str] = {}
-    ranges: Mapping[Literal["job", "track"], FrameRange] = {}
-    classes: Mapping[str, int] = {}
-    attributes: Mapping[int, Mapping[int, Any]] = {}
 
     def resolve(self, object_id: int) -> int:
         """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""

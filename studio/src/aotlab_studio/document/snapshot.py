@@ -289,14 +289,13 @@ class Snapshot:
                 changed = self._find_changed_frames(layer_id, object_id, int(frames[0]), int(frames[-1]))
                 target[frames] |= changed[frames - frames[0]]
         for layer_id, layer in self.state.layers.items():
-            if layer.kind == "empty":
-                continue
-            results, frames = self.open_layer(layer_id), slice(layer.first, layer.last + 1)
-            waiting = ~results.final if layer_id in self.pending else results.provisional
-            for object_id in layer.objects:
-                if target := self.state.resolve(object_id):
-                    newest = np.abs(self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64)))
-                    outdated[target][frames] |= (waiting & (newest <= layer_id))[frames]
+            results = self.open_layer(layer_id)
+            waiting = ~results.final if layer_id in self.pending else results.provisional.copy()
+            waiting[: layer.first] = waiting[layer.last + 1 :] = False
+            for object_id in layer.objects if waiting.any() else ():
+                if target_id := self.state.resolve(object_id):
+                    layer_ids = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))
+                    outdated[target_id] |= waiting & (np.abs(layer_ids) <= layer_id)
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
