@@ -499,7 +499,7 @@ class History(RuleBasedStateMachine):
             assert shown == self.model.show(frame), f"frame {frame}"
             steps["pixels"] += len(shown)
         assert self.document.snapshot.pending == self.model.find_pending()
-        assert self.document.snapshot.waiting_corrections == [
+        assert self.document.snapshot.pending_corrections == [
             key
             for key in self.model.find_unfinished()
             if now.layers[key].kind == "correction"

@@ -745,12 +745,12 @@ def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
     with closing(Database(tmp_path, writable=True)) as database:
         layers = ResultStore(database, (4, 6), 3)
         layer = layers.open(1)
-        assert (sorted(layer.frames), layer.complete) == ([0, 2], False)
+        assert (sorted(layer.frames), layer.finished) == ([0, 2], False)
         assert (layers.read(layer, 2) == 2).all()
         layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
         layers.finish(1)
         layer = ResultStore(database, (4, 6), 3).open(1)
-        assert (sorted(layer.frames), layer.complete) == ([0, 1, 2], True)
+        assert (sorted(layer.frames), layer.finished) == ([0, 1, 2], True)
 
 
 def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):

@@ -45,18 +45,18 @@ class Database:
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
         self.folder, self.path = folder, folder / PROJECT_FILE
         self._lock = threading.RLock()
-        with ExitStack() as opened:
+        with ExitStack() as cleanup:
             self.folder_lock = FolderLock(folder) if writable else None
             """held to write; None: read-only"""
             if self.folder_lock is not None:
-                opened.callback(self.folder_lock.release)
+                cleanup.callback(self.folder_lock.release)
             else:
                 _roll_back(folder)
             if (folder / BACKUP_FILE).is_file() and not (self.path.is_file() and self.path.stat().st_size):
                 raise InputError(f"{self.path}: missing or empty; {DAMAGED_REMEDY}")
             with self._wrap_errors("opened"):
                 self._connection = _connect(self.path, "rwc" if writable else "ro")
-            opened.callback(self._connection.close)
+            cleanup.callback(self._connection.close)
             if writable:
                 self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
                 self.query("PRAGMA synchronous=FULL")
@@ -64,7 +64,7 @@ class Database:
             if writable:
                 with self.transaction() as connection:
                     _create_tables(connection, "main")
-            self.close = weakref.finalize(self, opened.pop_all().close)
+            self.close = weakref.finalize(self, cleanup.pop_all().close)
             """close the file and release the folder, at the latest when nothing uses the database any more"""
 
     @contextmanager

@@ -20,7 +20,7 @@ Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
 """``cancel`` undoes the entry made last, and keeps what could be redone before it"""
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
-EXPORTED_STATUSES = ("corrected", "accepted")
+FINAL_STATUSES = ("corrected", "accepted")
 """statuses for which the masks are exported, and frames must not be outdated"""
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
@@ -65,7 +65,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         first, last, start = self.first, self.last, self.reference_frame
         return first + (first == start), last - (last == start)
 
-    def find_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which frames, N int, are tracked from the drawn mask before them, and which from the one after."""
         if self.kind == "correction":
             late = frames > self.reference_frame
@@ -213,7 +213,7 @@ class VersionRecord(Stamp, frozen=True, tag="version"):
     last_row: RowId = 0
     """last result when it was saved"""
     unfinished: list[Count] = []
-    """layers that were not complete, and show only their results up to ``last_row``"""
+    """layers that were not finished, and show only their results up to ``last_row``"""
 
 
 Record = Entry | HeadRecord | StatusRecord | VersionRecord
@@ -241,13 +241,13 @@ class Log:
         self.head = 0
         """last entry that is not undone; 0: none"""
         self.num_imports = 0
-        """number of entries before the first edit, which read results of a job"""
+        """number of leading import entries, which read results of a job"""
         self.used_objects: set[int] = set()
-        """ids of all objects that ever were"""
+        """all object ids ever used"""
         self.messages: dict[int | None, Entry | StatusRecord] = {}
         """edits and statuses by the page's message that caused them"""
         self.layer_entries: dict[int, int] = {}
-        """entry that set each layer that ever was; one that restores a version sets it again"""
+        """entry that first added each layer"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._load()
 
