@@ -115,10 +115,9 @@ class Database:
                 old_rows = {*old.execute(logged)}
                 if rows <= old_rows:
                     return
-                masks = old.execute("SELECT * FROM masks")
-                old_masks = [
-                    row for row in masks if not project.execute(same, row).fetchone() and is_intact(*row)
-                ]
+                for mask in old.execute("SELECT * FROM masks"):
+                    if not project.execute(same, mask).fetchone() and is_intact(*mask):
+                        old_masks.append(mask)
             project.execute("ATTACH ? AS copy", (_format_uri(temporary, "rwc"),))
             project.execute("PRAGMA copy.journal_mode=MEMORY")
             with project:

@@ -255,7 +255,7 @@ class Document:
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
         """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version.
 
-        A damaged mask raises `InputError` for a final status.
+        A final status raises `InputError` for a damaged mask.
         """
         with self.lock:
             if status in FINAL_STATUSES:

@@ -78,7 +78,7 @@ Removed = TypeVar("Removed")
 
 
 class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
-    """Values of a document by key; those that are removed are of a type."""
+    """Values of a document by key; ``Removed`` is the type of one that is removed."""
 
     objects: Mapping[ObjectId, ObjectInfo | Removed] = {}
     keyframes: Mapping[Count, Mapping[ObjectId, Digest] | Removed] = {}
@@ -136,10 +136,8 @@ class State(Values[NoReturn], frozen=True):
 
     def limit_layers(self, layer_ids: Collection[int], last_row: int) -> State:
         """Return the state in which layers show their results up to a row, unless they are limited already."""
-        layers = {
-            key: layer for key, layer in self.layers.items() if key in layer_ids and layer.last_row is None
-        }
-        limited = {key: msgspec.structs.replace(layer, last_row=last_row) for key, layer in layers.items()}
+        keys = (key for key in self.layers.keys() & layer_ids if self.layers[key].last_row is None)
+        limited = {key: msgspec.structs.replace(self.layers[key], last_row=last_row) for key in keys}
         return self.apply(Changes(layers=limited))
 
     def apply(self, changes: Changes) -> State:

@@ -86,10 +86,10 @@ class MaskStore:
 
 def decode_mask(digest: str, content: bytes) -> np.ndarray | None:
     """Return the mask H×W bool of a PNG; None if it is damaged, or not the mask of the digest."""
-    with suppress(Exception):  # of any kind
+    mask = None
+    with suppress(Exception):  # decoders raise any
         mask = decode_png(content) > 0
-        return mask if _digest_mask(mask) == digest else None
-    return None
+    return mask if mask is not None and _digest_mask(mask) == digest else None
 
 
 def _digest_mask(mask: np.ndarray) -> str:
@@ -195,9 +195,7 @@ class ResultStore:
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
         """Remove results that are damaged, of other layers, or superseded both now and in every saved version.
 
-        Args:
-            layer_ids: layers to keep.
-            last_rows: last row of each version.
+        ``last_rows`` has the last row of each version.
         """
         ends, visible_rows = sorted({*last_rows, self.last_row}), dict[tuple[int, int, int], int]()
         rows = self._database.query("SELECT id, layer, note FROM results ORDER BY id")
@@ -222,10 +220,8 @@ class ResultStore:
         result = layer.frames[frame]
         content = self._database.read_content("results", result.row_id)
         if hashlib.sha256(content).hexdigest()[:16] != result.digest:
-            problem = (
-                f"the mask of frame {frame} is damaged; clear tracking of the frame, then track it again"
-            )
-            raise InputError(f"{self._database.path}: {problem}")
+            problem, remedy = f"the mask of frame {frame} is damaged", "clear tracking of the frame"
+            raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
         return content
 
     def _append(self, layer_id: int, result: Result, content: bytes) -> None:

@@ -101,9 +101,8 @@ class TrackingJob:
         except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
-        if not (
-            self.done or self.layer.is_automatic or self.stop_mode == "interrupt"
-        ):  # a request without a result
+        is_request = not (self.layer.is_automatic or self.stop_mode == "interrupt")
+        if is_request and not self.done:
             with suppress(Exception):  # the job's own error is the one to report
                 self._document.cancel(self._document.log.layer_entries[self.layer_id])
         self.status = status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -46,7 +46,11 @@ def track_span(
     backward = _step_frames(tracker, frames, snapshot, span.backward)
     if not (span.forward and span.backward):
         return _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
-    described = {index: _list_objects(snapshot, index) for index in span.references}
+    # without a drawn mask, a reference describes what it shows
+    described = {
+        index: snapshot.keyframe(index).keys() or {*np.unique(snapshot.labels(index)).tolist()} - {0}
+        for index in span.references
+    }
     between = range(span.forward.start, span.backward.start + 1)
     return _track_both_ways(forward, backward, between, described, folder)
 
@@ -94,7 +98,7 @@ def _track_both_ways(
     forward: Iterable[SpanFrame],
     backward: Iterable[SpanFrame],
     between: range,
-    described: Mapping[int, frozenset[int]],
+    described: Mapping[int, Collection[int]],
     folder: Path,
 ) -> Iterator[SpanFrame]:
     """Track backward, storing probabilities on disk; then forward, merging the frames ``between``.
@@ -121,7 +125,7 @@ def _track_both_ways(
 
 
 def _weigh_backward(
-    object_ids: Iterable[int], index: int, described: Mapping[int, frozenset[int]]
+    object_ids: Iterable[int], index: int, described: Mapping[int, Collection[int]]
 ) -> dict[int, float]:
     """Return the weight of the backward direction for each object, by the distance of the masks that describe it."""
     weights = {}
@@ -134,9 +138,3 @@ def _weigh_backward(
         else:
             weights[object_id] = (index - before) / (after - before)
     return weights
-
-
-def _list_objects(snapshot: Snapshot, index: int) -> frozenset[int]:
-    """Return the objects that a reference describes; without a drawn mask, those it shows."""
-    visible_ids = np.unique(snapshot.labels(index)).tolist()
-    return frozenset(snapshot.keyframe(index)) or frozenset(visible_ids) - {0}
