@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -20,11 +21,13 @@ from aotlab.sdk import (
     StoredPrediction,
     TrackedFrame,
     VideoFile,
+    atomic_path,
     find_output,
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -114,8 +117,38 @@ def freeze_export(
         return snapshot, {
             "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
-            "models": snapshot.list_models(),
+            "models": snapshot.list_models(), "objects": snapshot.objects_digest,
         }  # fmt: skip
+
+
+def replace_export(
+    made: Path,
+    folder: Path,
+    record_name: str,
+    record: dict[str, Any],
+    *,
+    archive: str = "",
+    old_files: Collection[str] = (),
+) -> None:
+    """Write the record of new outputs, with the names of all files, and move all in place of the last export.
+
+    Args:
+        made: folder of `stage_files` with the outputs.
+        record_name: name of the record, also of the last export's.
+        archive: name of a ZIP archive of all files; empty: none.
+        old_files: files to replace besides those of the last export.
+    """
+    names = [*sorted(list_files(made)), record_name]
+    # with all files: the next export must know them after a kill
+    write_json(made / record_name, record | {"files": [*names, *filter(None, [archive])]}, indent=1)
+    if archive:
+        with (
+            atomic_path(made / archive) as path,
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        ):
+            for name in names:
+                file.write(made / name, name)
+    replace_outputs(made, folder, read_json(folder / record_name, ExportRecord).files.union(old_files))
 
 
 class ProjectReview(ReviewFile):
