@@ -50,7 +50,7 @@ from aotlab_studio.files import (
 )
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
-from aotlab_studio.review.batch import BatchClip, find_clips
+from aotlab_studio.review.clips import BatchClip, find_clips
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""

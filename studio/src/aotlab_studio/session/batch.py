@@ -34,13 +34,15 @@ from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.files import ExportRecord, read_json, stage_files
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.batch import BatchClip, find_clips
+from aotlab_studio.review.clips import BatchClip, find_clips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.session.export import PROBABILITIES, export_masks, freeze_export, replace_export
 from aotlab_studio.session.session import Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
+RELEASE_SECONDS = 10.0
+"""seconds after which a clip that no page shows is released, for a page that is reloaded"""
 LOCK_TIMEOUT = 10.0
 """seconds to wait for a run that tracks the same clip"""
 
@@ -112,18 +114,26 @@ class Batch:
             return clip
 
     def leave(self, name: str, clip: OpenClip, *, page: bool) -> None:
-        """End a request."""
+        """End a request; `release` or `release_later` follows the last one."""
         with self._lock(name):
             clip.requests -= 1
             clip.pages -= page
 
     def release(self, name: str) -> None:
-        """Close a clip unless a request uses it or it is being tracked."""
+        """Close a clip unless a request uses it; while it is being tracked, later."""
         with self._lock(name):
             clip = self._open.get(name)
-            if clip is not None and not clip.requests and not clip.session.runner.busy:
+            if clip is not None and clip.session.runner.busy:
+                self.release_later(name)
+            elif clip is not None and not clip.requests:
                 del self._open[name]
                 clip.session.close()
+
+    def release_later(self, name: str) -> None:
+        """Release a clip after `RELEASE_SECONDS`."""
+        timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
+        timer.daemon = True
+        timer.start()
 
     def close(self) -> None:
         """Close all clips."""
