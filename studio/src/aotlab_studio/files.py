@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -87,28 +87,11 @@ def remove_staged_files(folder: Path) -> None:
 
 @contextmanager
 def stage_files(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder inside another one, which is created, for files that `replace_outputs` moves there."""
+    """Yield a temporary folder inside another one, which is created, for files that `move_entries` moves there."""
     folder.mkdir(exist_ok=True)
     remove_staged_files(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=STAGED) as name:
         yield Path(name)
-
-
-def replace_outputs(source: Path, folder: Path, old_files: Collection[str]) -> None:
-    """Move all files and folders of ``source`` into another folder, in place of older outputs.
-
-    Args:
-        old_files: files, relative to ``folder``, that this program has written; others are kept.
-
-    Raises:
-        InputError: another file is where something is replaced, or see `move_entries`.
-    """
-    present, new_roots = set(list_files(folder)), {*os.listdir(source)}
-    old_roots = {PurePosixPath(name).parts[0] for name in present.intersection(old_files)}
-    for name in sorted(present.difference(old_files)):
-        if PurePosixPath(name).parts[0] in old_roots | new_roots:
-            raise InputError(f"{folder / name}: not written by an export; move it away")
-    move_entries(source, folder, removed=old_roots)
 
 
 def restore_replaced(folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from aotlab.sdk import (
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
+from aotlab_studio.files import ExportRecord, list_files, move_entries, read_json, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -136,7 +137,10 @@ def replace_export(
         made: folder of `stage_files` with the outputs.
         record_name: name of the record, also of the last export's.
         archive: name of a ZIP archive of all files; empty: none.
-        old_files: files to replace besides those of the last export.
+        old_files: files to replace besides those of the last export; others are kept.
+
+    Raises:
+        InputError: another file is where something is replaced, or see `move_entries`.
     """
     names = [*sorted(list_files(made)), record_name]
     # with all files: the next export must know them after a kill
@@ -148,7 +152,14 @@ def replace_export(
         ):
             for name in names:
                 file.write(made / name, name)
-    replace_outputs(made, folder, read_json(folder / record_name, ExportRecord).files.union(old_files))
+    present, replaced = set(list_files(folder)), read_json(folder / record_name, ExportRecord).files
+    replaced.update(old_files)
+    old_roots = {PurePosixPath(name).parts[0] for name in present & replaced}
+    roots = old_roots.union(os.listdir(made))
+    for name in sorted(present - replaced):
+        if PurePosixPath(name).parts[0] in roots:
+            raise InputError(f"{folder / name}: not written by an export; move it away")
+    move_entries(made, folder, removed=old_roots)
 
 
 class ProjectReview(ReviewFile):

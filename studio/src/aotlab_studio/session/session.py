@@ -260,12 +260,11 @@ class Session:
         with self.document.lock:
             if step is not None and self.document.log.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-            entry = self.document.undo()
-        return self._report_move(entry)  # without the lock: the end of a job takes it after the runner's
+            return _describe_step(self.document.undo())
 
     def redo(self) -> HistoryStep | None:
         """Repeat the entry undone last."""
-        return self._report_move(self.document.redo())
+        return _describe_step(self.document.redo())
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, of at most `MAX_CHECKS` checks; none that is marked as checked."""
@@ -338,14 +337,14 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _report_move(self, entry: Entry | None) -> HistoryStep | None:
-        self.runner.schedule()
-        return None if entry is None else HistoryStep(entry.title, entry.frame)
-
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
         if self._export_canceled.is_set():
             raise InputError("export: canceled; nothing was written")
+
+
+def _describe_step(entry: Entry | None) -> HistoryStep | None:
+    return None if entry is None else HistoryStep(entry.title, entry.frame)
 
 
 def list_checks(snapshot: Snapshot) -> list[Check]:
