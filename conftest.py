@@ -34,7 +34,6 @@ for name, examples in (("quick", 30), ("thorough", 150)):
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
-settings.load_profile("quick")
 
 # A suite started in the background of a shell inherits ignored signals, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,9 +41,12 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def pytest_collection_finish(session):
-    if any(item.get_closest_marker("slow") for item in session.items):
-        settings.load_profile("thorough")
+def pytest_configure(config):
+    """Choose the number of examples before test modules are imported: `given` and `settings` read it there."""
+    settings.load_profile("quick" if "not slow" in config.option.markexpr else "thorough")
+
+
+def pytest_collection_finish():
     gc.freeze()  # exclude imported objects from garbage collection
     gc.set_threshold(50_000, 20, 50)
 

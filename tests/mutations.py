@@ -61,7 +61,7 @@ def change_json(path, change):
 
 
 def corrupt_bytes(content, count, max_changes, seed=0):
-    """The content cut at every tenth, and ``count`` copies with 1 to ``most`` bytes changed."""
+    """The content cut at every tenth, and ``count`` copies with 1 to ``max_changes`` bytes changed."""
     yield from (content[: len(content) * tenth // 10] for tenth in range(10))
     random = Random(seed)
     for _ in range(count):

@@ -172,9 +172,10 @@ def square(x, y, side):
 
 
 def wait_until(condition, seconds=60):
-    end = time.monotonic() + seconds
+    """Wait until a condition is true; on timeout, name the place where it is written."""
+    end, code = time.monotonic() + seconds, condition.__code__
     while not condition():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, f"{code.co_filename}:{code.co_firstlineno}: still false"
         time.sleep(0.005)
 
 

@@ -143,6 +143,13 @@ def test_later_start_uses_masks_given_before(folder):
     session.close()
 
 
+def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
+    draw(session, 2, 1)
+    draw(session, 8, 1)
+    assert run(session, 8, "backward").done == 8
+    assert list_visible_frames(session) == list(range(9))
+
+
 def test_job_that_cannot_start_changes_nothing(session):
     draw(session, 0, 1)
     run(session, 0)
