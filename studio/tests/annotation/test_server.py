@@ -8,7 +8,6 @@ import re
 import socket
 import threading
 import zipfile
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -451,7 +450,7 @@ def test_upload_with_names_of_no_frame_is_refused(session):
 
 
 @pytest.mark.parametrize("field", [{"id": 2**31 + 1}, {"name": "\ud800"}])
-def test_upload_that_could_not_be_read_again_is_refused(session, folder, field):
+def test_upload_that_could_not_be_read_again_is_refused(session, folder, field, reopen):
     tree = json.loads(coco(3))
     tree["categories"][0] |= field
     for region in tree["annotations"]:
@@ -460,19 +459,17 @@ def test_upload_that_could_not_be_read_again_is_refused(session, folder, field):
         load_upload(session.document, 0, json.dumps(tree).encode())
     assert session.document.snapshot.keyframes == []
     session.close()
-    open_session(folder).close()
+    reopen(folder)
 
 
-def test_accepted_upload_stays_accepted_when_opened_again(session, folder):
+def test_accepted_upload_stays_accepted_when_opened_again(session, folder, reopen):
     tree = json.loads(coco(3))
     tree["annotations"][0]["attributes"]["age"] = float("nan")
     load_upload(session.document, 0, json.dumps(tree).encode())
     session.set_status("accepted")
     assert session.document.status.value == "accepted"
-    session.close()
-    again = open_session(folder)
+    again = reopen(folder)
     assert again.document.status.value == "accepted"
-    again.close()
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -721,7 +718,7 @@ def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, m
     assert now.objects[1].class_name == "cat"
 
 
-def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
+def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen):
     messages = [
         {"id": 2**40 + 1, "do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
         {"id": 2**40 + 2, "do": "add_object"},
@@ -737,18 +734,18 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
         assert talk.do("describe")["result"]["history"][0] == "note"
         served.close()
-    with closing(open_session(folder)) as session:
-        session.undo()
-        content = json.dumps(messages[3:]).encode()
-        again = Served(session)
-        assert again.get("/edits", "POST", Origin=again.address, content=content).status_code == 204
-        assert session.document.snapshot.state.notes == {}  # it stays undone
-        assert len(session.document.log.entries) == 4
-        session.document.shared = True  # without a name
-        content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
-        refused = again.get("/edits", "POST", Origin=again.address, content=content)
-        assert (refused.status_code, "type your name first" in refused.text) == (422, True)
-        again.close()
+    session = reopen(folder)
+    session.undo()
+    content = json.dumps(messages[3:]).encode()
+    again = Served(session)
+    assert again.get("/edits", "POST", Origin=again.address, content=content).status_code == 204
+    assert session.document.snapshot.state.notes == {}  # it stays undone
+    assert len(session.document.log.entries) == 4
+    session.document.shared = True  # without a name
+    content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
+    refused = again.get("/edits", "POST", Origin=again.address, content=content)
+    assert (refused.status_code, "type your name first" in refused.text) == (422, True)
+    again.close()
 
 
 def test_edit_without_an_answer_needs_no_object(served):

@@ -25,7 +25,6 @@ from studio.tests.annotation.clips import (
     draw,
     find_frame_number,
     hold,
-    open_session,
     set_mask,
     start_job,
     truth,
@@ -95,9 +94,9 @@ def test_both_directions_stop_at_an_absent_object(session):
     assert list_visible_frames(session, 2) == list(range(6, LENGTH))
 
 
-def test_given_mask_on_the_way_is_a_reference(folder):
+def test_given_mask_on_the_way_is_a_reference(folder, reopen):
     tracker = TruthTracker()
-    session = open_session(folder, tracker)
+    session = reopen(folder, tracker)
     draw(session, 0, 1, 2)
     draw(session, 6, 1)
     editing.clear(session.document, 6, 2)
@@ -105,7 +104,6 @@ def test_given_mask_on_the_way_is_a_reference(folder):
     assert (6, [1]) in tracker.calls
     assert list_visible_frames(session, 1) == list(range(LENGTH))
     assert list_visible_frames(session, 2) == list(range(6))
-    session.close()
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
@@ -133,14 +131,13 @@ def test_old_results_of_locked_objects_stay(session):
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
-def test_later_start_uses_masks_given_before(folder):
+def test_later_start_uses_masks_given_before(folder, reopen):
     tracker = TruthTracker()
-    session = open_session(folder, tracker)
+    session = reopen(folder, tracker)
     draw(session, 0, 1)
     draw(session, 6, 1)
     run(session, 6)
     assert tracker.calls[:3] == [(0, [1]), (6, [1]), (7, None)]
-    session.close()
 
 
 def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
@@ -284,23 +281,22 @@ def test_invalid_request_rejected(session, request_, words):
         session.track(*request_)
 
 
-def test_failed_tracker_is_reported_and_results_stay(folder):
+def test_failed_tracker_is_reported_and_results_stay(folder, reopen):
     class Failing(TruthTracker):
         def step(self, frame, mask=None):
             if len(self.calls) == 4:
                 raise RuntimeError("out of memory")
             return super().step(frame, mask)
 
-    session = open_session(folder, Failing())
+    session = reopen(folder, Failing())
     draw(session, 0, 1)
     job = run(session, 0)
     assert job.status == "failed"
     assert "out of memory" in job.problem
     assert list_visible_frames(session) == [0, 1, 2, 3]
-    session.close()
 
 
-def test_strips_show_given_absent_lost_and_tracked(folder):
+def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     class Losing(TruthTracker):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
@@ -308,7 +304,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
                 prediction.indices[:] = 0
             return prediction
 
-    session = open_session(folder, Losing())
+    session = reopen(folder, Losing())
     draw(session, 0, 1)
     editing.clear(session.document, 11, 1)
     events = []
@@ -321,10 +317,9 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
         (8, "object 1 is lost"), (4, "object 1 suddenly changes size"),
     }  # fmt: skip
     assert all(check.object_ids == [1] for check in checks)
-    session.close()
 
 
-def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder):
+def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
     class Losing(TruthTracker):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
@@ -332,14 +327,13 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder):
                 prediction.indices[:] = 0
             return prediction
 
-    session = open_session(folder, Losing())
+    session = reopen(folder, Losing())
     draw(session, 11, 1)
     events = []
     session.document.listeners.append(events.append)
     run(session, 11, "backward")
     assert session.document.timeline()[1] == "llllll99999G"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
-    session.close()
 
 
 def test_refining_click_changes_the_existing_mask(served):
@@ -515,9 +509,9 @@ def test_correction_propagates_over_given_masks_of_others(session, short_pause):
     assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
-def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause):
+def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause, reopen):
     tracker = TruthTracker()
-    session = open_session(folder, tracker)
+    session = reopen(folder, tracker)
     draw(session, 0, 1, 2)
     run(session, 0)
     tracker.calls.clear()
@@ -535,7 +529,6 @@ def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause)
     order = [index for index, _ in tracker.calls]
     assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
     assert session.runner.job.report().done == session.runner.job.report().total
-    session.close()
 
 
 def test_correction_before_a_backward_result_goes_on_backward(session):
@@ -554,9 +547,9 @@ def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
     assert (session.runner.list_waiting(), session.document.snapshot.list_outdated()) == ([], [])
 
 
-def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
+def test_later_stroke_replaces_an_earlier_correction(folder, short_pause, reopen):
     tracker = TruthTracker()
-    session = open_session(folder, tracker)
+    session = reopen(folder, tracker)
     draw(session, 0, 1)
     run(session, 0)
     tracker.pause = 0.2
@@ -572,21 +565,19 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     job = run(session, 2)
     assert job.status == "done"
     assert not job.layer.is_automatic
+
+
+def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, long_pause, monkeypatch, reopen):
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    run_action(session, stroke(8, 50, 20))
+    run_action(session, stroke(3, 50, 20, object_id=2))
+    assert len(session.document.snapshot.pending) == 2
+    assert session.describe().outdated == [(1, 11)]
     session.close()
-
-
-def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, monkeypatch):
-    first = open_session(folder)
-    draw(first, 0, 1, 2)
-    run(first, 0)
-    run_action(first, stroke(8, 50, 20))
-    run_action(first, stroke(3, 50, 20, object_id=2))
-    assert len(first.document.snapshot.pending) == 2
-    assert first.describe().outdated == [(1, 11)]
-    first.close()
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
     tracker = TruthTracker()
-    session = open_session(folder, tracker)
+    session = reopen(folder, tracker)
     events = []
     session.document.listeners.append(events.append)
     session.runner.schedule()
@@ -599,7 +590,6 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     jobs = [event.job for event in events if isinstance(event, JobEvent)]
     assert [job.done == job.total for job in jobs if job.status == "done"] == [True, True]
     assert session.document.titles[0] == "brush"
-    session.close()
 
 
 def test_undone_correction_waits_no_more_until_it_is_redone(session, long_pause):
@@ -746,7 +736,7 @@ def test_object_locked_while_tracked_keeps_its_masks(session):
 
 
 @pytest.mark.parametrize("stopped", [True, False])
-def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped):
+def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped, reopen):
     draw(session, 0, 1)
     draw(session, 3, 1)
     session.undo()
@@ -761,12 +751,10 @@ def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped):
     session.runner.make_tracker = make_tracker
     assert run(session, 0).status == ("stopped" if stopped else "failed")
     assert session.document.titles == titles
-    session.close()
-    again = open_session(folder)
+    again = reopen(folder)
     assert again.document.titles == titles
     again.redo()
     assert again.document.snapshot.keyframes == [0, 3]
-    again.close()
 
 
 def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
