@@ -240,14 +240,10 @@ def test_outdated_frames_are_named_in_the_export(session, long_pause):
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 
 
-class OtherTracker(TruthTracker):
-    checkpoint_digest = "1" * 64
-
-
 def test_export_names_the_model_of_each_frame(session, long_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    session.runner.make_tracker = OtherTracker
+    session.runner.make_tracker = lambda: TruthTracker(digest="1")
     start_job(session, 0, last=3).wait()
     editing.drop_results(session.document, 10)
     session.export(["masks"])
@@ -257,24 +253,13 @@ def test_export_names_the_model_of_each_frame(session, long_pause):
         assert item["model"].startswith(f"truth, checkpoint {checkpoint}, settings ")
 
 
-class FailingTracker(TruthTracker):
-    def __init__(self, frame, digit):
-        super().__init__()
-        self.last, self.checkpoint_digest = frame, digit * 64
-
-    def step(self, frame, mask=None):
-        if find_frame_number(frame) > self.last:
-            raise InputError("out of memory")
-        return super().step(frame, mask)
-
-
 def test_correction_resumed_with_another_model_names_both(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    session.runner.make_tracker = lambda: FailingTracker(3, "2")
+    session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
     run_action(session, box(1, 1, square(50, 2, 6)))
     session.runner.wait(10)
-    session.runner.make_tracker = lambda: FailingTracker(2, "3")
+    session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
     session.runner.wait(10)
     models = [
         (item["layer"], item["model"].split()[2][0], item["frames"])
