@@ -186,6 +186,11 @@ def wait_until(condition, seconds=60):
         time.sleep(0.005)
 
 
+def wait_until_propagated(session):
+    """Wait until every correction has been propagated, which its edit started."""
+    wait_until(lambda: not session.runner.list_waiting() and not session.runner.busy)
+
+
 def png(labels):
     content = io.BytesIO()
     Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")

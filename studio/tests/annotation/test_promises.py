@@ -32,6 +32,7 @@ from studio.tests.annotation.clips import (
     start_job,
     truth,
     wait_until,
+    wait_until_propagated,
 )
 from studio.tests.annotation.results import change_record, write_results
 
@@ -42,10 +43,6 @@ def shown(document):
 
 def same(first, second):
     return all((one == other).all() for one, other in zip(first, second, strict=True))
-
-
-def settle(session):
-    wait_until(lambda: not session.runner.list_waiting() and not session.runner.busy)
 
 
 def box(frame, object_id, corners, **values):
@@ -91,7 +88,7 @@ def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     run_action(session, box(4, 2, square(50, 2, 6)))
-    settle(session)
+    wait_until_propagated(session)
     corrected = [labels == 2 for labels in shown(session.document)]
     editing.change_object(session.document, 2, locked=True)
     start_job(session, 0).wait()
@@ -104,7 +101,7 @@ def test_second_object_changes_no_frame_of_the_first(session, short_pause):
     start_job(session, 0).wait()
     before = shown(session.document)
     run_action(session, box(5, None, square(40, 25, 10)))
-    settle(session)
+    wait_until_propagated(session)
     after = shown(session.document)
     assert all((labels == 2).any() for labels in after[5:])
     assert same([labels == 1 for labels in before], [labels == 1 for labels in after])
@@ -130,7 +127,7 @@ def test_lost_pixels_are_counted_and_come_back(session, short_pause):
     before = shown(session.document)
     session.runner.make_tracker = Greedy
     run_action(session, box(5, None, square(40, 25, 10)))
-    settle(session)
+    wait_until_propagated(session)
     lost = sum(
         int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, shown(session.document), strict=True)
     )
@@ -151,7 +148,7 @@ def test_acceptance_belongs_to_the_masks(session, short_pause):
     assert session.describe().status == "accepted"  # the masks are the same
     run_action(session, box(4, 1, square(50, 2, 6)))
     assert session.describe().status == "in progress"
-    settle(session)
+    wait_until_propagated(session)
     assert session.describe().status == "in progress"
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"

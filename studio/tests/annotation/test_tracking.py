@@ -28,6 +28,7 @@ from studio.tests.annotation.clips import (
     start_job,
     truth,
     wait_until,
+    wait_until_propagated,
 )
 
 
@@ -362,11 +363,6 @@ def test_preview_of_a_click_changes_no_mask(served):
     assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]
 
 
-def idle(session):
-    """Whether every correction has propagated."""
-    return not session.runner.list_waiting() and not session.runner.busy
-
-
 def propagate(session):
     """Propagate a correction now, and wait for its end."""
     with pytest.MonkeyPatch.context() as patch:
@@ -478,7 +474,7 @@ def test_correction_propagates_over_given_masks_of_others(session, short_pause):
     run(session, 0)
     draw(session, 9, 1)
     run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
-    wait_until(lambda: idle(session))
+    wait_until_propagated(session)
     assert list_visible_frames(session, 2) == list(range(5, LENGTH))
     assert session.document.titles == ("prompt", None)
     session.undo()
@@ -560,7 +556,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
     session.runner.schedule()
     wait_until(
         lambda: (
-            idle(session)
+            not session.runner.busy
             and any(isinstance(event, DocumentEvent) and not event.state.outdated for event in events)
         )
     )
@@ -648,10 +644,10 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause)
     draw(session, 0, 1)
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: idle(session))
+    wait_until_propagated(session)
     run_action(session, {"do": "remove_keyframe", "frame": 5})
     assert session.document.snapshot.list_outdated() == [(1, 11)]
-    wait_until(lambda: idle(session))
+    wait_until_propagated(session)
     assert session.document.snapshot.list_outdated() == []
     assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
 
