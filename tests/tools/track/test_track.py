@@ -326,7 +326,9 @@ def read_all(folder):
 ])  # fmt: skip
 @pytest.mark.parametrize("path", ["/clip.ts", ""])
 def test_password_of_an_address_is_never_shown(request, tmp_path, capfd, monkeypatch, line, works, path):
-    address = request.getfixturevalue("served").replace("http://", "http://user:secr@et-word@") + path
+    address = (
+        request.getfixturevalue("file_server").url.replace("http://", "http://user:secr@et-word@") + path
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # for the reports of internal errors
     write_gray(tmp_path / "clip.ts")
