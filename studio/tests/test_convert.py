@@ -170,9 +170,9 @@ def test_output_without_suffix_is_warned_of(video, tmp_path, capsys):
     for name, code in (("out", 0), ("out.json", 0), ("out.txt", 2), ("out.mp4", 2)):
         line = [str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video)]
         assert main(line) == code
-    said = capsys.readouterr().err
-    assert said.count("has no suffix; other programs expect out.json") == 1
-    assert said.count("unsupported extension; give one that ends in .json") == 2
+    errors = capsys.readouterr().err
+    assert errors.count("has no suffix; other programs expect out.json") == 1
+    assert errors.count("unsupported extension; give one that ends in .json") == 2
     assert not (tmp_path / "out.txt").exists()
 
 
@@ -331,8 +331,8 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
 
     def merge(code):
         assert main([str(results), str(tmp_path / "set"), "--to", "masks", "--merge", "--force"]) == code
-        said = capsys.readouterr()
-        return said.err + said.out
+        output = capsys.readouterr()
+        return output.err + output.out
 
     session = open_session(results / "a")
     draw(session, 3, 1)

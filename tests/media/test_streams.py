@@ -173,7 +173,7 @@ def test_camera_is_closed_before_its_end(tmp_path, monkeypatch):
     assert recorder.closed
 
 
-def test_file_with_a_number_as_its_name_is_no_camera(tmp_path, monkeypatch):
+def test_file_with_a_number_as_its_name_is_not_a_camera(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_gray(tmp_path / "clip.mkv").rename("0")
     assert brightness(open_frames("0")) == GREYS

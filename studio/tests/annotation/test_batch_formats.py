@@ -17,7 +17,7 @@ from studio.tests.annotation.test_batch import open_clip
 CLASS_NAMES = {3: "person", 7: "ball"}
 """class names by object id"""
 LATER = 6
-"""second frame with given masks"""
+"""second keyframe"""
 
 
 def attributes(object_id, frame):

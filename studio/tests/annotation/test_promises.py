@@ -37,7 +37,7 @@ from studio.tests.annotation.clips import (
 from studio.tests.annotation.results import change_record, write_results
 
 
-def shown(document):
+def list_labels(document):
     return [document.snapshot.labels(index) for index in range(LENGTH)]
 
 
@@ -59,7 +59,7 @@ def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder, session):
     run_action(session, {"do": "undo"})
     run_action(session, {"do": "undo"})
     session.runner.job.wait(10)
-    assert not any(labels.any() for labels in shown(session.document))
+    assert not any(labels.any() for labels in list_labels(session.document))
     folder_lock = session.document.database.folder_lock
     session.runner.close()
     folder_lock.release()  # as after a kill: nothing else is written
@@ -67,7 +67,7 @@ def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder, session):
     found = run_action(again, {"do": "outline", "frame": 0, "object_id": None, "points": square(30, 20, 8)})
     assert found.object_id == 2
     assert [item.name for item in again.document.snapshot.objects.values()] == ["object 2"]
-    assert not any(labels.any() for labels in shown(again.document)[1:])
+    assert not any(labels.any() for labels in list_labels(again.document)[1:])
     again.close()
 
 
@@ -76,12 +76,12 @@ def test_undo_of_delete_or_merge_brings_all_masks_back(folder, session, action, 
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     draw(session, 6, 2)
-    before = shown(session.document)
+    before = list_labels(session.document)
     run_action(session, {"do": action, "object_id": 2, **({"into": 1} if action == "merge_objects" else {})})
-    assert not any((labels == 2).any() for labels in shown(session.document))
+    assert not any((labels == 2).any() for labels in list_labels(session.document))
     again = reopen(folder)
     run_action(again, {"do": "undo"})
-    assert same(shown(again.document), before)
+    assert same(list_labels(again.document), before)
 
 
 def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
@@ -89,20 +89,20 @@ def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     start_job(session, 0).wait()
     run_action(session, box(4, 2, square(50, 2, 6)))
     wait_until_propagated(session)
-    corrected = [labels == 2 for labels in shown(session.document)]
+    corrected = [labels == 2 for labels in list_labels(session.document)]
     editing.change_object(session.document, 2, locked=True)
     start_job(session, 0).wait()
     run_action(session, {"do": "undo"})
-    assert same([labels == 2 for labels in shown(session.document)], corrected)
+    assert same([labels == 2 for labels in list_labels(session.document)], corrected)
 
 
 def test_second_object_changes_no_frame_of_the_first(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    before = shown(session.document)
+    before = list_labels(session.document)
     run_action(session, box(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
-    after = shown(session.document)
+    after = list_labels(session.document)
     assert all((labels == 2).any() for labels in after[5:])
     assert same([labels == 1 for labels in before], [labels == 1 for labels in after])
 
@@ -124,16 +124,17 @@ class Greedy(TruthTracker):
 def test_lost_pixels_are_counted_and_come_back(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    before = shown(session.document)
+    before = list_labels(session.document)
     session.runner.make_tracker = Greedy
     run_action(session, box(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
     lost = sum(
-        int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, shown(session.document), strict=True)
+        int(((old == 1) & (new != 1)).sum())
+        for old, new in zip(before, list_labels(session.document), strict=True)
     )
     assert session.runner.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
-    assert same(shown(session.document), before)
+    assert same(list_labels(session.document), before)
 
 
 def test_acceptance_belongs_to_the_masks(session, short_pause):
@@ -270,15 +271,15 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     session = reopen(results)
     editing.change_object(session.document, 1, name="cat")
     session.document.set_status("corrected", "")
-    before, project = shown(session.document), session.document.folder
+    before, project = list_labels(session.document), session.document.folder
     session.close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     again = reopen(results)
-    assert same(before, shown(again.document))
+    assert same(before, list_labels(again.document))
     assert again.document.snapshot.list_outdated() == []
     assert again.document.status.value == "corrected"
     again.document.restore_version(1)
-    assert same(before, shown(again.document))
+    assert same(before, list_labels(again.document))
     again.close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     (results / "masks" / "00005.png").write_bytes(b"damaged")
@@ -442,15 +443,15 @@ def test_version_is_restored_as_it_was_kept(session, count):
 
     store(*range(1, count + 1))
     session.document.save_version("half")
-    kept = shown(session.document)
+    kept = list_labels(session.document)
     store(*range(count + 1, LENGTH))
     session.document.finish_layer(1)
-    whole = shown(session.document)
+    whole = list_labels(session.document)
     session.document.restore_version(1)
-    assert same(shown(session.document), kept)
+    assert same(list_labels(session.document), kept)
     assert session.document.snapshot.list_outdated() == [(count + 1, LENGTH - 1)]
     session.undo()
-    assert same(shown(session.document), whole)
+    assert same(list_labels(session.document), whole)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -458,11 +459,11 @@ def test_undo_of_a_restored_version_survives_a_restart(folder, session, reopen):
     draw(session, 0, 1)
     session.document.save_version("drawn")
     start_job(session, 0).wait()
-    whole = shown(session.document)
+    whole = list_labels(session.document)
     session.document.restore_version(1)
     again = reopen(folder)
     again.undo()
-    assert same(shown(again.document), whole)
+    assert same(list_labels(again.document), whole)
 
 
 def test_damaged_mask_is_repaired_by_drawing_it_again(folder, session, reopen):

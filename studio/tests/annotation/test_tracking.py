@@ -1,4 +1,4 @@
-"""Jobs: directions, given masks on the way, chosen objects, pause and stop, undo; corrections that propagate."""
+"""Jobs: directions, keyframes on the way, chosen objects, pause and stop, undo; corrections that propagate."""
 
 import threading
 from contextlib import nullcontext
@@ -58,7 +58,7 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     )
 
 
-def test_both_directions_are_merged_between_given_masks(session):
+def test_both_directions_are_merged_between_keyframes(session):
     draw(session, 2, 1)
     draw(session, 8, 1)
     job = run(session, 2, "both")
@@ -94,7 +94,7 @@ def test_both_directions_stop_at_an_absent_object(session):
     assert list_visible_frames(session, 2) == list(range(6, LENGTH))
 
 
-def test_given_mask_on_the_way_is_a_reference(folder, reopen):
+def test_keyframe_on_the_way_is_a_reference(folder, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     draw(session, 0, 1, 2)
@@ -115,7 +115,7 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
         draw(session, 8, 1)
     run(session, 6 if direction == "forward" else 0, direction)
     assert list_visible_frames(session, 1) == list(range(LENGTH))
-    # in both directions, each frame goes to the nearer of the given masks 0 and 6
+    # in both directions, each frame goes to the nearer of the keyframes 0 and 6
     assert list_visible_frames(session, 2) == list(range(6 if direction == "forward" else 3))
     assert all(2 not in session.document.snapshot.scores(index) for index in range(8, LENGTH))
     session.undo()
@@ -131,7 +131,7 @@ def test_old_results_of_locked_objects_stay(session):
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
-def test_later_start_uses_masks_given_before(folder, reopen):
+def test_later_start_uses_earlier_keyframes(folder, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     draw(session, 0, 1)
@@ -469,7 +469,7 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     assert not page.is_alive()
 
 
-def test_correction_propagates_over_given_masks_of_others(session, short_pause):
+def test_correction_propagates_over_keyframes_of_others(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 9, 1)
@@ -482,7 +482,7 @@ def test_correction_propagates_over_given_masks_of_others(session, short_pause):
     assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
-def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause, reopen):
+def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     draw(session, 0, 1, 2)
