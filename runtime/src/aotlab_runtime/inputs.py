@@ -5,11 +5,13 @@ Messages write sizes as width×height, like video players, and shapes as (height
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 MAX_ID = 2**31 - 1
-"""largest object id"""
+"""largest object id, and number of frames"""
 
 
 class InputError(ValueError):
@@ -22,8 +24,13 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
+def is_whole(value: object, low: int, high: int = MAX_ID) -> bool:
+    """Return whether a value is an integer, also of NumPy, in a range that includes its bounds."""
+    return isinstance(value, Integral) and low <= int(value) <= high
+
+
 def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarray:
-    """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of earlier frames, if there are any."""
+    """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of the video's frames, None before the first."""
     array = np.asarray(frame)
     require(
         array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
@@ -38,7 +45,7 @@ def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarra
 
 
 def check_mask(mask: ArrayLike, frame: np.ndarray) -> np.ndarray:
-    """Return the object ids H×W int64 of a frame's mask, which is bool or of integers."""
+    """Return a frame's mask H×W, bool or integers, as int64; ``frame``: H×W×3."""
     array = np.asarray(mask)
     require(
         array.dtype.kind in "biu" and array.shape == frame.shape[:2],
