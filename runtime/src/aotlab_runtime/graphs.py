@@ -100,10 +100,8 @@ class Graphs:
             ) from error
         self.providers: list[str] = self._sessions["encode"].get_providers()
         """onnxruntime's execution providers, in order of preference"""
-        require(  # onnxruntime falls back to the CPU without an error
-            execution_provider in self.providers,
-            f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
-        )
+        has_started = execution_provider in self.providers  # else onnxruntime uses the CPU, without an error
+        require(has_started, f"provider {provider}: onnxruntime cannot start it; install its libraries")
         self.digest: str = description["digest"]
         """identifies this export"""
         self.network_size: tuple[int, int] = tuple(description["network_size"])

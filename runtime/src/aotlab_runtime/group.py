@@ -22,7 +22,7 @@ of updates, including its insertion if the other frames were updated then (RMem)
 class Group:
     """Up to M objects that share one pass of the model; their memory is the keys and values of stored frames.
 
-    Long-term memory holds reference frames (those with a given mask) and one in ``every`` tracked frames: at most
+    Long-term memory holds reference frames (those with a mask) and one in ``every`` tracked frames: at most
     ``frames`` in all, ``newest`` of them tracked. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted``
     (RMem) the one with the lowest score; ``score_early`` scores frames before memory is full, too. ``first_frame``,
     which stores reference frames only, is exported as ``bounded_fifo`` with ``newest: 0``. Short-term memory is the
@@ -30,7 +30,7 @@ class Group:
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None, ids: tuple[int, ...] = ()) -> None:
-        """Create a group without memory; ``settings``: ``config.memory`` of the export, ``length``: frames, if known."""
+        """Create a group; ``settings``: ``config.memory`` of the export; ``length``: frames of the video, if known."""
         self.ids = ids
         """object id of each identity from 1 on; 0 if forgotten"""
         self.settings = settings
@@ -130,10 +130,7 @@ class Group:
 
 
 def score_frames(relevance: np.ndarray, updates: np.ndarray) -> np.ndarray:
-    """Return the upper confidence bounds R + 1.5·√(ln Σn / (n + 8)) of T frames by relevance R and updates n.
-
-    RMem, section 3.2; the n of the first frame is fixed to T.
-    """
+    """Return R + 1.5·√(ln Σn / (n + 8)) of T frames by relevance R and updates n, T for the first (RMem, 3.2)."""
     n = np.array([len(updates), *updates[1:]])
     return relevance + 1.5 * np.sqrt(np.log(n.sum()) / (n + 8))
 

@@ -14,11 +14,13 @@ STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 """lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask"""
 
 
-def find_far_from_box(mask: np.ndarray, box: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return the pixels of a mask H×W bool outside a box, enlarged by a margin and to the points.
+def find_outliers(mask: np.ndarray, points: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    """Return the pixels of a mask H×W bool outside the box, enlarged by a margin and to points, or far from points.
 
-    ``box``: its corners (left, top) and (right, bottom), 2×2. ``points``: (x, y), P×2.
+    ``points``: (x, y) on the object, P×2. ``box``: its corners (left, top) and (right, bottom), 2×2.
     """
+    if box is None:
+        return find_far_from_points(mask, points)
     margin = BOX_MARGIN * (box[1] - box[0])
     corners = np.concatenate([box + np.stack([-margin, margin]), points])
     (left, top), (right, bottom) = corners.min(0), corners.max(0)
@@ -60,10 +62,7 @@ def label_components(mask: np.ndarray) -> np.ndarray:
 
 
 def measure_distance(mask: np.ndarray) -> np.ndarray:
-    """Return the distance H×W in pixels of each pixel to a mask H×W bool, which is not empty.
-
-    Chamfer distance: along rows, then down, then up.
-    """
+    """Return the chamfer distance H×W in pixels to a mask H×W bool, not empty: along rows, then down, then up."""
     distance = np.where(np.pad(mask, 1), np.float32(0), np.float32(np.inf))
     ramp = STRAIGHT_STEP * np.arange(distance.shape[1], dtype=np.float32)
     for rows in (distance, distance[:, ::-1]):

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from aotlab_runtime.graphs import Graphs
 from aotlab_runtime.inputs import InputError, is_whole, require
-from aotlab_runtime.outliers import find_far_from_box, find_far_from_points
+from aotlab_runtime.outliers import find_outliers
 from aotlab_runtime.prediction import ImageSize, Prediction
 
 Point = tuple[float, float]
@@ -51,11 +51,8 @@ class Prompt:
         """Return the prompt for a frame of (height, width), its box clipped; raise `InputError` if it does not fit."""
         height, width = size
         outside = f"outside the image of {width}×{height}; give pixels of the image"
-        points = to_vectors(
-            self.points, 2,
-            f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}; "
-            "give a box as Prompt(box=...)",
-        ).reshape(-1, 2)  # fmt: skip
+        message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}"
+        points = to_vectors(self.points, 2, f"{message}; give a box as Prompt(box=...)").reshape(-1, 2)
         labels = np.ones(len(points)) if self.labels is None else np.array(self.labels, object, ndmin=1)
         require(
             labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
@@ -81,10 +78,9 @@ def to_vectors(values: ArrayLike, length: int, message: str) -> np.ndarray:
         array = np.asarray(values)
     except ValueError as error:  # lists of different lengths
         raise InputError(message) from error
-    if not array.size:
-        return np.empty((0, length))
     has_shape = array.ndim <= 2 and array.shape[-1:] == (length,)
-    require(has_shape and array.dtype.kind in "iuf" and np.isfinite(array).all(), message)
+    is_finite = array.dtype.kind in "iuf" and np.isfinite(array).all()
+    require(not array.size or (has_shape and is_finite), message)
     return array.astype(float)
 
 
@@ -108,9 +104,7 @@ def segment_prompts(
     ``mask``: object ids H×W; pixels of objects without a prompt are excluded.
     """
     checked_prompts = check_prompts(prompts, frame.shape[:2])
-    require(
-        graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask"
-    )
+    require(graphs.prompting, "this export has no prompt network; export without --no-prompts")
     ids, exclusive_prompts = (*checked_prompts,), []
     for object_id, prompt in checked_prompts.items():  # points on other objects are points off this one
         others = [other.positive for other_id, other in checked_prompts.items() if other_id != object_id]
@@ -123,12 +117,7 @@ def segment_prompts(
         strongest = logits.max(0)  # the rough masks do not overlap
         rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
     for object_logits, prompt in zip(logits, exclusive_prompts, strict=True):
-        object_mask = object_logits > 0
-        if prompt.box is None:
-            outliers = find_far_from_points(object_mask, prompt.positive)
-        else:
-            outliers = find_far_from_box(object_mask, prompt.box, prompt.positive)
-        object_logits[outliers] = EXCLUDED
+        object_logits[find_outliers(object_logits > 0, prompt.positive, prompt.box)] = EXCLUDED
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
     return Prediction(ids, logits, graphs.config["confidence_temperature"])
 
@@ -147,13 +136,10 @@ def segment_object(
         margin, edge = settings["refine_margin" if refine else "coarse_margin"], settings["crop_edge"]
         crop = find_crop(prompt, size, margin, settings["min_crop"], rough_mask)
     image = frame[crop]
-    scale = edge / max(image.shape[:2])
     # sides in the network are multiples of the stride, plus 1 if corners are aligned
     stride, corner_pixel = model["stages"][0]["stride"], int(model["align_corners"])
-    rows, columns = (
-        stride * max(2, round((side * scale - corner_pixel) / stride)) + corner_pixel
-        for side in image.shape[:2]
-    )
+    tokens = np.rint((np.array(image.shape[:2]) * (edge / max(image.shape[:2])) - corner_pixel) / stride)
+    rows, columns = (stride * np.maximum(2, tokens).astype(int) + corner_pixel).tolist()
     planes = draw_prompt_planes(prompt, crop, (rows, columns), settings["click_radius"])
     inputs = {"image": image, "planes": planes[None], "rough_mask": rough_mask[crop]}
     logits = np.full(size, EXCLUDED)
@@ -164,7 +150,7 @@ def segment_object(
 def find_crop(
     prompt: CheckedPrompt, size: ImageSize, margin: float, min_side: float, rough_mask: np.ndarray
 ) -> tuple[slice, slice]:
-    """Find the crop, rows and columns, around positive points and a box, or without a box, a rough mask; square where the frame allows.
+    """Find the rows and columns around positive points and a box, else a rough mask; square where the frame allows.
 
     ``margin``: on each side, as a fraction of the object's longer side.
     """

@@ -116,7 +116,6 @@ class Tracker:
         require(has_objects, "mask is empty: give ids above 0 where the objects are")
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
         run = self.graphs.run
-        # without objects, the frame need not be encoded
         features = run("encode", {"frame": frame}) if groups or has_mask else {}
         decoded_groups = []
         for group in groups:
@@ -170,22 +169,17 @@ class Tracker:
         return state | {"digest": np.array(self._compute_digest(state))}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Resume the video of a `state_dict`.
-
-        Raises:
-            InputError: a state of another export, or one that was changed; the tracker is unchanged.
-        """
+        """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError` and change nothing."""
         groups = []
         try:
-            arrays = {name: state[name] for name in state}
-            if str(arrays.pop("digest")) != self._compute_digest(arrays):
+            saved = {name: state[name] for name in state}
+            if str(saved.pop("digest")) != self._compute_digest(saved):
                 raise ValueError("changed, or saved with another export or version")
-            header = json.loads(str(arrays["header"]))
+            header = json.loads(str(saved["header"]))
             for index, ids in enumerate(header["groups"]):
                 group, prefix = Group(self.graphs.config["memory"], header["length"], tuple(ids)), f"{index}."
-                group.load_state_dict(
-                    {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
-                )
+                stored = {key.removeprefix(prefix): saved[key] for key in saved if key.startswith(prefix)}
+                group.load_state_dict(stored)
                 groups.append(group)
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(
