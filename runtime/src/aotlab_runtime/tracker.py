@@ -169,7 +169,7 @@ class Tracker:
         return state | {"digest": np.array(self._compute_digest(state))}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError` and change nothing."""
+        """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
         groups = []
         try:
             saved = {name: state[name] for name in state}
