@@ -44,6 +44,7 @@ def change_array(state, name, part):
 
 
 DAMAGED_STATES = {
+    "missing digest": (lambda state: state.pop("digest"), "changed, or saved with another export or version"),
     "missing header": (lambda state: state.pop("header"), "invalid"),
     "other header": (lambda state: state.update(header=np.array("[")), "invalid"),
     "missing groups": (lambda state: change_header(state, groups=None), "changed"),

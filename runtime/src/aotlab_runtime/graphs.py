@@ -16,7 +16,7 @@
     features_projected            1×C×h×w; input of the first block
     masks                         1×(1+M)×H×W, one-hot, background first
     id_embeddings_0               1×L×C
-    embeddings_0, _1, …           1×C×h×w; input of the first block, then the output of each
+    embeddings_0, _1, …           1×C×h×w; input of the first block, then the normalized output of each
     states_N_*                    1×L×C; keys of block N, and tokens or values before identities are added
     memory_N_long_key, _value     1×L×C from memorize; 1×(T·L)×C, all stored frames, in propagate and relevance
     memory_N_short_key, _value    1×L×C

@@ -16,10 +16,10 @@ their outputs. x are the L tokens of the frame, E their identities, and N counts
     memorize           in each block, K = Q and V = value(tokens + E)                      memory_N_*
     reference          propagate for a frame with a mask, which reads its own K and V
 
-An attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from x,
-and adds sine positions to the input of Q and K. Long-term attention reads all tokens of T frames: those with a mask and
-one in every n others. Short-term attention reads a window around the same place in an earlier frame, usually the last,
-and adds learned relative positions to its logits and values. ``runtime/tests/test_block.py`` is a block in NumPy.
+An attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from
+its input, with sine positions added for Q and K. Long-term attention reads all tokens of T frames: those with a mask
+and one in every n others. Short-term attention reads a window around the same place in an earlier frame, usually the
+last, and adds learned relative positions to its logits and values. ``runtime/tests/test_block.py`` is a block in NumPy.
 
 One projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens that look
 like it, and receives their identities. In deeper blocks of AOT, x already carries some. DeAOT (Yang, Yang; NeurIPS
@@ -173,7 +173,7 @@ class Tracker:
         groups = []
         try:
             saved = {name: state[name] for name in state}
-            if str(saved.pop("digest")) != self._compute_digest(saved):
+            if str(saved.pop("digest", "")) != self._compute_digest(saved):
                 raise ValueError("changed, or saved with another export or version")
             header = json.loads(str(saved["header"]))
             for index, ids in enumerate(header["groups"]):
