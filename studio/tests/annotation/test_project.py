@@ -648,7 +648,7 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert tracked.area == (truth(5) == 1).sum()
     set_mask(document, 5, 2, truth(5) == 1)  # covers object 1
     assert document.snapshot.scores(5)[1].area == 0
-    assert document.timeline()[1][5] == "a"
+    assert document.timeline().marks[1][5] == "a"
     set_mask(document, 5, 1, truth(5) == 1)
     assert document.snapshot.scores(5)[1].confidence == 1
 

@@ -421,7 +421,8 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
     listed = {entry.frame for entry in session.review()}
     assert 7 in listed
     for frame in sorted(listed):
-        assert run_action(session, {"do": "toggle_checked", "frame": frame})
+        run_action(session, {"do": "toggle_checked", "frame": frame})
+    assert {*session.describe().checked} == listed
     assert session.review() == []
     start_job(session, 0).wait()
     assert {entry.frame for entry in session.review()} == set()  # the same masks

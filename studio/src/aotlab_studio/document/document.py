@@ -24,6 +24,7 @@ from aotlab_studio.document.events import (
     Event,
     FrameEvent,
     ResultsEvent,
+    Timeline,
     Version,
 )
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
@@ -45,7 +46,7 @@ from aotlab_studio.document.log import (
 )
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore
 from aotlab_studio.document.scores import clip_scores
-from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
 log = logging.getLogger(__name__)
@@ -365,12 +366,15 @@ class Document:
             classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
             return DocumentState(
                 self.revision, status, note, objects, sorted(classes), self.titles, self.log.head,
-                snapshot.list_outdated(), state.ranges.get("track"), snapshot.editable_range, {**state.notes},
+                {key: find_runs(flags) for key, flags in snapshot.outdated.items() if flags.any()},
+                state.ranges.get("track"), snapshot.editable_range, {**state.notes}, snapshot.checked_frames,
             )  # fmt: skip
 
-    def timeline(self) -> dict[int, str]:
+    def timeline(self) -> Timeline:
         """Return the marks of each object on all frames."""
-        return self.snapshot.timeline
+        with self.lock:
+            revision, snapshot = self.revision, self.snapshot
+        return Timeline(revision, snapshot.timeline)
 
     def emit_state(self) -> None:
         """Notify all listeners of what `describe_state` returns."""

@@ -54,7 +54,7 @@ export class EditHistory {
   /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} [message] */
   move(action, message = {}) {
     const { app: { playback, queue, selection } } = this;
-    playback.keepFrame();
+    playback.cancelSeek();
     return queue.enqueue(async () => {
       const { frame } = playback.destination;
       const { app: { objects }, id, target } = selection;
@@ -62,16 +62,22 @@ export class EditHistory {
       const step = answer.result;
       if (!answer.error && action === 'undo') selection.selectAfterUndo(id, objects);
       if (step) showMessage(`${step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
-      if (step && step.frame !== null && playback.canLeave(frame)) playback.seek(step.frame);
+      if (step && step.frame !== null && playback.mayChangeFrame(frame)) playback.seek(step.frame);
       return answer;
     });
   }
 
+  /** Remove the last corner or click; return whether there was one. */
+  removeLastInput() {
+    const { toolbox } = this.app;
+    const hasInput = toolbox.hasUnfinishedInput || toolbox.findClicks().length > 0;
+    if (hasInput) this.undoKey();
+    return hasInput;
+  }
+
   /** Remove the last corner or click; without one, the object. */
   deleteKey() {
-    const { app, app: { toolbox } } = this;
-    if (toolbox.hasUnfinishedInput || toolbox.findClicks().length) this.undoKey();
-    else app.deleteObject();
+    if (!this.removeLastInput()) this.app.deleteObject();
   }
 
   async resetFrame() {

@@ -113,7 +113,7 @@ export class Tracking {
   /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
   async track(direction) {
     const { playback, queue, toolbox } = this.app;
-    playback.keepFrame();
+    playback.cancelSeek();
     const { frame } = playback;
     await queue.previousEdits; // may change the range
     const range = this.readRange();
@@ -128,8 +128,9 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     const answer = await queue.push('drop_results', { frame, last: range.last });
-    if (answer.result) history.offerUndo(answer, `Tracking cleared on ${formatCount(answer.result, 'frame')}`);
-    else if (!answer.error) showMessage('No tracked masks from this frame on.');
+    if (answer.result === 0) showMessage('No tracked masks from this frame on.');
+    const frames = answer.result ? ` on ${formatCount(answer.result, 'frame')}` : ''; // unknown if sent twice
+    if (answer.result !== 0) history.offerUndo(answer, `Tracking cleared${frames}`);
   }
 
   stop() {

@@ -363,9 +363,7 @@ def list_checks(snapshot: Snapshot) -> list[Check]:
     """Return the frames to check, the worst first; none that is marked as checked."""
     scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
     drawn_ids = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
-    checked = snapshot.state.checked
-    skip = {index for index, digest in checked.items() if snapshot.digest_frame(index) == digest}
-    return [check for check in find_checks(scores, drawn_ids) if check.frame not in skip]
+    return [check for check in find_checks(scores, drawn_ids) if check.frame not in snapshot.checked_frames]
 
 
 class OutdatedError(InputError):
