@@ -499,7 +499,7 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, content):
     again = open_session(folder)
     with closing(again):
         document = again.document
-        assert run_action(again, {"do": "describe"}).timeline[1][4] == "G"
+        assert run_action(again, {"do": "describe"}).timeline.marks[1][4] == "G"
         assert (document.snapshot.labels(5) == truth(5)).all()
         sentence = r"frame 4: a drawn mask: not intact \(.*\); reset the frame, then draw it again"
         for use in (

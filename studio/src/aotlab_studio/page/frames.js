@@ -4,8 +4,8 @@ import { fetchOrThrow } from './connection.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
-/** Smallest number of cached images and masks, whatever their size. */
-const MIN_CACHED_FRAMES = 8;
+/** Smallest number of cached images, whatever their size. */
+const MIN_CACHED_IMAGES = 8;
 /** Width of a thumbnail in pixels. */
 const THUMBNAIL_PIXELS = 96;
 
@@ -40,13 +40,11 @@ export class FrameCache {
     this.revisions = new Map();
     /** @type {Map<number, Promise<ImageBitmap>>} */
     this.images = new Map();
-    /** Masks of the last frames, by frame and revision. @type {Map<string, Promise<Labels>>} */
-    this.labels = new Map();
   }
 
   /** Drop the cached images of another video. @param {string} video */
   setVideo(video) {
-    if (video !== this.video) for (const cache of [this.images, this.labels]) cache.clear();
+    if (video !== this.video) this.images.clear();
     this.video = video;
   }
 
@@ -55,47 +53,22 @@ export class FrameCache {
     return `frame/${index}?video=${this.video}`;
   }
 
-  /** @param {number} index */
+  /** @param {number} index @returns {Promise<ImageBitmap>} */
   getImage(index) {
-    return this.getOrFetch(this.images, index, () => fetchImage(this.getAddress(index)));
+    const cached = this.images.get(index);
+    const image = cached ?? fetchImage(this.getAddress(index));
+    this.images.delete(index); // the last one is the most recently used
+    this.images.set(index, image);
+    const forget = () => this.images.get(index) === image && this.images.delete(index);
+    if (!cached) image.then((bitmap) => this.evict(bitmap), forget);
+    return image;
   }
 
-  /** @param {number} index */
-  getLabels(index) {
-    return this.getOrFetch(this.labels, `${index} ${this.getRevision(index)}`, () => fetchLabels(index));
-  }
-
-  /**
-   * @template {string | number} K
-   * @template {{width: number, height: number}} V
-   * @param {Map<K, Promise<V>>} cache
-   * @param {K} key
-   * @param {() => Promise<V>} fetchValue
-   */
-  getOrFetch(cache, key, fetchValue) {
-    const cached = cache.get(key);
-    const value = cached ?? fetchValue();
-    cache.delete(key); // the last one is the most recently used
-    cache.set(key, value);
-    const forget = () => cache.get(key) === value && cache.delete(key);
-    if (!cached) value.then((frame) => this.evict(cache, frame), forget);
-    return value;
-  }
-
-  /**
-   * Evict the least recently used images or masks.
-   * @param {Map<any, unknown>} cache
-   * @param {{width: number, height: number}} frame any of them; all have the same size
-   */
-  evict(cache, { width, height }) {
-    const maxCount = Math.max(MIN_CACHED_FRAMES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
-    // images are not closed: one of them may be shown, or about to be
-    for (const key of cache.keys()) if (cache.size > maxCount) cache.delete(key);
-  }
-
-  /** Return the revision of the masks of a frame. @param {number} index */
-  getRevision(index) {
-    return this.revisions.get(index) ?? this.revision;
+  /** Evict the least recently used images. @param {ImageBitmap} image any of them; all have the same size */
+  evict({ width, height }) {
+    const maxCount = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
+    // not closed: it may be the image that shows or is about to
+    for (const index of this.images.keys()) if (this.images.size > maxCount) this.images.delete(index);
   }
 
   /** Note that masks of all frames, or their colors, changed. @param {number} revision */
@@ -104,20 +77,25 @@ export class FrameCache {
     for (const [frame, own] of this.revisions) if (own <= revision) this.revisions.delete(frame);
   }
 
+  /** Return the query of a frame's masks, which browsers cache by their revision. @param {number} index */
+  getMasksQuery(index) {
+    return `video=${this.video}&masks=${this.revisions.get(index) ?? this.revision}`;
+  }
+
   /** Return the address of a small image of a frame with its masks. @param {number} index */
   getThumbnailAddress(index) {
-    return `${this.getAddress(index)}&width=${THUMBNAIL_PIXELS}&masks=${this.getRevision(index)}`;
+    return `frame/${index}?${this.getMasksQuery(index)}&width=${THUMBNAIL_PIXELS}`;
   }
 
   /** Fetch the nearest available image for a frame that is slow to decode. @param {number} index */
   fetchNearImage(index) {
     return fetchImage(`frame/${index}?near=1`);
   }
-}
 
-/** @param {number} index @returns {Promise<Labels>} */
-async function fetchLabels(index) {
-  return decodeRuns(await (await fetchOrThrow(`labels/${index}`)).arrayBuffer());
+  /** @param {number} index @returns {Promise<Labels>} */
+  async fetchLabels(index) {
+    return decodeRuns(await (await fetchOrThrow(`labels/${index}?${this.getMasksQuery(index)}`)).arrayBuffer());
+  }
 }
 
 /** @param {string} address */

@@ -118,7 +118,7 @@ export class Playback {
   /** Load and show a frame with masks. @param {number} frame @param {number} revision */
   async loadFrame(frame, revision) {
     const { frames, viewer } = this.app;
-    const answer = Promise.all([frames.getImage(frame), frames.getLabels(frame)]);
+    const answer = Promise.all([frames.getImage(frame), frames.fetchLabels(frame)]);
     let hasArrived = false;
     const showNear = async () => {
       const near = hasArrived ? null : await frames.fetchNearImage(frame).catch(() => null);
@@ -181,13 +181,13 @@ export class Playback {
     if (!run) return;
     this.isFollowing = this.isUserWaiting = false;
     if (destination.frame >= this.count - 1) await this.goTo(0);
-    let due = performance.now();
+    let [due, prefetched] = [performance.now(), destination.frame];
     while (this.currentRun === run && destination.frame < this.count - 1) {
-      await this.goTo(destination.frame + 1);
-      const end = Math.min(this.count, destination.frame + PREFETCH_FRAMES);
-      for (let ahead = destination.frame + 1; ahead < end; ahead += 1) {
-        Promise.all([frames.getImage(ahead), frames.getLabels(ahead)]).catch(() => {});
+      while (prefetched < Math.min(this.count - 1, destination.frame + PREFETCH_FRAMES)) {
+        prefetched += 1;
+        Promise.all([frames.getImage(prefetched), frames.fetchLabels(prefetched)]).catch(() => {});
       }
+      await this.goTo(destination.frame + 1);
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }

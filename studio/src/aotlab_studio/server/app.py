@@ -85,9 +85,11 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return Response(content, media_type="image/jpeg", headers=CACHE_HEADERS if cacheable else None)
 
     def get_labels(request: Request) -> Response:
-        """Return the masks of a frame as run lengths."""
-        labels = find_session(request).document.snapshot.labels(parse_index(request))
-        return Response(encode_labels(labels), media_type="application/octet-stream")
+        """Return the masks of a frame as run lengths; a browser may keep them as those of `get_frame`."""
+        session, index = find_session(request), parse_index(request)
+        headers = CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
+        content = encode_labels(session.document.snapshot.labels(index))
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
     async def upload_masks(request: Request) -> Response:
         """Load the masks of an uploaded file.
