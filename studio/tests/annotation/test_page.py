@@ -1290,3 +1290,13 @@ def test_delete_removes_the_object_of_the_focused_row(page, session):
     page.tab.focus("#objects [name=select2]")
     page.key_done("Delete")
     assert [*session.document.snapshot.objects] == [1]
+
+
+def test_step_of_another_window_is_not_offered_to_undo(page, session, context, served):
+    other = Page(context, served.url)
+    other.key("b")
+    other.drag((10, 10), (14, 10))
+    page.tab.wait_for_selector("#undo[title$='made in another window']:disabled", state="attached")
+    assert other.tab.is_enabled("#undo")
+    other.tab.close()
+    page.tab.wait_for_selector("#undo[title$='brush']:enabled")

@@ -216,7 +216,7 @@ def test_killed_tracking_is_not_accepted(folder):
     assert read.status.value == "in progress"
     assert read.snapshot.list_outdated()[-1][1] == LENGTH - 1
     again = open_session(folder)
-    with pytest.raises(InputError, match=r"accepted: .* frames are outdated .* tracking was cut off"):
+    with pytest.raises(InputError, match=r"frames are outdated .* tracking was cut off.*accept them"):
         run_action(again, {"do": "set_status", "status": "accepted"})
     again.close()
 
@@ -239,7 +239,7 @@ def test_outdated_frames_are_named_in_the_export(session, long_pause):
     start_job(session, 0).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
     with pytest.raises(
-        InputError, match=r"export: 10 frames are outdated \(2 to 11\).*wait, or proceed"
+        InputError, match=r"10 frames are outdated \(2 to 11\).*Wait for tracking, or export them"
     ) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
     assert found.value.choices == ["wait", "proceed"]

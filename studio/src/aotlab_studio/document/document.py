@@ -247,6 +247,11 @@ class Document:
         last, undone = map(self.log.entries.get, (self._find_entry("undo"), self._find_entry("redo")))
         return (last.format_title() if last else None, undone.format_title() if undone else None)
 
+    def _find_page(self, move: Move) -> str | None:
+        """Return the open page that made the entry to undo or redo, and alone can do so."""
+        page = self._pages.get(self._find_entry(move))
+        return page if self.connections[page] else None
+
     def _find_entry(self, move: Move) -> int:
         """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
         if move == "redo":
@@ -365,7 +370,8 @@ class Document:
             objects, state = [*snapshot.objects.values()], snapshot.state
             classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
             return DocumentState(
-                self.revision, status, note, objects, sorted(classes), self.titles, self.log.head,
+                self.revision, status, note, objects, sorted(classes), self.titles,
+                (self._find_page("undo"), self._find_page("redo")), self.log.head,
                 {key: find_runs(flags) for key, flags in snapshot.outdated.items() if flags.any()},
                 state.ranges.get("track"), snapshot.editable_range, {**state.notes}, snapshot.checked_frames,
             )  # fmt: skip
@@ -388,8 +394,7 @@ class Document:
         with self.lock:
             number = self._find_entry(move)
             if (entry := self.log.entries.get(number)) is not None:
-                page = self._pages.get(number)
-                if page != self.actor.page and self.connections[page]:
+                if self._find_page(move) not in (None, self.actor.page):
                     title = entry.format_title()
                     raise InputError(
                         f"{move}: the last step, {title}, was made in another window; {move} it there"

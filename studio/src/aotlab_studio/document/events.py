@@ -39,6 +39,8 @@ class DocumentState(Struct, frozen=True):
     """names of classes, as offered"""
     history: tuple[str | None, str | None]
     """titles of the entries to undo and to redo"""
+    history_pages: tuple[str | None, str | None]
+    """open pages that made these entries, and alone can undo and redo them"""
     step: int
     """the last entry that is not undone; 0: none"""
     outdated: dict[int, list[FrameRange]]

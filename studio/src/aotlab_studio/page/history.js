@@ -13,15 +13,15 @@ export class EditHistory {
     onSubmit(element('version-save'), () => this.saveVersion());
   }
 
-  /** @param {[string | null, string | null]} titles of the steps that undo and redo would take */
-  show(titles) {
-    const { step } = this.app.state;
+  /** Show what undo and redo would do. @param {import('./protocol.js').DocumentState} state */
+  show({ step, history: titles, history_pages: pages }) {
     for (const box of element('toasts').querySelectorAll(`[data-step]:not([data-step='${step}'])`)) box.remove();
     this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
-      button.disabled = !titles[index];
-      button.title = titles[index] ? `${label}: ${titles[index]}` : label;
+      const isElsewhere = ![null, this.app.connection.pageId].includes(pages[index]);
+      button.disabled = !titles[index] || isElsewhere;
+      button.title = `${label}: ${titles[index] ?? 'nothing'}${isElsewhere ? ', made in another window' : ''}`;
     }
   }
 

@@ -38,7 +38,7 @@ export class App {
     this.project = '';
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
-    /** Latest state from the server. @type {Omit<DocumentState, 'classes' | 'history'>} */
+    /** Latest state from the server. @type {Omit<DocumentState, 'classes' | 'history' | 'history_pages'>} */
     this.state = {
       revision: 0, status: 'open', note: '', objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null,
       editable_range: [0, 0],
@@ -125,7 +125,7 @@ export class App {
     this.state = state;
     this.tracking.showRange();
     this.clip.fields.show(state);
-    this.history.show(state.history);
+    this.history.show(state);
     this.review.showFrame();
     this.review.show();
     element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));

@@ -8,6 +8,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -215,6 +216,8 @@ class Connection:
             document.listeners.remove(self._notify)
             sender.cancel()
             document.connections[self._actor.page] -= 1
+        with suppress(InputError):  # a project that cannot be read
+            await run_in_threadpool(document.emit_state)  # others can undo the steps of this page now
 
     async def _receive(self, text: str) -> None:
         """Handle messages in order, exports and statuses, which may wait, in the background."""
