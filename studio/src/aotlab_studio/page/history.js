@@ -41,11 +41,6 @@ export class EditHistory {
     if (texts.length) this.offerUndo(answer, `${taker} took ${texts.join(', ')}`);
   }
 
-  /** Remove the last corner; without one, undo the last step. */
-  undoKey() {
-    if (!this.app.toolbox.dropLast()) this.undo();
-  }
-
   /** Undo the last step. @param {number} [step] only if it is this one */
   undo(step) {
     return this.move('undo', { step });
@@ -71,13 +66,8 @@ export class EditHistory {
   removeLastInput() {
     const { toolbox } = this.app;
     const hasInput = toolbox.hasUnfinishedInput || toolbox.findClicks().length > 0;
-    if (hasInput) this.undoKey();
+    if (hasInput && !toolbox.dropLast()) this.undo();
     return hasInput;
-  }
-
-  /** Remove the last corner or click; without one, the object. */
-  deleteKey() {
-    if (!this.removeLastInput()) this.app.deleteObject();
   }
 
   async resetFrame() {

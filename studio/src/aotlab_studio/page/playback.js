@@ -76,10 +76,6 @@ export class Playback {
     return this.goTo(frame);
   }
 
-  startFollowing() {
-    this.isFollowing = !this.app.toolbox.isDrawing;
-  }
-
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   goTo(frame) {
     this.destination.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));

@@ -118,7 +118,7 @@ function createBindings(app) {
       bindChange('Backspace', 'remove the last corner or click', () => app.history.removeLastInput()),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
-      bind('Ctrl+Z', 'undo', () => app.history.undoKey(), 'undo'),
+      bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || app.history.undo(), 'undo'),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => app.history.move('redo'), 'redo'),
     ],
     'Draw without a mouse': [
@@ -132,7 +132,7 @@ function createBindings(app) {
       bind('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
       bindChange('Delete', 'delete the object, or the last corner or click',
-        () => app.history.deleteKey(), 'delete', () => app.deleteObject()),
+        () => app.history.removeLastInput() || app.deleteObject(), 'delete', () => app.deleteObject()),
       bind('F2', 'rename the object', focusName),
       bind('I', 'hide or show the object', () => app.toggleSwitch('hidden')),
       bind('J', 'lock or unlock the object', () => app.toggleSwitch('locked')),

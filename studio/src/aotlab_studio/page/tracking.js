@@ -73,7 +73,7 @@ export class Tracking {
 
   /** Show the job that runs or has ended; a correction disables nothing. @param {JobProgress | null} job null: none */
   showJob(job) {
-    const { app: { playback, review }, job: previousJob } = this;
+    const { app: { playback, review, toolbox }, job: previousJob } = this;
     const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
     this.job = running?.background ? null : running;
     element('job').hidden = !this.job;
@@ -81,7 +81,7 @@ export class Tracking {
     const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) {
-      if (!previousJob) playback.startFollowing();
+      if (!previousJob) playback.isFollowing = !toolbox.isDrawing;
       this.showProgress(this.job);
       if (this.job.done) review.refreshLive();
       if (this.job.status === 'running' && this.job.done && playback.isFollowing) playback.goTo(this.job.frame);
