@@ -65,7 +65,8 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self._folder, self._lease = folder, folder / LEASE
         self._owner = LeaseOwner(secrets.token_hex(8), _find_kernel(), platform.node())
-        self._released = threading.Event()
+        self.released = threading.Event()
+        """set once the folder is released"""
         with ExitStack() as held:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +89,7 @@ class FolderLock:
 
     def check_held(self) -> None:
         """Raise `InputError` if the folder is released, or another program took it over during a sleep of this one."""
-        if self._released.is_set():
+        if self.released.is_set():
             raise InputError(f"{self._folder}: closed meanwhile; open it again")
         if not self._touch_lease():
             owner = read_owner(self._folder) or "another program"
@@ -96,8 +97,8 @@ class FolderLock:
 
     def release(self) -> None:
         """Release the folder."""
-        if not self._released.is_set():
-            self._released.set()
+        if not self.released.is_set():
+            self.released.set()
             with suppress(OSError):
                 if self._touch_lease():
                     self._lease.unlink(missing_ok=True)
@@ -123,7 +124,7 @@ class FolderLock:
         return True
 
     def _keep_lease(self) -> None:
-        while not self._released.wait(LEASE_SECONDS / 4) and self._touch_lease():
+        while not self.released.wait(LEASE_SECONDS / 4) and self._touch_lease():
             pass
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from aotlab_studio.document.events import DocumentState, Event
+from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
 
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -134,8 +134,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     rate: float
     shared: bool
     """whether changes need a name"""
-    timeline: dict[int, str]
-    """marks of all frames by object id: a character per frame, explained in `snapshot.py`"""
+    timeline: Timeline
     outputs: dict[str, str]
     """descriptions by name"""
     models: list[str]

@@ -473,7 +473,7 @@ def test_frame_does_not_move_when_objects_are_added(page):
 
 
 def test_help_shows_all_keys_and_the_empty_review_its_purpose(idle_page):
-    assert "After tracking" in idle_page.tab.inner_text("#review-empty")
+    assert "After tracking" in idle_page.tab.inner_text("#review-summary")
     idle_page.key("?")
     inside = idle_page.tab.evaluate(
         """() => [...document.querySelectorAll('#keys li')].map((line) => line.getBoundingClientRect())
@@ -578,9 +578,33 @@ def test_backspace_removes_corners_before_objects(page):
     page.key("Backspace", "Control+z")
     page.objects(1)
     assert (page.labels(0) == 1).any()
-    page.key("Backspace", "Backspace")
-    page.key_done("Backspace")
+    page.key("Backspace", "Backspace", "Backspace", "Backspace")
+    with page.done():
+        page.key("f")
+    page.objects(1)
+    page.key_done("Delete")
     page.objects(0)
+
+
+@pytest.mark.parametrize("key", ["ArrowRight", "b", "n", "t"])
+def test_dropped_polygon_is_restored_by_its_button(page, key):
+    page.drag((10, 10), (14, 10))
+    page.key("p")
+    for point in ((20, 20), (40, 20), (40, 35), (20, 35)):
+        page.tab.mouse.click(*page.at(*point))
+    ask = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    assert not page.tab.evaluate(ask)
+    page.key(key)
+    page.tab.click("text=Restore")
+    page.wait_frame(0)
+    page.key_done("Control+Enter")
+    assert page.labels(0)[25, 30] == 1
+
+
+def test_subtract_is_in_view_on_a_phone(idle_page):
+    idle_page.tab.set_viewport_size({"width": 390, "height": 844})
+    box, bar = (idle_page.tab.locator(name).bounding_box() for name in ("#subtract", "nav"))
+    assert box["y"] + box["height"] <= bar["y"] + bar["height"]
 
 
 def test_undo_of_a_new_object_selects_the_one_before(page, session):
@@ -1266,3 +1290,13 @@ def test_delete_removes_the_object_of_the_focused_row(page, session):
     page.tab.focus("#objects [name=select2]")
     page.key_done("Delete")
     assert [*session.document.snapshot.objects] == [1]
+
+
+def test_step_of_another_window_is_not_offered_to_undo(page, session, context, served):
+    other = Page(context, served.url)
+    other.key("b")
+    other.drag((10, 10), (14, 10))
+    page.tab.wait_for_selector("#undo[title$='made in another window']:disabled", state="attached")
+    assert other.tab.is_enabled("#undo")
+    other.tab.close()
+    page.tab.wait_for_selector("#undo[title$='brush']:enabled")

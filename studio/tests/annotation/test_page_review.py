@@ -250,7 +250,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
         start_job(session, 0)
     page.seek(4)
     page.drag((40, 3), (44, 3))
-    page.tab.wait_for_selector("#strips[aria-description='Outdated: 1 to 3, 5 to 11']")
+    page.tab.wait_for_selector("#strips[aria-description='Outdated: object 1 1 to 3, 5 to 11']")
 
     def answer(choice):
         page.tab.wait_for_selector("dialog[open] p >> text=10 frames are outdated (1 to 3, 5 to 11)")
@@ -285,7 +285,11 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, che
     page.key("q")
     page.wait_frame(3)
     assert page.tab.locator("#review li:not(:has(.done))").count() == 1
+    assert page.tab.inner_text("#review-summary") == "1 frame left to check, worst first."
+    assert page.tab.get_attribute("#checked", "aria-pressed") == "false"
     page.key("q")
+    page.tab.wait_for_selector("#checked[aria-pressed=true]")
+    page.tab.wait_for_selector("#strips[aria-valuetext^='Frame 3, checked;']")
     page.until(lambda: page.tab.inner_text("#next-check").startswith("Next frame to check (0)"))
     page.key(".")
     page.status("No frames left to check")
@@ -381,3 +385,37 @@ def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monke
     page.tab.select_option("#clip-status", "accepted")
     page.status("clip: changed meanwhile; look at it, then set the status again")
     assert session.document.status.value == "in progress"
+
+
+def test_frame_without_a_mask_cannot_be_checked(page, session):
+    page.key("q")
+    page.status("frame 0: no mask to check")
+    assert session.document.status.value == "open"
+    draw(session, 0, 1)
+    page.objects(1)
+    page.key(".")
+    page.status("Nothing is tracked yet")
+
+
+def test_only_the_object_of_a_correction_is_outdated(page, session, long_pause):
+    draw(session, 0, 1, 2)
+    with page.tracked():
+        start_job(session, 0)
+    page.key("1")
+    page.seek(4)
+    page.drag((40, 3), (44, 3))
+    page.tab.wait_for_selector("#strips[aria-description='Outdated: object 1 1 to 3, 5 to 11']")
+
+
+def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):
+    def find(*statuses):
+        clips = [
+            {"name": name, "holder": "", "status": status}
+            for name, status in zip("abc", statuses, strict=True)
+        ]
+        code = "async (clips) => (await import('./page/clips.js')).findNext(clips, 'a')?.name"
+        return idle_page.tab.evaluate(code, clips)
+
+    assert find("open", "corrected", "rejected") == "c"
+    assert find("open", "accepted", "corrected") == "c"
+    assert find("open", "accepted", "accepted") is None

@@ -303,3 +303,16 @@ def test_right_button_on_the_timeline_does_not_seek(idle_page):
     idle_page.settle()
     idle_page.wait_frame(0)
     assert idle_page.tab.get_attribute("#previous", "aria-keyshortcuts") == "ArrowLeft"
+
+
+def test_playback_does_not_wait_for_each_mask(page):
+    held, released = [], []
+    page.answer(
+        re.compile(r"/labels/[0-9]+\?"), lambda route: route.continue_() if released else held.append(route)
+    )
+    page.key("Space")
+    page.until(lambda: len(held) > 1)
+    released.append(True)
+    for route in held:
+        route.continue_()
+    page.wait_frame(LENGTH - 1)

@@ -497,7 +497,7 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, session, content, 
         change_rows(session.document.folder, "INSERT INTO masks VALUES (?, ?)", digest, content)
     again = reopen(folder)
     document = again.document
-    assert run_action(again, {"do": "describe"}).timeline[1][4] == "G"
+    assert run_action(again, {"do": "describe"}).timeline.marks[1][4] == "G"
     assert (document.snapshot.labels(5) == truth(5)).all()
     sentence = r"frame 4: a drawn mask is damaged; reset the frame, then draw it again"
     for use in (
@@ -638,7 +638,7 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert tracked.area == (truth(5) == 1).sum()
     set_mask(document, 5, 2, truth(5) == 1)  # covers object 1
     assert document.snapshot.scores(5)[1].area == 0
-    assert document.timeline()[1][5] == "a"
+    assert document.timeline().marks[1][5] == "a"
     set_mask(document, 5, 1, truth(5) == 1)
     assert document.snapshot.scores(5)[1].confidence == 1
 

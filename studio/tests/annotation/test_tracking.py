@@ -327,7 +327,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     events = []
     session.document.listeners.append(events.append)
     run(session, 0, "forward", 0, 10)
-    assert session.document.timeline()[1] == "G999lllllllg"
+    assert session.document.timeline().marks[1] == "G999lllllllg"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     checks = session.review()
     assert (checks[0].frame, checks[0].sentence.partition(",")[0]) == (8, "object 1 is lost")
@@ -340,7 +340,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
     events = []
     session.document.listeners.append(events.append)
     run(session, 11, "backward")
-    assert session.document.timeline()[1] == "llllll99999G"
+    assert session.document.timeline().marks[1] == "llllll99999G"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
 
 
@@ -576,7 +576,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
     run_action(session, stroke(8, 50, 20))
     run_action(session, stroke(3, 50, 20, object_id=2))
     assert len(session.document.snapshot.pending) == 2
-    assert session.describe().outdated == [(1, 11)]
+    assert session.describe().outdated == {1: [(1, 7), (9, 11)], 2: [(1, 2), (4, 11)]}
     session.close()
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
     tracker = TruthTracker()
@@ -775,3 +775,13 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
         == (document.snapshot.labels(3) == 2).sum()
         == everywhere.size - 100
     )
+
+
+def test_deletion_of_the_only_object_stops_its_tracking(session):
+    draw(session, 0, 1)
+    tracker = hold(session, 3)
+    job = start_job(session, 0)
+    wait_until(lambda: job.done)
+    run_action(session, {"do": "delete_object", "object_id": 1})
+    job.wait(60)
+    assert (job.status, len(tracker.calls) < LENGTH) == ("stopped", True)

@@ -24,6 +24,7 @@ from aotlab_studio.document.events import (
     Event,
     FrameEvent,
     ResultsEvent,
+    Timeline,
     Version,
 )
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
@@ -45,7 +46,7 @@ from aotlab_studio.document.log import (
 )
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
 from aotlab_studio.document.scores import clip_scores
-from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
 log = logging.getLogger(__name__)
@@ -143,13 +144,14 @@ class Document:
 
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
-        if self.database.folder_lock is not None:
+        lock = self.database.folder_lock
+        if lock is not None and not lock.released.is_set():
             try:
-                self.database.folder_lock.check_held()
+                lock.check_held()
                 self.database.back_up(lambda *mask: decode_mask(*mask) is not None)
             except (InputError, OSError) as error:  # the file itself is complete
                 log.warning("%s: no backup was made (%s)", self.folder, error)
-            self.database.folder_lock.release()
+            lock.release()
 
     @property
     def frames(self) -> FrameStore:
@@ -245,6 +247,11 @@ class Document:
         """Titles of the entries to undo and to redo, with person and time."""
         last, undone = map(self.log.entries.get, (self._find_entry("undo"), self._find_entry("redo")))
         return (last.format_title() if last else None, undone.format_title() if undone else None)
+
+    def _find_page(self, move: Move) -> str | None:
+        """Return the open page that made the entry to undo or redo, and alone can do so."""
+        page = self._pages.get(self._find_entry(move))
+        return page if self.connections[page] else None
 
     def _find_entry(self, move: Move) -> int:
         """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
@@ -369,13 +376,17 @@ class Document:
             objects, state = [*snapshot.objects.values()], snapshot.state
             classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
             return DocumentState(
-                self.revision, status, note, objects, sorted(classes), self.titles, self.log.head,
-                snapshot.list_outdated(), state.ranges.get("track"), snapshot.editable_range, {**state.notes},
+                self.revision, status, note, objects, sorted(classes), self.titles,
+                (self._find_page("undo"), self._find_page("redo")), self.log.head,
+                {key: find_runs(flags) for key, flags in snapshot.outdated.items() if flags.any()},
+                state.ranges.get("track"), snapshot.editable_range, {**state.notes}, snapshot.checked_frames,
             )  # fmt: skip
 
-    def timeline(self) -> dict[int, str]:
+    def timeline(self) -> Timeline:
         """Return the marks of each object on all frames."""
-        return self.snapshot.timeline
+        with self.lock:
+            revision, snapshot = self.revision, self.snapshot
+        return Timeline(revision, snapshot.timeline)
 
     def emit_state(self) -> None:
         """Notify all listeners of what `describe_state` returns."""
@@ -389,8 +400,7 @@ class Document:
         with self.lock:
             number = self._find_entry(move)
             if (entry := self.log.entries.get(number)) is not None:
-                page = self._pages.get(number)
-                if page != self.actor.page and self.connections[page]:
+                if self._find_page(move) not in (None, self.actor.page):
                     title = entry.format_title()
                     raise InputError(
                         f"{move}: the last step, {title}, was made in another window; {move} it there"

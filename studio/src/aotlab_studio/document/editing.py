@@ -278,14 +278,15 @@ def set_note(document: Document, frame: int, text: Text) -> None:
     document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
 
 
-def toggle_checked(document: Document, frame: int) -> bool:
-    """Mark the masks of a frame as checked, or remove the mark; return whether they are marked."""
+def toggle_checked(document: Document, frame: int) -> None:
+    """Mark the masks of a frame as checked, or remove the mark; raise `InputError` without a mask."""
     with document.lock:
-        digest = document.snapshot.digest_frame(frame)
-        checked = document.snapshot.state.checked.get(frame) != digest
+        snapshot, digest = document.snapshot, document.snapshot.digest_frame(frame)
+        if frame not in snapshot.annotated_frames:
+            raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
+        checked = frame not in snapshot.checked_frames
         title = "mark as checked" if checked else "mark as not checked"
         document.edit(title, Changes(checked={frame: digest if checked else None}), frame)
-        return checked
 
 
 def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:

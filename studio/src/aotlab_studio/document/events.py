@@ -19,6 +19,14 @@ class Version(Struct, frozen=True):
     """local date and time"""
 
 
+class Timeline(Struct, frozen=True):
+    """Marks of all frames."""
+
+    revision: int
+    marks: dict[int, str]
+    """a character per frame by object id, explained in `snapshot.py`"""
+
+
 class DocumentState(Struct, frozen=True):
     """State of a document, without its masks and their timeline."""
 
@@ -31,16 +39,20 @@ class DocumentState(Struct, frozen=True):
     """names of classes, as offered"""
     history: tuple[str | None, str | None]
     """titles of the entries to undo and to redo"""
+    history_pages: tuple[str | None, str | None]
+    """open pages that made these entries, and alone can undo and redo them"""
     step: int
     """the last entry that is not undone; 0: none"""
-    outdated: list[FrameRange]
-    """first and last frame of each run of outdated frames"""
+    outdated: dict[int, list[FrameRange]]
+    """first and last frame of each run of outdated frames, by object id"""
     range: FrameRange | None
     """first and last frame to track; None: all"""
     editable_range: FrameRange
     """first and last frame that can be changed"""
     notes: dict[int, str]
     """notes by frame"""
+    checked: list[int]
+    """frames that are marked as checked, and whose masks have not changed since"""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):

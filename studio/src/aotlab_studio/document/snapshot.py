@@ -217,6 +217,11 @@ class Snapshot:
         """Return a digest of what shows on a frame."""
         return digest_values(self._frame_key(index))
 
+    @cached_property
+    def checked_frames(self) -> list[int]:
+        """Frames that are marked as checked, and whose masks have not changed since."""
+        return [index for index, digest in self.state.checked.items() if self.digest_frame(index) == digest]
+
     def _frame_key(self, index: int) -> str:
         """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
         layers = [
@@ -236,7 +241,7 @@ class Snapshot:
                 key = layer_id, self.open_layer(layer_id).frames[index].model
                 shown.setdefault(key, np.zeros(self.count, bool))[index] = True
         return [
-            {"layer": layer_id, "model": model, "frames": _find_runs(shown[layer_id, model])}
+            {"layer": layer_id, "model": model, "frames": find_runs(shown[layer_id, model])}
             for layer_id, model in sorted(shown)
         ]
 
@@ -306,7 +311,7 @@ class Snapshot:
         outdated = np.any([np.zeros(self.count, bool), *self.outdated.values()], axis=0)
         outdated[:first] = False
         outdated[self.count if last is None else last + 1 :] = False
-        return _find_runs(outdated)
+        return find_runs(outdated)
 
     def _find_changed_frames(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
         """Return which frames of a range, bool, were tracked from a drawn mask that has changed since.
@@ -360,7 +365,7 @@ class Snapshot:
         return rows
 
 
-def _find_runs(flags: np.ndarray) -> list[FrameRange]:
+def find_runs(flags: np.ndarray) -> list[FrameRange]:
     """Return the first and last index of each run of true values of N bool."""
     edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
     return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]

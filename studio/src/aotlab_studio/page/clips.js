@@ -14,11 +14,16 @@ export async function fetchClips(base) {
   return (await fetchOrThrow(`${base}clips`)).json();
 }
 
-/** Return the next clip that needs work and is not open. @param {Clip[]} clips @param {string} [name] of this clip */
+/**
+ * Return the next clip that nobody has open and that needs work or, without one, that waits to be accepted.
+ * @param {Clip[]} clips
+ * @param {string} [name] of this clip
+ */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
-  return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => (
-    clip.name !== name && !clip.holder && ['open', 'in progress', 'rejected'].includes(clip.status)));
+  const others = [...clips.slice(index), ...clips.slice(0, index)].filter((clip) => (
+    clip.name !== name && !clip.holder && clip.status !== 'accepted'));
+  return others.find((clip) => clip.status !== 'corrected') ?? others[0];
 }
 
 /** List of statuses, and a button with the note on the status; the button and a rejection ask for the note. */
@@ -39,18 +44,18 @@ export class StatusFields {
     /** Note that the server refused, which the next dialog offers. */
     this.refusedNote = '';
     /** Whether arrow keys change the list: they pass through other statuses, so Enter or leaving the list sends it. */
-    let usesKeys = false;
+    let isKeyboard = false;
     list.title = 'Enter stores a status chosen with the arrow keys; Escape restores the stored one';
     list.append(...STATUSES.map((status) => new Option(status)));
-    list.onpointerdown = () => { usesKeys = false; };
+    list.onpointerdown = () => { isKeyboard = false; };
     list.onkeydown = (event) => {
-      usesKeys = true;
+      isKeyboard = true;
       if (event.key === 'Escape') list.value = this.shownStatus;
       if (event.key !== 'Enter') return;
       event.preventDefault(); // may open the list
       this.sendChoice();
     };
-    list.onchange = () => { if (!usesKeys) this.sendChoice(); };
+    list.onchange = () => { if (!isKeyboard) this.sendChoice(); };
     // if the window loses the focus, the list stays the active element
     list.onblur = () => { if (document.activeElement !== list && list.isConnected) this.sendChoice(); };
     noteButton.onclick = () => this.send(true);
@@ -82,14 +87,14 @@ export class StatusFields {
     if (this.isChoosing) this.send(this.list.value === 'rejected');
   }
 
-  /** Send the status that the list shows, with a note if the user confirms it. @param {boolean} hasNote */
-  async send(hasNote) {
+  /** Send the status that the list shows, with a note if the user confirms it. @param {boolean} askNote */
+  async send(askNote) {
     const status = /** @type {ClipStatus} */ (this.list.value);
     const pendingValue = this.pendingValue = { status };
     const value = this.refusedNote || this.storedValue.note;
     const field = createElement('input', { type: 'text', maxLength: 100, value });
-    if (!hasNote || await ask(`Status: ${status}`, createElement('label', {}, 'Note ', field), 'store')) {
-      const note = hasNote ? field.value.trim() : '';
+    if (!askNote || await ask(`Status: ${status}`, createElement('label', {}, 'Note ', field), 'store')) {
+      const note = askNote ? field.value.trim() : '';
       this.refusedNote = (await this.store(status, note)).error ? note : '';
     }
     if (this.pendingValue !== pendingValue) return; // another one was sent since

@@ -162,7 +162,7 @@ export function drawOncePerRefresh(draw) {
   return () => { request ||= requestAnimationFrame(drawNow); };
 }
 
-/** Task that runs once at a time; all calls during a run are one more run. */
+/** Runs one at a time; calls during a run trigger one rerun. */
 export class CoalescedTask {
   /** @param {() => Promise<void>} task which shows its errors */
   constructor(task) {
@@ -216,7 +216,7 @@ export function showHint(text) {
 export const showError = ({ message }) => showMessage(message, true);
 
 /** Show an error, and return it as an answer. @param {Error} error @returns {import('./connection.js').Failed} */
-export function answerError(error) {
+export function reportError(error) {
   showError(error);
   return { error };
 }
@@ -305,7 +305,7 @@ export async function sendOrAsk(send, choice) {
   try {
     return /** @type {any} */ (await send(choice));
   } catch (/** @type {any} */ error) {
-    if (!error.choices?.length) return answerError(error);
+    if (!error.choices?.length) return reportError(error);
     const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
     return outdated ? sendOrAsk(send, { outdated }) : { error: CANCELED };
   }

@@ -74,12 +74,17 @@ export class FrameCache {
   /** Note that masks of all frames, or their colors, changed. @param {number} revision */
   setRevision(revision) {
     this.revision = revision;
-    this.revisions.clear();
+    for (const [frame, own] of this.revisions) if (own <= revision) this.revisions.delete(frame);
+  }
+
+  /** Return the query of a frame's masks, which browsers cache by their revision. @param {number} index */
+  getMasksQuery(index) {
+    return `video=${this.video}&masks=${this.revisions.get(index) ?? this.revision}`;
   }
 
   /** Return the address of a small image of a frame with its masks. @param {number} index */
   getThumbnailAddress(index) {
-    return `${this.getAddress(index)}&width=${THUMBNAIL_PIXELS}&masks=${this.revisions.get(index) ?? this.revision}`;
+    return `frame/${index}?${this.getMasksQuery(index)}&width=${THUMBNAIL_PIXELS}`;
   }
 
   /** Fetch the nearest available image for a frame that is slow to decode. @param {number} index */
@@ -89,7 +94,7 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<Labels>} */
   async fetchLabels(index) {
-    return decodeRuns(await (await fetchOrThrow(`labels/${index}`)).arrayBuffer());
+    return decodeRuns(await (await fetchOrThrow(`labels/${index}?${this.getMasksQuery(index)}`)).arrayBuffer());
   }
 }
 

@@ -13,15 +13,15 @@ export class EditHistory {
     onSubmit(element('version-save'), () => this.saveVersion());
   }
 
-  /** @param {[string | null, string | null]} titles of the steps that undo and redo would take */
-  show(titles) {
-    const { step } = this.app.state;
+  /** Show what undo and redo would do. @param {import('./protocol.js').DocumentState} state */
+  show({ step, history: titles, history_pages: pages }) {
     for (const box of element('toasts').querySelectorAll(`[data-step]:not([data-step='${step}'])`)) box.remove();
     this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
-      button.disabled = !titles[index];
-      button.title = titles[index] ? `${label}: ${titles[index]}` : label;
+      const isElsewhere = ![null, this.app.connection.pageId].includes(pages[index]);
+      button.disabled = !titles[index] || isElsewhere;
+      button.title = `${label}: ${titles[index] ?? 'nothing'}${isElsewhere ? ', made in another window' : ''}`;
     }
   }
 
@@ -41,11 +41,6 @@ export class EditHistory {
     if (texts.length) this.offerUndo(answer, `${taker} took ${texts.join(', ')}`);
   }
 
-  /** Remove the last corner; without one, undo the last step. */
-  undoKey() {
-    if (!this.app.toolbox.dropLast()) this.undo();
-  }
-
   /** Undo the last step. @param {number} [step] only if it is this one */
   undo(step) {
     return this.move('undo', { step });
@@ -54,7 +49,7 @@ export class EditHistory {
   /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} [message] */
   move(action, message = {}) {
     const { app: { playback, queue, selection } } = this;
-    playback.keepFrame();
+    playback.cancelSeek();
     return queue.enqueue(async () => {
       const { frame } = playback.destination;
       const { app: { objects }, id, target } = selection;
@@ -62,16 +57,17 @@ export class EditHistory {
       const step = answer.result;
       if (!answer.error && action === 'undo') selection.selectAfterUndo(id, objects);
       if (step) showMessage(`${step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
-      if (step && step.frame !== null && playback.canLeave(frame)) playback.seek(step.frame);
+      if (step && step.frame !== null && playback.mayChangeFrame(frame)) playback.seek(step.frame);
       return answer;
     });
   }
 
-  /** Remove the last corner or click; without one, the object. */
-  deleteKey() {
-    const { app, app: { toolbox } } = this;
-    if (toolbox.hasUnfinishedInput || toolbox.findClicks().length) this.undoKey();
-    else app.deleteObject();
+  /** Remove the last corner or click; return whether there was one. */
+  removeLastInput() {
+    const { toolbox } = this.app;
+    const hasInput = toolbox.hasUnfinishedInput || toolbox.findClicks().length > 0;
+    if (hasInput && !toolbox.dropLast()) this.undo();
+    return hasInput;
   }
 
   async resetFrame() {

@@ -1,8 +1,7 @@
 /** Main application: sends input to the server and shows its events.
 
- Edits go through `EditQueue.push`, one after the other; undo, redo and prompts are tasks of `EditQueue.enqueue`. Later
- edits do not wait for a status (`EditQueue.pushStatus`) or an export. All end in `App.request`, which shows errors;
- pause and stop begin there. `Connection.call` and `fetchOrThrow` read; `loadMasks` and the list of clips also post.
+ `EditQueue` sends edits, undo, redo and prompts one after the other, through `App.request`, which shows errors. Later
+ edits do not wait for a status or an export. `studio/scripts/page_types.py` writes `protocol.d.ts`, types of messages.
  The server owns `App.state`, `Selection` the object that edits are for, `EditQueue` its id, `Playback` the frame,
  `Toolbox` unfinished input, `Tracking` the job. Each changes its own fields; `Viewer` draws what it is given. */
 
@@ -16,7 +15,7 @@ import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
 import { ObjectPanel } from './objects.js';
 import { Playback } from './playback.js';
-import { watchPointers } from './pointers.js';
+import { bindPointers } from './pointers.js';
 import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
@@ -39,9 +38,10 @@ export class App {
     this.project = '';
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
-    /** Latest state from the server. @type {Omit<DocumentState, 'revision' | 'classes' | 'history'>} */
+    /** Latest state from the server. @type {Omit<DocumentState, 'classes' | 'history' | 'history_pages'>} */
     this.state = {
-      status: 'open', note: '', objects: [], notes: {}, step: 0, outdated: [], range: null, editable_range: [0, 0],
+      revision: 0, status: 'open', note: '', objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null,
+      editable_range: [0, 0],
     };
     /** Object to which list and timeline have scrolled. */
     this.scrolledId = 0;
@@ -65,12 +65,12 @@ export class App {
       element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
       this.scrollToSelected();
     };
-    watchPointers(this.viewer, this.toolbox);
+    bindPointers(this.viewer, this.toolbox);
     connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
-      if (this.name && (this.pendingCount || this.queue.messages.size)) event.preventDefault(); // the browser asks
+      if (this.hasUnsentWork) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush());
     this.connection = new Connection(this);
@@ -79,11 +79,19 @@ export class App {
   /** Show the session, or why there is no connection. @param {boolean} isOpen */
   async showConnection(isOpen) {
     try {
-      if (isOpen) await this.showSession((await this.connection.call('describe', {})).result);
+      if (isOpen) await this.showSession(await this.fetchSession());
       else await this.connection.explainDisconnect(this.name);
     } catch (error) {
       if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
     }
+  }
+
+  /** Fetch the state of the program, which may have been started again. @returns {Promise<Description>} */
+  async fetchSession() {
+    this.state.revision = 0;
+    this.frames.revisions.clear();
+    const { result } = await this.connection.call('describe', {});
+    return result.revision < this.state.revision ? this.fetchSession() : result; // an event brought a newer state
   }
 
   /** Show the state described by the server. @param {Description} state */
@@ -112,18 +120,24 @@ export class App {
 
   /** Show objects, status, range and notes; the masks are fetched separately. @param {DocumentState} state */
   showDocument(state) {
+    if (state.revision < this.state.revision) return; // it arrived late
     const wasEmpty = !this.objects.length;
     this.state = state;
     this.tracking.showRange();
     this.clip.fields.show(state);
-    this.history.show(state.history);
-    this.review.showNote();
+    this.history.show(state);
+    this.review.showFrame();
     this.review.show();
     element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
     const last = this.objects[this.objects.length - 1];
     // an edit on its way selects the object that it creates
     if (wasEmpty && last && !this.selection.item && !this.queue.pendingCount) this.selection.set(last.id);
     else this.renderObjects();
+  }
+
+  /** Whether closing the page may lose something. */
+  get hasUnsentWork() {
+    return this.name && (this.pendingCount || this.queue.messages.size || this.toolbox.hasUnfinishedInput);
   }
 
   get objects() {
@@ -237,7 +251,7 @@ export class App {
   }
 
   escape() {
-    this.playback.dropInputs();
+    this.playback.dropCommands();
     if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
     else this.tracking.stop();
   }

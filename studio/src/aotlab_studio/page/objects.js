@@ -30,7 +30,7 @@ function createObjectRow(id, app) {
     className: 'small', name: `${key}${id}`, onclick: () => app.toggleSwitch(key, id),
   }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
-  line.onkeydown = ({ key }) => { if (key === 'Delete' || key === 'Backspace') app.selection.select(id); };
+  line.onkeydown = ({ key }) => { if (key === 'Delete') app.selection.select(id); };
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
     if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // keep one being chosen
@@ -65,7 +65,7 @@ export class ObjectPanel {
     this.className = new TextField(className, (id, text) => app.changeObject(id, { class_name: text }));
     this.attributes = new TextField(attributes, (id, text) => (
       app.changeObject(id, { attributes: readAttributes(text) })));
-    element('merge').onclick = () => app.playback.addInput(() => openMerge(app), true);
+    element('merge').onclick = () => app.playback.enqueueCommand(() => openMerge(app), true);
     element('load').onchange = () => loadMasks(app).catch(showError);
   }
 
@@ -82,7 +82,7 @@ export class ObjectPanel {
   }
 }
 
-/** Return typed attributes; one without a value is true. @param {string} text @returns {Record<string, string>} */
+/** Return typed attributes; one alone has the value “true”. @param {string} text @returns {Record<string, string>} */
 function readAttributes(text) {
   const pairs = text.split(',').map((pair) => pair.split('='));
   const attributes = pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']);
@@ -135,7 +135,7 @@ async function loadMasks(app) {
   const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
   showMessage(`Masks loaded on ${range}.`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
-  if (playback.canLeave(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
+  if (playback.mayChangeFrame(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
 /**

@@ -25,7 +25,7 @@ export class Playback {
     /** Identifies the playback loop; null: stopped. @type {object | null} */
     this.currentRun = null;
     /** Waiting key presses and buttons, in order. @type {{run: () => void, waitsForFrame: boolean}[]} */
-    this.inputs = [];
+    this.commands = [];
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;
@@ -40,23 +40,23 @@ export class Playback {
   }
 
   /** Whether an answer may show another frame: the user is still on this one, and not drawing. @param {number} frame */
-  canLeave(frame) {
+  mayChangeFrame(frame) {
     return frame === this.destination.frame && !this.app.toolbox.isDrawing;
   }
 
-  /** Run an input after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
-  addInput(run, waitsForFrame) {
-    this.inputs.push({ run, waitsForFrame });
-    this.runInputs();
+  /** Run a command after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
+  enqueueCommand(run, waitsForFrame) {
+    this.commands.push({ run, waitsForFrame });
+    this.runCommands();
   }
 
-  dropInputs() {
-    this.inputs = [];
+  dropCommands() {
+    this.commands = [];
   }
 
-  /** Run the inputs up to the first one that waits for its frame. */
-  runInputs() {
-    while (this.inputs.length && (!this.inputs[0].waitsForFrame || this.isReady)) this.inputs.shift()?.run();
+  /** Run the commands up to the first one that waits for its frame. */
+  runCommands() {
+    while (this.commands.length && (!this.commands[0].waitsForFrame || this.isReady)) this.commands.shift()?.run();
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -76,10 +76,6 @@ export class Playback {
     return this.goTo(frame);
   }
 
-  startFollowing() {
-    this.isFollowing = !this.app.toolbox.isDrawing;
-  }
-
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   goTo(frame) {
     this.destination.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
@@ -94,22 +90,25 @@ export class Playback {
     if (this.destination.frame === this.frame) await shown;
   }
 
-  /** Load what is requested; then run the inputs that wait for it. */
+  /** Load what is requested; then run the commands that wait for it. */
   async load() {
     const { app, destination, destination: { frame, revision } } = this;
     try {
       if (frame !== this.frame || revision > this.revision) await this.loadFrame(frame, revision);
     } catch (error) {
       showError(error);
-      this.dropInputs();
+      this.dropCommands();
       if (frame === this.frame) this.revision = revision; // the next change tries again
-      if (frame === destination.frame) this.stay();
+      if (frame === destination.frame) {
+        this.isUserWaiting = false;
+        this.cancelSeek();
+      }
     }
     app.viewer.placeholder = null;
     app.viewer.draw();
     if (this.loadTask.isRequested) return;
     this.isUserWaiting = false;
-    this.runInputs();
+    this.runCommands();
   }
 
   /** Load and show a frame with masks. @param {number} frame @param {number} revision */
@@ -141,7 +140,7 @@ export class Playback {
     const note = isOutside ? ` · outside the tracked part (frames ${first} to ${last})` : '';
     element('time').textContent = `of ${this.count - 1} · ${time}${note}`;
     this.app.timeline.showFrame();
-    this.app.review.showNote();
+    this.app.review.showFrame();
   }
 
   /** @param {number} by */
@@ -149,13 +148,9 @@ export class Playback {
     return this.seek(this.destination.frame + by);
   }
 
-  /** Stay at the visible frame, because the user draws on it, unless the user waits for another one. */
-  keepFrame() {
-    if (!this.isUserWaiting) this.stay();
-  }
-
-  /** Show no other frame: stop playing, and drop the frame that loads. */
-  stay() {
+  /** Stay at the visible frame, unless the user waits for another one: stop playing, and drop the one that loads. */
+  cancelSeek() {
+    if (this.isUserWaiting) return;
     this.stop();
     this.destination.frame = this.frame;
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
@@ -182,11 +177,13 @@ export class Playback {
     if (!run) return;
     this.isFollowing = this.isUserWaiting = false;
     if (destination.frame >= this.count - 1) await this.goTo(0);
-    let due = performance.now();
+    let [due, prefetched] = [performance.now(), destination.frame];
     while (this.currentRun === run && destination.frame < this.count - 1) {
+      while (prefetched < Math.min(this.count - 1, destination.frame + PREFETCH_FRAMES)) {
+        prefetched += 1;
+        Promise.all([frames.getImage(prefetched), frames.fetchLabels(prefetched)]).catch(() => {});
+      }
       await this.goTo(destination.frame + 1);
-      const end = Math.min(this.count, destination.frame + PREFETCH_FRAMES);
-      for (let ahead = destination.frame + 1; ahead < end; ahead += 1) frames.getImage(ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }

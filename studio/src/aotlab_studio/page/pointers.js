@@ -8,7 +8,7 @@ import { CoalescedTask, element, showMessage, getWheelFactor } from './dom.js';
 const PEN_ERASER = 5;
 
 /** @param {import('./viewer.js').Viewer} viewer @param {import('./tools.js').Toolbox} toolbox */
-export function watchPointers(viewer, toolbox) {
+export function bindPointers(viewer, toolbox) {
   const { canvas } = viewer;
   const preview = new ClickPreview(toolbox);
   /** @type {Map<number, {x: number, y: number}>} */
@@ -29,7 +29,7 @@ export function watchPointers(viewer, toolbox) {
   };
 
   /** Move the ring that shows waiting. @param {PointerEvent} event */
-  const placeRing = ({ offsetX, offsetY }) => { element('ring').style.translate = `${offsetX}px ${offsetY}px`; };
+  const moveSpinner = ({ offsetX, offsetY }) => { element('ring').style.translate = `${offsetX}px ${offsetY}px`; };
 
   canvas.addEventListener('pointerdown', (event) => {
     isSecondClick = false;
@@ -51,7 +51,7 @@ export function watchPointers(viewer, toolbox) {
     }
     viewer.cursor = null;
     preview.clear();
-    placeRing(event); // a finger does not move before it presses
+    moveSpinner(event); // a finger does not move before it presses
     const point = viewer.clientToFrame(event);
     const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
     if (isTouch && !toolbox.tool.release) pendingPress = () => toolbox.press(point, subtract);
@@ -70,7 +70,7 @@ export function watchPointers(viewer, toolbox) {
       return;
     }
     if (activeId !== null && !isActive) return;
-    placeRing(event);
+    moveSpinner(event);
     if (isActive) for (const move of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.clientToFrame(move));
     }
@@ -165,7 +165,7 @@ class ClickPreview {
   get canPreview() {
     const { tool, isDown, subtractByDefault, app, viewer } = this.toolbox;
     if (tool.name !== 'click' || isDown || subtractByDefault || app.tracking.job || !app.playback.isReady) return false;
-    return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // last, because it may read every pixel
+    return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // checked last: scans the mask
   }
 
   /** @param {import('./viewer.js').Point} point */

@@ -1,29 +1,30 @@
-/** Edits on their way to the server, in order; `main.js` lists all ways to send a request. */
+/** Edits on their way to the server, in order. */
 
-import { answerError } from './dom.js';
+import { reportError } from './dom.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, Failed } from './connection.js' */
 /**
  * Object of edits, which share the record; id 0: the first of them creates it. Only the queue changes a record.
- * @typedef {{readonly id: number}} Target
+ * @typedef {{readonly id: number}} ObjectRef
  */
 /**
- * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
+ * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: ObjectRef, id?: number)
  *   => Promise<ActionAnswer<A> | Failed>} SendAction `id`: of a message that may be sent again
  */
 
 /** Actions that the server stores once, however often their messages arrive. @type {(keyof Actions)[]} */
 const REPEATABLE_ACTIONS = [
   'paint', 'outline', 'fill_holes', 'clear', 'split_object', 'reassign', 'remove_keyframe', 'add_object',
-  'change_object', 'delete_object', 'merge_objects', 'set_note', 'set_range', 'set_status',
+  'change_object', 'delete_object', 'merge_objects', 'set_note', 'set_range', 'set_status', 'drop_results',
+  'toggle_checked', 'restore_version',
 ];
 /** Actions that make a new object if their message has none. @type {(keyof Actions)[]} */
 const CREATING_ACTIONS = ['paint', 'outline', 'suggest'];
 /** Largest body in bytes that a browser sends after the page has closed. */
 const MAX_KEEPALIVE = 60000;
 
-/** Return a message with its object. @param {object & {object_id?: number | null}} message @param {Target} [target] */
+/** @param {object & {object_id?: number | null}} message @param {ObjectRef} [target] object of a message without one */
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
@@ -31,13 +32,16 @@ export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Resolves after the answers to the edits so far. @type {Promise<unknown>} */
+    /** Settles when all queued edits are answered. @type {Promise<unknown>} */
     this.previousEdits = Promise.resolve();
-    /** Number of these edits that are not answered. */
+    /** Unanswered edits. */
     this.pendingCount = 0;
     /** Answer to the last status, after those before. @type {Promise<any>} */
     this.previousStatuses = Promise.resolve();
-    /** Unacknowledged messages by id. @type {Map<number, {action: string, message: object, target?: Target}>} */
+    /**
+     * Unacknowledged messages by id, with prompts, which are not sent again.
+     * @type {Map<number, {action: string, message: object, target?: ObjectRef}>}
+     */
     this.messages = new Map();
   }
 
@@ -52,6 +56,18 @@ export class EditQueue {
     const answer = this.previousEdits.then(task).finally(() => { this.pendingCount -= 1; });
     this.previousEdits = answer.catch(() => {}); // the caller handles it
     return answer;
+  }
+
+  /**
+   * Run a prompt as `enqueue` does. If the page closes before the answer, edits of the object that it makes are lost.
+   * @template T
+   * @param {() => Promise<T>} task
+   * @param {ObjectRef} target
+   */
+  enqueuePrompt(task, target) {
+    const id = this.app.connection.createId();
+    this.messages.set(id, { action: 'suggest', message: {}, target });
+    return this.enqueue(task).finally(() => this.messages.delete(id));
   }
 
   /** Send an action after the earlier edits, and before the later ones. @type {SendAction} */
@@ -77,7 +93,7 @@ export class EditQueue {
    * Store a repeatable message, so that it is sent if the page closes; return its id.
    * @param {keyof Actions} action
    * @param {object} message
-   * @param {Target} [target]
+   * @param {ObjectRef} [target]
    */
   store(action, message, target) {
     if (!REPEATABLE_ACTIONS.includes(action)) return undefined;
@@ -94,9 +110,9 @@ export class EditQueue {
   async send(action, message, target, id) {
     const { app, messages } = this;
     const fullMessage = /** @type {any} */ (addObjectId(message, target));
-    const lacksObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
-    const answer = lacksObject
-      ? answerError(new Error('Select an object first.')) : await app.request(action, fullMessage, id);
+    const needsObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
+    const answer = needsObject
+      ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, id);
     messages.delete(id ?? 0);
     if (!answer.error && target && !app.findObject(target.id)) {
       const { object_id: createdId } = /** @type {{object_id?: number}} */ (answer.result ?? {});
@@ -106,11 +122,19 @@ export class EditQueue {
     return answer;
   }
 
-  /** Send all unacknowledged messages when the page closes. */
+  /** Send the unacknowledged edits when the page closes, except those of an object that a prompt may create. */
   flush() {
-    if (!this.messages.size) return;
-    const messages = [...this.messages].map(([id, { action, message, target }]) => (
-      { ...addObjectId(message, target), id, do: action }));
+    /** Objects that prompts may create. @type {Set<ObjectRef | undefined>} */
+    const promptedObjects = new Set();
+    const messages = [];
+    for (const [id, { action, message, target }] of this.messages) {
+      const fullMessage = addObjectId(message, target);
+      if (action === 'suggest') promptedObjects.add(target);
+      else if (fullMessage.object_id !== null || !promptedObjects.has(target)) {
+        messages.push({ ...fullMessage, id, do: action });
+      }
+    }
+    if (!messages.length) return;
     const body = JSON.stringify(messages);
     fetch('edits', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }

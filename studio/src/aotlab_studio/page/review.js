@@ -1,6 +1,8 @@
 /** Review: frames to check, ranked; notes on frames. */
 
-import { CoalescedTask, createElement, element, RowList, setLabel, showError, showMessage, TextField } from './dom.js';
+import {
+  CoalescedTask, createElement, element, formatCount, RowList, setLabel, showError, showMessage, TextField,
+} from './dom.js';
 import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
@@ -32,10 +34,11 @@ export class Review {
     this.note = new TextField(element('note'), (frame, text) => app.queue.push('set_note', { frame, text }));
   }
 
-  /** Show the note on the frame. */
-  showNote() {
-    const { state: { notes }, playback: { frame } } = this.app;
+  /** Show the note on the frame, and whether it is checked. */
+  showFrame() {
+    const { state: { notes, checked }, playback: { frame } } = this.app;
     this.note.show(frame, notes[frame] ?? '');
+    element('checked').ariaPressed = String(checked.includes(frame));
   }
 
   /** Refresh while a job runs, but not too often. */
@@ -56,7 +59,7 @@ export class Review {
 
   show() {
     this.app.timeline.draw();
-    element('review-empty').hidden = this.entries.length > 0;
+    element('review-summary').textContent = this.summary;
     this.list.show(this.entries.slice(0, MAX_LISTED));
     this.noteList.show(Object.entries(this.app.state.notes));
     setLabel(element('next-check'), `Next frame to check (${this.openEntries.length})`);
@@ -85,6 +88,14 @@ export class Review {
     return this.entries.filter((entry) => !this.isDone(entry));
   }
 
+  /** Sentence about what is left. */
+  get summary() {
+    const { openEntries: { length }, app: { timeline } } = this;
+    if (length) return `${formatCount(length, 'frame')} left to check, worst first.`;
+    return timeline.hasTracked ? 'No frames left to check.'
+      : 'Nothing is tracked yet. After tracking, frames with doubtful masks are listed here, worst first.';
+  }
+
   /** Frames that the timeline marks, the worst first. */
   get markedFrames() {
     return this.openEntries.slice(0, MAX_LISTED).map(({ frame }) => frame);
@@ -106,8 +117,7 @@ export class Review {
     const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
     const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isDone(candidate));
     if (entry) this.goTo(entry);
-    else if (this.app.timeline.findAnnotatedFrames().length) showMessage('No frames left to check.');
-    else showMessage('No frames to check. Track first.');
+    else showMessage(this.summary);
   }
 
   /** @param {ReviewEntry} entry */
@@ -125,7 +135,8 @@ export class Review {
     const answer = await queue.push('toggle_checked', { frame });
     if (answer.error) return;
     await this.fetchTask.run();
-    history.offerUndo(answer, `Frame ${frame} ${answer.result ? '' : 'no longer '}marked as checked`);
-    if (answer.result && this.openEntries.length && playback.canLeave(frame)) this.showNext();
+    const isChecked = this.app.state.checked.includes(frame);
+    history.offerUndo(answer, `Frame ${frame} ${isChecked ? '' : 'no longer '}marked as checked`);
+    if (isChecked && this.openEntries.length && playback.mayChangeFrame(frame)) this.showNext();
   }
 }

@@ -6,7 +6,7 @@ export class Selection {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Record of the selected object. @type {import('./queue.js').Target} */
+    /** Record of the selected object. @type {import('./queue.js').ObjectRef} */
     this.target = { id: 0 };
     /** Object that was selected before. */
     this.previousId = 0;

@@ -19,7 +19,7 @@ import { TOOLS } from './tools.js';
 
 /** @type {Record<string, string>} */
 const KEY_NAMES = {
-  ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', Backspace: 'Delete', '=': '+',
+  ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', '=': '+',
 };
 
 /** Keys identified by their position, whatever the layout, besides W, A, S and D. @type {Record<string, string>} */
@@ -50,7 +50,7 @@ export function connectShortcuts(app) {
     const { keys, run, click, waitsForFrame, buttons = [] } = binding;
     for (const key of keys) bindings.set(key, binding);
     for (const [index, button] of elements(...buttons).entries()) {
-      button.onclick = () => app.playback.addInput(click ?? (() => run(keys[index])), waitsForFrame);
+      button.onclick = () => app.playback.enqueueCommand(click ?? (() => run(keys[index])), waitsForFrame);
       showKey(button, keys[index]);
     }
   }
@@ -60,8 +60,8 @@ export function connectShortcuts(app) {
     if (!binding) return;
     event.preventDefault();
     if (event.repeat && !/[←→↑↓WASD+[\]-]$|^Page/.test(key)) return; // only keys that move or resize act while held
-    if (key === 'Escape') binding.run(key); // drops the queued inputs
-    else app.playback.addInput(() => binding.run(key), binding.waitsForFrame);
+    if (key === 'Escape') binding.run(key); // drops the queued commands
+    else app.playback.enqueueCommand(() => binding.run(key), binding.waitsForFrame);
   });
   showKeys(groups);
 }
@@ -72,14 +72,14 @@ function readShortcut(event) {
   if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return '';
   const pressed = getKeyName(event);
   const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
-  if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete)$/.test(name)) return '';
+  if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete|Backspace)$/.test(name)) return '';
   if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
     if (name === 'Escape') target.blur();
     if (name === 'Enter' && target.matches('input')) focusView();
     return '';
   }
   if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return '';
-  return target.matches('input') && name.endsWith('Delete') ? '' : name;
+  return target.matches('input') && /Delete|Backspace/.test(name) ? '' : name;
 }
 
 /** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */
@@ -115,9 +115,10 @@ function createBindings(app) {
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
       bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
+      bindChange('Backspace', 'remove the last corner or click', () => app.history.removeLastInput()),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
-      bind('Ctrl+Z', 'undo', () => app.history.undoKey(), 'undo'),
+      bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || app.history.undo(), 'undo'),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => app.history.move('redo'), 'redo'),
     ],
     'Draw without a mouse': [
@@ -131,7 +132,7 @@ function createBindings(app) {
       bind('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
       bindChange('Delete', 'delete the object, or the last corner or click',
-        () => app.history.deleteKey(), 'delete', () => app.deleteObject()),
+        () => app.history.removeLastInput() || app.deleteObject(), 'delete', () => app.deleteObject()),
       bind('F2', 'rename the object', focusName),
       bind('I', 'hide or show the object', () => app.toggleSwitch('hidden')),
       bind('J', 'lock or unlock the object', () => app.toggleSwitch('locked')),

@@ -6,6 +6,7 @@ import { CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, s
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
+/** @typedef {import('./protocol.js').Timeline} Marks */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
@@ -23,11 +24,23 @@ const MIN_SPAN = 8;
 const MIN_ROWS = 4;
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
 
-/** Marks of an object on a frame; other marks are digits: tracked, from low to high confidence. */
-const MARK = { none: '-', drawn: 'G', drawnEmpty: 'g', absent: 'a', lost: 'l' };
+const NO_MARK = '-';
+/** @typedef {'text' | 'accent' | 'empty' | 'lost' | 'outdated' | 'accepted'} Color of the style sheet */
+/**
+ * Bars of a mark in its row: top, height and color; by default, the object's. Marks without bars are digits: tracked,
+ * from low to high confidence.
+ * @type {Record<string, [number, number, Color?][]>}
+ */
+const BARS = {
+  [NO_MARK]: [],
+  G: [[0, 12, 'text'], [3, 6]], // drawn
+  g: [[0, 12, 'text'], [3, 6, 'empty']], // drawn as absent
+  a: [[5.5, 1, 'text']], // absent
+  l: [[1, 2, 'lost'], [9, 2, 'lost']], // lost: two lines, unlike any object
+};
 
 /** @param {string | undefined} mark */
-export const isDrawn = (mark) => mark === MARK.drawn || mark === MARK.drawnEmpty;
+export const isDrawn = (mark) => mark === 'G' || mark === 'g';
 
 export class Timeline {
   /** @param {import('./main.js').App} app */
@@ -67,8 +80,14 @@ export class Timeline {
   /** Return the frames with a mark of any object. */
   findAnnotatedFrames() {
     const rows = this.app.objects.map(({ id }) => this.marks.get(id) ?? []);
-    const isAnnotated = (/** @type {number} */ frame) => rows.some((row) => (row[frame] ?? MARK.none) !== MARK.none);
+    const isAnnotated = (/** @type {number} */ frame) => rows.some((row) => (row[frame] ?? NO_MARK) !== NO_MARK);
     return [...Array(this.count).keys()].filter(isAnnotated);
+  }
+
+  /** Whether an object has results of tracking. */
+  get hasTracked() {
+    const isTracked = (/** @type {string} */ mark) => mark !== NO_MARK && !isDrawn(mark);
+    return this.app.objects.some(({ id }) => this.marks.get(id)?.some(isTracked));
   }
 
   /** Number of frames in view. */
@@ -86,9 +105,13 @@ export class Timeline {
     return NAMES_WIDTH + (frame - this.first) * this.columnWidth;
   }
 
-  /** @param {Record<string, string>} marks by object id, a letter per frame */
-  setMarks(marks) {
+  /** Show the marks of all frames; events have brought newer ones of some frames. @param {Marks} timeline */
+  setMarks({ revision, marks }) {
+    const previous = this.marks;
     this.marks = new Map(Object.entries(marks).map(([id, letters]) => [Number(id), [...letters]]));
+    for (const [frame, own] of this.app.frames.revisions) {
+      if (own > revision) for (const [id, row] of previous) this.setFrameMarks(frame, { [id]: row[frame] });
+    }
     this.draw();
   }
 
@@ -96,7 +119,7 @@ export class Timeline {
     return this.app.playback.count;
   }
 
-  /** Return a color of the style sheet. @param {'text' | 'accent' | 'empty' | 'lost' | 'outdated'} name */
+  /** @param {Color} name */
   getColor(name) {
     return this.style.getPropertyValue(`--${name}`);
   }
@@ -131,7 +154,7 @@ export class Timeline {
   /** @param {number} frame @param {Record<string, string>} marks by object id */
   setFrameMarks(frame, marks) {
     for (const [id, mark] of Object.entries(marks)) {
-      const row = this.marks.get(Number(id)) ?? Array(this.count).fill(MARK.none);
+      const row = this.marks.get(Number(id)) ?? Array(this.count).fill(NO_MARK);
       row[frame] = mark;
       this.marks.set(Number(id), row);
     }
@@ -230,8 +253,9 @@ export class Timeline {
     context.clip();
     this.drawTicks();
     this.app.objects.forEach((object, index) => this.drawRow(object, tops[index]));
-    const { outdated, editable_range: [firstEditable, lastEditable] } = this.app.state;
-    for (const [start, end] of outdated) this.drawOutdated(this.frameToX(start), this.frameToX(end + 1));
+    const { checked, editable_range: [firstEditable, lastEditable] } = this.app.state;
+    context.fillStyle = this.getColor('accepted');
+    for (const frame of checked) context.fillRect(this.frameToX(frame), RULER_HEIGHT - 3, this.columnWidth, 3);
     const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
     context.fillStyle = this.getColor('empty');
     context.globalAlpha = 0.75;
@@ -276,9 +300,11 @@ export class Timeline {
     canvas.ariaValueNow = String(frame);
     const [from, to] = this.app.tracking.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
-    canvas.ariaValueText = `Frame ${frame}; ${inView}${limits}`;
-    const outdated = this.app.state.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
-    canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
+    const { checked, outdated } = this.app.state;
+    canvas.ariaValueText = `Frame ${frame}${checked.includes(frame) ? ', checked' : ''}; ${inView}${limits}`;
+    const texts = Object.entries(outdated).map(([id, ranges]) => (
+      `${this.app.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
+    canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';
   }
 
   /** @param {Item} object @param {number} y center of its row */
@@ -318,48 +344,35 @@ export class Timeline {
       const mark = row[start];
       do end += 1;
       while (!gap && end < to && row[end] === mark);
-      if (mark === MARK.none) continue;
       const x = this.frameToX(start);
       const width = Math.max(1, columnWidth * (end - start) - gap);
-      if (isDrawn(mark)) {
-        context.fillStyle = this.getColor('text');
-        context.fillRect(x, y, width, ROW_HEIGHT - 2);
-        context.fillStyle = mark === MARK.drawn ? color : this.getColor('empty');
-        context.fillRect(x, y + 3, width, ROW_HEIGHT - 8);
-      } else if (mark === MARK.lost) {
-        // two lines, unlike any object
-        context.fillStyle = this.getColor('lost');
-        context.fillRect(x, y + 1, width, 2);
-        context.fillRect(x, y + ROW_HEIGHT - 5, width, 2);
-      } else if (mark === MARK.absent) {
-        context.fillStyle = this.getColor('text');
-        context.fillRect(x, y + ROW_HEIGHT / 2 - 1.5, width, 1);
-      } else {
-        context.globalAlpha = 0.25 + 0.075 * (Number(mark) + 1);
-        context.fillStyle = color;
-        context.fillRect(x, y + 1, width, ROW_HEIGHT - 4);
-        context.globalAlpha = 1;
+      for (const [top, height, name] of BARS[mark] ?? [[1, 10]]) {
+        context.globalAlpha = BARS[mark] ? 1 : 0.25 + 0.075 * (Number(mark) + 1);
+        context.fillStyle = name ? this.getColor(name) : color;
+        context.fillRect(x, y + top, width, height);
       }
     }
+    context.globalAlpha = 1;
+    context.strokeStyle = this.getColor('outdated');
+    context.lineWidth = 1.5;
+    for (const [start, end] of this.app.state.outdated[id] ?? []) this.hatch(start, end + 1, y);
   }
 
-  /** Hatch frames whose tracked masks are older than a correction. @param {number} left @param {number} right */
-  drawOutdated(left, right) {
+  /** Hatch frames of a row. @param {number} start @param {number} end after the last frame @param {number} y top */
+  hatch(start, end, y) {
     const { context } = this;
-    const height = this.app.objects.length * ROW_HEIGHT;
+    const left = Math.max(NAMES_WIDTH, this.frameToX(start));
+    const right = Math.min(this.canvas.clientWidth, this.frameToX(end));
     context.save();
     context.beginPath();
-    context.rect(left, RULER_HEIGHT - 4, right - left, height + 4);
+    context.rect(left, y, right - left, ROW_HEIGHT - 2);
     context.clip();
-    context.strokeStyle = context.fillStyle = this.getColor('outdated');
-    context.lineWidth = 1.5;
     context.beginPath();
-    for (let x = left - height; x < right; x += 6) {
-      context.moveTo(x, RULER_HEIGHT + height);
-      context.lineTo(x + height + 4, RULER_HEIGHT - 4);
+    for (let x = left - ROW_HEIGHT; x < right; x += 6) {
+      context.moveTo(x, y + ROW_HEIGHT);
+      context.lineTo(x + ROW_HEIGHT, y);
     }
     context.stroke();
-    context.fillRect(left, RULER_HEIGHT - 4, right - left, 3);
     context.restore();
   }
 }

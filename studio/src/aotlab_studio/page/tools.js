@@ -117,7 +117,7 @@ export class Toolbox {
     /** Input that was sent and is not answered. @type {Sketch[]} */
     this.pendingSketches = [];
     /** Frame and object at the last press. */
-    this.pressTarget = { frame: 0, target: app.selection.target };
+    this.pressed = { frame: 0, target: app.selection.target };
     /** Whether the unfinished or last input removes. */
     this.isSubtracting = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
@@ -140,7 +140,7 @@ export class Toolbox {
   /** @param {string} name */
   setTool(name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
-    if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.points = [];
+    if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.dropPoints();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
     showHint(tool.help);
@@ -164,9 +164,22 @@ export class Toolbox {
     this.dropPoints();
   }
 
+  /** Drop unfinished input; a polygon can be restored. */
   dropPoints() {
+    const { drawingTool: tool, points, pressed, isSubtracting } = this;
     this.points = [];
     this.show();
+    if (!tool.corners || points.length < 3) return;
+    showToast('Polygon dropped', {
+      Restore: async () => {
+        const { playback, selection } = this.app;
+        this.setTool(tool.name);
+        selection.select(pressed.target.id);
+        await playback.seek(pressed.frame);
+        if (playback.frame === pressed.frame) Object.assign(this, { points, pressed, isSubtracting });
+        this.show();
+      },
+    });
   }
 
   /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
@@ -199,12 +212,12 @@ export class Toolbox {
 
   /** @param {Point} point @param {boolean} subtract whether Shift or the right button is held */
   press(point, subtract) {
-    if (this.tool.name !== 'pan') this.app.playback.keepFrame();
+    if (this.tool.name !== 'pan') this.app.playback.cancelSeek();
     if (!this.app.playback.isReady) {
       showMessage(`Frame ${this.app.playback.destination.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.getTarget() };
+    this.pressed = { frame: this.app.playback.frame, target: this.app.selection.getTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) this.points = [point];
@@ -241,11 +254,11 @@ export class Toolbox {
 
   /** Send the drawn points. */
   async send() {
-    const { app: { queue, history }, pressTarget: { frame, target }, points, radius, isSubtracting, tool } = this;
+    const { app: { queue, history }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
     const answer = tool.usesBrush
       ? queue.push('paint', { ...message, radius }, target) : queue.push('outline', message, target);
-    history.reportLosses(await this.showUntil(answer));
+    history.reportLosses(await this.showWhilePending(answer));
   }
 
   /** Request a mask of the drawn box; a small one is a click. @param {boolean} isSecondClick */
@@ -288,14 +301,15 @@ export class Toolbox {
 
   /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
   suggest(prompts, click) {
-    const { app: { queue }, pressTarget } = this;
-    const answer = queue.enqueue(() => this.requestMask(pressTarget, { ...prompts, separate: true }, click));
-    return this.showUntil(answer, click);
+    const { app: { queue }, pressed } = this;
+    const task = () => this.requestMask(pressed, { ...prompts, separate: true }, click);
+    const answer = queue.enqueuePrompt(task, pressed.target);
+    return this.showWhilePending(answer, click);
   }
 
   /**
    * Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one.
-   * @param {Toolbox['pressTarget']} pressTarget
+   * @param {Toolbox['pressed']} pressed
    * @param {Prompts} prompts
    * @param {Click} [click]
    */
@@ -334,7 +348,7 @@ export class Toolbox {
    * @param {Promise<T>} answer
    * @param {Click} [click]
    */
-  async showUntil(answer, click) {
+  async showWhilePending(answer, click) {
     const { tool, points } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];

@@ -73,7 +73,7 @@ export class Tracking {
 
   /** Show the job that runs or has ended; a correction disables nothing. @param {JobProgress | null} job null: none */
   showJob(job) {
-    const { app: { playback, review }, job: previousJob } = this;
+    const { app: { playback, review, toolbox }, job: previousJob } = this;
     const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
     this.job = running?.background ? null : running;
     element('job').hidden = !this.job;
@@ -81,7 +81,7 @@ export class Tracking {
     const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) {
-      if (!previousJob) playback.startFollowing();
+      if (!previousJob) playback.isFollowing = !toolbox.isDrawing;
       this.showProgress(this.job);
       if (this.job.done) review.refreshLive();
       if (this.job.status === 'running' && this.job.done && playback.isFollowing) playback.goTo(this.job.frame);
@@ -113,7 +113,7 @@ export class Tracking {
   /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
   async track(direction) {
     const { playback, queue, toolbox } = this.app;
-    playback.keepFrame();
+    playback.cancelSeek();
     const { frame } = playback;
     await queue.previousEdits; // may change the range
     const range = this.readRange();
@@ -128,8 +128,9 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     const answer = await queue.push('drop_results', { frame, last: range.last });
-    if (answer.result) history.offerUndo(answer, `Tracking cleared on ${formatCount(answer.result, 'frame')}`);
-    else if (!answer.error) showMessage('No tracked masks from this frame on.');
+    if (answer.result === 0) showMessage('No tracked masks from this frame on.');
+    const frames = answer.result ? ` on ${formatCount(answer.result, 'frame')}` : ''; // unknown if sent twice
+    if (answer.result !== 0) history.offerUndo(answer, `Tracking cleared${frames}`);
   }
 
   stop() {

@@ -8,6 +8,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -85,9 +86,11 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return Response(content, media_type="image/jpeg", headers=CACHE_HEADERS if cacheable else None)
 
     def get_labels(request: Request) -> Response:
-        """Return the masks of a frame as run lengths."""
-        labels = find_session(request).document.snapshot.labels(parse_index(request))
-        return Response(encode_labels(labels), media_type="application/octet-stream")
+        """Return the masks of a frame as run lengths; a browser may keep them as those of `get_frame`."""
+        session, index = find_session(request), parse_index(request)
+        headers = CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
+        content = encode_labels(session.document.snapshot.labels(index))
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
     async def upload_masks(request: Request) -> Response:
         """Load the masks of an uploaded file.
@@ -213,6 +216,8 @@ class Connection:
             document.listeners.remove(self._notify)
             sender.cancel()
             document.connections[self._actor.page] -= 1
+        with suppress(InputError):  # a project that cannot be read
+            await run_in_threadpool(document.emit_state)  # others can undo the steps of this page now
 
     async def _receive(self, text: str) -> None:
         """Handle messages in order, exports and statuses, which may wait, in the background."""

@@ -70,12 +70,11 @@ MASK_ACTIONS: Sequence[Callable[..., Any]] = (
 )  # fmt: skip
 EDITS: Sequence[Callable[..., Any]] = (
     *MASK_ACTIONS, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
-    editing.set_note, editing.set_range,
+    editing.set_note, editing.set_range, editing.drop_results, editing.toggle_checked, Document.restore_version,
 )  # fmt: skip
 """actions whose messages may arrive again"""
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
-    *EDITS, editing.drop_results, editing.toggle_checked, Document.timeline, Document.list_versions,
-    Document.save_version, Document.restore_version,
+    *EDITS, Document.timeline, Document.list_versions, Document.save_version,
 )  # fmt: skip
 """actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (

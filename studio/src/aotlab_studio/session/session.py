@@ -351,9 +351,7 @@ def list_checks(snapshot: Snapshot) -> list[Check]:
     """Return the frames to check, the worst first; none that is marked as checked."""
     scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
     drawn_ids = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
-    checked = snapshot.state.checked
-    skip = {index for index, digest in checked.items() if snapshot.digest_frame(index) == digest}
-    return [check for check in find_checks(scores, drawn_ids) if check.frame not in skip]
+    return [check for check in find_checks(scores, drawn_ids) if check.frame not in snapshot.checked_frames]
 
 
 class OutdatedError(InputError):
@@ -367,11 +365,10 @@ class OutdatedError(InputError):
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
-        why = (
-            "they are older than a correction, or tracking was cut off; unlock and track their objects again"
-        )
-        why = "a correction is being tracked; wait" if waits else why
-        verb = "frame is" if count == 1 else "frames are"
-        super().__init__(f"{action}: {count} {verb} outdated ({texts}): {why}, or proceed with what is there")
+        subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
+        remedy = "older than a correction, or tracking was cut off. Unlock and track their objects again"
+        remedy = "corrections are being tracked. Wait for tracking" if waits else remedy
+        verb = "export" if action == "export" else "accept"
+        super().__init__(f"{subject}: {remedy}, or {verb} them as they are?")
         self.choices: list[Literal["wait", "proceed"]] = ["wait", "proceed"] if waits else ["proceed"]
         """values of ``outdated`` with which the action can be repeated"""

@@ -225,11 +225,14 @@ class JobRunner:
                 self.job.stop("interrupt" if self.job.layer.is_automatic else "finish")
 
     def schedule(self) -> None:
-        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not in the history."""
+        """Track all corrections after `PROPAGATION_DELAY` seconds; stop a job whose layer or objects are gone."""
         with self._lock:
             self._failed, self._next_run_at = set(), time.monotonic() + PROPAGATION_DELAY
-            if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
-                self.job.stop("interrupt")
+            state = self._document.snapshot.state
+            if (job := self.job) is not None and not (
+                job.layer_id in state.layers and any(map(state.resolve, job.layer.objects))
+            ):
+                job.stop("interrupt")
             self._lock.notify_all()
 
     def list_pending(self) -> list[int]:
