@@ -64,7 +64,7 @@ def plan_run(folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, fo
     if (folder / RUN_FILE).exists():
         raise make_refusal(folder, "the results of a list of jobs")
     if unrecorded := existing - {*earlier.outputs}:
-        raise make_refusal(folder, f"{min(unrecorded)}, which aotlab track did not write")
+        raise make_refusal(folder, f"{min(unrecorded)}, not written by aotlab")
     if existing and not (same_inputs or force):
         raise make_refusal(folder, "results of other inputs or settings", forcible=True)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
@@ -97,12 +97,14 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
-    """Raise `InputError` if outputs, files and folders of these names in a folder, would overwrite an input.
+    """Raise `InputError` if a folder is an input itself, or outputs of these names in it would overwrite an input.
 
     ``inputs``: files and folders of images, which may be links.
     """
     targets = {(folder / name).resolve() for name in names}
     for path in inputs:
+        if os.path.realpath(path) == os.path.realpath(folder):  # masks in folders would be those of objects
+            raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
         for file in [path, *path.iterdir()] if path.is_dir() else [path]:
             resolved = Path(os.path.realpath(file))  # links may be circular
             if not targets.isdisjoint((resolved, *resolved.parents)):

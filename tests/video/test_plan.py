@@ -76,6 +76,17 @@ def test_results_without_a_digest_are_no_other_run_s(tmp_path):
     assert try_plan(plan_run, tmp_path, UNKNOWN.record) == "refuse"
 
 
+@pytest.mark.parametrize("name", ["masks", "linked"])
+def test_folder_of_input_images_is_no_output(tmp_path, name):
+    images = tmp_path / "masks"
+    images.mkdir()
+    (images / "00000.png").touch()
+    if name == "linked":
+        (tmp_path / name).symlink_to(images)
+    with pytest.raises(InputError, match=f"output {images}: is the input folder .*{name}; choose another folder"):
+        plan_run(images, WANTED, [tmp_path / name, images / "00000.png"], force=True)
+
+
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}
 RUN = {"settings": SETTINGS, "jobs": ["a"]}
 

@@ -289,7 +289,7 @@ def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name,
     photo.write_text("mine")
     line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), *args]
     assert main(line) == 2
-    words = f"already contains {name}, which aotlab track did not write; choose another folder"
+    words = f"already contains {name}, not written by aotlab; choose another folder"
     assert words in capsys.readouterr().err
     assert photo.read_text() == "mine"
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
