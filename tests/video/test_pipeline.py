@@ -178,7 +178,7 @@ def outputs_folder(tmp_path):
     ("out/alpha/deep/er", "out", ["masks", "alpha"], True), ("out/overlay.mp4", "out", ["masks", "overlay"], True),
     ("links", "out", ["objects"], True), ("links", "other name", ["objects"], True),
     ("links", "links/../out", ["objects"], True), ("out/overlay.mp4", "out", ["masks"], False),
-    ("frames", ".", BUILT_IN_OUTPUTS, False), ("frames", "frames", BUILT_IN_OUTPUTS, False),
+    ("frames", ".", BUILT_IN_OUTPUTS, False),
 ])  # fmt: skip
 def test_results_never_overwrite_the_video(outputs_folder, source, output, names, overwrites):
     with pytest.raises(InputError, match="the results would overwrite") if overwrites else nullcontext():

@@ -213,8 +213,8 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_li
     monkeypatch.undo()  # the real tracker
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))
     monkeypatch.setattr(
-        "aotlab.video.job.CheckedJob.estimate_bytes",
-        lambda checked: 2 * 10**12 * ("mattes16" in checked.options.write),
+        "aotlab.video.plan.JobRun.estimate_bytes",
+        lambda run: 2 * 10**12 * ("mattes16" in run.options.write),
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
     write_job_record(tmp_path / "out", JobRecord("out", outputs=["masks"]))
