@@ -121,12 +121,12 @@ class Batch:
         return locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output)
 
     def _read_finished(self) -> list[JobRecord]:
-        """Return the records of the jobs that have finished."""
+        """Return the records of finished jobs."""
         records = (read_job_record(self._output / job.name) for job in self._jobs)
         return [record for record in records if record is not None and record.error != UNFINISHED]
 
     def summarize(self) -> list[JobRecord]:
-        """Write the summary of a list that was tracked in shards; return the records of the jobs that have finished.
+        """Write the summary of a list that was tracked in shards; return the records of finished jobs.
 
         Raises:
             InputError: the folder holds no run of any of these jobs, or is in use.

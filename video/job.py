@@ -18,7 +18,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.video.inputs import parse_mask
-from aotlab.video.resume import RESTORED_OUTPUT
+from aotlab.video.resume import RESUME_OUTPUT
 from aotlab.video.track import JobOptions
 
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
@@ -32,7 +32,7 @@ PromptValue = str | Sequence[float] | FramePrompt
 class Job:
     """One video to track.
 
-    Texts are as on the command line, and one of them needs no list.
+    Texts are as on the command line; a single value needs no list.
     """
 
     name: str
@@ -144,12 +144,12 @@ class Job:
     def is_resumable(self, options: JobOptions) -> bool:
         """Return whether a run saves checkpoints and resumes after an interruption."""
         resumable = all(output.resumable for output in options.outputs.values())
-        resumable = resumable and not options.both_directions and RESTORED_OUTPUT in options.write
+        resumable = resumable and not options.both_directions and RESUME_OUTPUT in options.write
         return resumable and self.is_repeatable(options)
 
 
 def _list_texts(name: str, values: Any) -> list[Any]:
-    """Return a list of texts, paths or masks, of which one is a list of itself; raise `InputError` for other values."""
+    """Return a list of texts, paths or masks, a single one as a list; raise `InputError` for other values."""
     types = str | Path | FrameObjectValue
     items = [values] if isinstance(values, types) or not np.iterable(values) else list(values)
     if not all(isinstance(item, types) for item in items):

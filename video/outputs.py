@@ -264,7 +264,6 @@ class AnnotationFile(Output):
             self.writer.write(self.path, annotations, info)
 
     def drop(self) -> None:
-        """Remove the stored images; the file itself was not written yet."""
         for path in self._images:
             remove(path)
 

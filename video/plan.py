@@ -159,7 +159,7 @@ def plan_job(
 def _index_prompts(
     job: Job, source: FrameSource, frames: FrameSelection, masks: VideoMasks
 ) -> dict[int, dict[int, Prompt]]:
-    """Return the prompts by frame index and object id, cropped to the frame; none is on a frame with a mask."""
+    """Return the prompts by frame index and object id, cropped to the frame; reject prompts on frames with masks."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if by_number and not job.is_stored:
         name = strip_credentials(job.video)

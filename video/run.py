@@ -62,7 +62,7 @@ def run_job(
         job: the video and its masks.
         folder: output folder, created if missing.
         tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
-        options: outputs and how to track; their frame numbers count as the job's do.
+        options: outputs and how to track.
         force: replace results of other inputs.
 
     Raises:

@@ -81,7 +81,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     if result.damaged_frames:
         count = format_count(len(result.damaged_frames), "damaged frame")
         numbers = join_truncated(result.damaged_frames, MAX_LISTED)
-        print(f"warning: the decoder filled in {count}: {numbers}", file=sys.stderr)
+        print(f"warning: the decoder concealed {count}: {numbers}", file=sys.stderr)
     if result.corrupt_packets:
         count = format_count(result.corrupt_packets, "corrupt packet")
         print(f"warning: {count} of the stream left out", file=sys.stderr)
