@@ -43,7 +43,7 @@ class Finding:
     """A problem of a file or folder."""
 
     level: Literal["error", "warning"]
-    """error: training stops or goes wrong; warning: part of the data is not used as intended"""
+    """error: training fails or learns wrong labels; warning: part of the data is not used as intended"""
     file: Path
     message: str
     """problem; remedy"""

@@ -16,7 +16,7 @@ from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
 from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
-from aotlab.utils.files import require_all_exist
+from aotlab.utils.files import raise_if_missing
 
 COLUMNS = ("J&F", "J", "F", "V")
 
@@ -29,7 +29,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     }
     stems = order_names({stem for frames in counting.values() for stem in frames})
     missing = [Path(sequence.name, f"{stem}.png") for stem in stems if stem not in annotations]
-    require_all_exist(missing, "the metadata lists these annotations")
+    raise_if_missing(missing, "the metadata lists these annotations")
     items = [item for item in sequence.objects if item.length > 2]
     return ScoringPlan(
         sequence.name,

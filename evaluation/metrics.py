@@ -63,12 +63,12 @@ def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) 
     lengths = cv2.countNonZero(true.view(np.uint8)), cv2.countNonZero(predicted.view(np.uint8))
     if 0 in lengths:
         return float(lengths[0] == lengths[1])
-    recall = _count_near(true, predicted, radius) / lengths[0]
-    precision = _count_near(predicted, true, radius) / lengths[1]
+    recall = _count_matched(true, predicted, radius) / lengths[0]
+    precision = _count_matched(predicted, true, radius) / lengths[1]
     return harmonic_mean(precision, recall)
 
 
-def _count_near(contour: np.ndarray, other: np.ndarray, radius: int) -> int:
+def _count_matched(contour: np.ndarray, other: np.ndarray, radius: int) -> int:
     """Count the pixels of ``contour`` at most ``radius`` pixels from ``other``, H×W bool each."""
     distance = cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return int(np.count_nonzero(distance[contour] <= radius))

@@ -17,7 +17,7 @@ from aotlab.evaluation.metrics import REGION_AND_CONTOUR, ObjectMetric, find_obj
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import is_void, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_all_exist
+from aotlab.utils.files import raise_if_missing
 
 Merge = Literal["ids", "void"]
 """treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
@@ -108,7 +108,7 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     """Check that ``results`` has a PNG for every frame of the plan."""
     expected = [file for path in plan.frames for file in plan.result_files(results, path)]
     missing = [path for path in expected if not path.is_file()]
-    require_all_exist(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
+    raise_if_missing(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
 
 
 def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None) -> FrameScores:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.matching import drop_other_videos, image_stem, require_different_images
+from aotlab.media.matching import image_stem, require_different_images, select_images
 from aotlab.media.regions import Annotations, Attributes, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, compress_rle, fill_polygons, parse_rle, require_size, rle_to_box
 from aotlab.utils.errors import InputError
@@ -50,7 +50,7 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
     if (count := len({image["id"] for image in images})) < len(images):
         raise InputError(f"{len(images)} images have {count} different ids; export it again")
     file_names = (str(image.get("file_name", "")) for image in images)
-    selected = {"", *drop_other_videos([*filter(None, file_names)], video.name)}
+    selected = {"", *select_images([*filter(None, file_names)], video.stems, video.name)}
     images = [image for image in images if str(image.get("file_name", "")) in selected]
     numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
     numbered, named = all(type(number) is int for number in numbers), selected != {""}

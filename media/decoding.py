@@ -83,11 +83,11 @@ def open_video(path: Path) -> av.container.InputContainer:
 def decode(
     path: Path, container: av.container.InputContainer
 ) -> Iterator[tuple[np.ndarray, Fraction | None, bool]]:
-    """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in damage."""
+    """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder concealed damage."""
     import av
 
     index, last, damaged, failure = 0, None, dict[int | None, int](), None
-    # With threads for slices, frames that the decoder filled in are not marked.
+    # With threads for slices, frames that the decoder concealed are not marked.
     container.streams.video[0].thread_type = "FRAME"
     try:
         for packet in demux(container):

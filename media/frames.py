@@ -66,7 +66,7 @@ class FrameSource(ABC):
     live: bool = False
     """whether frames are live and dropped if not read in time"""
     damaged: list[int]
-    """frames read so far that were damaged and filled in by the decoder from their neighbors"""
+    """frames read so far that were damaged and concealed by the decoder"""
     corrupt_packets: int = 0
     """number of packets read so far that did not decode and were skipped"""
     levels: Levels | None = None

@@ -71,55 +71,54 @@ def match_frames(
     count_frames: Callable[[], int | None] = lambda: None,
     partial: bool = False,
 ) -> list[int | None]:
-    """Return the index of the frame that each image belongs to; None for an image of another video.
+    """Return the index of the frame that each image of a video belongs to.
 
     Images and frames match by name without folder and suffix, of which only one is removed; letter case and Unicode
     form count unless the file systems of this platform ignore them. If frames have no names, as in a video file, images
     are counted by the numbers that their names end with, or by natural order if there is one for each frame.
 
     Args:
-        names: names of images in a file of annotations, or files of masks.
+        names: names of images in a file of annotations, of `select_images`, or files of masks.
         frames: names of all frames without suffix; None if frames have no names.
-        video: name of the video; of images in several folders, those in a folder of this name belong to it.
+        video: name of the video, for messages.
         count_frames: returns the number of frames, None if unknown; only called if names do not end in numbers.
         partial: return None for images that match no frame.
 
     Raises:
-        InputError: an image matches no frame, two match one, or images of several videos cannot be told apart.
+        InputError: an image matches no frame, or two match one.
     """
-    selected = select_images(names, frames, video)
+    stems = list(map(image_stem, names))
     if frames is not None:
         indices = {_fold(stem): index for index, stem in enumerate(frames)}
-        by_name = {
-            str(name): indices[stem] for name in selected if (stem := _fold(image_stem(name))) in indices
-        }
-        missing = [name for name in selected if str(name) not in by_name]
+        matched = [indices.get(_fold(stem)) for stem in stems]
+        missing = [name for name, index in zip(names, matched, strict=True) if index is None]
         if missing and not partial:
-            raise _explain_missing(missing, selected, frames, video)
+            raise _explain_missing(missing, names, frames, video)
     else:
-        stems = list(dict.fromkeys(map(image_stem, selected)))
-        numbers = dict(zip(stems, _number(stems, count_frames), strict=True))
-        by_name = {str(name): numbers[image_stem(name)] for name in selected}
-    require_different_frames((by_name.get(str(name)), name) for name in selected)
-    return [by_name.get(str(name)) for name in names]
+        different = list(dict.fromkeys(stems))
+        numbers = dict(zip(different, _number(different, count_frames), strict=True))
+        matched = [numbers[stem] for stem in stems]
+    require_different_frames(zip(matched, names, strict=True))
+    return matched
 
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
-    """Return the images of a video, by their folders; arguments and errors as `match_frames`."""
-    selected = drop_other_videos(names, video)
-    folders = set(map(_list_folders, selected))
-    ambiguous = len(folders) > 1 and not any(_fold(video) in parts for parts in folders)
-    if ambiguous and not (frames and len(set(map(image_stem, selected))) == len(set(map(str, selected)))):
-        listed = _shorten(sorted("/".join(parts) or "." for parts in folders))
+    """Return the images of a video: those in folders of its name, or all if no folder has it.
+
+    Args:
+        frames: as in `match_frames`.
+
+    Raises:
+        InputError: images of several videos cannot be told apart.
+    """
+    folders = {name: _list_folders(name) for name in names}
+    inside = [name for name in names if _fold(video) in folders[name]]
+    if inside or len(set(folders.values())) <= 1:
+        return inside or [*names]
+    if not (frames and len(set(map(image_stem, names))) == len(folders)):
+        listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
         raise InputError(f"its images are in the folders {listed}; expected one folder {video}, or one video")
-    return selected
-
-
-def drop_other_videos(names: Sequence[str | Path], video: str) -> list[str | Path]:
-    """Return the images in folders of a video's name; all images if no folder has it."""
-    folders = {str(name): _list_folders(name) for name in names}
-    inside = {name for name, parts in folders.items() if _fold(video) in parts}
-    return [name for name in names if not inside or str(name) in inside]
+    return [*names]
 
 
 def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) -> None:

@@ -49,14 +49,19 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
 
 def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int | None]:
     """Return the frame of each region in the video; None for frames of other videos."""
-    keys = dict.fromkeys((region.frame, region.image) for region in regions)
-    named = [(frame, image) for frame, image in keys if image and (video.stems is not None or frame is None)]
+    images = {region.image: None for region in regions if region.image}
+    selected = {"", *select_images([*images], video.stems, video.name)}
+    keys = [(region.frame, region.image) for region in regions if region.image in selected]
+    frames: dict[Hashable, int | None] = {key: key[0] or 0 for key in keys}
+    named = [
+        (frame, image)
+        for frame, image in dict.fromkeys(keys)
+        if image and (video.stems is not None or frame is None)
+    ]
     names = [image for _, image in named]
     matched = match_frames(names, video.stems, video=video.name, count_frames=video.count_frames)
-    selected = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
-    frames = {key: key[0] or 0 if key[1] in selected else None for key in keys}
     frames.update(zip(named, matched, strict=True))
-    require_different_frames((index, image) for (_, image), index in frames.items())
+    require_different_frames((frames[key], key[1]) for key in keys)
     indices = [index for index in frames.values() if index is not None]
     length = video.length
     if length is not None and max(indices, default=0) >= length:
@@ -65,7 +70,7 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int 
     if outside:
         end = "the end" if length is None else length - 1
         raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}")
-    return [frames[region.frame, region.image] for region in regions]
+    return [frames.get((region.frame, region.image)) for region in regions]
 
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:

@@ -106,7 +106,7 @@ class Annotations:
 
     size: Size
     frames: dict[int, list[Region]] = field(default_factory=dict)
-    """regions by frame number; none on an annotated frame without objects"""
+    """regions by frame number; empty for an annotated frame without objects"""
     class_names: dict[int, str] = field(default_factory=dict)
     """class names by object id, if known"""
     stems: dict[int, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Times and key frames of a video file, by which its frames are found."""
+"""Times and key frames of a video file, for seeking."""
 
 from __future__ import annotations
 

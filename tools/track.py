@@ -114,21 +114,22 @@ def track_video(
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.video.digest import result_settings
-    from aotlab.video.run import check_run, plan_job, track_job
+    from aotlab.video.plan import plan_job
+    from aotlab.video.run import check_run, track_job
 
     if count_ranks() > 1:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
     require_extra("video")
     run = plan_job(job, folder, options, partial(result_settings, tracker, options), force=force)
-    if run.checked is None:
+    if run.action == "reuse":
         print(f"{folder}: already tracked with these inputs; delete it to track it again")
         return 0
-    header = f"{describe_job(run.checked)}, into {folder}"
+    header = f"{describe_job(run)}, into {folder}"
     if dry_run:
         check_run(run, tracker.load)
         print(header)
-        report_disk_space(folder, run.checked.estimate_bytes())
+        report_disk_space(folder, run.estimate_bytes())
         return 0
     is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
     result = track_job(run, tracker.load, on_start=lambda: None if is_quiet else print(header, flush=True))

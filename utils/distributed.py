@@ -83,9 +83,9 @@ def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
     loads: list[int] = [0] * ranks
     indices = []
     for index in sorted(range(len(costs)), key=lambda index: -costs[index]):
-        least = loads.index(min(loads))
-        loads[least] += max(1, costs[index])
-        if least == rank:
+        least_loaded = loads.index(min(loads))
+        loads[least_loaded] += max(1, costs[index])
+        if least_loaded == rank:
             indices.append(index)
     return indices
 

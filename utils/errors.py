@@ -78,10 +78,10 @@ OUT_OF_MEMORY_MESSAGES = ("allocate memory", "not enough memory", "out of memory
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that host or device memory ran out."""
     by_type = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    by_words = isinstance(error, RuntimeError | ImportError | OSError) and any(
+    by_message = isinstance(error, RuntimeError | ImportError | OSError) and any(
         words in str(error) for words in OUT_OF_MEMORY_MESSAGES
     )
-    return by_type or by_words
+    return by_type or by_message
 
 
 def require_module(module: str, requirement: str) -> None:

@@ -130,7 +130,7 @@ def reading(
         subject: what is read.
         advice: remedy at the end of the message.
         errors: further types of errors, of a library that reads the file.
-        kind: what the subject turned out not to be, such as "a readable mask".
+        kind: expected kind of file, such as "a readable mask".
         unchecked: the block uses fields of the file without checks, so turn `STRUCTURE_ERRORS` as well.
     """
     caught: tuple[type[Exception], ...] = (*READ_ERRORS, *errors, *(STRUCTURE_ERRORS if unchecked else ()))
@@ -181,7 +181,7 @@ def require_file(path: Path, advice: str, kind: str = "file") -> None:
     require(path.is_file(), f"{path}: no such {kind}; {advice}")
 
 
-def require_all_exist(missing: Sequence[Path], reason: str) -> None:
+def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
     """Raise `InputError` with the first of some missing files, their number and the ``reason`` to expect them."""
     if missing:
         raise InputError(f"{missing[0]}: missing ({len(missing)} in all); {reason}")

@@ -31,8 +31,8 @@ from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
-from aotlab.video.plan import RUN_FILE, RUN_KIND, plan_list, read_list
-from aotlab.video.run import JobRun, check_run, plan_job, start_record, track_job
+from aotlab.video.plan import RUN_FILE, RUN_KIND, JobRun, make_record, plan_job, plan_list, read_list
+from aotlab.video.run import check_run, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Batch:
         """Track all unfinished jobs, or those of one shard; return their records.
 
         Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
-        Job i is of shard i modulo their count. The last shard to end writes the summary.
+        Job i is of shard i modulo their count. The last shard to finish writes the summary.
 
         Args:
             stop: flag that stops the run; the current job resumes next time.
@@ -99,9 +99,9 @@ class Batch:
             self._start(jobs, f" in shard {shard}")
         records = self._run_until_stopped(jobs, stop)
         with self._locked():
-            ended = self._read_ended()
-            if len(ended) == len(self._jobs):
-                self._write_summary(ended)
+            finished = self._read_finished()
+            if len(finished) == len(self._jobs):
+                self._write_summary(finished)
         return records
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
@@ -120,13 +120,13 @@ class Batch:
         """Lock the output folder briefly, as other shards do."""
         return locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output)
 
-    def _read_ended(self) -> list[JobRecord]:
-        """Return the records of the jobs that have ended."""
+    def _read_finished(self) -> list[JobRecord]:
+        """Return the records of finished jobs."""
         records = (read_job_record(self._output / job.name) for job in self._jobs)
         return [record for record in records if record is not None and record.error != UNFINISHED]
 
     def summarize(self) -> list[JobRecord]:
-        """Write the summary of a list that was tracked in shards; return the records of the jobs that have ended.
+        """Write the summary of a list that was tracked in shards; return the records of finished jobs.
 
         Raises:
             InputError: the folder holds no run of any of these jobs, or is in use.
@@ -136,7 +136,7 @@ class Batch:
                 f"{self._output}: no results of these jobs; give the folder that they were tracked into"
             )
         with self._locked():
-            records = self._read_ended()
+            records = self._read_finished()
             self._write_summary(records)
         return records
 
@@ -158,10 +158,10 @@ class Batch:
             writer.writeheader()
             writer.writerows(rows)
 
-    def preview(self) -> Iterator[JobRun | InputError]:
-        """Yield the planned run of each job, or why it would fail; write nothing.
+    def preview(self) -> Iterator[JobRun | JobRecord | InputError]:
+        """Yield the planned run of each job, the record of corrected masks, which are kept, or why it would fail.
 
-        Everything is checked that `track` would refuse.
+        Everything is checked that `track` would refuse; nothing is written.
 
         Raises:
             InputError: `track` would raise it before the first job.
@@ -170,21 +170,26 @@ class Batch:
             plan_list(self._output, self._jobs, self.settings, force=self._force)
             for job in self._jobs:
                 try:
-                    run = self._plan(job)
-                    check_run(run, self._load_tracker)
+                    run = self._read_corrected(job) or self._plan(job)
+                    if isinstance(run, JobRun):
+                        check_run(run, self._load_tracker)
                     yield run
                 except (InputError, OSError) as error:
                     yield InputError(str(error))
 
     def _plan(self, job: Job) -> JobRun:
-        run = plan_job(job, self._output / job.name, self._options, lambda: self.settings, in_list=True)
-        if run.action == "keep":
+        return plan_job(job, self._output / job.name, self._options, lambda: self.settings, in_list=True)
+
+    def _read_corrected(self, job: Job) -> JobRecord | None:
+        """Return the record of a job whose masks were corrected, even if its inputs are gone; None for others."""
+        record, folder = None, self._output / job.name
+        if (folder / CORRECTED_FILE).exists() and (record := read_job_record(folder)) is not None:
             for object_id, class_name in job.classes.items():
-                current = run.record.class_names.get(object_id, "object")
+                current = record.class_names.get(object_id, "object")
                 if current != class_name:
                     message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
                     log.warning(message, job.name, object_id, current, class_name)
-        return run
+        return record
 
     def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> list[JobRecord]:
         """Run jobs until the flag is set; return their records."""
@@ -198,16 +203,19 @@ class Batch:
     def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
         try:
+            if (corrected := self._read_corrected(job)) is not None:
+                folder = self._output / job.name
+                log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
+                return corrected
             run = self._plan(job)
             result = track_job(run, self._load_tracker, class_list=self._output / CLASSES, stop=stop)
         except Exception as error:  # a failing job must not stop the others
-            log.info("%s: failed", job.name)
+            if not (job.list_line and job.describe_missing_files()):  # else known since the start
+                log.info("%s: failed", job.name)
             return self._record_failure(job, error)
         if result.interrupted:
             return None
-        if run.action == "keep":
-            outcome = f"corrected masks are kept; delete {run.folder} to track it again"
-        elif result.reused:
+        if result.reused:
             outcome = "already tracked with these inputs"
         elif result.error is not None:
             outcome = "failed"
@@ -224,7 +232,7 @@ class Batch:
             problem = f"out of memory; {MEMORY_ADVICE}"
         else:
             problem = str(error) if isinstance(error, InputError | OSError) else report_internal_error(error)
-        folder, record = self._output / job.name, replace(start_record(job), error=problem)
+        folder, record = self._output / job.name, replace(make_record(job), error=problem)
         earlier = read_job_record(folder)
         is_finished = earlier.error is None if earlier else (folder / JOB_RECORD).exists()
         if not (is_finished or isinstance(error, InUseError)):  # the other process writes the record
@@ -248,7 +256,7 @@ def claim_folder(
         if record is None:
             continue
         if name not in names and record.written:
-            log.warning("%s: not in the list any more; its results stay in %s", name, folder)
+            log.warning("%s: no longer in the list; its results stay in %s", name, folder)
         if name in names and replaces_results and not (folder / CORRECTED_FILE).exists():
             write_job_record(folder, replace(record, error=UNFINISHED))
     if replaces_results:

@@ -1,4 +1,4 @@
-"""Digest of all that the results of a job depend on, by which an earlier run is recognized."""
+"""Digest of a job's inputs; identifies earlier runs."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class VideoMasks(Mapping[int, np.ndarray]):
         return len(self.annotations.frames)
 
     def add(self, frame: int, mask: np.ndarray) -> None:
-        """Add the mask of a frame that has none: H×W object ids."""
+        """Add the mask of an unannotated frame: H×W object ids."""
         ids = np.unique(mask[mask > 0]).tolist()
         regions = {frame: [Region(object_id, encode_rle(mask == object_id)) for object_id in ids]}
         self.annotations.frames = dict(sorted((self.annotations.frames | regions).items()))
@@ -211,14 +211,14 @@ def _read_mask_value(
 
 
 def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
-    """Add annotations to ``merged`` in place; warn about pixels that they take from its objects."""
+    """Add annotations to ``merged`` in place; warn about overlaps."""
     covered_pixels = Counter[int]()
     for index, regions in added.frames.items():
         regions_below = merged.frames.setdefault(index, [])
         covered_pixels.update(_count_covered(regions_below, regions, merged.size))
         regions_below += regions
     for object_id, count in covered_pixels.items():
-        log.warning("%s: covers %d pixels of object %d, which it loses", subject, count, object_id)
+        log.warning("%s: overlaps object %d (%d pixels)", subject, object_id, count)
     for object_id, name in added.class_names.items():
         earlier = merged.class_names.setdefault(object_id, name)
         if earlier != name:
@@ -238,7 +238,7 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
 
 
 def suggest_object(number: int | None) -> str:
-    """Return the syntax for a number that may be meant as an object id, not as a frame; empty for frame 0 or None."""
+    """Return the syntax for a frame number that could be an object id; empty for frame 0 or None."""
     return f" (for object {number} write :{number}=)" if number else ""
 
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aotlab.engine.prompting.load import find_segmenter
-from aotlab.media.frames import FrameSource, parse_rate
+from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
-from aotlab.media.prompt import FramePrompt, Prompt, group_prompts, parse_frame_prompts
-from aotlab.media.regions import VideoInfo
-from aotlab.media.video import open_frames
+from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_file_name, sibling_path
-from aotlab.utils.text import strip_credentials
+from aotlab.utils.files import require_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
-from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, parse_mask, suggest_object
-from aotlab.video.resume import RESTORED_OUTPUT
-from aotlab.video.track import JobOptions, group_removals
-
-log = logging.getLogger(__name__)
+from aotlab.video.inputs import parse_mask
+from aotlab.video.resume import RESUME_OUTPUT
+from aotlab.video.track import JobOptions
 
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
@@ -39,7 +32,7 @@ PromptValue = str | Sequence[float] | FramePrompt
 class Job:
     """One video to track.
 
-    Texts are as on the command line, and one of them needs no list.
+    Texts are as on the command line; a single value needs no list.
     """
 
     name: str
@@ -151,122 +144,12 @@ class Job:
     def is_resumable(self, options: JobOptions) -> bool:
         """Return whether a run saves checkpoints and resumes after an interruption."""
         resumable = all(output.resumable for output in options.outputs.values())
-        resumable = resumable and not options.both_directions and RESTORED_OUTPUT in options.write
+        resumable = resumable and not options.both_directions and RESUME_OUTPUT in options.write
         return resumable and self.is_repeatable(options)
 
 
-@dataclass(frozen=True)
-class CheckedJob:
-    """A job whose video, masks and prompts were read and checked by `check_job`; no PyTorch is loaded for this."""
-
-    job: Job
-    options: JobOptions
-    source: FrameSource
-    frames: FrameSelection
-    masks: VideoMasks
-    """masks from files, with the class names of these files and `Job.classes`"""
-    prompts: Mapping[int, Mapping[int, Prompt]]
-    """prompts by frame index and object id, with boxes cropped to the frame"""
-    removals: Mapping[int, Sequence[int]]
-    """ids of the objects to remove, by frame index"""
-
-    @property
-    def class_names(self) -> dict[int, str]:
-        """Class names by object id."""
-        return self.masks.annotations.class_names
-
-    @property
-    def objects(self) -> set[int]:
-        """Ids of all objects."""
-        return set(self.masks.annotations.objects()).union(*self.prompts.values())
-
-    def estimate_bytes(self) -> int:
-        """Return about how many bytes the results take; 0 for a stream."""
-        height, width = self.source.size
-        bytes_per_pixel = sum(
-            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
-            for output in self.options.outputs.values()
-        )
-        return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
-
-
-def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> CheckedJob:
-    """Open the video of a job and check its masks, prompts and removals; warn of frames before the first of them.
-
-    Args:
-        strict: raise if a mask file states the name of another video, as in lists, where lines may be mixed up.
-
-    Raises:
-        InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
-    """
-    video_name = strip_credentials(job.video)
-    if not (job.masks or job.has_prompts):
-        names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
-        raise InputError(
-            f"{video_name}: no object to track; give a box, points or masks (in a folder of videos: {names} next to it)"
-        )
-    source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
-    frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
-    masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
-    if isinstance(job.segmenter, str):  # also if no prompt needs it
-        find_segmenter(job.segmenter)
-    prompts = _index_prompts(job, source, frames, masks)
-    ids: dict[int, Collection[int]] = {
-        index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
-    }
-    removals = group_removals(options.removals, {**ids, **prompts}, frames)
-    for object_id in job.classes.keys() - set().union(*ids.values(), *prompts.values()):
-        raise InputError(
-            f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
-        )
-    first = min((*masks, *prompts))
-    if first > frames.first and not options.both_directions:
-        _warn_about_empty_masks(job, source, frames, first)
-    masks.annotations.class_names.update(job.classes)
-    return CheckedJob(job, options, source, frames, masks, prompts, removals)
-
-
-def _index_prompts(
-    job: Job, source: FrameSource, frames: FrameSelection, masks: VideoMasks
-) -> dict[int, dict[int, Prompt]]:
-    """Return the prompts by frame index and object id, cropped to the frame; none is on a frame with a mask."""
-    by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
-    if by_number and not job.is_stored:
-        name = strip_credentials(job.video)
-        raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
-    subject = job.title if job.list_line else source.name
-    prompts = {}
-    for number, by_object in by_number.items():
-        suggestion = suggest_object(number if 1 in by_object else None)
-        index = frames.index(number, f"box or point of frame {number}{suggestion}")
-        prompts[index] = {
-            object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
-            for object_id, prompt in by_object.items()
-        }
-    for index in prompts:
-        if index in masks:
-            raise InputError(
-                f"prompt of frame {frames.number(index)}: it has a mask; draw the objects there, or remove it"
-            )
-    return prompts
-
-
-def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelection, first: int) -> None:
-    """Warn that the frames before the first mask or prompt, at index ``first``, get empty masks."""
-    start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
-    unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
-    unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
-    log.warning(
-        "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
-        job.title if job.list_line else source.name,
-        f"frames {start} to {last} come" if start < last else f"frame {start} comes",
-        number,
-        suggest_object(number) if number in unnamed else "",
-    )
-
-
 def _list_texts(name: str, values: Any) -> list[Any]:
-    """Return a list of texts, paths or masks, of which one is a list of itself; raise `InputError` for other values."""
+    """Return a list of texts, paths or masks, a single one as a list; raise `InputError` for other values."""
     types = str | Path | FrameObjectValue
     items = [values] if isinstance(values, types) or not np.iterable(values) else list(values)
     if not all(isinstance(item, types) for item in items):

@@ -90,7 +90,7 @@ def list_videos(folder: Path) -> list[Path]:
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """Return a job per video with masks beside it: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks.
 
-    `check_job` refuses the job of a video without masks.
+    `plan_job` refuses the job of a video without masks.
 
     Raises:
         InputError: a duplicate name.

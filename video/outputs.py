@@ -21,13 +21,12 @@ from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import require_choice, require_module
+from aotlab.utils.errors import require_choice
 from aotlab.utils.files import atomic_path, remove
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.video.classes import ObjectClasses
 
 if TYPE_CHECKING:
-    from supervision import Detections
     from torch import Tensor
 
     from aotlab.engine.tracking.prediction import Prediction
@@ -264,7 +263,6 @@ class AnnotationFile(Output):
             self.writer.write(self.path, annotations, info)
 
     def drop(self) -> None:
-        """Remove the stored images; the file itself was not written yet."""
         for path in self._images:
             remove(path)
 
@@ -408,28 +406,3 @@ def _save_png(image: np.ndarray, path: Path) -> None:
     """Write a PNG; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
-
-
-def to_detections(prediction: Prediction) -> Detections:
-    """Convert the visible objects of a frame to `supervision.Detections`: ``tracker_id``, masks, boxes, confidence.
-
-    ``class_id`` is 0, as trackers have no classes.
-
-    Raises:
-        InputError: supervision is not installed.
-    """
-    require_module("supervision", "supervision")
-    import supervision
-
-    labels = prediction.labels
-    ids = np.array([object_id for object_id in prediction.ids if (labels == object_id).any()], dtype=int)
-    if not len(ids):
-        return supervision.Detections.empty()
-    masks = np.stack([labels == object_id for object_id in ids])
-    return supervision.Detections(
-        xyxy=supervision.mask_to_xyxy(masks),
-        mask=masks,
-        confidence=np.array([prediction.confidence[int(object_id)] for object_id in ids]),
-        class_id=np.zeros(len(ids), dtype=int),
-        tracker_id=ids,
-    )

@@ -1,4 +1,4 @@
-"""The rule about reruns: which results in a folder are reused, resumed, replaced or refused.
+"""Plans of runs: inputs are checked, and results in the folder reused, resumed, replaced or refused.
 
 A folder of results belongs to the inputs in its record: video, masks, settings and outputs. With the same inputs,
 finished results are reused and unfinished ones resumed; results of other inputs are refused, unless ``force`` replaces
@@ -10,35 +10,225 @@ if the job's inputs have changed, its video is tracked again, unless its masks w
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from aotlab.engine.prompting.load import find_segmenter
+from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import (
     CORRECTED_FILE,
     JOB_RECORD,
     MASKS_FOLDER,
+    PROMPT_MASKS,
     UNFINISHED,
     JobRecord,
     read_job_record,
 )
+from aotlab.media.location import locate_video
 from aotlab.media.matching import order_names
+from aotlab.media.prompt import Prompt, group_prompts
+from aotlab.media.regions import VideoInfo
+from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name
+from aotlab.utils.files import is_file_name, sibling_path
+from aotlab.utils.text import strip_credentials
+from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.utils.versioned_files import FileKind, read_versioned
-from aotlab.video.job import Job
+from aotlab.video.digest import digest_inputs
+from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, suggest_object
+from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.resume import STATE_FILE
+from aotlab.video.track import JobOptions, group_removals
+
+log = logging.getLogger(__name__)
 
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
 
-Action = Literal["track", "resume", "reuse", "keep"]
-"""what a run does: track from the first frame, resume, reuse finished results, or keep corrected ones (in a list)"""
+Action = Literal["track", "resume", "reuse"]
+"""what a run does: track from the first frame, resume, or reuse finished results"""
 
 
-def plan_run(folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False) -> Action:
+@dataclass(frozen=True)
+class JobRun:
+    """A run of a job: its checked inputs, and what to do about earlier results. No PyTorch is loaded for this."""
+
+    job: Job
+    folder: Path
+    """output folder"""
+    options: JobOptions
+    force: bool
+    """whether results of other inputs are replaced"""
+    action: Action
+    record: JobRecord
+    """record of the run, or of the results that are reused"""
+    source: FrameSource
+    frames: FrameSelection
+    masks: VideoMasks
+    """masks from files, with the class names of these files and `Job.classes`"""
+    prompts: Mapping[int, Mapping[int, Prompt]]
+    """prompts by frame index and object id, with boxes cropped to the frame"""
+    removals: Mapping[int, Sequence[int]]
+    """ids of the objects to remove, by frame index"""
+
+    @property
+    def objects(self) -> set[int]:
+        """Ids of all objects."""
+        return set(self.masks.annotations.objects()).union(*self.prompts.values())
+
+    def estimate_bytes(self) -> int:
+        """Return about how many bytes the results take; 0 for a stream."""
+        height, width = self.source.size
+        bytes_per_pixel = sum(
+            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
+            for output in self.options.outputs.values()
+        )
+        return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
+
+
+def plan_job(
+    job: Job,
+    folder: Path,
+    options: JobOptions,
+    read_settings: Callable[[], Mapping[str, Any]],
+    *,
+    force: bool = False,
+    in_list: bool = False,
+) -> JobRun:
+    """Check the inputs of a run and plan it; warn of frames before the first mask. No model is loaded.
+
+    Args:
+        folder: output folder.
+        options: outputs and how to track.
+        read_settings: returns `result_settings`; called after checks that need no PyTorch.
+        force: replace results of other inputs.
+        in_list: the folder is that of a job in a list: results of other inputs are replaced, a stream is tracked once
+            instead of each time, and masks of another video are refused, as lines may be mixed up.
+
+    Raises:
+        InputError: a bad video, mask or prompt, or the folder contains what must not be replaced.
+    """
+    if problem := job.describe_missing_files():
+        raise InputError(problem)
+    video_name = strip_credentials(job.video)
+    if not (job.masks or job.has_prompts):
+        names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
+        raise InputError(
+            f"{video_name}: no object to track; give a box, points or masks (in a folder of videos: {names} next to it)"
+        )
+    source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
+    frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
+    masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
+    if isinstance(job.segmenter, str):  # also if no prompt needs it
+        find_segmenter(job.segmenter)
+    prompts = _index_prompts(job, source, frames, masks)
+    ids: dict[int, Collection[int]] = {
+        index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
+    }
+    ids |= prompts
+    removals = group_removals(options.removals, ids, frames)
+    for object_id in job.classes.keys() - set().union(*ids.values()):
+        raise InputError(
+            f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
+        )
+    first = min(ids)
+    if first > frames.first and not options.both_directions:
+        _warn_about_empty_masks(job, source, frames, first)
+    masks.annotations.class_names.update(job.classes)
+    settings, record = read_settings(), make_record(job, frames)
+    is_repeatable = in_list or job.is_repeatable(options)  # else another run has other frames
+    outputs = [output.file_name for output in options.outputs.values()] + [PROMPT_MASKS] * job.has_prompts
+    record = replace(
+        record, input_digest=digest_inputs(job, settings) if is_repeatable else secrets.token_hex(),
+        class_names=masks.annotations.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
+    )  # fmt: skip
+    action = choose_action(folder, record, job.input_paths, force=force or in_list)
+    if action == "reuse":
+        record = read_job_record(folder) or record
+    return JobRun(
+        job, folder, options, force or in_list, action, record, source, frames, masks, prompts, removals
+    )
+
+
+def _index_prompts(
+    job: Job, source: FrameSource, frames: FrameSelection, masks: VideoMasks
+) -> dict[int, dict[int, Prompt]]:
+    """Return the prompts by frame index and object id, cropped to the frame; reject prompts on frames with masks."""
+    by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
+    if by_number and not job.is_stored:
+        name = strip_credentials(job.video)
+        raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
+    subject = job.title if job.list_line else source.name
+    prompts = {}
+    for number, by_object in by_number.items():
+        suggestion = suggest_object(number if 1 in by_object else None)
+        index = frames.index(number, f"box or point of frame {number}{suggestion}")
+        prompts[index] = {
+            object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
+            for object_id, prompt in by_object.items()
+        }
+    for index in prompts:
+        if index in masks:
+            raise InputError(
+                f"prompt of frame {frames.number(index)}: it has a mask; draw the objects there, or remove it"
+            )
+    return prompts
+
+
+def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelection, first: int) -> None:
+    """Warn that the frames before the first mask or prompt, at index ``first``, get empty masks."""
+    start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
+    unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
+    unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
+    log.warning(
+        "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
+        job.title if job.list_line else source.name,
+        f"frames {start} to {last} come" if start < last else f"frame {start} comes",
+        number,
+        suggest_object(number) if number in unnamed else "",
+    )
+
+
+def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
+    """Return the record of an unfinished job, with absolute paths, and URLs without passwords.
+
+    Args:
+        frames: frames to track, whose indices then name the frames of masks; None: unknown.
+    """
+    kind, video = locate_video(job.video)
+    is_path = kind in ("stored", "pipe") or os.path.exists(video)
+    video = os.path.abspath(video) if is_path else strip_credentials(video)
+    masks = []
+    for mask in job.masks:
+        index = mask.frame
+        if frames is not None and index is not None:
+            index = frames.index(index, f"mask {mask}")
+        elif frames is not None and frames.first and Path(mask.value).suffix.lower() == ".png":
+            index = frames.first
+        masks.append(str(FrameObjectValue(index, mask.object_id, os.path.abspath(mask.value))))
+    return JobRecord(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
+
+
+def describe_frames(source: FrameSource, frames: FrameSelection) -> dict[str, Any]:
+    """Return the fields of a `JobRecord` that describe a video and its frames to track."""
+    stems = []
+    if source.named and frames.last is not None:
+        stems = [*map(source.stem, range(frames.first, frames.last + 1))]
+    return {
+        "video_name": source.name, "rate": str(source.rate), "first_frame": frames.first, "last_frame": frames.last,
+        "stems": stems,
+    }  # fmt: skip
+
+
+def choose_action(
+    folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
+) -> Action:
     """Return what a run does about the results in its folder.
 
     Args:
@@ -64,7 +254,7 @@ def plan_run(folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, fo
     if (folder / RUN_FILE).exists():
         raise make_refusal(folder, "the results of a list of jobs")
     if unrecorded := existing - {*earlier.outputs}:
-        raise make_refusal(folder, f"{min(unrecorded)}, which aotlab track did not write")
+        raise make_refusal(folder, f"{min(unrecorded)}, not written by aotlab")
     if existing and not (same_inputs or force):
         raise make_refusal(folder, "results of other inputs or settings", forcible=True)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
@@ -97,12 +287,14 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
-    """Raise `InputError` if outputs, files and folders of these names in a folder, would overwrite an input.
+    """Raise `InputError` if a folder is an input itself, or outputs of these names in it would overwrite an input.
 
     ``inputs``: files and folders of images, which may be links.
     """
     targets = {(folder / name).resolve() for name in names}
     for path in inputs:
+        if os.path.realpath(path) == os.path.realpath(folder):  # masks in folders would be those of objects
+            raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
         for file in [path, *path.iterdir()] if path.is_dir() else [path]:
             resolved = Path(os.path.realpath(file))  # links may be circular
             if not targets.isdisjoint((resolved, *resolved.parents)):

@@ -24,7 +24,7 @@ STATE_FILE = ".track.state"
 CHECKPOINT = FileKind("progress of a tracked video", 4, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
-RESTORED_OUTPUT = "masks"
+RESUME_OUTPUT = "masks"
 """output that predictions are restored from"""
 
 
@@ -43,7 +43,7 @@ class Checkpoint:
         self.last = -1
         """index of the last frame that need not be tracked again"""
         self._last_step, self._has_confidence = -1, confidence
-        self._path, self._masks, self._stem = folder / STATE_FILE, folder / RESTORED_OUTPUT, stem
+        self._path, self._masks, self._stem = folder / STATE_FILE, folder / RESUME_OUTPUT, stem
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._cuts: list[int] = []
         self._state: tuple[int, dict[str, Any]] | None = None

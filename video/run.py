@@ -1,15 +1,12 @@
-"""Tracking of a video into a folder of results: planned, resumed if it was interrupted, and recorded."""
+"""Tracking of a video into a folder of results, which are recorded."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +15,6 @@ from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import (
-    CORRECTED_FILE,
     PROMPT_MASKS,
     UNFINISHED,
     JobRecord,
@@ -26,7 +22,6 @@ from aotlab.media.job_record import (
     remove_results,
     write_job_record,
 )
-from aotlab.media.location import locate_video
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError, require
@@ -34,14 +29,12 @@ from aotlab.utils.files import remove
 from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
-from aotlab.utils.text import strip_credentials
-from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
-from aotlab.video.digest import digest_inputs, result_settings
+from aotlab.video.digest import result_settings
 from aotlab.video.inputs import FrameSelection
-from aotlab.video.job import CheckedJob, Job, check_job
+from aotlab.video.job import Job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
-from aotlab.video.plan import Action, make_refusal, plan_run
+from aotlab.video.plan import JobRun, choose_action, describe_frames, make_refusal, plan_job
 from aotlab.video.resume import STATE_FILE, Checkpoint
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
@@ -69,7 +62,7 @@ def run_job(
         job: the video and its masks.
         folder: output folder, created if missing.
         tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
-        options: outputs and how to track; their frame numbers count as the job's do.
+        options: outputs and how to track.
         force: replace results of other inputs.
 
     Raises:
@@ -125,75 +118,20 @@ def track(
     removals = group_removals(options.removals, ids, frames)
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
     context = OutputContext(source, classes, frames.number)
-    record = JobRecord(folder.name, error=UNFINISHED, class_names=dict(classes.class_names))
-    record.outputs = [output_class.file_name for output_class in options.outputs.values()]
-    _describe_frames(record, source, frames)
+    outputs = [output_class.file_name for output_class in options.outputs.values()]
+    record = JobRecord(
+        folder.name, error=UNFINISHED, outputs=outputs, class_names=dict(classes.class_names),
+        **describe_frames(source, frames),
+    )  # fmt: skip
     with locked_output(folder):
         earlier = read_job_record(folder)
         if earlier is not None and earlier.input_digest:
             raise make_refusal(folder, "results of run_job")
-        plan_run(folder, record, force=True)
-        _start_record(folder, record)
+        choose_action(folder, record, force=True)
+        _prepare_folder(folder, record)
         result = track_frames(tracker, context, frames, masks, removals, folder, options)
-        _end_record(folder, record, result)
+        _record_result(folder, record, result)
     return result
-
-
-@dataclass
-class JobRun:
-    """A run of a job, planned by `plan_job`."""
-
-    job: Job
-    folder: Path
-    """output folder"""
-    options: JobOptions
-    force: bool
-    """whether results of other inputs are replaced"""
-    action: Action
-    record: JobRecord
-    """record of the run, or of the results that are reused or kept"""
-    checked: CheckedJob | None = None
-    """the checked job; None: nothing is to be tracked"""
-
-
-def plan_job(
-    job: Job,
-    folder: Path,
-    options: JobOptions,
-    read_settings: Callable[[], Mapping[str, Any]],
-    *,
-    force: bool = False,
-    in_list: bool = False,
-) -> JobRun:
-    """Check the inputs of a run and plan it; no model is loaded.
-
-    Args:
-        folder: output folder.
-        options: outputs and how to track.
-        read_settings: returns `result_settings`; called after checks that need no PyTorch.
-        force: replace results of other inputs.
-        in_list: the folder is that of a job in a list, which keeps corrected masks and replaces results of other
-            inputs. A stream is tracked once, not each time.
-
-    Raises:
-        InputError: bad inputs, or the folder contains what must not be replaced.
-    """
-    earlier, force = read_job_record(folder), force or in_list
-    if in_list and earlier is not None and (folder / CORRECTED_FILE).exists():
-        return JobRun(job, folder, options, force, "keep", earlier)  # even if the inputs are gone
-    if problem := job.describe_missing_files():
-        raise InputError(problem)
-    is_repeatable = in_list or job.is_repeatable(options)  # else another run has other frames
-    checked = check_job(job, options, strict=in_list)
-    settings = read_settings()
-    digest = digest_inputs(job, settings) if is_repeatable else secrets.token_hex()
-    record = start_record(job, options, digest)
-    action = plan_run(folder, record, job.input_paths, force=force)
-    if action == "reuse" and earlier is not None:
-        return JobRun(job, folder, options, force, action, earlier)
-    _describe_frames(record, checked.source, checked.frames)
-    record.masks, record.class_names = _locate_masks(checked), checked.class_names
-    return JobRun(job, folder, options, force, action, record, checked)
 
 
 def track_job(
@@ -213,59 +151,57 @@ def track_job(
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    folder, options, record, checked = run.folder, run.options, run.record, run.checked
-    if checked is None:
+    job, folder, options, record, source = run.job, run.folder, run.options, run.record, run.source
+    if run.action == "reuse":
         written = {name: folder / output.file_name for name, output in options.outputs.items()}
         return TrackResult(record.frames, record.seconds, written, reused=True)
-    source = checked.source
     with locked_output(folder):
         # again, as another process may have written to it
-        action = plan_run(folder, record, run.job.input_paths, force=run.force)
+        action = choose_action(folder, record, job.input_paths, force=run.force)
         if action == "reuse":
             raise InUseError(f"{folder}: another process has finished it; run the command again")
-        tracker, segmenter = _load_models(checked, load_tracker)
+        tracker, segmenter = _load_models(run, load_tracker)
         on_start()
         prompt_masks = {}
         if segmenter is not None:
-            for index, prompts in checked.prompts.items():
+            for index, prompts in run.prompts.items():
                 prompt_masks[index] = segmenter(source.read(index), prompts)
                 require_pixels(prompt_masks[index], prompts)
         checkpoint, resumed = None, False
-        if run.job.is_resumable(options):
+        if job.is_resumable(options):
             confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
             checkpoint = Checkpoint(folder, source.stem, confidence=confidence)
             resumed = action == "resume" and checkpoint.load(tracker)
-        if run.job.is_stored:
-            record.fingerprint = compute_fingerprint(Path(run.job.video))
-        _start_record(folder, record, resumed=resumed)
+        if job.is_stored:
+            record.fingerprint = compute_fingerprint(Path(job.video))
+        _prepare_folder(folder, record, resumed=resumed)
         for index, labels in prompt_masks.items():
             path = folder / PROMPT_MASKS / f"{source.stem(index)}.png"
-            write_mask(path, labels, max_id=max(checked.prompts[index]))
-            checked.masks.add(index, labels)
-        classes = ObjectClasses.from_annotations(checked.masks.annotations, class_list)
-        context = OutputContext(source, classes, checked.frames.number)
+            write_mask(path, labels, max_id=max(run.prompts[index]))
+            run.masks.add(index, labels)
+        classes = ObjectClasses.from_annotations(run.masks.annotations, class_list)
+        context = OutputContext(source, classes, run.frames.number)
         result = track_frames(
-            tracker, context, checked.frames, checked.masks, checked.removals, folder, options,
-            checkpoint=checkpoint, stop=stop,
+            tracker, context, run.frames, run.masks, run.removals, folder, options, checkpoint=checkpoint, stop=stop
         )  # fmt: skip
-        _end_record(folder, record, result)
+        _record_result(folder, record, result)
     return result
 
 
 def check_run(run: JobRun, load_tracker: LoadTracker) -> None:
     """Raise what `track_job` would raise before the first frame; write nothing."""
-    if run.checked is not None:
+    if run.action != "reuse":
         with locked_output(run.folder):
-            _load_models(run.checked, load_tracker)
+            _load_models(run, load_tracker)
 
 
-def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
+def _load_models(run: JobRun, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
     """Return the tracker, and the segmenter if there are prompts."""
     from aotlab.utils.devices import reserve_cores  # loads PyTorch
 
     reserve_cores(HELPER_THREADS)
-    tracker = load_tracker(checked.job.overrides)
-    return tracker, open_segmenter(checked.job.segmenter, tracker) if checked.prompts else None
+    tracker = load_tracker(run.job.overrides)
+    return tracker, open_segmenter(run.job.segmenter, tracker) if run.prompts else None
 
 
 def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
@@ -277,45 +213,7 @@ def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) 
     return load_segmenter(segmenter, device=str(tracker.device))
 
 
-def start_record(job: Job, options: JobOptions | None = None, input_digest: str = "") -> JobRecord:
-    """Return the record of an unfinished job, with absolute paths, and URLs without passwords.
-
-    Args:
-        options: outputs to write; None: unknown.
-        input_digest: digest of all inputs, of `digest_inputs`.
-    """
-    kind, video = locate_video(job.video)
-    is_path = kind in ("stored", "pipe") or os.path.exists(video)
-    video = os.path.abspath(video) if is_path else strip_credentials(video)
-    masks = [str(mask._replace(value=os.path.abspath(mask.value))) for mask in job.masks]
-    outputs = [] if options is None else [output.file_name for output in options.outputs.values()]
-    outputs += [PROMPT_MASKS] if outputs and job.has_prompts else []
-    return JobRecord(
-        job.name, video, input_digest, error=UNFINISHED, written=outputs, outputs=outputs, masks=masks,
-        levels=job.levels,
-    )  # fmt: skip
-
-
-def _describe_frames(record: JobRecord, source: FrameSource, frames: FrameSelection) -> None:
-    """Set the fields of a record that describe a video and its frames to track."""
-    record.video_name, record.rate = source.name, str(source.rate)
-    record.first_frame, record.last_frame = frames.first, frames.last
-    if source.named and frames.last is not None:
-        record.stems = [*map(source.stem, range(frames.first, frames.last + 1))]
-
-
-def _locate_masks(checked: CheckedJob) -> list[str]:
-    """Return the masks of a job with absolute paths, and frame indices for masks of one frame."""
-    masks, frames = [], checked.frames
-    for mask in checked.job.masks:
-        index = frames.first if frames.first and Path(mask.value).suffix.lower() == ".png" else None
-        if mask.frame is not None:
-            index = frames.index(mask.frame, f"mask {mask}")
-        masks.append(str(FrameObjectValue(index, mask.object_id, os.path.abspath(mask.value))))
-    return masks
-
-
-def _start_record(folder: Path, record: JobRecord, *, resumed: bool = False) -> None:
+def _prepare_folder(folder: Path, record: JobRecord, *, resumed: bool = False) -> None:
     """Record a run as unfinished, after removing earlier results unless they are resumed; the folder is locked."""
     earlier = read_job_record(folder)
     inner_folders = (
@@ -330,7 +228,7 @@ def _start_record(folder: Path, record: JobRecord, *, resumed: bool = False) -> 
     write_job_record(folder, record)
 
 
-def _end_record(folder: Path, record: JobRecord, result: TrackResult) -> None:
+def _record_result(folder: Path, record: JobRecord, result: TrackResult) -> None:
     """Record the result of a run that has ended."""
     record.frames, record.seconds = result.frames, round(result.seconds, 3)
     record.error = UNFINISHED if result.interrupted else result.error

@@ -207,7 +207,7 @@ def track_frames(
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
         resumable=checkpoint is not None,
-        error=describe_end(error, source, {*masks}, removals, outputs)
+        error=describe_early_stop(error, source, {*masks}, removals, outputs)
         if error or not stop.is_set()
         else None,
     )
@@ -294,14 +294,14 @@ def pace_frames(
         yield index, frame
 
 
-def describe_end(
+def describe_early_stop(
     error: Exception | None,
     source: FrameSource,
     masks: Iterable[int],
     removals: Iterable[int],
     outputs: Outputs,
 ) -> str | None:
-    """Return the message about an early end, or about masks and removals on missing frames; None without either."""
+    """Return the message about an early stop, or about masks and removals on missing frames; None without either."""
     if error is not None:
         missing = ", ".join(outputs.incomplete)
         return f"{error} (not completed: {missing})" if missing else str(error)

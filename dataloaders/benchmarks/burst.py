@@ -8,7 +8,7 @@ from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
 from aotlab.media.burst import BurstSequence, find_annotation_file, read_sequences
 from aotlab.media.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.media.matching import order_names
-from aotlab.utils.files import require_all_exist
+from aotlab.utils.files import raise_if_missing
 
 
 def read_burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -30,7 +30,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     names = order_names({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
     missing = [frame for frame in frames if not frame.is_file()]
-    require_all_exist(missing, f"{path.name} lists these frames; unpack them there")
+    raise_if_missing(missing, f"{path.name} lists these frames; unpack them there")
     objects, first_masks = [], dict[str, dict[int, str]]()
     for object_id, track in enumerate(entry.tracks, start=1):
         visible = [name for name in annotated if track in entry.rle[name]]

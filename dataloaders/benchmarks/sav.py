@@ -16,7 +16,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 )
 from aotlab.media.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.utils.errors import require
-from aotlab.utils.files import require_all_exist
+from aotlab.utils.files import raise_if_missing
 
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
@@ -50,7 +50,7 @@ def _read(folder: Path, name: str) -> Video:
             first_masks.setdefault(stems[0], {})[object_id] = visible[0]
     indices = {path.stem: index for index, path in enumerate(frames)}
     missing = [frames[0].with_name(f"{stem}.jpg") for stem in sorted(first_masks.keys() - indices.keys())]
-    require_all_exist(missing, "objects begin on these frames; unpack them there")
+    raise_if_missing(missing, "objects begin on these frames; unpack them there")
     return Video(
         name,
         frames,

@@ -13,10 +13,10 @@ from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import image_stem, list_image_files, match_frames
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import (
+    raise_if_missing,
     read_json,
     read_text,
     reading,
-    require_all_exist,
     require_file,
     require_file_name,
 )
@@ -126,7 +126,7 @@ def find_first_masks(
     firsts = {item.frames[0] for item in objects}
     masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in firsts])
     absent = sorted(firsts - {path.stem for path in masks_by_frame.values()})
-    require_all_exist(
+    raise_if_missing(
         [folder / f"{stem}.png" for stem in absent], "by the metadata an object begins on its frame"
     )
     return masks_by_frame

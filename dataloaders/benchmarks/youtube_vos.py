@@ -19,7 +19,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 )
 from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import order_names
-from aotlab.utils.files import require_all_exist, require_file_name
+from aotlab.utils.files import raise_if_missing, require_file_name
 
 
 def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -47,7 +47,7 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
         frames_folder, masks = images / "JPEGImages" / name, folder / "Annotations" / name
         files = {path.stem: path for path in list_frames(frames_folder)}
         missing = [frames_folder / f"{stem}.jpg" for stem in listed if stem not in files]
-        require_all_exist(missing, "meta.json lists these frames; unpack them there")
+        raise_if_missing(missing, "meta.json lists these frames; unpack them there")
         stems = list(files)
         tracked = stems[stems.index(listed[0]) : stems.index(listed[-1]) + 1] if all_frames else listed
         frames, annotations = tuple(files[stem] for stem in tracked), list_masks(masks)

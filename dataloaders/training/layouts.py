@@ -35,7 +35,7 @@ from aotlab.dataloaders.training.sets import (
 )
 from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import require_all_exist
+from aotlab.utils.files import raise_if_missing
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def read_split(folder: Path, split: str, known: Iterable[str], data: Path) -> li
     """Return the names in ``folder/ImageSets/<split>.txt``; raise `InputError` if one is not ``known`` in ``data``."""
     names = read_names(find_list_file(split, folder / "ImageSets"))
     missing = [data / name for name in sorted(set(names) - set(known))]
-    require_all_exist(missing, "the list of the split has these names; add the data or correct the list")
+    raise_if_missing(missing, "the list of the split has these names; add the data or correct the list")
     return names
 
 

@@ -145,7 +145,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         return TrainingData(mixtures, [])
     names = ", ".join(sorted(video.name for video in validation))
     log.info(
-        "data.validation names no videos: held back from training for it (data.validation_fraction): %s",
+        "data.validation names no videos: held out for validation (data.validation_fraction): %s",
         names,
     )
     excluded = set[Path]().union(*map(resolve_paths, validation))

@@ -85,7 +85,6 @@ from .video.outputs import (
     VideoFile as VideoFile,
     find_output as find_output,
     list_outputs as list_outputs,
-    to_detections as to_detections,
 )
 from .video.plan import RUN_FILE as RUN_FILE, list_job_folders as list_job_folders
 from .video.track import TrackResult as TrackResult

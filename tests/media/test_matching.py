@@ -8,7 +8,7 @@ from hypothesis import settings
 from PIL import Image
 
 from aotlab import InputError, write_mask
-from aotlab.media.matching import match_frames, order_names
+from aotlab.media.matching import match_frames, order_names, select_images
 from aotlab.sdk import ParsedRegion, VideoInfo, encode_rle, match_regions, read_annotations
 from tests.media.named_masks import (
     SIZE,
@@ -69,11 +69,11 @@ def test_unicode_form_as_in_file_system(monkeypatch, platform, same):
 
 def test_folders_separate_images_of_several_videos():
     names = ["bear/00000.jpg", "bus/00000.jpg", "bus/00001.jpg"]
-    assert match_frames(names, None, video="bus") == [None, 0, 1]
-    assert match_frames(names, ["00000", "00001"], video="bus") == [None, 0, 1]
+    for frames in (None, ["00000", "00001"]):
+        assert select_images(names, frames, "bus") == names[1:]
     for frames in (None, ["00000", "00001"]):
         with pytest.raises(InputError, match="in the folders 'bear', 'bus'"):
-            match_frames(names, frames, video="cat")
+            select_images(names, frames, "cat")
 
 
 def test_two_images_of_one_frame_rejected():

@@ -25,8 +25,8 @@ from aotlab.utils.versioned_files import wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, Batch, claim_folder
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.plan import list_job_folders
-from aotlab.video.run import plan_job, start_record, track_job
+from aotlab.video.plan import list_job_folders, make_record, plan_job
+from aotlab.video.run import track_job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
@@ -66,7 +66,7 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     write_images(tmp_path / "a", frames)
     write_mask(tmp_path / "a.png", masks[0])
     job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
-    write_job_record(output / "a", replace(start_record(job), error="not finished"))
+    write_job_record(output / "a", replace(make_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
         record = Batch([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job, StopFlag())
     assert "in use by" in record.error
@@ -93,7 +93,7 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
 
 
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):
-    write_job_record(output / "run", start_record(jobs[0], input_digest="digest"))
+    write_job_record(output / "run", replace(make_record(jobs[0]), input_digest="digest"))
     record = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
     assert "run.mp4: no such file" in record.error
     stored = read_job_record(output / "run")
@@ -103,14 +103,14 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 def test_results_of_a_removed_job_stay(output, jobs, caplog):
     claim_folder(output, jobs, INPUTS)
     for job in jobs:
-        write_job_record(output / job.name, start_record(job))
+        write_job_record(output / job.name, make_record(job))
     kept, removed = jobs[:1], jobs[1].name
     claim_folder(output, kept, INPUTS)
     assert "its results stay" not in caplog.text  # it has none
     claim_folder(output, jobs, INPUTS)
-    write_job_record(output / removed, replace(start_record(jobs[1]), written=["masks"]))
+    write_job_record(output / removed, replace(make_record(jobs[1]), written=["masks"]))
     claim_folder(output, kept, INPUTS)
-    assert f"{removed}: not in the list any more; its results stay in {output / removed}" in caplog.text
+    assert f"{removed}: no longer in the list; its results stay in {output / removed}" in caplog.text
     assert [folder.name for folder in list_job_folders(output)] == [kept[0].name]
     assert (output / removed / JOB_RECORD).exists()
 
@@ -134,7 +134,7 @@ def test_temporary_files_need_no_force(output, jobs, name):
 
 def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    record = start_record(Job("a", "a.mp4", ("3=a.png", "b.png")))
+    record = make_record(Job("a", "a.mp4", ("3=a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
     write_job_record(output, record)

@@ -167,7 +167,7 @@ def test_overlap_of_two_files_is_reported_by_file_names(video, masks, tmp_path, 
     write_mask(tmp_path / "late.png", np.roll(labels(3), 4, axis=0))
     frames = FrameSelection(open_frames("clip"), by_name=True)
     load_masks(["11=first.png", "11:5=late.png"], video, frames)
-    assert "mask 11:5=late.png: covers 56 pixels of object 2, which it loses" in caplog.text
+    assert "mask 11:5=late.png: overlaps object 2 (56 pixels)" in caplog.text
     with pytest.raises(InputError, match=r"frame 12 already has first\.png"):
         load_masks(["12=first.png", "12=late.png"], video, frames)
 

@@ -16,7 +16,6 @@ from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.utils import errors
 from aotlab.utils.errors import InputError
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.outputs import (
@@ -25,7 +24,6 @@ from aotlab.video.outputs import (
     TrackedFrame,
     find_output,
     list_outputs,
-    to_detections,
 )
 from aotlab.video.run import track
 from aotlab.video.track import JobOptions
@@ -137,23 +135,6 @@ def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_p
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
     assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])
-
-
-def test_predictions_are_detections_of_supervision():
-    pytest.importorskip("supervision", reason="needs supervision")
-    channels = torch.tensor([[0, 1, 1], [0, 1, 0]])
-    prediction = Prediction((7, 9), torch.nn.functional.one_hot(channels, 3).permute(2, 0, 1) * 9.0, channels)
-    detections = to_detections(prediction)
-    assert detections.tracker_id.tolist() == [7]  # 9 has no pixel
-    assert (detections.mask[0] == (prediction.labels == 7)).all()
-    assert detections.confidence[0] > 0.9
-    assert len(to_detections(Prediction((), torch.zeros(1, 2, 3), torch.zeros(2, 3, dtype=torch.long)))) == 0
-
-
-def test_detections_name_the_missing_package(monkeypatch):
-    monkeypatch.setattr(errors, "find_spec", lambda module: None)
-    with pytest.raises(InputError, match="supervision must be installed for this; pip install supervision"):
-        to_detections(None)
 
 
 def test_options_travel_to_other_processes():

@@ -9,7 +9,7 @@ from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, write
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.job import Job
-from aotlab.video.plan import RUN_FILE, RUN_KIND, plan_list, plan_run
+from aotlab.video.plan import RUN_FILE, RUN_KIND, choose_action, plan_list
 from aotlab.video.resume import STATE_FILE
 
 
@@ -67,13 +67,26 @@ def try_plan(plan, *arguments, **options):
 ])  # fmt: skip
 def test_results_are_reused_resumed_replaced_or_refused(tmp_path, earlier, action, forced_action):
     earlier.write(tmp_path)
-    assert try_plan(plan_run, tmp_path, WANTED) == action
-    assert try_plan(plan_run, tmp_path, WANTED, force=True) == forced_action
+    assert try_plan(choose_action, tmp_path, WANTED) == action
+    assert try_plan(choose_action, tmp_path, WANTED, force=True) == forced_action
 
 
 def test_results_without_a_digest_are_not_reused(tmp_path):
     UNKNOWN.write(tmp_path)
-    assert try_plan(plan_run, tmp_path, UNKNOWN.record) == "refuse"
+    assert try_plan(choose_action, tmp_path, UNKNOWN.record) == "refuse"
+
+
+@pytest.mark.parametrize("name", ["masks", "linked"])
+def test_folder_of_input_images_is_no_output(tmp_path, name):
+    images = tmp_path / "masks"
+    images.mkdir()
+    (images / "00000.png").touch()
+    if name == "linked":
+        (tmp_path / name).symlink_to(images)
+    with pytest.raises(
+        InputError, match=f"output {images}: is the input folder .*{name}; choose another folder"
+    ):
+        choose_action(images, WANTED, [tmp_path / name, images / "00000.png"], force=True)
 
 
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}

@@ -18,13 +18,13 @@ from aotlab.utils.text import align_columns, format_count, join_truncated, strip
 if TYPE_CHECKING:
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
-    from aotlab.video.job import CheckedJob, Job
-    from aotlab.video.run import JobRun
+    from aotlab.video.job import Job
+    from aotlab.video.plan import JobRun
     from aotlab.video.track import TrackResult
 
 MAX_LISTED = 20
 """largest number of damaged frames, cuts and unfinished videos in a message"""
-STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done", "keep": "corrected"}
+STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """status of a video in a dry run, by its `Action`"""
 
 
@@ -41,23 +41,23 @@ def report_disk_space(output: Path, num_bytes: int) -> None:
     print(f"results: about {format_bytes(num_bytes)}; {format_bytes(free)} free")
 
 
-def describe_job(checked: CheckedJob) -> str:
+def describe_job(run: JobRun) -> str:
     """Return the video, with the numbers of frames and objects to track, and the rate of images."""
     from aotlab.media.frames import ImageFrames
 
-    count = checked.frames.count
+    count = run.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
-    frames = f"about {frames}" if checked.frames.is_estimate and count else frames
-    height, width = checked.source.size
-    objects = f"{format_count(len(checked.objects), 'object')} to track"
+    frames = f"about {frames}" if run.frames.is_estimate and count else frames
+    height, width = run.source.size
+    objects = f"{format_count(len(run.objects), 'object')} to track"
     rate = ""
-    if isinstance(checked.source, ImageFrames):
-        rate = f", {float(checked.source.rate):.5g} frames per second"
-        rate += "" if checked.job.rate else " (--fps changes it)"
-    num_annotated = len({*checked.masks, *checked.prompts})
+    if isinstance(run.source, ImageFrames):
+        rate = f", {float(run.source.rate):.5g} frames per second"
+        rate += "" if run.job.rate else " (--fps changes it)"
+    num_annotated = len({*run.masks, *run.prompts})
     if num_annotated > 1:
         objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"
-    return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
+    return f"{strip_credentials(run.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
 
 
 def report_result(result: TrackResult, *, realtime: bool) -> int:
@@ -81,7 +81,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     if result.damaged_frames:
         count = format_count(len(result.damaged_frames), "damaged frame")
         numbers = join_truncated(result.damaged_frames, MAX_LISTED)
-        print(f"warning: the decoder filled in {count}: {numbers}", file=sys.stderr)
+        print(f"warning: the decoder concealed {count}: {numbers}", file=sys.stderr)
     if result.corrupt_packets:
         count = format_count(result.corrupt_packets, "corrupt packet")
         print(f"warning: {count} of the stream left out", file=sys.stderr)
@@ -97,17 +97,19 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
 
 def report_plan(
     jobs: Sequence[Job],
-    runs: Iterable[JobRun | InputError],
+    runs: Iterable[JobRun | JobRecord | InputError],
     folder: Path,
     row_errors: Mapping[int, InputError],
 ) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
     Args:
-        runs: planned run or error of each job.
+        runs: planned run of each job, record of corrected masks, or error.
         folder: output folder.
         row_errors: error of each wrong line of the list; the other lines are the jobs.
     """
+    from aotlab.video.plan import JobRun
+
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
     for error in row_errors.values():
@@ -119,16 +121,17 @@ def report_plan(
             print(f"error: {job.title}: {run}", file=sys.stderr)
             rows.append((job.name, "failed", "", "", "", ""))
             continue
-        class_names[job.name] = run.record.class_names
-        cells = (str(run.record.frames), "", "", "")
-        if (checked := run.checked) is not None:
-            num_bytes += checked.estimate_bytes()
-            count, (height, width) = checked.frames.count, checked.source.size
-            frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
-            cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
-            if without_class := len(checked.objects - checked.class_names.keys()):
+        record, status = (run.record, STATUSES[run.action]) if isinstance(run, JobRun) else (run, "corrected")
+        class_names[job.name] = record.class_names
+        cells = (str(record.frames), "", "", "")
+        if isinstance(run, JobRun) and run.action != "reuse":
+            num_bytes += run.estimate_bytes()
+            count, (height, width) = run.frames.count, run.source.size
+            frames, rate = "unknown" if count is None else str(count), f"{float(run.source.rate):.5g}"
+            cells = (frames, rate, f"{width}×{height}", str(len(run.objects)))
+            if without_class := len(run.objects - record.class_names.keys()):
                 missing_classes.append(f"{format_count(without_class, 'object')} of {job.name}")
-        rows.append((job.name, STATUSES[run.action], *cells))
+        rows.append((job.name, status, *cells))
     print(*align_columns(rows, right=2), sep="\n")
     print_class_variants({name: names.values() for name, names in class_names.items()})
     if missing_classes and any(class_names.values()):

@@ -1,4 +1,4 @@
-"""The data of all phases: which phases run, and what is held back to validate on."""
+"""The data of all phases: which phases run, and what is held out for validation."""
 
 import logging
 import re
@@ -52,7 +52,7 @@ def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
     (trained,) = trained_on(data)
     assert len(trained) == 18
     assert not set(trained) & set(validation_names)
-    assert "held back from training" in caplog.text
+    assert "held out for validation" in caplog.text
     assert "clip05, clip15" in caplog.text
 
 

@@ -232,6 +232,7 @@ def test_missing_files_are_warned_of_at_the_start(clips, tracker, caplog):
     assert run(write_jobs(clips, "video,masks", "gone.mp4,gone.png", "a,a.png")) == 1
     warnings = caplog.text.partition("a: 3 frames")[0].replace(f"{clips}/", "")
     assert "line 2: gone.mp4, gone.png: no such file or folder; paths are relative to the list" in warnings
+    assert "gone: failed" not in caplog.text
 
 
 def test_dry_run_names_all_missing_files(clips, capsys):

@@ -214,8 +214,8 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_li
     monkeypatch.undo()  # the real tracker
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))
     monkeypatch.setattr(
-        "aotlab.video.job.CheckedJob.estimate_bytes",
-        lambda checked: 2 * 10**12 * ("mattes16" in checked.options.write),
+        "aotlab.video.plan.JobRun.estimate_bytes",
+        lambda run: 2 * 10**12 * ("mattes16" in run.options.write),
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
     write_job_record(tmp_path / "out", JobRecord("out", outputs=["masks"]))
@@ -290,7 +290,7 @@ def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name,
     photo.write_text("mine")
     line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), *args]
     assert main(line) == 2
-    words = f"already contains {name}, which aotlab track did not write; choose another folder"
+    words = f"already contains {name}, not written by aotlab; choose another folder"
     assert words in capsys.readouterr().err
     assert photo.read_text() == "mine"
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
