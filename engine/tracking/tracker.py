@@ -138,10 +138,9 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        if length is not None:
-            is_count = isinstance(length, Integral) and length in COUNT
-            require(is_count, f"reset: length must be a number of frames, got {length}")
-            length = int(length)
+        is_count = isinstance(length, Integral) and length in COUNT
+        require(length is None or is_count, f"reset: length must be a number of frames, got {length}")
+        length = None if length is None else int(length)
         self.state = VideoState(length, TrackerRules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; a call raises `InputError` for models without one"""

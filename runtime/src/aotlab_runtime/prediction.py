@@ -45,11 +45,10 @@ class Prediction:
     @cached_property
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object's pixels, in [0, 1]: 0 without pixels, 1 on frames with a mask."""
-        # the largest probability of softmax
-        probabilities = 1 / np.exp((self.logits - self.logits.max(0)) / self.temperature).sum(0)
+        max_probabilities = 1 / np.exp((self.logits - self.logits.max(0)) / self.temperature).sum(0)
         channels, count = self.indices.ravel(), len(self.logits)
         pixels = np.bincount(channels, minlength=count)
-        means = np.bincount(channels, probabilities.ravel(), count) / np.maximum(pixels, 1)
+        means = np.bincount(channels, max_probabilities.ravel(), count) / np.maximum(pixels, 1)
         return dict(zip(self.ids, means[1:].tolist(), strict=True))
 
 
