@@ -38,7 +38,7 @@ from aotlab.sdk import (
     require_same_video,
     store_frame,
 )
-from aotlab_studio.document.log import EXPORTED_STATUSES, VideoStatus
+from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.files import (
     ExportRecord,
     list_files,
@@ -299,7 +299,7 @@ def read_status(clip: BatchClip) -> VideoStatus:
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
-    if document is not None and document.edited and status in EXPORTED_STATUSES:
+    if document is not None and document.edited and status in FINAL_STATUSES:
         snapshot = document.snapshot
         if (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
             raise InputError(f"its {status} masks are not exported; {remedy}")

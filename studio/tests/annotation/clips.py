@@ -107,7 +107,7 @@ class HeldTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         while not self.permits.acquire(timeout=0.01):
-            if self.session.runner.job.stopping:
+            if self.session.runner.job.stop_mode:
                 break
         return super().step(frame, mask)
 

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
@@ -426,8 +427,37 @@ def test_backup_is_of_the_last_history(folder):
         session.close()
         if frame == 0:
             shutil.copy(folder.parent / "older", project / PROJECT_FILE)
+    shown = []
+    for name in (BACKUP_FILE, f"{BACKUP_FILE}.1"):
+        (project / name).replace(project / PROJECT_FILE)
+        shown.append(Document.read(project).snapshot.keyframes)
+    assert shown == [[5], [0]]
+
+
+def test_opening_an_older_project_keeps_the_newer_backup(folder):
+    with closing(open_session(folder)) as session:
+        draw(session, 0, 1)
+    project = session.document.folder
+    shutil.copy(project / PROJECT_FILE, folder.parent / "older")
+    with closing(open_session(folder)) as session:
+        draw(session, 5, 1)
+    shutil.copy(folder.parent / "older", project / PROJECT_FILE)
+    open_session(folder).close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
-    assert Document.read(project).snapshot.keyframes == [5]
+    assert Document.read(project).snapshot.keyframes == [0, 5]
+
+
+def test_mask_damaged_in_the_backup_is_copied_again(folder):
+    with closing(open_session(folder)) as session:
+        draw(session, 0, 1)
+    project = session.document.folder
+    with closing(sqlite3.connect(project / BACKUP_FILE)) as connection, connection:
+        connection.execute("UPDATE masks SET content = x'00'")
+    with closing(open_session(folder)) as session:
+        draw(session, 5, 1)
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    assert (Document.read(project).snapshot.labels(0) == (truth(0) == 1)).all()
+    assert not [*project.glob("*.new*")]
 
 
 def test_full_disk_is_named(video, project):
@@ -501,11 +531,12 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, content):
         document = again.document
         assert run_action(again, {"do": "describe"}).timeline[1][4] == "G"
         assert (document.snapshot.labels(5) == truth(5)).all()
-        sentence = r"frame 4: a drawn mask: not intact \(.*\); reset the frame, then draw it again"
+        sentence = r"frame 4: a drawn mask is damaged; reset the frame, then draw it again"
         for use in (
             lambda: document.snapshot.labels(4),
             lambda: again.export(["masks"]),
             lambda: again.track(0),
+            lambda: again.set_status("accepted"),
             lambda: draw(again, 4, 2),
         ):
             with pytest.raises(InputError, match=f"^{sentence}$"):
@@ -525,9 +556,11 @@ def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder):
         start_job(session, 0).wait()
     change_rows(session.document.folder, "UPDATE results SET content = x'00' WHERE id = 5")
     with closing(open_session(folder)) as session:
-        sentence = r"mask of frame 5: not intact \(.*\); clear tracking of the frame, then track it again$"
+        sentence = r"mask of frame 5 is damaged; clear tracking of the frame, then track it again$"
         with pytest.raises(InputError, match=sentence):
             session.document.snapshot.labels(5)
+        with pytest.raises(InputError, match=sentence):
+            session.set_status("accepted")
         job = start_job(session, 0)
         job.wait()
         assert re.search(sentence, job.problem)
@@ -712,12 +745,12 @@ def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
     with closing(Database(tmp_path, writable=True)) as database:
         layers = ResultStore(database, (4, 6), 3)
         layer = layers.open(1)
-        assert (sorted(layer.frames), layer.complete) == ([0, 2], False)
+        assert (sorted(layer.frames), layer.finished) == ([0, 2], False)
         assert (layers.read(layer, 2) == 2).all()
         layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
         layers.finish(1)
         layer = ResultStore(database, (4, 6), 3).open(1)
-        assert (sorted(layer.frames), layer.complete) == ([0, 1, 2], True)
+        assert (sorted(layer.frames), layer.finished) == ([0, 1, 2], True)
 
 
 def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):

@@ -45,7 +45,7 @@ def same(first, second):
 
 
 def settle(session):
-    wait_until(lambda: not session.runner.list_waiting() and not session.runner.busy)
+    wait_until(lambda: not session.runner.list_pending() and not session.runner.busy)
 
 
 def box(frame, object_id, corners, **values):

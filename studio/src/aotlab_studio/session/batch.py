@@ -29,7 +29,7 @@ from aotlab.sdk import (
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import digest_results, read_levels
-from aotlab_studio.document.log import EXPORTED_STATUSES, digest_values
+from aotlab_studio.document.log import FINAL_STATUSES, digest_values
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.files import ExportRecord, read_json, stage_files
 from aotlab_studio.lock import LOCK, read_owner
@@ -304,14 +304,14 @@ def _choose_clips(
             document = clip.read_document()
             if document is None:
                 left_out += [] if clip.is_video else [f"{clip.name} (open)"]
-            elif document.status.value in EXPORTED_STATUSES:
+            elif document.status.value in FINAL_STATUSES:
                 chosen.append(clip)
                 objects = document.snapshot.objects.values()
                 classes |= {item.class_name or NO_CLASS: None for item in objects}
                 classes |= document.snapshot.state.classes
             else:
                 status = document.log.status.status if document.log.status else "open"
-                if document.has_new_results and status in EXPORTED_STATUSES:
+                if document.has_new_results and status in FINAL_STATUSES:
                     problem = f"tracked again since it was {status}; set its status again"
                     problems.append(f"{clip.name}: {problem}")
                 else:
@@ -337,7 +337,7 @@ def _export_clip(
     job = clip.job
     results = clip.path.with_name(f"{clip.name}.masks") if clip.is_video else clip.path
     snapshot, record = freeze_export(document)
-    if record["status"] not in EXPORTED_STATUSES:
+    if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     old_files = read_json(results / CORRECTED_FILE, ExportRecord).files | {CORRECTED_FILE}
     corrected = {PurePosixPath(file).parts[0] for file in old_files}

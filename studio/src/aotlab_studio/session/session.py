@@ -20,7 +20,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import EXPORTED_STATUSES, Count, Direction, Entry, FrameRange, VideoStatus
+from aotlab_studio.document.log import FINAL_STATUSES, Count, Direction, Entry, FrameRange, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
@@ -113,7 +113,7 @@ class Session:
         """Return the outdated frames of a range; raise `OutdatedError` if there are some, except with ``proceed``."""
         ranges = self.document.snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
-            raise OutdatedError(action, ranges, waits=bool(self.runner.list_waiting() or self.runner.busy))
+            raise OutdatedError(action, ranges, waits=bool(self.runner.list_pending() or self.runner.busy))
         return ranges
 
     def set_status(
@@ -145,7 +145,7 @@ class Session:
                 return  # sent again while this one waited
             if document.has_changed_since(step):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            known_outdated = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
+            known_outdated = self.check_outdated(status, outdated) if status in FINAL_STATUSES else []
             document.set_status(status, note, known_outdated)
 
     def pause(self) -> None:
