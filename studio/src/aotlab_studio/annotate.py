@@ -15,15 +15,7 @@ import click
 from click import UsageError
 
 from aotlab import InputError
-from aotlab.sdk import (
-    Bytes,
-    command,
-    format_count,
-    load_segmenter,
-    segmenter_options,
-    tracker_options,
-    video_argument,
-)
+from aotlab.sdk import Bytes, command, load_segmenter, segmenter_options, tracker_options, video_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,9 +150,8 @@ def main(
             cleanup.callback(session.close)
             session.document.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
-            title = (
-                f"{frames.name}: {format_count(frames.count, 'frame')}, masks in {session.document.folder}"
-            )
+            unit = "frame" if frames.count == 1 else "frames"
+            title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
             if session.document.conflict:
                 print(f"warning: {session.document.conflict}", file=sys.stderr)
             session.runner.schedule()
