@@ -196,7 +196,7 @@ class Model:
 
 
 def nearest(snapshot: Snapshot, frame: int, object_id: int, side: str) -> tuple[int, frozenset[int]] | None:
-    """The nearest given mask of an object that shows pixels, on one side of a frame."""
+    """The nearest keyframe on which an object has pixels, on one side of a frame."""
     found = [
         (index, mask)
         for (index, each), mask in snapshot.given.items()
