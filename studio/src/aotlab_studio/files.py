@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,12 +27,9 @@ REPLACED = ".aotlab-replaced-"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file by way of `atomic_path`, and make it survive a power cut."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(path.parent)
+    """Replace a file by way of `atomic_path`."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def encode_json(value: Any, indent: int | None = None) -> bytes:
@@ -44,16 +41,6 @@ def encode_json(value: Any, indent: int | None = None) -> bytes:
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Replace a file by JSON; see `encode_json` and `write_bytes`."""
     write_bytes(path, encode_json(value, indent) + b"\n")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names of a folder's files survive a power cut, if the file system can."""
-    with suppress(OSError):  # Windows and some network file systems cannot
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def list_files(folder: Path) -> Iterator[str]:

@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import Output, OutputContext, TrackedFrame, align_columns, atomic_path, concat_images
+from aotlab.sdk import Output, OutputContext, TrackedFrame, align_columns, concat_images
 from aotlab_studio.document.scores import SCORES_FILE, ReviewSignals, Score, find_lost, measure_scores
-from aotlab_studio.files import write_json
+from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.clips import REVIEW_FILE, ReviewedObject, VideoReview
+from aotlab_studio.video import encode_jpeg
 
 THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
@@ -72,8 +73,7 @@ class ReviewFile(Output):
         write_json(self.path.with_name(SCORES_FILE), self._scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
-            with atomic_path(self.path.with_name(THUMBNAIL)) as temporary:
-                Image.fromarray(concat_images(images)).save(temporary, format="JPEG", quality=85)
+            write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(concat_images(images), None))
 
     def summary(self) -> str:
         """Return the tables of objects and of frames to check, and a warning for every lost object."""

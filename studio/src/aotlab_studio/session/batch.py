@@ -100,9 +100,13 @@ class Batch:
         """
         with self._lock(name):
             clip = self._open.get(name)
-            if clip is not None and clip.pages and person and clip.person not in ("", person):
+            if clip is None:
+                found = self._find_clip(name)
+                path = found.path if found.job.written else Path(found.job.video)
+                clip = self._open[name] = OpenClip(self._open_session(path, project=found.project))
+                clip.session.document.shared = True
+            elif clip.pages and person and clip.person not in ("", person):
                 raise InputError(f"{name}: {clip.person} has it open; choose another clip, or wait")
-            clip = clip or self._open_clip(name)
             folder_lock = clip.session.document.database.folder_lock
             if person and person != clip.person and folder_lock is not None:
                 clip.person = person
@@ -160,13 +164,6 @@ class Batch:
         if name not in self._locks:
             self._find_clip(name)
         return self._locks.setdefault(name, threading.RLock())
-
-    def _open_clip(self, name: str) -> OpenClip:
-        clip = self._find_clip(name)
-        path = clip.path if clip.job.written else Path(clip.job.video)
-        self._open[name] = opened = OpenClip(self._open_session(path, project=clip.project))
-        opened.session.document.shared = True
-        return opened
 
     def _find_clip(self, name: str) -> BatchClip:
         """Return a clip; raise `InputError` if it is missing or cannot be opened."""
@@ -360,7 +357,7 @@ def _export_clip(
             for name in tracked:
                 files = list_output_files(results / name, job)
                 old_files.update(file.relative_to(results).as_posix() for file in files)
-            replace_export(made, results, CORRECTED_FILE, record, old_files=old_files)
+            replace_export(made, CORRECTED_FILE, record, old_files=old_files)
             if not clip.is_video:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))

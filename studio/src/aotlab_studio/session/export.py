@@ -124,7 +124,6 @@ def freeze_export(
 
 def replace_export(
     made: Path,
-    folder: Path,
     record_name: str,
     record: dict[str, Any],
     *,
@@ -135,13 +134,13 @@ def replace_export(
 
     Args:
         made: folder of `stage_files` with the outputs.
-        record_name: name of the record, also of the last export's.
         archive: name of a ZIP archive of all files; empty: none.
-        old_files: files to replace besides those of the last export; others are kept.
+        old_files: files to replace besides those in the record of the last export.
 
     Raises:
         InputError: another file is where something is replaced, or see `move_entries`.
     """
+    folder = made.parent
     names = [*sorted(list_files(made)), record_name]
     # with all files: the next export must know them after a kill
     write_json(made / record_name, record | {"files": [*names, *filter(None, [archive])]}, indent=1)

@@ -313,7 +313,7 @@ class Session:
                 export_masks(
                     frames, snapshot, made, names, first=first, last=last, on_frame=self._report_export
                 )
-                replace_export(made, folder, EXPORT_RECORD, record, archive=self.archive.name)
+                replace_export(made, EXPORT_RECORD, record, archive=self.archive.name)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]

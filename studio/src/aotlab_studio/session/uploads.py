@@ -94,7 +94,7 @@ def load_upload(
         classes = add_class_ids(snapshot.state.classes, new)
         attributes = {key: {**by_frame} for key, by_frame in snapshot.state.attributes.items()}
         table = annotations.attribute_table()
-        for file_id in ids.keys() & table.keys():
+        for file_id in sorted(ids.keys() & table.keys()):
             for frame, texts in table[file_id].items():
                 unnamed = {key: text for key, text in texts.items() if key != "name"}
                 attributes.setdefault(ids[file_id], {})[frame] = unnamed
