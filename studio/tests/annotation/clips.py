@@ -114,7 +114,7 @@ class HeldTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         while not self.permits.acquire(timeout=0.01):
-            if self.session.runner.job.stopping:
+            if self.session.runner.job.stop_mode:
                 break
         return super().step(frame, mask)
 
@@ -188,7 +188,7 @@ def wait_until(condition, seconds=60):
 
 def wait_until_propagated(session):
     """Wait until every correction has been propagated, which its edit started."""
-    wait_until(lambda: not session.runner.list_waiting() and not session.runner.busy)
+    wait_until(lambda: not session.runner.list_pending() and not session.runner.busy)
 
 
 def png(labels):

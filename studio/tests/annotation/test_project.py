@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
@@ -396,8 +397,39 @@ def test_backup_is_of_the_last_history(folder, reopen):
         session.close()
         if frame == 0:
             shutil.copy(folder.parent / "older", project / PROJECT_FILE)
+    shown = []
+    for name in (BACKUP_FILE, f"{BACKUP_FILE}.1"):
+        (project / name).replace(project / PROJECT_FILE)
+        shown.append(Document.read(project).snapshot.keyframes)
+    assert shown == [[5], [0]]
+
+
+def test_opening_an_older_project_keeps_the_newer_backup(folder, session, reopen):
+    draw(session, 0, 1)
+    session.close()
+    project = session.document.folder
+    shutil.copy(project / PROJECT_FILE, folder.parent / "older")
+    again = reopen(folder)
+    draw(again, 5, 1)
+    again.close()
+    shutil.copy(folder.parent / "older", project / PROJECT_FILE)
+    open_session(folder).close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
-    assert Document.read(project).snapshot.keyframes == [5]
+    assert Document.read(project).snapshot.keyframes == [0, 5]
+
+
+def test_mask_damaged_in_the_backup_is_copied_again(folder, session, reopen):
+    draw(session, 0, 1)
+    session.close()
+    project = session.document.folder
+    with closing(sqlite3.connect(project / BACKUP_FILE)) as connection, connection:
+        connection.execute("UPDATE masks SET content = x'00'")
+    again = reopen(folder)
+    draw(again, 5, 1)
+    again.close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    assert (Document.read(project).snapshot.labels(0) == (truth(0) == 1)).all()
+    assert not [*project.glob("*.new*")]
 
 
 def test_full_disk_is_named(video, project):
@@ -469,11 +501,12 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, session, content, 
     document = again.document
     assert run_action(again, {"do": "describe"}).timeline[1][4] == "G"
     assert (document.snapshot.labels(5) == truth(5)).all()
-    sentence = r"frame 4: a drawn mask: not intact \(.*\); reset the frame, then draw it again"
+    sentence = r"frame 4: a drawn mask is damaged; reset the frame, then draw it again"
     for use in (
         lambda: document.snapshot.labels(4),
         lambda: again.export(["masks"]),
         lambda: again.track(0),
+        lambda: again.set_status("accepted"),
         lambda: draw(again, 4, 2),
     ):
         with pytest.raises(InputError, match=f"^{sentence}$"):
@@ -493,9 +526,11 @@ def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder, session,
     session.close()
     change_rows(session.document.folder, "UPDATE results SET content = x'00' WHERE id = 5")
     session = reopen(folder)
-    sentence = r"mask of frame 5: not intact \(.*\); clear tracking of the frame, then track it again$"
+    sentence = r"mask of frame 5 is damaged; clear tracking of the frame, then track it again$"
     with pytest.raises(InputError, match=sentence):
         session.document.snapshot.labels(5)
+    with pytest.raises(InputError, match=sentence):
+        session.set_status("accepted")
     job = start_job(session, 0)
     job.wait()
     assert re.search(sentence, job.problem)
@@ -669,12 +704,12 @@ def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
     with closing(Database(tmp_path, writable=True)) as database:
         layers = ResultStore(database, (4, 6), 3)
         layer = layers.open(1)
-        assert (sorted(layer.frames), layer.complete) == ([0, 2], False)
+        assert (sorted(layer.frames), layer.finished) == ([0, 2], False)
         assert (layers.read(layer, 2) == 2).all()
         layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
         layers.finish(1)
         layer = ResultStore(database, (4, 6), 3).open(1)
-        assert (sorted(layer.frames), layer.complete) == ([0, 1, 2], True)
+        assert (sorted(layer.frames), layer.finished) == ([0, 1, 2], True)
 
 
 def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
@@ -814,8 +849,8 @@ def test_acknowledged_strokes_survive_a_kill(folder, reopen):
 
 
 @pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])
-def test_project_of_any_name_is_opened(folder, tmp_path, name, reopen):
-    session = reopen(folder, project=tmp_path / name)
+def test_project_of_any_name_is_opened(folder, tmp_path, name):
+    session = open_session(folder, project=tmp_path / name)
     draw(session, 0, 1)
     session.close()
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
@@ -824,10 +859,10 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name, reopen):
         editing.set_note(session.document, 0, "late")
 
 
-def test_video_of_an_undecodable_name_is_opened_and_exported(folder, reopen):
+def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
     video = folder.rename(folder.with_name(os.fsdecode(b"\xff")))
     for frame in (0, 1):
-        session = reopen(video)
+        session = open_session(video)
         with closing(Served(session)) as served:  # closes the session
             assert served.open().do("describe")["result"]["name"] == video.name
             draw(session, frame, 1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aotlab import InputError, Prediction
-from aotlab.sdk import ObjectProbabilities
+from aotlab.sdk import ObjectProbabilities, merge_predictions
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.log import Changes, Layer
@@ -18,7 +18,6 @@ from aotlab_studio.document.scores import Score
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
-from aotlab_studio.tracking.spans import merge_predictions
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -290,6 +289,37 @@ def test_failed_tracker_is_reported_and_results_stay(folder, reopen):
     assert list_visible_frames(session) == [0, 1, 2, 3]
 
 
+def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
+    session = reopen(folder, TruthTracker(fail_at=5))
+    draw(session, 0, 1)
+    run(session, 0)
+    assert session.document.snapshot.list_outdated() == [(5, LENGTH - 1)]
+    with pytest.raises(OutdatedError):
+        session.set_status("accepted")
+    session.runner.make_tracker = TruthTracker
+    run(session, 4)
+    assert session.document.snapshot.list_outdated() == []
+    session.set_status("accepted")
+
+
+def test_frames_of_one_direction_only_are_outdated(session):
+    tracker = hold(session, 8)
+    draw(session, 2, 1)
+    draw(session, 8, 1)
+    job = start_job(session, 2, "both")
+    wait_until(lambda: job.done >= 6)
+    session.stop()
+    tracker.allow()
+    job.wait(20)
+    provisional = [index for index in range(3, 8) if index in session.document.snapshot.tracked_frames]
+    assert provisional
+    assert session.document.snapshot.list_outdated() == [(provisional[0], provisional[-1])]
+    with pytest.raises(OutdatedError):
+        session.set_status("accepted")
+    run(session, 2)
+    assert session.document.snapshot.list_outdated() == []
+
+
 def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(4, LENGTH)))
     draw(session, 0, 1)
@@ -455,7 +485,7 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     def end_job():  # as the thread of `JobRunner`
         with session.runner._lock:
             holds.set()
-            session.runner.list_waiting()
+            session.runner.list_pending()
 
     def undo_meanwhile():
         threading.Thread(target=end_job, daemon=True).start()
@@ -515,9 +545,9 @@ def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 4, 2)
-    assert session.runner.list_waiting()
+    assert session.runner.list_pending()
     run(session, 4)
-    assert (session.runner.list_waiting(), session.document.snapshot.list_outdated()) == ([], [])
+    assert (session.runner.list_pending(), session.document.snapshot.list_outdated()) == ([], [])
 
 
 def test_later_stroke_replaces_an_earlier_correction(folder, short_pause, reopen):
@@ -602,20 +632,20 @@ def test_failed_correction_stays_outdated(session, short_pause):
 def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, monkeypatch):
     draw(session, 0, 1)
     run(session, 0)
-    list_waiting, document = session.runner.list_waiting, session.document
+    list_pending, document = session.runner.list_pending, session.document
 
     def undo_meanwhile():
-        waiting = list_waiting()
+        waiting = list_pending()
         if waiting and document.titles[0] == "brush":
             undo = threading.Thread(target=document.undo)
             undo.start()
             undo.join(0.5)
         return waiting
 
-    monkeypatch.setattr(session.runner, "list_waiting", undo_meanwhile)
+    monkeypatch.setattr(session.runner, "list_pending", undo_meanwhile)
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: document.titles[0] == "tracking")
-    monkeypatch.setattr(session.runner, "list_waiting", list_waiting)
+    monkeypatch.setattr(session.runner, "list_pending", list_pending)
     session.redo()
     assert session.runner.wait(20)
     assert document.snapshot.list_outdated() == []
@@ -624,17 +654,17 @@ def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, 
 def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
     draw(session, 0, 1)
     run(session, 0)
-    failed, list_waiting = threading.Event(), session.runner.list_waiting
+    failed, list_pending = threading.Event(), session.runner.list_pending
 
     def fail():
         failed.set()
         raise InputError("database is locked")
 
-    monkeypatch.setattr(session.runner, "list_waiting", fail)
+    monkeypatch.setattr(session.runner, "list_pending", fail)
     run_action(session, stroke(5, 50, 20))
     assert failed.wait(20)
     wait_until(lambda: "database is locked" in caplog.text)
-    monkeypatch.setattr(session.runner, "list_waiting", list_waiting)
+    monkeypatch.setattr(session.runner, "list_pending", list_pending)
     run_action(session, stroke(8, 50, 20))
     assert session.runner.wait(20)
     assert session.document.snapshot.list_outdated() == []
