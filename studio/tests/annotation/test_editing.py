@@ -18,7 +18,6 @@ from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
     HEIGHT,
-    LENGTH,
     WIDTH,
     draw,
     png,
@@ -376,18 +375,6 @@ def test_prompt_names_who_lost_tracked_pixels(session):
     assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
     session.undo()
     assert ((session.document.snapshot.labels(4) == 1) == (truth(4) == 1)).all()
-
-
-def test_tracking_is_undone_and_redone_from_its_layer(session):
-    draw(session, 0, 1, 2)
-    start_job(session, 0).wait()
-    session.undo()
-    assert session.document.snapshot.tracked_frames == []
-    session.redo()
-    assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
-    assert editing.drop_results(session.document, 3) == LENGTH - 3
-    session.undo()
-    assert (session.document.snapshot.labels(7) == truth(7)).all()
 
 
 def test_drawing_takes_no_pixels_of_hidden_objects(session):

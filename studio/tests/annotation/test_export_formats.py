@@ -1,6 +1,7 @@
 """Exported pixels equal those stored in the project, in every output."""
 
 import json
+import zipfile
 from fractions import Fraction
 
 import av
@@ -71,6 +72,12 @@ def folder(session):
 def test_every_output_is_compared():
     compared = {*ID_FILES, *OUTLINES, *ALPHA_VIDEOS, "mattes", "mattes16", "alpha", "overlay", "review"}
     assert compared == set(list_outputs())
+
+
+def test_archive_holds_every_file(session, folder):
+    paths = [path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*") if path.is_file()]
+    with zipfile.ZipFile(session.archive) as archive:
+        assert {*archive.namelist()} == {*paths} - {session.archive.name}
 
 
 @pytest.mark.parametrize("name", ID_FILES)

@@ -404,27 +404,29 @@ def test_backup_is_of_the_last_history(folder, reopen):
     assert shown == [[5], [0]]
 
 
-def test_opening_an_older_project_keeps_the_newer_backup(folder):
-    with closing(open_session(folder)) as session:
-        draw(session, 0, 1)
+def test_opening_an_older_project_keeps_the_newer_backup(folder, session, reopen):
+    draw(session, 0, 1)
+    session.close()
     project = session.document.folder
     shutil.copy(project / PROJECT_FILE, folder.parent / "older")
-    with closing(open_session(folder)) as session:
-        draw(session, 5, 1)
+    again = reopen(folder)
+    draw(again, 5, 1)
+    again.close()
     shutil.copy(folder.parent / "older", project / PROJECT_FILE)
     open_session(folder).close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     assert Document.read(project).snapshot.keyframes == [0, 5]
 
 
-def test_mask_damaged_in_the_backup_is_copied_again(folder):
-    with closing(open_session(folder)) as session:
-        draw(session, 0, 1)
+def test_mask_damaged_in_the_backup_is_copied_again(folder, session, reopen):
+    draw(session, 0, 1)
+    session.close()
     project = session.document.folder
     with closing(sqlite3.connect(project / BACKUP_FILE)) as connection, connection:
         connection.execute("UPDATE masks SET content = x'00'")
-    with closing(open_session(folder)) as session:
-        draw(session, 5, 1)
+    again = reopen(folder)
+    draw(again, 5, 1)
+    again.close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     assert (Document.read(project).snapshot.labels(0) == (truth(0) == 1)).all()
     assert not [*project.glob("*.new*")]
@@ -847,8 +849,8 @@ def test_acknowledged_strokes_survive_a_kill(folder, reopen):
 
 
 @pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])
-def test_project_of_any_name_is_opened(folder, tmp_path, name, reopen):
-    session = reopen(folder, project=tmp_path / name)
+def test_project_of_any_name_is_opened(folder, tmp_path, name):
+    session = open_session(folder, project=tmp_path / name)
     draw(session, 0, 1)
     session.close()
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
@@ -857,10 +859,10 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name, reopen):
         editing.set_note(session.document, 0, "late")
 
 
-def test_video_of_an_undecodable_name_is_opened_and_exported(folder, reopen):
+def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
     video = folder.rename(folder.with_name(os.fsdecode(b"\xff")))
     for frame in (0, 1):
-        session = reopen(video)
+        session = open_session(video)
         with closing(Served(session)) as served:  # closes the session
             assert served.open().do("describe")["result"]["name"] == video.name
             draw(session, frame, 1)

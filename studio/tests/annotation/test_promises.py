@@ -22,12 +22,10 @@ from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
-    change_rows,
     draw,
     find_frame_number,
     hold,
     open_session,
-    set_mask,
     square,
     start_job,
     truth,
@@ -465,18 +463,6 @@ def test_undo_of_a_restored_version_survives_a_restart(folder, session, reopen):
     again = reopen(folder)
     again.undo()
     assert same(list_labels(again.document), whole)
-
-
-def test_damaged_mask_is_repaired_by_drawing_it_again(folder, session, reopen):
-    draw(session, 0, 1)
-    digest = session.document.snapshot.keyframe(0)[1]
-    session.close()
-    change_rows(session.document.folder, "UPDATE masks SET content = 'broken'")
-    session = reopen(folder)
-    draw(session, 1, 2)
-    set_mask(session.document, 1, 2, truth(0) == 1)
-    again = reopen(folder)
-    assert (again.document.masks.read(digest) == (truth(0) == 1)).all()
 
 
 def test_message_with_an_unknown_field_rejected(session):

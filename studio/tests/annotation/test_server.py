@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
-from pycocotools import mask as run_lengths
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import InputError
-from aotlab.sdk import encode_rle
+from aotlab.media.rle import compress_rle
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, format_coco
 from aotlab_studio.document import editing
 from aotlab_studio.opening import open_document
 from aotlab_studio.server import app as web
@@ -361,30 +361,18 @@ def test_too_large_uploads_rejected(served, monkeypatch):
 
 
 def coco(*frames):
-    size = {"height": HEIGHT, "width": WIDTH}
-    images = [{"id": 10 + index, "file_name": f"{index:05d}.png", **size} for index in frames]
-    regions = [
-        {
-            "id": 100 * index + number, "image_id": 10 + index, "category_id": 1, "iscrowd": 1,
-            "attributes": {"track_id": number},
-            "segmentation": {"size": [HEIGHT, WIDTH], "counts": encode_rle(truth(index) == number).tolist()},
-        }
-        for index in frames
-        for number in (1, 2)
-    ]  # fmt: skip
-    tree = {"images": images, "annotations": regions, "categories": [{"id": 1, "name": "fish"}]}
-    return json.dumps(tree).encode()
+    regions = {index: [Region(each, encode_rle(truth(index) == each)) for each in (1, 2)] for index in frames}
+    fish = Annotations((HEIGHT, WIDTH), regions, {1: "fish", 2: "fish"}, {n: f"{n:05d}" for n in frames})
+    return json.dumps(format_coco(fish, VideoInfo("clip", fish.size, LENGTH))).encode()
 
 
 def mots(*frames):
-    lines = []
-    for index in frames:
-        for number in (1, 2):
-            mask = np.asfortranarray(truth(index) == number, np.uint8)
-            lines.append(
-                f"{index} {1000 + number} 1 {HEIGHT} {WIDTH} {run_lengths.encode(mask)['counts'].decode()}"
-            )
-    return "\n".join(lines).encode()
+    line = f"{{}} {{}} 1 {HEIGHT} {WIDTH} {{}}"
+    return "\n".join(
+        line.format(index, 1000 + number, compress_rle(encode_rle(truth(index) == number)))
+        for index in frames
+        for number in (1, 2)
+    ).encode()
 
 
 def labelme(index):
@@ -401,7 +389,6 @@ LEGEND = json.dumps({"#ff0000": "car", "#0000ff": "dog"}).encode()
 WHOLE = {
     "coco": coco(3, 5),
     "mots": mots(3, 5),
-    "archived mots": zip_files({"clip.txt": mots(3, 5)}),
     "archived coco": zip_files({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
     "frames": zip_files({f"clip/{index:05d}.png": png(truth(index)) for index in (3, 5)}),
     "object_ids": zip_files(
@@ -652,12 +639,6 @@ def test_assigned_ids_do_not_bind_to_objects(session):
     ]
 
 
-def test_names_of_separate_uploads_are_separate_objects(session):
-    for index, name in enumerate(("dog", "cat")):
-        load_upload(session.document, 0, name_shape(index, name))
-    assert [item.name for item in session.document.snapshot.objects.values()] == ["dog", "cat"]
-
-
 def test_upload_that_arrives_twice_is_loaded_once(served):
     targets, head = '{"1":null,"2":null}', {"Origin": served.address, "content": png(truth(3))}
     answers = [served.get(f"/masks/3?id={2**40}&targets={targets}", "POST", **head).json() for _ in range(2)]
@@ -665,15 +646,6 @@ def test_upload_that_arrives_twice_is_loaded_once(served):
     for unusable in ("x", "1"):
         assert served.get(f"/masks/3?id={unusable}", "POST", **head).status_code == 422
     assert served.get(f"/masks/3?id={2**40 + 1}&targets={targets}", "POST", **head).json()["step"] == 2
-
-
-def test_upload_for_a_locked_object_takes_no_pixels(session):
-    draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, locked=True)
-    with pytest.raises(InputError, match="mask: all its objects are locked or hidden; unlock or show"):
-        load_upload(session.document, 0, png(truth(0) == 2), targets={1: 1})
-    load_upload(session.document, 0, png(np.roll(truth(0), 1, 0)), targets={1: 1, 2: 2})
-    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
 
 
 @pytest.mark.parametrize("protection", ["hidden", "locked"])
@@ -712,9 +684,10 @@ def test_upload_behind_a_locked_object_makes_nothing_absent(session):
     assert (document.snapshot.labels(3) == truth(3)).all()
 
 
-def test_upload_takes_no_pixels_of_a_hidden_object(session):
+@pytest.mark.parametrize("field", ["locked", "hidden"])
+def test_upload_takes_no_pixels_of_a_protected_object(session, field):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, hidden=True)
+    editing.change_object(session.document, 1, **{field: True})
     load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
     assert (session.document.snapshot.labels(0) == truth(0)).all()
 
