@@ -27,6 +27,7 @@ from aotlab.video.plan import RUN_KIND
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.export_clips import main as export_clips
+from aotlab_studio.files import REPLACED
 from aotlab_studio.opening import open_document, read_job
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
@@ -84,6 +85,17 @@ def test_images_are_named_as_their_files(tmp_path, form):
     text = out.read_text()
     assert "clip/shot.7.png" in text
     assert ".jpg" not in text
+
+
+def test_other_output_set_aside_by_a_killed_run_is_restored(video, tmp_path):
+    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    leftover = tmp_path / f"{REPLACED}killed"
+    leftover.mkdir()
+    (leftover / "other.xml").write_text("the only copy")
+    line = [str(tmp_path / "in.json"), str(tmp_path / "out.xml"), "--to", "cvat", "--video", str(video)]
+    assert main(line) == 0
+    assert (tmp_path / "other.xml").read_text() == "the only copy"
+    assert not leftover.exists()
 
 
 def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):

@@ -678,6 +678,20 @@ def test_upload_for_a_locked_object_takes_no_pixels(session):
     assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
 
 
+@pytest.mark.parametrize("protection", ["hidden", "locked"])
+def test_upload_changes_no_class_or_attribute_of_a_protected_object(session, protection):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, **{protection: True})
+    tree = json.loads(coco(3))
+    for annotation in tree["annotations"]:
+        annotation["attributes"]["blurred"] = True
+    before = session.document.snapshot.find_object(1)
+    load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    assert session.document.snapshot.find_object(1) == before
+    assert session.document.snapshot.find_object(2).class_name == "fish"
+    assert [*session.document.snapshot.state.attributes] == [2]
+
+
 def test_loaded_class_gets_an_id_of_its_own(session):
     draw(session, 0, 1)
     editing.change_object(session.document, 1, class_name="dog")
