@@ -109,9 +109,8 @@ def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, n
 def test_chosen_model_is_loaded_and_kept():
     bundled = BUNDLED_CHECKPOINT
     loading = TrackerLoader(TrackerOptions(bundled, overrides=("memory.policy=first_frame",)))
-    choice = loading.choice
-    assert choice.chosen == "bundled"
-    assert "/" not in "".join(choice.names)
+    assert loading.chosen == "bundled"
+    assert "/" not in "".join(loading.names)
     first = loading()
     assert loading() is first
     assert first.config.memory.policy == "first_frame"

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -548,11 +547,10 @@ def test_same_video_opens_clips_of_a_list(results):
     open_document(results / "a").close()
     frame = results.parent / "videos" / "a" / "00000.png"
     frame.write_bytes((frame.parent / "00001.png").read_bytes())
-    loader = SimpleNamespace(choice=None)
-    refusing = Batch(results, partial(cli.open_session, loader=loader))
+    refusing = Batch(results, partial(cli.open_session, loader=None))
     with pytest.raises(InputError, match="annotate --same-video"):
         refusing.enter("a", "", page=False)
-    batch = Batch(results, partial(cli.open_session, loader=loader, same_video=True))
+    batch = Batch(results, partial(cli.open_session, loader=None, same_video=True))
     assert batch.enter("a", "", page=False).session.document.frames.name == "a"
     batch.close()
 

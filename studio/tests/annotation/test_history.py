@@ -423,7 +423,15 @@ class History(RuleBasedStateMachine):
             assert taken is None
             return
         pixels = {raw: find_pixels(free, raw) for raw in own if raw in unlocked}
-        self.model.made[key, frame] = Made(pixels, absent.intersection(unlocked), provisional)
+        absent = absent.intersection(unlocked)
+        if (
+            earlier := self.model.made.get((key, frame))
+        ) is not None:  # locked objects of the layer keep theirs
+            kept = {raw: mask for raw, mask in earlier.masks.items() if raw not in unlocked}
+            covered = frozenset().union(*kept.values())
+            pixels = {raw: mask - covered for raw, mask in pixels.items()} | kept
+            absent |= earlier.absent.difference(unlocked)
+        self.model.made[key, frame] = Made(pixels, absent, provisional)
         after = self.model.show(frame)
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
             "a locked object lost pixels"

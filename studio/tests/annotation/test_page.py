@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab import TrackerOptions
 from aotlab_studio.document import editing
 from aotlab_studio.opening import open_document
 from aotlab_studio.session.session import Session
-from aotlab_studio.tracking.models import ModelChoice
+from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, find_violations, iou, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -259,12 +260,12 @@ def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
 
 
 def test_model_is_chosen_in_the_page(context, folder):
-    choice = ModelChoice(["bundled", "other"], "bundled")
-    served = Served(Session(open_document(folder), TruthTracker, choice=choice))
+    loader = TrackerLoader(TrackerOptions(), [folder / "other.safetensors"])
+    served = Served(Session(open_document(folder), TruthTracker, loader=loader))
     page = Page(context, served.url)
     with page.done():
         page.tab.select_option("#model", "other")
-    assert choice.chosen == "other"
+    assert loader.chosen == "other"
     assert page.problems == []
     served.close()
 

@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from aotlab import InputError
+from aotlab import InputError, TrackerOptions
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, format_coco
 from aotlab_studio.document import editing
@@ -28,7 +28,7 @@ from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.session import Session
 from aotlab_studio.session.uploads import UnclearObjectsError, load_upload
-from aotlab_studio.tracking.models import ModelChoice
+from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
@@ -130,10 +130,10 @@ def test_painting_tracking_and_undo_over_the_socket(served):
 
 
 def test_tracker_settings_are_chosen_and_announced(folder):
-    choice = ModelChoice(["mini", "other"], "mini")
-    served = Served(Session(open_document(folder), TruthTracker, choice=choice))
+    loader = TrackerLoader(TrackerOptions(), [folder / "other.safetensors"])
+    served = Served(Session(open_document(folder), TruthTracker, loader=loader))
     first, second = served.open(), served.open()
-    assert first.do("describe")["result"]["model"] == "mini"
+    assert first.do("describe")["result"]["model"] == "bundled"
     first.do("set_model", name="other")
     second.until(lambda event: event["event"] == "model")
     assert second.events[-1]["model"] == "other"
@@ -144,7 +144,7 @@ def test_tracker_settings_are_chosen_and_announced(folder):
         (5, "name"),
     ):
         assert words in first.do("set_model", name=name)["error"]
-    assert choice.chosen == "other"
+    assert loader.chosen == "other"
     served.close()
 
 

@@ -320,6 +320,17 @@ def test_frames_of_one_direction_only_are_outdated(session):
     assert session.document.snapshot.list_outdated() == []
 
 
+def test_object_locked_between_both_directions_keeps_its_mask(session):
+    draw(session, 0, 1, 2)
+    document, score = session.document, Score(1.0, 1, 0.0, 0.0)
+    document.edit("tracking", Changes(layers={1: Layer([1, 2], 1, 3)}))
+    document.add_result(1, Result(2, {1: score, 2: score}, provisional=True), truth(2))
+    editing.change_object(document, 2, locked=True)
+    document.add_result(1, Result(2, {1: score}), np.where(truth(2) == 1, 1, 0))
+    assert (document.snapshot.labels(2) == truth(2)).all()
+    assert {*document.snapshot.scores(2)} == {1, 2}
+
+
 def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(4, LENGTH)))
     draw(session, 0, 1)

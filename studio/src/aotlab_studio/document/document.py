@@ -350,9 +350,18 @@ class Document:
             labels, locked_ids = snapshot.labels(result.frame), snapshot.locked_ids
             ids = np.where(np.isin(ids, unlocked) & ~np.isin(labels, locked_ids), ids, 0)
             scores = {key: score for key, score in result.scores.items() if key in unlocked}
-            absent = [key for key in result.absent if key in unlocked]
-            scores = clip_scores(scores, ids) if locked_ids else scores
-            self.results.put(layer_id, msgspec.structs.replace(result, scores=scores, absent=absent), ids)
+            absent = {key for key in result.absent if key in unlocked}
+            # objects of the layer that were locked since the frame was tracked in the other direction
+            results = snapshot.open_layer(layer_id)
+            before = results.frames.get(result.frame, Result(result.frame))
+            kept = {key: score for key, score in before.scores.items() if key not in unlocked}
+            if kept:
+                before_ids = self.results.read(results, result.frame)
+                ids = np.where(np.isin(before_ids, [*kept]), before_ids, ids)
+            scores = (clip_scores(scores, ids) if locked_ids else scores) | kept
+            absent |= {key for key in before.absent if key not in unlocked}
+            result = msgspec.structs.replace(result, scores=scores, absent=sorted(absent))
+            self.results.put(layer_id, result, ids)
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0

@@ -119,8 +119,7 @@ def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
             return [Span(*frames, tuple(references))]
     elif layer.kind == "correction" and prior is not None:
         backward = Span(range(prior + 1, start + 1), range(start - 1, prior - 1, -1), (prior, start))
-    spans = {"forward": [forward], "backward": [backward]}.get(layer.kind, [forward, backward])
-    return [span for span in spans if span.forward or span.backward]
+    return [span for span in (forward, backward) if span.forward or span.backward]
 
 
 def _list_references(snapshot: Snapshot, first: int, last: int, start: int) -> list[int]:

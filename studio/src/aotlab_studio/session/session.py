@@ -44,7 +44,7 @@ from aotlab_studio.session.export import (
     replace_export,
 )
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
-from aotlab_studio.tracking.models import ModelChoice, import_tracker
+from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 from aotlab_studio.video import require_frame
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
@@ -62,7 +62,7 @@ class Session:
     Args:
         make_tracker: as in `JobRunner`.
         segmenter: turns prompts into a mask; None: prompts are refused.
-        choice: models that ``make_tracker`` can load; None: there is no choice.
+        loader: loader of the models that ``make_tracker`` uses; None: there is no choice.
     """
 
     def __init__(
@@ -70,10 +70,9 @@ class Session:
         document: Document,
         make_tracker: MakeTracker,
         segmenter: Segmenter | None = None,
-        choice: ModelChoice | None = None,
+        loader: TrackerLoader | None = None,
     ) -> None:
-        self.document, self.segmenter = document, segmenter
-        self.choice = choice or ModelChoice()
+        self.document, self.segmenter, self.loader = document, segmenter, loader
         self.runner = JobRunner(document, make_tracker)
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
@@ -101,8 +100,8 @@ class Session:
                 shared=document.shared,
                 timeline=document.timeline(),
                 outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
-                models=self.choice.names,
-                model=self.choice.chosen,
+                models=self.loader.names if self.loader else [],
+                model=self.loader.chosen if self.loader else "",
                 job=job.report() if job is not None and job.alive else None,
                 problems=[*filter(None, [document.conflict])],
             )
@@ -241,7 +240,9 @@ class Session:
 
     def set_model(self, name: str) -> None:
         """Choose the model of the next job; raise `InputError` if it is not offered."""
-        self.choice.choose(name)
+        if self.loader is None:
+            raise InputError(f"model {name[:40]!r}: not offered; this session has none to choose from")
+        self.loader.choose(name)
         self.document.emit(ModelEvent(name))
 
     def track(

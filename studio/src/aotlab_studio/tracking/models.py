@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,23 +32,10 @@ def describe_model(tracker: Tracker) -> str:
     return f"{tracker.config.name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, {program}"
 
 
-@dataclass
-class ModelChoice:
-    """Names of the models that a page offers, and the chosen one. A page never sends a path."""
-
-    names: list[str] = field(default_factory=list)
-    chosen: str = ""
-
-    def choose(self, name: str) -> None:
-        """Choose a model; raise `InputError` if it is not offered."""
-        if name not in self.names:
-            offered = ", ".join(self.names) or "none"
-            raise InputError(f"model {name[:40]!r}: not offered; give one of {offered}")
-        self.chosen = name
-
-
 class TrackerLoader:
-    """Loader of the chosen tracker; keeps the last one. Raises `InputError` for unusable options.
+    """Loader of the chosen one of the models that a page offers; keeps the last tracker.
+
+    Unusable options raise `InputError`.
 
     Args:
         options: command-line options; their checkpoint is chosen first.
@@ -65,7 +52,8 @@ class TrackerLoader:
             self._models[name if name not in self._models else str(path)] = path
         for name, path in known_models.items():
             self._models.setdefault(name, path)
-        self.choice = ModelChoice(list(self._models), next(iter(self._models)))
+        self.names = list(self._models)
+        self.chosen = self.names[0]
         self._lock = threading.Lock()
         if options != TrackerOptions(options.checkpoint):  # the default is not checked, as that loads PyTorch
             for path in self._own:
@@ -75,7 +63,7 @@ class TrackerLoader:
     def __call__(self) -> Tracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
         with self._lock:
-            chosen = self.choice.chosen
+            chosen = self.chosen
             if self._loaded is None or self._loaded[0] != chosen:
                 self._loaded = None  # before the next one takes its memory
                 checkpoint = self._models[chosen]
@@ -83,6 +71,12 @@ class TrackerLoader:
                 import_tracker()
                 self._loaded = chosen, replace(self._options, checkpoint=checkpoint, config=config).load()
             return self._loaded[1]
+
+    def choose(self, name: str) -> None:
+        """Choose one of ``names``; raise `InputError` for another one, such as a path."""
+        if name not in self._models:
+            raise InputError(f"model {name[:40]!r}: not offered; give one of {', '.join(self.names)}")
+        self.chosen = name
 
     def preload(self) -> None:
         """Start loading in a thread, so that the first job need not wait; that job reports errors.
