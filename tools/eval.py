@@ -16,7 +16,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -37,7 +36,7 @@ from aotlab.tools.cli.options import (
     restart,
     settings,
 )
-from aotlab.tools.cli.types import Folder, PositiveFloat, Scale, flag, list_option, option
+from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
 from aotlab.utils.errors import RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import stop_flag
@@ -113,7 +112,7 @@ def load_models(
     list_option("--weights", "weight of each --checkpoint, comma-separated (default: 1)", PositiveFloat.read),
     option(
         "--feedback",
-        type=click.Choice(("own", "fused")),
+        type=Choice(("own", "fused")),
         default="own",
         help="prediction that each branch stores in memory: its own, or the fused one",
     ),
@@ -135,15 +134,16 @@ def main(
     flip: bool,
     scales: tuple[float, ...],
     feedback: str,
-    benchmark: BenchmarkOptions,
     all_frames: bool,
     output: Path | None,
     force: bool,
     restart: bool,
     print_config: bool,
     device: str,
+    **videos_to_track: Any,
 ) -> int:
     """Run a model on a benchmark and score it."""
+    benchmark = BenchmarkOptions(**videos_to_track)
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)
     if feedback == "fused" and not averaging:
@@ -190,7 +190,7 @@ def main(
         print(format_table(table, layout))
     if report.resumed:
         print(f"finished before: {len(report.resumed)} of {len(report.finished)}; --restart runs them again")
-    if report.fps is not None:
+    if report.fps is not None and len(report.resumed) < len(report.finished):
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
     if not scores:
         remedy = benchmark.describe_submission(output)

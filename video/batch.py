@@ -201,7 +201,8 @@ class Batch:
             run = self._plan(job)
             result = track_job(run, self._load_tracker, class_list=self._output / CLASSES, stop=stop)
         except Exception as error:  # a failing job must not stop the others
-            log.info("%s: failed", job.name)
+            if not (job.list_line and job.describe_missing_files()):  # warned of at the start
+                log.info("%s: failed", job.name)
             return self._record_failure(job, error)
         if result.interrupted:
             return None

@@ -203,7 +203,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     if not (job.masks or job.has_prompts):
         names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
-            f"{video_name}: no object to track; give a box, points or masks (in a folder of videos: {names} next to it)"
+            f"{video_name}: no object to track; give a box, points or masks, or put {names} next to it"
         )
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)

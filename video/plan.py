@@ -113,7 +113,7 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
 
 def make_refusal(folder: Path, content: str, *, forcible: bool = False) -> InputError:
     """Return the error about a folder whose content must not be replaced, or only with ``force``."""
-    remedy = "replace them (force)" if forcible else "delete this one"
+    remedy = "replace them with force (--force)" if forcible else "delete this one"
     return InputError(f"output {folder}: already contains {content}; choose another folder, or {remedy}")
 
 
