@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -127,7 +126,3 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
         frames = format_count(only_first, "frame")
         print(f"not compared: {frames} only in {first}, {only_second} only in {second}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,6 @@ aotlab check-data datasets/SA-V --dataset sav --split val   # a benchmark
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -83,7 +82,3 @@ def main(
     }
     print(*warnings, *align_columns(list(rows.items())), *errors, sep="\n")
     return 1 if errors else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

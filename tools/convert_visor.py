@@ -6,7 +6,6 @@ aotlab convert-visor --annotations GroundTruth-SparseAnnotations/annotations/val
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +39,3 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
     if converted.too_short:
         print(f"left out, as too short: {converted.too_short}")
     return report_failures(converted.failures)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

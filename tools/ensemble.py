@@ -8,7 +8,6 @@ views is more accurate than voting: see aotlab eval.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -59,7 +58,3 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
     sequences = format_count(len(names) - len(failures), "sequence")
     print(f"{format_count(frames, 'frame')} of {sequences} in {output}")
     return report_failures(failures)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,14 +3,13 @@
 aotlab eval --dataset davis2017 --root datasets/DAVIS --output results/davis2017
 aotlab eval --dataset visor --checkpoint A.safetensors --checkpoint B.safetensors --flip --scales 1.2,1.3,1.4 \
     --output results/visor
-torchrun --nproc-per-node 4 -m aotlab.tools.eval --device cuda --dataset youtubevos2019 --output results/youtubevos2019
+torchrun --nproc-per-node 4 -m aotlab eval --device cuda --dataset youtubevos2019 --output results/youtubevos2019
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -33,7 +32,6 @@ from aotlab.tools.cli.options import (
     print_config,
     print_settings,
     quality,
-    restart,
     settings,
 )
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
@@ -101,9 +99,7 @@ def load_models(
 @command("aotlab eval")
 @settings
 @benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
-@option_group(
-    "output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart
-)
+@option_group("output", option("--output", type=Folder, help="folder for results and scores.json"), force)
 @quality
 @option_group(
     "test-time augmentation and ensembles",
@@ -137,7 +133,6 @@ def main(
     all_frames: bool,
     output: Path | None,
     force: bool,
-    restart: bool,
     print_config: bool,
     device: str,
     **videos_to_track: Any,
@@ -173,7 +168,7 @@ def main(
             models, overrides, str(world.device), flip=flip, scales=scales,
             feedback=feedback if averaging else None,
         )  # fmt: skip
-        options = EvaluationOptions(origin=origin, restart=restart, force=force, stop=stop)
+        options = EvaluationOptions(origin=origin, force=force, stop=stop)
         report = evaluate(tracker, videos, output, options, world)
         if report.stopped:
             raise RunStopped(
@@ -189,7 +184,9 @@ def main(
     if table:
         print(format_table(table, layout))
     if report.resumed:
-        print(f"finished before: {len(report.resumed)} of {len(report.finished)}; --restart runs them again")
+        print(
+            f"finished before: {len(report.resumed)} of {len(report.finished)}; delete {output} to run them again"
+        )
     if report.fps is not None and len(report.resumed) < len(report.finished):
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
     if not scores:
@@ -198,7 +195,3 @@ def main(
     content = {**table, "fps": report.fps, "failures": report.failures}
     write_text(output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     return 1 if report.failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

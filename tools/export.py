@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from click import UsageError
@@ -141,7 +140,3 @@ def main(
         )
         require_agreement(agreement, output, half=half, max_loss=max_loss if calibrate else None)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -126,7 +125,3 @@ def show_completion() -> int:
     """Print the lines that let shells complete on TAB."""
     print(COMPLETION, end="")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -79,7 +78,3 @@ def main(
     counts = ", ".join(f"object {object_id} {(labels == object_id).sum()} pixels" for object_id in prompts)
     print(f"{output}: {counts}; drawn in {overlay.name}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -245,7 +244,3 @@ def main(
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=2, allow_nan=False) + "\n")
     return int(failed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,6 @@ aotlab submit --dataset youtubevos2019 --results results/youtubevos2019 --output
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -75,7 +74,3 @@ def main(
     if split in data.server_splits:
         print(f"scored by the server linked from {data.source}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

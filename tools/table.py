@@ -166,7 +166,3 @@ def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> in
     print(text)
     write_text(results.with_name(f"{results.name}.md"), text + "\n")
     return 1 if runner.failed or set(figures) == {"missing"} else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -348,7 +348,3 @@ def main(
         records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
     return track_list(batch, jobs, folder, shard)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,6 @@ command = aotlab vot --checkpoint r50_aotl
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from aotlab.tools.cli.command import command
@@ -39,7 +38,3 @@ def main(**options: Any) -> int:
         raise RunStopped(f"the toolkit closed the connection ({error}); see its messages") from error
     server.quit()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 from click import UsageError
 
@@ -176,7 +174,3 @@ def show(names: tuple[str, ...]) -> int:
     for name in names:
         print(describe_weights(name), end="")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
 """Commands answer before anything heavy is imported, and no process holds two copies of a module."""
 
 import json
-import runpy
 import shutil
 import subprocess
 import sys
@@ -31,16 +30,16 @@ for line in json.loads(sys.argv[1]):
     assert not heavy, (line, heavy)
 """
 """runs command lines one after the other; an error for the first that imports one of the modules named after them"""
-SCRIPT = f"""
+SCRIPT = """
 import json, runpy, sys
-sys.argv, sys.path[0] = ["track.py", "--print-config"], {str(ROOT / "tools")!r}
+sys.argv = ["aotlab", "track", "--print-config"]
 try:
-    runpy.run_path({str(ROOT / "tools" / "track.py")!r}, run_name="__main__")
+    runpy.run_module("aotlab", run_name="__main__")
 except SystemExit as left:
     assert left.code == 0
 print(json.dumps([(name, getattr(module, "__file__", None)) for name, module in sys.modules.items()]))
 """
-"""runs a tool by its file, as ``python tools/track.py`` does, and prints all modules with their files"""
+"""runs ``python -m aotlab`` and prints all modules with their files"""
 
 
 def run(tmp_path, code, *arguments):
@@ -55,14 +54,6 @@ def run(tmp_path, code, *arguments):
 def test_every_tool_is_a_command():
     modules = {path.stem.replace("_", "-") for path in (ROOT / "tools").glob("*.py")}
     assert set(COMMANDS) == modules - {"--init--", "main"}
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_tools_run_by_their_files(name, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [name, "--help"])
-    with pytest.raises(SystemExit, match="0"):
-        runpy.run_path(str(ROOT / "tools" / f"{name.replace('-', '_')}.py"), run_name="__main__")
-    assert f"Usage: aotlab {name} " in capsys.readouterr().out
 
 
 MISTYPED = [

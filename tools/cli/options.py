@@ -47,7 +47,6 @@ QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 force = flag("--force", "replace existing results of another run")
 overwrite = flag("--force", "replace an existing output")
-restart = flag("--restart", "start over instead of resuming")
 quality = option(
     "--quality",
     sets="input.scale",
