@@ -38,5 +38,5 @@ def test_missing_sentence_and_unknown_name_are_refused(checkout, capsys):
     assert figures.main(["pond"]) == 2
     assert "page.md: 0 places of 'J&F {} on' instead of one" in capsys.readouterr().err
     assert figures.main(["ponds"]) == 2
-    assert capsys.readouterr().err == "error: ponds: no such figure; did you mean pond?\n"
+    assert "got ponds; did you mean pond?" in capsys.readouterr().err
     assert read_values(checkout)["pond"] == 12.5
