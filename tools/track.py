@@ -318,9 +318,9 @@ def main(
     if len(video) == 1:
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
+        if not any(inputs[name] for name in ("masks", "boxes", "points", "not_points")):
+            inputs["masks"] = find_masks(video[0])
         job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
-        if not (job.masks or job.has_prompts):
-            job = replace(job, masks=find_masks(video[0]))
         return track_one(job, folder, options, tracker, force=force, dry_run=dry_run)
 
     refuse_options({"--realtime": options.realtime}, "applies to a single video; remove it")

@@ -60,10 +60,12 @@ class Choice(click.Choice[str]):
         return describe_wrong_choice(value, self.choices)
 
 
-class FolderPath(click.Path):
+class FolderPath(click.Path[Path]):
     """Type of folders."""
 
-    name = "folder"
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(exists=exists, file_okay=False, path_type=Path)
+        self.name = "folder"  # the word of the help and of messages, as in all other texts
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path; fail for a file."""
@@ -113,9 +115,8 @@ Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 ConfigFile = FileName(parse_config, "NAME")
 File = click.Path(dir_okay=False, path_type=Path)
-Folder = FolderPath(file_okay=False, path_type=Path)
-ExistingFolder = FolderPath(exists=True, file_okay=False, path_type=Path)
-Folder.name = ExistingFolder.name = "folder"  # the word of the help and of messages, as in all other texts
+Folder = FolderPath()
+ExistingFolder = FolderPath(exists=True)
 ExistingPath = click.Path(exists=True, path_type=Path)
 
 

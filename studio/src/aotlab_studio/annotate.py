@@ -150,7 +150,7 @@ def main(
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.resolve_checkpoint(), device=tracker.device
     )
-    options = {"cache_bytes": cache, "levels": levels, "same_video": same_video}
+    options: dict[str, Any] = {"cache_bytes": cache, "levels": levels, "same_video": same_video}
     opener: Callable[..., Session] = partial(open_session, loader=loader, segmenter=masks, **options)
     with _exit_on_signals(), ExitStack() as cleanup:
         if not find_clips(Path(video[0])):
