@@ -96,7 +96,7 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
 def refuse_options(values: Mapping[str, object], remedy: str) -> None:
     """Raise an error with ``remedy`` for the first option, of values by name, that is given."""
     for name, value in values.items():
-        if value not in ((), None, False):
+        if value is not False and value not in ((), None):
             raise UsageError(f"{name}: {remedy}")
 
 
@@ -140,7 +140,7 @@ def track_one(
     header = f"{describe_job(run.checked)}, into {folder}"
     if dry_run:
         check_run(run, tracker.load)
-        print(f"{header}: {STATUSES[run.action]}")
+        print(f"{header}\nstatus: {STATUSES[run.action]}")
         report_disk_space(folder, run.checked.estimate_bytes())
         return 0
     is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
@@ -186,7 +186,7 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
 @video_argument(
     "[VIDEO]...",
     "video file, image folder, TIFF stack, rtsp:// or http:// URL, camera (0, or /dev/video0), or - for standard "
-    "input; each of several videos becomes a job, whose mask file lies next to it",
+    "input; masks are read from files next to it if no mask or prompt is given; several videos are a list of jobs",
     type=FileName(str),
 )
 @option_group(

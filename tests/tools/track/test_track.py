@@ -172,6 +172,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
     (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use a column of --jobs"),
     (["--jobs", "jobs.csv", "--mask", "first.png"], "--mask: applies to a single video; use a column of --jobs"),
+    (["video", "other", "--start", "0"], "--start: applies to a single video"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
 ]  # fmt: skip
 
@@ -240,9 +241,9 @@ def test_dry_run_of_one_video_says_what_a_run_does(video, mask, tmp_path, capsys
         assert run(video, tmp_path, mask, args=[*WRITE, "--dry-run"]) == 0
         return capsys.readouterr().out
 
-    assert "to track\n" in dry_run()
+    assert "status: to track\n" in dry_run()
     interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
-    assert "to resume\n" in dry_run()
+    assert "status: to resume\n" in dry_run()
     assert run(video, tmp_path, mask, args=WRITE) == 0
     assert "already tracked with these inputs" in dry_run()
 
