@@ -34,7 +34,6 @@ for name, examples in (("quick", 30), ("thorough", 150)):
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
-settings.load_profile("quick")
 
 # A suite started in the background of a shell inherits ignored signals, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,9 +41,12 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def pytest_collection_finish(session):
-    if any(item.get_closest_marker("slow") for item in session.items):
-        settings.load_profile("thorough")
+def pytest_configure(config):
+    """Choose the number of examples before test modules are imported: `given` and `settings` read it there."""
+    settings.load_profile("quick" if "not slow" in config.option.markexpr else "thorough")
+
+
+def pytest_collection_finish():
     gc.freeze()  # exclude imported objects from garbage collection
     gc.set_threshold(50_000, 20, 50)
 
@@ -120,16 +122,27 @@ def closed_folder():
         shutil.rmtree(base)
 
 
+class FileHandler(SimpleHTTPRequestHandler):
+    """Counts the requests, and sends a third of each file if its server truncates them."""
+
+    def do_GET(self):
+        self.server.requests += 1
+        super().do_GET()
+
+    def copyfile(self, source, outputfile):
+        content = source.read()
+        outputfile.write(content[: len(content) // (3 if self.server.truncates else 1)])
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture
-def served(tmp_path):
-    """The address of a folder."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+def file_server(tmp_path):
+    """An HTTP server of the files in ``tmp_path``, with its address as ``url``."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(FileHandler, directory=str(tmp_path)))
+    server.url, server.requests, server.truncates = f"http://127.0.0.1:{server.server_port}", 0, False
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield server
     server.shutdown()
     server.server_close()

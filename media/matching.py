@@ -116,11 +116,10 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
 
 
 def drop_other_videos(names: Sequence[str | Path], video: str) -> list[str | Path]:
-    """Return the images in folders of a video's name; all images if no folder has it, or all are in one folder."""
+    """Return the images in folders of a video's name; all images if no folder has it."""
     folders = {str(name): _list_folders(name) for name in names}
     inside = {name for name, parts in folders.items() if _fold(video) in parts}
-    several = len(set(folders.values())) > 1
-    return [name for name in names if not (several and inside) or str(name) in inside]
+    return [name for name in names if not inside or str(name) in inside]
 
 
 def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) -> None:

@@ -60,11 +60,12 @@ class Prompt:
             _to_vectors(
                 values,
                 2,
-                f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {values!s:.60}",
+                f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {values!s:.60}; "
+                "give a box as Prompt(box=...)",
             ).reshape(-1, 2)
             for values in (self.points, self.scribble)
         )
-        labels = np.ones(len(points), int) if self.labels is None else np.atleast_1d(self.labels)
+        labels = np.ones(len(points), int) if self.labels is None else np.array(self.labels, object, ndmin=1)
         require(
             labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()),
             f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",

@@ -1,10 +1,13 @@
 """Content of files, drawn or changed at random: nested parts, or bytes."""
 
 import copy
+import itertools
 import json
 from random import Random
 
 from hypothesis import strategies
+
+from aotlab import InputError
 
 JSON = strategies.recursive(
     strategies.none()
@@ -21,7 +24,7 @@ JSON = strategies.recursive(
 """any JSON"""
 VALUES = [
     None, "x", "", "\x00", "\ud800", "../x", "1/0", True, 0, -1, 2.5, 1e308, 10**30, 10**400, -(10**400), float("nan"),
-    float("inf"), [], [0], [[]], [None], [[10**400] * 6], {}, {"a": None}, {"a": []},
+    float("inf"), [], [0], [[]], [None], ["x"], [[10**400] * 6], {}, {"a": None}, {"a": []}, {"1": -5},
 ]  # fmt: skip
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
@@ -36,13 +39,26 @@ def list_paths(tree, path=()):
         yield from list_paths(tree[key], (*path, key))
 
 
+def find_parent(tree, path):
+    """The dictionary or list that holds the part at a path of `list_paths`."""
+    for key in path[:-1]:
+        tree = tree[key]
+    return tree
+
+
+def replace_values(tree):
+    """Copies with one part replaced by one of `VALUES`: all there are."""
+    for path, value in itertools.product(list_paths(tree), VALUES):
+        changed = copy.deepcopy(tree)
+        find_parent(changed, path)[path[-1]] = value
+        yield changed
+
+
 def mutate_tree(tree, random):
     """A copy with one part replaced, left out, or added."""
     changed = copy.deepcopy(tree)
     path = random.choice(list(list_paths(tree)))
-    parent = changed
-    for key in path[:-1]:
-        parent = parent[key]
+    parent = find_parent(changed, path)
     way = random.choice(["value", "value", "value", "left out", "added"])
     if way == "left out":
         del parent[path[-1]]
@@ -53,6 +69,29 @@ def mutate_tree(tree, random):
     return changed
 
 
+def find_refusal(read, path, errors=InputError):
+    """Return the error of ``read(path)``, which has to be one plain sentence that names the file; "": it is read."""
+    try:
+        read(path)
+    except errors as error:
+        sentence = str(error)
+        assert path.name in sentence
+        assert "\n" not in sentence
+        assert "object at 0x" not in sentence
+        return sentence
+    return ""
+
+
+def check_mutations(read, path, tree, count):
+    """Read a JSON file as it is; with one part changed, ``count`` times, it is read or refused."""
+    path.write_text(json.dumps(tree))
+    assert not find_refusal(read, path)
+    random = Random(0)
+    for _ in range(count):
+        path.write_text(json.dumps(mutate_tree(tree, random)))
+        find_refusal(read, path)
+
+
 def change_json(path, change):
     """Rewrite a JSON file after ``change(tree)``."""
     tree = json.loads(path.read_text())
@@ -61,7 +100,7 @@ def change_json(path, change):
 
 
 def corrupt_bytes(content, count, max_changes, seed=0):
-    """The content cut at every tenth, and ``count`` copies with 1 to ``most`` bytes changed."""
+    """The content cut at every tenth, and ``count`` copies with 1 to ``max_changes`` bytes changed."""
     yield from (content[: len(content) * tenth // 10] for tenth in range(10))
     random = Random(seed)
     for _ in range(count):

@@ -15,12 +15,11 @@ from aotlab.media.coco import format_coco
 from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
-from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_noise
 from tests.media import sample
 from tests.media.image_files import DEEP, FORMATS, READERS, write_png
 from tests.media.video_files import CONTAINERS, write_texture
-from tests.mutations import corrupt_bytes
+from tests.mutations import corrupt_bytes, find_refusal
 from tests.published import to_published
 
 tifffile, OpenEXR = pytest.importorskip("tifffile"), pytest.importorskip("OpenEXR")
@@ -61,7 +60,7 @@ def read_image_file(path: Path) -> None:
         facts = check(path, decode=True)
         assert facts.size is not None or facts.finding is not None
     for read in READERS:
-        try_reading(read, path)
+        find_refusal(read, path)
     READERS[0](path)
 
 
@@ -95,30 +94,17 @@ ALWAYS_REFUSED = ("0.tif", "masks.json", "a.safetensors", "a.pth")
 """files whose prefixes are never read"""
 
 
-def try_reading(read, path: Path) -> bool:
-    """Read a file; whether it is refused."""
-    try:
-        read(path)
-        return False
-    except InputError as error:
-        sentence = str(error)
-    assert str(path) in sentence
-    assert "\n" not in sentence
-    assert "object at 0x" not in sentence
-    return True
-
-
 @pytest.mark.parametrize(
     ("name", "write", "read", "count", "max_changes"), FILES, ids=[case[0] for case in FILES]
 )
 def test_damaged_file_is_read_or_named(tmp_path, name, write, read, count, max_changes):
     path = tmp_path / name
     write(path)
-    assert not try_reading(read, path)
+    assert not find_refusal(read, path)
     refused = []
     for content in corrupt_bytes(path.read_bytes(), count, max_changes):
         path.write_bytes(content)
-        refused.append(try_reading(read, path))
+        refused.append(find_refusal(read, path))
     assert refused[0]
     assert name not in ALWAYS_REFUSED or all(refused[:10])
 
@@ -133,4 +119,4 @@ def test_scrambled_pickle_of_weights_rejected(tmp_path):
         with zipfile.ZipFile(tmp_path / "a.pth", "w") as target:
             for name, content in (members | {data: scrambled}).items():
                 target.writestr(name, content)
-        assert try_reading(read_weights, tmp_path / "a.pth")
+        assert find_refusal(read_weights, tmp_path / "a.pth")

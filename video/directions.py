@@ -20,13 +20,7 @@ import torch
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.video.merging import (
-    ObjectProbabilities,
-    PredictionFile,
-    SpillFile,
-    measure_disagreement,
-    merge_directions,
-)
+from aotlab.video.merging import PredictionFile, SpillFile, merge_predictions
 
 FrameResult = tuple[int, np.ndarray, Prediction]
 """index of a frame in its source, H×W×3 uint8 RGB, and its prediction"""
@@ -180,34 +174,28 @@ def _track_gap(
             if stop.is_set():
                 return False
             frame, weight = gap[position], (position + 1) / (len(gap) + 1)
-            forward = None if before is None else timed.step(frame, removed=removals.get(index, ()))
-            prediction = merge_predictions(forward, backward.load(position), weight, removed)
-            cut = position in cuts or (forward is not None and forward.cut)
-            temperature = timed.tracker.config.confidence_temperature
-            yield index, frame, replace(prediction, cut=cut, temperature=temperature)
+            stored = backward.load(position)
+            if before is None:
+                nothing = torch.zeros_like(stored.probabilities[:1])
+                temperature = timed.tracker.config.confidence_temperature
+                forward = Prediction((), nothing, nothing[0].long(), temperature=temperature)
+            else:
+                forward = timed.step(frame, removed=removals.get(index, ()))
+            weights = weigh_directions(forward.ids, stored.ids, weight, removed)
+            prediction = merge_predictions(forward, stored, weights)
+            yield index, frame, replace(prediction, cut=position in cuts or forward.cut)
     return len(gap) in cuts
 
 
-def merge_predictions(
-    forward: Prediction | None, backward: ObjectProbabilities, weight: float, removed: Collection[int] = ()
-) -> Prediction:
-    """Return the weighted mean of the probabilities of both directions; objects of one direction only are copied.
-
-    Its temperature is 1, until the caller sets the tracker's.
+def weigh_directions(
+    forward_ids: Collection[int], backward_ids: Collection[int], weight: float, removed: Collection[int] = ()
+) -> dict[int, float]:
+    """Return the weight of the backward direction by object id; objects of one direction only are copied.
 
     Args:
-        forward: prediction from the annotated frame before; None: use only ``backward``.
-        backward: prediction from the annotated frame after.
-        weight: weight of ``backward``, 0 at the annotated frame before to 1 at the one after.
-        removed: objects that only ``forward`` decides, as they are removed between the annotated frames.
+        weight: weight of objects of both directions, 0 at the annotated frame before to 1 at the one after.
+        removed: objects that only the forward direction decides, as they are removed between the annotated frames.
     """
-    if forward is None:
-        nothing = torch.zeros_like(backward.probabilities[:1])
-        forward = Prediction((), nothing, nothing[0].long())
-    shared = [object_id for object_id in forward.ids if object_id in backward.ids]
-    weights = {**dict.fromkeys(forward.ids, 0.0), **dict.fromkeys(backward.ids, 1.0)}
-    weights |= dict.fromkeys(shared, weight) | dict.fromkeys(removed, 0.0)
-    merged = merge_directions(forward, backward, weights)
-    disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward.labels)
-    logits, indices = merged.probabilities.clamp(min=1e-30).log(), merged.probabilities.max(0).indices
-    return Prediction(merged.ids, logits, indices, disagreement=disagreement)
+    weights = {**dict.fromkeys(forward_ids, 0.0), **dict.fromkeys(backward_ids, 1.0)}
+    weights |= dict.fromkeys({*forward_ids} & {*backward_ids}, weight)
+    return weights | dict.fromkeys(removed, 0.0)

@@ -96,17 +96,19 @@ class PredictionFile(SpillFile):
         return ObjectProbabilities(ids, levels / levels.sum(0).clamp(min=1))
 
 
-def merge_directions(
-    forward: ObjectProbabilities | Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]
-) -> ObjectProbabilities:
+def merge_predictions(
+    forward: Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]
+) -> Prediction:
     """Return the weighted mean of both directions, object by object; the background gets the rest.
 
     Args:
-        forward: from the annotated frames before.
-        backward: from those after; moved to the device of ``forward``.
-        weights: of ``backward`` by object id, 0 at the annotated frame before to 1 at the one after. An object that one
-            direction does not know has probability 0 there.
+        forward: from the annotated frame before.
+        backward: from the one after; moved to the device of ``forward``.
+        weights: weight of ``backward`` by object id, from 0 at the annotated frame before to 1 at the one after; 0 or 1
+            if one direction decides. An object that one direction does not know has probability 0 there.
     """
+    from aotlab.engine.tracking.prediction import Prediction
+
     ids = forward.ids + tuple(object_id for object_id in backward.ids if object_id not in forward.ids)
     total = forward.probabilities.new_zeros(1 + len(ids), *forward.probabilities.shape[1:])
     for channel, object_id in enumerate(ids, start=1):
@@ -117,10 +119,13 @@ def merge_directions(
                     total.device
                 )
     total[0] = (1 - total[1:].sum(0)).clamp(min=0)
-    return ObjectProbabilities(ids, total)
+    both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
+    disagreement = _measure_disagreement(both, forward.labels, backward.labels)
+    logits, indices = total.clamp(min=1e-30).log(), total.max(0).indices
+    return Prediction(ids, logits, indices, temperature=forward.temperature, disagreement=disagreement)
 
 
-def measure_disagreement(
+def _measure_disagreement(
     object_ids: Iterable[int], first: np.ndarray, second: np.ndarray
 ) -> dict[int, float]:
     """Return 1 minus the IoU of each object in two label maps (H×W ids); 0 if neither has it."""

@@ -97,9 +97,7 @@ class Checkpoint:
     def _save(self, last: int, state: dict[str, Any]) -> None:
         import torch
 
-        frames = {index: scores for index, scores in self._confidence.items() if index <= last}
-        cuts = [index for index in self._cuts if index <= last]
-        content = {"last": last, "confidence": frames, "cuts": cuts, "state": state}
+        content = {"last": last, "confidence": self._confidence, "cuts": self._cuts, "state": state}
         buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
         torch.save(wrap(CHECKPOINT, content), buffer)
         write_bytes(self._path, buffer.getbuffer())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
 from functools import partial
-from operator import index
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import sha256
+from aotlab.utils.numbers import COUNT
 from aotlab.utils.versioned_files import reading_kind, unwrap, wrap
 
 log = logging.getLogger(__name__)
@@ -137,8 +138,10 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        length = None if length is None else index(length)
-        require(length is None or length >= 0, f"reset: length must be a number of frames, got {length}")
+        if length is not None:
+            is_count = isinstance(length, Integral) and length in COUNT
+            require(is_count, f"reset: length must be a number of frames, got {length}")
+            length = int(length)
         self.state = VideoState(length, TrackerRules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
@@ -202,8 +205,8 @@ class Tracker:
         frame = convert_frame(frame, self.state.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
-            mask = convert_mask(mask, frame, required=not self.ids and not prompts)
-        if prompts:
+            mask = convert_mask(mask, frame, required=not self.ids and prompts is None)
+        if prompts is not None:
             mask = self.segmenter(frame, prompts, keep=mask)
             require_pixels(mask, prompts)
         return frame, mask, size

@@ -33,13 +33,16 @@ def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
     runtime, pytorch_tracker = pair
     for index, frame in enumerate(clip(length, *masks[0].shape)):
-        found, expected = runtime.step(frame, masks.get(index)), pytorch_tracker.step(frame, masks.get(index))
-        assert found.ids == expected.ids
-        assert (found.labels == expected.labels).mean() >= min_equal
-        assert found.confidence == pytest.approx(expected.confidence, abs=2e-3)
+        actual, expected = (
+            runtime.step(frame, masks.get(index)),
+            pytorch_tracker.step(frame, masks.get(index)),
+        )
+        assert actual.ids == expected.ids
+        assert (actual.labels == expected.labels).mean() >= min_equal
+        assert actual.confidence == pytest.approx(expected.confidence, abs=2e-3)
         if index not in masks and min_equal >= 0.999:
             np.testing.assert_allclose(
-                found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
+                actual.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
             )
 
 

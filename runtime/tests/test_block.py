@@ -1,4 +1,4 @@
-"""A block of AOT in NumPy, as the graphs compute it; positions and the feed-forward layer are PyTorch's."""
+"""A block of AOT in NumPy, as the graphs compute it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import numpy as np
 import torch
 
-from aotlab.networks.attention import sine_position
 from runtime.tests.exports import MASKS
 from tests.engine.small_model import clip
 
@@ -26,7 +25,7 @@ def propagate(block, x, size, memory):
     """
     attention, heads = block.self_attention, block.long_attention.heads
     tokens = norm(block.norm1, x)
-    query = tokens + sine_position(size, torch.from_numpy(x[None]))[0].numpy()
+    query = tokens + sine_position(size, x.shape[1])
     query, key = linear(attention.query, query), linear(attention.key, query)
     x = x + linear(attention.projection, attend(query, key, linear(attention.value, tokens), heads))
 
@@ -37,8 +36,7 @@ def propagate(block, x, size, memory):
     short = attend_window(query, short_key, short_value, heads, size, block.short_attention)
     x = x + linear(block.long_projection, long) + linear(block.short_projection, short)
 
-    normed = torch.from_numpy(norm(block.norm3, x)[None])
-    return x + block.feedforward(normed, size)[0].numpy(), key, tokens
+    return x + feedforward(block.feedforward, norm(block.norm3, x), size), key, tokens
 
 
 def memorize(block, key, tokens, id_embedding):
@@ -69,6 +67,33 @@ def attend_window(query, key, value, heads, size, attention):
     weights = softmax(np.where(inside, logits, -np.inf))  # heads×L×window²
     relative_value = attention.relative_value.numpy().swapaxes(1, 2)  # heads×window²×c
     return merge_heads(np.einsum("hlw,hlwc->hlc", weights, value[:, neighbors]) + weights @ relative_value)
+
+
+def feedforward(layer, x, size):
+    """Map L×C to L×C: GroupNorm, GELU and a depthwise convolution of the map between two linear layers."""
+    hidden = linear(layer.expand, x)
+    groups = hidden.reshape(len(x), layer.norm.num_groups, -1)
+    groups = groups - groups.mean((0, 2), keepdims=True)
+    groups /= np.sqrt(groups.var((0, 2), keepdims=True) + layer.norm.eps)
+    hidden = groups.reshape(hidden.shape) * layer.norm.weight.numpy() + layer.norm.bias.numpy()
+    hidden *= (1 + np.vectorize(math.erf)(hidden / math.sqrt(2))) / 2
+    kernel = layer.conv.weight.numpy()[:, 0]  # hidden×5×5
+    radius = kernel.shape[1] // 2
+    padded = np.pad(hidden.reshape(*size, -1), ((radius, radius), (radius, radius), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        padded, kernel.shape[1:], axis=(0, 1)
+    )  # h×w×hidden×5×5
+    return linear(layer.reduce, np.einsum("hwcij,cij->hwc", windows, kernel).reshape(hidden.shape))
+
+
+def sine_position(size, dim):
+    """Return sines and cosines of each token's row, then of its column, L×C."""
+    (height, width), channel = size, np.arange(dim // 2)
+    period = 10000 ** (2 * (channel // 2) / len(channel))
+    phase = np.where(channel % 2, math.pi / 2, 0)  # cosines in odd channels
+    rows, columns = np.divmod(np.arange(height * width)[:, None], width)
+    angles = [2 * math.pi * rows / (height - 1), 2 * math.pi * columns / (width - 1)]
+    return np.concatenate([np.sin(angle / period + phase) for angle in angles], axis=1)
 
 
 def split_heads(x, heads):
@@ -102,7 +127,11 @@ def test_block_in_numpy_equals_graphs(exported):
     tracker.step(frames[1])
     tracker.step(frames[2])
     (group,), run = tracker.groups, tracker.graphs.run
-    features, id_embeddings = run("encode", {"frame": frames[3]}), tracker._assign_identities(group, MASKS[0])
+    masks = (
+        MASKS[0] == np.arange(1 + tracker.graphs.max_objects)[:, None, None]
+    )  # one-hot, ids are identities
+    id_embeddings = run("assign_identities", {"masks": masks[None].astype(np.float32)})
+    features = run("encode", {"frame": frames[3]})
     expected = run("propagate", features | group.read())
     expected |= run("memorize", expected | id_embeddings)
 
@@ -114,7 +143,7 @@ def test_block_in_numpy_equals_graphs(exported):
         x, *state = propagate(model.blocks[0], projected.reshape(dim, -1).T, size, memory)
         key, value = memorize(model.blocks[0], *state, id_embeddings["id_embeddings_0"][0])
         embedding = norm(model.norms[0], x).T.reshape(dim, *size)
-    for name, found in (
+    for name, tensor in (
         ("embeddings_1", embedding), ("states_0_key", key), ("memory_0_long_key", key), ("memory_0_long_value", value),
     ):  # fmt: skip
-        np.testing.assert_allclose(found, expected[name][0], atol=1e-4 * np.abs(found).max(), err_msg=name)
+        np.testing.assert_allclose(tensor, expected[name][0], atol=1e-4 * np.abs(tensor).max(), err_msg=name)

@@ -70,14 +70,21 @@ def test_damaged_exports_rejected(exported, tmp_path, case):
     assert "\n" not in str(raised.value)
 
 
-def test_unavailable_provider_rejected(exported):
-    with pytest.raises(aotlab_runtime.InputError, match=r"provider .* does not have it; choose one of cpu"):
-        aotlab_runtime.Tracker.from_export(exported[0], provider="nonsense")
+@pytest.mark.parametrize(
+    ("provider", "message"),
+    [
+        ("nonsense", "provider nonsense: unknown; choose one of cpu, cuda, "),
+        ("directml", "provider directml: not in this onnxruntime; install onnxruntime-directml in its place"),
+    ],
+)
+def test_unavailable_provider_rejected(exported, provider, message):
+    with pytest.raises(aotlab_runtime.InputError, match=message):
+        aotlab_runtime.Tracker.from_export(exported[0], provider=provider)
 
 
-@pytest.mark.parametrize("threads", [-1, 0])
-def test_number_of_threads_below_one_rejected(exported, threads):
-    with pytest.raises(aotlab_runtime.InputError, match=f"threads {threads}: must be at least 1"):
+@pytest.mark.parametrize("threads", [-1, 0, 1.5, "2", 2**40])
+def test_invalid_number_of_threads_rejected(exported, threads):
+    with pytest.raises(aotlab_runtime.InputError, match=f"threads {threads}: must be a whole number from 1"):
         aotlab_runtime.Tracker.from_export(exported[0], threads=threads)
 
 

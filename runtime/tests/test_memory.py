@@ -54,7 +54,7 @@ def test_stored_frames_equal_framework(settings, references, seed):
             memory.add(tensors, relevance if memory.needs_relevance else None)
             bank.add(stored, frame_relevance if bank.needs_relevance else None)
         state, memory = memory.state_dict(), build_memory(config, 60)
-        memory.load_state_dict(state, dict.fromkeys(names, (2, 3)))
+        memory.load_state_dict(state)
         assert memory.frames["reference"].tolist() == [frame in bank.references for frame in bank.frames]
         (block,), read = bank.read(), memory.read()
         assert np.array_equal(read["memory_0_long_key"], block.long.key.numpy())

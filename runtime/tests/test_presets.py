@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
+import aotlab
+import aotlab_runtime
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
-from aotlab.engine.export.graphs import EXPORTED_POLICIES
+from aotlab.engine.export.graphs import EXPORTED_POLICIES, export_model, resolve_export_config
+from aotlab.engine.export.quantize import read_clip
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.weights.zoo import load_model
 from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, export_pair
 from tests.engine.small_model import clip, stripes
 
@@ -34,6 +40,31 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
             antialias = [item.i for item in node.attribute if item.name == "antialias"]
             assert node.op_type != "Resize" or not any(antialias), path
     assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
+
+
+@pytest.mark.slow
+def test_bundled_model_on_sample_equals_pytorch(tmp_path):
+    """The figures of docs/howto/export.md: ``pytest runtime/tests -m slow -k bundled -s``."""
+    model, config = load_model("bundled")
+    export_model(model, config, tmp_path / "export", video=(480, 854))
+    runtime = aotlab_runtime.Tracker.from_export(tmp_path / "export", threads=1)
+    pytorch_tracker = Tracker(model, resolve_export_config(config))
+    sample = Path(__file__).resolve().parents[2] / "datasets/sample"
+    frames = read_clip(sample / "JPEGImages/480p/pond", sample / "Annotations/480p/pond", 20)
+    box = (150, 2, 310, 410)
+    pairs = [
+        (runtime.prompt(frames[0][0], {1: aotlab_runtime.Prompt(box=box)}).labels,
+         pytorch_tracker.prompt(frames[0][0], {1: aotlab.Prompt(box=box)}).labels)
+    ]  # fmt: skip
+    for index, (frame, mask) in enumerate(frames):
+        mask = None if index else mask
+        pairs.append((runtime.step(frame, mask).labels, pytorch_tracker.step(frame, mask).labels))
+    from_box, *tracked = [np.mean(labels == expected) for labels, expected in pairs]
+    print(
+        f"\nequal pixels: from a box {from_box:.3%}, tracked {np.mean(tracked):.3%}, worst {min(tracked):.3%}"
+    )
+    assert min(from_box, *tracked) >= 0.999
+    assert np.any(pairs[-1][0])
 
 
 @pytest.mark.slow

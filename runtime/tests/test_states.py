@@ -44,27 +44,20 @@ def change_array(state, name, part):
 
 
 DAMAGED_STATES = {
-    "another export": (
-        lambda state: change_header(state, export="other"),
-        "load the export that saved it",
+    "missing digest": (lambda state: state.pop("digest"), "changed, or saved with another export or version"),
+    "missing header": (lambda state: state.pop("header"), "invalid"),
+    "other header": (lambda state: state.update(header=np.array("[")), "invalid"),
+    "missing groups": (lambda state: change_header(state, groups=None), "changed"),
+    "too many objects": (lambda state: change_header(state, groups=[[*range(1, 31)]]), "changed"),
+    "missing frames": (lambda state: state.pop("0.frames"), "changed"),
+    "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "changed"),
+    "missing tokens": (lambda state: change_array(state, "0.memory_0_long_key", np.s_[:, :5]), "changed"),
+    "missing stored frame": (lambda state: change_array(state, "0.frames", np.s_[1:]), "changed"),
+    "no short-term memory": (lambda state: change_array(state, "0.memory_0_short_key", np.s_[:0]), "changed"),
+    "another dtype": (
+        lambda state: state.update({"0.memory_0_long_key": state["0.memory_0_long_key"].astype(float)}),
+        "changed",
     ),
-    "another version": (lambda state: change_header(state, version=1, groups=[{}]), "export or version"),
-    "missing header": (lambda state: state.pop("header"), "tracker state: invalid"),
-    "missing frames": (lambda state: state.pop("0.frames"), "frames"),
-    "other frames": (lambda state: state.update({"0.frames": np.arange(1.0)}), "frames: .*float64"),
-    "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "memory_0_long_key"),
-    "missing tokens": (
-        lambda state: change_array(state, "0.memory_0_long_key", np.s_[:, :5]),
-        "cannot reshape",
-    ),
-    "missing channels": (
-        lambda state: change_array(state, "0.memory_0_short_value", np.s_[..., 1:]),
-        "cannot reshape",
-    ),
-    "missing stored frame": (lambda state: change_array(state, "0.frames", np.s_[1:]), "cannot reshape"),
-    "another shape": (lambda state: change_header(state, frame_shape=5), "tracker state: invalid"),
-    "missing groups": (lambda state: change_header(state, groups=None), "tracker state: invalid"),
-    "other header": (lambda state: state.update(header=np.array("[")), "tracker state: invalid"),
 }
 
 
@@ -79,6 +72,16 @@ def test_damaged_states_rejected(exported, case):
         runtime.load_state_dict(state)
     assert "\n" not in str(raised.value)
     assert runtime.ids == (1, 2)  # unchanged
+
+
+def test_state_of_another_export_rejected(exported, monkeypatch):
+    runtime = exported[1].fresh()
+    state = runtime.state_dict()
+    monkeypatch.setattr(runtime.graphs, "digest", "other")
+    with pytest.raises(
+        aotlab_runtime.InputError, match=r"saved with another export .* load the export that saved"
+    ):
+        runtime.load_state_dict(state)
 
 
 @pytest.mark.parametrize("part", ["header", "long_key"])

@@ -71,8 +71,8 @@ def test_forgotten_object_has_no_pixel(tracker):
     with pytest.raises(ValueError, match="object 2 is not tracked"):
         tracker.forget(2)
     other = tracker.fresh()
-    for each in (tracker, other):  # the next mask begins like the first one
-        each.step(frames[0], MASKS[0])
+    tracker.step(frames[0], MASKS[0])  # begins like the first one
+    other.step(frames[0], MASKS[0])
     assert np.array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
 
 
@@ -90,15 +90,10 @@ def test_length_of_a_video_accepted(tracker, length):
     assert tracker.step(clip(1)[0], MASKS[0]).ids == (1, 2)
 
 
-@pytest.mark.parametrize("length", [9.7, "5"])
-def test_length_of_another_type_rejected(tracker, length):
-    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+@pytest.mark.parametrize("length", [-3, 9.7, "5", 2**40])
+def test_invalid_length_of_a_video_rejected(tracker, length):
+    with pytest.raises(ValueError, match=f"reset: length must be a number of frames, got {length}"):
         tracker.reset(length)
-
-
-def test_negative_length_of_a_video_rejected(tracker):
-    with pytest.raises(ValueError, match="length must be a number of frames, got -3"):
-        tracker.reset(-3)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +111,9 @@ def test_negative_length_of_a_video_rejected(tracker):
 )
 def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
     frames, other, calls = clip(4), tracker.fresh(), []
-    for each in (tracker, other):
-        each.step(frames[0], stripes(range(1, 13)))
-        each.step(frames[1])
+    for same_tracker in (tracker, other):
+        same_tracker.step(frames[0], stripes(range(1, 13)))
+        same_tracker.step(frames[1])
 
     def fail(method, graph, *args, **options):
         calls.extend([graph] if graph.replace("reference", "propagate") == name else [])
@@ -135,10 +130,10 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
         with pytest.raises(MemoryError):
             tracker.step(frames[2], mask)
     assert tracker.ids == other.ids
-    for frame, given in ((frames[2], mask), (frames[3], None)):
-        found, expected = tracker.step(frame, given), other.step(frame, given)
-        assert found.ids == expected.ids
-        assert np.array_equal(found.logits, expected.logits)
+    for frame, frame_mask in ((frames[2], mask), (frames[3], None)):
+        prediction, expected = tracker.step(frame, frame_mask), other.step(frame, frame_mask)
+        assert prediction.ids == expected.ids
+        assert np.array_equal(prediction.logits, expected.logits)
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,7 @@ from .video.classes import (
 from .video.merging import (
     ObjectProbabilities as ObjectProbabilities,
     PredictionFile as PredictionFile,
-    measure_disagreement as measure_disagreement,
-    merge_directions as merge_directions,
+    merge_predictions as merge_predictions,
 )
 from .video.outputs import (
     LostObjects as LostObjects,

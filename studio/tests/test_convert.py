@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from pycocotools.coco import COCO
 
 from aotlab import InputError, read_mask, write_mask
 from aotlab.configs.training import SourceConfig
@@ -27,6 +26,7 @@ from aotlab.video.plan import RUN_KIND
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.export_clips import main as export_clips
+from aotlab_studio.files import REPLACED
 from aotlab_studio.opening import open_document, read_job
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
@@ -84,6 +84,17 @@ def test_images_are_named_as_their_files(tmp_path, form):
     text = out.read_text()
     assert "clip/shot.7.png" in text
     assert ".jpg" not in text
+
+
+def test_other_output_set_aside_by_a_killed_run_is_restored(video, tmp_path):
+    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    leftover = tmp_path / f"{REPLACED}killed"
+    leftover.mkdir()
+    (leftover / "other.xml").write_text("the only copy")
+    line = [str(tmp_path / "in.json"), str(tmp_path / "out.xml"), "--to", "cvat", "--video", str(video)]
+    assert main(line) == 0
+    assert (tmp_path / "other.xml").read_text() == "the only copy"
+    assert not leftover.exists()
 
 
 def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):
@@ -171,9 +182,9 @@ def test_output_without_suffix_is_warned_of(video, tmp_path, capsys):
     for name, code in (("out", 0), ("out.json", 0), ("out.txt", 2), ("out.mp4", 2)):
         line = [str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video)]
         assert main(line) == code
-    said = capsys.readouterr().err
-    assert said.count("has no suffix; other programs expect out.json") == 1
-    assert said.count("unsupported extension; give one that ends in .json") == 2
+    errors = capsys.readouterr().err
+    assert errors.count("has no suffix; other programs expect out.json") == 1
+    assert errors.count("unsupported extension; give one that ends in .json") == 2
     assert not (tmp_path / "out.txt").exists()
 
 
@@ -201,32 +212,17 @@ def test_force_replaces_no_file_of_another_kind(tmp_path, out, more):
     assert path.read_text() == "mine" if path.suffix else path.is_dir()
 
 
-def read_parts(root):
-    """Ids of the objects on each image of a merged COCO data set, by part and name."""
-    found = {}
-    for part in ("train", "val"):
-        coco = COCO(str(root / f"{part}.json"))
-        for image in coco.loadImgs(coco.getImgIds()):
-            labels = np.zeros((image["height"], image["width"]), int)
-            for record in coco.loadAnns(coco.getAnnIds(image["id"])):
-                labels[coco.annToMask(record) > 0] = record["track_id"]
-            assert (root / part / "images" / image["file_name"]).is_file()
-            found[part, image["file_name"]] = labels
-    return found
-
-
-@pytest.mark.parametrize("part", ["train", "val"])
-def test_videos_are_merged_and_split_to_coco(tmp_path, part):
+def test_videos_are_merged_and_split_to_coco(tmp_path):
     results, out = write_results(tmp_path, ["a", "b", "c"]), tmp_path / "set"
     assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.7"]) == 0
-    found = read_parts(out)
-    names = {"train": ["a", "c"], "val": ["b"]}[part]
-    assert sorted(name for each, name in found if each == part) == [
-        f"{name}/{index:05d}.png" for name in names for index in range(CLIP_LENGTH)
-    ]
-    assert all((labels == truth(int(name[2:7]))).all() for (_, name), labels in found.items())
-    read = read_annotations(out / f"{part}.json", VideoInfo(names[0], (HEIGHT, WIDTH), CLIP_LENGTH))
-    assert (read.mask(2) == truth(2)).all()
+    for part, names in (("train", "ac"), ("val", "b")):
+        images = json.loads((out / f"{part}.json").read_text())["images"]
+        expected = [f"{name}/{index:05d}.png" for name in names for index in range(CLIP_LENGTH)]
+        assert sorted(image["file_name"] for image in images) == expected
+        assert all((out / part / "images" / name).is_file() for name in expected)
+        for name in names:
+            found = read_annotations(out / f"{part}.json", VideoInfo(name, (HEIGHT, WIDTH), CLIP_LENGTH))
+            assert all((found.mask(index) == truth(index)).all() for index in range(CLIP_LENGTH))
 
 
 def test_video_left_out_does_not_change_the_split(tmp_path, capsys):
@@ -347,8 +343,8 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
 
     def merge(code):
         assert main([str(results), str(tmp_path / "set"), "--to", "masks", "--merge", "--force"]) == code
-        said = capsys.readouterr()
-        return said.err + said.out
+        output = capsys.readouterr()
+        return output.err + output.out
 
     session = open_session(results / "a")
     draw(session, 3, 1)

@@ -15,6 +15,7 @@ from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
+from aotlab_studio.files import STAGED
 from aotlab_studio.opening import open_document
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.actions import run_action
@@ -204,7 +205,7 @@ def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
 
     def refuse_masks(move):
         def refusing(old, new):
-            if Path(new) == batch / "a" / "masks" and Path(old).parent.parent == batch:
+            if Path(new) == batch / "a" / "masks" and Path(old).parent.name.startswith(STAGED):
                 raise PermissionError(13, "Permission denied")
             return move(old, new)
 

@@ -10,8 +10,8 @@ from tests.engine.training.tiny_recipes import draw_sets, tiny_recipe
 @pytest.fixture(scope="module")
 def models():
     """Each model and its settings, made once."""
-    few = build("aott", "model.max_objects=3")
-    return {"aott": build(), "aotl": build("aotl", "memory.every=2"), "few": few}
+    three_objects = build("aott", "model.max_objects=3")
+    return {"aott": build(), "aotl": build("aotl", "memory.every=2"), "three_objects": three_objects}
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def tracker_on_cuda(config: Config, **options: Any) -> Tracker:
     return Tracker(on_cuda(config), config, device=str(CUDA), **options)
 
 
-class Waiting:
+class FakeEvent:
     """The event of a copy to the host."""
 
     def __init__(self, events: list[str], frame: int) -> None:
@@ -123,7 +123,7 @@ def record_transfers(
         pin, event, to = torch.Tensor.pin_memory, torch.cuda.Event, torch.Tensor.to
         monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: events.append("sent") or pin(x))
         monkeypatch.setattr(torch.Tensor, "numpy", lambda x: np.zeros(x.shape, np.int16))
-        event.side_effect = lambda: Waiting(events, events.count("sent"))
+        event.side_effect = lambda: FakeEvent(events, events.count("sent"))
 
         def copy(
             tensor: torch.Tensor, *args: Any, non_blocking: bool = False, **options: Any

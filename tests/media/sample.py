@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, read_annotations
 
 SIZE = (24, 40)
 LENGTH = 4
@@ -18,6 +18,12 @@ def labels(frame):
         mask[18:22, 20:26] = 7
         mask[2:6, 30:38] = 7
     return mask
+
+
+def read_masks(path):
+    """Masks of all annotated frames in a file or folder."""
+    found = read_annotations(path, VIDEO)
+    return [found.mask(frame) for frame in found.frames]
 
 
 def tracked():

@@ -12,8 +12,8 @@ from aotlab.media.masks import read_mask
 from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, format_coco, read_annotations, write_job_record
 from aotlab.utils import plugins
 from tests.limits import make_pipe
-from tests.media.hostile import check_replaced_parts, read_or_reject
-from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
+from tests.media.sample import LENGTH, SIZE, VIDEO, labels, read_masks, tracked
+from tests.mutations import check_mutations, find_refusal
 
 
 def save_binary(path, mask):
@@ -121,11 +121,11 @@ def test_frames_after_an_understated_length_are_of_the_video():
 def test_broken_json_and_coco_with_replaced_parts(tmp_path):
     for text in (b"", b"{", b"[" * 100000, b"[NaN]", b"\xff"):
         (tmp_path / "bad.json").write_bytes(text)
-        assert read_or_reject(tmp_path / "bad.json") is None
+        assert find_refusal(read_masks, tmp_path / "bad.json")
     tree = format_coco(tracked(), VIDEO)
     tree["images"], tree["annotations"] = tree["images"][:2], tree["annotations"][:2]
     tree["annotations"][0]["segmentation"] = [[3, 3, 20, 4, 18, 16, 5, 12]]
-    check_replaced_parts(tmp_path / "masks.json", tree, 60)
+    check_mutations(read_masks, tmp_path / "masks.json", tree, 60)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_path_that_is_not_a_file_rejected(name, tmp_path):
         make_pipe(path)
     if "loop" in name:
         path.symlink_to(path)
-    assert read_or_reject(path) is None
+    assert find_refusal(read_masks, path, (InputError, OSError))
 
 
 def test_folder_with_circular_links_and_pipes(tmp_path):
@@ -145,14 +145,15 @@ def test_folder_with_circular_links_and_pipes(tmp_path):
     save_binary(tmp_path / "1" / "00000.png", labels(0) > 0)
     (tmp_path / "2").symlink_to(tmp_path / "2")
     (tmp_path / "3").symlink_to(tmp_path)
-    assert len(read_or_reject(tmp_path)) == 1
+    assert len(read_masks(tmp_path)) == 1
     make_pipe(tmp_path / "1" / "00001.png")
-    assert read_or_reject(tmp_path) is None
+    assert find_refusal(read_masks, tmp_path)
 
 
 def test_closed_folder_rejected(closed_folder):
-    assert read_or_reject(closed_folder) is None
-    assert read_or_reject(closed_folder / "masks.json") is None
+    for path in (closed_folder, closed_folder / "masks.json"):
+        with pytest.raises(PermissionError, match="closed"):
+            read_masks(path)
 
 
 def test_smoothed_mask_is_rejected_and_a_sharp_one_is_object_1(tmp_path, caplog):

@@ -210,7 +210,7 @@ def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
     assert not ran.exists()
 
 
-def test_mask_beside_frames_is_no_frame(tmp_path, caplog):
+def test_mask_beside_frames_is_not_a_frame(tmp_path, caplog):
     for index in range(3):
         Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
     write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
@@ -232,7 +232,7 @@ def test_fingerprint_covers_the_frames_only(tmp_path):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_masks_beside_equally_many_frames_are_no_frames(tmp_path, monkeypatch, caplog, reverse):
+def test_masks_beside_equally_many_frames_are_not_frames(tmp_path, monkeypatch, caplog, reverse):
     for index in range(3):
         Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
         write_mask(tmp_path / f"{index}.png", np.ones((24, 32), np.uint8))
@@ -269,7 +269,7 @@ def test_time_to_list_images_is_proportional_to_their_number(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mpg", ".M2TS"])
-def test_folder_of_videos_is_no_video(tmp_path, suffix):
+def test_folder_of_videos_is_not_a_video(tmp_path, suffix):
     for stem in ("a", "b"):
         (tmp_path / f"{stem}{suffix}").touch()
     write_png(tmp_path / "a.png", CLIP[0])

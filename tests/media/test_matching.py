@@ -37,6 +37,7 @@ def test_mask_lands_on_the_frame_of_its_name(tmp_path_factory, name, frames, oth
 
 def test_names_in_natural_order():
     assert order_names(["10.jpg", "9.jpg", "2-a.jpg", "2.jpg"]) == ["2.jpg", "2-a.jpg", "9.jpg", "10.jpg"]
+    assert order_names(["1.png", "01.png"]) == order_names(["01.png", "1.png"]) == ["01.png", "1.png"]
     assert order_names([Path("a/11.png"), Path("a/2.png")]) == [Path("a/2.png"), Path("a/11.png")]
 
 

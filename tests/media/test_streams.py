@@ -22,9 +22,9 @@ def brightness(source):
 GREYS = [40, 60, 80, 100, 120, 140]
 
 
-def test_address_is_read_once_in_order_with_its_times(tmp_path, served):
+def test_address_is_read_once_in_order_with_its_times(tmp_path, file_server):
     write_gray(tmp_path / "clip.mkv")
-    source = open_frames(f"{served}/clip.mkv")
+    source = open_frames(f"{file_server.url}/clip.mkv")
     assert (source.name, source.size, source.rate, source.length) == ("clip", (48, 64), 12, None)
     assert brightness(source) == GREYS
     assert [round(source.time(index) * 12) for index in range(6)] == list(range(6))
@@ -35,21 +35,21 @@ def test_address_is_read_once_in_order_with_its_times(tmp_path, served):
         source.read(0)
 
 
-def test_missing_address_is_named_without_its_password(served):
-    address = served.replace("http://", "http://me:secret@")
+def test_missing_address_is_named_without_its_password(file_server):
+    address = file_server.url.replace("http://", "http://me:secret@")
     with pytest.raises(InputError, match=r"none\.mkv: not readable") as caught:
         open_frames(f"{address}/none.mkv")
     assert "secret" not in str(caught.value)
 
 
-def test_truncated_stream_yields_received_frames(tmp_path, served):
+def test_truncated_stream_yields_received_frames(tmp_path, file_server):
     content = write_gray(tmp_path / "whole.ts", 30).read_bytes()
     (tmp_path / "cut.ts").write_bytes(content[: len(content) * 2 // 3])
-    count = len(list(open_frames(f"{served}/cut.ts")))
+    count = len(list(open_frames(f"{file_server.url}/cut.ts")))
     assert 5 < count < 30
 
 
-def test_damaged_packets_are_skipped(tmp_path, served):
+def test_damaged_packets_are_skipped(tmp_path, file_server):
     noise = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), dtype=np.uint8)
     with av.open(str(tmp_path / "hurt.mkv"), "w") as container:
         stream = container.add_stream("mjpeg", rate=12)
@@ -63,7 +63,7 @@ def test_damaged_packets_are_skipped(tmp_path, served):
                     broken.stream = stream
                     packet = broken
                 container.mux(packet)
-    source = open_frames(f"{served}/hurt.mkv")
+    source = open_frames(f"{file_server.url}/hurt.mkv")
     assert len(list(source)) == 11
     assert source.corrupt_packets == 1
     assert source.time(5) == Fraction(1, 2)
@@ -95,10 +95,10 @@ def test_silent_stream_times_out(tmp_path):
     (tmp_path / "pipe").write_bytes(b"")  # ends the thread that waits for it
 
 
-def test_garbage_rejected(tmp_path, served):
+def test_garbage_rejected(tmp_path, file_server):
     (tmp_path / "words.mp4").write_bytes(b"these are words\n" * 100)
     with pytest.raises(InputError, match=r"words\.mp4: (not readable|contains no video|not a video)"):
-        open_frames(f"{served}/words.mp4")
+        open_frames(f"{file_server.url}/words.mp4")
 
 
 @pytest.mark.parametrize(("source", "words"), [
@@ -173,7 +173,7 @@ def test_camera_is_closed_before_its_end(tmp_path, monkeypatch):
     assert recorder.closed
 
 
-def test_file_with_a_number_as_its_name_is_no_camera(tmp_path, monkeypatch):
+def test_file_with_a_number_as_its_name_is_not_a_camera(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_gray(tmp_path / "clip.mkv").rename("0")
     assert brightness(open_frames("0")) == GREYS

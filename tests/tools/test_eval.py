@@ -133,9 +133,9 @@ def test_full_disk_keeps_masks_and_the_printed_table(tmp_path, capsys, loaded):
     capsys.readouterr()
     with limit_file_size(50):
         assert tool.main([*dataset_options, "--output", str(output)]) == 2
-    said = capsys.readouterr()
-    assert "J&F" in said.out
-    assert "scores.json: cannot be written (File too large)" in said.err
+    captured = capsys.readouterr()
+    assert "J&F" in captured.out
+    assert "scores.json: cannot be written (File too large)" in captured.err
     assert results(output) == masks
 
 

@@ -86,7 +86,7 @@ def test_settings_are_shown_as_they_will_be(capsys):
     (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
     (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
     (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "'no' does not exist"),
-    (["--output", "out", "--provider", "coreml", "--verify"], "coreml: this onnxruntime does not have it"),
+    (["--output", "out", "--provider", "coreml", "--verify"], "coreml: not in this onnxruntime; install"),
 ])  # fmt: skip
 def test_invalid_line_rejected(tmp_path, monkeypatch, run_expecting_error, args, message):
     monkeypatch.chdir(tmp_path)

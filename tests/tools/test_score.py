@@ -75,8 +75,8 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     write_mask(other / "bear" / "00001.png", np.full((480, 200), 7, np.uint8))
     line = [*davis, str(other), "--workers", "1", "--json", str(path)]
     assert main(line) == 1
-    said = capsys.readouterr()
-    header, _, *rows, _, note = said.out.splitlines()
+    output = capsys.readouterr()
+    header, _, *rows, _, note = output.out.splitlines()
     assert header.split() == ["results", *DAVIS]
     assert note == "over the 1 of 2 sequences that are scored in all folders"
     assert [row.split()[0] for row in rows] == [str(tmp_path / "results"), str(other)]
@@ -87,7 +87,7 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     (record,) = caplog.records
     problem = f"{other / 'bear' / '00001.png'}: id 7, but the objects of the first annotation are 1 to 2"
     assert record.getMessage().startswith(f"bear: not scored: {problem}")
-    assert "bear" not in said.err.replace(caplog.text, "")
+    assert "bear" not in output.err.replace(caplog.text, "")
     assert [list(table["sequences"]) for table in scores.values()] == [["camel"], ["camel"]]
     assert main([*line, "--worst", "1", "--force"]) == 2
 
@@ -105,9 +105,9 @@ def test_folders_without_a_common_sequence_rejected(davis, tmp_path, run_expecti
 def test_full_disk_ends_a_scoring_with_its_table_printed(davis, tmp_path, capsys):
     with limit_file_size(10):
         assert main([*davis, "--workers", "1", "--json", str(tmp_path / "scores.json")]) == 2
-    said = capsys.readouterr()
-    assert "mean of 3 objects" in said.out
-    assert "scores.json: cannot be written (File too large)" in said.err
+    output = capsys.readouterr()
+    assert "mean of 3 objects" in output.out
+    assert "scores.json: cannot be written (File too large)" in output.err
     assert not list(tmp_path.glob("*scores*"))
 
 

@@ -18,7 +18,7 @@ HEAVY = {
 }  # fmt: skip
 OLD_NAMES = {"utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"}
 """what the packages were called when they were installed at top level"""
-SEVERAL = """
+RUN_LINES = """
 import json, sys
 from aotlab.tools.main import main
 for line in json.loads(sys.argv[1]):
@@ -56,7 +56,7 @@ def test_every_tool_is_a_command():
     assert set(COMMANDS) == modules - {"--init--", "main"}
 
 
-MISTYPED = [
+MISSING_PATHS = [
     "track gone.mp4 --mask gone.png --output out",
     "track gone.mp4 --mask gone.png --output out --checkpoint gone.safetensors",
     "track gone.mp4 --mask gone.png --output out --config aotx",
@@ -73,11 +73,11 @@ MISTYPED = [
 
 
 def test_help_and_mistyped_paths_import_nothing_heavy(tmp_path):
-    lines = [["--help"], *([tool, "--help"] for tool in sorted(COMMANDS)), *map(str.split, MISTYPED)]
-    run(tmp_path, SEVERAL, json.dumps(lines), *HEAVY)
+    lines = [["--help"], *([tool, "--help"] for tool in sorted(COMMANDS)), *map(str.split, MISSING_PATHS)]
+    run(tmp_path, RUN_LINES, json.dumps(lines), *HEAVY)
 
 
-WRONG = [
+INVALID_OPTIONS = [
     "--mask rabbit.png --device gpu",
     "--mask rabbit.png --write masks,foo",
     "--mask rabbit.png --end 9999",
@@ -99,11 +99,11 @@ def test_wrong_arguments_are_refused_without_torch(tmp_path):
         shutil.copy(sample / name, tmp_path)
     write_mask(tmp_path / "small.png", np.ones((48, 64), np.uint8))
     (tmp_path / "photos").mkdir()
-    lines = [f"track rabbit.mp4 {line}" for line in WRONG]
+    lines = [f"track rabbit.mp4 {line}" for line in INVALID_OPTIONS]
     lines += ["track photos --mask rabbit.png", "mask rabbit.mp4 --box 9000,2,310,410"]
     lines += ["mask rabbit.mp4 --frame 99 --point 1,2", "eval --dataset davis2017 --device gpu --output out"]
     before = sorted(tmp_path.iterdir())
-    run(tmp_path, SEVERAL, json.dumps([line.split() for line in lines]), "torch")
+    run(tmp_path, RUN_LINES, json.dumps([line.split() for line in lines]), "torch")
     assert sorted(tmp_path.iterdir()) == before
 
 

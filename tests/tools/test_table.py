@@ -1,4 +1,4 @@
-"""The tables of the papers: their files, and the program that runs them, whose commands are played."""
+"""The tables of the papers: their files, and the program that runs them, whose commands are not run."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def small(tmp_path):
 
 
 @pytest.fixture
-def played(monkeypatch):
+def fake_commands(monkeypatch):
     """The commands that would run, each of which leaves scores."""
     calls: list[list[str]] = []
 
@@ -75,7 +75,7 @@ def played(monkeypatch):
     return calls
 
 
-def test_table_shows_ours_published_and_missing(small, played, tmp_path, capsys):
+def test_table_shows_ours_published_and_missing(small, fake_commands, tmp_path, capsys):
     assert tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"]) == 0
     text = capsys.readouterr().out
     lines = [re.sub(" +", " ", line) for line in text.splitlines()]
@@ -87,10 +87,10 @@ def test_table_shows_ours_published_and_missing(small, played, tmp_path, capsys)
     assert (tmp_path / "out" / "small.md").read_text() == text
 
 
-def test_each_command_runs_once(small, played, tmp_path):
+def test_each_command_runs_once(small, fake_commands, tmp_path):
     tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"])
-    assert [call[0] for call in played] == ["eval", "ensemble", "score", "eval", "submit"]
-    first, vote, score, *_ = played
+    assert [call[0] for call in fake_commands] == ["eval", "ensemble", "score", "eval", "submit"]
+    first, vote, score, *_ = fake_commands
     assert first[first.index("--scales") + 1] == "1.0,1.3"
     assert first.count("--checkpoint") == 2
     assert first[first.index("--weights") + 1] == "2,1"
@@ -101,7 +101,7 @@ def test_each_command_runs_once(small, played, tmp_path):
     assert "--new-objects" in score
 
 
-def test_results_of_different_models_are_kept_apart(played, tmp_path):
+def test_results_of_different_models_are_kept_apart(fake_commands, tmp_path):
     weights = tmp_path / "a.safetensors"
     weights.write_bytes(b"")
     models = {
@@ -118,12 +118,12 @@ def test_results_of_different_models_are_kept_apart(played, tmp_path):
     }
     (tmp_path / "table.v2.yaml").write_text(json.dumps(table), encoding="utf-8")
     assert tool.main([str(tmp_path / "table.v2.yaml"), "--output", str(tmp_path / "out")]) == 0
-    places = [call[call.index("--output") + 1] for call in played]
+    places = [call[call.index("--output") + 1] for call in fake_commands]
     assert len(places) == len(set(places)) == 8
     assert (tmp_path / "out" / "table.v2.md").is_file()
 
 
-def test_failed_command_fails_only_its_row(small, played, tmp_path, capsys):
+def test_failed_command_fails_only_its_row(small, fake_commands, tmp_path, capsys):
     small.write_text(small.read_text().replace("--new-objects", "broken"))
     assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 1
     text = capsys.readouterr().out
@@ -131,24 +131,24 @@ def test_failed_command_fails_only_its_row(small, played, tmp_path, capsys):
     assert "server: " in text
 
 
-def test_smoke_test_runs_everything_with_what_is_bundled(small, played, tmp_path, capsys):
+def test_smoke_test_runs_everything_with_what_is_bundled(small, fake_commands, tmp_path, capsys):
     assert tool.main([str(small), "--output", str(tmp_path / "out"), "--smoke"]) == 0
     text = capsys.readouterr().out
     assert "missing" not in text
     assert "smoke test" in text
     assert "/ FPS" in text.splitlines()[0]  # of the rules that it runs, not of the table
     assert text.splitlines()[2].count("|") == 4  # model, benchmark and ours: no published figure beside them
-    assert [call[0] for call in played] == ["eval", "eval", "ensemble", "score"]
+    assert [call[0] for call in fake_commands] == ["eval", "eval", "ensemble", "score"]
     clip = tmp_path / "out" / "smoke" / "clip"
-    assert all(str(clip) in call for call in played if call[0] != "ensemble")
+    assert all(str(clip) in call for call in fake_commands if call[0] != "ensemble")
     (video,) = open_dataset("davis2017", clip)
     assert len(video.frames) == len(video.annotations) == 6
 
 
-def test_table_without_any_row_exits_with_status_1(small, played, tmp_path):
+def test_table_without_any_row_exits_with_status_1(small, fake_commands, tmp_path):
     (tmp_path / "b.safetensors").unlink()
     assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 1
-    assert played == []
+    assert fake_commands == []
 
 
 def test_tables_find_weights_stored_by_name(tmp_path, monkeypatch):

@@ -58,7 +58,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert not Job("a", clip).is_resumable(JobOptions(("masks", "areas")))
 
 
-def test_crash_of_a_mask_reader_is_no_fault_of_the_file(tmp_path, monkeypatch):
+def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch):
     def read(path, video):
         return video.no_such_name
 

@@ -11,8 +11,8 @@ from aotlab.configs.schema import Config
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from aotlab.video.directions import TimedTracker, merge_predictions, track_both_directions
-from aotlab.video.merging import ObjectProbabilities, PredictionFile, SpillFile
+from aotlab.video.directions import TimedTracker, track_both_directions, weigh_directions
+from aotlab.video.merging import ObjectProbabilities, PredictionFile, SpillFile, merge_predictions
 from tests.engine.small_model import clip, run, stripes
 from tests.repeating_tracker import RepeatingTracker
 
@@ -26,6 +26,10 @@ def make_prediction(ids, rows):
 def make_probabilities(ids, rows):
     """Probabilities of the other direction."""
     return ObjectProbabilities(ids, torch.tensor(rows)[:, None])
+
+
+def merge(forward, backward, weight, removed=()):
+    return merge_predictions(forward, backward, weigh_directions(forward.ids, backward.ids, weight, removed))
 
 
 def track_both(tracker, frames, masks, folder, stop=None, removals=None):
@@ -88,8 +92,8 @@ def test_object_of_one_mask_keeps_its_direction():
     ahead = make_prediction((1,), [[0.3, 1.0], [0.7, 0.0]])
     backward = make_probabilities((8,), [[1.0, 0.0], [0.0, 1.0]])
     for weight in (0.1, 0.9):
-        assert merge_predictions(ahead, backward, weight).labels.tolist() == [[1, 8]]
-    assert merge_predictions(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
+        assert merge(ahead, backward, weight).labels.tolist() == [[1, 8]]
+    assert merge(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize("last", [{}, {6: stripes([4, 9, 5])}])
@@ -115,9 +119,9 @@ def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
 def test_disagreement_is_of_common_objects():
     ahead = make_prediction((1,), [[0.0, 0.9], [1.0, 0.1]])
     backward = make_probabilities((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
-    assert merge_predictions(ahead, backward, 0.25).disagreement == {1: 0.0}
+    assert merge(ahead, backward, 0.25).disagreement == {1: 0.0}
     ahead = make_prediction((1,), [[0.0, 0.1], [1.0, 0.9]])
-    assert merge_predictions(ahead, backward, 0.25).disagreement == {1: 0.5}
+    assert merge(ahead, backward, 0.25).disagreement == {1: 0.5}
 
 
 def test_stored_predictions_have_steps_of_a_level(tmp_path):

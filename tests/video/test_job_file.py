@@ -68,13 +68,13 @@ def test_json_lines_take_numbers(tmp_path):
     assert job == Job("a", job.video, boxes=(1e-7, 2, 30.5, 40), points=("5,6", "7,8"))
 
 
-def test_folder_with_a_number_as_its_name_is_no_camera(tmp_path):
+def test_folder_with_a_number_as_its_name_is_not_a_camera(tmp_path):
     (tmp_path / "12").mkdir()
     (tmp_path / "jobs.csv").write_text(f"video,masks\n12,a.png\nfile://{tmp_path}/b.mp4,b.png\n")
     assert [job.video for job in read_jobs(tmp_path / "jobs.csv")] == [f"{tmp_path}/12", f"{tmp_path}/b.mp4"]
 
 
-def test_results_beside_videos_are_no_video(tmp_path):
+def test_results_beside_videos_are_not_videos(tmp_path):
     (tmp_path / "bus.mp4").write_bytes(b"")
     results = tmp_path / "bus.tracked"
     results.mkdir()
@@ -84,7 +84,7 @@ def test_results_beside_videos_are_no_video(tmp_path):
 
 
 @pytest.mark.parametrize("video", ["RTSP://cam/1", "https://host/a.mp4", "0"])
-def test_addresses_and_cameras_are_no_paths(tmp_path, video):
+def test_addresses_and_cameras_are_not_paths(tmp_path, video):
     (tmp_path / "jobs.csv").write_text(f"video,box,name\n{video},0:1-5:6,door\n")
     assert [job.video for job in read_jobs(tmp_path / "jobs.csv")] == [video]
 

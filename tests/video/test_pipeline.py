@@ -60,7 +60,7 @@ def make_tracker(at):
     return RepeatingTracker(lambda frame: at.get(int(frame[0, 0, 0]), lambda: None)())
 
 
-def list_written(tmp_path):
+def read_outputs(tmp_path):
     """Return the frame numbers of the masks, which are all readable, and the number of frames of the overlay."""
     masks = sorted((tmp_path / "masks").iterdir())
     assert all((read_mask(path) == MASK).all() for path in masks)
@@ -88,7 +88,7 @@ def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
     result = track(RepeatingTracker(), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.error.startswith("fake: no frame for 30 seconds")
-    assert list_written(tmp_path) == ([0, 1, 2], 3)
+    assert read_outputs(tmp_path) == ([0, 1, 2], 3)
 
 
 def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
@@ -105,7 +105,7 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     result = track(RepeatingTracker(), source, {0: MASK}, str(tmp_path), options)
     assert "No space left" in result.error
     assert result.frames == 3
-    assert list_written(tmp_path) == ([0, 1, 2], 3)
+    assert read_outputs(tmp_path) == ([0, 1, 2], 3)
     assert len(json.loads((tmp_path / "coco.json").read_text())["images"]) == 3
     assert source.yielded < 20  # and the rest of the video was not run for nothing
 
@@ -118,7 +118,7 @@ def test_signal_stops_a_silent_source(tmp_path):
     result = track(make_tracker({2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.interrupted
-    assert list_written(tmp_path) == ([0, 1, 2], 3)
+    assert read_outputs(tmp_path) == ([0, 1, 2], 3)
 
 
 def test_second_interrupt_leaves_no_half_video(tmp_path):
@@ -135,7 +135,7 @@ def test_second_interrupt_leaves_no_half_video(tmp_path):
         track(make_tracker({99: interrupt_twice}), Source(200), {0: MASK}, tmp_path, QUIET)
     assert interrupt.traceback  # it holds the writers, which would remove the video when they are collected
     assert len(half_videos) == 1
-    assert list_written(tmp_path)[1] == 0
+    assert read_outputs(tmp_path)[1] == 0
 
 
 def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
@@ -145,7 +145,7 @@ def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
     result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
     assert seen == [0, 7, 8, 29]
     assert (result.frames, result.dropped_frames) == (4, 26)
-    assert list_written(tmp_path) == (seen, 4)
+    assert read_outputs(tmp_path) == (seen, 4)
     video = open_frames(tmp_path / "overlay.mp4")
     assert [round(video.time(index) * 50) for index, _ in enumerate(video)] == seen
 
@@ -156,7 +156,7 @@ def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
         result = track(RepeatingTracker(), Source(60), {0: MASK}, tmp_path, options)
     assert list(result.written) == ["masks"]
     assert "coco.json" in result.error
-    assert len(list_written(tmp_path)[0]) >= result.frames
+    assert len(read_outputs(tmp_path)[0]) >= result.frames
     assert {path.name for path in tmp_path.iterdir()} == {JOB_RECORD, "masks"}
 
 

@@ -71,7 +71,7 @@ def test_results_are_reused_resumed_replaced_or_refused(tmp_path, earlier, actio
     assert try_plan(plan_run, tmp_path, WANTED, force=True) == forced_action
 
 
-def test_results_without_a_digest_are_no_other_run_s(tmp_path):
+def test_results_without_a_digest_are_not_reused(tmp_path):
     UNKNOWN.write(tmp_path)
     assert try_plan(plan_run, tmp_path, UNKNOWN.record) == "refuse"
 

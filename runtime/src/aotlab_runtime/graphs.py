@@ -2,11 +2,11 @@
 
     graph              inputs → outputs
     encode             frame → features_f4, features_f8, features_f16, features_projected
-    assign_identities  masks → id_embeddings_*
-    reference          features_projected, id_embeddings_* → embeddings_*, states_*
-    memorize           states_*, id_embeddings_* → memory_*
     propagate          features_projected, memory_* → embeddings_*, states_*
     decode             embeddings_*, features_f4, _f8, _f16 → logits
+    assign_identities  masks → id_embeddings_*
+    memorize           states_*, id_embeddings_* → memory_*
+    reference          features_projected, id_embeddings_* → embeddings_*, states_*
     relevance          states_0_key, memory_0_long_key, logits → relevance (only with the policy ``restricted``)
     prompt             image, planes, rough_mask → logits, refined_logits (only with a prompt network)
 
@@ -16,7 +16,7 @@
     features_projected            1×C×h×w; input of the first block
     masks                         1×(1+M)×H×W, one-hot, background first
     id_embeddings_0               1×L×C
-    embeddings_0, _1, …           1×C×h×w; input of the first block, then the output of each
+    embeddings_0, _1, …           1×C×h×w; input of the first block, then the normalized output of each
     states_N_*                    1×L×C; keys of block N, and tokens or values before identities are added
     memory_N_long_key, _value     1×L×C from memorize; 1×(T·L)×C, all stored frames, in propagate and relevance
     memory_N_short_key, _value    1×L×C
@@ -36,24 +36,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
+from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
-from aotlab_runtime.inputs import InputError, require
+from aotlab_runtime.inputs import InputError, is_whole, require
 
 EXPORT_VERSION = 11
 """version of ``export.json``"""
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
 PROVIDERS = {
-    "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider",
-    "coreml": "CoreMLExecutionProvider", "directml": "DmlExecutionProvider", "openvino": "OpenVINOExecutionProvider",
-}  # fmt: skip
-"""onnxruntime's names of execution providers"""
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "tensorrt": ("TensorrtExecutionProvider", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
+    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+}
+"""onnxruntime's name of each execution provider, and the package that has it"""
 
 
 class Graphs:
@@ -65,22 +70,27 @@ class Graphs:
         Args:
             folder: output of ``aotlab export``.
             provider: one of `PROVIDERS`; operators that it does not support run on the CPU.
-            threads: number of CPU threads, at least 1; None: one per core.
+            threads: number of CPU threads; None: one per core.
 
         Raises:
             InputError: a changed, damaged or missing file, a provider that is not available, or too little memory.
         """
-        require_provider(provider)
-        require(threads is None or operator.index(threads) >= 1, f"threads {threads}: must be at least 1")
+        execution_provider = require_provider(provider)
+        is_valid = threads is None or is_whole(threads, 1, 1024)
+        require(is_valid, f"threads {threads}: must be a whole number from 1 to 1024")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
+        options.add_session_config_entry("session.use_env_allocators", "1")  # one arena for all graphs
+        arena = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
+        with suppress(RuntimeError):  # registered before
+            onnxruntime.create_and_register_allocator(arena, None)
         folder = Path(folder)
         description = read_description(folder)
         try:
             self._sessions = {
-                path.stem: onnxruntime.InferenceSession(path, options, providers=[PROVIDERS[provider]])
+                path.stem: onnxruntime.InferenceSession(path, options, providers=[execution_provider])
                 for path in map(folder.joinpath, description["sha256"])
                 if path.suffix == ".onnx"
             }
@@ -90,10 +100,8 @@ class Graphs:
             ) from error
         self.providers: list[str] = self._sessions["encode"].get_providers()
         """onnxruntime's execution providers, in order of preference"""
-        require(  # onnxruntime falls back to the CPU without an error
-            PROVIDERS[provider] in self.providers,
-            f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
-        )
+        has_started = execution_provider in self.providers  # else onnxruntime uses the CPU, without an error
+        require(has_started, f"provider {provider}: onnxruntime cannot start it; install its libraries")
         self.digest: str = description["digest"]
         """identifies this export"""
         self.network_size: tuple[int, int] = tuple(description["network_size"])
@@ -103,10 +111,6 @@ class Graphs:
         self.prompting: dict[str, float] = description["prompting"]
         """crop sizes, margins and click radius that the prompt network was trained with; empty without one"""
         self.max_objects: int = self.config["model"]["max_objects"]
-        self.memory_shapes: dict[str, tuple[int, ...]] = {
-            node.name: tuple(node.shape[1:]) for node in self._sessions["memorize"].get_outputs()
-        }
-        """L×C of a stored frame's keys and values, by the name of the tensor"""
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""
@@ -116,11 +120,13 @@ class Graphs:
         return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def require_provider(name: str) -> None:
-    """Raise `InputError` unless one of `PROVIDERS` is available."""
-    available = [key for key in PROVIDERS if PROVIDERS[key] in onnxruntime.get_available_providers()]
-    choices = ", ".join(available)
-    require(name in available, f"provider {name}: this onnxruntime does not have it; choose one of {choices}")
+def require_provider(name: str) -> str:
+    """Return onnxruntime's name of one of `PROVIDERS`; raise `InputError` if it is not installed."""
+    require(name in PROVIDERS, f"provider {name}: unknown; choose one of {', '.join(PROVIDERS)}")
+    provider, package = PROVIDERS[name]
+    is_available = provider in onnxruntime.get_available_providers()
+    require(is_available, f"provider {name}: not in this onnxruntime; install {package} in its place")
+    return provider
 
 
 def read_description(folder: Path) -> dict[str, Any]:

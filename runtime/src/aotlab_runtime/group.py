@@ -5,30 +5,24 @@ RMem is Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, W
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from aotlab_runtime.graphs import Tensors
-from aotlab_runtime.inputs import require
 
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
-BONUS_WEIGHT = 1.5
-"""weight of the bonus for frames with few updates (RMem, section 3.2)"""
-PRIOR_UPDATES = 8
-"""smoothing added to each update count (RMem)"""
 FRAME_DTYPE = np.dtype([("reference", bool), ("relevance", float), ("updates", int)])
-"""a stored frame: whether its mask was given; running mean of its relevance, NaN before the first update; number of
-updates, counting its insertion if the other frames were updated then (RMem)"""
+"""a stored frame: whether it is a reference frame; running mean of its relevance, NaN before the first update; number
+of updates, including its insertion if the other frames were updated then (RMem)"""
 
 
 class Group:
     """Up to M objects that share one pass of the model; their memory is the keys and values of stored frames.
 
-    Long-term memory holds reference frames (those with a given mask) and one in ``every`` tracked frames: at most
+    Long-term memory holds reference frames (those with a mask) and one in ``every`` tracked frames: at most
     ``frames`` in all, ``newest`` of them tracked. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted``
     (RMem) the one with the lowest score; ``score_early`` scores frames before memory is full, too. ``first_frame``,
     which stores reference frames only, is exported as ``bounded_fifo`` with ``newest: 0``. Short-term memory is the
@@ -36,13 +30,7 @@ class Group:
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None, ids: tuple[int, ...] = ()) -> None:
-        """Create a group without memory.
-
-        Args:
-            settings: ``config.memory`` of the export.
-            length: number of frames of the video, if known.
-            ids: see `ids`.
-        """
+        """Create a group; ``settings``: ``config.memory`` of the export; ``length``: frames of the video, if known."""
         self.ids = ids
         """object id of each identity from 1 on; 0 if forgotten"""
         self.settings = settings
@@ -50,7 +38,7 @@ class Group:
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
         self.until_candidate = 0
-        """number of tracked frames before the next one that is considered for long-term memory"""
+        """number of tracked frames to skip before one is considered for long-term memory"""
         self.frames = np.empty(0, FRAME_DTYPE)
         """the frames in long-term memory, T, oldest first"""
         self.long: Tensors = {}
@@ -71,7 +59,7 @@ class Group:
         self.until_candidate = self.every - 1
         if len(self.frames) >= self.settings["frames"]:
             self._evict(next(iter(self._tracked_positions), 1))
-        self.short = append({}, memory, "_short_")
+        self.short = append_frame({}, memory, "_short_")
         self._store_long(memory, reference=True)
 
     def read(self) -> Tensors:
@@ -88,7 +76,7 @@ class Group:
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: T, of the stored frames to this one, if `needs_relevance`."""
-        short = append(self.short, memory, "_short_")
+        short = append_frame(self.short, memory, "_short_")
         self.short = {name: frames[-self.settings["short_term_skip"] :] for name, frames in short.items()}
         if self.until_candidate:
             self.until_candidate -= 1
@@ -112,18 +100,11 @@ class Group:
         statistics = {"frames": self.frames, "until_candidate": np.array(self.until_candidate)}
         return statistics | self.long | self.short
 
-    def load_state_dict(self, state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Resume from a `state_dict`; raises an exception if arrays are missing or do not fit.
-
-        ``shapes``: shape L×C of a stored frame's tensors, by name.
-        """
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Resume from a `state_dict`."""
         self.frames, self.until_candidate = state["frames"], int(state["until_candidate"])
-        require(self.frames.dtype == FRAME_DTYPE, f"frames: unexpected {self.frames.dtype}")
-        # a ValueError if frames, tokens or channels are missing
-        self.long = {
-            name: state[name].reshape(len(self.frames), *shapes[name]) for name in shapes if "_long_" in name
-        }
-        self.short = {name: state[name].reshape(-1, *shapes[name]) for name in shapes if "_short_" in name}
+        self.long = {name: tensor for name, tensor in state.items() if "_long_" in name}
+        self.short = {name: tensor for name, tensor in state.items() if "_short_" in name}
 
     @property
     def _tracked_positions(self) -> list[int]:
@@ -140,7 +121,7 @@ class Group:
 
     def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
         self.frames = np.append(self.frames, np.array([(reference, np.nan, updates)], FRAME_DTYPE))
-        self.long = append(self.long, memory, "_long_")
+        self.long = append_frame(self.long, memory, "_long_")
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""
@@ -149,14 +130,11 @@ class Group:
 
 
 def score_frames(relevance: np.ndarray, updates: np.ndarray) -> np.ndarray:
-    """Return the upper confidence bounds R + 1.5·√(ln Σn / (n + 8)) of T frames by relevance R and updates n (RMem).
-
-    The n of the first frame is fixed to T.
-    """
+    """Return R + 1.5·√(ln Σn / (n + 8)) of T frames by relevance R and updates n, T for the first (RMem, 3.2)."""
     n = np.array([len(updates), *updates[1:]])
-    return relevance + BONUS_WEIGHT * np.sqrt(math.log(n.sum()) / (n + PRIOR_UPDATES))
+    return relevance + 1.5 * np.sqrt(np.log(n.sum()) / (n + 8))
 
 
-def append(stored: Tensors, memory: Tensors, part: str) -> Tensors:
-    """Return tensors T×L×C with those of a frame, 1×L×C, whose names contain ``part``, appended."""
-    return {name: np.concatenate([stored.get(name, x[:0]), x]) for name, x in memory.items() if part in name}
+def append_frame(stored: Tensors, memory: Tensors, kind: str) -> Tensors:
+    """Append a frame 1×L×C to stored frames T×L×C, of the tensors whose names contain ``kind``."""
+    return {name: np.concatenate([stored.get(name, x[:0]), x]) for name, x in memory.items() if kind in name}

@@ -1,15 +1,14 @@
-"""`InputError`, and checks of frames and masks.
-
-Messages write sizes as width×height, like video players, and shapes as (height, width), like NumPy.
-"""
+"""`InputError`, and checks of frames and masks."""
 
 from __future__ import annotations
+
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 MAX_ID = 2**31 - 1
-"""largest object id"""
+"""largest object id, and number of frames"""
 
 
 class InputError(ValueError):
@@ -22,13 +21,17 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
+def is_whole(value: object, low: int, high: int = MAX_ID) -> bool:
+    """Return whether a value is an integer, also of NumPy, in a range that includes its bounds."""
+    return isinstance(value, Integral) and low <= int(value) <= high
+
+
 def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarray:
-    """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of earlier frames, if there are any."""
+    """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of the video's frames, None before the first."""
     array = np.asarray(frame)
-    require(
-        array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
-        f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})",
-    )
+    is_frame = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size
+    actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
+    require(is_frame, f"frame: expected H×W×3 uint8 RGB, got {actual}")
     if expected is not None and array.shape != expected:
         raise InputError(
             f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
@@ -38,12 +41,11 @@ def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarra
 
 
 def check_mask(mask: ArrayLike, frame: np.ndarray) -> np.ndarray:
-    """Return the object ids H×W int64 of a frame's mask, which is bool or of integers."""
+    """Return a frame's mask H×W, bool or integers, as int64; ``frame``: H×W×3."""
     array = np.asarray(mask)
-    require(
-        array.dtype.kind in "biu" and array.shape == frame.shape[:2],
-        f"mask: expected integer object ids of shape {frame.shape[:2]}, got {array.dtype} of shape {array.shape}",
-    )
+    is_mask = array.dtype.kind in "biu" and array.shape == frame.shape[:2]
+    actual = f"{array.dtype} of shape {array.shape}"
+    require(is_mask, f"mask: expected integer object ids of shape {frame.shape[:2]}, got {actual}")
     low, high = array.min(), array.max()
     require(low >= 0 and high <= MAX_ID, f"mask: object ids must be 0 to {MAX_ID}, got {low} to {high}")
     return array.astype(np.int64)

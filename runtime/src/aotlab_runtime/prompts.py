@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aotlab_runtime.graphs import Graphs
-from aotlab_runtime.images import ImageSize, label_components, measure_distance
-from aotlab_runtime.inputs import MAX_ID, InputError, require
-from aotlab_runtime.prediction import Prediction
+from aotlab_runtime.inputs import InputError, is_whole, require
+from aotlab_runtime.outliers import find_outliers
+from aotlab_runtime.prediction import ImageSize, Prediction
 
 Point = tuple[float, float]
 """x and y in pixels"""
-Crop = tuple[slice, slice]
-"""rows and columns of a frame"""
 
 EXCLUDED = np.float32(-12)
 """logit of pixels that cannot belong to an object"""
-BOX_MARGIN = 0.12
-"""largest extent of an object beyond its box, as a fraction of the box's sides"""
-MAX_PART_DISTANCE = 0.5
-"""largest distance of a component without a point from those with one, divided by the square root of their area"""
 
 
 class CheckedPrompt(NamedTuple):
@@ -56,36 +50,46 @@ class Prompt:
     def check(self, size: ImageSize) -> CheckedPrompt:
         """Return the prompt for a frame of (height, width), its box clipped; raise `InputError` if it does not fit."""
         height, width = size
-        message = (
-            "prompt: expected points as pairs (x, y) of finite numbers, a label of 0 or 1 for each, and a box of left, "
-            f"top, width and height in pixels, at least 2 each inside the image of {width}×{height}; got {self!s:.150}"
+        outside = f"outside the image of {width}×{height}; give pixels of the image"
+        message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}"
+        points = to_vectors(self.points, 2, f"{message}; give a box as Prompt(box=...)").reshape(-1, 2)
+        labels = np.ones(len(points)) if self.labels is None else np.array(self.labels, object, ndmin=1)
+        require(
+            labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
+            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
         )
-        try:
-            points = np.asarray(self.points, float)
-            points = points.reshape(-1, 2) if points.shape == (2,) or not points.size else points
-            labels = np.ones(len(points)) if self.labels is None else np.array(self.labels, float, ndmin=1)
-            box = None if self.box is None else np.array(self.box, float)
-        except (TypeError, ValueError) as error:  # text, or lists of different lengths
-            raise InputError(message) from error
-        require(points.shape[1:] == (2,) and (box is None or box.shape == (4,)), message)
-        require(labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(), message)
-        require(labels.any() or box is not None, "prompt: give a box or a point on the object")
+        require(labels.any() or self.box is not None, "prompt: give a box or a point on the object")
         for x, y in points:
-            inside = -1 <= x <= width and -1 <= y <= height
-            require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
+            require(-1 <= x <= width and -1 <= y <= height, f"point {x:g},{y:g}: {outside}")
         corners = None
-        if box is not None:
+        if self.box is not None:
+            message = f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each"
+            box = to_vectors(self.box, 4, message)
+            require(box.shape == (4,) and box[2:].min() >= 2, message)
             corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
-            require((corners[1] - corners[0]).min() >= 2, message)
+            text = ",".join(f"{value:g}" for value in box)
+            require((corners[1] - corners[0]).min() >= 2, f"box {text}: {outside}")
         return CheckedPrompt(points[labels == 1], points[labels == 0], corners)
+
+
+def to_vectors(values: ArrayLike, length: int, message: str) -> np.ndarray:
+    """Return one or several vectors of finite numbers, or none; raise `InputError` with ``message`` for others."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # lists of different lengths
+        raise InputError(message) from error
+    has_shape = array.ndim <= 2 and array.shape[-1:] == (length,)
+    is_finite = array.dtype.kind in "iuf" and np.isfinite(array).all()
+    require(not array.size or (has_shape and is_finite), message)
+    return array.astype(float)
 
 
 def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
     """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
-    by_id = isinstance(prompts, Mapping) and all(
-        isinstance(object_id, Integral) and 0 < object_id <= MAX_ID for object_id in prompts
+    has_valid_ids = (
+        isinstance(prompts, Mapping) and prompts and all(is_whole(object_id, 1) for object_id in prompts)
     )
-    require(by_id and prompts, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
+    require(has_valid_ids, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
     return {
         int(object_id): (prompt if isinstance(prompt, Prompt) else Prompt(prompt)).check(size)
         for object_id, prompt in prompts.items()
@@ -97,12 +101,10 @@ def segment_prompts(
 ) -> Prediction:
     """Segment objects of a frame from prompts by object id, in two passes.
 
-    ``mask``: object ids H×W; prompted objects get no pixel of others in it.
+    ``mask``: object ids H×W; pixels of objects without a prompt are excluded.
     """
     checked_prompts = check_prompts(prompts, frame.shape[:2])
-    require(
-        graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask"
-    )
+    require(graphs.prompting, "this export has no prompt network; export without --no-prompts")
     ids, exclusive_prompts = (*checked_prompts,), []
     for object_id, prompt in checked_prompts.items():  # points on other objects are points off this one
         others = [other.positive for other_id, other in checked_prompts.items() if other_id != object_id]
@@ -115,8 +117,7 @@ def segment_prompts(
         strongest = logits.max(0)  # the rough masks do not overlap
         rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
     for object_logits, prompt in zip(logits, exclusive_prompts, strict=True):
-        find_far = find_far_from_points if prompt.box is None else find_far_from_box
-        object_logits[find_far(object_logits > 0, prompt)] = EXCLUDED
+        object_logits[find_outliers(object_logits > 0, prompt.positive, prompt.box)] = EXCLUDED
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
     return Prediction(ids, logits, graphs.config["confidence_temperature"])
 
@@ -135,12 +136,10 @@ def segment_object(
         margin, edge = settings["refine_margin" if refine else "coarse_margin"], settings["crop_edge"]
         crop = find_crop(prompt, size, margin, settings["min_crop"], rough_mask)
     image = frame[crop]
-    scale = edge / max(image.shape[:2])
     # sides in the network are multiples of the stride, plus 1 if corners are aligned
-    stride, extra = model["stages"][0]["stride"], int(model["align_corners"])
-    rows, columns = (
-        stride * max(2, round((side * scale - extra) / stride)) + extra for side in image.shape[:2]
-    )
+    stride, corner_pixel = model["stages"][0]["stride"], int(model["align_corners"])
+    tokens = np.rint((np.array(image.shape[:2]) * (edge / max(image.shape[:2])) - corner_pixel) / stride)
+    rows, columns = (stride * np.maximum(2, tokens).astype(int) + corner_pixel).tolist()
     planes = draw_prompt_planes(prompt, crop, (rows, columns), settings["click_radius"])
     inputs = {"image": image, "planes": planes[None], "rough_mask": rough_mask[crop]}
     logits = np.full(size, EXCLUDED)
@@ -150,8 +149,8 @@ def segment_object(
 
 def find_crop(
     prompt: CheckedPrompt, size: ImageSize, margin: float, min_side: float, rough_mask: np.ndarray
-) -> Crop:
-    """Find the crop around positive points and a box, or without a box, a rough mask; square where the frame allows.
+) -> tuple[slice, slice]:
+    """Find the rows and columns around positive points and a box, else a rough mask; square where the frame allows.
 
     ``margin``: on each side, as a fraction of the object's longer side.
     """
@@ -166,7 +165,9 @@ def find_crop(
     return np.s_[start[1] : stop[1], start[0] : stop[0]]
 
 
-def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
+def draw_prompt_planes(
+    prompt: CheckedPrompt, crop: tuple[slice, slice], size: ImageSize, radius: float
+) -> np.ndarray:
     """Draw input channels 3×h×w of 0 and 1: discs of positive points, of negative points, and the box."""
     planes = np.zeros((3, *size), np.float32)
     origin = np.array([crop[1].start, crop[0].start])
@@ -180,25 +181,3 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
         x0, y0 = start.clip(0, (size[1] - 1, size[0] - 1))
         planes[2, y0 : max(y0 + 1, stop[1]), x0 : max(x0 + 1, stop[0])] = 1  # at least one pixel
     return planes
-
-
-def find_far_from_box(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
-    """Return the pixels of a mask H×W bool outside the prompt's box, enlarged by a margin and positive points."""
-    assert prompt.box is not None
-    margin = BOX_MARGIN * (prompt.box[1] - prompt.box[0])
-    corners = np.concatenate([prompt.box + np.stack([-margin, margin]), prompt.positive])
-    (left, top), (right, bottom) = corners.min(0), corners.max(0)
-    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
-
-
-def find_far_from_points(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
-    """Return the pixels of a mask H×W bool in components far from those with a point, else from the largest."""
-    height, width = mask.shape
-    components = label_components(mask)
-    x, y = np.rint(prompt.positive).clip(0, (width - 1, height - 1)).astype(int).T
-    seed = mask & np.isin(components, components[y, x])
-    if not seed.any():
-        seed = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
-    near = measure_distance(seed) <= MAX_PART_DISTANCE * np.sqrt(seed.sum())
-    return mask & ~np.isin(components, components[mask & near])

@@ -1,35 +1,38 @@
 """`Tracker`: frames and masks in, masks out.
 
-AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has an identity, one of M
-learned vectors. The steps of a frame are graphs, here with their outputs, whose shapes are in `graphs.py`; X are L
-tokens of the frame, N counts blocks from 0:
+AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has one of M identities:
+learned vectors, one for each pixel of a token's patch. These graphs process a frame; `graphs.py` has the shapes of
+their outputs. x are the L tokens of the frame, E their identities, and N counts blocks from 0:
 
-    encode             maps of the image at strides 4, 8 and 16, and X         features_*
-    propagate          in each block: X ← X + Att(X, X, X)                     self-attention
-                       K = X·W_K, keys and queries alike                       states_N_key
-                       X ← X + Att(K, memory_N_long_key, memory_N_long_value)
-                             + Att(K, memory_N_short_key, memory_N_short_value)
-                       X ← X + FFN(X)                                          embeddings_(N + 1)
-    decode             a feature pyramid of X after each block and the maps    logits
-    assign_identities  E, the sum of the identities of a token's pixels        id_embeddings_0
-    memorize           keys K and values (X + E)·W_V, with X of states_N       memory_N_*
+    encode             maps of the image at strides 4, 8 and 16, and x                     features_*
+    propagate          in each block, with the memory K and V of earlier frames:
+                         x = x + self_attention(norm1(x))
+                         tokens = norm2(x)                                                 states_N_tokens
+                         Q = query(tokens)                                                 states_N_key
+                         x = x + long_attention(Q, K, V) + short_attention(Q, K, V)
+                         x = x + feedforward(norm3(x))                                     embeddings_(N + 1)
+    decode             a feature pyramid of the maps, x and norm(x) after each block       logits
+    assign_identities  E, the sum of the vectors of a token's pixels                       id_embeddings_0
+    memorize           in each block, K = Q and V = value(tokens + E)                      memory_N_*
+    reference          propagate for a frame with a mask, which reads its own K and V
 
-Att(Q, K, V) = softmax(Q·Kᵀ/√c)·V, in heads of c channels; norms and output projections are left out here, and
-``runtime/tests/test_block.py`` computes a whole block in NumPy. Keys have no identities: a token finds stored tokens
-that look like it, and receives their identities. Long-term memory holds all tokens of T frames, those with a given mask
-and one in every n others. Short-term attention is limited to a window around the same place in an earlier frame,
-usually the last. A frame with a given mask has its own E, and reads itself instead of memory: ``reference``.
+An attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from
+its input, with sine positions added for Q and K. Long-term attention reads all tokens of T frames: those with a mask
+and one in every n others. Short-term attention reads a window around the same place in an earlier frame, usually the
+last, and adds learned relative positions to its logits and values. ``runtime/tests/test_block.py`` is a block in NumPy.
 
-DeAOT (Yang, Yang; NeurIPS 2022) splits X into a visual and an identity branch. Keys are of the visual branch, values of
-both, so identities do not displace appearance in deeper blocks. Gated propagation replaces heads and FFN: the attended
-values are multiplied by a gate, computed from X, before a depthwise convolution and a projection.
+One projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens that look
+like it, and receives their identities. In deeper blocks of AOT, x already carries some. DeAOT (Yang, Yang; NeurIPS
+2022) therefore splits x into a visual and an identity branch: keys are of the visual branch, values of both. Gated
+propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from x, before a
+depthwise convolution and a projection.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import operator
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -38,14 +41,13 @@ import numpy as np
 
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.group import Group
-from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import InputError, check_frame, check_mask, require
-from aotlab_runtime.prediction import Prediction, softmax
+from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_whole, require
+from aotlab_runtime.prediction import ImageSize, Prediction, resize, resize_nearest, softmax
 from aotlab_runtime.prompts import Point, Prompt, segment_prompts
 
 log = logging.getLogger(__name__)
 
-STATE_VERSION = 10
+STATE_VERSION = 11
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit outside the mask of an object, on a frame with a mask"""
@@ -71,9 +73,9 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        length = None if length is None else operator.index(length)
-        require(length is None or length >= 0, f"reset: length must be a number of frames, got {length}")
-        self._length = length
+        is_valid = length is None or is_whole(length, 0)
+        require(is_valid, f"reset: length must be a number of frames, got {length}")
+        self._length = None if length is None else int(length)
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
 
@@ -107,16 +109,13 @@ class Tracker:
         """
         frame = check_frame(frame, self._frame_shape)
         given_mask = np.zeros(frame.shape[:2], int) if mask is None else check_mask(mask, frame)
-        if prompts:
+        if prompts is not None:
             given_mask = self._draw_prompts(frame, given_mask, prompts)
         has_mask = given_mask.any()
-        require(
-            has_mask or mask is None or self.groups,
-            "mask is empty: give ids above 0 where the objects are",
-        )
+        has_objects = has_mask or mask is None or self.groups
+        require(has_objects, "mask is empty: give ids above 0 where the objects are")
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
         run = self.graphs.run
-        # without objects, the frame need not be encoded
         features = run("encode", {"frame": frame}) if groups or has_mask else {}
         decoded_groups = []
         for group in groups:
@@ -162,37 +161,39 @@ class Tracker:
 
         ``np.savez(path, **state)`` writes it, and `load_state_dict` accepts the result of ``np.load(path)``.
         """
-        header = {
-            "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
-            "frame_shape": self._frame_shape, "groups": [group.ids for group in self.groups],
-        }  # fmt: skip
+        ids = [group.ids for group in self.groups]
+        header = {"length": self._length, "frame_shape": self._frame_shape, "groups": ids}
         state = {"header": np.array(json.dumps(header))}
         for index, group in enumerate(self.groups):
             state |= {f"{index}.{name}": array for name, array in group.state_dict().items()}
-        return state
+        return state | {"digest": np.array(self._compute_digest(state))}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Resume the video of a `state_dict`.
-
-        Raises:
-            InputError: a state of another export, or one that cannot be read; the tracker is unchanged.
-        """
+        """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
         groups = []
         try:
-            header = json.loads(str(state["header"]))
-            if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
-                raise ValueError("saved with another export or version")
-            length, shape = header["length"], header["frame_shape"] and tuple(header["frame_shape"])
+            saved = {name: state[name] for name in state}
+            if str(saved.pop("digest", "")) != self._compute_digest(saved):
+                raise ValueError("changed, or saved with another export or version")
+            header = json.loads(str(saved["header"]))
             for index, ids in enumerate(header["groups"]):
-                group, prefix = Group(self.graphs.config["memory"], length, (*ids,)), f"{index}."
-                arrays = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
-                group.load_state_dict(arrays, self.graphs.memory_shapes)
+                group, prefix = Group(self.graphs.config["memory"], header["length"], tuple(ids)), f"{index}."
+                stored = {key.removeprefix(prefix): saved[key] for key in saved if key.startswith(prefix)}
+                group.load_state_dict(stored)
                 groups.append(group)
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(
                 f"tracker state: invalid ({error!s:.150}); load the export that saved it, or save it again"
             ) from error
-        self._length, self._frame_shape, self.groups = length, shape, groups
+        self._length, self.groups = header["length"], groups
+        self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
+
+    def _compute_digest(self, state: Mapping[str, np.ndarray]) -> str:
+        """Return the SHA-256 of the export, and of the names, types, shapes and values of arrays."""
+        digest = hashlib.sha256(f"{STATE_VERSION} {self.graphs.digest}".encode())
+        for name, array in sorted(state.items()):
+            digest.update(f"{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
+        return digest.hexdigest()
 
     def _draw_prompts(
         self, frame: np.ndarray, mask: np.ndarray, prompts: Mapping[int, Prompt | Point]
@@ -200,8 +201,8 @@ class Tracker:
         """Return the object ids H×W of prompts, and of a mask H×W where it has other objects."""
         prediction = segment_prompts(self.graphs, frame, prompts, mask)
         for object_id in prediction.ids:
-            found = object_id in prediction.labels
-            require(found, f"object {object_id}: no pixel found there; give another box or point")
+            has_pixels = object_id in prediction.labels
+            require(has_pixels, f"object {object_id}: no pixel found there; give another box or point")
         return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
 
     def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
@@ -219,12 +220,14 @@ class Tracker:
         if len(groups) == 1:
             return group_logits[0]
         probabilities = [softmax(logits) for logits in group_logits]
-        background = np.prod([p[:1] for p in probabilities], axis=0)
-        p = np.concatenate([background, *(p[1:] for p in probabilities)]).clip(1e-5, 1 - 1e-5)
-        return np.log(p / (1 - p))
+        background = np.prod([group[:1] for group in probabilities], axis=0)
+        merged = np.concatenate([background, *(group[1:] for group in probabilities)])
+        np.clip(merged, 1e-5, 1 - 1e-5, out=merged)
+        merged /= 1 - merged
+        return np.log(merged, out=merged)
 
     def _overwrite_with_mask(self, prediction: Prediction, mask: np.ndarray) -> Prediction:
-        """Return a prediction with the objects of a mask H×W, which have no other pixels; new ids come last."""
+        """Return a prediction with the objects of a mask H×W there and nowhere else; new ids come last."""
         labels = np.where((mask > 0) | np.isin(prediction.labels, mask), mask, prediction.labels)
         mask_ids = np.unique(mask[mask > 0])
         for object_id in np.setdiff1d(mask_ids, resize_nearest(mask, self.graphs.network_size)):

@@ -39,11 +39,19 @@ from aotlab.sdk import (
     require_same_video,
     store_frame,
 )
-from aotlab_studio.document.log import EXPORTED_STATUSES, VideoStatus
-from aotlab_studio.files import ExportRecord, list_files, move_entries, read_json, write_bytes, write_json
+from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
+from aotlab_studio.files import (
+    ExportRecord,
+    list_files,
+    move_entries,
+    read_json,
+    restore_replaced,
+    write_bytes,
+    write_json,
+)
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
-from aotlab_studio.review.batch import BatchClip, find_clips
+from aotlab_studio.review.clips import BatchClip, find_clips
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
@@ -91,6 +99,7 @@ def main(
     suffix = "" if merge or to == "masks" else Path(find_mask_writer(to).file_name).suffix
     require_replaceable(output, *([suffix, ""] if suffix else []), force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
+    restore_replaced(output.parent)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         made = Path(folder) / output.name
         if video is None:
@@ -291,7 +300,7 @@ def read_status(clip: BatchClip) -> VideoStatus:
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
-    if document is not None and document.edited and status in EXPORTED_STATUSES:
+    if document is not None and document.edited and status in FINAL_STATUSES:
         snapshot = document.snapshot
         if (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
             raise InputError(f"its {status} masks are not exported; {remedy}")

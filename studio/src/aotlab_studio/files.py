@@ -7,8 +7,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +20,8 @@ from aotlab.sdk import atomic_path, locked
 Content = TypeVar("Content")
 MOVE_LOCK = ".aotlab-replaced.lock"
 """name of the lock file while files are replaced"""
+STAGED = ".aotlab-new-"
+"""prefix of folders with files that are being written"""
 REPLACED = ".aotlab-replaced-"
 """prefix of folders with files being replaced"""
 
@@ -77,21 +79,27 @@ class ExportRecord(Struct):
     objects: str = ""
 
 
-def replace_outputs(source: Path, folder: Path, old_files: Collection[str]) -> None:
-    """Move all files and folders of ``source`` into another folder, in place of older outputs.
+def remove_staged_files(folder: Path) -> None:
+    """Remove what killed programs have left of `stage_files`; the caller has locked the folder."""
+    for leftover in folder.glob(f"{STAGED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
-    Args:
-        old_files: files, relative to ``folder``, that this program has written; others are kept.
 
-    Raises:
-        InputError: another file is where something is replaced, or see `move_entries`.
-    """
-    present, new_roots = set(list_files(folder)), {*os.listdir(source)}
-    old_roots = {PurePosixPath(name).parts[0] for name in present.intersection(old_files)}
-    for name in sorted(present.difference(old_files)):
-        if PurePosixPath(name).parts[0] in old_roots | new_roots:
-            raise InputError(f"{folder / name}: not written by an export; move it away")
-    move_entries(source, folder, removed=old_roots)
+@contextmanager
+def stage_files(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder inside another one, which is created, for files that `move_entries` moves there."""
+    folder.mkdir(exist_ok=True)
+    remove_staged_files(folder)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=STAGED) as name:
+        yield Path(name)
+
+
+def restore_replaced(folder: Path) -> None:
+    """Move back what a killed call of `move_entries` has set aside in a folder without replacing it."""
+    with locked(folder / MOVE_LOCK):
+        for path in folder.glob(f"{REPLACED}*/*"):
+            if not os.path.lexists(folder / path.name):
+                path.rename(folder / path.name)
 
 
 def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> None:

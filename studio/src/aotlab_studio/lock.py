@@ -106,15 +106,13 @@ class FolderLock:
     def _create_lease(self) -> None:
         """Create the file; replace one that has expired, or of a program on this machine, which has ended."""
         owner = read_owner(self._folder)
-        if owner is not None and owner.kernel != self._owner.kernel:
-            remedy = f"close it there, or wait {LEASE_SECONDS:.0f} s if it has crashed"
-            raise InputError(f"{self._folder}: in use by {owner}; {remedy}")
-        self._lease.unlink(missing_ok=True)
-        try:
-            with self._lease.open("xb") as file:
+        if owner is None or owner.kernel == self._owner.kernel:
+            self._lease.unlink(missing_ok=True)
+            with suppress(FileExistsError), self._lease.open("xb") as file:
                 file.write(msgspec.json.encode(self._owner))
-        except FileExistsError:
-            raise InputError(f"{self._folder}: in use by another program; close it there first") from None
+                return
+        remedy = f"close it there, or wait {LEASE_SECONDS:.0f} s if it has crashed"
+        raise InputError(f"{self._folder}: in use by {owner or 'another program'}; {remedy}")
 
     def _touch_lease(self) -> bool:
         """Touch the lease unless it is another program's; return whether it is this one's, also if it is unreadable."""

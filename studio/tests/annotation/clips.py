@@ -55,16 +55,21 @@ def find_frame_number(frame):
 
 
 class TruthTracker:
-    """A tracker that follows the truth for the objects that it was given, and notes what it was asked."""
+    """A tracker that follows the truth for the objects that it was given, and notes what it was asked.
+
+    Args:
+        lose: frames on which it finds no object.
+        fail_at: frame on which it raises an error.
+        digest: every digit of its checkpoint's digest.
+    """
 
     device = torch.device("cpu")
     config = Config(name="truth")
-    checkpoint_digest = "0" * 64
     fingerprint: ClassVar = {}
 
-    def __init__(self, pause=0.0):
-        self.pause = pause
-        self.calls = []
+    def __init__(self, *, lose=(), fail_at=None, digest="0"):
+        self.lose, self.fail_at, self.checkpoint_digest = lose, fail_at, digest * 64
+        self.pause, self.calls = 0.0, []
         self.reset()
 
     def fresh(self):
@@ -84,12 +89,14 @@ class TruthTracker:
     def step(self, frame, mask=None):
         time.sleep(self.pause)
         index = find_frame_number(frame)
+        if index == self.fail_at:
+            raise RuntimeError("out of memory")
         self.calls.append((index, None if mask is None else sorted(set(np.unique(mask).tolist()) - {0})))
         labels = truth(index)
         if mask is not None:
             self._ids += [int(n) for n in np.unique(mask) if n and n not in self._ids]
             labels = np.where(mask > 0, mask, np.where(np.isin(labels, np.unique(mask)), 0, labels))
-        labels = np.where(np.isin(labels, self._ids), labels, 0)
+        labels = np.where(np.isin(labels, [] if index in self.lose else self._ids), labels, 0)
         rows = np.stack([labels == number for number in (0, *self._ids)])
         logits = torch.from_numpy(np.where(rows, 2.0, -2.0).astype(np.float32))
         return Prediction(self.ids, logits, logits.max(0).indices)
@@ -107,7 +114,7 @@ class HeldTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         while not self.permits.acquire(timeout=0.01):
-            if self.session.runner.job.stopping:
+            if self.session.runner.job.stop_mode:
                 break
         return super().step(frame, mask)
 
@@ -172,10 +179,16 @@ def square(x, y, side):
 
 
 def wait_until(condition, seconds=60):
-    end = time.monotonic() + seconds
+    """Wait until a condition is true; on timeout, name the place where it is written."""
+    end, code = time.monotonic() + seconds, condition.__code__
     while not condition():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, f"{code.co_filename}:{code.co_firstlineno}: still false"
         time.sleep(0.005)
+
+
+def wait_until_propagated(session):
+    """Wait until every correction has been propagated, which its edit started."""
+    wait_until(lambda: not session.runner.list_pending() and not session.runner.busy)
 
 
 def png(labels):

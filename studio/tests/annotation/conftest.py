@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -27,10 +28,22 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def session(folder):
-    session = open_session(folder)
-    yield session
-    session.close()
+def reopen():
+    """Open the session of a video, after closing the one opened before; arguments as of `open_session`."""
+    with ExitStack() as sessions:
+
+        def reopen(path, tracker=None, **options):
+            sessions.close()
+            session = open_session(path, tracker, **options)
+            sessions.callback(session.close)
+            return session
+
+        yield reopen
+
+
+@pytest.fixture
+def session(folder, reopen):
+    return reopen(folder)
 
 
 @pytest.fixture

@@ -28,12 +28,12 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.opening import open_document
-from aotlab_studio.review.batch import find_clips
 from aotlab_studio.review.checks import Check
+from aotlab_studio.review.clips import find_clips
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
-from aotlab_studio.server import batch as batch_server
-from aotlab_studio.server.batch import build_batch_app
+from aotlab_studio.server.batch_app import build_batch_app
+from aotlab_studio.session import batch as batches
 from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
@@ -74,7 +74,7 @@ def batch(results):
 
 @pytest.fixture
 def served(batch, monkeypatch):
-    monkeypatch.setattr(batch_server, "RELEASE_SECONDS", 0.05)
+    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
     served = Served(batch, build_batch_app(batch))
     yield served
     served.close()
@@ -693,7 +693,7 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, m
 
 @needs_browser
 def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch_server, "RELEASE_SECONDS", 0.05)
+    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
     for name in ("one", "two"):
         draw_folder(tmp_path / "videos" / name)
     batch = Batch(tmp_path / "videos", open_clip)

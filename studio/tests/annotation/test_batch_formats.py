@@ -1,13 +1,12 @@
-"""A batch with masks from CVAT or COCO, corrected and exported, read by the other tools' own readers."""
+"""A batch with masks from CVAT or COCO, corrected and exported, read by us and by the other tools' own readers."""
 
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
 
 from aotlab import write_mask
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor
 from aotlab_studio.session.batch import Batch
@@ -18,7 +17,7 @@ from studio.tests.annotation.test_batch import open_clip
 CLASS_NAMES = {3: "person", 7: "ball"}
 """class names by object id"""
 LATER = 6
-"""second frame with given masks"""
+"""second keyframe"""
 
 
 def attributes(object_id, frame):
@@ -62,20 +61,16 @@ def corrected(request, tmp_path):
     return session.archive.parent, labels
 
 
-def test_pycocotools_reads_a_corrected_clip(corrected):
+@pytest.mark.parametrize("name", ["coco.json", "cvat.xml"])
+def test_corrected_clip_is_read_again(corrected, name):
     folder, labels = corrected
-    coco = COCO(str(folder / "coco.json"))
-    frames = {image["id"]: image["frame_id"] for image in coco.loadImgs(coco.getImgIds())}
-    seen = set()
-    for entry in coco.loadAnns(coco.getAnnIds()):
-        frame, object_id = frames[entry["image_id"]], entry["track_id"]
-        assert (coco.annToMask(entry) == (labels[frame] == object_id)).all()
-        assert coco.loadCats(entry["category_id"])[0]["name"] == CLASS_NAMES[object_id]
-        # CVAT has text
-        stated = {name: value == "true" or value for name, value in entry["attributes"].items()}
-        assert stated == {**attributes(object_id, frame), "track_id": object_id}
-        seen.add((frame, object_id))
-    assert seen == {(frame, object_id) for frame in range(LENGTH) for object_id in CLASS_NAMES}
+    found = read_annotations(folder / name, VideoInfo("a", (HEIGHT, WIDTH), LENGTH))
+    assert found.class_names == CLASS_NAMES
+    for index in range(LENGTH):
+        assert (found.mask(index) == labels[index]).all()
+        for region in found.frames[index]:  # CVAT has text
+            stated = {key: value in (True, "true") or value for key, value in region.attributes.items()}
+            assert stated == attributes(region.object_id, index)
 
 
 def test_cvat_sdk_reads_a_corrected_clip(corrected):

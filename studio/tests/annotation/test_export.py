@@ -1,7 +1,10 @@
 """Exports hold what was shown, in every form that tracking writes."""
 
 import json
+import subprocess
+import sys
 import zipfile
+from contextlib import closing
 from xml.etree import ElementTree
 
 import pytest
@@ -56,6 +59,23 @@ def test_full_disk_keeps_the_last_export(session):
     ):
         session.export(["masks"])
     assert session.archive.read_bytes() == content
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from studio.tests.annotation.clips import draw, open_session
+session = open_session(Path(sys.argv[1]))
+draw(session, 0, 1)
+session._report_export = lambda done, total: os._exit(9)
+session.export(["masks"])
+"""
+
+
+def test_files_of_a_killed_export_are_removed_at_the_next_opening(folder):
+    assert subprocess.run([sys.executable, "-c", KILLED, folder]).returncode == 9
+    with closing(open_session(folder)) as session:
+        assert not list(session.document.folder.rglob("*.png"))
 
 
 def test_export_canceled_while_it_waits_for_tracking(session, monkeypatch):

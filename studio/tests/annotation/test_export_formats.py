@@ -44,7 +44,7 @@ def drawn(index):
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
-    """A project with tracked and given masks on its first frames, exported in all outputs."""
+    """A project with tracked masks and a keyframe on its first frames, exported in all outputs."""
     session = open_session(draw_folder(tmp_path_factory.mktemp("formats") / "clip"))
     document = session.document
     layer_id = document.make_layer_id()

@@ -121,6 +121,15 @@ class Model:
                 newest[raw] = layer_id if made is not None and raw in made.masks else None
         return {raw: layer_id for raw, layer_id in newest.items() if layer_id is not None}
 
+    def is_covered_since(self, layer_id: int, frame: int, raw: int) -> bool:
+        """Whether a newer layer has a result of an object, or hides it."""
+        for key, layer in self.now.layers.items():
+            made = self.find_made(key, frame)
+            covered = {*made.masks, *made.absent} if made else layer.objects if layer.kind == "empty" else ()
+            if key > layer_id and layer.first <= frame <= layer.last and raw in covered:
+                return True
+        return False
+
     def show(self, frame: int) -> list[int]:
         """The object at each pixel: given, else the newest layer."""
         shown, now = [0 for _ in PIXELS], self.now
@@ -160,10 +169,15 @@ class Model:
         now = self.now
         if now.has_drawn_mask(frame, object_id):
             return False
-        for key in self.find_pending():
-            layer, made = now.layers[key], self.find_made(key, frame)
-            covered = layer.first <= frame <= layer.last and (made is None or made.provisional)
-            if covered and any(now.resolve(raw) == object_id for raw in layer.objects):
+        pending = self.find_pending()
+        for key, layer in now.layers.items():
+            made = self.find_made(key, frame)
+            if layer.kind == "empty" or not layer.first <= frame <= layer.last:
+                continue
+            if (key in pending if made is None else made.provisional) and any(
+                now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw)
+                for raw in layer.objects
+            ):
                 return True
         for raw, key in self.find_sources(frame).items():
             if now.resolve(raw) == object_id:
@@ -182,7 +196,7 @@ class Model:
 
 
 def nearest(snapshot: Snapshot, frame: int, object_id: int, side: str) -> tuple[int, frozenset[int]] | None:
-    """The nearest given mask of an object that shows pixels, on one side of a frame."""
+    """The nearest keyframe on which an object has pixels, on one side of a frame."""
     found = [
         (index, mask)
         for (index, each), mask in snapshot.given.items()
@@ -485,7 +499,7 @@ class History(RuleBasedStateMachine):
             assert shown == self.model.show(frame), f"frame {frame}"
             steps["pixels"] += len(shown)
         assert self.document.snapshot.pending == self.model.find_pending()
-        assert self.document.snapshot.waiting_corrections == [
+        assert self.document.snapshot.pending_corrections == [
             key
             for key in self.model.find_unfinished()
             if now.layers[key].kind == "correction"

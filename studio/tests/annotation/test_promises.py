@@ -32,20 +32,17 @@ from studio.tests.annotation.clips import (
     start_job,
     truth,
     wait_until,
+    wait_until_propagated,
 )
 from studio.tests.annotation.results import change_record, write_results
 
 
-def shown(document):
+def list_labels(document):
     return [document.snapshot.labels(index) for index in range(LENGTH)]
 
 
 def same(first, second):
     return all((one == other).all() for one, other in zip(first, second, strict=True))
-
-
-def settle(session):
-    wait_until(lambda: not session.runner.list_waiting() and not session.runner.busy)
 
 
 def box(frame, object_id, corners, **values):
@@ -54,8 +51,7 @@ def box(frame, object_id, corners, **values):
     return {**outline, **values}
 
 
-def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
-    session = open_session(folder)
+def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder, session):
     hold(session, 5)
     run_action(session, {"do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
     run_action(session, {"do": "track", "frame": 0})
@@ -63,7 +59,7 @@ def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
     run_action(session, {"do": "undo"})
     run_action(session, {"do": "undo"})
     session.runner.job.wait(10)
-    assert not any(labels.any() for labels in shown(session.document))
+    assert not any(labels.any() for labels in list_labels(session.document))
     folder_lock = session.document.database.folder_lock
     session.runner.close()
     folder_lock.release()  # as after a kill: nothing else is written
@@ -71,45 +67,42 @@ def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
     found = run_action(again, {"do": "outline", "frame": 0, "object_id": None, "points": square(30, 20, 8)})
     assert found.object_id == 2
     assert [item.name for item in again.document.snapshot.objects.values()] == ["object 2"]
-    assert not any(labels.any() for labels in shown(again.document)[1:])
+    assert not any(labels.any() for labels in list_labels(again.document)[1:])
     again.close()
 
 
 @pytest.mark.parametrize("action", ["delete_object", "merge_objects"])
-def test_undo_of_delete_or_merge_brings_all_masks_back(folder, action):
-    session = open_session(folder)
+def test_undo_of_delete_or_merge_brings_all_masks_back(folder, session, action, reopen):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     draw(session, 6, 2)
-    before = shown(session.document)
+    before = list_labels(session.document)
     run_action(session, {"do": action, "object_id": 2, **({"into": 1} if action == "merge_objects" else {})})
-    assert not any((labels == 2).any() for labels in shown(session.document))
-    session.close()
-    again = open_session(folder)
+    assert not any((labels == 2).any() for labels in list_labels(session.document))
+    again = reopen(folder)
     run_action(again, {"do": "undo"})
-    assert same(shown(again.document), before)
-    again.close()
+    assert same(list_labels(again.document), before)
 
 
 def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     run_action(session, box(4, 2, square(50, 2, 6)))
-    settle(session)
-    corrected = [labels == 2 for labels in shown(session.document)]
+    wait_until_propagated(session)
+    corrected = [labels == 2 for labels in list_labels(session.document)]
     editing.change_object(session.document, 2, locked=True)
     start_job(session, 0).wait()
     run_action(session, {"do": "undo"})
-    assert same([labels == 2 for labels in shown(session.document)], corrected)
+    assert same([labels == 2 for labels in list_labels(session.document)], corrected)
 
 
 def test_second_object_changes_no_frame_of_the_first(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    before = shown(session.document)
+    before = list_labels(session.document)
     run_action(session, box(5, None, square(40, 25, 10)))
-    settle(session)
-    after = shown(session.document)
+    wait_until_propagated(session)
+    after = list_labels(session.document)
     assert all((labels == 2).any() for labels in after[5:])
     assert same([labels == 1 for labels in before], [labels == 1 for labels in after])
 
@@ -131,16 +124,17 @@ class Greedy(TruthTracker):
 def test_lost_pixels_are_counted_and_come_back(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    before = shown(session.document)
+    before = list_labels(session.document)
     session.runner.make_tracker = Greedy
     run_action(session, box(5, None, square(40, 25, 10)))
-    settle(session)
+    wait_until_propagated(session)
     lost = sum(
-        int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, shown(session.document), strict=True)
+        int(((old == 1) & (new != 1)).sum())
+        for old, new in zip(before, list_labels(session.document), strict=True)
     )
     assert session.runner.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
-    assert same(shown(session.document), before)
+    assert same(list_labels(session.document), before)
 
 
 def test_acceptance_belongs_to_the_masks(session, short_pause):
@@ -155,7 +149,7 @@ def test_acceptance_belongs_to_the_masks(session, short_pause):
     assert session.describe().status == "accepted"  # the masks are the same
     run_action(session, box(4, 1, square(50, 2, 6)))
     assert session.describe().status == "in progress"
-    settle(session)
+    wait_until_propagated(session)
     assert session.describe().status == "in progress"
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"
@@ -189,8 +183,8 @@ def test_acceptance_of_masks_that_nobody_saw_rejected(session, outdated):
             run_action(session, {**status, "step": unknown})
 
 
-def test_repeated_acceptance_is_stored_once(folder):
-    session, message = open_session(folder), {"do": "set_status", "status": "accepted"}
+def test_repeated_acceptance_is_stored_once(folder, reopen):
+    session, message = reopen(folder), {"do": "set_status", "status": "accepted"}
     draw(session, 0, 1)
     run_action(session, message, Actor("Ann", message=7))
     draw(session, 1, 2)
@@ -198,13 +192,10 @@ def test_repeated_acceptance_is_stored_once(folder):
         run_action(session, message, Actor("Ann", message=7))
         assert session.document.status.value == "in progress"
         assert len(session.document.log.versions) == 1
-        session.close()
-        session = open_session(folder)
-    session.close()
+        session = reopen(folder)
 
 
-def test_killed_tracking_is_not_accepted(folder):
-    session = open_session(folder)
+def test_killed_tracking_is_not_accepted(folder, session, reopen):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, {"do": "set_status", "status": "accepted"})
@@ -215,10 +206,9 @@ def test_killed_tracking_is_not_accepted(folder):
     read = Document.read(session.document.folder)
     assert read.status.value == "in progress"
     assert read.snapshot.list_outdated()[-1][1] == LENGTH - 1
-    again = open_session(folder)
+    again = reopen(folder)
     with pytest.raises(InputError, match=r"accepted: .* frames are outdated .* tracking was cut off"):
         run_action(again, {"do": "set_status", "status": "accepted"})
-    again.close()
 
 
 def test_author_of_each_entry_is_who_made_it(session):
@@ -248,14 +238,10 @@ def test_outdated_frames_are_named_in_the_export(session, long_pause):
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 
 
-class OtherTracker(TruthTracker):
-    checkpoint_digest = "1" * 64
-
-
 def test_export_names_the_model_of_each_frame(session, long_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    session.runner.make_tracker = OtherTracker
+    session.runner.make_tracker = lambda: TruthTracker(digest="1")
     start_job(session, 0, last=3).wait()
     editing.drop_results(session.document, 10)
     session.export(["masks"])
@@ -265,24 +251,13 @@ def test_export_names_the_model_of_each_frame(session, long_pause):
         assert item["model"].startswith(f"truth, checkpoint {checkpoint}, settings ")
 
 
-class FailingTracker(TruthTracker):
-    def __init__(self, frame, digit):
-        super().__init__()
-        self.last, self.checkpoint_digest = frame, digit * 64
-
-    def step(self, frame, mask=None):
-        if find_frame_number(frame) > self.last:
-            raise InputError("out of memory")
-        return super().step(frame, mask)
-
-
 def test_correction_resumed_with_another_model_names_both(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    session.runner.make_tracker = lambda: FailingTracker(3, "2")
+    session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
     run_action(session, box(1, 1, square(50, 2, 6)))
     session.runner.wait(10)
-    session.runner.make_tracker = lambda: FailingTracker(2, "3")
+    session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
     session.runner.wait(10)
     models = [
         (item["layer"], item["model"].split()[2][0], item["frames"])
@@ -291,27 +266,26 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     assert models == [(1, "0", [(4, 11)]), (2, "2", [(3, 3)]), (2, "3", [(2, 2)])]
 
 
-def test_restored_backup_shows_the_results_on_disk(tmp_path):
+def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     results = write_results(tmp_path, ["a"]) / "a"
-    session = open_session(results)
+    session = reopen(results)
     editing.change_object(session.document, 1, name="cat")
     session.document.set_status("corrected", "")
-    before, project = shown(session.document), session.document.folder
+    before, project = list_labels(session.document), session.document.folder
     session.close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
-    again = open_session(results)
-    assert same(before, shown(again.document))
+    again = reopen(results)
+    assert same(before, list_labels(again.document))
     assert again.document.snapshot.list_outdated() == []
     assert again.document.status.value == "corrected"
     again.document.restore_version(1)
-    assert same(before, shown(again.document))
+    assert same(before, list_labels(again.document))
     again.close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     (results / "masks" / "00005.png").write_bytes(b"damaged")
-    again = open_session(results)
+    again = reopen(results)
     assert again.document.snapshot.objects[1].name == "cat"
     assert again.document.snapshot.list_outdated() == [(0, LENGTH - 1)]
-    again.close()
 
 
 def test_export_waits_for_corrections(session, short_pause):
@@ -340,8 +314,7 @@ def test_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):
     assert (session.document.snapshot.labels(5) == before).all()
 
 
-def test_entries_survive_a_write_that_was_cut_off(folder, tmp_path):
-    session = open_session(folder)
+def test_entries_survive_a_write_that_was_cut_off(folder, session, tmp_path, reopen):
     before = []
     for x in range(5, 50, 5):
         paint = {
@@ -364,22 +337,21 @@ def test_entries_survive_a_write_that_was_cut_off(folder, tmp_path):
     (killed / LEASE).unlink()
     session.close()
     assert (Document.read(killed).snapshot.labels(0) == before[-1]).all()
-    again = open_session(folder, project=killed)
+    again = reopen(folder, project=killed)
     for labels in reversed(before):
         assert (again.document.snapshot.labels(0) == labels).all()
         assert again.undo() is not None
     assert again.undo() is None
     editing.add_object(again.document)
     again.close()
-    open_session(folder).close()
+    reopen(folder)
 
 
-def test_classes_of_results_are_offered(tmp_path):
+def test_classes_of_results_are_offered(tmp_path, reopen):
     results = write_results(tmp_path, ["a"]) / "a"
     change_record(results, class_names={1: "cat", 2: "dog"})
-    session = open_session(results)
+    session = reopen(results)
     assert session.describe().classes == ["cat", "dog"]
-    session.close()
 
 
 @pytest.mark.parametrize(
@@ -402,7 +374,7 @@ def test_range_belongs_to_the_document(session, folder, tmp_path):
     assert session.describe().range is None
 
 
-def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
+def test_checked_frame_leaves_the_list_until_its_masks_change(folder, reopen):
     class Jumping(TruthTracker):
         """Shifts everything on frame 7."""
 
@@ -415,7 +387,7 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
             logits = found.logits.roll(self.shift if find_frame_number(frame) == 7 else 0, 1)
             return Prediction(found.ids, logits, logits.max(0).indices)
 
-    session = open_session(folder, Jumping())
+    session = reopen(folder, Jumping())
     draw(session, 0, 1)
     start_job(session, 0).wait()
     listed = {entry.frame for entry in session.review()}
@@ -430,7 +402,6 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
     session.runner.make_tracker = lambda: Jumping(shift=15)
     start_job(session, 0).wait()
     assert 7 in {entry.frame for entry in session.review()}
-    session.close()
 
 
 def test_note_on_a_frame_is_kept_and_undone(session):
@@ -472,45 +443,39 @@ def test_version_is_restored_as_it_was_kept(session, count):
 
     store(*range(1, count + 1))
     session.document.save_version("half")
-    kept = shown(session.document)
+    kept = list_labels(session.document)
     store(*range(count + 1, LENGTH))
     session.document.finish_layer(1)
-    whole = shown(session.document)
+    whole = list_labels(session.document)
     session.document.restore_version(1)
-    assert same(shown(session.document), kept)
+    assert same(list_labels(session.document), kept)
     assert session.document.snapshot.list_outdated() == [(count + 1, LENGTH - 1)]
     session.undo()
-    assert same(shown(session.document), whole)
+    assert same(list_labels(session.document), whole)
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_undo_of_a_restored_version_survives_a_restart(folder):
-    session = open_session(folder)
+def test_undo_of_a_restored_version_survives_a_restart(folder, session, reopen):
     draw(session, 0, 1)
     session.document.save_version("drawn")
     start_job(session, 0).wait()
-    whole = shown(session.document)
+    whole = list_labels(session.document)
     session.document.restore_version(1)
-    session.close()
-    again = open_session(folder)
+    again = reopen(folder)
     again.undo()
-    assert same(shown(again.document), whole)
-    again.close()
+    assert same(list_labels(again.document), whole)
 
 
-def test_damaged_mask_is_repaired_by_drawing_it_again(folder):
-    session = open_session(folder)
+def test_damaged_mask_is_repaired_by_drawing_it_again(folder, session, reopen):
     draw(session, 0, 1)
     digest = session.document.snapshot.keyframe(0)[1]
     session.close()
     change_rows(session.document.folder, "UPDATE masks SET content = 'broken'")
-    session = open_session(folder)
+    session = reopen(folder)
     draw(session, 1, 2)
     set_mask(session.document, 1, 2, truth(0) == 1)
-    session.close()
-    again = open_session(folder)
+    again = reopen(folder)
     assert (again.document.masks.read(digest) == (truth(0) == 1)).all()
-    again.close()
 
 
 def test_message_with_an_unknown_field_rejected(session):

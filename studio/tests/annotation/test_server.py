@@ -8,7 +8,6 @@ import re
 import socket
 import threading
 import zipfile
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -204,14 +203,15 @@ def test_address_for_all_interfaces_is_reachable(session):
 @pytest.mark.parametrize(
     ("listening", "asked", "ours"),
     [
-        ("0.0.0.0", socket.gethostname(), True), ("0.0.0.0", socket.gethostname().upper(), True),
-        ("127.0.0.1", socket.gethostname(), False), ("studio.example", "studio.example", True),
+        ("0.0.0.0", "desk", True), ("0.0.0.0", "DESK", True), ("127.0.0.1", "desk", False),
+        ("studio.example", "studio.example", True),
         ("0.0.0.0", "192.168.0.7", True), ("0.0.0.0", "[fe80::1]", True), ("0.0.0.0", "evil.example", False),
         ("127.0.0.1", "192.168.0.7", False), ("127.0.0.1", "[::1]", True), ("127.0.0.1", "[::1", False),
         ("127.0.0.1", "", False),
     ],
 )  # fmt: skip
-def test_hosts_are_addresses_or_names_of_this_machine(listening, asked, ours):
+def test_hosts_are_addresses_or_names_of_this_machine(monkeypatch, listening, asked, ours):
+    monkeypatch.setattr("socket.gethostname", lambda: "Desk")
     guard = GuardMiddleware(None, 8000, host=listening)
     assert guard._is_local_host(f"{asked}:8000") == ours
     assert guard._is_local_host(asked) == ours  # port 80, which browsers leave out
@@ -450,7 +450,7 @@ def test_upload_with_names_of_no_frame_is_refused(session):
 
 
 @pytest.mark.parametrize("field", [{"id": 2**31 + 1}, {"name": "\ud800"}])
-def test_upload_that_could_not_be_read_again_is_refused(session, folder, field):
+def test_upload_that_could_not_be_read_again_is_refused(session, folder, field, reopen):
     tree = json.loads(coco(3))
     tree["categories"][0] |= field
     for region in tree["annotations"]:
@@ -459,19 +459,17 @@ def test_upload_that_could_not_be_read_again_is_refused(session, folder, field):
         load_upload(session.document, 0, json.dumps(tree).encode())
     assert session.document.snapshot.keyframes == []
     session.close()
-    open_session(folder).close()
+    reopen(folder)
 
 
-def test_accepted_upload_stays_accepted_when_opened_again(session, folder):
+def test_accepted_upload_stays_accepted_when_opened_again(session, folder, reopen):
     tree = json.loads(coco(3))
     tree["annotations"][0]["attributes"]["age"] = float("nan")
     load_upload(session.document, 0, json.dumps(tree).encode())
     session.set_status("accepted")
     assert session.document.status.value == "accepted"
-    session.close()
-    again = open_session(folder)
+    again = reopen(folder)
     assert again.document.status.value == "accepted"
-    again.close()
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -678,6 +676,20 @@ def test_upload_for_a_locked_object_takes_no_pixels(session):
     assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
 
 
+@pytest.mark.parametrize("protection", ["hidden", "locked"])
+def test_upload_changes_no_class_or_attribute_of_a_protected_object(session, protection):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, **{protection: True})
+    tree = json.loads(coco(3))
+    for annotation in tree["annotations"]:
+        annotation["attributes"]["blurred"] = True
+    before = session.document.snapshot.find_object(1)
+    load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    assert session.document.snapshot.find_object(1) == before
+    assert session.document.snapshot.find_object(2).class_name == "fish"
+    assert [*session.document.snapshot.state.attributes] == [2]
+
+
 def test_loaded_class_gets_an_id_of_its_own(session):
     draw(session, 0, 1)
     editing.change_object(session.document, 1, class_name="dog")
@@ -720,7 +732,7 @@ def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, m
     assert now.objects[1].class_name == "cat"
 
 
-def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
+def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen):
     messages = [
         {"id": 2**40 + 1, "do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
         {"id": 2**40 + 2, "do": "add_object"},
@@ -736,18 +748,18 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
         assert talk.do("describe")["result"]["history"][0] == "note"
         served.close()
-    with closing(open_session(folder)) as session:
-        session.undo()
-        content = json.dumps(messages[3:]).encode()
-        again = Served(session)
-        assert again.get("/edits", "POST", Origin=again.address, content=content).status_code == 204
-        assert session.document.snapshot.state.notes == {}  # it stays undone
-        assert len(session.document.log.entries) == 4
-        session.document.shared = True  # without a name
-        content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
-        refused = again.get("/edits", "POST", Origin=again.address, content=content)
-        assert (refused.status_code, "type your name first" in refused.text) == (422, True)
-        again.close()
+    session = reopen(folder)
+    session.undo()
+    content = json.dumps(messages[3:]).encode()
+    again = Served(session)
+    assert again.get("/edits", "POST", Origin=again.address, content=content).status_code == 204
+    assert session.document.snapshot.state.notes == {}  # it stays undone
+    assert len(session.document.log.entries) == 4
+    session.document.shared = True  # without a name
+    content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
+    refused = again.get("/edits", "POST", Origin=again.address, content=content)
+    assert (refused.status_code, "type your name first" in refused.text) == (422, True)
+    again.close()
 
 
 def test_edit_without_an_answer_needs_no_object(served):

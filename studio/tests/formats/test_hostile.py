@@ -12,9 +12,8 @@ from aotlab_studio.formats.cvat import format_cvat
 from aotlab_studio.formats.label_studio import format_label_studio
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.formats.test_reading import labelme, png, shape
-from tests.media.hostile import check_replaced_parts, read_or_reject
-from tests.media.sample import VIDEO, tracked
-from tests.mutations import JSON, corrupt_bytes
+from tests.media.sample import VIDEO, read_masks, tracked
+from tests.mutations import JSON, check_mutations, corrupt_bytes, find_refusal
 from tests.shared import slow
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
@@ -25,7 +24,7 @@ def check_damage(path, content):
     """Read prefixes of a file, which are no masks, and the file with random bytes changed."""
     for number, changed in enumerate(corrupt_bytes(content, 40, 3)):
         path.write_bytes(changed)
-        assert read_or_reject(path) is None or number >= 9
+        assert find_refusal(read_masks, path) or number >= 9
 
 
 def label_studio_tasks():
@@ -37,7 +36,7 @@ def label_studio_tasks():
     return tasks
 
 
-TREES = {
+JSON_FILES = {
     "youtube_vis": lambda: format_youtube_vis(tracked(), VIDEO),
     "label_studio": label_studio_tasks,
     "labelme": lambda: labelme(
@@ -48,10 +47,10 @@ TREES = {
 }
 
 
-@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("name", JSON_FILES)
 @pytest.mark.parametrize("count", [40, *slow(2000)])
 def test_json_with_replaced_parts_is_read_or_rejected(name, count, tmp_path):
-    check_replaced_parts(tmp_path / "masks.json", TREES[name](), count)
+    check_mutations(read_masks, tmp_path / "masks.json", JSON_FILES[name](), count)
 
 
 @pytest.mark.parametrize("kind", ["mask", "polygon"])
@@ -72,7 +71,7 @@ def test_cvat_with_replaced_texts_is_read_or_rejected(kind, count, tmp_path):
         else:
             element.set(key, text)
         path.write_bytes(ElementTree.tostring(root))
-        read_or_reject(path)
+        find_refusal(read_masks, path)
 
 
 def test_damaged_cvat_is_read_or_rejected(tmp_path):
@@ -88,4 +87,4 @@ def test_damaged_colored_mask_is_read_or_rejected(colored):
 @given(JSON)
 def test_any_json_as_legend_is_rejected(colored, tree):
     (colored.parent / "legend.json").write_text(json.dumps(tree))
-    assert read_or_reject(colored) is None
+    assert find_refusal(read_masks, colored)

@@ -135,7 +135,7 @@ def test_mots_rejects_ids_from_1000(tmp_path):
         write("mots", tmp_path, Annotations(SIZE, {0: [Region(1000, encode_rle(labels(0) > 0))]}))
 
 
-def test_blank_line_of_yolo_is_no_class(tmp_path):
+def test_blank_line_of_yolo_is_not_a_class(tmp_path):
     path = write("yolo", tmp_path, tracked())
     (path / "data.yaml").unlink()
     before = read_annotations(path, VIDEO)

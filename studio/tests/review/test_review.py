@@ -30,13 +30,13 @@ from aotlab_studio.document.scores import (
     merge_scores,
 )
 from aotlab_studio.files import write_json
-from aotlab_studio.review.batch import (
+from aotlab_studio.review.checks import Check, find_checks
+from aotlab_studio.review.clips import (
     BatchClip,
     ReviewedObject,
     VideoReview,
     find_clips,
 )
-from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_object
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)

@@ -47,11 +47,11 @@ def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
     config = load_config(RECIPE, [f"data.root={folder(20)}"])
     with caplog.at_level(logging.INFO):
         data = open_phases(config)
-    held = [video.name for video in data.validation]
-    assert held == ["clip05", "clip15"]
+    validation_names = [video.name for video in data.validation]
+    assert validation_names == ["clip05", "clip15"]
     (trained,) = trained_on(data)
     assert len(trained) == 18
-    assert not set(trained) & set(held)
+    assert not set(trained) & set(validation_names)
     assert "held back from training" in caplog.text
     assert "clip05, clip15" in caplog.text
 
@@ -64,13 +64,13 @@ def test_no_phase_trains_on_validation_videos(folder, kind):
     path = {"video": f"./{root.name}", "static": root.name, "link": f"{root.name}/link"}[kind]
     other = SourceConfig(path, "static" if kind == "static" else "video", "half")
     data = open_sources(root, [SourceConfig(root.name)], [other])
-    held = {video.name for video in data.validation}
-    assert held == {"clip05", "clip15"}
+    validation_names = {video.name for video in data.validation}
+    assert validation_names == {"clip05", "clip15"}
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
-    assert not held & {video.name for video in first.videos}
+    assert not validation_names & {video.name for video in first.videos}
     items = second.images if kind == "static" else second.videos
     assert len(items) == (24 if kind == "static" else 8)
-    assert not any(name in str(item) for item in items for name in held)
+    assert not any(name in str(item) for item in items for name in validation_names)
 
 
 @pytest.mark.parametrize("kind", ["video", "static"])

@@ -21,7 +21,7 @@ def shots(length=3):
 
 
 @pytest.mark.parametrize("change", [lambda x: x + 150, lambda x: x[:, ::-1]], ids=["colors", "places"])
-def test_one_kind_of_change_is_no_cut(change):
+def test_one_kind_of_change_is_not_a_cut(change):
     frame = np.repeat(np.linspace(0, 90, 49).astype(np.uint8)[None], 33, 0)[..., None].repeat(3, 2)
     frame[:, :, 1] //= 2
     assert not is_cut(make_thumbnail(frame), make_thumbnail(np.ascontiguousarray(change(frame))))
@@ -50,7 +50,7 @@ def test_frames_after_cut_ignore_short_term_memory(model):
         assert torch.equal(one.logits, two.logits)
 
 
-def test_mask_after_all_objects_are_forgotten_is_no_cut(model):
+def test_mask_after_all_objects_are_forgotten_is_not_a_cut(model):
     before, after = shots(1)
     tracker = Tracker(*model)
     tracker.step(before, stripes([1]))

@@ -9,7 +9,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import build, clip, run, stripes
 
 
-@pytest.mark.parametrize("name", ["aott", "few"])
+@pytest.mark.parametrize("name", ["aott", "three_objects"])
 def test_forgotten_object_leaves_other_ids_unchanged(models, name):
     frames, ids = clip(5), [4, 7, 9, 300, 12][: 3 if name == "aott" else 5]
     tracker = Tracker(*models[name])
@@ -74,7 +74,7 @@ def test_no_objects_left_ends_tracking_and_memory(models):
 def test_empty_group_is_dropped_without_changing_labels(models):
     frames, late = clip(6), stripes([0, 0, 0, 0, 6, 7])
     late[:20] = 0
-    trackers = [Tracker(*models["few"]) for _ in range(2)]
+    trackers = [Tracker(*models["three_objects"]) for _ in range(2)]
     for tracker in trackers:
         run(tracker, frames[:3], {0: stripes([1, 2, 3]), 2: late})
         assert len(tracker.state.groups) == 2
@@ -116,7 +116,7 @@ def test_object_without_a_pixel_in_the_network_is_named(caplog):
 
 
 def test_objects_beyond_existing_groups_get_new_group(models):
-    tracker, frames = Tracker(*models["few"]), clip(4)
+    tracker, frames = Tracker(*models["three_objects"]), clip(4)
     tracker.step(frames[0], stripes([1, 2]))
     tracker.step(frames[1])
     tracker.step(frames[2], stripes([0, 0, 0, 50, 60]))
@@ -127,9 +127,10 @@ def test_objects_beyond_existing_groups_get_new_group(models):
 
 def test_each_group_has_the_logits_of_a_separate_tracker(models):
     frames, mask = clip(4), stripes(range(1, 7))
-    together = run(Tracker(*models["few"]), frames, {0: mask})
+    together = run(Tracker(*models["three_objects"]), frames, {0: mask})
     first, second = (
-        run(Tracker(*models["few"]), frames[:2], {0: np.where(own, mask, 0)}) for own in (mask < 4, mask > 3)
+        run(Tracker(*models["three_objects"]), frames[:2], {0: np.where(own, mask, 0)})
+        for own in (mask < 4, mask > 3)
     )
     probabilities = [one[1].probabilities for one in (first, second)]
     background = probabilities[0][0] * probabilities[1][0]
@@ -140,7 +141,7 @@ def test_each_group_has_the_logits_of_a_separate_tracker(models):
 
 
 def test_image_is_encoded_once_per_frame(models, monkeypatch):
-    model, config = models["few"]
+    model, config = models["three_objects"]
     calls, original = [], model.encode
     monkeypatch.setattr(model, "encode", lambda image: calls.append(image.shape[0]) or original(image))
     run(Tracker(model, config), clip(3), {0: stripes(range(1, 8)), 1: stripes([0] * 7 + [70])})

@@ -203,7 +203,7 @@ def test_failure_with_averaged_weights_restores_the_raw_ones():
     torch.testing.assert_close(model.state_dict(), raw, rtol=0, atol=0)
 
 
-def test_only_bad_input_before_the_first_step_is_no_stop():
+def test_only_bad_input_before_the_first_step_is_not_a_stop():
     states = [SimpleNamespace(step=step, index=index) for step, index in ((0, 0), (1, 0), (0, 1))]
     assert [describe_failure(InputError("x"), state) for state in states] == [None, "x", "x"]
     assert describe_failure(RunStopped("y"), states[0]) == "y"

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from aotlab.engine.training import trainer
 from aotlab.engine.training.model_card import describe_card, load_card
+from aotlab.engine.training.state import list_saved_states, states_folder
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import (
     before_step,
@@ -59,6 +60,14 @@ def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     run(config, restart=True)
     assert [line["step"] for line in log_lines(config)] == [1]
     assert not best.exists()
+
+
+def test_states_of_a_later_phase_are_newer(tmp_path):
+    names = ["1_b_000010.pt", "1_b_000002.pt", "0_a_000100.pt"]
+    states_folder(tmp_path).mkdir()
+    for name in (*names, "best.pt"):
+        (states_folder(tmp_path) / name).touch()
+    assert [path.name for path in list_saved_states(tmp_path)] == names
 
 
 def test_damaged_state_is_refused_until_deleted(recipe):

@@ -198,7 +198,7 @@ def test_own_file_with_a_missing_key_rejected(tmp_path, model, config):
     assert "config" not in str(error.value)
 
 
-def test_training_state_is_no_checkpoint(tmp_path, aott):
+def test_training_state_is_not_a_checkpoint(tmp_path, aott):
     state = aott.state_dict()
     (tmp_path / "run" / "states").mkdir(parents=True)
     path = tmp_path / "run" / "states" / "0_video_000002.pt"

@@ -1,6 +1,6 @@
 """Weights by name, from a local server with faults, a file, and the Hub's mixin."""
 
-import http.server
+import shutil
 import threading
 from functools import partial
 from types import SimpleNamespace
@@ -49,32 +49,6 @@ def aott(tmp_path_factory):
     return SimpleNamespace(path=path, model=model)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves the server's content; with its ``fault`` only a part of it."""
-
-    def do_GET(self):
-        server = self.server
-        server.requests += 1
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(server.content)))
-        self.end_headers()
-        self.wfile.write(server.content[: len(server.content) // (3 if server.fault else 1)])
-        self.close_connection = True
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.content, server.fault, server.requests = CONTENT, False, 0
-    server.url = f"http://127.0.0.1:{server.server_port}/weights.pth"
-    threading.Thread(target=partial(server.serve_forever, 0.05), daemon=True).start()
-    yield server
-    server.shutdown()
-
-
 def test_published_names_are_presets():
     table = list_published_weights()
     assert len(table) == 12
@@ -82,16 +56,17 @@ def test_published_names_are_presets():
     assert all(load_config(name).name for name in table)
 
 
-def test_incomplete_download_is_removed_and_repeated(server, aott):
-    server.content, server.fault = aott.path.read_bytes(), True
+def test_incomplete_download_is_removed_and_repeated(file_server, tmp_path, aott):
+    shutil.copy(aott.path, tmp_path / "weights.pth")
+    link, file_server.truncates = f"{file_server.url}/weights.pth", True
     with pytest.raises(InputError, match="truncated"):
-        download_weights("aott", source=server.url)
+        download_weights("aott", source=link)
     assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
-    server.fault = False
+    file_server.truncates = False
     with limit_file_size(50_000), pytest.raises(InputError, match="File too large"):
-        download_weights("aott", source=server.url)
+        download_weights("aott", source=link)
     assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
-    assert download_weights("aott", source=server.url) == find_weights("aott")
+    assert download_weights("aott", source=link) == find_weights("aott")
 
 
 def test_source_of_stored_weights_is_ignored_with_a_warning(aott, caplog):
@@ -117,19 +92,20 @@ def test_google_drive_failure_is_one_sentence(home, monkeypatch, module, error, 
     assert str(home / "weights") in str(refusal.value)
 
 
-def test_concurrent_programs_download_and_convert_once(server, aott, capsys):
-    server.content = aott.path.read_bytes()
-    work = partial(download_weights, "aott", source=server.url)
+def test_concurrent_programs_download_and_convert_once(file_server, tmp_path, aott, capsys):
+    shutil.copy(aott.path, tmp_path / "weights.pth")
+    link = f"{file_server.url}/weights.pth"
+    work = partial(download_weights, "aott", source=link)
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert main(["get", "aott", "--from", server.url]) == 0
+    assert main(["get", "aott", "--from", link]) == 0
     path = weights_folder() / "aott.safetensors"
     assert capsys.readouterr().out.strip() == str(path)
     assert download_weights("aott") == resolve_checkpoint("aott") == path
-    assert server.requests == 1
+    assert file_server.requests == 1
     model, config = load_model("aott")
     assert config.name == "aott"
     weights, expected = model.state_dict(), aott.model.state_dict()
@@ -177,10 +153,11 @@ def test_changed_file_found_by_verify(aott, capsys):
     (b"", "127.0.0.1"),
     (CONTENT, "127.0.0.1"),
 ])  # fmt: skip
-def test_invalid_download_rejected(server, content, words):
-    server.content = content or b"x"
+def test_invalid_download_rejected(file_server, tmp_path, content, words):
+    (tmp_path / "weights.pth").write_bytes(content or b"x")
+    link = f"{file_server.url}/weights.pth"
     with pytest.raises(InputError, match=words) as refusal:
-        download_weights("aott", source=server.url)
+        download_weights("aott", source=link)
     assert "\n" not in str(refusal.value)
     assert [path.name for path in weights_folder().iterdir()] == []
 

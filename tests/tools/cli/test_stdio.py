@@ -86,7 +86,7 @@ def shell(line, program):
 @pytest.mark.parametrize(
     ("lines", "codes"), [(10, (0, 141)), (100000, (141,))]
 )  # 10 may be written before the end
-def test_pipe_closed_early_is_no_error(program, lines, codes):
+def test_pipe_closed_early_is_not_an_error(program, lines, codes):
     done = shell(f"run print_lines {lines} | head -1; exit ${{PIPESTATUS[0]}}", program)
     assert (done.stdout, done.stderr) == ("line 0\n", "")
     assert done.returncode in codes

@@ -368,9 +368,9 @@ def run_until(clips, monkeypatch, number):
 
 def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypatch):
     run_until(clips, monkeypatch, 3)  # the first frame of the second video
-    said = capsys.readouterr()
-    assert "1 of 3 videos done" in said.out
-    assert said.err == "interrupted, not finished: b, c; the same command resumes\n"
+    output = capsys.readouterr()
+    assert "1 of 3 videos done" in output.out
+    assert output.err == "interrupted, not finished: b, c; the same command resumes\n"
     assert run(clips, "--dry-run") == 0
     table = capsys.readouterr().out.splitlines()
     assert table[1:3] == ["a      done            3", "b      to resume       3   24  48×32        1"]

@@ -24,6 +24,7 @@ from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
+from aotlab.video.outputs import TrackedFrame
 from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
 from tests.media.video_files import state_frames, write_gray, write_texture
@@ -350,7 +351,9 @@ def read_all(folder):
 ])  # fmt: skip
 @pytest.mark.parametrize("path", ["/clip.ts", ""])
 def test_password_of_an_address_is_never_shown(request, tmp_path, capfd, monkeypatch, line, works, path):
-    address = request.getfixturevalue("served").replace("http://", "http://user:secr@et-word@") + path
+    address = (
+        request.getfixturevalue("file_server").url.replace("http://", "http://user:secr@et-word@") + path
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # for the reports of internal errors
     write_gray(tmp_path / "clip.ts")
@@ -466,6 +469,18 @@ def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracke
     steps = tracker.steps
     assert run(video, tmp_path, mask, args=WRITE) == 0
     assert tracker.steps - steps == 1
+
+
+def test_progress_is_saved_after_its_frame_is_written(tmp_path, tracker, monkeypatch):
+    monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
+    checkpoint, repeater, frame = resume.Checkpoint(tmp_path, str), tracker(), np.zeros((8, 8, 3), np.uint8)
+    predictions = [repeater.step(frame, frame[..., 0] + 1), repeater.step(frame)]
+    checkpoint.keep_state(1, repeater)
+    saved = []
+    for index, prediction in enumerate(predictions):
+        checkpoint.add_frame(TrackedFrame(index, frame, prediction, Fraction(index)))
+        saved.append((tmp_path / resume.STATE_FILE).exists())
+    assert saved == [False, True]
 
 
 @pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -45,28 +45,26 @@ class Database:
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
         self.folder, self.path = folder, folder / PROJECT_FILE
         self._lock = threading.RLock()
-        with ExitStack() as opened:
+        with ExitStack() as cleanup:
             self.folder_lock = FolderLock(folder) if writable else None
             """held to write; None: read-only"""
             if self.folder_lock is not None:
-                opened.callback(self.folder_lock.release)
+                cleanup.callback(self.folder_lock.release)
             else:
                 _roll_back(folder)
             if (folder / BACKUP_FILE).is_file() and not (self.path.is_file() and self.path.stat().st_size):
                 raise InputError(f"{self.path}: missing or empty; {DAMAGED_REMEDY}")
             with self._wrap_errors("opened"):
                 self._connection = _connect(self.path, "rwc" if writable else "ro")
-            opened.callback(self._connection.close)
+            cleanup.callback(self._connection.close)
             if writable:
                 self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
                 self.query("PRAGMA synchronous=FULL")
             self._version = self.query("PRAGMA data_version")
             if writable:
                 with self.transaction() as connection:
-                    for table, columns in TABLES.items():
-                        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
-                    connection.execute("CREATE INDEX IF NOT EXISTS results_by_layer ON results (layer, id)")
-            self.close = weakref.finalize(self, opened.pop_all().close)
+                    _create_tables(connection, "main")
+            self.close = weakref.finalize(self, cleanup.pop_all().close)
             """close the file and release the folder, at the latest when nothing uses the database any more"""
 
     @contextmanager
@@ -97,27 +95,41 @@ class Database:
         rows = self.query(f"SELECT content FROM {table} WHERE id = ?", key)
         return rows[0][0] if rows else b""
 
-    def back_up(self) -> None:
+    def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself.
 
-        It keeps its own copies of drawn masks, as those here may be damaged. Ids of results continue in it, as versions
-        name them.
+        The backup of a longer history is not replaced; that of another one is renamed, to end with ``.1`` or more.
+        Ids of results continue in it, as versions name them.
+
+        Args:
+            is_intact: returns whether content is the mask of a digest. Intact masks of the old backup are kept.
         """
-        newest = "SELECT h.content, r.* FROM header h LEFT JOIN records r ORDER BY r.id DESC LIMIT 1"
-        with suppress(sqlite3.Error), closing(_connect(self.folder / BACKUP_FILE, "ro")) as backup:
-            if backup.execute(newest).fetchall() == self.query(newest):
-                return
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".backup.") as made:
-            with closing(Database(Path(made), writable=True)) as copy:
-                with suppress(InputError):  # none yet, or damaged
-                    copy.query("ATTACH ? AS backup", _format_uri(self.folder / BACKUP_FILE, "ro"))
-                    with copy.transaction() as connection:
-                        connection.execute("INSERT INTO masks SELECT * FROM backup.masks")
-                copy.query("ATTACH ? AS project", _format_uri(self.path, "ro"))
-                with copy.transaction() as connection:
-                    for table in ("header", "records", "masks", "sqlite_sequence"):
-                        connection.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM project.{table}")
-            copy.path.replace(self.folder / BACKUP_FILE)
+        backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
+        temporary.unlink(missing_ok=True)  # of a killed program
+        logged = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM records"
+        same = "SELECT 1 FROM masks WHERE (id, content) = (?, ?)"
+        old_rows, old_masks = set[tuple[int, bytes]](), list[tuple[str, bytes]]()
+        with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
+            rows = {*project.execute(logged)}
+            with suppress(sqlite3.Error), closing(_connect(backup, "ro")) as old:  # none yet, or damaged
+                old_rows = {*old.execute(logged)}
+                if rows <= old_rows:
+                    return
+                for mask in old.execute("SELECT * FROM masks"):
+                    if not project.execute(same, mask).fetchone() and is_intact(*mask):
+                        old_masks.append(mask)
+            project.execute("ATTACH ? AS copy", (_format_uri(temporary, "rwc"),))
+            project.execute("PRAGMA copy.journal_mode=MEMORY")
+            with project:
+                project.execute("BEGIN")
+                _create_tables(project, "copy")
+                for table in ("header", "records", "masks", "sqlite_sequence"):
+                    project.execute(f"INSERT INTO copy.{table} SELECT * FROM main.{table}")
+                project.executemany("INSERT OR REPLACE INTO copy.masks VALUES (?, ?)", old_masks)
+        if any(number for number, _ in old_rows - rows):
+            names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
+            backup.rename(next(path for path in names if not path.exists()))
+        temporary.replace(backup)
 
     @contextmanager
     def _wrap_errors(self, action: str) -> Iterator[None]:
@@ -141,6 +153,12 @@ def _format_uri(path: Path, mode: str) -> str:
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     uri = _format_uri(path, mode)
     return sqlite3.connect(uri, TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
+
+
+def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
+    for table, columns in TABLES.items():
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {schema}.{table} ({columns})")
+    connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.results_by_layer ON results (layer, id)")
 
 
 def _roll_back(folder: Path) -> None:

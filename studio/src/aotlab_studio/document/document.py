@@ -28,7 +28,7 @@ from aotlab_studio.document.events import (
 )
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
 from aotlab_studio.document.log import (
-    EXPORTED_STATUSES,
+    FINAL_STATUSES,
     Changes,
     Entry,
     FrameRange,
@@ -43,7 +43,7 @@ from aotlab_studio.document.log import (
     format_time,
     utc_now,
 )
-from aotlab_studio.document.masks import MaskStore, Result, ResultStore
+from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
@@ -146,7 +146,7 @@ class Document:
         if self.database.folder_lock is not None:
             try:
                 self.database.folder_lock.check_held()
-                self.database.back_up()
+                self.database.back_up(lambda *mask: decode_mask(*mask) is not None)
             except (InputError, OSError) as error:  # the file itself is complete
                 log.warning("%s: no backup was made (%s)", self.folder, error)
             self.database.folder_lock.release()
@@ -164,20 +164,20 @@ class Document:
 
     @property
     def edited(self) -> bool:
-        """Whether it was changed, apart from reading results, or undone changes can be redone."""
+        """Whether a person has edited it, or can redo an edit."""
         return bool(self.log.undone) or self.log.head > self.log.num_imports
 
     @property
     def has_new_results(self) -> bool:
-        """Whether its results are of another run of tracking than those that it has read, or of an unknown one."""
+        """Whether the results on disk come from a run that is not imported yet, or from an unknown one."""
         layers = self.snapshot.state.layers.values()
-        read = {layer.source_digest for layer in layers if layer.kind == "import"}
-        return digest_results(self.results_folder) not in {"", *read}
+        imported_digests = {layer.source_digest for layer in layers if layer.kind == "import"}
+        return digest_results(self.results_folder) not in {"", *imported_digests}
 
     @property
     def conflict(self) -> str:
         """Sentence about edited masks that were tracked again since; empty without them, or if a status keeps them."""
-        if not (self.edited and self.has_new_results) or self.status.value in EXPORTED_STATUSES:
+        if not (self.edited and self.has_new_results) or self.status.value in FINAL_STATUSES:
             return ""
         return (
             "the video was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
@@ -233,11 +233,11 @@ class Document:
             return is_newest and self._move("cancel") is not None
 
     def make_object_id(self, reserved: Collection[int] = ()) -> int:
-        """Return the smallest id that no object ever had, and that is not reserved."""
+        """Return the smallest unused object id that is not reserved; ids of deleted objects count as used."""
         return next(key for key in count(1) if key not in self.log.used_objects and key not in reserved)
 
     def make_layer_id(self) -> int:
-        """Return an id that no layer of the log ever had."""
+        """Return an unused layer id."""
         return max(self.log.layer_entries, default=0) + 1
 
     @property
@@ -253,12 +253,17 @@ class Document:
         return self.log.head if self.log.head > self.log.num_imports else 0
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
-        """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version."""
+        """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version.
+
+        A final status raises `InputError` for a damaged mask.
+        """
         with self.lock:
+            if status in FINAL_STATUSES:
+                self.snapshot.check_masks()
             records: list[Record] = [
                 StatusRecord(status, *self._digests, note, list(outdated), self.actor.message)
             ]
-            if status in (*EXPORTED_STATUSES, "rejected") and self.snapshot.objects:
+            if status in (*FINAL_STATUSES, "rejected") and self.snapshot.objects:
                 records.append(self._make_version(f"{status}: {note}" if note else status))
             self._append(*records)
             self.emit_state()
@@ -272,7 +277,7 @@ class Document:
             if record is None:
                 return Status("in progress" if self.edited else "open", "", editor)
             still_valid = (record.digest, record.objects_digest, record.tracking_digest) == self._digests
-            if record.status in EXPORTED_STATUSES:
+            if record.status in FINAL_STATUSES:
                 indices = {index for first, last in record.outdated for index in range(first, last + 1)}
                 outdated = snapshot.list_outdated()
                 still_valid &= all(indices.issuperset(range(first, last + 1)) for first, last in outdated)
@@ -346,7 +351,7 @@ class Document:
             return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
-        """Mark a layer as complete; a stopped run counts as finished."""
+        """Mark a layer as finished, also one that a person has stopped."""
         with self.lock:
             layer = self.snapshot.state.layers.get(layer_id)
             if layer is not None and layer.last_row is None:

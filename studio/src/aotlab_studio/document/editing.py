@@ -266,7 +266,7 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> int
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
         ids = include_merged_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
-        count = int(snapshot.find_tracked(ids)[frame : last + 1].sum())
+        count = int(snapshot.flag_tracked(ids)[frame : last + 1].sum())
         if count:
             layer = Layer(ids, frame, last, frame, "empty")
             document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
 """``cancel`` undoes the entry made last, and keeps what could be redone before it"""
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
-EXPORTED_STATUSES = ("corrected", "accepted")
+FINAL_STATUSES = ("corrected", "accepted")
 """statuses for which the masks are exported, and frames must not be outdated"""
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
@@ -65,7 +65,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         first, last, start = self.first, self.last, self.reference_frame
         return first + (first == start), last - (last == start)
 
-    def find_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which frames, N int, are tracked from the drawn mask before them, and which from the one after."""
         if self.kind == "correction":
             late = frames > self.reference_frame
@@ -74,29 +74,36 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         return np.full(len(frames), directions[0]), np.full(len(frames), directions[1])
 
 
-class Changes(Struct, frozen=True, omit_defaults=True):
-    """Values of a document that an edit sets, by key; None removes one.
+Removed = TypeVar("Removed")
+
+
+class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
+    """Values of a document by key; ``Removed`` is the type of one that is removed."""
+
+    objects: Mapping[ObjectId, ObjectInfo | Removed] = {}
+    keyframes: Mapping[Count, Mapping[ObjectId, Digest] | Removed] = {}
+    """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
+    layers: Mapping[Count, Layer | Removed] = {}
+    merged: Mapping[ObjectId, ObjectId | Removed] = {}
+    """object that an object was merged into"""
+    checked: Mapping[Count, str | Removed] = {}
+    """digest of the masks of a frame that are marked as checked"""
+    notes: Mapping[Count, str | Removed] = {}
+    """notes by frame"""
+    ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
+    """frames of the job whose results it corrects, and frames to track; without one: all"""
+    classes: Mapping[str, Count | Removed] = {}
+    """class ids by class name, as in loaded masks"""
+    attributes: Mapping[ObjectId, Mapping[Count, Any] | Removed] = {}
+    """attributes by object and frame, as in loaded masks"""
+
+
+class Changes(Values[None], frozen=True):
+    """Values that an edit sets; None removes one.
 
     ``Changes(keyframes={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the
     note on frame 3 is removed.
     """
-
-    objects: Mapping[ObjectId, ObjectInfo | None] = {}
-    keyframes: Mapping[Count, Mapping[ObjectId, Digest] | None] = {}
-    """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
-    layers: Mapping[Count, Layer | None] = {}
-    merged: Mapping[ObjectId, ObjectId | None] = {}
-    """object that an object was merged into"""
-    checked: Mapping[Count, str | None] = {}
-    """digest of the masks of a frame that are marked as checked"""
-    notes: Mapping[Count, str | None] = {}
-    """notes by frame"""
-    ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
-    """frames of the job whose results it corrects, and frames to track; without one: all"""
-    classes: Mapping[str, Count | None] = {}
-    """class ids by class name, as in loaded masks"""
-    attributes: Mapping[ObjectId, Mapping[Count, Any] | None] = {}
-    """attributes by object and frame, as in loaded masks"""
 
     @property
     def frames(self) -> list[int]:
@@ -113,18 +120,8 @@ class Changes(Struct, frozen=True, omit_defaults=True):
         return Changes(**values)
 
 
-class State(Changes, frozen=True):
+class State(Values[NoReturn], frozen=True):
     """All values of a document after an entry, sorted by key, without those that were removed."""
-
-    objects: Mapping[int, ObjectInfo] = {}
-    keyframes: Mapping[int, Mapping[int, str]] = {}
-    layers: Mapping[int, Layer] = {}
-    merged: Mapping[int, int] = {}
-    checked: Mapping[int, str] = {}
-    notes: Mapping[int, str] = {}
-    ranges: Mapping[Literal["job", "track"], FrameRange] = {}
-    classes: Mapping[str, int] = {}
-    attributes: Mapping[int, Mapping[int, Any]] = {}
 
     def resolve(self, object_id: int) -> int:
         """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
@@ -139,10 +136,8 @@ class State(Changes, frozen=True):
 
     def limit_layers(self, layer_ids: Collection[int], last_row: int) -> State:
         """Return the state in which layers show their results up to a row, unless they are limited already."""
-        layers = {
-            key: layer for key, layer in self.layers.items() if key in layer_ids and layer.last_row is None
-        }
-        limited = {key: msgspec.structs.replace(layer, last_row=last_row) for key, layer in layers.items()}
+        keys = (key for key in self.layers.keys() & layer_ids if self.layers[key].last_row is None)
+        limited = {key: msgspec.structs.replace(self.layers[key], last_row=last_row) for key in keys}
         return self.apply(Changes(layers=limited))
 
     def apply(self, changes: Changes) -> State:
@@ -216,7 +211,7 @@ class VersionRecord(Stamp, frozen=True, tag="version"):
     last_row: RowId = 0
     """last result when it was saved"""
     unfinished: list[Count] = []
-    """layers that were not complete, and show only their results up to ``last_row``"""
+    """layers that were not finished, and show only their results up to ``last_row``"""
 
 
 Record = Entry | HeadRecord | StatusRecord | VersionRecord
@@ -244,13 +239,13 @@ class Log:
         self.head = 0
         """last entry that is not undone; 0: none"""
         self.num_imports = 0
-        """number of entries before the first edit, which read results of a job"""
+        """number of leading import entries, which read results of a job"""
         self.used_objects: set[int] = set()
-        """ids of all objects that ever were"""
+        """all object ids ever used"""
         self.messages: dict[int | None, Entry | StatusRecord] = {}
         """edits and statuses by the page's message that caused them"""
         self.layer_entries: dict[int, int] = {}
-        """entry that set each layer that ever was; one that restores a version sets it again"""
+        """entry that first added each layer"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._load()
 

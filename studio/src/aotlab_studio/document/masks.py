@@ -15,7 +15,8 @@ import numpy as np
 from msgspec import Struct
 from PIL import Image
 
-from aotlab.sdk import decode_image, reading
+from aotlab import InputError
+from aotlab.sdk import decode_image
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
 from aotlab_studio.video import LRUCache
@@ -77,12 +78,18 @@ class MaskStore:
     def _load(self, digest: str) -> np.ndarray:
         if not digest:
             return np.zeros(self.size, bool)
-        content = self._database.read_content("masks", digest)
-        with reading("a drawn mask", "reset the frame, then draw it again", kind="intact"):
-            mask = decode_png(content) > 0
-            if _digest_mask(mask) != digest:
-                raise ValueError("another mask than was drawn")
+        mask = decode_mask(digest, self._database.read_content("masks", digest))
+        if mask is None:
+            raise InputError("a drawn mask is damaged; reset the frame, then draw it again")
         return mask
+
+
+def decode_mask(digest: str, content: bytes) -> np.ndarray | None:
+    """Return the mask H×W bool of a PNG; None if it is damaged, or not the mask of the digest."""
+    mask = None
+    with suppress(Exception):  # decoders raise any
+        mask = decode_png(content) > 0
+    return mask if mask is not None and _digest_mask(mask) == digest else None
 
 
 def _digest_mask(mask: np.ndarray) -> str:
@@ -93,7 +100,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """Frame, scores and digest stored with a tracked mask."""
 
     frame: int
-    """frame number; -1 in the last row of a layer that is complete"""
+    """frame number; -1 in the last row of a finished layer"""
     scores: dict[int, Score] = {}
     """score of each object with a result, by id"""
     absent: list[int] = []
@@ -103,7 +110,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     digest: str = ""
     """digest of the mask's PNG"""
     num_frames: int = 0
-    """number of frames with results, in the last row of a complete layer; if some are lost, it is not complete"""
+    """number of frames with results, in the last row of a finished layer; if some are lost, it is unfinished"""
     model: str = ""
     """result of `describe_model`, or the job that it was read from; empty: unknown"""
     row_id: int = 0
@@ -122,15 +129,18 @@ class LayerResults:
         """last result of each frame"""
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
-        self.complete = False
+        self.finished = False
+        self.final, self.provisional = np.zeros((2, count), bool)
+        """frames, N bool, with a final result, and with a provisional one"""
 
     def add(self, result: Result) -> None:
         """Add the next result."""
         frame = result.frame
-        self.complete = frame < 0 and len(self.frames) >= result.num_frames
+        self.finished = frame < 0 and len(self.frames) >= result.num_frames
         if not 0 <= frame < self._count:
             return
         self.frames[frame] = result
+        self.final[frame], self.provisional[frame] = not result.provisional, result.provisional
         for object_id in {*self.coverage, *result.scores, *result.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
@@ -173,49 +183,53 @@ class ResultStore:
         self._append(layer_id, msgspec.structs.replace(result, digest=digest), content)
 
     def finish(self, layer_id: int) -> None:
-        """Mark a layer as complete."""
+        """Mark a layer as finished."""
         self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
-        result = layer.frames[frame]
-        return self._cache.get_or_compute(result.row_id, lambda: self._load(result))
+        return self._cache.get_or_compute(
+            layer.frames[frame].row_id, lambda: decode_png(self.read_png(layer, frame)).reshape(self._size)
+        )
 
     def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
-        """Remove results that never show: damaged, of other layers, or replaced at the end and at all ``last_rows``."""
-        ends, shown = sorted({*last_rows, self.last_row}), dict[tuple[int, int, int], int]()
-        for row_id, layer_id, note in self._database.query("SELECT id, layer, note FROM results ORDER BY id"):
+        """Remove results that are damaged, of other layers, or superseded both now and in every saved version.
+
+        ``last_rows`` has the last row of each version.
+        """
+        ends, visible_rows = sorted({*last_rows, self.last_row}), dict[tuple[int, int, int], int]()
+        rows = self._database.query("SELECT id, layer, note FROM results ORDER BY id")
+        for row_id, layer_id, metadata in rows:
             with suppress(ValueError):  # damaged
-                shown[bisect_left(ends, row_id), layer_id, decode_result(note).frame] = row_id
-        kept = {row_id for (_, layer_id, _), row_id in shown.items() if layer_id in layer_ids}
+                visible_rows[bisect_left(ends, row_id), layer_id, decode_result(metadata).frame] = row_id
+        kept_row_ids = {row_id for (_, layer_id, _), row_id in visible_rows.items() if layer_id in layer_ids}
         with self._database.transaction() as connection:
-            rows = connection.execute("SELECT id FROM results").fetchall()
-            connection.executemany(
-                "DELETE FROM results WHERE id = ?", [row for row in rows if row[0] not in kept]
-            )
+            removed = ((row_id,) for row_id, *_ in rows if row_id not in kept_row_ids)
+            connection.executemany("DELETE FROM results WHERE id = ?", removed)
 
     def _load_layer(self, layer_id: int, last_row: int | None) -> LayerResults:
         layer = LayerResults(self._count)
         rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
-        for row_id, note in self._database.query(rows, layer_id, last_row):
+        for row_id, metadata in self._database.query(rows, layer_id, last_row):
             with suppress(ValueError):  # damaged
-                layer.add(msgspec.structs.replace(decode_result(note), row_id=row_id))
+                layer.add(msgspec.structs.replace(decode_result(metadata), row_id=row_id))
         return layer
 
-    def _load(self, result: Result) -> np.ndarray:
+    def read_png(self, layer: LayerResults, frame: int) -> bytes:
+        """Return the PNG of a frame; raise `InputError` if it is damaged."""
+        result = layer.frames[frame]
         content = self._database.read_content("results", result.row_id)
-        subject = f"{self._database.path}: the mask of frame {result.frame}"
-        with reading(subject, "clear tracking of the frame, then track it again", kind="intact"):
-            if hashlib.sha256(content).hexdigest()[:16] != result.digest:
-                raise ValueError("another content than was stored")
-            return decode_png(content).reshape(self._size)
+        if hashlib.sha256(content).hexdigest()[:16] != result.digest:
+            problem, remedy = f"the mask of frame {frame} is damaged", "clear tracking of the frame"
+            raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
+        return content
 
     def _append(self, layer_id: int, result: Result, content: bytes) -> None:
         """Append a result to a layer."""
-        layer, note = self.open(layer_id), msgspec.json.encode(result)
-        decode_result(note)  # as every later start reads it
+        layer, metadata = self.open(layer_id), msgspec.json.encode(result)
+        decode_result(metadata)  # as every later start reads it
         with self._database.transaction() as connection:
-            row = layer_id, note, content
+            row = layer_id, metadata, content
             row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
         assert row_id is not None
         layer.add(msgspec.structs.replace(result, row_id=row_id))

@@ -75,7 +75,7 @@ def plan_correction(
         removed: keyframe that is being removed.
     """
     object_ids = set(include_merged_ids(snapshot, {object_id}))
-    has_result, has_own_result = snapshot.find_tracked(), snapshot.find_tracked(object_ids)
+    has_result, has_own_result = snapshot.flag_tracked(), snapshot.flag_tracked(object_ids)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
         layer = snapshot.state.layers[layer_id]
         has_result[layer.first : layer.last + 1] = True

@@ -117,7 +117,7 @@ class Snapshot:
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
-    def find_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
+    def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
         """Return which frames have results of objects, by their ids in layers, N bool; None: of any object."""
         layer_ids = self.newest_layer_ids
         chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
@@ -126,14 +126,14 @@ class Snapshot:
     @cached_property
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
-        return np.flatnonzero(self.find_tracked()).tolist()
+        return np.flatnonzero(self.flag_tracked()).tolist()
 
     @cached_property
     def annotated_frames(self) -> list[int]:
         """Frames with drawn or tracked masks."""
         return sorted({*self.keyframes, *self.tracked_frames})
 
-    def find_layers(self, index: int) -> dict[int, list[int]]:
+    def list_layers(self, index: int) -> dict[int, list[int]]:
         """Return the ids of the objects whose tracked masks show on a frame by layer, the oldest first."""
         drawn_masks, layers = self.keyframe(index), dict[int, list[int]]()
         for object_id, newest in self.newest_layer_ids.items():
@@ -146,7 +146,7 @@ class Snapshot:
         """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
-        for layer_id, object_ids in self.find_layers(index).items():
+        for layer_id, object_ids in self.list_layers(index).items():
             ids = self._results.read(self.open_layer(layer_id), index)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
@@ -170,7 +170,7 @@ class Snapshot:
 
         Pixels that other masks cover count for none of them.
         """
-        drawn_masks, layers = self.keyframe(index), self.find_layers(index)
+        drawn_masks, layers = self.keyframe(index), self.list_layers(index)
         tracked: dict[int, Score] = {}
         for layer_id, object_ids in layers.items():
             scores = self.open_layer(layer_id).frames[index].scores
@@ -188,14 +188,21 @@ class Snapshot:
                 }
             return clip_scores(merged, labels) | measure_scores(labels, drawn_masks)
 
-        return self._results.scores.get_or_compute((self._describe_frame(index), *merged.items()), measure)
+        return self._results.scores.get_or_compute((self._frame_key(index), *merged.items()), measure)
+
+    def check_masks(self) -> None:
+        """Raise `InputError` if a mask that shows is damaged."""
+        for index in self.annotated_frames:
+            self.keyframe_labels(index)
+            for layer_id in self.list_layers(index):
+                self._results.read_png(self.open_layer(layer_id), index)
 
     # Content
 
     @cached_property
     def digest(self) -> str:
         """Digest of what shows: equal digests mean equal masks."""
-        return digest_values(*map(self._describe_frame, self.annotated_frames))
+        return digest_values(*map(self._frame_key, self.annotated_frames))
 
     @cached_property
     def objects_digest(self) -> str:
@@ -208,16 +215,16 @@ class Snapshot:
 
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
-        return digest_values(self._describe_frame(index))
+        return digest_values(self._frame_key(index))
 
-    def _describe_frame(self, index: int) -> str:
+    def _frame_key(self, index: int) -> str:
         """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
         layers = [
             (
                 self.open_layer(layer_id).frames[index].digest,
                 [(key, self.state.resolve(key)) for key in object_ids],
             )
-            for layer_id, object_ids in self.find_layers(index).items()
+            for layer_id, object_ids in self.list_layers(index).items()
         ]
         return repr((index, sorted(self.keyframe(index).items()), layers))
 
@@ -225,7 +232,7 @@ class Snapshot:
         """Return ``layer``, ``model`` (`Result.model`) and ``frames`` that show its masks, oldest layer first."""
         shown: dict[tuple[int, str], np.ndarray] = {}
         for index in self.tracked_frames:
-            for layer_id in self.find_layers(index):
+            for layer_id in self.list_layers(index):
                 key = layer_id, self.open_layer(layer_id).frames[index].model
                 shown.setdefault(key, np.zeros(self.count, bool))[index] = True
         return [
@@ -237,13 +244,13 @@ class Snapshot:
 
     @property
     def unfinished(self) -> list[int]:
-        """Layers that are not complete, oldest first."""
+        """Layers that are not finished, oldest first."""
         layers = [key for key, layer in self.state.layers.items() if layer.kind != "empty"]
-        return [key for key in layers if not self.open_layer(key).complete]
+        return [key for key in layers if not self.open_layer(key).finished]
 
     @cached_property
     def pending(self) -> list[int]:
-        """Layers that are not complete and not replaced by a newer one, oldest first."""
+        """Unfinished layers that no newer one replaces, oldest first."""
         layers = self.state.layers
 
         def replaces(newer: Layer, layer: Layer) -> bool:
@@ -262,7 +269,7 @@ class Snapshot:
         return [key for key in layer.objects if self.state.resolve(key) not in locked_ids]
 
     @property
-    def waiting_corrections(self) -> list[int]:
+    def pending_corrections(self) -> list[int]:
         """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
         layers = self.state.layers
         return [key for key in self.pending if layers[key].is_automatic and self.list_unlocked(layers[key])]
@@ -272,7 +279,7 @@ class Snapshot:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off.
+        to cover them waits, runs or was cut off before it had their final result, and no newer layer has one.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for object_id, newest in self.newest_layer_ids.items():
@@ -281,15 +288,14 @@ class Snapshot:
                 frames = np.flatnonzero(newest == layer_id)
                 changed = self._find_changed_frames(layer_id, object_id, int(frames[0]), int(frames[-1]))
                 target[frames] |= changed[frames - frames[0]]
-        for layer_id in self.pending:
-            layer, results = self.state.layers[layer_id], self.open_layer(layer_id).frames
-            missing = [
-                index
-                for index in range(layer.first, layer.last + 1)
-                if index not in results or results[index].provisional
-            ]
-            for object_id in {*map(self.state.resolve, layer.objects)} - {0}:
-                outdated[object_id][missing] = True
+        for layer_id, layer in self.state.layers.items():
+            results = self.open_layer(layer_id)
+            waiting = ~results.final if layer_id in self.pending else results.provisional.copy()
+            waiting[: layer.first] = waiting[layer.last + 1 :] = False
+            for object_id in layer.objects if waiting.any() else ():
+                if target_id := self.state.resolve(object_id):
+                    layer_ids = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))
+                    outdated[target_id] |= waiting & (np.abs(layer_ids) <= layer_id)
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
@@ -314,7 +320,7 @@ class Snapshot:
         changed = np.array(
             [False, *(now_drawn.get(frame) != then_drawn.get(frame) for frame in frames), False]
         )
-        from_before, from_after = layer.find_directions(index)
+        from_before, from_after = layer.flag_directions(index)
         before = changed[np.searchsorted(frames, index, "right")]
         after = changed[np.searchsorted(frames, index, "left") + 1]
         return (from_before & before) | (from_after & after)

@@ -12,8 +12,8 @@ from aotlab import draw_overlay
 from aotlab.sdk import Output, OutputContext, TrackedFrame, align_columns, atomic_path, concat_images
 from aotlab_studio.document.scores import SCORES_FILE, ReviewSignals, Score, find_lost, measure_scores
 from aotlab_studio.files import write_json
-from aotlab_studio.review.batch import REVIEW_FILE, ReviewedObject, VideoReview
 from aotlab_studio.review.checks import find_checks
+from aotlab_studio.review.clips import REVIEW_FILE, ReviewedObject, VideoReview
 
 THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10

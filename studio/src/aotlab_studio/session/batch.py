@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,18 +29,20 @@ from aotlab.sdk import (
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import digest_results, read_levels
-from aotlab_studio.document.log import EXPORTED_STATUSES, digest_values
+from aotlab_studio.document.log import FINAL_STATUSES, digest_values
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
+from aotlab_studio.files import ExportRecord, read_json, stage_files
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.batch import BatchClip, find_clips
+from aotlab_studio.review.clips import BatchClip, find_clips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.session.export import PROBABILITIES, export_masks, freeze_export
+from aotlab_studio.session.export import PROBABILITIES, export_masks, freeze_export, replace_export
 from aotlab_studio.session.session import Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
+RELEASE_SECONDS = 10.0
+"""seconds after which a clip that no page shows is released, for a page that is reloaded"""
 LOCK_TIMEOUT = 10.0
 """seconds to wait for a run that tracks the same clip"""
 
@@ -113,18 +114,26 @@ class Batch:
             return clip
 
     def leave(self, name: str, clip: OpenClip, *, page: bool) -> None:
-        """End a request."""
+        """End a request; `release` or `release_later` follows the last one."""
         with self._lock(name):
             clip.requests -= 1
             clip.pages -= page
 
     def release(self, name: str) -> None:
-        """Close a clip unless a request uses it or it is being tracked."""
+        """Close a clip unless a request uses it; while it is being tracked, later."""
         with self._lock(name):
             clip = self._open.get(name)
-            if clip is not None and not clip.requests and not clip.session.runner.busy:
+            if clip is not None and clip.session.runner.busy:
+                self.release_later(name)
+            elif clip is not None and not clip.requests:
                 del self._open[name]
                 clip.session.close()
+
+    def release_later(self, name: str) -> None:
+        """Release a clip after `RELEASE_SECONDS`."""
+        timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
+        timer.daemon = True
+        timer.start()
 
     def close(self) -> None:
         """Close all clips."""
@@ -298,14 +307,14 @@ def _choose_clips(
             document = clip.read_document()
             if document is None:
                 left_out += [] if clip.is_video else [f"{clip.name} (open)"]
-            elif document.status.value in EXPORTED_STATUSES:
+            elif document.status.value in FINAL_STATUSES:
                 chosen.append(clip)
                 objects = document.snapshot.objects.values()
                 classes |= {item.class_name or NO_CLASS: None for item in objects}
                 classes |= document.snapshot.state.classes
             else:
                 status = document.log.status.status if document.log.status else "open"
-                if document.has_new_results and status in EXPORTED_STATUSES:
+                if document.has_new_results and status in FINAL_STATUSES:
                     problem = f"tracked again since it was {status}; set its status again"
                     problems.append(f"{clip.name}: {problem}")
                 else:
@@ -331,11 +340,10 @@ def _export_clip(
     job = clip.job
     results = clip.path.with_name(f"{clip.name}.masks") if clip.is_video else clip.path
     snapshot, record = freeze_export(document)
-    if record["status"] not in EXPORTED_STATUSES:
+    if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
-    results.mkdir(exist_ok=True)
-    replaceable = read_json(results / CORRECTED_FILE, ExportRecord).files
-    corrected = {PurePosixPath(file).parts[0] for file in replaceable}
+    old_files = read_json(results / CORRECTED_FILE, ExportRecord).files | {CORRECTED_FILE}
+    corrected = {PurePosixPath(file).parts[0] for file in old_files}
     file_names = {name: find_output(name).file_name for name in list_outputs()}
     tracked = {*job.written} - corrected
     kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
@@ -343,20 +351,16 @@ def _export_clip(
     names = [
         key for key, file_name in file_names.items() if key in outputs or file_name in corrected | tracked
     ]
-    with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
-        folder = Path(temporary)
-        first, last = snapshot.editable_range
-        export_masks(document.frames, snapshot, folder, names, first=first, last=last, classes=classes)
-        record |= {"files": sorted(list_files(folder)), "objects": snapshot.objects_digest}
-        for name in tracked:
-            files = list_output_files(results / name, job)
-            replaceable.update(file.relative_to(results).as_posix() for file in files)
-        # with its files: the next export must know them after a kill
-        write_json(folder / CORRECTED_FILE, record, indent=1)
-        # its record, scores and thumbnail of a review
-        replaceable.update({*os.listdir(folder)}.difference(file_names.values()))
+    first, last = snapshot.editable_range
+    with stage_files(results) as made:
+        export_masks(document.frames, snapshot, made, names, first=first, last=last, classes=classes)
+        # files beside those of tracking, such as the scores of a review
+        old_files.update({*os.listdir(made)}.difference(file_names.values()))
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            replace_outputs(folder, results, replaceable)
+            for name in tracked:
+                files = list_output_files(results / name, job)
+                old_files.update(file.relative_to(results).as_posix() for file in files)
+            replace_export(made, results, CORRECTED_FILE, record, old_files=old_files)
             if not clip.is_video:
                 class_names, _ = snapshot.describe_objects()
                 write_job_record(results, replace(job, class_names=class_names, error=None))

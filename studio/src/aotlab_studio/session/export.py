@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import zipfile
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -20,11 +22,13 @@ from aotlab.sdk import (
     StoredPrediction,
     TrackedFrame,
     VideoFile,
+    atomic_path,
     find_output,
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.files import ExportRecord, list_files, move_entries, read_json, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -114,8 +118,48 @@ def freeze_export(
         return snapshot, {
             "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
-            "models": snapshot.list_models(),
+            "models": snapshot.list_models(), "objects": snapshot.objects_digest,
         }  # fmt: skip
+
+
+def replace_export(
+    made: Path,
+    folder: Path,
+    record_name: str,
+    record: dict[str, Any],
+    *,
+    archive: str = "",
+    old_files: Collection[str] = (),
+) -> None:
+    """Write the record of new outputs, with the names of all files, and move all in place of the last export.
+
+    Args:
+        made: folder of `stage_files` with the outputs.
+        record_name: name of the record, also of the last export's.
+        archive: name of a ZIP archive of all files; empty: none.
+        old_files: files to replace besides those of the last export; others are kept.
+
+    Raises:
+        InputError: another file is where something is replaced, or see `move_entries`.
+    """
+    names = [*sorted(list_files(made)), record_name]
+    # with all files: the next export must know them after a kill
+    write_json(made / record_name, record | {"files": [*names, *filter(None, [archive])]}, indent=1)
+    if archive:
+        with (
+            atomic_path(made / archive) as path,
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        ):
+            for name in names:
+                file.write(made / name, name)
+    present, replaced = set(list_files(folder)), read_json(folder / record_name, ExportRecord).files
+    replaced.update(old_files)
+    old_roots = {PurePosixPath(name).parts[0] for name in present & replaced}
+    roots = old_roots.union(os.listdir(made))
+    for name in sorted(present - replaced):
+        if PurePosixPath(name).parts[0] in roots:
+            raise InputError(f"{folder / name}: not written by an export; move it away")
+    move_entries(made, folder, removed=old_roots)
 
 
 class ProjectReview(ReviewFile):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-import tempfile
 import threading
-import zipfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,16 +15,16 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError, Prompt
-from aotlab.sdk import atomic_path, find_output, list_outputs
+from aotlab.sdk import find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import EXPORTED_STATUSES, Count, Direction, Entry, FrameRange, VideoStatus
+from aotlab_studio.document.log import FINAL_STATUSES, Count, Direction, Entry, FrameRange, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import ExportRecord, list_files, read_json, replace_outputs, write_json
+from aotlab_studio.files import stage_files
 from aotlab_studio.protocol import (
     Description,
     ExportEvent,
@@ -43,6 +41,7 @@ from aotlab_studio.session.export import (
     PROBABILITIES,
     export_masks,
     freeze_export,
+    replace_export,
 )
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
@@ -114,7 +113,7 @@ class Session:
         """Return the outdated frames of a range; raise `OutdatedError` if there are some, except with ``proceed``."""
         ranges = self.document.snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
-            raise OutdatedError(action, ranges, waits=bool(self.runner.list_waiting() or self.runner.busy))
+            raise OutdatedError(action, ranges, waits=bool(self.runner.list_pending() or self.runner.busy))
         return ranges
 
     def set_status(
@@ -146,7 +145,7 @@ class Session:
                 return  # sent again while this one waited
             if document.has_changed_since(step):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            known_outdated = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
+            known_outdated = self.check_outdated(status, outdated) if status in FINAL_STATUSES else []
             document.set_status(status, note, known_outdated)
 
     def pause(self) -> None:
@@ -261,12 +260,11 @@ class Session:
         with self.document.lock:
             if step is not None and self.document.log.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-            entry = self.document.undo()
-        return self._report_move(entry)  # without the lock: the end of a job takes it after the runner's
+            return _describe_step(self.document.undo())
 
     def redo(self) -> HistoryStep | None:
         """Repeat the entry undone last."""
-        return self._report_move(self.document.redo())
+        return _describe_step(self.document.redo())
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, of at most `MAX_CHECKS` checks; none that is marked as checked."""
@@ -311,21 +309,11 @@ class Session:
             with self.document.lock:
                 self.check_outdated("export", outdated, first, last)
                 snapshot, record = freeze_export(self.document, first, last)
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
-                written = Path(made)
+            with stage_files(folder) as made:
                 export_masks(
-                    frames, snapshot, written, names, first=first, last=last, on_frame=self._report_export
+                    frames, snapshot, made, names, first=first, last=last, on_frame=self._report_export
                 )
-                record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
-                write_json(written / EXPORT_RECORD, record, indent=1)
-                with (
-                    atomic_path(written / self.archive.name) as temporary,
-                    zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-                ):
-                    for name in record["files"][:-1]:
-                        archive.write(written / name, name)
-                folder.mkdir(exist_ok=True)
-                replace_outputs(written, folder, read_json(folder / EXPORT_RECORD, ExportRecord).files)
+                replace_export(made, folder, EXPORT_RECORD, record, archive=self.archive.name)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
@@ -349,14 +337,14 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _report_move(self, entry: Entry | None) -> HistoryStep | None:
-        self.runner.schedule()
-        return None if entry is None else HistoryStep(entry.title, entry.frame)
-
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
         if self._export_canceled.is_set():
             raise InputError("export: canceled; nothing was written")
+
+
+def _describe_step(entry: Entry | None) -> HistoryStep | None:
+    return None if entry is None else HistoryStep(entry.title, entry.frame)
 
 
 def list_checks(snapshot: Snapshot) -> list[Check]:

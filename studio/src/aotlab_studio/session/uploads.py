@@ -38,7 +38,7 @@ YOLO_LABELS = "labels"
 
 
 class UnclearObjectsError(InputError):
-    """The objects of a file cannot be matched with the project's for certain; a person has to choose."""
+    """It is ambiguous which objects of the project a file shows; a person has to choose."""
 
     def __init__(self, objects: list[FileObject]) -> None:
         super().__init__(
@@ -79,35 +79,29 @@ def load_upload(
             return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
         snapshot, names = document.snapshot, _list_names(annotations)
         if targets is None:
-            chosen = chosen if chosen in snapshot.objects else None
-            targets = _match_objects(snapshot, annotations, names, chosen)
-        ids, added = _find_objects(document, annotations, targets, names)
-        if {*ids.values()}.issubset(snapshot.protected_ids):
+            targets = _match_objects(
+                snapshot, annotations, names, chosen if chosen in snapshot.objects else None
+            )
+        targets = {key: targets.get(key) for key in annotations.objects()}
+        targets = {key: target for key, target in targets.items() if target not in snapshot.protected_ids}
+        if not targets:
             raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
-        if len({*snapshot.objects, *added}) > MAX_OBJECTS:
+        ids, objects = _find_objects(document, annotations, targets, names)
+        if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
-        new = {item.class_name: None for item in added.values()} | annotations.classes
+        new = {item.class_name: None for item in objects.values()} | annotations.classes
         new = {name: class_id for name, class_id in new.items() if name not in ("", NO_CLASS)}
         classes = add_class_ids(snapshot.state.classes, new)
         attributes = {key: {**by_frame} for key, by_frame in snapshot.state.attributes.items()}
-        for file_id, by_frame in annotations.attribute_table().items():
-            for frame, texts in by_frame.items():
+        table = annotations.attribute_table()
+        for file_id in ids.keys() & table.keys():
+            for frame, texts in table[file_id].items():
                 unnamed = {key: text for key, text in texts.items() if key != "name"}
                 attributes.setdefault(ids[file_id], {})[frame] = unnamed
-        losses, new_pngs, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str]]()
-        for frame in annotations.frames:
-            labels, before, drawn = annotations.mask(frame), snapshot.labels(frame), snapshot.keyframe(frame)
-            present = {ids[file_id] for file_id in np.setdiff1d(labels, 0).tolist()}
-            for target in present.difference(snapshot.protected_ids):
-                mask = np.isin(labels, [file_id for file_id in ids if ids[file_id] == target])
-                mask &= ~np.isin(before, snapshot.protected_ids)
-                if mask.any():
-                    drawn = document.masks.draw(drawn, target, mask, new_pngs)
-                    losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
-            masks[frame] = drawn
-        values = Changes(objects=added, keyframes=masks, classes=classes, attributes=attributes)
+        keyframes, new_pngs, losses = _draw_masks(document, annotations, ids)
+        values = Changes(objects=objects, keyframes=keyframes, classes=classes, attributes=attributes)
         document.edit("load masks", values, min(annotations.frames), new_pngs)
-        return LoadedMasks(sorted(annotations.frames), dict(losses), document.log.head)
+        return LoadedMasks(sorted(annotations.frames), losses, document.log.head)
 
 
 def _list_names(annotations: Annotations) -> dict[int, str]:
@@ -149,10 +143,10 @@ def _match_objects(
 def _find_objects(
     document: Document, annotations: Annotations, targets: Mapping[int, int | None], names: Mapping[int, str]
 ) -> tuple[dict[int, int], dict[int, ObjectInfo]]:
-    """Return the object of each id in a file, and those that are new or get a class."""
+    """Return the object of each id in ``targets``, and those that are new or get a class."""
     ids, changed = dict[int, int](), dict[int, ObjectInfo]()
-    for file_id in annotations.objects():
-        class_name, target = clean_name(annotations.class_names.get(file_id, "")), targets.get(file_id)
+    for file_id, target in targets.items():
+        class_name = clean_name(annotations.class_names.get(file_id, ""))
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
             free_id = 1 if file_id == BINARY_ID else file_id
@@ -165,6 +159,23 @@ def _find_objects(
                 changed[item.id] = replace(item, class_name=class_name)
         ids[file_id] = item.id
     return ids, changed
+
+
+def _draw_masks(
+    document: Document, annotations: Annotations, ids: Mapping[int, int]
+) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
+    """Return the new keyframes, their PNGs, and the pixels that objects without an id in the file lose."""
+    snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
+    keyframes = {frame: snapshot.keyframe(frame) for frame in annotations.frames}
+    for frame in annotations.frames:
+        labels, before = annotations.mask(frame), snapshot.labels(frame)
+        for target in {ids[file_id] for file_id in ids.keys() & np.unique(labels).tolist()}:
+            mask = np.isin(labels, [file_id for file_id in ids if ids[file_id] == target])
+            mask &= ~np.isin(before, snapshot.protected_ids)
+            if mask.any():
+                keyframes[frame] = document.masks.draw(keyframes[frame], target, mask, new_pngs)
+                losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
+    return keyframes, new_pngs, dict(losses)
 
 
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:

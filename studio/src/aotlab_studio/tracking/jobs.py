@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from aotlab_studio.tracking.spans import SpanFrame
 
 MakeTracker = Callable[[], "Tracker"]
+StopMode = Literal["finish", "interrupt"]
+"""whether the layer of a stopped job is finished, or stays unfinished"""
 SPEED_FRAMES = 20
 """number of frames over which the speed is measured"""
 PROPAGATION_DELAY = 0.6
@@ -51,7 +53,7 @@ class TrackingJob:
         self.frame = self.layer.reference_frame
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
-        self.stopping = self._interrupted = False
+        self.stop_mode: StopMode | None = None
         self._resumed, self._ended = threading.Event(), threading.Event()
         self._resumed.set()
 
@@ -69,14 +71,10 @@ class TrackingJob:
         self._times.clear()
         self._resumed.set()
 
-    def stop(self, *, complete: bool = True) -> None:
-        """Stop after the current frame.
-
-        Args:
-            complete: the layer ends with the results that it has; otherwise, it stays incomplete.
-        """
-        self._interrupted |= not complete
-        self.stopping = True
+    def stop(self, mode: StopMode = "finish") -> None:
+        """Stop after the current frame; an interruption stays one."""
+        if self.stop_mode != "interrupt":
+            self.stop_mode = mode
         self._resumed.set()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -94,25 +92,19 @@ class TrackingJob:
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
-        """Track, until the end or a stop; errors become the job's problem."""
+        """Track, until the end or a stop; errors become the job's problem, and leave its layer unfinished."""
         status: JobStatus = "failed"
         try:
-            self._set_status("starting")
-            spans = plan_spans(self._start_snapshot, self.layer)
-            self.total = sum(len(span.forward) + len(span.backward) for span in spans)
-            if not self.stopping:
-                self._track(make_tracker(), spans)
-            if not self._interrupted:
-                self._finish()
-            status = "stopped" if self.stopping else "done"
+            status = self._run(make_tracker)
         except InputError as error:
             self.problem = str(error)
         except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
-        if status == "failed" and not self.layer.is_automatic:  # a correction is tried again
-            with suppress(Exception):  # the job's own error is the one to report, and ends it
-                self._finish()
+        is_request = not (self.layer.is_automatic or self.stop_mode == "interrupt")
+        if is_request and not self.done:
+            with suppress(Exception):  # the job's own error is the one to report
+                self._document.cancel(self._document.log.layer_entries[self.layer_id])
         self.status = status
         try:
             with suppress(InputError):  # a project that cannot be read
@@ -120,6 +112,16 @@ class TrackingJob:
             self._set_status(status)
         finally:
             self._ended.set()
+
+    def _run(self, make_tracker: MakeTracker) -> JobStatus:
+        self._set_status("starting")
+        spans = plan_spans(self._start_snapshot, self.layer)
+        self.total = sum(len(span.forward) + len(span.backward) for span in spans)
+        if not self.stop_mode:
+            self._track(make_tracker(), spans)
+        if self.stop_mode != "interrupt":
+            self._document.finish_layer(self.layer_id)
+        return "stopped" if self.stop_mode else "done"
 
     def _track(self, tracker: Tracker, spans: Sequence[Span]) -> None:
         """Track spans until the end or a stop."""
@@ -131,29 +133,21 @@ class TrackingJob:
         results = (
             track_span(tracker, document.frames, self._start_snapshot, span, document.folder)
             for span in spans
-            if not self.stopping
+            if not self.stop_mode
         )
         for result in chain.from_iterable(results):
-            if not (self._resumed.is_set() or self.stopping):
+            if not (self._resumed.is_set() or self.stop_mode):
                 self._set_status("paused")
                 self._resumed.wait()
-            if self.stopping:
+            if self.stop_mode:
                 return
             if not self._store(result, model):
-                self.stop(complete=False)  # redo or an unlock may bring it back
+                self.stop("interrupt")  # redo or an unlock may bring it back
                 return
             self.done += 1
             self.frame = result.index
             self._times.append(time.perf_counter())
             self._set_status("running")
-
-    def _finish(self) -> None:
-        """Mark the layer as complete, or cancel a request that has tracked nothing."""
-        document = self._document
-        with document.lock:
-            entry, is_empty = document.log.layer_entries[self.layer_id], not self.done
-            if self.layer.is_automatic or not (is_empty and document.cancel(entry)):
-                document.finish_layer(self.layer_id)
 
     def _store(self, result: SpanFrame, model: str) -> bool:
         """Store the layer's objects of a result; return whether it still is in the history."""
@@ -186,7 +180,7 @@ class JobRunner:
         self._document, self.make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
         """last job, which may still wait for the thread"""
-        self._due: float | None = None
+        self._next_run_at: float | None = None
         """clock (`time.monotonic`) from which on corrections propagate; None: not before the next edit"""
         self._closed = False
         self._failed: set[int] = set()
@@ -209,7 +203,7 @@ class JobRunner:
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
             self.delay_corrections()
-            self._due = time.monotonic() + PROPAGATION_DELAY
+            self._next_run_at = time.monotonic() + PROPAGATION_DELAY
             self.job = job
             self._lock.notify_all()
             return job
@@ -218,39 +212,41 @@ class JobRunner:
         """Pause corrections until nobody has drawn for `PROPAGATION_DELAY` seconds."""
         with self._lock:
             if self.job is not None and self.job.layer.is_automatic:
-                self.job.stop(complete=False)
-            if self._due is not None:
-                self._due = time.monotonic() + PROPAGATION_DELAY
+                self.job.stop("interrupt")
+            if self._next_run_at is not None:
+                self._next_run_at = time.monotonic() + PROPAGATION_DELAY
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._lock:
             if self.job is not None:
                 if self.job.layer.is_automatic:
-                    self._due = None
-                self.job.stop(complete=not self.job.layer.is_automatic)
+                    self._next_run_at = None
+                self.job.stop("interrupt" if self.job.layer.is_automatic else "finish")
 
     def schedule(self) -> None:
         """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not in the history."""
         with self._lock:
-            self._failed, self._due = set(), time.monotonic() + PROPAGATION_DELAY
+            self._failed, self._next_run_at = set(), time.monotonic() + PROPAGATION_DELAY
             if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
-                self.job.stop(complete=False)
+                self.job.stop("interrupt")
             self._lock.notify_all()
 
-    def list_waiting(self) -> list[int]:
+    def list_pending(self) -> list[int]:
         """Return the corrections that are still to be tracked, oldest first."""
-        return [key for key in self._document.snapshot.waiting_corrections if key not in self._failed]
+        return [key for key in self._document.snapshot.pending_corrections if key not in self._failed]
 
     def wait(self, seconds: float) -> bool:
         """Track all corrections, and wait until no job is left; return whether that was in time."""
         self.schedule()
         with self._lock:
             self._lock.wait_for(
-                lambda: not self.busy and (self._due is None or self._closed or not self.list_waiting()),
+                lambda: (
+                    not self.busy and (self._next_run_at is None or self._closed or not self.list_pending())
+                ),
                 seconds,
             )
-            return not (self.busy or self.list_waiting())
+            return not (self.busy or self.list_pending())
 
     def close(self) -> None:
         """Stop all jobs; what they have not done waits in the document."""
@@ -258,7 +254,7 @@ class JobRunner:
             self._closed = True
             self._lock.notify_all()
         if self.job is not None:
-            self.job.stop(complete=False)
+            self.job.stop("interrupt")
             self.job.wait(10)
 
     def _work(self) -> None:
@@ -278,14 +274,14 @@ class JobRunner:
                 delay = None
                 try:
                     with self._document.lock:  # no undo in between
-                        if self._due is not None and (waiting := self.list_waiting()):
-                            delay = self._due - time.monotonic()
+                        if self._next_run_at is not None and (waiting := self.list_pending()):
+                            delay = self._next_run_at - time.monotonic()
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])
                                 break
                 except Exception:  # such as a project that cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")
-                    self._due = delay = None
+                    self._next_run_at = delay = None
                     self._lock.notify_all()
                 self._lock.wait(delay)
             return self.job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import Prediction, Tracker
-from aotlab.sdk import ObjectProbabilities, PredictionFile, measure_disagreement, merge_directions
+from aotlab.sdk import PredictionFile, merge_predictions
 from aotlab_studio.document.planning import Span
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
@@ -46,7 +46,11 @@ def track_span(
     backward = _step_frames(tracker, frames, snapshot, span.backward)
     if not (span.forward and span.backward):
         return _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
-    described = {index: _list_objects(snapshot, index) for index in span.references}
+    # without a drawn mask, a reference describes what it shows
+    described = {
+        index: snapshot.keyframe(index).keys() or {*np.unique(snapshot.labels(index)).tolist()} - {0}
+        for index in span.references
+    }
     between = range(span.forward.start, span.backward.start + 1)
     return _track_both_ways(forward, backward, between, described, folder)
 
@@ -94,7 +98,7 @@ def _track_both_ways(
     forward: Iterable[SpanFrame],
     backward: Iterable[SpanFrame],
     between: range,
-    described: Mapping[int, frozenset[int]],
+    described: Mapping[int, Collection[int]],
     folder: Path,
 ) -> Iterator[SpanFrame]:
     """Track backward, storing probabilities on disk; then forward, merging the frames ``between``.
@@ -121,7 +125,7 @@ def _track_both_ways(
 
 
 def _weigh_backward(
-    object_ids: Iterable[int], index: int, described: Mapping[int, frozenset[int]]
+    object_ids: Iterable[int], index: int, described: Mapping[int, Collection[int]]
 ) -> dict[int, float]:
     """Return the weight of the backward direction for each object, by the distance of the masks that describe it."""
     weights = {}
@@ -134,28 +138,3 @@ def _weigh_backward(
         else:
             weights[object_id] = (index - before) / (after - before)
     return weights
-
-
-def _list_objects(snapshot: Snapshot, index: int) -> frozenset[int]:
-    """Return the objects that a reference describes; without a drawn mask, those it shows."""
-    visible_ids = np.unique(snapshot.labels(index)).tolist()
-    return frozenset(snapshot.keyframe(index)) or frozenset(visible_ids) - {0}
-
-
-def merge_predictions(
-    forward: Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]
-) -> Prediction:
-    """Return the weighted mean of both directions, object by object.
-
-    Args:
-        weights: weight of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if
-            masks on one side only describe the object.
-    """
-    copied = ObjectProbabilities(forward.ids, forward.probabilities.cpu())
-    merged = merge_directions(copied, backward, weights)
-    both = [object_id for object_id in merged.ids if 0 < weights[object_id] < 1]
-    return Prediction(
-        merged.ids, merged.probabilities.clamp(min=1e-30).log(), merged.probabilities.max(0).indices,
-        temperature=forward.temperature,
-        disagreement=measure_disagreement(both, copied.labels, backward.labels),
-    )  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -18,16 +16,12 @@ from starlette.websockets import WebSocket
 from aotlab import InputError
 from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
 from aotlab_studio.session.actions import MESSAGES
-from aotlab_studio.session.batch import Batch, OpenClip
+from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.session import OutdatedError
-
-RELEASE_SECONDS = 10.0
-"""seconds after which a clip that no page shows is released, for a page that is reloaded"""
 
 
 def build_batch_app(batch: Batch) -> Starlette:
     """Return the application of a batch, without its guard."""
-    timers: dict[str, asyncio.Task[None]] = {}  # by clip: its release
     clip_app = build_app(lambda connection: connection.scope["session"])
 
     def get_clips(request: Request) -> Response:
@@ -43,7 +37,7 @@ def build_batch_app(batch: Batch) -> Starlette:
             with batch.use(name, person) as session:
                 session.set_status(**msgspec.structs.asdict(fields))
 
-        await run_sync(store, limiter=CapacityLimiter(1))  # it may wait for an hour
+        await run_sync(store, limiter=CapacityLimiter(1))  # a thread of its own, as it may wait for an hour
         return Response(status_code=204)
 
     def track_all(request: Request) -> Response:
@@ -75,16 +69,8 @@ def build_batch_app(batch: Batch) -> Starlette:
             await clip_app({**scope, "session": clip.session}, receive, send)
         finally:
             await run_in_threadpool(batch.leave, name, clip, page=page)
-            if name in timers:
-                timers[name].cancel()
-            timers[name] = asyncio.create_task(release(name, clip))
-
-    async def release(name: str, clip: OpenClip) -> None:
-        """Release a clip after a while without a request, and after its tracking."""
-        await asyncio.sleep(RELEASE_SECONDS)
-        while clip.session.runner.busy:
-            await asyncio.sleep(RELEASE_SECONDS)
-        await run_in_threadpool(batch.release, name)
+            if not clip.requests:
+                batch.release_later(name)
 
     return Starlette(
         routes=[
