@@ -11,4 +11,4 @@
 set -euo pipefail
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 srun torchrun --nnodes "$SLURM_NNODES" --nproc-per-node 4 --rdzv-backend c10d --rdzv-id "$SLURM_JOB_ID" \
-    --rdzv-endpoint "$head:29500" -m aotlab.tools.track --jobs "$1" --output "$2" --device cuda
+    --rdzv-endpoint "$head:29500" -m aotlab track --jobs "$1" --output "$2" --device cuda

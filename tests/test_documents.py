@@ -78,8 +78,8 @@ def check_command(words):
     program, *arguments = words
     if "-m" in arguments and Path(program).name in ("python", "torchrun"):
         module, *arguments = arguments[arguments.index("-m") + 1 :]
-        if module.startswith("aotlab.tools."):
-            return check_options(module.removeprefix("aotlab.tools."), arguments)
+        if module == "aotlab":
+            return check_options(arguments[0], arguments[1:])
         if module.startswith("research."):
             file = ROOT / module.replace(".", "/")
             assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), module

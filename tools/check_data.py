@@ -17,7 +17,7 @@ from click import UsageError
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import dataset_option
-from aotlab.tools.cli.types import ExistingFolder, PositiveInt, flag, option
+from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, flag, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import align_columns
 
@@ -30,14 +30,12 @@ MAX_SIZES = 5
 )
 @option(
     "--kind",
-    type=click.Choice(("video", "static")),
+    type=Choice(("video", "static")),
     help="video: a folder of frames for each video; static: single images (default: video)",
 )
 @dataset_option(DATASETS, help="check it as a benchmark: ")
 @option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
-@flag(
-    "--quick", "read headers only: sizes and files without a valid one, but neither damage after it nor ids"
-)
+@flag("--quick", "read headers only: sizes, no pixel data")
 @option(
     "--workers",
     type=PositiveInt,

@@ -10,10 +10,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-import click
-
 from aotlab.tools.cli.command import command, report_failures
-from aotlab.tools.cli.types import ExistingFolder, Folder, option
+from aotlab.tools.cli.types import Choice, ExistingFolder, Folder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import require_writable
 from aotlab.utils.text import format_count
@@ -25,7 +23,7 @@ from aotlab.utils.text import format_count
 @option("--output", type=Folder, required=True, help="folder of the data set to write")
 @option(
     "--split",
-    type=click.Choice(("train", "val")),
+    type=Choice(("train", "val")),
     default="val",
     help="val keeps only the objects of the first frame",
 )

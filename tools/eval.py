@@ -3,7 +3,7 @@
 aotlab eval --dataset davis2017 --root datasets/DAVIS --output results/davis2017
 aotlab eval --dataset visor --checkpoint A.safetensors --checkpoint B.safetensors --flip --scales 1.2,1.3,1.4 \
     --output results/visor
-torchrun --nproc-per-node 4 -m aotlab.tools.eval --device cuda --dataset youtubevos2019 --output results/youtubevos2019
+torchrun --nproc-per-node 4 -m aotlab eval --device cuda --dataset youtubevos2019 --output results/youtubevos2019
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -34,10 +33,9 @@ from aotlab.tools.cli.options import (
     print_config,
     print_settings,
     quality,
-    restart,
     settings,
 )
-from aotlab.tools.cli.types import Folder, PositiveFloat, Scale, flag, list_option, option
+from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
 from aotlab.utils.errors import RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import stop_flag
@@ -102,9 +100,7 @@ def load_models(
 @command("aotlab eval")
 @settings
 @benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
-@option_group(
-    "output", option("--output", type=Folder, help="folder for results and scores.json"), force, restart
-)
+@option_group("output", option("--output", type=Folder, help="folder for results and scores.json"), force)
 @quality
 @option_group(
     "test-time augmentation and ensembles",
@@ -113,7 +109,7 @@ def load_models(
     list_option("--weights", "weight of each --checkpoint, comma-separated (default: 1)", PositiveFloat.read),
     option(
         "--feedback",
-        type=click.Choice(("own", "fused")),
+        type=Choice(("own", "fused")),
         default="own",
         help="prediction that each branch stores in memory: its own, or the fused one",
     ),
@@ -135,15 +131,15 @@ def main(
     flip: bool,
     scales: tuple[float, ...],
     feedback: str,
-    benchmark: BenchmarkOptions,
     all_frames: bool,
     output: Path | None,
     force: bool,
-    restart: bool,
     print_config: bool,
     device: str,
+    **videos_to_track: Any,
 ) -> int:
     """Run a model on a benchmark and score it."""
+    benchmark = BenchmarkOptions(**videos_to_track)
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)
     if feedback == "fused" and not averaging:
@@ -173,7 +169,7 @@ def main(
             models, overrides, str(world.device), flip=flip, scales=scales,
             feedback=feedback if averaging else None,
         )  # fmt: skip
-        options = EvaluationOptions(origin=origin, restart=restart, force=force, stop=stop)
+        options = EvaluationOptions(origin=origin, force=force, stop=stop)
         report = evaluate(tracker, videos, output, options, world)
         if report.stopped:
             raise RunStopped(
@@ -189,8 +185,10 @@ def main(
     if table:
         print(format_table(table, layout))
     if report.resumed:
-        print(f"finished before: {len(report.resumed)} of {len(report.finished)}; --restart runs them again")
-    if report.fps is not None:
+        print(
+            f"finished before: {len(report.resumed)} of {len(report.finished)}; delete {output} to run them again"
+        )
+    if report.fps is not None and len(report.resumed) < len(report.finished):
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
     if not scores:
         remedy = benchmark.describe_submission(output)

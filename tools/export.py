@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import click
 from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -24,7 +23,7 @@ from aotlab.tools.cli.options import (
     print_settings,
     settings,
 )
-from aotlab.tools.cli.types import ExistingPath, Folder, Size, flag, number_type, option
+from aotlab.tools.cli.types import Choice, ExistingPath, Folder, Size, flag, number_type, option
 from aotlab.utils.errors import require_extra, require_module
 from aotlab.utils.numbers import Range
 
@@ -38,7 +37,7 @@ VERIFIED_FRAMES = 12
 @flag("--half", "store weights in float16, half the size; the graphs compute in float32")
 @option(
     "--precision",
-    type=click.Choice(("float32", "int8")),
+    type=Choice(("float32", "int8")),
     default="float32",
     help="int8: large convolutions and products with weights in int8, needs --calibrate",
 )
@@ -66,7 +65,7 @@ VERIFIED_FRAMES = 12
 )
 @option(
     "--provider",
-    type=click.Choice(("cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")),
+    type=Choice(("cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")),
     default="cpu",
     help="execution provider for --verify",
 )

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,27 @@ def print_report(
     return {**table, "fps": None, "failures": report.failures}
 
 
+def score_folders(
+    videos: Sequence[Video], results: Sequence[Path], *, workers: int, worst: int, draw_folder: Path | None
+) -> tuple[dict[str, Any], bool]:
+    """Score one folder of results or compare several; return the content of `scores.json`, and whether some failed."""
+    from aotlab.engine.benchmark.scoring import score_videos
+
+    for folder in results:  # single missing sequences are reported as failures
+        require(
+            any((folder / video.name).is_dir() for video in videos),
+            f"{folder}: contains no results of {format_count(len(videos), 'sequence')}; "
+            f"expected {folder / videos[0].name}/<frame>.png and so on",
+        )
+    reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in results}
+    if len(results) > 1:
+        content = compare_reports(reports, videos)
+    else:
+        (report,) = reports.values()
+        content = print_report(report, videos, results[0], worst=worst, draw_folder=draw_folder)
+    return content, any(report.failures for report in reports.values())  # each was logged
+
+
 @command("aotlab score")
 @click.argument(
     "folders",
@@ -184,16 +206,16 @@ def main(
     folders: tuple[Path, ...],
     *,
     annotations: Path | None,
-    benchmark: BenchmarkOptions,
     results: tuple[Path, ...],
     json_file: Path | None,
     workers: int,
     worst: int,
     draw_folder: Path | None,
     force: bool,
+    **videos_to_score: Any,
 ) -> int:
     """Score folders of results."""
-    results += folders
+    benchmark, results = BenchmarkOptions(**videos_to_score), results + folders
     if annotations is None and not benchmark.dataset:
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
     if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
@@ -202,6 +224,9 @@ def main(
         )
     if not results:
         raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
+    hota = annotations is None and DATASETS[benchmark.dataset].hota
+    if hota and (worst or len(results) > 1):
+        raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
     if len(results) > 1 and worst:
         raise UsageError("--worst: lists objects of one folder; give a single one")
     if draw_folder is not None and worst == 0:
@@ -209,34 +234,14 @@ def main(
     require_extra("score")
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)
-    content: dict[str, Any]
-    if annotations is None and DATASETS[benchmark.dataset].hota:
-        if worst or len(results) > 1:
-            raise UsageError(
-                f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst"
-            )
+    score = partial(score_folders, workers=workers, worst=worst, draw_folder=draw_folder)
+    if annotations is not None:
+        video, folder = read_single(results[0], annotations)
+        content, failed = score([video], [folder])
+    elif hota:
         content, failed = score_hota(benchmark, results[0]), False
     else:
-        from aotlab.engine.benchmark.scoring import score_videos
-
-        if annotations is not None:
-            video, folder = read_single(results[0], annotations)
-            videos, results = [video], (folder,)
-        else:
-            videos = select_scorable(benchmark, results[0])
-        for folder in results:  # single missing sequences are reported as failures
-            require(
-                any((folder / video.name).is_dir() for video in videos),
-                f"{folder}: contains no results of {format_count(len(videos), 'sequence')}; "
-                f"expected {folder / videos[0].name}/<frame>.png and so on",
-            )
-        reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in results}
-        failed = any(report.failures for report in reports.values())  # each was logged
-        if len(results) > 1:
-            content = compare_reports(reports, videos)
-        else:
-            (report,) = reports.values()
-            content = print_report(report, videos, results[0], worst=worst, draw_folder=draw_folder)
+        content, failed = score(select_scorable(benchmark, results[0]), results)
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=2, allow_nan=False) + "\n")
     return int(failed)

@@ -11,15 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from click import UsageError
 
 from aotlab.media.location import locate_video
 from aotlab.tools.cli.command import command, option_group
-from aotlab.tools.cli.options import force, prompt_options, quality, tracker_options, video_argument
+from aotlab.tools.cli.options import (
+    force,
+    prompt_options,
+    quality,
+    read_tracker,
+    tracker_options,
+    video_argument,
+)
 from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.track_report import (
     MAX_LISTED,
+    STATUSES,
     describe_job,
     report_disk_space,
     report_jobs,
@@ -27,6 +34,7 @@ from aotlab.tools.cli.track_report import (
     report_result,
 )
 from aotlab.tools.cli.types import (
+    Choice,
     ExistingPath,
     FileName,
     Folder,
@@ -52,6 +60,11 @@ if TYPE_CHECKING:
 
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
+SINGLE_VIDEO_OPTIONS = {
+    "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
+    "start": "--start", "end": "--end",
+}  # fmt: skip
+"""options of a single video, by argument of `Job`"""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of mask files, which are never videos"""
 
@@ -80,24 +93,11 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
             raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
 
 
-def require_applicable(single: bool, modes: Sequence[str], inputs: Mapping[str, Any], realtime: bool) -> None:
-    """Raise an error for options that exclude each other, or that do not apply to a single video or to a list.
-
-    ``modes``: given ones of --shard, --summarize and --dry-run; ``inputs``: values of the options of a single video.
-    """
-    if len(modes) > 1:
-        raise UsageError(f"{modes[0]}: cannot be combined with {modes[1]}; give only one")
-    if single:
-        if modes and modes != ["--dry-run"]:
-            raise UsageError(f"{modes[0]}: applies to several videos; give --jobs")
-        return
-    for parameter in click.get_current_context().command.params:
-        if inputs.get(parameter.name or "") not in ((), None):
-            # a shell splits 1, 2
-            remedy = "use a column of --jobs, or separate values by commas without spaces"
-            raise UsageError(f"{parameter.opts[0]}: applies to a single video; {remedy}")
-    if realtime:
-        raise UsageError("--realtime: applies to a single video; remove it")
+def refuse_options(values: Mapping[str, object], remedy: str) -> None:
+    """Raise an error with ``remedy`` for the first option, of values by name, that is given."""
+    for name, value in values.items():
+        if value is not False and value not in ((), None):
+            raise UsageError(f"{name}: {remedy}")
 
 
 def default_output(source: str) -> Path:
@@ -109,7 +109,20 @@ def default_output(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
-def track_video(
+def read_job_options(values: dict[str, Any]) -> JobOptions:
+    """Return the outputs and how to track, removed from the values of the command's options."""
+    from aotlab.video.track import JobOptions
+
+    outputs = dict.fromkeys((*(values.pop("write") or JobOptions.write), *["review"] * values.pop("review")))
+    if values.pop("no_overlay"):
+        outputs.pop("overlay", None)
+    return JobOptions(
+        write=tuple(outputs), removals=values.pop("remove"), by_name=values.pop("frame_numbers") == "file",
+        **{name: values.pop(name) for name in ("both_directions", "realtime", "timeout")},
+    )  # fmt: skip
+
+
+def track_one(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
@@ -128,7 +141,7 @@ def track_video(
     header = f"{describe_job(run)}, into {folder}"
     if dry_run:
         check_run(run, tracker.load)
-        print(header)
+        print(f"{header}\nstatus: {STATUSES[run.action]}")
         report_disk_space(folder, run.estimate_bytes())
         return 0
     is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
@@ -147,10 +160,12 @@ def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -
     ]
 
 
-def track_list(jobs: Sequence[Job], batch: Batch, folder: Path, shard: Shard | None) -> int:
+def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
 
+    if count_ranks() > 1:
+        shard = shard or Shard(read_count("RANK"), count_ranks())
     with stop_flag() as stop:
         records = batch.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
@@ -172,7 +187,7 @@ def track_list(jobs: Sequence[Job], batch: Batch, folder: Path, shard: Shard | N
 @video_argument(
     "[VIDEO]...",
     "video file, image folder, TIFF stack, rtsp:// or http:// URL, camera (0, or /dev/video0), or - for standard "
-    "input; each of several videos becomes a job, whose mask file lies next to it",
+    "input; masks are read from files next to it if no mask or prompt is given; several videos are a list of jobs",
     type=FileName(str),
 )
 @option_group(
@@ -225,7 +240,7 @@ def track_list(jobs: Sequence[Job], batch: Batch, folder: Path, shard: Shard | N
     ),
     option(
         "--frame-numbers",
-        type=click.Choice(("index", "file")),
+        type=Choice(("index", "file")),
         default="index",
         help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
     ),
@@ -274,29 +289,18 @@ def track_list(jobs: Sequence[Job], batch: Batch, folder: Path, shard: Shard | N
 def main(
     video: tuple[str, ...],
     *,
-    tracker: TrackerOptions,
-    segmenter: tuple[Path, Path] | None,
-    segmenter_plugin: str | None,
-    levels: str | None,
-    rate: str | None,
-    output: Path | None,
-    write: tuple[str, ...],
-    no_overlay: bool,
-    review: bool,
-    force: bool,
-    both_directions: bool,
-    remove: tuple[tuple[int, int], ...],
-    frame_numbers: str,
-    realtime: bool,
-    timeout: float,
     job_file: Path | None,
+    output: Path | None,
+    force: bool,
     shard: Shard | None,
     summarize: bool,
     dry_run: bool,
+    segmenter_plugin: str | None,
     **inputs: Any,
 ) -> int:
     """Track objects in a video."""
-    if "help" in write:
+    tracker = read_tracker(inputs)
+    if "help" in inputs["write"]:
         from aotlab.video.outputs import find_output, list_outputs
 
         names = list_outputs()
@@ -304,26 +308,28 @@ def main(
             print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
         return 0
     require_videos(video, job_file)
-    modes = {"--shard": shard, "--summarize": summarize, "--dry-run": dry_run}
-    require_applicable(len(video) == 1, [name for name, value in modes.items() if value], inputs, realtime)
-
+    if (shard is not None) + summarize + dry_run > 1:
+        raise UsageError("--shard, --summarize and --dry-run: give only one of them")
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job
-    from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
-    from aotlab.video.track import JobOptions
+    from aotlab.video.job_file import InvalidRowsError, find_masks, list_video_jobs, read_jobs
 
-    outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
-    options = JobOptions(
-        write=tuple(name for name in outputs if name != "overlay" or not no_overlay),
-        both_directions=both_directions, realtime=realtime, timeout=timeout, removals=remove,
-        by_name=frame_numbers == "file",
-    )  # fmt: skip
-    segmenter_choice = segmenter_plugin or segmenter
+    options = read_job_options(inputs)  # the rest are arguments of Job
+    inputs["segmenter"] = segmenter_plugin or inputs["segmenter"]
     if len(video) == 1:
+        refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
-        name = folder.name if is_file_name(folder.name) else "video"
-        job = Job(name, video[0], levels=levels, rate=rate, segmenter=segmenter_choice, **inputs)
-        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
+        if not any(inputs[name] for name in ("masks", "boxes", "points", "not_points")):
+            inputs["masks"] = find_masks(video[0])
+        job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
+        return track_one(job, folder, options, tracker, force=force, dry_run=dry_run)
+
+    refuse_options({"--realtime": options.realtime}, "applies to a single video; remove it")
+    refuse_options(
+        {option: inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()},
+        # a shell splits 1, 2
+        "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
+    )
     row_errors: Mapping[int, InputError] = {}
     try:
         jobs = read_jobs(job_file) if job_file else list_video_jobs(video)
@@ -331,11 +337,10 @@ def main(
         if not dry_run:
             raise
         jobs, row_errors = error.jobs, error.errors
-    jobs = [replace(job, segmenter=segmenter_choice) for job in apply_to_images(jobs, levels, rate)]
-    if count_ranks() > 1 and not (dry_run or summarize):
-        shard = shard or Shard(read_count("RANK"), count_ranks())
-        if tracker.device == "cuda":
-            tracker = replace(tracker, device=f"cuda:{read_count('LOCAL_RANK')}")
+    jobs = apply_to_images(jobs, inputs["levels"], inputs["rate"])
+    jobs = [replace(job, segmenter=inputs["segmenter"]) for job in jobs]
+    if count_ranks() > 1 and tracker.device == "cuda" and not (dry_run or summarize):
+        tracker = replace(tracker, device=f"cuda:{read_count('LOCAL_RANK')}")
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
     batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:
@@ -343,7 +348,7 @@ def main(
     if summarize:
         records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
-    return track_list(jobs, batch, folder, shard)
+    return track_list(batch, jobs, folder, shard)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train a model: ``aotlab train --config configs/recipes/mini.yaml data.root=FOLDER``.
 
-On several GPUs or machines: ``torchrun --nproc-per-node 4 -m aotlab.tools.train --device cuda --config ...``.
+On several GPUs or machines: ``torchrun --nproc-per-node 4 -m aotlab train --device cuda --config ...``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from aotlab.tools.cli.options import (
     precision_option,
     print_config,
     print_settings,
-    restart,
     settings,
 )
 from aotlab.tools.cli.types import flag
@@ -35,7 +34,7 @@ RECIPE = "configs/recipes/mini.yaml"
     "--dry-run",
     "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file",
 )
-@restart
+@flag("--restart", "start over instead of resuming")
 @option_group("device and precision", device, precision_option("train.precision"))
 @option_group("model", config_option(unset=RECIPE), print_config)
 def main(

@@ -9,21 +9,19 @@ command = aotlab vot --checkpoint r50_aotl
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import settings, tracker_options
+from aotlab.tools.cli.options import read_tracker, settings, tracker_options
 from aotlab.utils.errors import InputError, RunStopped, require_extra
-
-if TYPE_CHECKING:
-    from aotlab.engine.tracking.options import TrackerOptions
 
 
 @command("aotlab vot")
 @settings
 @tracker_options()
-def main(*, tracker: TrackerOptions) -> int:
+def main(**options: Any) -> int:
     """Track for the VOT toolkit."""
+    tracker = read_tracker(options)
     require_extra("vot")
     import trax
 

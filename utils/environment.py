@@ -1,9 +1,8 @@
-"""Settings of OpenMP, malloc and MPS before PyTorch is imported; variables of torchrun; messages of torch.compile."""
+"""Settings of OpenMP, malloc and MPS before PyTorch is imported; variables of torchrun."""
 
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import sys
 
@@ -19,7 +18,6 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """glibc parameters, see mallopt(3)"""
 MALLOC_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
 """no separate mapping for large blocks; free memory at the end of the heap is returned only beyond 2 GiB"""
-log = logging.getLogger(__name__)
 
 
 def limit_spin_waiting() -> None:
@@ -47,13 +45,6 @@ def tune_malloc() -> bool:
     if mallopt is None:
         return False
     return 0 not in [mallopt(name, value) for name, value in MALLOC_OPTIONS.items()]
-
-
-def announce_compilation() -> None:
-    """Say that the first frames compile, and hide PyTorch's warnings about it."""
-    log.info("compiling the model: the first frames take minutes")
-    for name in ("torch._dynamo", "torch._inductor"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def count_ranks() -> int:

@@ -64,10 +64,14 @@ def require(condition: object, message: str) -> None:
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:
     """Raise `InputError`, with the most similar choice and the first `MAX_CHOICES`, unless the value is one of them."""
-    if value not in choices:
-        remedy = suggest(str(value), map(str, choices))
-        expected = join_truncated([*choices], MAX_CHOICES)
-        raise InputError(f"{name} must be one of {expected}, got {value!s:.80}{remedy and f'; {remedy}'}")
+    require(value in choices, f"{name} {describe_wrong_choice(value, choices)}")
+
+
+def describe_wrong_choice(value: object, choices: Collection[object]) -> str:
+    """Return the end of a message about a value that is not one of the choices, with the most similar one."""
+    remedy = suggest(str(value), map(str, choices))
+    expected = join_truncated([*choices], MAX_CHOICES)
+    return f"must be one of {expected}, got {value!s:.80}{remedy and f'; {remedy}'}"
 
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"

@@ -57,6 +57,8 @@ class FrameSelection:
             self.first = self.index(start, f"start {start}")
             self.last = self._find_last(self.first)
         if end is not None:
+            if start is not None and end < start:
+                raise InputError(f"end {end}: before start {start}; give a later frame")
             self.last, self.is_estimate = self.index(end, f"end {end}"), False
 
     def __contains__(self, index: int) -> bool:

@@ -88,7 +88,7 @@ def list_videos(folder: Path) -> list[Path]:
 
 
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
-    """Return a job per video with masks beside it: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks.
+    """Return a job per video with the masks beside it, see `find_masks`.
 
     `plan_job` refuses the job of a video without masks.
 
@@ -97,14 +97,27 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """
     jobs = []
     for video in videos:
-        location = strip_credentials(video)
-        path = Path(location) if Path(location).name not in ("", "..") else Path(location).resolve()
-        masks: list[str] = []
-        for suffix in MASK_SUFFIXES:
-            files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
-            masks += [str(file) for file in files if file != path and file.exists()][:1]
-        jobs.append(Job(require_file_name(base_name(path), location), video, masks))
+        location = strip_credentials(locate_video(video).text)
+        name = require_file_name(base_name(_resolve_name(location)), location)
+        jobs.append(Job(name, video, find_masks(video)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
+
+
+def find_masks(video: str) -> list[str]:
+    """Return the masks beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks; none for a stream."""
+    location = locate_video(video)
+    if location.kind != "stored":
+        return []
+    path, masks = _resolve_name(location.text), list[str]()
+    for suffix in MASK_SUFFIXES:
+        files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
+        masks += [str(file) for file in files if file != path and file.exists()][:1]
+    return masks
+
+
+def _resolve_name(text: str) -> Path:
+    """Return a path that ends in a name, which ``.`` and ``..`` do not."""
+    return Path(text) if Path(text).name not in ("", "..") else Path(text).resolve()
 
 
 def _is_video(path: Path) -> bool:

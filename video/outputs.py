@@ -326,7 +326,7 @@ def find_output(name: str) -> type[Output]:
     Raises:
         InputError: an unknown name, or its package is not installed.
     """
-    require_choice(name, list_outputs(), "write")
+    require_choice(name, list_outputs(), "write (--write)")
     if name in BUILT_IN_OUTPUTS:
         return BUILT_IN_OUTPUTS[name]
     plugins = list_plugins(OUTPUT_PLUGINS)

@@ -120,7 +120,7 @@ def plan_job(
     if not (job.masks or job.has_prompts):
         names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
-            f"{video_name}: no object to track; give a box, points or masks (in a folder of videos: {names} next to it)"
+            f"{video_name}: no object to track; give a box, points or masks, or put {names} next to it"
         )
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
@@ -305,7 +305,7 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
 
 def make_refusal(folder: Path, content: str, *, forcible: bool = False) -> InputError:
     """Return the error about a folder whose content must not be replaced, or only with ``force``."""
-    remedy = "replace them (force)" if forcible else "delete this one"
+    remedy = "replace them with force (--force)" if forcible else "delete this one"
     return InputError(f"output {folder}: already contains {content}; choose another folder, or {remedy}")
 
 

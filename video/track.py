@@ -76,7 +76,8 @@ class JobOptions:
         require(self.timeout in POSITIVE, f"timeout must be {POSITIVE}, got {self.timeout}")
         require(
             not (self.both_directions and self.realtime),
-            "both directions: cannot be combined with realtime, as later frames are needed; give one of them",
+            "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as later "
+            "frames are needed; give one of them",
         )
 
     @property

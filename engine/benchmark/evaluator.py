@@ -66,8 +66,6 @@ class EvaluationOptions:
     """show a progress bar of the main rank's frames on stderr"""
     origin: dict[str, Any] | None = None
     """models and settings as JSON values; sequences finished with the same ones are skipped. None means no records"""
-    restart: bool = False
-    """run finished sequences again"""
     force: bool = False
     """replace the results of other models and settings"""
     stop: threading.Event = field(default_factory=threading.Event)
@@ -127,7 +125,7 @@ def _run_videos(
             bar.set_description(f"{video.name}{rank_note if world.ranks > 1 else ''}", refresh=False)
             with record_failure(evaluation.failures, video.name, "skipped"):
                 require_readable([video])
-                record = None if options.restart else records.finished(video)
+                record = records.finished(video)
                 if record is not None:
                     evaluation.resumed.append(video.name)
                 else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from copy import deepcopy
 
 import torch
@@ -12,7 +13,8 @@ from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast.attention import ChunkedAttention, DenseLocalAttention, TiledLocalAttention
 from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoders, to_onednn
 from aotlab.networks.model import VOSModel
-from aotlab.utils.environment import announce_compilation
+
+log = logging.getLogger(__name__)
 
 
 def optimize(
@@ -116,6 +118,8 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
 
 def compile_parts(model: VOSModel, *, dynamic: bool | None = None) -> None:
     """Pass encoder, blocks and decoder to torch.compile, which compiles when they first run."""
-    announce_compilation()
+    log.info("compiling the model: the first frames take minutes")
+    for name in ("torch._dynamo", "torch._inductor"):  # their warnings
+        logging.getLogger(name).setLevel(logging.ERROR)
     for part in dict.fromkeys([model.encoder, *model.active_blocks, model.decoder]):  # a block may be shared
         part.compile(dynamic=dynamic)

@@ -33,7 +33,7 @@ else
     ranks=${RANKS:-$(($(nproc) < 2 ? 1 : 2))}
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
-.venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab.tools.train \
+.venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab train \
     --device "$device" --config research/bundled/recipes/bundled.yaml "${settings[@]}" \
     train.precision="${PRECISION:-auto}" "$@"
 case " $* " in *" --dry-run "*) exit ;; esac

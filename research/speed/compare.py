@@ -23,7 +23,7 @@ import click
 import numpy as np
 
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import Device, PositiveInt, option
+from aotlab.tools.cli.types import Choice, Device, PositiveInt, option
 from aotlab.utils.environment import limit_spin_waiting
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
@@ -137,7 +137,7 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
 @option("--threads", type=PositiveInt, help="CPU threads (default: PyTorch's own)")
 @option(
     "--clock",
-    type=click.Choice(("wall", "cpu")),
+    type=Choice(("wall", "cpu")),
     default="wall",
     help="cpu: seconds of the process on all cores, for a busy machine",
 )

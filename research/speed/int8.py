@@ -21,7 +21,7 @@ from aotlab.engine.export.quantize import Clip, read_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import ExistingFolder, PositiveInt, option
+from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
 from aotlab_runtime.graphs import PROVIDERS
 
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
@@ -86,7 +86,7 @@ def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) ->
 @click.argument("exports", type=ExistingFolder, nargs=-1, help="exports of the bundled model")
 @option("--frames", type=PositiveInt, default=12, help="frames of each clip")
 @option("--threads", type=PositiveInt, default=1, help="threads")
-@option("--provider", type=click.Choice(tuple(PROVIDERS)), default="cpu", help="execution provider")
+@option("--provider", type=Choice(tuple(PROVIDERS)), default="cpu", help="execution provider")
 def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int, provider: str) -> int:
     """Measure accuracy and CPU time of exports."""
     import torch

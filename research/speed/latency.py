@@ -19,11 +19,10 @@ from typing import Any
 import click
 import numpy as np
 
-from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.sdk import load_segmenter
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import settings, tracker_options
+from aotlab.tools.cli.options import read_tracker, settings, tracker_options
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document import editing
 from aotlab_studio.server.app import Server, bind_socket, build_app
@@ -232,8 +231,9 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 @click.argument("video", metavar="VIDEO", help="video file, folder of frames, or project")
 @settings
 @tracker_options()
-def main(video: str, *, tracker: TrackerOptions) -> int:
+def main(video: str, **options: Any) -> int:
     """Measure the latency of the studio."""
+    tracker = read_tracker(options)
     session = open_session(
         video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint())
     )

@@ -53,11 +53,12 @@ from .media.video import (
 )
 from .tools.cli.command import command as command, require_new_output as require_new_output
 from .tools.cli.options import (
+    read_tracker as read_tracker,
     segmenter_options as segmenter_options,
     tracker_options as tracker_options,
     video_argument as video_argument,
 )
-from .tools.cli.types import Bytes as Bytes
+from .tools.cli.types import Bytes as Bytes, Choice as Choice
 from .utils.files import atomic_path as atomic_path, reading as reading
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import align_columns as align_columns, format_count as format_count

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from aotlab.evaluation.agreement import pair_objects
 from aotlab.media.masks import write_mask
-from aotlab.tools.agreement import main, pair_objects
+from aotlab.tools.agreement import main
 from tests.drawn_clips import draw_two_squares
 
 

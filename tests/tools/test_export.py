@@ -82,7 +82,7 @@ def test_settings_are_shown_as_they_will_be(capsys):
     ([], "--output: missing"),
     (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
     (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-    (["--output", "out", "--provider", "foo"], "'--provider': 'foo' is not one of 'cpu', 'cuda'"),
+    (["--output", "out", "--provider", "foo"], "'--provider': must be one of cpu, cuda"),
     (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
     (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
     (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "'no' does not exist"),

@@ -150,7 +150,7 @@ def test_objects_of_the_metadata_are_expected(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("line", "words"), [
-    ("folder --results . --output a.zip", "'folder' is not one of 'davis2017', 'youtubevos2018'"),
+    ("folder --results . --output a.zip", "must be one of davis2017, youtubevos2018"),
     ("DAVIS2017 --results .", "Missing option '--output'"),
     ("davis2017 --output a.zip", "Missing option '--results'"),
 ])  # fmt: skip

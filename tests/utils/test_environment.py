@@ -2,13 +2,14 @@
 
 import logging
 import os
+from unittest.mock import Mock
 
 import pytest
 
+from aotlab.networks.fast.optimize import compile_parts
 from aotlab.utils.environment import (
     SPIN_COUNT,
     SPIN_VARIABLES,
-    announce_compilation,
     limit_spin_waiting,
     tune_malloc,
 )
@@ -56,6 +57,6 @@ def test_freed_memory_is_reused():
 
 def test_compilation_is_announced_without_warnings(caplog):
     with caplog.at_level(logging.INFO):
-        announce_compilation()
+        compile_parts(Mock(active_blocks=[]))
         logging.getLogger("torch._dynamo").warning("recompiled")
     assert [record.message[:19] for record in caplog.records] == ["compiling the model"]

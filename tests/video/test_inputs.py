@@ -145,7 +145,7 @@ def test_file_names_number_frames(source, start, end, expected):
 @pytest.mark.parametrize(("start", "end", "by_name", "words"), [
     (9, None, False, "start 9: not among the frames to track, 0 to 4"),
     (None, 5, False, "end 5: not among the frames"),
-    (3, 2, False, "end 2: not among the frames to track, 3 to 4"),
+    (3, 2, False, "end 2: before start 3; give a later frame"),
     (3, None, True, "start 3: not among the frames to track, 10 to 14"),
 ])  # fmt: skip
 def test_invalid_ranges_rejected(source, start, end, by_name, words):

@@ -92,7 +92,17 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, turn options into the settings they stand for, and keep the command line in ``ctx.meta``."""
         ctx.meta["command_line"] = f"{ctx.command_path} {shlex.join(args)}"
-        rest = super().parse_args(ctx, args)
+        words = [*args]
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # click's parser leaves it out
+            if isinstance(error, click.NoSuchOption):
+                names = {name for option in self.params for name in option.opts}
+                for word in words:  # click reads -mask as -m -a -s -k
+                    if word.startswith(error.option_name) and f"-{word}" in names:
+                        raise click.NoSuchOption(word, possibilities=[f"-{word}"], ctx=ctx) from error
+            raise
         for option in self.params:
             if isinstance(option, SettingOption) and (value := ctx.params.pop(option.name, None)) is not None:
                 ctx.params["overrides"] = (*ctx.params.get("overrides", ()), f"{option.key}={value}")
@@ -167,7 +177,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
         if _printed_by_other_rank(error):
             return 2
         program = error.ctx.command_path if error.ctx is not None else prog_name
-        message = error.format_message().rstrip(".")
+        message = " ".join(error.format_message().split()).rstrip(".")  # lists of choices have lines
         remedy = "" if message.endswith("?") or "; " in message else f"; see {program} --help"
         return _print_error(f"error: {message}{remedy}", 2)
     except InputError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
+    Choice,
     ConfigFile,
     Device,
     ExistingPath,
@@ -30,6 +30,7 @@ from aotlab.tools.cli.types import (
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
+    from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.labeled_video import Video
 
 Decorator = Callable[[Any], Any]
@@ -46,11 +47,10 @@ QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 force = flag("--force", "replace existing results of another run")
 overwrite = flag("--force", "replace an existing output")
-restart = flag("--restart", "start over instead of resuming")
 quality = option(
     "--quality",
     sets="input.scale",
-    type=click.Choice(QUALITIES),
+    type=Choice(QUALITIES),
     callback=lambda ctx, param, name: QUALITIES.get(name),
     help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
 )
@@ -62,7 +62,7 @@ memory_options = option_group(
         "--memory",
         sets="memory.policy",
         metavar="POLICY",
-        type=click.Choice(POLICIES),
+        type=Choice(POLICIES),
         help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings; track, annotate and vot replace "
         "every_nth with restricted)",
     ),
@@ -86,7 +86,7 @@ def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -
     return option(
         "--dataset",
         metavar="NAME",
-        type=click.Choice([*names], case_sensitive=False),
+        type=Choice([*names], case_sensitive=False),
         callback=lambda ctx, param, name: name or "",
         help=f"{help}one of {', '.join(names)}",
         **attributes,
@@ -98,7 +98,7 @@ def precision_option(key: str = "compute.precision") -> Decorator:
     return option(
         "--precision",
         sets=key,
-        type=click.Choice(PRECISIONS),
+        type=Choice(PRECISIONS),
         help="sets the precision of the computation; auto: bfloat16 if the processor supports it (default: as in the "
         "settings)",
     )
@@ -141,7 +141,7 @@ def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -
 
 
 def config_option(*, multiple: bool = False, unset: str = "the checkpoint's") -> Decorator:
-    """Return ``--config``; ``unset``: the settings of a command line without it, as the help states them."""
+    """Return ``--config``; ``unset``: default shown in help."""
     return option(
         "--config",
         type=ConfigFile,
@@ -151,53 +151,30 @@ def config_option(*, multiple: bool = False, unset: str = "the checkpoint's") ->
 
 
 def tracker_options(*, multiple: str | None = None) -> Decorator:
-    """Return the options of a tracker; the function receives them as ``tracker``, a `TrackerOptions`.
-
-    ``--print-config`` prints the settings instead of calling the function.
-
-    Args:
-        multiple: purpose of repeating ``--checkpoint``; the function gets all of them as ``checkpoints`` too. None: it
-            is given once.
-    """
+    """Return the options of a tracker, which `read_tracker` reads; ``multiple``: as in `checkpoint_option`."""
     depth = option(
         "--depth",
         sets="model.depth",
         type=PositiveInt,
         help="blocks to use of an AOST model (default: all)",
     )
-    options = (
-        option_group("model", checkpoint_option(multiple=multiple), config_option(), print_config),
-        option_group("device and precision", device, precision_option(), depth),
-        memory_options,
-    )
+    model = option_group("model", checkpoint_option(multiple=multiple), config_option(), print_config)
+    computation = option_group("device and precision", device, precision_option(), depth)
+    return lambda main: model(computation(memory_options(main)))
 
-    def decorate(main: Any) -> Any:
-        @wraps(main)
-        def run(
-            *,
-            checkpoint: Any,
-            config: str | None,
-            device: str,
-            print_config: bool,
-            overrides: tuple[str, ...] = (),
-            **others: Any,
-        ) -> int:
-            if multiple is not None:
-                others["checkpoints"], checkpoint = checkpoint, (*checkpoint, BUNDLED_CHECKPOINT)[0]
-            from aotlab.engine.tracking.options import TrackerOptions
 
-            tracker = TrackerOptions(checkpoint, config, overrides, device)
-            if print_config:
-                print(tracker.settings_as_yaml(), end="")
-                return 0
-            status: int = main(tracker=tracker, **others)
-            return status
+def read_tracker(options: dict[str, Any]) -> TrackerOptions:
+    """Return the choices of `tracker_options`, removed from all options; ``--print-config`` prints them and exits."""
+    from aotlab.engine.tracking.options import TrackerOptions
 
-        for add in reversed(options):
-            run = add(run)
-        return run
-
-    return decorate
+    choices = {
+        field.name: options.pop(field.name) for field in fields(TrackerOptions) if field.name in options
+    }
+    tracker = TrackerOptions(**choices)
+    if options.pop("print_config"):
+        print(tracker.settings_as_yaml(), end="", flush=True)
+        click.get_current_context().exit()
+    return tracker
 
 
 def print_settings(settings: Config) -> None:
@@ -209,7 +186,7 @@ def print_settings(settings: Config) -> None:
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """Videos of a benchmark, as the options of `benchmark_options` choose them."""
+    """Videos of a benchmark, chosen by `benchmark_options`."""
 
     dataset: str = ""
     """empty without ``--dataset``"""
@@ -249,13 +226,13 @@ class BenchmarkOptions:
 
 
 def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
-    """Return the options of a benchmark; the function receives them as ``benchmark``, a `BenchmarkOptions`.
+    """Return the options of a benchmark, by the fields of `BenchmarkOptions`.
 
     Args:
         names: data sets to list in the help.
-        others: further options of the group, which the function receives separately.
+        others: further options of the group.
     """
-    options = option_group(
+    return option_group(
         "benchmark",
         dataset_option(names),
         root,
@@ -264,17 +241,6 @@ def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
         flag("--new-objects", "folder: later masks add objects"),
         *others,
     )
-
-    def decorate(main: Any) -> Any:
-        @wraps(main)
-        def run(**values: Any) -> int:
-            chosen = {field.name: values.pop(field.name) for field in fields(BenchmarkOptions)}
-            status: int = main(benchmark=BenchmarkOptions(**chosen), **values)
-            return status
-
-        return options(run)
-
-    return decorate
 
 
 def prompt_options(*, frames: bool = True) -> Decorator:

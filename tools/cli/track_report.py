@@ -38,7 +38,8 @@ def report_disk_space(output: Path, num_bytes: int) -> None:
             f"{output}: the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free; free "
             "space, write fewer outputs, or choose another folder"
         )
-    print(f"results: about {format_bytes(num_bytes)}; {format_bytes(free)} free")
+    rounded = int(float(f"{num_bytes:.0e}"))
+    print(f"results: about {format_bytes(rounded)}; {format_bytes(free)} free")
 
 
 def describe_job(run: JobRun) -> str:
@@ -154,11 +155,11 @@ def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
 def report_jobs(
     records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
 ) -> int:
-    """Print how many videos were tracked, of all or of a shard, and errors; return 1 if one failed, else 0."""
+    """Print how many videos are done, of all or of a shard, and errors; return 1 if one failed, else 0."""
     titles = {job.name: job.title for job in jobs}
     failures = {titles[record.name]: record.error for record in records if record.error is not None}
     count = format_count(len(records if shard else jobs), "video")
     results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
-    print(f"{len(records) - len(failures)} of {count} tracked{results}")
+    print(f"{len(records) - len(failures)} of {count} done{results}")
     print_class_variants({record.name: record.class_names.values() for record in records})
     return report_failures(failures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from aotlab.configs.files import find_config
+from aotlab.utils.errors import describe_wrong_choice
 from aotlab.utils.numbers import (
     COUNT,
     MAX_COUNT,
@@ -48,6 +50,28 @@ class FileName(FunctionType):
     """Type of files, which shells complete."""
 
     shell_complete = click.File.shell_complete
+
+
+class Choice(click.Choice[str]):
+    """Type of names, whose errors suggest the most similar one."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return the message about a value that is not one of the names."""
+        return describe_wrong_choice(value, self.choices)
+
+
+class FolderPath(click.Path[Path]):
+    """Type of folders."""
+
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(exists=exists, file_okay=False, path_type=Path)
+        self.name = "folder"  # the word of the help and of messages, as in all other texts
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path; fail for a file."""
+        if os.path.isfile(value):
+            self.fail(f"{value}: a file; give a folder", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
@@ -91,9 +115,8 @@ Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 ConfigFile = FileName(parse_config, "NAME")
 File = click.Path(dir_okay=False, path_type=Path)
-Folder = click.Path(file_okay=False, path_type=Path)
-ExistingFolder = click.Path(exists=True, file_okay=False, path_type=Path)
-Folder.name = ExistingFolder.name = "folder"  # the word of the help and of messages, as in all other texts
+Folder = FolderPath()
+ExistingFolder = FolderPath(exists=True)
 ExistingPath = click.Path(exists=True, path_type=Path)
 
 

@@ -26,7 +26,7 @@ def start(recipe, node, port):
         sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
         "--node-rank", str(node), "--master-addr", "127.0.0.1", "--master-port", str(port),
         "--local-addr", f"127.0.0.{node + 1}",
-        "-m", "aotlab.tools.train", "--config", str(recipe), "train.save_every=2",
+        "-m", "aotlab", "train", "--config", str(recipe), "train.save_every=2",
         "model.encoder=mobilenet_v2",  # the recipe's is registered in this process only
     ]  # fmt: skip
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}

@@ -15,12 +15,19 @@ import click
 from click import UsageError
 
 from aotlab import InputError
-from aotlab.sdk import Bytes, command, load_segmenter, segmenter_options, tracker_options, video_argument
+from aotlab.sdk import (
+    Bytes,
+    command,
+    load_segmenter,
+    read_tracker,
+    segmenter_options,
+    tracker_options,
+    video_argument,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from aotlab import TrackerOptions
     from aotlab_studio.session.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
 
@@ -116,8 +123,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 def main(
     video: tuple[str, ...],
     *,
-    tracker: TrackerOptions,
-    checkpoints: tuple[Path, ...],
+    checkpoint: tuple[Path, ...],
     project: Path | None,
     same_video: bool,
     host: str,
@@ -127,8 +133,10 @@ def main(
     levels: str | None,
     segmenter: tuple[Path, Path] | None,
     segmenter_plugin: str | None,
+    **model: Any,
 ) -> int:
     """Draw, track and correct masks in the browser."""
+    tracker = read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.review.clips import find_clips
@@ -138,7 +146,7 @@ def main(
     from aotlab_studio.session.batch import Batch
     from aotlab_studio.tracking.models import TrackerLoader
 
-    loader = TrackerLoader(tracker, checkpoints)
+    loader = TrackerLoader(tracker, checkpoint)
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.resolve_checkpoint(), device=tracker.device
     )

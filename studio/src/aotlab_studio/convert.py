@@ -21,6 +21,7 @@ from aotlab.sdk import (
     CLASSES,
     CORRECTED_FILE,
     Annotations,
+    Choice,
     FrameSource,
     VideoInfo,
     add_class_ids,
@@ -62,7 +63,7 @@ RECORD = ".aotlab-convert.json"
 @click.option(
     "--to",
     required=True,
-    type=click.Choice([*list_mask_formats(), "masks"]),
+    type=Choice([*list_mask_formats(), "masks"]),
     help="format to write; masks: PNGs of object ids",
 )
 @click.option("--video", metavar="VIDEO", type=Path, help="the video, or its folder of frames")

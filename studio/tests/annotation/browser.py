@@ -80,7 +80,7 @@ class Program:
         command = [
             sys.executable,
             "-m",
-            "aotlab.tools.main",
+            "aotlab",
             "annotate",
             str(video),
             "--no-browser",

@@ -7,13 +7,12 @@ import time
 
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.engine.training.state import list_saved_states
 from aotlab.tools import train as train_tool
 from tests.engine.training.tiny_recipes import EXACT, assert_same_steps, read_log, steady_phase, write_recipe
 from tests.processes import find_free_port, run_python, start_python
 
-TRAIN = str(ROOT / "tools" / "train.py")
+TRAIN = ("-m", "aotlab", "train")
 RANKS = """
 import os, sys
 import aotlab.engine.training.trainer
@@ -53,7 +52,7 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path):
 @pytest.mark.slow  # starts three processes and lets one die
 def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
     file = recipe_file("run", steps=400)
-    command, variables = [TRAIN, "--config", str(file), *EXACT], ranks_environment()
+    command, variables = [*TRAIN, "--config", str(file), *EXACT], ranks_environment()
     ranks = [
         start_python(*command, env={**variables, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.DEVNULL)
         for rank in "01"

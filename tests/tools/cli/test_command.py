@@ -62,6 +62,25 @@ def test_invalid_line_is_one_sentence(run_expecting_error, line, message):
     assert run_expecting_error(example, *line).startswith(f"error: {message}")
 
 
+@pytest.mark.parametrize(("line", "message"), [
+    ("submit --results . --output s.zip", "Missing option '--dataset'. Choose from: davis2017, youtubevos2018, "),
+    ("convert m.png m.json", "Missing option '--to'. Choose from: coco, cvat, "),
+    ("track c.mp4 --mask", "Option '--mask' requires an argument; see aotlab track --help"),
+    ("track c.mp4 -mask m.png", "No such option '-mask'. Did you mean '--mask'?"),
+    ("track c.mp4 -zq", "No such option '-z'; see aotlab track --help"),
+    ("track c.mp4 --quality fst", "--quality': must be one of fast, balanced, full, got fst; did you mean fast?"),
+    ("score --dataset davis2018 .", ", got davis2018; did you mean davis2017?"),
+    ("convert m.png m.json --to cocoa", ", got cocoa; did you mean coco?"),
+    ("track c.mp4 --output FILE", "Invalid value for '--output': {file}: a file; give a folder"),
+])  # fmt: skip
+def test_option_errors_of_commands_are_one_sentence(run_expecting_error, line, message, tmp_path):
+    (tmp_path / "file").touch()
+    line = line.replace("FILE", str(tmp_path / "file"))
+    shown = run_expecting_error(main, *line.split())
+    assert message.format(file=tmp_path / "file") in shown
+    assert "\\" not in shown
+
+
 def test_default_is_shown_in_the_help(capsys):
     assert example(["--help"]) == 0
     out = capsys.readouterr().out

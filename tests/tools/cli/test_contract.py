@@ -76,7 +76,7 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
     film = tmp_path / "film.mp4"
     film.write_bytes(b"mine")
     assert main([*line[:-1], "film.mp4", "--force"]) == 2  # a file of another kind
-    assert re.search("film.mp4(: unsupported extension|' is a file)", capsys.readouterr().err)
+    assert re.search("film.mp4: (unsupported extension|a file; give a folder)", capsys.readouterr().err)
     assert film.read_bytes() == b"mine"
 
 

@@ -163,13 +163,17 @@ REFUSED = [
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
     (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: not among the frames"),
     (["video", "--mask", "first.png", "--write", "masks,coc"], "got coc; did you mean coco?"),
-    (["video", "--mask", "first.png", "--frame-numbers", "x"], "'x' is not one of 'index', 'file'; see aotlab track"),
-    (["video", "--mask", "first.png", "--both-directions", "--realtime"], "cannot be combined with realtime"),
+    (["video", "--mask", "first.png", "--frame-numbers", "x"], "must be one of index, file, got x; see aotlab track"),
+    (["video", "--mask", "first.png", "--both-directions", "--realtime"],
+     "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime)"),
+    (["video", "--mask", "first.png", "--write", "foo"], "write (--write) must be one of masks, "),
+    (["video", "--mask", "first.png", "--start", "3", "--end", "2"], "end 2: before start 3; give a later frame"),
     (["my", "film"], "my: no such file or folder; put a path with spaces in quotes"),
     (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate the values of an option by commas"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
     (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use a column of --jobs"),
     (["--jobs", "jobs.csv", "--mask", "first.png"], "--mask: applies to a single video; use a column of --jobs"),
+    (["video", "other", "--start", "0"], "--start: applies to a single video"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
 ]  # fmt: skip
 
@@ -204,7 +208,7 @@ def test_one_video_is_refused_by_several_ranks(
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
-    (["--write", "masks"], "results of other inputs or settings; choose another folder, or replace them (force)"),
+    (["--write", "masks"], "other inputs or settings; choose another folder, or replace them with force (--force)"),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
 ]  # fmt: skip
 
@@ -231,6 +235,27 @@ def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
     assert open_frames(tmp_path / "out" / "overlay.mp4").rate == Fraction(30000, 1001)
     assert run(tmp_path / "out" / "overlay.mp4", tmp_path / "b", mask, args=["--fps", "25"]) == 2
     assert "fps 25: only for folders of images and TIFF stacks" in capsys.readouterr().err
+
+
+def test_dry_run_of_one_video_says_what_a_run_does(video, mask, tmp_path, capsys, monkeypatch):
+    def dry_run():
+        assert run(video, tmp_path, mask, args=[*WRITE, "--dry-run"]) == 0
+        return capsys.readouterr().out
+
+    assert "status: to track\n" in dry_run()
+    interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
+    assert "status: to resume\n" in dry_run()
+    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert "already tracked with these inputs" in dry_run()
+
+
+def test_one_video_uses_the_mask_beside_it(video, tmp_path, capsys):
+    save(video.with_suffix(".png"), 3)
+    for line in ([], ["--box", "1,1,9,9"]):
+        assert main([str(video), "--output", str(tmp_path / "out"), "--dry-run", *line]) == 0
+        assert "1 object to track" in capsys.readouterr().out
+    assert main([str(video), "--output", str(tmp_path / "out"), "--write", "masks"]) == 0
+    assert values(tmp_path) == dict.fromkeys(NAMES, 3)
 
 
 def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
@@ -623,4 +648,6 @@ def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelli
 
 
 def test_file_as_output_is_named(video, mask, run_expecting_error):
-    assert "first.png' is a file" in run_expecting_error(main, video, "--mask", mask, "--output", mask)
+    assert "first.png: a file; give a folder" in run_expecting_error(
+        main, video, "--mask", mask, "--output", mask
+    )
