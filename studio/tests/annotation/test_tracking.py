@@ -462,7 +462,7 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
     draw(session, 0, 1)
     job = start_job(session, 0)
     wait_until(lambda: job.done >= 2)
-    session.undo()
+    run_action(session, {"do": "undo"})
     job.wait(10)
     assert job.status == "stopped"
     assert job.done < job.total
