@@ -77,14 +77,14 @@ export class FrameCache {
     for (const [frame, own] of this.revisions) if (own <= revision) this.revisions.delete(frame);
   }
 
-  /** Return the query of a frame's masks, which browsers cache by their revision. @param {number} index */
-  getMasksQuery(index) {
-    return `video=${this.video}&masks=${this.revisions.get(index) ?? this.revision}`;
+  /** Return the revision of a frame's masks, by which browsers cache them. @param {number} index */
+  getRevision(index) {
+    return this.revisions.get(index) ?? this.revision;
   }
 
   /** Return the address of a small image of a frame with its masks. @param {number} index */
   getThumbnailAddress(index) {
-    return `frame/${index}?${this.getMasksQuery(index)}&width=${THUMBNAIL_PIXELS}`;
+    return `${this.getAddress(index)}&width=${THUMBNAIL_PIXELS}&masks=${this.getRevision(index)}`;
   }
 
   /** Fetch the nearest available image for a frame that is slow to decode. @param {number} index */
@@ -94,7 +94,8 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<Labels>} */
   async fetchLabels(index) {
-    return decodeRuns(await (await fetchOrThrow(`labels/${index}?${this.getMasksQuery(index)}`)).arrayBuffer());
+    const address = `labels/${index}?video=${this.video}&masks=${this.getRevision(index)}`;
+    return decodeRuns(await (await fetchOrThrow(address)).arrayBuffer());
   }
 }
 
