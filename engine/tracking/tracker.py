@@ -204,8 +204,8 @@ class Tracker:
         frame = convert_frame(frame, self.state.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
-            mask = convert_mask(mask, frame, required=not self.ids and prompts is None)
-        if prompts is not None:
+            mask = convert_mask(mask, frame, required=not self.ids and not prompts)
+        if prompts:
             mask = self.segmenter(frame, prompts, keep=mask)
             require_pixels(mask, prompts)
         return frame, mask, size

@@ -158,7 +158,7 @@ def test_pixels_far_from_few_parts_equal_framework(parts, point):
 
 
 @pytest.mark.parametrize(
-    "prompts", [{}, [], {0: (20, 16)}, {-1: (20, 16)}, {2**31: (20, 16)}, {"1": (20, 16)}, [(20, 16)]]
+    "prompts", [{0: (20, 16)}, {-1: (20, 16)}, {2**31: (20, 16)}, {"1": (20, 16)}, [(20, 16)]]
 )
 def test_prompts_without_ids_rejected(tracker, prompts):
     errors, message = (InputError, aotlab_runtime.InputError), "dict of prompts by object id from 1"
@@ -167,3 +167,11 @@ def test_prompts_without_ids_rejected(tracker, prompts):
     with pytest.raises(errors, match=message):
         tracker.prompt(clip(1)[0], prompts)
     assert tracker.ids == ()
+
+
+def test_step_without_prompts_tracks_and_prompt_needs_one(tracker):
+    frames = clip(2)
+    tracker.step(frames[0], stripes([1]))
+    assert tracker.step(frames[1], prompts={}).ids == (1,)
+    with pytest.raises((InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"):
+        tracker.prompt(frames[1], {})

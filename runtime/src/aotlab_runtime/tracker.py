@@ -109,7 +109,7 @@ class Tracker:
         """
         frame = check_frame(frame, self._frame_shape)
         given_mask = np.zeros(frame.shape[:2], int) if mask is None else check_mask(mask, frame)
-        if prompts is not None:
+        if prompts:
             given_mask = self._draw_prompts(frame, given_mask, prompts)
         has_mask = given_mask.any()
         has_objects = has_mask or mask is None or self.groups
