@@ -31,13 +31,22 @@ from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
-from aotlab.video.plan import RUN_FILE, RUN_KIND, JobRun, make_record, plan_job, plan_list, read_list
+from aotlab.video.plan import (
+    LIST_FILES,
+    RUN_FILE,
+    RUN_KIND,
+    SUMMARY_FILE,
+    JobRun,
+    make_record,
+    plan_job,
+    plan_list,
+    read_list,
+)
 from aotlab.video.run import check_run, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
-SUMMARY_FILE = "summary.csv"
 CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 
@@ -250,7 +259,9 @@ def claim_folder(
     """
     names = sorted(job.name for job in jobs)
     replaces_results = plan_list(output, jobs, settings, force=force)
-    for name in read_list(output)[1]:
+    earlier_names = read_list(output)[1]
+    has_corrections = any((output / name / CORRECTED_FILE).exists() for name in earlier_names)
+    for name in earlier_names:
         folder = output / name
         record = read_job_record(folder)
         if record is None:
@@ -259,6 +270,7 @@ def claim_folder(
             log.warning("%s: no longer in the list; its results stay in %s", name, folder)
         if name in names and replaces_results and not (folder / CORRECTED_FILE).exists():
             write_job_record(folder, replace(record, error=UNFINISHED))
-    if replaces_results:
-        remove(output / SUMMARY_FILE)
+    for name in LIST_FILES if replaces_results else ():
+        if name != CLASSES or not has_corrections:  # corrected masks keep their class ids
+            remove(output / name)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings, "jobs": names})

@@ -152,7 +152,7 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     """Return a list of texts, paths or masks, a single one as a list; raise `InputError` for other values."""
     types = str | Path | FrameObjectValue
     items = [values] if isinstance(values, types) or not np.iterable(values) else list(values)
-    if not all(isinstance(item, types) for item in items):
+    if not all(isinstance(item, types) and item != "" for item in items):
         raise InputError(f"{name}: expected text as on the command line, or a list of it, got {values!r:.80}")
     return items
 

@@ -36,9 +36,10 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name, sibling_path
-from aotlab.utils.text import strip_credentials
+from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.utils.versioned_files import FileKind, read_versioned
+from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, suggest_object
 from aotlab.video.job import MASK_SUFFIXES, Job
@@ -50,6 +51,9 @@ log = logging.getLogger(__name__)
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
+SUMMARY_FILE = "summary.csv"
+LIST_FILES = (SUMMARY_FILE, CLASSES)
+"""files in the folder of a list, beside the folders of its jobs"""
 
 Action = Literal["track", "resume", "reuse"]
 """what a run does: track from the first frame, resume, or reuse finished results"""
@@ -262,28 +266,39 @@ def choose_action(
 
 
 def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool = False) -> bool:
-    """Return whether a list replaces results of other settings in its folder.
+    """Return whether a list replaces results of other settings or jobs in its folder.
 
     Args:
         output: output folder.
         jobs: the whole list.
         settings: `result_settings` of this run.
-        force: replace results of other settings.
+        force: replace results of other settings or jobs.
 
     Raises:
-        InputError: the folder contains what this list must not replace, or results would overwrite inputs.
+        InputError: the folder contains what this list must not replace, results would overwrite inputs, or a job is
+            named like a file of the list.
     """
+    names = [job.name for job in jobs]
+    for name in names:
+        if name.lower() in LIST_FILES:
+            raise InputError(f"job {name}: a file of the list has this name; give the job another")
     inputs = [path for job in jobs for path in job.input_paths]
-    require_inputs_outside(inputs, [job.name for job in jobs], output)
+    require_inputs_outside(inputs, names, output)
     if not (output / RUN_FILE).exists():
         # hidden files are locks and temporary files, perhaps of another machine
         if others := sorted(path.name for path in output.glob("[!.]*")):
             raise make_refusal(output, f"other files ({others[0]})")
         return False
-    replaces = read_list(output)[0] != settings
-    if replaces and not force:
-        raise make_refusal(output, "results of other settings or outputs", forcible=True)
-    return replaces
+    earlier_settings, earlier_names = read_list(output)
+    tracked = [name for name in earlier_names if (output / name / JOB_RECORD).exists()]
+    problem = None
+    if earlier_settings != settings:
+        problem = "results of other settings or outputs"
+    elif tracked and {*names}.isdisjoint(earlier_names):
+        problem = f"results of other jobs ({join_truncated(tracked, 1)})"
+    if problem and not force:
+        raise make_refusal(output, problem, forcible=True)
+    return problem is not None
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:

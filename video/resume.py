@@ -50,7 +50,7 @@ class Checkpoint:
         self._save_time = time.monotonic()
 
     def load(self, tracker: Any) -> bool:
-        """Restore a `Tracker` and all frames up to the saved one; return False and log why if the file is damaged."""
+        """Restore a `Tracker` and all frames up to the saved one; return False if files are damaged or missing."""
         import torch
 
         try:
@@ -58,6 +58,9 @@ class Checkpoint:
                 content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
                 tracker.load_state_dict(content["state"])
                 last, confidence, cuts = int(content["last"]), content["confidence"], list(content["cuts"])
+            for index in confidence:
+                if not self._mask_path(index).is_file():
+                    raise InputError(f"{self._mask_path(index)}: no such mask file; {CHECKPOINT.remedy}")
         except InputError as error:
             log.warning("%s", error)
             return False
@@ -66,8 +69,11 @@ class Checkpoint:
 
     def restore(self, index: int) -> StoredPrediction:
         """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
-        labels = read_mask(self._masks / f"{self._stem(index)}.png")
+        labels = read_mask(self._mask_path(index))
         return StoredPrediction(labels, self._confidence[index], cut=index in self._cuts)
+
+    def _mask_path(self, index: int) -> Path:
+        return self._masks / f"{self._stem(index)}.png"
 
     def keep_state(self, index: int, tracker: Any) -> None:
         """Keep the tracker's state after a frame if it is time to save one."""

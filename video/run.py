@@ -175,15 +175,20 @@ def track_job(
         if job.is_stored:
             record.fingerprint = compute_fingerprint(Path(job.video))
         _prepare_folder(folder, record, resumed=resumed)
-        for index, labels in prompt_masks.items():
-            path = folder / PROMPT_MASKS / f"{source.stem(index)}.png"
-            write_mask(path, labels, max_id=max(run.prompts[index]))
-            run.masks.add(index, labels)
-        classes = ObjectClasses.from_annotations(run.masks.annotations, class_list)
-        context = OutputContext(source, classes, run.frames.number)
-        result = track_frames(
-            tracker, context, run.frames, run.masks, run.removals, folder, options, checkpoint=checkpoint, stop=stop
-        )  # fmt: skip
+        try:
+            for index, labels in prompt_masks.items():
+                path = folder / PROMPT_MASKS / f"{source.stem(index)}.png"
+                write_mask(path, labels, max_id=max(run.prompts[index]))
+                run.masks.add(index, labels)
+            classes = ObjectClasses.from_annotations(run.masks.annotations, class_list)
+            context = OutputContext(source, classes, run.frames.number)
+            result = track_frames(
+                tracker, context, run.frames, run.masks, run.removals, folder, options, checkpoint=checkpoint, stop=stop
+            )  # fmt: skip
+        except InputError:  # before the first frame was written
+            if not resumed:
+                remove_results(folder, record)
+            raise
         _record_result(folder, record, result)
     return result
 

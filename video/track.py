@@ -73,7 +73,7 @@ class JobOptions:
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        require(self.timeout in POSITIVE, f"timeout must be {POSITIVE}, got {self.timeout}")
+        require(self.timeout in POSITIVE, f"timeout must be finite and {POSITIVE}, got {self.timeout}")
         require(
             not (self.both_directions and self.realtime),
             "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as later "

@@ -120,10 +120,15 @@ def test_results_of_other_settings_count_as_unfinished(output, jobs):
     for job in jobs:
         write_job_record(output / job.name, JobRecord(job.name, written=["masks"]))
     (output / "b" / CORRECTED_FILE).touch()
-    (output / "summary.csv").touch()
+    for name in ("summary.csv", "classes.json"):
+        (output / name).touch()
     claim_folder(output, jobs, {**INPUTS, "a": 2}, force=True)
     assert [read_job_record(output / name).error for name in ("run", "b")] == ["not finished", None]
     assert not (output / "summary.csv").exists()
+    assert (output / "classes.json").exists()  # corrected masks keep their ids
+    (output / "b" / CORRECTED_FILE).unlink()
+    claim_folder(output, jobs, INPUTS, force=True)
+    assert not (output / "classes.json").exists()
 
 
 @pytest.mark.parametrize("name", ["..jobs.7@other.part.json", ".summary.7@other.part.csv"])

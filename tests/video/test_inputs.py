@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aotlab.media.decoding import decode
@@ -231,7 +232,14 @@ def test_job_names_an_invalid_field(fields, words):
 
 
 @pytest.mark.parametrize(
-    "box", [(1e-6, 5, 30, 40), np.array([1e-6, 5, 30, 40]), [np.float32([1e-6, 5, 30, 40])]]
+    "box",
+    [
+        (1e-6, 5, 30, 40),
+        np.array([1e-6, 5, 30, 40]),
+        [np.float32([1e-6, 5, 30, 40])],
+        torch.tensor([1e-6, 5, 30, 40]),
+        torch.tensor([[1e-6, 5, 30, 40]]),
+    ],
 )
 def test_job_takes_prompts_of_any_numbers(box):
     ((frame, object_id, values),) = Job("a", "a.mp4", boxes=box).boxes

@@ -122,6 +122,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
     ("a.jsonl", '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),
     ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected text as on the command line"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "line 1: masks: expected text as on the command line"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected text"),
     ("a.jsonl", '{"video": "a.mp4", "box": [1, 2, 3, 4], "class": [{"1": "cat"}]}',
      "class: expected text as on the command line"),

@@ -264,9 +264,9 @@ def test_removals_are_pairs_of_numbers(removals):
 
 def test_timeout_is_a_number():
     assert JobOptions(timeout=np.float32(3)).timeout == JobOptions(timeout=np.int64(3)).timeout == 3
-    with pytest.raises(InputError, match="timeout must be above 0, got inf"):
+    with pytest.raises(InputError, match="timeout must be finite and above 0, got inf"):
         JobOptions(timeout=np.float32("inf"))
-    with pytest.raises(InputError, match="timeout must be above 0, got a"):
+    with pytest.raises(InputError, match="timeout must be finite and above 0, got a"):
         JobOptions(timeout="a")
 
 

@@ -105,6 +105,8 @@ RUN = {"settings": SETTINGS, "jobs": ["a"]}
     ({**RUN, "settings": {**SETTINGS, "write": ["masks"]}}, (), "refuse", True),
     ({**RUN, "settings": {**SETTINGS, "checkpoint": "y"}}, (), "refuse", True),
     ({**RUN, "jobs": ["a", "b"]}, ("b/.track.json",), False, False),
+    ({**RUN, "jobs": ["b"]}, ("b/.track.json",), "refuse", True),
+    ({**RUN, "jobs": ["b"]}, (), False, False),
 ])  # fmt: skip
 def test_list_is_started_resumed_or_refused(tmp_path, run, files, replaces, forced):
     Earlier(files=files).write(tmp_path)
@@ -113,3 +115,11 @@ def test_list_is_started_resumed_or_refused(tmp_path, run, files, replaces, forc
     jobs = [Job("a", "a.mp4")]
     assert try_plan(plan_list, tmp_path, jobs, SETTINGS) == replaces
     assert try_plan(plan_list, tmp_path, jobs, SETTINGS, force=True) == forced
+
+
+@pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
+def test_job_named_like_a_file_of_the_list_is_refused(tmp_path, name):
+    with pytest.raises(
+        InputError, match=f"job {name}: a file of the list has this name; give the job another"
+    ):
+        plan_list(tmp_path, [Job(name, "a.mp4")], SETTINGS, force=True)

@@ -20,6 +20,7 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.cli.track_report import report_result
 from aotlab.tools.track import default_output, main
+from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
@@ -321,6 +322,19 @@ def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name,
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 
+def test_run_that_failed_on_its_first_frame_leaves_nothing(video, mask, tmp_path, tracker, monkeypatch):
+    def fail(*_):
+        raise InputError("unreadable")
+
+    monkeypatch.setattr(tracker, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Repeater, "step", fail)
+        for args in ([], ["--box", "1:2=1,1,9,9"]):
+            assert run(video, tmp_path, mask, args=args) == 2
+    assert not [*(tmp_path / "out").glob("[!.]*"), *(tmp_path / "out").glob(".track.json")]
+    assert run(video, tmp_path, mask) == 0
+
+
 def test_results_of_a_failed_run_are_replaced(video, mask, tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("a fault")
@@ -497,6 +511,18 @@ def test_damaged_progress_starts_over(interrupted, video, mask, tmp_path, tracke
     assert "not a usable progress of a tracked video" in caplog.text
     assert "tracking starts from the first frame" in caplog.text
     assert tracker.steps - steps == 4
+
+
+@pytest.mark.parametrize("args", [[], ["--force"]])
+def test_progress_without_one_of_its_masks_starts_over(
+    interrupted, video, mask, tmp_path, tracker, caplog, args
+):
+    (interrupted / "masks" / NAMES[1]).unlink()
+    steps = tracker.steps
+    assert run(video, tmp_path, mask, args=[*WRITE, *args]) == 0
+    assert f"{NAMES[1]}: no such mask file; tracking starts from the first frame" in caplog.text
+    assert tracker.steps - steps == 4
+    assert list(values(tmp_path)) == NAMES
 
 
 def test_other_outputs_need_force(video, mask, tmp_path, tracker, capsys):
