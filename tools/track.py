@@ -319,10 +319,17 @@ def main(
     if len(video) == 1:
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
+        found = list[str]()
         if not any(inputs[name] for name in ("masks", "boxes", "points", "not_points")):
-            inputs["masks"] = find_masks(video[0])
+            found = inputs["masks"] = find_masks(video[0])
         job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
-        return track_one(job, folder, options, tracker, force=force, dry_run=dry_run)
+        try:
+            return track_one(job, folder, options, tracker, force=force, dry_run=dry_run)
+        except InputError as error:
+            # a file next to the video that was not meant as masks
+            if str(error).startswith(tuple(f"{prefix}{path}" for path in found for prefix in ("", "mask "))):
+                raise InputError(f"{error}; or give a box, points or masks") from error
+            raise
 
     refuse_options({"--realtime": options.realtime}, "applies to a single video; remove it")
     refuse_options(

@@ -259,6 +259,13 @@ def test_one_video_uses_the_mask_beside_it(video, tmp_path, capsys):
     assert values(tmp_path) == dict.fromkeys(NAMES, 3)
 
 
+def test_other_file_beside_a_video_is_no_reason_to_give_up(video, tmp_path, run_expecting_error):
+    video.with_suffix(".json").write_text("{}")
+    message = run_expecting_error(main, str(video), "--output", str(tmp_path / "out"), "--dry-run")
+    assert "video.json: not masks in a known format; expected" in message
+    assert message.endswith("; or give a box, points or masks")
+
+
 def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
     assert run(video, tmp_path, mask, args=["--dry-run", "--box", "1:2=1,1,9,9"]) == 0
     assert "4 frames of 48×32, 2 objects to track, masks or prompts on 2 frames" in capsys.readouterr().out
