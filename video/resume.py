@@ -13,7 +13,7 @@ from typing import Any
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import write_bytes
+from aotlab.utils.files import remove, write_bytes
 from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import StoredPrediction, TrackedFrame
 
@@ -68,8 +68,12 @@ class Checkpoint:
         return True
 
     def restore(self, index: int) -> StoredPrediction:
-        """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
-        labels = read_mask(self._mask_path(index))
+        """Return the prediction of a frame; raise `InputError` and end resuming if its mask cannot be read."""
+        try:
+            labels = read_mask(self._mask_path(index))
+        except InputError as error:
+            remove(self._path)
+            raise InputError(f"{error}; the next run starts from the first frame") from error
         return StoredPrediction(labels, self._confidence[index], cut=index in self._cuts)
 
     def _mask_path(self, index: int) -> Path:

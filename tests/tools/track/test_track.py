@@ -532,6 +532,16 @@ def test_progress_without_one_of_its_masks_starts_over(
     assert list(values(tmp_path)) == NAMES
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_run_after_a_damaged_mask_starts_over(interrupted, video, mask, tmp_path, tracker, capsys, number):
+    (interrupted / "masks" / NAMES[number]).write_bytes(b"damaged")
+    assert run(video, tmp_path, mask, args=WRITE) in (1, 2)
+    assert "the next run starts from the first frame" in capsys.readouterr().err
+    steps = tracker.steps
+    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert tracker.steps - steps == 4
+
+
 def test_other_outputs_need_force(video, mask, tmp_path, tracker, capsys):
     assert run(video, tmp_path, mask) == 0
     before = files(tmp_path / "out")
