@@ -26,7 +26,7 @@ from aotlab.media.images import RESAVE_ADVICE, open_image, read_image
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_blurred
 from aotlab.media.object_masks import list_mask_files, read_labels
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
@@ -105,6 +105,9 @@ def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int
     Raises:
         InputError: the folders do not exist.
     """
+    sets = [name for name in list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
+    several = bool(sets) and not (root / "JPEGImages").is_dir()
+    require(not several, f"{root}: has several sets; check each of them: {', '.join(sets)}")
     layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]
     images, masks = find_paths(root, layouts, LAYOUTS[kind])
     names, loose = list_subfolders(images), list_images_by_stem(images)

@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 from aotlab.media.matching import match_frames, require_different_frames, select_images
 from aotlab.media.regions import MAX_ID, Annotations, ParsedRegion, Region, VideoInfo
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 
 
 def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotations:
@@ -22,7 +22,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     is the object id; other objects get free ids in order.
 
     Raises:
-        InputError: no object, another video's frames, or ambiguous regions.
+        InputError: no object, too many, another video's frames, or ambiguous regions.
     """
     if video.frame is not None:
         drawn = [region for region in regions if region.rle is not None]
@@ -37,6 +37,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         )
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
+    require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
     for (frame, region), key in zip(visible, keys, strict=True):
         assert region.rle is not None

@@ -64,6 +64,8 @@ def open_frames(
     path, is_stored = Path(location.text), location.kind == "stored"
     if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):
         return ImageFrames(path, levels, rate)
+    exists = not is_stored or path.exists()
+    require(exists, f"{path}: no such file or folder; give a video file or a folder of frames")
     for name, value in (("levels", levels), ("fps", rate)):
         title = path if is_stored else "a stream"
         problem = f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; remove it"

@@ -70,7 +70,7 @@ SKIPPED = {
 
 CHANGED = {
     r"^OMP_NUM_THREADS=\d+ ": "",
-    r"^torchrun --nproc-per-node \d+ -m aotlab\.tools\.(\w+)": r"aotlab \1",  # one process
+    r"^torchrun --nproc-per-node \d+ -m aotlab (\w+)": r"aotlab \1",  # one process
     r" --device cuda": "",
     r"--size 854x480": "--size 160x96",  # of exported graphs
     r"(aotlab export .*--verify)": r"\1 --no-prompts",  # its conversion is the longest

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from aotlab.media.images import read_image
-from aotlab.media.masks import write_mask
-from aotlab.utils.errors import InputError
+from aotlab.media.masks import VOID, write_mask
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import (
     atomic_path,
     read_json,
@@ -134,6 +134,10 @@ def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, in
     """Number the objects with an outline on the frames, or only on the first, sorted by name."""
     selected = frames[:1] if first_only else frames
     names = sorted({name for frame in selected for name, polygons in frame.outlines if polygons})
+    require(
+        0 < len(names) < VOID,
+        f"{frames[0].name}: {len(names)} objects; expected 1 to {VOID - 1} with an outline",
+    )
     return {name: object_id for object_id, name in enumerate(names, start=1)}
 
 

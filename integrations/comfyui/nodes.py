@@ -60,10 +60,18 @@ class FirstMask:
     def segment(
         self, tracker: Tracker, images: torch.Tensor, frame: int, points: str, negative_points: str, box: str
     ) -> tuple[torch.Tensor]:
-        """Return the object's mask 1×H×W; raise `ValueError` for unusable prompts or ones without a pixel."""
-        positive, negative = (json.loads(text or "[]") for text in (points, negative_points))
-        edges = tuple(map(float, box.split(","))) if box.strip() else None
-        prompt = Prompt([*positive, *negative], [1] * len(positive) + [0] * len(negative), edges)
+        """Return the object's mask 1×H×W; raise `InputError` for unusable prompts or ones without a pixel."""
+        try:
+            positive, negative = (json.loads(text or "[]") for text in (points, negative_points))
+            clicks, point_labels = [*positive, *negative], [1] * len(positive) + [0] * len(negative)
+            edges = tuple(map(float, box.split(","))) if box.strip() else None
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"prompt: not readable ({error}); give points [[x, y], ...] and a box of four numbers"
+            ) from error
+        prompt = Prompt(clicks, point_labels, edges)
+        if frame >= len(images):
+            raise InputError(f"frame {frame}: the video has {len(images)} frames; give an earlier one")
         labels = tracker.fresh().prompt(to_frame(images[frame]), {1: prompt}).labels
         return (torch.from_numpy(labels > 0).float()[None],)
 

@@ -9,6 +9,8 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.media.masks import read_mask
+from aotlab.media.region_matching import match_regions
+from aotlab.media.regions import MAX_ID, ParsedRegion
 from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, format_coco, read_annotations, write_job_record
 from aotlab.utils import plugins
 from tests.limits import make_pipe
@@ -204,3 +206,9 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     write_job_record(tmp_path, replace(record, video_name="clip", error="not finished"))
     read_annotations(tmp_path, VIDEO, strict=True)
     assert f"{tmp_path}: results of a run that did not end (not finished)" in caplog.text
+
+
+def test_more_objects_than_ids_refused():
+    regions = [ParsedRegion(0, tracked().frames[0][0].rle)] * (MAX_ID + 1)
+    with pytest.raises(InputError, match="has more than 65535 objects; split it"):
+        match_regions(regions, VIDEO)

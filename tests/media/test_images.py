@@ -129,6 +129,12 @@ def test_invalid_levels_rejected(text):
         parse_levels(text)
 
 
+@pytest.mark.parametrize("options", [{"levels": "auto"}, {"rate": 5}])
+def test_missing_folder_is_named_before_its_options(tmp_path, options):
+    with pytest.raises(InputError, match="gone: no such file or folder"):
+        open_frames(tmp_path / "gone", **options)
+
+
 @pytest.mark.parametrize("source", ["a.mp4", "rtsp://127.0.0.1:9/x"])
 def test_levels_of_videos_and_streams_rejected(tmp_path, source, monkeypatch):
     monkeypatch.chdir(tmp_path)

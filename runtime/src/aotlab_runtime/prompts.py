@@ -104,7 +104,9 @@ def segment_prompts(
     ``mask``: object ids H×W; pixels of objects without a prompt are excluded.
     """
     checked_prompts = check_prompts(prompts, frame.shape[:2])
-    require(graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask")
+    require(
+        graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask"
+    )
     ids, exclusive_prompts = (*checked_prompts,), []
     for object_id, prompt in checked_prompts.items():  # points on other objects are points off this one
         others = [other.positive for other_id, other in checked_prompts.items() if other_id != object_id]

@@ -26,6 +26,7 @@ from aotlab_studio import lock
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check
 from aotlab_studio.review.clips import find_clips
@@ -345,6 +346,17 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         session.document.restore_version(1)  # the accepted masks
         assert all((session.document.snapshot.labels(each) == truth(each)).all() for each in (0, 9))
+
+
+def test_clip_tracked_again_after_a_canceled_request_has_no_edit_to_undo(results):
+    document = open_document(results / "a")
+    document.edit("tracking", Changes(layers={document.make_layer_id(): Layer([1], 1, 3)}))
+    assert document.cancel(document.log.head)
+    document.close()
+    replace_results(results, "a", 3)
+    with closing(open_document(results / "a")) as document:
+        assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
+        assert (document.edited, document.undo()) == (False, None)
 
 
 def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):

@@ -422,3 +422,12 @@ def test_new_objects_get_the_smallest_id_that_was_never_used(session):
     labels[12:15] = 5
     load_upload(document, 1, encode_png(labels), targets=targets)
     assert [*document.snapshot.objects] == [1, 2, 4, 5, 6, 7, 65535]
+
+
+def test_check_mark_is_removed_from_a_frame_without_masks(session):
+    document = session.document
+    document.edit("mark as checked", Changes(checked={3: document.snapshot.digest_frame(3)}))
+    editing.toggle_checked(document, 3)
+    assert document.snapshot.checked_frames == []
+    with pytest.raises(InputError, match="no mask to check"):
+        editing.toggle_checked(document, 3)

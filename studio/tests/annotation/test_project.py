@@ -796,6 +796,18 @@ def test_replaced_results_go_unless_a_version_shows_them(folder, session, reopen
     assert (session.document.snapshot.labels(2) == mask(6)).all()
 
 
+def test_version_of_an_older_program_shows_what_was_tracked_when_it_was_saved(session):
+    document = session.document
+    draw(session, 0, 1)
+    document.edit("tracking", Changes(layers={1: Layer([1], 1, 2)}))
+    document.add_result(1, Result(1, {1: Score(1.0, 1, 0.0, 0.0)}), truth(1))
+    document.log.append(VersionRecord(document.log.head, "half", document.results.last_row))
+    document.add_result(1, Result(2, {1: Score(1.0, 1, 0.0, 0.0)}), truth(2))
+    document.finish_layer(1)
+    document.restore_version(1)
+    assert document.snapshot.tracked_frames == [1]
+
+
 @pytest.mark.parametrize("statement", ["masks", "records"])
 def test_drawing_and_its_entry_are_stored_together(folder, session, statement, reopen):
     draw(session, 0, 1)

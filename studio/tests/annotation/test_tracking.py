@@ -161,6 +161,19 @@ def test_job_that_cannot_start_changes_nothing(session):
     assert session.document.snapshot.list_outdated() == []
 
 
+def test_request_that_fails_after_another_edit_outdates_nothing(session):
+    draw(session, 0, 1)
+
+    def make_tracker():
+        editing.set_note(session.document, 3, "blurred")
+        raise InputError("checkpoint: missing")
+
+    session.runner.make_tracker = make_tracker
+    assert run(session, 0).status == "failed"
+    assert session.document.titles == ("note", None)
+    assert session.document.snapshot.list_outdated() == []
+
+
 @pytest.mark.parametrize("undone", [True, False])
 def test_only_what_undo_or_redo_leads_to_is_an_edit(session, undone):
     document = session.document
@@ -788,11 +801,14 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
     )
 
 
-def test_deletion_of_the_only_object_stops_its_tracking(session):
+def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
     draw(session, 0, 1)
     tracker = hold(session, 3)
     job = start_job(session, 0)
     wait_until(lambda: job.done)
     run_action(session, {"do": "delete_object", "object_id": 1})
+    run_action(session, {"do": "undo"})
+    tracker.allow()
     job.wait(60)
-    assert (job.status, len(tracker.calls) < LENGTH) == ("stopped", True)
+    assert (job.status, job.done) == ("done", LENGTH - 1)
+    assert session.document.snapshot.list_outdated() == []

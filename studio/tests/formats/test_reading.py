@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError
+from aotlab import InputError, write_mask
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import encode_rle, format_coco, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
@@ -341,3 +341,18 @@ def test_boxes_beside_polygons_are_named(read, caplog):
     read({"clip.xml": TRACK.format(more=box)})
     assert "shapes of kind rectangle are left out" in caplog.text
     assert "shapes of kind box are left out" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["notes.json", "legend.json"])
+@pytest.mark.parametrize("folder", ["", "4"])
+def test_masks_beside_a_broken_file_are_read(tmp_path, name, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    write_mask(tmp_path / folder / "00002.png", (labels(2) == 3).astype(np.uint8))
+    (tmp_path / name).write_text("[1,2")
+    assert (read_annotations(tmp_path, VIDEO).mask(2) > 0).tolist() == (labels(2) == 3).tolist()
+
+
+def test_broken_file_without_masks_is_named(tmp_path):
+    (tmp_path / "notes.json").write_text("[1,2")
+    with pytest.raises(InputError, match=r"notes\.json: not readable"):
+        read_annotations(tmp_path, VIDEO)

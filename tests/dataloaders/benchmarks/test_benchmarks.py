@@ -158,3 +158,11 @@ def test_metadata_that_is_missing_or_wrong_is_named(tmp_path):
     path.unlink()
     with pytest.raises(InputError, match=r"valid_meta\.json: no such file; it comes with the data set"):
         open_dataset("lvosv2", tmp_path)
+
+
+def test_sav_folder_of_the_void_id_refused(tmp_path):
+    miniatures.make("sav", tmp_path)
+    folder = tmp_path / "sav_val/Annotations_6fps/sav_000001"
+    (folder / "001").rename(folder / "254")
+    problem = str(open_dataset("sav", tmp_path)[0].load_error)
+    assert "254: expected a folder 000, 001 and so on for each object, up to 253" in problem

@@ -453,7 +453,7 @@ def test_two_ranks_write_what_one_writes(clips, tmp_path):
     for name, runner in (("two", torchrun), ("one", [])):
         done = run_python(*runner, tmp_path / "rank.py", *command, tmp_path / name)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count("tracked in shard") == (2 if name == "two" else 0)
+        assert done.stdout.count("done in shard") == (2 if name == "two" else 0)
     assert results(tmp_path / "two") == results(tmp_path / "one")
     rows = [(tmp_path / name / "summary.csv").read_text() for name in ("one", "two")]
     assert rows[0] == rows[1]

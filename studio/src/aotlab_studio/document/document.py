@@ -167,7 +167,7 @@ class Document:
     @property
     def edited(self) -> bool:
         """Whether a person has edited it, or can redo an edit."""
-        return bool(self.log.undone) or self.log.head > self.log.num_imports
+        return bool(self.log.undone) or self.log.head > self.log.last_import
 
     @property
     def has_new_results(self) -> bool:
@@ -257,7 +257,7 @@ class Document:
         """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
         if move == "redo":
             return self.log.undone[-1] if self.log.undone else 0
-        return self.log.head if self.log.head > self.log.num_imports else 0
+        return self.log.head if self.log.head > self.log.last_import else 0
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
         """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version.
@@ -327,7 +327,11 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
-            state = self.log.state(version.entry).limit_layers(version.unfinished, version.last_row)
+            state, unfinished = self.log.state(version.entry), version.unfinished
+            if unfinished is None:  # imports were finished; only a restored backup stores them again
+                layers = [key for key, layer in state.layers.items() if layer.kind not in ("empty", "import")]
+                unfinished = [key for key in layers if not self.results.open(key, version.last_row).finished]
+            state = state.limit_layers(unfinished, version.last_row)
             self.edit(f"restore version {number}", state.changes_from(self.snapshot.state))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:

@@ -279,12 +279,12 @@ def set_note(document: Document, frame: int, text: Text) -> None:
 
 
 def toggle_checked(document: Document, frame: int) -> None:
-    """Mark the masks of a frame as checked, or remove the mark; raise `InputError` without a mask."""
+    """Mark the masks of a frame as checked, or remove the mark; raise `InputError` if there is no mask to mark."""
     with document.lock:
         snapshot, digest = document.snapshot, document.snapshot.digest_frame(frame)
-        if frame not in snapshot.annotated_frames:
-            raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
         checked = frame not in snapshot.checked_frames
+        if checked and frame not in snapshot.annotated_frames:
+            raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
         title = "mark as checked" if checked else "mark as not checked"
         document.edit(title, Changes(checked={frame: digest if checked else None}), frame)
 

@@ -210,8 +210,8 @@ class VersionRecord(Stamp, frozen=True, tag="version"):
     title: str = ""
     last_row: RowId = 0
     """last result when it was saved"""
-    unfinished: list[Count] = []
-    """layers that were not finished, and show only their results up to ``last_row``"""
+    unfinished: list[Count] | None = None
+    """layers that were not finished, and show only their results up to ``last_row``; None: unknown, in old projects"""
 
 
 Record = Entry | HeadRecord | StatusRecord | VersionRecord
@@ -238,8 +238,8 @@ class Log:
         self.versions: list[VersionRecord] = []
         self.head = 0
         """last entry that is not undone; 0: none"""
-        self.num_imports = 0
-        """number of leading import entries, which read results of a job"""
+        self.last_import = 0
+        """last entry that read results of a job, before any edit; 0: none"""
         self.used_objects: set[int] = set()
         """all object ids ever used"""
         self.messages: dict[int | None, Entry | StatusRecord] = {}
@@ -298,10 +298,10 @@ class Log:
                 raise KeyError("object id")
             number, values = len(self.entries) + 1, record.values
             self.entries[number], self.parents[number] = record, self.head
-            self.head, self._undone_before, self.undone = number, self.undone, []
             new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_entries]
-            if self.num_imports == number - 1 and any(layer.kind == "import" for layer in new):
-                self.num_imports = number
+            if self.last_import == self.head and any(layer.kind == "import" for layer in new):
+                self.last_import = number
+            self.head, self._undone_before, self.undone = number, self.undone, []
             self.used_objects.update(values.objects, *filter(None, values.keyframes.values()))
             self.used_objects.update(*(layer.objects for layer in values.layers.values() if layer))
             self.layer_entries = dict.fromkeys(values.layers, number) | self.layer_entries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from aotlab import InputError
@@ -42,7 +43,13 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
         if has_legend and (regions := parse_color_folder(path, size)) is not None:
             return ParsedFile(regions)
         files = order_names(file for file in path.glob("[!.]*.json") if file.is_file())
-        trees = [json.loads(file.read_bytes()) for file in files]
+        try:
+            trees = [_read_json(file) for file in files]
+        except InputError:
+            masks = [*path.glob("[!.]*.png"), *path.glob("*/*.png")]
+            if masks and read_colors(masks[0]) is None:  # the core reads them
+                return None
+            raise
         return parse_labelme(trees, size) if trees and all(map(is_labelme, trees)) else None
     if suffix == ".xml":
         root = ElementTree.fromstring(path.read_bytes())  # refuses entities that grow without bound
@@ -58,6 +65,11 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
         return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path)
     return None if image is None else ParsedFile(parse_colors(image, path, size))
+
+
+def _read_json(file: Path) -> Any:
+    with reading(file):
+        return json.loads(file.read_bytes())
 
 
 def read_project(folder: Path, video: VideoInfo) -> Annotations:

@@ -104,7 +104,8 @@ class TrackingJob:
         is_request = not (self.layer.is_automatic or self.stop_mode == "interrupt")
         if is_request and not self.done:
             with suppress(Exception):  # the job's own error is the one to report
-                self._document.cancel(self._document.log.layer_entries[self.layer_id])
+                if not self._document.cancel(self._document.log.layer_entries[self.layer_id]):
+                    self._document.finish_layer(self.layer_id)
         self.status = status
         try:
             with suppress(InputError):  # a project that cannot be read
@@ -225,14 +226,11 @@ class JobRunner:
                 self.job.stop("interrupt" if self.job.layer.is_automatic else "finish")
 
     def schedule(self) -> None:
-        """Track all corrections after `PROPAGATION_DELAY` seconds; stop a job whose layer or objects are gone."""
+        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not in the history."""
         with self._lock:
             self._failed, self._next_run_at = set(), time.monotonic() + PROPAGATION_DELAY
-            state = self._document.snapshot.state
-            if (job := self.job) is not None and not (
-                job.layer_id in state.layers and any(map(state.resolve, job.layer.objects))
-            ):
-                job.stop("interrupt")
+            if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
+                self.job.stop("interrupt")
             self._lock.notify_all()
 
     def list_pending(self) -> list[int]:
