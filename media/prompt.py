@@ -160,7 +160,9 @@ def parse_frame_prompts(kind: str, value: Any) -> tuple[FramePrompt, ...]:
 
     ``kind``: box, point or not-point.
     """
-    values = [value] if isinstance(value, str | FramePrompt) or not np.iterable(value) else list(value)
+    values: list[Any] = (
+        [value] if isinstance(value, str | FramePrompt) or not np.iterable(value) else list(value)
+    )
     values = [item.tolist() if hasattr(item, "tolist") else item for item in values]  # of tensors and arrays
     if values and isinstance(values[0], Real):  # numbers of one prompt
         values = [values]
