@@ -20,7 +20,7 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
-from aotlab.sdk import JobRecord, write_job_record
+from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.document import editing
@@ -970,3 +970,15 @@ def test_older_list_does_not_replace_a_newer_one(clock_context, served):
     tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
     tab.wait_for_selector("#clips .accepted", timeout=3000)
     tab.close()
+
+
+@pytest.mark.parametrize("error", ["not finished", None])
+def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch, error):
+    set_status(batch, "a", "Ann", "accepted")
+    if error:
+        change_record(results / "a", error=error)
+    else:
+        (results / "a" / JOB_RECORD).unlink()
+    assert statuses(batch).keys() == {"a", "b", "c"}
+    exported = batch.export_all([])
+    assert any(text.startswith("a") for text in [*exported.names, *exported.problems, *exported.left_out])

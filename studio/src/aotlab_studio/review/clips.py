@@ -83,8 +83,8 @@ class BatchClip:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a list has not tracked it yet."""
-        return self.job.error in (UNFINISHED, NO_RECORD)
+        """Whether a list has not tracked it yet, and nobody has edited it."""
+        return self.job.error in (UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
