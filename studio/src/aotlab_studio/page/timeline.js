@@ -2,7 +2,9 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo, showError } from './dom.js';
+import {
+  CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, SCREEN_BOX, scrollTo, showError,
+} from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -63,7 +65,7 @@ export class Timeline {
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.draw = drawOncePerRefresh(() => this.drawNow());
     const observer = new ResizeObserver(() => this.draw());
-    for (const target of elements('strips', 'thumbnails')) observer.observe(target);
+    for (const target of elements('strips', 'thumbnails')) observer.observe(target, SCREEN_BOX);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
