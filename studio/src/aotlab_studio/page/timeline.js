@@ -3,7 +3,7 @@
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
 import {
-  CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, SCREEN_BOX, scrollTo, showError,
+  CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, observeDensity, scrollTo, showError,
 } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
@@ -65,7 +65,8 @@ export class Timeline {
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.draw = drawOncePerRefresh(() => this.drawNow());
     const observer = new ResizeObserver(() => this.draw());
-    for (const target of elements('strips', 'thumbnails')) observer.observe(target, SCREEN_BOX);
+    for (const target of elements('strips', 'thumbnails')) observer.observe(target);
+    observeDensity(this.draw);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
