@@ -20,7 +20,7 @@ from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.lint import lint_folder
 from aotlab.dataloaders.training.layouts import open_videos
 from aotlab.media.video_writer import VideoWriter
-from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
+from aotlab.sdk import RUN_FILE, VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.plan import RUN_KIND
 from aotlab_studio.convert import main
@@ -28,6 +28,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.files import REPLACED
 from aotlab_studio.opening import open_document, read_job
+from aotlab_studio.review.clips import find_clips
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
@@ -223,6 +224,24 @@ def test_videos_are_merged_and_split_to_coco(tmp_path):
         for name in names:
             found = read_annotations(out / f"{part}.json", VideoInfo(name, (HEIGHT, WIDTH), CLIP_LENGTH))
             assert all((found.mask(index) == truth(index)).all() for index in range(CLIP_LENGTH))
+
+
+@pytest.mark.parametrize("name", ["figure.png", "figure.mp4"])
+def test_results_without_a_list_are_used_whatever_lies_beside_them(tmp_path, name):
+    results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
+    (results / RUN_FILE).unlink()
+    (results / name).touch()
+    assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.5"]) == 0
+    assert export_clips([str(results)]) == 0
+    assert [clip.name for clip in find_clips(results)] == ["a", "b"]
+
+
+def test_results_in_their_video_do_not_replace_it(tmp_path):
+    results = write_results(tmp_path, ["a"])
+    (results / RUN_FILE).unlink()
+    change_record(results / "a", video=str(results))
+    Image.new("RGB", (4, 4)).save(results / "00000.png")
+    assert find_clips(results) == []
 
 
 def test_video_left_out_does_not_change_the_split(tmp_path, capsys):

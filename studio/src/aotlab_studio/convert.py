@@ -51,7 +51,7 @@ from aotlab_studio.files import (
 )
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
-from aotlab_studio.review.clips import BatchClip, find_clips
+from aotlab_studio.review.clips import BatchClip, list_results
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
@@ -176,7 +176,7 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     Returns:
         what is written, and sentences about videos that are left out.
     """
-    clips = find_clips(results)
+    clips = list_results(results)
     videos, notes, problems = collect_videos(clips)
     if len(videos) < (2 if share < 1 else 1):
         advice = "; ".join(problems) or "give the --output of track --jobs"

@@ -20,7 +20,7 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
-from aotlab.sdk import JobRecord, write_job_record
+from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.document import editing
@@ -982,3 +982,30 @@ def test_older_list_does_not_replace_a_newer_one(clock_context, served):
     tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
     tab.wait_for_selector("#clips .accepted", timeout=3000)
     tab.close()
+
+
+@pytest.mark.parametrize("error", ["not finished", None])
+def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch, error):
+    set_status(batch, "a", "Ann", "accepted")
+    if error:
+        change_record(results / "a", error=error)
+    else:
+        (results / "a" / JOB_RECORD).unlink()
+    assert statuses(batch).keys() == {"a", "b", "c"}
+    exported = batch.export_all([])
+    assert any(text.startswith("a") for text in [*exported.names, *exported.problems, *exported.left_out])
+
+
+def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, served, monkeypatch):
+    def list_timers():
+        return [thread for thread in threading.enumerate() if getattr(thread, "function", 0) == batch.release]
+
+    monkeypatch.setattr(batches, "RELEASE_SECONDS", 60)
+    for _ in range(5):
+        served.get("/clip/a/labels/0")
+    wait_until(lambda: len(list_timers()) == 1)
+    (timer,) = list_timers()
+    served.get("/clip/a/labels/0")
+    wait_until(lambda: len(list_timers()) == 1 and not timer.is_alive())
+    batch.release("a")
+    wait_until(lambda: not list_timers())

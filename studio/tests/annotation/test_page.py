@@ -587,6 +587,36 @@ def test_backspace_removes_corners_before_objects(page):
     page.objects(0)
 
 
+def test_backspace_deletes_an_object_on_a_mac_but_not_after_corners(context, served):
+    context.add_init_script("Object.defineProperty(navigator, 'platform', { value: 'MacIntel' })")
+    page = Page(context, served.url)
+    page.drag((10, 10), (14, 10))
+    page.key_done("n")
+    page.objects(2)
+    page.key("p")
+    for point in ((20, 20), (40, 20), (40, 35)):
+        page.tab.mouse.click(*page.at(*point))
+    page.key("Backspace", "Backspace", "Backspace", "Backspace", "Backspace")
+    with page.done():
+        page.key("f")
+    page.objects(2)
+    page.key_done("Backspace")
+    page.objects(1)
+    page.tab.focus("#objects li .select")
+    page.key_done("Backspace")
+    page.objects(0)
+
+
+@pytest.mark.parametrize("key", ["Shift+Delete", "Shift+Backspace"])
+def test_both_delete_keys_clear_tracking(page, session, key):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    assert session.document.snapshot.labels(5).any()
+    page.seek(5)
+    page.key_done(key)
+    assert not session.document.snapshot.labels(5).any()
+
+
 @pytest.mark.parametrize("key", ["ArrowRight", "b", "n", "t"])
 def test_dropped_polygon_is_restored_by_its_button(page, key):
     page.drag((10, 10), (14, 10))

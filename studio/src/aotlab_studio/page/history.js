@@ -62,10 +62,15 @@ export class EditHistory {
     });
   }
 
+  /** Whether there is a corner or click to remove. */
+  get hasInput() {
+    const { toolbox } = this.app;
+    return toolbox.hasUnfinishedInput || toolbox.findClicks().length > 0;
+  }
+
   /** Remove the last corner or click; return whether there was one. */
   removeLastInput() {
-    const { toolbox } = this.app;
-    const hasInput = toolbox.hasUnfinishedInput || toolbox.findClicks().length > 0;
+    const { app: { toolbox }, hasInput } = this;
     if (hasInput && !toolbox.dropLast()) this.undo();
     return hasInput;
   }

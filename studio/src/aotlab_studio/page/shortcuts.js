@@ -1,6 +1,6 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
-import { createElement, element, elements, focusView, showKey } from './dom.js';
+import { createElement, element, elements, focusView, HAS_MAC_KEYS, showKey } from './dom.js';
 import { focusName } from './objects.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -110,12 +110,24 @@ const bindChange = (...values) => ({ ...bind(...values), waitsForFrame: true });
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 function createBindings(app) {
   const { toolbox, viewer, playback, tracking, selection } = app;
+  let keepsObject = false; // the press of Backspace after the one that removed the last corner deletes no object
+  for (const type of ['keydown', 'pointerdown']) {
+    document.addEventListener(type, (event) => {
+      if (!(event instanceof KeyboardEvent && event.key === 'Backspace')) keepsObject = false;
+    }, true);
+  }
+  const pressBackspace = () => {
+    if (app.history.removeLastInput()) keepsObject = true;
+    else if (HAS_MAC_KEYS && !keepsObject) return app.deleteObject();
+    return undefined;
+  };
   return {
     Draw: [
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
       bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
-      bindChange('Backspace', 'remove the last corner or click', () => app.history.removeLastInput()),
+      bindChange('Backspace', `remove the last corner or click${HAS_MAC_KEYS ? ', else the object' : ''}`,
+        pressBackspace),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
       bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || app.history.undo(), 'undo'),
@@ -158,7 +170,8 @@ function createBindings(app) {
       bindChange('Shift+T', 'track backward', () => tracking.track('backward'), 'backward'),
       bindChange('Y', 'track in both directions', () => tracking.track('both'), 'both'),
       bind('K', 'pause or resume tracking', () => tracking.togglePause(), 'pause'),
-      bindChange('Shift+Delete', 'clear tracking from this frame on', () => tracking.clearResults(), 'clear-tracking'),
+      bindChange('Shift+Delete Shift+Backspace', 'clear tracking from this frame on', () => tracking.clearResults(),
+        'clear-tracking'),
     ],
     'Review and export': [
       bind('.', 'next frame to check', () => app.review.showNext(), 'next-check'),

@@ -1,6 +1,6 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, element, elements } from './dom.js';
+import { drawOncePerRefresh, element, elements, observeDensity } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Click */
@@ -46,6 +46,7 @@ export class Viewer {
     this.draw = drawOncePerRefresh(() => this.drawNow());
     for (const field of elements('fill', 'outline', 'opacity')) field.oninput = () => this.paintMask();
     new ResizeObserver(() => this.resize()).observe(canvas);
+    observeDensity(this.draw);
   }
 
   /** @param {[number, number]} size height and width of the frames */

@@ -83,8 +83,8 @@ class BatchClip:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a list has not tracked it yet."""
-        return self.job.error in (UNFINISHED, NO_RECORD)
+        """Whether a list has not tracked it yet, and nobody has edited it."""
+        return self.job.error in (UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
@@ -92,6 +92,10 @@ class BatchClip:
         lost = [sum(end - start + 1 for start, end in item.lost_on) for item in self.review.objects]
         share = max(lost, default=0) / max(1, self.job.frames)
         return not self.job.error, not self.review.check, -share
+
+    def tracks_in(self, folder: Path) -> bool:
+        """Return whether its video is a folder, or in it."""
+        return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
 
     def list_sentences(self) -> list[str]:
         """Return what to check in its results, worst first."""
@@ -110,11 +114,17 @@ def find_clips(folder: Path) -> list[BatchClip]:
     """Return the clips of a batch in natural order, tracked or not; empty for any other path."""
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
         return []
-    if not (folder / RUN_FILE).is_file():
+    results = list_results(folder)
+    if not (folder / RUN_FILE).is_file() and (not results or any(clip.tracks_in(folder) for clip in results)):
         videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
         images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
         if not images <= {f"{path.stem}.png" for path in videos}:  # frames of one video, not masks
             return []
         if videos:
             return [BatchClip(folder, path.name, is_video=True) for path in videos]
+    return results
+
+
+def list_results(folder: Path) -> list[BatchClip]:
+    """Return the clips with results in a folder in natural order, whatever lies beside them."""
     return [BatchClip(folder, path.name) for path in list_job_folders(folder)]

@@ -70,7 +70,7 @@ def build_batch_app(batch: Batch) -> Starlette:
         finally:
             await run_in_threadpool(batch.leave, name, clip, page=page)
             if not clip.requests:
-                batch.release_later(name)
+                await run_in_threadpool(batch.release_later, name)
 
     return Starlette(
         routes=[

@@ -60,6 +60,13 @@ class OpenClip:
     """connected pages"""
     requests: int = 0
     """requests that are being answered, pages included"""
+    timer: threading.Timer | None = None
+    """releases it, unless a request comes before"""
+
+    def cancel_timer(self) -> None:
+        """Cancel its release."""
+        if self.timer is not None:
+            self.timer.cancel()
 
 
 class Batch:
@@ -111,6 +118,7 @@ class Batch:
             if person and person != clip.person and folder_lock is not None:
                 clip.person = person
                 folder_lock.name_person(person)
+            clip.cancel_timer()
             clip.requests += 1
             clip.pages += page
             if page:
@@ -130,14 +138,19 @@ class Batch:
             if clip is not None and clip.session.runner.busy:
                 self.release_later(name)
             elif clip is not None and not clip.requests:
+                clip.cancel_timer()
                 del self._open[name]
                 clip.session.close()
 
     def release_later(self, name: str) -> None:
-        """Release a clip after `RELEASE_SECONDS`."""
-        timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
-        timer.daemon = True
-        timer.start()
+        """Release a clip after `RELEASE_SECONDS` without a request."""
+        with self._lock(name):
+            clip = self._open.get(name)
+            if clip is not None:
+                clip.cancel_timer()
+                clip.timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
+                clip.timer.daemon = True
+                clip.timer.start()
 
     def close(self) -> None:
         """Close all clips."""
