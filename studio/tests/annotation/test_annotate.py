@@ -52,7 +52,7 @@ def never_loaded(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["none.mp4"], "none.mp4: not a readable video (No such file"),
+        (["none.mp4"], "none.mp4: no such file or folder"),
         (["{video}", "--segmenter", "a.onnx", "b.onnx"], "Path 'a.onnx' does not exist"),
         (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
         (["{video}", "--host", "192.0.2.1"], "give an address of this machine, such as 127.0.0.1"),
