@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from aotlab import Prediction
@@ -103,10 +105,11 @@ def test_stroke_while_following_is_kept(page, session):
 
 def test_export_can_be_canceled(page, session, monkeypatch):
     draw(session, 0, 1)
-    read = session.document.frames.read
+    read, started = session.document.frames.read, threading.Event()
 
     def slow(index, reader="view"):
         if reader == "export":
+            started.set()
             session._export_canceled.wait(60)
         return read(index, reader)
 
@@ -115,6 +118,7 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     assert page.tab.is_visible("#export-start")
     assert not page.tab.is_visible("#export-cancel")
     page.tab.click("#export-start")
+    assert started.wait(30)
     page.tab.click("#export-cancel")
     page.tab.wait_for_selector("#export-missing >> text=export: canceled")
     assert not (session.document.folder / "export" / "clip.zip").exists()
