@@ -53,7 +53,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True, scope="session")
 def temporary_folder():
-    """Remove what programs leave behind among temporary files; a short path, since sockets lie in it."""
+    """Remove the temporary files of programs at the end; a short path, as it contains sockets."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         pytest.MonkeyPatch.context() as patch,

@@ -122,7 +122,7 @@ def read_job_options(values: dict[str, Any]) -> JobOptions:
     )  # fmt: skip
 
 
-def track_one(
+def track_video(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
@@ -160,7 +160,7 @@ def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -
     ]
 
 
-def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
+def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
 
@@ -324,7 +324,7 @@ def main(
             found = inputs["masks"] = find_masks(video[0])
         job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
         try:
-            return track_one(job, folder, options, tracker, force=force, dry_run=dry_run)
+            return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
         except InputError as error:
             # a file next to the video that was not meant as masks
             if str(error).startswith(tuple(f"{prefix}{path}" for path in found for prefix in ("", "mask "))):
@@ -355,7 +355,7 @@ def main(
     if summarize:
         records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
-    return track_list(batch, jobs, folder, shard)
+    return track_videos(batch, jobs, folder, shard)
 
 
 if __name__ == "__main__":

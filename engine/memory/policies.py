@@ -70,7 +70,7 @@ class FIFO(MemoryPolicy):
     """Stores reference frames and every ``every``-th frame; a full memory evicts the oldest tracked frame.
 
     Without ``capacity`` all are kept (AOT-L); if ``every`` is infinite, reference frames only (AOT-T, -S, -B).
-    ``max_tracked``: largest number of tracked frames; None means as many as there is room for.
+    ``max_tracked``: largest number of tracked frames; None: all that fit into the capacity.
     """
 
     every: float

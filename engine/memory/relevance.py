@@ -54,7 +54,7 @@ def attention_per_frame(
 
     query: B×heads×L×c; key: B×heads×(T·L)×c; weight: B×L, of the queries. Returns B×T that sums to 1, or zeros without
     weight.
-    Queries run in chunks of ``chunk_size`` (None means as many as have `MAX_CHUNK_WEIGHTS`), so that the full attention
+    Queries run in chunks of ``chunk_size`` (None: sized by `MAX_CHUNK_WEIGHTS`), so that the full attention
     matrix is never in memory.
     """
     query, key = query.float(), key.mT.float() * query.shape[3] ** -0.5  # B×heads×c×(T·L)

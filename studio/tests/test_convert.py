@@ -227,7 +227,7 @@ def test_videos_are_merged_and_split_to_coco(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["figure.png", "figure.mp4"])
-def test_results_without_a_list_are_used_whatever_lies_beside_them(tmp_path, name):
+def test_results_without_a_list_are_used_beside_other_files(tmp_path, name):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
     (results / RUN_FILE).unlink()
     (results / name).touch()

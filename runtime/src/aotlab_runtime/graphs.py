@@ -44,7 +44,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
-from aotlab_runtime.inputs import InputError, is_whole, require
+from aotlab_runtime.inputs import InputError, is_integer_in, require
 
 EXPORT_VERSION = 11
 """version of ``export.json``"""
@@ -76,7 +76,7 @@ class Graphs:
             InputError: a changed, damaged or missing file, a provider that is not available, or too little memory.
         """
         execution_provider = require_provider(provider)
-        is_valid = threads is None or is_whole(threads, 1, 1024)
+        is_valid = threads is None or is_integer_in(threads, 1, 1024)
         require(is_valid, f"threads {threads}: must be a whole number from 1 to 1024")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0

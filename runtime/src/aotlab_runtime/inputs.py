@@ -21,7 +21,7 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
-def is_whole(value: object, low: int, high: int = MAX_ID) -> bool:
+def is_integer_in(value: object, low: int, high: int = MAX_ID) -> bool:
     """Return whether a value is an integer, also of NumPy, in a range that includes its bounds."""
     return isinstance(value, Integral) and low <= int(value) <= high
 

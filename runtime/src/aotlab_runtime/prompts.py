@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aotlab_runtime.graphs import Graphs
-from aotlab_runtime.inputs import InputError, is_whole, require
+from aotlab_runtime.inputs import InputError, is_integer_in, require
 from aotlab_runtime.outliers import find_outliers
 from aotlab_runtime.prediction import ImageSize, Prediction
 
@@ -87,7 +87,7 @@ def to_vectors(values: ArrayLike, length: int, message: str) -> np.ndarray:
 def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
     """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
     has_valid_ids = (
-        isinstance(prompts, Mapping) and prompts and all(is_whole(object_id, 1) for object_id in prompts)
+        isinstance(prompts, Mapping) and prompts and all(is_integer_in(object_id, 1) for object_id in prompts)
     )
     require(has_valid_ids, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
     return {

@@ -41,7 +41,7 @@ import numpy as np
 
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.group import Group
-from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_whole, require
+from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_in, require
 from aotlab_runtime.prediction import ImageSize, Prediction, resize, resize_nearest, softmax
 from aotlab_runtime.prompts import Point, Prompt, segment_prompts
 
@@ -73,7 +73,7 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        is_valid = length is None or is_whole(length, 0)
+        is_valid = length is None or is_integer_in(length, 0)
         require(is_valid, f"reset: length must be a number of frames, got {length}")
         self._length = None if length is None else int(length)
         self._frame_shape: tuple[int, ...] | None = None

@@ -118,7 +118,7 @@ def context(shared_page):
         if tab is not shared_page.tab:
             tab.close()
     own = shared_page.url.split("?")[0].strip("/").rpartition(":")[2]
-    context.clear_cookies(name=re.compile(rf"aotlab_(?!{own}$)"))  # each server has one of its own
+    context.clear_cookies(name=re.compile(rf"aotlab_(?!{own}$)"))  # one cookie per server
 
 
 @pytest.fixture

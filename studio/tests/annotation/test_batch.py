@@ -348,7 +348,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
         assert all((session.document.snapshot.labels(each) == truth(each)).all() for each in (0, 9))
 
 
-def test_clip_tracked_again_after_a_canceled_request_has_no_edit_to_undo(results):
+def test_import_after_a_canceled_request_is_no_edit(results):
     document = open_document(results / "a")
     document.edit("tracking", Changes(layers={document.make_layer_id(): Layer([1], 1, 3)}))
     assert document.cancel(document.log.head)

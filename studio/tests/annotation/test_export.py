@@ -70,7 +70,7 @@ session.export(["masks"])
 """
 
 
-def test_files_of_a_killed_export_are_removed_at_the_next_opening(folder):
+def test_files_of_a_killed_export_are_removed_at_opening(folder):
     assert subprocess.run([sys.executable, "-c", KILLED, folder]).returncode == 9
     with closing(open_session(folder)) as session:
         assert not list(session.document.folder.rglob("*.png"))

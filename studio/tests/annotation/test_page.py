@@ -587,7 +587,7 @@ def test_backspace_removes_corners_before_objects(page):
     page.objects(0)
 
 
-def test_backspace_deletes_an_object_on_a_mac_but_not_after_corners(context, served):
+def test_backspace_on_a_mac_deletes_objects_not_after_corners(context, served):
     context.add_init_script("Object.defineProperty(navigator, 'platform', { value: 'MacIntel' })")
     page = Page(context, served.url)
     page.drag((10, 10), (14, 10))
@@ -1245,7 +1245,7 @@ def test_running_tracking_can_be_stopped_in_every_window(page, session, width):
     before = page.at(30, 20)
     job = start_job(session, 0)
     page.tab.wait_for_selector("#progress")
-    assert page.at(30, 20) == before  # a stroke goes on at the same place
+    assert page.at(30, 20) == before  # a stroke continues at the same position
     page.tab.click("#stop")
     tracker.allow()
     job.wait()

@@ -343,7 +343,7 @@ def test_backup_has_no_results_and_reuses_no_id(folder, session, reopen):
     assert document.database.query("SELECT min(id) > ? FROM results", last) == [(1,)]
 
 
-def test_version_restored_in_a_backup_shows_what_is_tracked_again(folder, session, short_pause, reopen):
+def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     draw(session, 4, 1)
@@ -796,7 +796,7 @@ def test_replaced_results_go_unless_a_version_shows_them(folder, session, reopen
     assert (session.document.snapshot.labels(2) == mask(6)).all()
 
 
-def test_version_of_an_older_program_shows_what_was_tracked_when_it_was_saved(session):
+def test_version_of_an_older_program_shows_its_results(session):
     document = session.document
     draw(session, 0, 1)
     document.edit("tracking", Changes(layers={1: Layer([1], 1, 2)}))

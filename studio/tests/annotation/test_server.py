@@ -649,7 +649,7 @@ def test_upload_that_arrives_twice_is_loaded_once(served):
 
 
 @pytest.mark.parametrize("protection", ["hidden", "locked"])
-def test_upload_changes_no_class_or_attribute_of_a_protected_object(session, protection):
+def test_upload_keeps_class_and_attributes_of_protected_objects(session, protection):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, **{protection: True})
     tree = json.loads(coco(3))

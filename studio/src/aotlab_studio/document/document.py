@@ -249,7 +249,7 @@ class Document:
         return (last.format_title() if last else None, undone.format_title() if undone else None)
 
     def _find_page(self, move: Move) -> str | None:
-        """Return the open page that made the entry to undo or redo, and alone can do so."""
+        """Return the open page that made the entry to undo or redo; no other page can undo or redo it."""
         page = self._pages.get(self._find_entry(move))
         return page if self.connections[page] else None
 

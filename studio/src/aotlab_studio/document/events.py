@@ -40,7 +40,7 @@ class DocumentState(Struct, frozen=True):
     history: tuple[str | None, str | None]
     """titles of the entries to undo and to redo"""
     history_pages: tuple[str | None, str | None]
-    """open pages that made these entries, and alone can undo and redo them"""
+    """open pages that made these entries; no other page can undo or redo them"""
     step: int
     """the last entry that is not undone; 0: none"""
     outdated: dict[int, list[FrameRange]]

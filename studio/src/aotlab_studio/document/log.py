@@ -232,7 +232,7 @@ class Log:
         self.undone: list[int] = []
         """entries to redo, the next one last"""
         self._undone_before: list[int] = []
-        """those before the last entry was made"""
+        """`undone` before the last entry was made"""
         self.status: StatusRecord | None = None
         """last status"""
         self.versions: list[VersionRecord] = []

@@ -37,7 +37,7 @@ def build_batch_app(batch: Batch) -> Starlette:
             with batch.use(name, person) as session:
                 session.set_status(**msgspec.structs.asdict(fields))
 
-        await run_sync(store, limiter=CapacityLimiter(1))  # a thread of its own, as it may wait for an hour
+        await run_sync(store, limiter=CapacityLimiter(1))  # in a separate thread, as it may wait for an hour
         return Response(status_code=204)
 
     def track_all(request: Request) -> Response:
