@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from functools import partial
@@ -67,11 +68,10 @@ def temporary_folder():
 
 @pytest.fixture(autouse=True, scope="session")
 def tiny_encoder():
-    """The encoder of the small models, by the name ``tiny``."""
-    from tests.engine.small_model import register_encoder  # imports PyTorch
-
+    """The encoder of the small models, by the name ``tiny``, if a test module uses them; they import PyTorch."""
     with pytest.MonkeyPatch.context() as patch:
-        register_encoder(patch)
+        if (module := sys.modules.get("tests.engine.small_model")) is not None:
+            module.register_encoder(patch)
         yield
 
 

@@ -103,7 +103,6 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
 
 def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any."""
-    remedy = benchmark.describe_submission(results)
     from aotlab.engine.benchmark.scoring import has_annotations
 
     videos = benchmark.open_videos()
@@ -112,7 +111,7 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
         if names := [video.name for video in videos if video not in scorable]:
             log.warning("not scored, without annotations: %s", ", ".join(names))
         return scorable
-    if remedy is not None:
+    if (remedy := benchmark.describe_submission(results)) is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
     dataset = DATASETS[benchmark.dataset]
     raise InputError(

@@ -64,7 +64,8 @@ def require(condition: object, message: str) -> None:
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:
     """Raise `InputError`, with the most similar choice and the first `MAX_CHOICES`, unless the value is one of them."""
-    require(value in choices, f"{name} {describe_wrong_choice(value, choices)}")
+    if value not in choices:  # the similar choice takes milliseconds to find
+        raise InputError(f"{name} {describe_wrong_choice(value, choices)}")
 
 
 def describe_wrong_choice(value: object, choices: Collection[object]) -> str:

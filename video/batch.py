@@ -153,9 +153,9 @@ class Batch:
         """Write ``summary.csv``, in which jobs without a record are waiting."""
         by_name = {record.name: record for record in records}
         rows = list[dict[str, Any]]()
-        for name in (job.name for job in self._jobs):
-            record = by_name.get(name)
-            values = {"name": name} if record is None else asdict(record)
+        for job in self._jobs:
+            record = by_name.get(job.name)
+            values = {"name": job.name} if record is None else asdict(record)
             status = "waiting" if record is None else "failed" if record.error else "done"
             rows.append({**values, "status": status})
         with (

@@ -14,7 +14,7 @@ from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import require_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.video.inputs import parse_mask
@@ -86,8 +86,11 @@ class Job:
         if levels is not None and not isinstance(levels, str):
             levels = ",".join(map(str, levels))
         if segmenter is not None and not isinstance(segmenter, str):
-            encoder, decoder = map(Path, segmenter)
-            segmenter = encoder, decoder
+            require(
+                isinstance(segmenter, Sequence) and len(segmenter) == 2,
+                f"segmenter: expected two ONNX files or the name of a plug-in, got {segmenter!s:.80}",
+            )
+            segmenter = Path(segmenter[0]), Path(segmenter[1])
         vars(self).update(  # the class is frozen
             name=require_file_name(name, "name"),
             video=locate_video(video).text,

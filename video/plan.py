@@ -141,9 +141,6 @@ def plan_job(
         raise InputError(
             f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         )
-    first = min(ids)
-    if first > frames.first and not options.both_directions:
-        _warn_about_empty_masks(job, source, frames, first)
     masks.annotations.class_names.update(job.classes)
     settings, record = read_settings(), make_record(job, frames)
     is_repeatable = in_list or job.is_repeatable(options)  # else another run has other frames
@@ -155,6 +152,8 @@ def plan_job(
     action = choose_action(folder, record, job.input_paths, force=force or in_list)
     if action == "reuse":
         record = read_job_record(folder) or record
+    elif (first := min(ids)) > frames.first and not options.both_directions:
+        _warn_about_empty_masks(job, source, frames, first)
     return JobRun(
         job, folder, options, force or in_list, action, record, source, frames, masks, prompts, removals
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.masks import read_mask
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import remove, write_bytes
 from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import StoredPrediction, TrackedFrame
@@ -56,11 +56,11 @@ class Checkpoint:
         try:
             with reading_kind(self._path, CHECKPOINT, RuntimeError, pickle.UnpicklingError):
                 content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
-                tracker.load_state_dict(content["state"])
                 last, confidence, cuts = int(content["last"]), content["confidence"], list(content["cuts"])
-            for index in confidence:
-                if not self._mask_path(index).is_file():
-                    raise InputError(f"{self._mask_path(index)}: no such mask file; {CHECKPOINT.remedy}")
+                for index in confidence:
+                    path = self._mask_path(index)
+                    require(path.is_file(), f"{path}: no such mask file; {CHECKPOINT.remedy}")
+                tracker.load_state_dict(content["state"])
         except InputError as error:
             log.warning("%s", error)
             return False
@@ -100,7 +100,7 @@ class Checkpoint:
 
     def save_stopped(self, last: int, tracker: Any) -> None:
         """Save the state of a run that stopped after frame ``last``; a state that cannot be saved is left out."""
-        if last == self._last_step:
+        if 0 <= last == self._last_step:
             with suppress(InputError):
                 self._save(last, tracker.state_dict())
 

@@ -200,7 +200,9 @@ def track_frames(
         timed.seconds,
         outputs.written,
         tuple(outputs.summaries),
-        restored_frames=0 if checkpoint is None else max(0, checkpoint.last + 1 - frames.first),
+        restored_frames=0
+        if checkpoint is None
+        else min(outputs.frames, max(0, checkpoint.last + 1 - frames.first)),
         dropped_frames=reader.dropped,
         damaged_frames=tuple(source.damaged),
         corrupt_packets=source.corrupt_packets,

@@ -94,7 +94,7 @@ class Tracker:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
         self._optimize, self._checksum = optimize, dict[int | None, int]()
-        """checksum of the weights by depth of the model; only of a private copy, whose weights do not change"""
+        """checksum of the weights by depth of the model; not cached without ``optimize``, as weights may change"""
         self.checkpoint_digest: str | None = None
         """SHA-256 of the checkpoint's file; None if the model is not from a file"""
         self.reset()

@@ -57,7 +57,7 @@ class Group:
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
         self.until_candidate = self.every - 1
-        if len(self.frames) >= self.settings["frames"]:
+        if self._is_full:
             self._evict(next(iter(self._tracked_positions), 1))
         self.short = append_frame({}, memory, "_short_")
         self._store_long(memory, reference=True)
@@ -70,8 +70,9 @@ class Group:
     @property
     def needs_relevance(self) -> bool:
         """Whether `add` needs relevance for the next tracked frame."""
-        is_full = len(self.frames) >= self.settings["frames"]
-        is_scored = self.settings["policy"] == "restricted" and (is_full or self.settings["score_early"])
+        is_scored = self.settings["policy"] == "restricted" and (
+            self._is_full or self.settings["score_early"]
+        )
         return is_scored and not self.until_candidate
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
@@ -85,7 +86,7 @@ class Group:
         if relevance is not None:
             self._update_relevance(relevance)
         tracked = self._tracked_positions
-        if len(self.frames) >= self.settings["frames"] or len(tracked) >= self.settings["newest"]:
+        if self._is_full or len(tracked) >= self.settings["newest"]:
             if not tracked:
                 return
             position = tracked[0]
@@ -105,6 +106,10 @@ class Group:
         self.frames, self.until_candidate = state["frames"], int(state["until_candidate"])
         self.long = {name: tensor for name, tensor in state.items() if "_long_" in name}
         self.short = {name: tensor for name, tensor in state.items() if "_short_" in name}
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.frames) >= self.settings["frames"]
 
     @property
     def _tracked_positions(self) -> list[int]:

@@ -310,8 +310,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
 def read_masks(clip: BatchClip) -> VideoMasks:
     """Return the video and the masks of the results of a clip."""
     job = clip.job
-    if clip.is_video or job.error:
-        raise InputError(job.error or "a video without results; track it")
+    if job.error:
+        raise InputError(job.error)
     video = find_video(clip.path, job)
     require_same_video(clip.path, job, video)
     source = open_frames(video, levels=job.levels)

@@ -67,7 +67,7 @@ class ExportRecord(Struct):
 
 
 def remove_staged_files(folder: Path) -> None:
-    """Remove what killed programs have left of `stage_files`; the caller has locked the folder."""
+    """Remove what killed programs have left of `stage_files`; the caller is the only one that writes to the folder."""
     for leftover in folder.glob(f"{STAGED}*"):
         shutil.rmtree(leftover, ignore_errors=True)
 

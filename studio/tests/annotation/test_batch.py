@@ -35,6 +35,7 @@ from aotlab_studio.server import app as web
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.batch import Batch
+from aotlab_studio.session.export import export_masks
 from aotlab_studio.session.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
@@ -460,6 +461,23 @@ def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
             batch.export_all(["coco"])
     answer = batch.export_all(["coco"])
     assert (answer.names, answer.problems) == (["a"], [])
+
+
+def test_exports_wait_for_each_other(results, batch, monkeypatch):
+    set_status(batch, "a", "Ann", "accepted")
+    running = []
+
+    def write(*args, **options):
+        running.append(threading.get_ident())
+        time.sleep(0.05)  # others would begin meanwhile
+        assert running == [threading.get_ident()]
+        export_masks(*args, **options)
+        running.clear()
+
+    monkeypatch.setattr("aotlab_studio.session.batch.export_masks", write)
+    with ThreadPoolExecutor(2) as threads:
+        exports = [threads.submit(batch.export_all, ["coco"]) for _ in range(4)]
+    assert [(export.result().names, export.result().problems) for export in exports] == [(["a"], [])] * 4
 
 
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):

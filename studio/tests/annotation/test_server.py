@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
 import socket
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from aotlab import InputError, TrackerOptions
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, format_coco
 from aotlab_studio.document import editing
+from aotlab_studio.document.document import Actor
 from aotlab_studio.opening import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
@@ -749,3 +753,13 @@ def test_closing_page_sends_edits_only(served, action):
     content = json.dumps([{"id": 2**40, "do": action}]).encode()
     answer = served.get("/edits", "POST", Origin=served.address, content=content)
     assert (answer.status_code, answer.text[:16]) == (422, "edits: expected ")
+
+
+def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
+    monkeypatch.setattr(web, "run_action", lambda *args: None)
+    with ThreadPoolExecutor(1) as threads:
+        with session.document.lock:  # as while a result is stored, before its event
+            answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Actor("Ann")))
+            with pytest.raises(FutureTimeout):
+                answer.result(0.3)
+        assert answer.result(10).revision == session.document.revision

@@ -504,6 +504,12 @@ def test_progress_is_saved_after_its_frame_is_written(tmp_path, tracker, monkeyp
     assert saved == [False, True]
 
 
+def test_progress_of_a_run_that_stops_before_its_first_frame_stays(tmp_path, tracker):
+    (tmp_path / resume.STATE_FILE).write_bytes(b"progress")
+    resume.Checkpoint(tmp_path, str).save_stopped(-1, tracker())
+    assert (tmp_path / resume.STATE_FILE).read_bytes() == b"progress"
+
+
 @pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])
 def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, args):
     steps = tracker.steps

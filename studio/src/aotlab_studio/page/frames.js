@@ -94,8 +94,13 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<Labels>} */
   async fetchLabels(index) {
+    return decodeRuns(await this.fetchRuns(index));
+  }
+
+  /** @param {number} index @returns {Promise<ArrayBuffer>} answer of the server, which the browser keeps */
+  async fetchRuns(index) {
     const address = `labels/${index}?video=${this.video}&masks=${this.getRevision(index)}`;
-    return decodeRuns(await (await fetchOrThrow(address)).arrayBuffer());
+    return (await fetchOrThrow(address)).arrayBuffer();
   }
 }
 

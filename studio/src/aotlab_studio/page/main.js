@@ -3,7 +3,7 @@
  `EditQueue` sends edits, undo, redo and prompts one after the other, through `App.request`, which shows errors. Later
  edits do not wait for a status or an export. `studio/scripts/page_types.py` writes `protocol.d.ts`, types of messages.
  The server owns `App.state`, `Selection` the object that edits are for, `EditQueue` its id, `Playback` the frame,
- `Toolbox` unfinished input, `Tracking` the job. Each changes its own fields; `Viewer` draws what it is given. */
+ `Toolbox` unfinished input, `Tracking` the job; `Viewer` draws what it is given. */
 
 import { ClipHeader } from './clips.js';
 import { Connection } from './connection.js';

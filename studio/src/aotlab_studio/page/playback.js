@@ -181,7 +181,7 @@ export class Playback {
     while (this.currentRun === run && destination.frame < this.count - 1) {
       while (prefetched < Math.min(this.count - 1, destination.frame + PREFETCH_FRAMES)) {
         prefetched += 1;
-        Promise.all([frames.getImage(prefetched), frames.fetchLabels(prefetched)]).catch(() => {});
+        Promise.all([frames.getImage(prefetched), frames.fetchRuns(prefetched)]).catch(() => {});
       }
       await this.goTo(destination.frame + 1);
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);

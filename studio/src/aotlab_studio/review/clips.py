@@ -115,14 +115,15 @@ def find_clips(folder: Path) -> list[BatchClip]:
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
         return []
     results = list_results(folder)
-    if not (folder / RUN_FILE).is_file() and (not results or any(clip.tracks_in(folder) for clip in results)):
-        videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
-        images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
-        if not images <= {f"{path.stem}.png" for path in videos}:  # frames of one video, not masks
-            return []
-        if videos:
-            return [BatchClip(folder, path.name, is_video=True) for path in videos]
-    return results
+    if (folder / RUN_FILE).is_file():
+        return results
+    videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
+    images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+    if not (videos or images) or (results and not any(clip.tracks_in(folder) for clip in results)):
+        return results
+    if not images <= {f"{path.stem}.png" for path in videos}:  # frames of one video, not masks
+        return []
+    return [BatchClip(folder, path.name, is_video=True) for path in videos]
 
 
 def list_results(folder: Path) -> list[BatchClip]:

@@ -174,9 +174,14 @@ async def answer_message(
         message_id = None
     elif message_id >= MIN_PAGE_ID:
         actor = replace(actor, message=message_id)
+
+    def act() -> Answer:
+        result = run_action(session, message, actor)
+        with document.lock:  # events of this revision come before the answer
+            return Answer(message_id, result, document.revision, document.log.head)
+
     try:
-        result = await run_sync(run_action, session, message, actor, limiter=threads)
-        return Answer(message_id, result, document.revision, document.log.head)
+        return await run_sync(act, limiter=threads)
     except OutdatedError as error:
         return Failure(message_id, str(error), error.choices)
     except InputError as error:

@@ -84,6 +84,7 @@ class Batch:
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """lock of each clip, held while it is opened, used or closed, so that the others need not wait"""
+        self._export = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._runs: dict[str, Future[str]] = {}
         """last tracking of each clip; its result is the error message, empty on success"""
@@ -158,8 +159,9 @@ class Batch:
         self._runs.clear()
         for name in list(self._locks):
             with self._lock(name):
-                if name in self._open:
-                    self._open.pop(name).session.close()
+                if (clip := self._open.pop(name, None)) is not None:
+                    clip.cancel_timer()
+                    clip.session.close()
 
     @contextmanager
     def use(self, name: str, person: str) -> Iterator[Session]:
@@ -208,20 +210,21 @@ class Batch:
         """
         for output in outputs:
             find_output(output)
-        chosen, classes, problems, left_out = _choose_clips(find_clips(self.folder))
-        shared, written = merge_class_ids(self.folder / CLASSES, classes) if chosen else {}, []
-        for clip in chosen:
-            try:
-                with self.use(clip.name, person) as session:
-                    kept = _export_clip(clip, outputs, session.document, shared)
-                written.append(clip.name)
-                left_out += [f"{clip.name} ({output}: as tracked)" for output in kept]
-            except InputError as error:
-                problems.append(_format_problem(clip, error))
-            except OSError as error:
-                problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
-                problems.append(f"{clip.name}: {problem}")
-        return ExportedClips(written, problems, sorted(left_out))
+        with self._export:
+            chosen, classes, problems, left_out = _choose_clips(find_clips(self.folder))
+            shared, written = merge_class_ids(self.folder / CLASSES, classes) if chosen else {}, []
+            for clip in chosen:
+                try:
+                    with self.use(clip.name, person) as session:
+                        kept = _export_clip(clip, outputs, session.document, shared)
+                    written.append(clip.name)
+                    left_out += [f"{clip.name} ({output}: as tracked)" for output in kept]
+                except InputError as error:
+                    problems.append(_format_problem(clip, error))
+                except OSError as error:
+                    problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
+                    problems.append(f"{clip.name}: {problem}")
+            return ExportedClips(written, problems, sorted(left_out))
 
     def _track(self, name: str, person: str) -> str:
         """Track a clip in both directions from its first drawn mask; return the error message."""
