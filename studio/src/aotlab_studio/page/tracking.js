@@ -143,7 +143,7 @@ export class Tracking {
 }
 
 /** Format a duration. @param {number} seconds */
-function formatDuration(seconds) {
+export function formatDuration(seconds) {
   const total = Math.ceil(seconds);
   return total < 60 ? `${total} s` : `${Math.floor(total / 60)} min ${total % 60} s`;
 }

@@ -22,6 +22,7 @@ from aotlab.sdk import (
     StoredPrediction,
     TrackedFrame,
     VideoFile,
+    atomic_path,
     find_output,
 )
 from aotlab_studio.document.document import Document
@@ -144,7 +145,10 @@ def replace_export(
     # with all files: the next export must know them after a kill
     write_json(made / record_name, record | {"files": [*names, *filter(None, [archive])]}, indent=1)
     if archive:
-        with zipfile.ZipFile(made / archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        with (
+            atomic_path(made / archive) as path,
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        ):
             for name in names:
                 file.write(made / name, name)
     present, replaced = set(list_files(folder)), read_json(folder / record_name, ExportRecord).files
