@@ -26,9 +26,8 @@ class FusedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Map B×C×H×W to B×C'×H'×W'; ``residual`` has the output's shape."""
-        # oneDNN computes float16 on few processors
-        fused = x.is_cpu and x.dtype != torch.float16 and not torch.is_grad_enabled()
-        if torch.compiler.is_compiling() or not fused or not torch.backends.mkldnn.is_available():
+        fused = x.is_cpu and not torch.is_grad_enabled() and _is_fast(x.dtype)
+        if torch.compiler.is_compiling() or not fused:
             x = super().forward(x)
             if residual is not None:
                 x = x + residual
@@ -46,6 +45,13 @@ class FusedConv2d(nn.Conv2d):
         return pointwise.binary(
             x, residual, self.weight, self.bias, *geometry, "add", 1.0, activation, bounds, None
         )
+
+
+def _is_fast(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN computes convolutions of a type on this processor; of float16 on few."""
+    if dtype == torch.bfloat16:
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return dtype == torch.float32 and torch.backends.mkldnn.is_available()
 
 
 class FusedBottleneck(nn.Module):
