@@ -18,13 +18,6 @@ OutdatedPolicy = Literal["ask", "wait", "proceed"]
 """what to do if frames are outdated: refuse, wait for the corrections, or use them as they are"""
 
 
-class HistoryStep(Struct, frozen=True):
-    """An entry that was undone or redone."""
-
-    title: str
-    frame: int | None
-
-
 class FileObject(Struct, frozen=True):
     """An object of a file of masks."""
 

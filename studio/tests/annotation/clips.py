@@ -150,6 +150,11 @@ def start_job(session, *args, **options):
     return session.runner.job
 
 
+def list_titles(document):
+    """Titles of the steps to undo and to redo; None without one."""
+    return tuple(step and step.title for step in document.history)
+
+
 def change_rows(folder, statement, *values):
     """Run a statement on the file of a project that is not open, and return its rows."""
     with closing(sqlite3.connect(folder / PROJECT_FILE)) as connection, connection:

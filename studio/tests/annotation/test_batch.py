@@ -48,6 +48,7 @@ from studio.tests.annotation.clips import (
     draw_folder,
     find_frame_number,
     image,
+    list_titles,
     open_session,
     truth,
     wait_until,
@@ -339,7 +340,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         document = session.document
         assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
-        assert (document.edited, document.conflict, document.titles) == (False, "", (None, None))
+        assert (document.edited, document.conflict, list_titles(document)) == (False, "", (None, None))
     replace_results(results, "a", 3, range(2, 6))
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.editable_range == (2, 5)

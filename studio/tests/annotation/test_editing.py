@@ -20,6 +20,7 @@ from studio.tests.annotation.clips import (
     HEIGHT,
     WIDTH,
     draw,
+    list_titles,
     png,
     square,
     start_job,
@@ -133,13 +134,13 @@ def test_reset_frame_covers_no_locked_object(session):
 def test_box_that_finds_nothing_changes_nothing(session):
     session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     draw(session, 0, 1)
-    before = session.document.titles
+    before = list_titles(session.document)
     for object_id in (1, None):
         with pytest.raises(InputError, match="nothing found there"):
             session.suggest(0, object_id, (2, 2, 20, 20))
     assert (session.document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
     assert [*session.document.snapshot.objects] == [1]
-    assert session.document.titles == before
+    assert list_titles(session.document) == before
 
 
 def test_click_changes_a_mask_only_near_it(session):
@@ -223,7 +224,7 @@ def test_part_of_another_object_is_reassigned(session):
 def test_failed_write_changes_nothing(session, monkeypatch, part):
     draw(session, 0, 1)
     editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
-    before, titles = session.document.snapshot.labels(0), session.document.titles
+    before, titles = session.document.snapshot.labels(0), list_titles(session.document)
 
     def fail(*_, **__):
         raise InputError("full")
@@ -233,7 +234,7 @@ def test_failed_write_changes_nothing(session, monkeypatch, part):
         with pytest.raises(InputError, match="full"):
             editing.paint(session.document, 0, None, [(50, 10)], radius=4)
     assert [*session.document.snapshot.objects] == [1]
-    assert session.document.titles == titles
+    assert list_titles(session.document) == titles
     assert (session.document.snapshot.labels(0) == before).all()
     session.undo()
     assert session.document.snapshot.labels(0)[30, 30] == 0

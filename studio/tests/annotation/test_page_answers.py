@@ -23,6 +23,7 @@ from studio.tests.annotation.clips import (
     draw,
     hold,
     hold_review,
+    list_titles,
     refresh_review,
     set_mask,
     start_job,
@@ -968,4 +969,4 @@ def test_command_behind_a_stroke_is_stored_at_a_close(context, served, key, titl
     page.key(key)
     page.tab.on("dialog", lambda dialog: dialog.accept())
     page.tab.close(run_before_unload=True)
-    wait_until(lambda: document.titles[0] == title)
+    wait_until(lambda: list_titles(document)[0] == title)

@@ -8,8 +8,9 @@ import pytest
 
 from aotlab import Prediction
 from aotlab_studio.document import editing
+from aotlab_studio.document.log import Changes, Entry, VersionRecord
 from aotlab_studio.review.checks import Check
-from studio.tests.annotation.browser import Wire, needs_browser
+from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -423,3 +424,17 @@ def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):
     assert find("open", "corrected", "rejected") == "c"
     assert find("open", "accepted", "corrected") == "c"
     assert find("open", "accepted", "accepted") is None
+
+
+def test_times_are_in_the_zone_of_the_browser(browser, session, served):
+    draw(session, 0, 1)
+    log = session.document.log
+    for time in ("2026-01-02T20:00:00+00:00", "yesterday"):
+        log.append(VersionRecord(log.head, author="Ann", time=time))
+    log.append(Entry("note", Changes(notes={0: "tail"}), author="Ann", time="2026-01-02T20:00:00+00:00"))
+    with browser.new_context(timezone_id="Asia/Tokyo", locale="en-US") as context:
+        page = Page(context, served.url)
+        page.tab.wait_for_selector("#undo[title^='Undo (Ctrl+Z): note · Ann · Jan 3, 2026, 5:00']")
+        page.tab.click("#open-versions")
+        page.tab.wait_for_selector("#versions >> text=1: untitled · Ann · Jan 3, 2026, 5:00")
+        page.tab.wait_for_selector("#versions >> text=2: untitled · Ann · unknown time")

@@ -23,6 +23,7 @@ from studio.tests.annotation.clips import (
     TruthTracker,
     draw,
     hold,
+    list_titles,
     set_mask,
     start_job,
     truth,
@@ -170,7 +171,7 @@ def test_request_that_fails_after_another_edit_outdates_nothing(session):
 
     session.runner.make_tracker = make_tracker
     assert run(session, 0).status == "failed"
-    assert session.document.titles == ("note", None)
+    assert list_titles(session.document) == ("note", None)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -258,7 +259,7 @@ def test_stop_before_the_first_frame_leaves_no_step(session, loading):
     loaded.set()
     job.wait(20)
     assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
-    assert session.document.titles == ("drawn", None)
+    assert list_titles(session.document) == ("drawn", None)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -530,7 +531,7 @@ def test_correction_propagates_over_keyframes_of_others(session, short_pause):
     run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until_propagated(session)
     assert list_visible_frames(session, 2) == list(range(5, LENGTH))
-    assert session.document.titles == ("prompt", None)
+    assert list_titles(session.document) == ("prompt", None)
     session.undo()
     assert list_visible_frames(session, 2) == []
     assert list_visible_frames(session, 1) == list(range(LENGTH))
@@ -616,7 +617,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
     )
     jobs = [event.job for event in events if isinstance(event, JobEvent)]
     assert [job.done == job.total for job in jobs if job.status == "done"] == [True, True]
-    assert session.document.titles[0] == "brush"
+    assert list_titles(session.document)[0] == "brush"
 
 
 def test_undone_correction_waits_no_more_until_it_is_redone(session, long_pause):
@@ -660,7 +661,7 @@ def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, 
 
     def undo_meanwhile():
         waiting = list_pending()
-        if waiting and document.titles[0] == "brush":
+        if waiting and list_titles(document)[0] == "brush":
             undo = threading.Thread(target=document.undo)
             undo.start()
             undo.join(0.5)
@@ -668,7 +669,7 @@ def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, 
 
     monkeypatch.setattr(session.runner, "list_pending", undo_meanwhile)
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: document.titles[0] == "tracking")
+    wait_until(lambda: list_titles(document)[0] == "tracking")
     monkeypatch.setattr(session.runner, "list_pending", list_pending)
     session.redo()
     assert session.runner.wait(20)
@@ -767,7 +768,7 @@ def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped, reo
     draw(session, 0, 1)
     draw(session, 3, 1)
     session.undo()
-    titles = session.document.titles
+    titles = list_titles(session.document)
 
     def make_tracker():
         if not stopped:
@@ -777,9 +778,9 @@ def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped, reo
 
     session.runner.make_tracker = make_tracker
     assert run(session, 0).status == ("stopped" if stopped else "failed")
-    assert session.document.titles == titles
+    assert list_titles(session.document) == titles
     again = reopen(folder)
-    assert again.document.titles == titles
+    assert list_titles(again.document) == titles
     again.redo()
     assert again.document.snapshot.keyframes == [0, 3]
 

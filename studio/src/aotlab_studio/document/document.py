@@ -24,8 +24,8 @@ from aotlab_studio.document.events import (
     Event,
     FrameEvent,
     ResultsEvent,
+    Step,
     Timeline,
-    Version,
 )
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
 from aotlab_studio.document.log import (
@@ -41,7 +41,6 @@ from aotlab_studio.document.log import (
     VersionRecord,
     VideoStatus,
     digest_values,
-    format_time,
     utc_now,
 )
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
@@ -220,12 +219,12 @@ class Document:
                     self._pages[self.log.head] = self.actor.page
                 self._notify(changes)
 
-    def undo(self) -> Entry | None:
-        """Undo the last entry and return it; None without one. Raises `InputError` if it is of another open page."""
+    def undo(self) -> Step | None:
+        """Undo the last edit and return it; None without one. Raises `InputError` if it is of another open page."""
         return self._move("undo")
 
-    def redo(self) -> Entry | None:
-        """Repeat the entry undone last and return it; None without one. Raises `InputError` for one of another page."""
+    def redo(self) -> Step | None:
+        """Repeat the edit undone last and return it; None without one. Raises `InputError` for one of another page."""
         return self._move("redo")
 
     def cancel(self, entry: int) -> bool:
@@ -243,15 +242,18 @@ class Document:
         return max(self.log.layer_entries, default=0) + 1
 
     @property
-    def titles(self) -> tuple[str | None, str | None]:
-        """Titles of the entries to undo and to redo, with person and time."""
-        last, undone = map(self.log.entries.get, (self._find_entry("undo"), self._find_entry("redo")))
-        return (last.format_title() if last else None, undone.format_title() if undone else None)
+    def history(self) -> tuple[Step | None, Step | None]:
+        """Edits to undo and to redo."""
+        return self._find_step("undo"), self._find_step("redo")
 
-    def _find_page(self, move: Move) -> str | None:
-        """Return the open page that made the entry to undo or redo; no other page can undo or redo it."""
-        page = self._pages.get(self._find_entry(move))
-        return page if self.connections[page] else None
+    def _find_step(self, move: Move) -> Step | None:
+        number = self._find_entry(move)
+        entry, page = self.log.entries.get(number), self._pages.get(number)
+        if entry is None:
+            return None
+        return Step(
+            entry.title, entry.author, entry.time, entry.frame, page if self.connections[page] else None
+        )
 
     def _find_entry(self, move: Move) -> int:
         """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
@@ -314,12 +316,9 @@ class Document:
                 raise InputError("version: there is no object to keep yet; draw one first")
             self._append(self._make_version(title))
 
-    def list_versions(self) -> list[Version]:
-        """Return the versions, the newest first."""
-        return [
-            Version(number, version.title, version.author, format_time(version.time))
-            for number, version in reversed(list(enumerate(self.log.versions, start=1)))
-        ]
+    def list_versions(self) -> list[Step]:
+        """Return the versions, the newest first; the oldest one is version 1."""
+        return [Step(version.title, version.author, version.time) for version in reversed(self.log.versions)]
 
     def restore_version(self, number: int) -> None:
         """Make everything as it was in a version, in one edit."""
@@ -389,8 +388,7 @@ class Document:
             objects, state = [*snapshot.objects.values()], snapshot.state
             classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
             return DocumentState(
-                self.revision, status, note, objects, sorted(classes), self.titles,
-                (self._find_page("undo"), self._find_page("redo")), self.log.head,
+                self.revision, status, note, objects, sorted(classes), self.history, self.log.head,
                 {key: find_runs(flags) for key, flags in snapshot.outdated.items() if flags.any()},
                 state.ranges.get("track"), snapshot.editable_range, {**state.notes}, snapshot.checked_frames,
             )  # fmt: skip
@@ -409,18 +407,18 @@ class Document:
         if self.listeners:
             self.emit(FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
 
-    def _move(self, move: Move) -> Entry | None:
+    def _move(self, move: Move) -> Step | None:
         with self.lock:
-            number = self._find_entry(move)
-            if (entry := self.log.entries.get(number)) is not None:
-                if self._find_page(move) not in (None, self.actor.page):
-                    title = entry.format_title()
+            if (step := self._find_step(move)) is not None:
+                if step.page not in (None, self.actor.page):
+                    title = " · ".join(filter(None, (step.title, step.author)))
                     raise InputError(
                         f"{move}: the last step, {title}, was made in another window; {move} it there"
                     )
+                changed = self.log.entries[self._find_entry(move)].values
                 self._append(HeadRecord(move))
-                self._notify(entry.values)
-            return entry
+                self._notify(changed)
+            return step
 
     def _make_version(self, title: str) -> VersionRecord:
         return VersionRecord(self.log.head, title, self.results.last_row, self.snapshot.unfinished)

@@ -1,4 +1,4 @@
-"""State, versions and events of a document."""
+"""State, history and events of a document."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from aotlab_studio.document.log import FrameRange, VideoStatus
 from aotlab_studio.document.objects import ObjectInfo
 
 
-class Version(Struct, frozen=True):
-    """A saved version of a project."""
+class Step(Struct, frozen=True):
+    """An edit to undo or redo, or a saved version."""
 
-    number: int
     title: str
     author: str
-    """who saved it; empty: unknown"""
-    date: str
-    """local date and time"""
+    """empty: unknown"""
+    time: str
+    """UTC, ISO 8601; empty: unknown"""
+    frame: int | None = None
+    """frame to show; None: several"""
+    page: str | None = None
+    """open page that made it; no other page can undo or redo it"""
 
 
 class Timeline(Struct, frozen=True):
@@ -37,10 +40,8 @@ class DocumentState(Struct, frozen=True):
     objects: list[ObjectInfo]
     classes: list[str]
     """names of classes, as offered"""
-    history: tuple[str | None, str | None]
-    """titles of the entries to undo and to redo"""
-    history_pages: tuple[str | None, str | None]
-    """open pages that made these entries; no other page can undo or redo them"""
+    history: tuple[Step | None, Step | None]
+    """edits to undo and to redo"""
     step: int
     """the last entry that is not undone; 0: none"""
     outdated: dict[int, list[FrameRange]]

@@ -176,10 +176,6 @@ class Entry(Stamp, frozen=True, tag="edit"):
     message: int | None = None
     """id of the page's message that caused it"""
 
-    def format_title(self) -> str:
-        """Return its title, person and local time; without a person, only its title."""
-        return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
-
 
 class HeadRecord(Stamp, frozen=True, tag="head"):
     """A move of the head."""
@@ -325,14 +321,6 @@ class Log:
 def digest_values(*values: object) -> str:
     """Return a digest of plain values, 32 characters."""
     return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
-
-
-def format_time(text: str) -> str:
-    """Return the local date and time of a record, to the minute; ``unknown time`` if it is not readable."""
-    try:
-        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
-    except (ValueError, OverflowError):
-        return "unknown time"
 
 
 def utc_now() -> str:

@@ -2,6 +2,14 @@
 
 import { createElement, element, elements, formatCount, onSubmit, showMessage, showToast } from './dom.js';
 
+/** Return title, author and local time of a step. @param {import('./protocol.js').Step} step */
+function formatStep({ title, author, time }) {
+  const date = new Date(time);
+  const format = /** @type {const} */ ({ dateStyle: 'medium', timeStyle: 'short' });
+  const local = Number.isNaN(date.valueOf()) ? 'unknown time' : date.toLocaleString([], format);
+  return [title, author, local].filter(Boolean).join(' · ');
+}
+
 export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
@@ -14,14 +22,16 @@ export class EditHistory {
   }
 
   /** Show what undo and redo would do. @param {import('./protocol.js').DocumentState} state */
-  show({ step, history: titles, history_pages: pages }) {
+  show({ step, history }) {
     for (const box of element('toasts').querySelectorAll(`[data-step]:not([data-step='${step}'])`)) box.remove();
     this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
-      const isElsewhere = ![null, this.app.connection.pageId].includes(pages[index]);
-      button.disabled = !titles[index] || isElsewhere;
-      button.title = `${label}: ${titles[index] ?? 'nothing'}${isElsewhere ? ', made in another window' : ''}`;
+      const edit = history[index];
+      const isElsewhere = ![null, this.app.connection.pageId].includes(edit?.page ?? null);
+      const text = edit?.author ? formatStep(edit) : edit?.title ?? 'nothing';
+      button.disabled = !edit || isElsewhere;
+      button.title = `${label}: ${text}${isElsewhere ? ', made in another window' : ''}`;
     }
   }
 
@@ -91,8 +101,9 @@ export class EditHistory {
   async showVersions() {
     const { result: versions } = await this.app.queue.push('list_versions', {});
     if (!versions) return;
-    element('versions').replaceChildren(...versions.map(({ number, title, author, date }) => {
-      const text = [`${number}: ${title || 'untitled'}`, author, date].filter(Boolean).join(' · ');
+    element('versions').replaceChildren(...versions.map((version, index) => {
+      const number = versions.length - index;
+      const text = `${number}: ${formatStep({ ...version, title: version.title || 'untitled' })}`;
       return createElement('li', {}, createElement('span', {}, text), createElement('button', {
         type: 'button', ariaLabel: `Restore version ${number}`, onclick: () => this.restoreVersion(number),
       }, 'Restore'));

@@ -38,7 +38,7 @@ export class App {
     this.project = '';
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
-    /** Latest state from the server. @type {Omit<DocumentState, 'classes' | 'history' | 'history_pages'>} */
+    /** Latest state from the server. @type {Omit<DocumentState, 'classes' | 'history'>} */
     this.state = {
       revision: 0, status: 'open', note: '', objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null,
       editable_range: [0, 0],

@@ -19,8 +19,9 @@ from aotlab.sdk import find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
+from aotlab_studio.document.events import Step
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import FINAL_STATUSES, Count, Direction, Entry, FrameRange, VideoStatus
+from aotlab_studio.document.log import FINAL_STATUSES, Count, Direction, FrameRange, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
@@ -29,7 +30,6 @@ from aotlab_studio.protocol import (
     Description,
     ExportEvent,
     ExportResult,
-    HistoryStep,
     JobProgress,
     ModelEvent,
     OutdatedPolicy,
@@ -256,16 +256,16 @@ class Session:
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
 
-    def undo(self, step: int | None = None) -> HistoryStep | None:
-        """Undo the last entry; raises `InputError` unless it is ``step``."""
+    def undo(self, step: int | None = None) -> Step | None:
+        """Undo the last edit; raises `InputError` unless it is ``step``."""
         with self.document.lock:
             if step is not None and self.document.log.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-            return _describe_step(self.document.undo())
+            return self.document.undo()
 
-    def redo(self) -> HistoryStep | None:
-        """Repeat the entry undone last."""
-        return _describe_step(self.document.redo())
+    def redo(self) -> Step | None:
+        """Repeat the edit undone last."""
+        return self.document.redo()
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, of at most `MAX_CHECKS` checks; none that is marked as checked."""
@@ -342,10 +342,6 @@ class Session:
         self.document.emit(ExportEvent(done, total))
         if self._export_canceled.is_set():
             raise InputError("export: canceled; nothing was written")
-
-
-def _describe_step(entry: Entry | None) -> HistoryStep | None:
-    return None if entry is None else HistoryStep(entry.title, entry.frame)
 
 
 def list_checks(snapshot: Snapshot) -> list[Check]:
