@@ -24,7 +24,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import compute_fingerprint, locate_project
-from aotlab_studio.document.log import Changes, Layer, Log, State, StatusRecord, VersionRecord
+from aotlab_studio.document.log import Changes, Layer, Log, State, StatusRecord
 from aotlab_studio.document.masks import LayerResults, Result, ResultStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
@@ -787,18 +787,6 @@ def test_replaced_results_go_unless_a_version_shows_them(folder, session, reopen
     assert (session.document.snapshot.labels(2) == mask(8)).all()
     session.document.restore_version(1)
     assert (session.document.snapshot.labels(2) == mask(6)).all()
-
-
-def test_version_of_an_older_program_shows_its_results(session):
-    document = session.document
-    draw(session, 0, 1)
-    document.edit("tracking", Changes(layers={1: Layer([1], 1, 2)}))
-    document.add_result(1, Result(1, {1: Score(1.0, 1, 0.0, 0.0)}), truth(1))
-    document.log.append(VersionRecord(document.log.head, "half", document.results.last_row))
-    document.add_result(1, Result(2, {1: Score(1.0, 1, 0.0, 0.0)}), truth(2))
-    document.finish_layer(1)
-    document.restore_version(1)
-    assert document.snapshot.tracked_frames == [1]
 
 
 @pytest.mark.parametrize("statement", ["masks", "records"])

@@ -326,11 +326,7 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
-            state, unfinished = self.log.state(version.entry), version.unfinished
-            if unfinished is None:  # imports were finished; only a restored backup stores them again
-                layers = [key for key, layer in state.layers.items() if layer.kind not in ("empty", "import")]
-                unfinished = [key for key in layers if not self.results.open(key, version.last_row).finished]
-            state = state.limit_layers(unfinished, version.last_row)
+            state = self.log.state(version.entry).limit_layers(version.unfinished, version.last_row)
             self.edit(f"restore version {number}", state.changes_from(self.snapshot.state))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:

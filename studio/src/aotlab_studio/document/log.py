@@ -206,8 +206,8 @@ class VersionRecord(Stamp, frozen=True, tag="version"):
     title: str = ""
     last_row: RowId = 0
     """last result when it was saved"""
-    unfinished: list[Count] | None = None
-    """layers that were not finished, and show only their results up to ``last_row``; None: unknown, in old projects"""
+    unfinished: list[Count] = []
+    """layers that were not finished, and show only their results up to ``last_row``"""
 
 
 Record = Entry | HeadRecord | StatusRecord | VersionRecord
