@@ -813,3 +813,15 @@ def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
     job.wait(60)
     assert (job.status, job.done) == ("done", LENGTH - 1)
     assert session.document.snapshot.list_outdated() == []
+
+
+def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
+    draw(session, 0, 1, 2)
+    start_job(session, 0).wait()
+    parts = session.document.snapshot.scores(3)
+    editing.merge_objects(session.document, 2, 1)
+    scores, (rows, columns) = session.document.snapshot.scores(3), np.nonzero(truth(3))
+    assert scores == {1: scores[1]}
+    assert scores[1].area == parts[1].area + parts[2].area == len(rows)
+    assert (scores[1].x, scores[1].y) == pytest.approx((columns.mean(), rows.mean()), abs=0.05)
+    assert scores[1].confidence == max(parts.values(), key=lambda score: score.area).confidence

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from aotlab.sdk import LostObjects
 from aotlab_studio.files import read_json
@@ -99,26 +99,6 @@ def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
     """
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
     return [run for visible, run in runs if not visible and len(run) >= LostObjects.FRAMES]
-
-
-def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
-    """Return scores by resolved object id (0: removed); scores of one id are merged, weighted by area."""
-    merged: dict[int, Score] = {}
-    for object_id, score in scores.items():
-        target = resolve(object_id)
-        if target:
-            merged[target] = _merge(merged[target], score) if target in merged else score
-    return merged
-
-
-def _merge(first: Score, second: Score) -> Score:
-    area = first.area + second.area
-    share = first.area / area if area else 0.5
-    pairs = (first.confidence, second.confidence), (first.x, second.x), (first.y, second.y)
-    confidence, x, y = (share * one + (1 - share) * other for one, other in pairs)
-    disagreements = [score.disagreement for score in (first, second) if score.disagreement is not None]
-    signals = Signals(*map(max, astuple(first.signals), astuple(second.signals)))
-    return Score(confidence, area, x, y, max(disagreements, default=None), signals)
 
 
 class ReviewSignals:

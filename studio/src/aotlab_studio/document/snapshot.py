@@ -19,7 +19,7 @@ from aotlab.sdk import AttributeTable, LostObjects
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
-from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores, merge_scores
+from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
 from aotlab_studio.video import require_frame
 
 UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
@@ -168,27 +168,28 @@ class Snapshot:
     def scores(self, index: int) -> dict[int, Score]:
         """Return the scores of the masks that a frame shows, by object; a drawn mask has confidence 1, an empty one 0.
 
-        Pixels that other masks cover count for none of them.
+        Pixels that other masks cover count for none of them. A merged object has the confidence, disagreement and
+        signals of its largest mask.
         """
         drawn_masks, layers = self.keyframe(index), self.list_layers(index)
-        tracked: dict[int, Score] = {}
+        tracked: list[tuple[int, Score]] = []
         for layer_id, object_ids in layers.items():
             scores = self.open_layer(layer_id).frames[index].scores
-            tracked |= {key: scores[key] for key in object_ids if key in scores}
-        merged = merge_scores(tracked, self.state.resolve)
-        if not drawn_masks and len(layers) < 2:
-            return merged
+            tracked += [(self.state.resolve(key), scores[key]) for key in object_ids if key in scores]
+        largest = dict(sorted(tracked, key=lambda item: item[1].area))
+        if not drawn_masks and len(layers) < 2 and len(largest) == len(tracked):
+            return largest
 
         def measure() -> dict[int, Score]:
             try:
                 labels = self.labels(index)
             except InputError:  # a damaged mask, which is reported when the frame is shown
-                return merged | {
+                return largest | {
                     key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
                 }
-            return clip_scores(merged, labels) | measure_scores(labels, drawn_masks)
+            return clip_scores(largest, labels) | measure_scores(labels, drawn_masks)
 
-        return self._results.scores.get_or_compute((self._frame_key(index), *merged.items()), measure)
+        return self._results.scores.get_or_compute((self._frame_key(index), *largest.items()), measure)
 
     def check_masks(self) -> None:
         """Raise `InputError` if a mask that shows is damaged."""
