@@ -27,7 +27,6 @@ from aotlab_studio.document.scores import (
     measure_flip,
     measure_fragment,
     measure_scores,
-    merge_scores,
 )
 from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import Check, find_checks
@@ -135,13 +134,6 @@ def test_scores_survive_storage(tmp_path):
         layers = ResultStore(database, labels.shape, 1)
         assert layers.open(1).frames[0].scores == scores
         assert (layers.read(layers.open(1), 0) == labels).all()
-
-
-def test_scores_of_merged_objects_are_weighted_by_area():
-    merged = merge_scores(
-        {1: Score(1.0, 30, 0.0, 0.0), 2: Score(0.5, 10, 4.0, 8.0), 3: SEEN}, {1: 1, 2: 1, 3: 0}.get
-    )
-    assert merged == {1: Score(0.875, 40, 1.0, 2.0)}
 
 
 def scene(left=(200, 60, 60), right=(200, 60, 60)):
