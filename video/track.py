@@ -85,6 +85,11 @@ class JobOptions:
         """Classes of the outputs to write, by name."""
         return {name: find_output(name) for name in self.write}
 
+    @property
+    def file_names(self) -> list[str]:
+        """Names of all files and folders that the outputs write."""
+        return [name for output in self.outputs.values() for name in (output.file_name, *output.side_files)]
+
 
 @dataclass(frozen=True)
 class TrackResult:
