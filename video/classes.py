@@ -27,7 +27,7 @@ class ObjectClasses:
     """attributes of the objects"""
 
     @classmethod
-    def from_annotations(cls, annotations: Annotations, class_list: Path | None = None) -> ObjectClasses:
+    def from_annotations(cls, annotations: Annotations, class_list: Path | None) -> ObjectClasses:
         """Return the classes of a video, with the class ids of ``class_list``, see `merge_class_ids`."""
         classes = annotations.class_ids()
         if class_list is not None:  # names without an id in the masks may have any

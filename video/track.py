@@ -245,7 +245,7 @@ def track_forward(
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | None,
 ) -> Generator[FramePrediction, None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
