@@ -323,10 +323,10 @@ def main(
     if len(video) == 1:
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
-        has_objects = any(inputs[name] for name in ("masks", "boxes", "points", "not_points"))
-        if not has_objects:
-            inputs["masks"] = find_masks(video[0])
         job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
+        has_objects = job.has_objects
+        if not has_objects:
+            job = replace(job, masks=find_masks(video[0]))
         try:
             return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
         except MaskError as error:

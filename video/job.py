@@ -119,6 +119,11 @@ class Job:
         return bool(self.boxes or self.points or self.not_points)
 
     @property
+    def has_objects(self) -> bool:
+        """Whether masks or prompts show what to track."""
+        return bool(self.masks) or self.has_prompts
+
+    @property
     def is_stored(self) -> bool:
         """Whether the video is a file or folder, not a stream."""
         return locate_video(self.video).kind == "stored"

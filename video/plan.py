@@ -122,7 +122,7 @@ def plan_job(
     if problem := job.describe_missing_files():
         raise InputError(problem)
     video_name = strip_credentials(job.video)
-    if not (job.masks or job.has_prompts):
+    if not job.has_objects:
         names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
             f"{video_name}: no object to track; give a box, points or masks, or put {names} next to it"

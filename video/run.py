@@ -127,7 +127,7 @@ def track(
         _, earlier = choose_action(folder, record, force=True)
         if earlier.input_digest:
             raise make_refusal(folder, "results of run_job")
-        with _new_results(folder, record, earlier):
+        with _replace_results(folder, record, earlier):
             result = track_frames(tracker, context, frames, masks, removals, folder, options)
         _record_result(folder, record, result)
     return result
@@ -173,7 +173,7 @@ def track_job(
             resumed = action == "resume" and checkpoint.load(tracker)
         if job.is_stored:
             record.fingerprint = compute_fingerprint(Path(job.video))
-        with _new_results(folder, record, earlier, resumed=resumed):
+        with _replace_results(folder, record, earlier, resumed=resumed):
             for index, labels in prompt_masks.items():
                 path = folder / PROMPT_MASKS / f"{source.stem(index)}.png"
                 write_mask(path, labels, max_id=max(run.prompts[index]))
@@ -213,7 +213,7 @@ def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) 
 
 
 @contextmanager
-def _new_results(
+def _replace_results(
     folder: Path, record: JobRecord, earlier: JobRecord, *, resumed: bool = False
 ) -> Iterator[None]:
     """Replace the results in a locked folder by those of the block, which are recorded as unfinished.
