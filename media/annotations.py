@@ -80,7 +80,7 @@ def read_annotations(
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):
-        annotations = _read(path, replace(video, frame=frame))
+        annotations = _read(path, replace(video, frame=frame), tracked=path != folder)
         if record is not None:
             annotations.video = record.video_name or annotations.video
             annotations.class_names = record.class_names
@@ -115,17 +115,20 @@ def find_mask_writer(name: str) -> MaskWriter:
     return writer
 
 
-def _read(path: Path, video: VideoInfo) -> Annotations:
-    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder."""
+def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
+    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder.
+
+    ``tracked``: the path is in a folder of results.
+    """
     results = (load_plugin(point)(path, video) for point in list_plugins(MASK_READER_PLUGINS).values())
     found: Iterator[Annotations] = (result for result in results if result is not None)
-    if path.is_dir() and (annotations := next(found, None)) is not None:  # it may hold images too
+    # a folder of another format may hold images too
+    if path.is_dir() and not tracked and (annotations := next(found, None)) is not None:
         return annotations
     classes, name = dict[str, int](), ""
     with reading(path):
         regions = _parse_images(path, video.size)
-    if regions is None and (tree := _read_coco(path)) is not None:
-        with reading(path, unchecked=True):
+        if regions is None and (tree := _read_coco(path)) is not None:
             regions = parse_coco(tree, video)
             classes, name = parse_classes(tree), parse_video_name(tree, video)
     if regions is not None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.images import RESAVE_ADVICE, open_image, read_image, read_png_depth, warn_about_orientation
+from aotlab.media.images import RESAVE_ADVICE, open_image, parse_png_depth, read_image, warn_about_orientation
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, reading
 
@@ -38,12 +38,12 @@ def detect_image_kind(path: Path) -> str:
         if not path.is_file():
             return "8 bits"
         with path.open("rb") as file:
-            start = file.read(4)
-        if start == b"v/1\x01":
+            start = file.read(25)
+        if start.startswith(b"v/1\x01"):
             return "exr"
-        if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):  # TIFF and BigTIFF
+        if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # TIFF and BigTIFF
             return "tiff"
-        if read_png_depth(path) == 16:
+        if parse_png_depth(start) == 16:
             return "png16"
     return "8 bits"
 

@@ -56,11 +56,9 @@ def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
         yield image
 
 
-def read_png_depth(path: Path) -> int:
-    """Return the bits per channel of a PNG, which Pillow may change; 0 for other files."""
-    with path.open("rb") as file:
-        start = file.read(25)
-    return start[24] if start.startswith(b"\x89PNG\r\n\x1a\n") and len(start) == 25 else 0
+def parse_png_depth(content: bytes) -> int:
+    """Return the bits per channel of a PNG from its first 25 bytes or more, which Pillow may change; else 0."""
+    return content[24] if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) >= 25 else 0
 
 
 def is_lossless(image: Image.Image) -> bool:

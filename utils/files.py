@@ -28,12 +28,13 @@ log = logging.getLogger(__name__)
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
-READ_ERRORS = (
-    ArithmeticError, EOFError, OSError, RecursionError, SyntaxError, ValueError, struct.error, zlib.error,
-)  # fmt: skip
-"""errors that a damaged file causes in its reader"""
 STRUCTURE_ERRORS = (AttributeError, LookupError, TypeError)
 """errors that missing fields, and fields of other types, cause in code that uses them without checks"""
+READ_ERRORS = (
+    *STRUCTURE_ERRORS, ArithmeticError, EOFError, OSError, RecursionError, SyntaxError, ValueError, struct.error,
+    zlib.error,
+)  # fmt: skip
+"""errors that a damaged file causes in its reader"""
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -122,7 +123,6 @@ def reading(
     advice: str = "export it again",
     *errors: type[Exception],
     kind: str = "readable",
-    unchecked: bool = False,
 ) -> Iterator[None]:
     """Turn `READ_ERRORS` of the block, which reads a file, into an `InputError` about the subject, usually a path.
 
@@ -131,9 +131,8 @@ def reading(
         advice: remedy at the end of the message.
         errors: further types of errors, of a library that reads the file.
         kind: expected kind of file, such as "a readable mask".
-        unchecked: the block uses fields of the file without checks, so turn `STRUCTURE_ERRORS` as well.
     """
-    caught: tuple[type[Exception], ...] = (*READ_ERRORS, *errors, *(STRUCTURE_ERRORS if unchecked else ()))
+    caught: tuple[type[Exception], ...] = (*READ_ERRORS, *errors)
     try:
         with prefix_errors(subject):
             yield

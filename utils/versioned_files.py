@@ -33,7 +33,7 @@ class FileKind(NamedTuple):
 
 def reading_kind(subject: object, kind: FileKind, *errors: type[Exception]) -> AbstractContextManager[None]:
     """Read such a file as `reading` does, with the remedy of its kind."""
-    return reading(subject, kind.remedy, *errors, kind=f"a usable {kind.name}", unchecked=True)
+    return reading(subject, kind.remedy, *errors, kind=f"a usable {kind.name}")
 
 
 def wrap(kind: FileKind, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -248,7 +248,8 @@ class Tracker:
             align_corners=align_corners,
             min_object_area=None if mask is None else find_smallest_area(mask),
         )
-        cut, thumbnail = state.rules.detect_cut(frame)
+        has_objects = bool(state.groups) or mask is not None
+        cut, thumbnail = state.rules.detect_cut(frame) if has_objects else (False, None)
         with self.autocast():
             features, decoded_frames = None, []
             logits = torch.zeros(1, *logits_size, device=self.device)

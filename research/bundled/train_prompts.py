@@ -232,9 +232,8 @@ class PromptTrainer:
         if not path.is_file():
             return
         with reading(
-            path, "remove it to start again", RuntimeError, UnpicklingError, kind="a usable training state",
-            unchecked=True,
-        ):  # fmt: skip
+            path, "remove it to start again", RuntimeError, UnpicklingError, kind="a usable training state"
+        ):
             content = torch.load(path, weights_only=True)
             self.network.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])

@@ -169,7 +169,7 @@ def test_equal_warnings_of_a_folder_are_one_line(root):
 def test_folder_without_masks_rejected(root):
     shutil.rmtree(root / "Annotations")
     for kind in ("video", "static"):
-        with pytest.raises(InputError, match=r"not a training set of this kind; expected JPEGImages/<"):
+        with pytest.raises(InputError, match=r"no Annotations in it; expected JPEGImages/<"):
             lint_folder(root, kind)
 
 

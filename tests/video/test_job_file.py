@@ -182,6 +182,13 @@ def test_masks_of_capital_suffixes_are_found(tmp_path):
     assert [Path(job.masks[0].value).name for job in jobs] == ["b.PNG", "c.MASKS"]
 
 
+def test_name_of_masks_beside_a_video_is_no_frame(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("1=a.png").touch()
+    (job,) = list_video_jobs(["1=a.mp4"])
+    assert job.masks == ((None, None, "1=a.png"),)
+
+
 def test_unreadable_list_rejected(tmp_path):
     (tmp_path / "latin.csv").write_bytes("video,masks\né.mp4,a.png\n".encode("latin-1"))
     (tmp_path / "wide.csv").write_bytes("video,masks\na.mp4,a.png\n".encode("utf-16"))

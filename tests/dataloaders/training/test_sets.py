@@ -195,7 +195,7 @@ def test_unknown_layout_rejected(tmp_path, kind):
         "davis": r"set/ImageSets/2017/train\.txt: no such list file",
         "vost": r"set/ImageSets/train\.txt: no such list file",
         "youtube_vos": r"set/train/JPEGImages: no such folder; expected JPEGImages and Annotations",
-    }.get(kind, r"/set: not a training set of this kind; expected .* below it")
+    }.get(kind, r"/set: no .* in it; expected ")
     with pytest.raises(InputError, match=words) as error:
         open_set(tmp_path, SourceConfig("set", kind))
     assert "\n" not in str(error.value)

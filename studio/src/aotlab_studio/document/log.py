@@ -286,7 +286,7 @@ class Log:
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
             subject = f"{self._database.path}: record {self.size + 1}"
-            with reading(subject, DAMAGED_REMEDY, kind="intact", unchecked=True):
+            with reading(subject, DAMAGED_REMEDY, kind="intact"):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))
