@@ -17,7 +17,7 @@ from aotlab.media.images import open_image, read_mode, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import list_image_files
-from aotlab.media.region_matching import match_regions
+from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError, require, require_choice
@@ -94,6 +94,7 @@ def read_annotations(
             log.warning("%s: %s", path, problem)
         if frame is not None:
             with_objects = {index: regions for index, regions in annotations.frames.items() if regions}
+            require(with_objects, NO_OBJECT)
             if frame not in with_objects and len(with_objects) > 1:
                 others = ", ".join(map(str, sorted(with_objects)[:10]))
                 raise InputError(f"has no mask for frame {frame}, but for {others}")

@@ -94,6 +94,14 @@ def test_first_mask_of_0_and_255_is_of_one_object(tmp_path, ids, merged):
     assert read_annotated_video("a", tmp_path).merge_ids is merged
 
 
+def test_mask_suffix_in_capitals_is_read(root):
+    (mask,) = (root / "Annotations" / "480p" / "bear").glob("00000.png")
+    mask.rename(mask.with_suffix(".PNG"))
+    write_list(root, "2017/val.txt", "bear")
+    (video, *_) = read_davis(root)
+    assert [path.name for path in video.reference_masks.values()] == ["00000.PNG"]
+
+
 @pytest.mark.parametrize(
     ("height", "width", "expected"), [(480, 854, 854), (1080, 1920, 854), (240, 427, 854)]
 )
