@@ -126,7 +126,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
     with reading(path):
         regions = _parse_images(path, video.size)
     if regions is None and (tree := _read_coco(path)) is not None:
-        with reading(path, unchecked=True):
+        with reading(path):
             regions = parse_coco(tree, video)
             classes, name = parse_classes(tree), parse_video_name(tree, video)
     if regions is not None:
@@ -202,7 +202,7 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
-    with open_image(path, "mask", "give a black and white PNG") as image:
+    with open_image(path, "give a black and white PNG") as image:
         accepted = palette or image.mode != "P"
         mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
     require_image_size(mask, size, path, "its frame")

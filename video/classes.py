@@ -80,5 +80,5 @@ def read_class_ids(path: Path) -> dict[str, int]:
     """
     if not path.is_file():
         return {}
-    with reading(path, unchecked=True):
+    with reading(path):
         return {name: int(class_id) for name, class_id in read_json(path).items()}

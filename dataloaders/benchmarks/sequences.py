@@ -208,7 +208,7 @@ def find_list_file(split: str, *folders: Path) -> Path:
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
     path = next(filter(Path.is_file, files), files[0])
-    require_file(path, known, "list file")
+    require_file(path, known)
     return path
 
 
@@ -236,7 +236,7 @@ def read_optional_list(path: Path) -> frozenset[str] | None:
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     """Read the objects of each video from a metadata file, as mappings by object id."""
     tree = read_json(path, "it comes with the data set and lists its videos and objects")
-    with reading(path, unchecked=True):
+    with reading(path):
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         # a list states ids only
         return {
@@ -258,7 +258,7 @@ def read_objects(
 
     items = []
     for object_id, entry in objects.items():
-        with reading(f"{path}: object {str(object_id)[:20]} of {name}", unchecked=True):
+        with reading(f"{path}: object {str(object_id)[:20]} of {name}"):
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))

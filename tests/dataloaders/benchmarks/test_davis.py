@@ -60,8 +60,8 @@ def test_both_list_forms_give_sorted_sequences_once(root, text):
 @pytest.mark.parametrize(("corrupt", "message"), [
     (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: lists no video"),
     (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
-    (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
-    (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
+    (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such file.*here: train"),
+    (lambda root: None, r"val\.txt: no such file; expected one name per line"),
 ])  # fmt: skip
 def test_missing_files_name_what_is_expected(root, corrupt, message):
     corrupt(root)

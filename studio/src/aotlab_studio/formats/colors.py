@@ -38,7 +38,7 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
             f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
             'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
         )
-    with reading(legend.name, "expected colors and class names", unchecked=True):
+    with reading(legend.name, "expected colors and class names"):
         objects, class_names = read_legend(legend)
     codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
     regions = []

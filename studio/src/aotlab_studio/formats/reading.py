@@ -25,7 +25,7 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
     """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return read_project(path, video)
-    with reading(path, unchecked=True):
+    with reading(path):
         parsed = _parse(path, video)
     if parsed is None:
         return None
