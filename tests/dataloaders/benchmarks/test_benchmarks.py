@@ -76,7 +76,7 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
     with pytest.raises(InputError, match=r"nowhere: no such folder; expected .*JPEGImages") as caught:
         open_dataset(name, tmp_path / "nowhere")
     assert name == "folder" or "https://" in str(caught.value)
-    with pytest.raises(InputError, match=r"no such (folder|list file)"):
+    with pytest.raises(InputError, match=r"no such (folder|file)"):
         open_dataset(name, tmp_path)
 
 
