@@ -17,7 +17,7 @@ from aotlab.media.images import open_image, read_mode, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import list_image_files
-from aotlab.media.region_matching import match_regions
+from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError, require, require_choice
@@ -94,6 +94,7 @@ def read_annotations(
             log.warning("%s: %s", path, problem)
         if frame is not None:
             with_objects = {index: regions for index, regions in annotations.frames.items() if regions}
+            require(with_objects, NO_OBJECT)
             if frame not in with_objects and len(with_objects) > 1:
                 others = ", ".join(map(str, sorted(with_objects)[:10]))
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
@@ -128,7 +129,8 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
     classes, name = dict[str, int](), ""
     with reading(path):
         regions = _parse_images(path, video.size)
-        if regions is None and (tree := _read_coco(path)) is not None:
+    if regions is None and (tree := _read_coco(path)) is not None:
+        with reading(path):
             regions = parse_coco(tree, video)
             classes, name = parse_classes(tree), parse_video_name(tree, video)
     if regions is not None:
@@ -204,7 +206,7 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
-    with open_image(path, "mask", "give a black and white PNG") as image:
+    with open_image(path, "give a black and white PNG") as image:
         accepted = palette or image.mode != "P"
         mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
     require_image_size(mask, size, path, "its frame")

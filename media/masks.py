@@ -59,7 +59,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         InputError: missing, not an image, lossy (JPEG), colored (RGB), or of another size.
     """
     path = Path(path)
-    with open_image(path, "mask", MASK_ADVICE) as image:
+    with open_image(path, MASK_ADVICE) as image:
         mode, kind = image.mode, image.format
         if not is_lossless(image):
             raise InputError(
@@ -91,7 +91,7 @@ def is_black_and_white(path: Path) -> bool:
     """Return whether a file is an image of one object in white, which has no id."""
     if not path.is_file() or path.suffix.lower() not in IMAGE_SUFFIXES:
         return False
-    with open_image(path, "mask", MASK_ADVICE) as image:
+    with open_image(path, MASK_ADVICE) as image:
         colors = image.getcolors(2) or [] if image.mode in ("1", "L", "P") else []
     return {value for _, value in colors} in ({VOID}, {0, VOID})
 

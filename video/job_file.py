@@ -138,11 +138,11 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     if start == "{" or path.suffix.lower() in (".jsonl", ".ndjson"):
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
-                with reading(f"{path}, line {number}", "give an object per line", kind="readable as JSON"):
+                with reading(f"{path}, line {number}", "give a JSON object per line"):
                     row = json.loads(line)
                 yield number, row
     elif start:
-        with reading(path, "save it again as CSV", csv.Error, kind="readable as CSV"):
+        with reading(path, "save it again as CSV"):
             yield from _read_csv(text, path)
 
 
@@ -157,7 +157,7 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if "video" not in columns or len({*columns}) < len(columns):
         raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
     while True:
-        with reading(f"{path}, line {reader.line_num + 1}", "correct it", csv.Error, kind="readable as CSV"):
+        with reading(f"{path}, line {reader.line_num + 1}", "correct it"):
             if (row := next(reader, None)) is None:
                 return
             if None in row or None in row.values():

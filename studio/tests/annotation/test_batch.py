@@ -589,7 +589,7 @@ def test_damaged_project_is_listed_with_its_error(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     change_rows(results / "a.aotlab", "UPDATE header SET content = '{'")
     clips = {clip.name: clip for clip in batch.list_clips()}
-    assert "project.sqlite: the header: not intact" in clips["a"].error
+    assert "project.sqlite: the header: not readable" in clips["a"].error
     assert clips["b"].error == clips["c"].error == ""
 
 

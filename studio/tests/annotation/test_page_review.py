@@ -72,10 +72,10 @@ def test_end_of_tracking_leaves_an_error(page, session):
     start_job(session, 0)
     page.tab.wait_for_selector("#job:not([hidden])")
     page.tab.set_input_files("#load", __file__)
-    page.status("not a readable")
+    page.status("not readable")
     tracker.allow()
     page.tab.wait_for_selector(".toast >> text=Tracking done:")
-    page.status("not a readable")
+    page.status("not readable")
 
 
 def test_stroke_while_following_is_kept(page, session):

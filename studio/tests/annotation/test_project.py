@@ -225,7 +225,7 @@ def test_invalid_header_rejected(video, project, content):
     change_rows(project, "UPDATE header SET content = ?", content)
     for path in (video, project):
         with pytest.raises(
-            InputError, match=r"the header: not intact \(.*\); replace it by project.sqlite.bak"
+            InputError, match=r"the header: not readable \(.*\); replace it by project.sqlite.bak"
         ):
             open_document(path)
 
@@ -257,7 +257,7 @@ def test_damaged_record_is_named(video, project, content):
         change_rows(project, "DELETE FROM records WHERE id = 1")
     else:
         change_rows(project, "UPDATE records SET content = ? WHERE id = 1", content)
-    with pytest.raises(InputError, match=r"record 1: not intact \(.*\); replace it by project.sqlite.bak"):
+    with pytest.raises(InputError, match=r"record 1: not readable \(.*\); replace it by project.sqlite.bak"):
         open_document(video)
 
 

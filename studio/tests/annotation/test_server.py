@@ -446,7 +446,7 @@ def test_upload_that_could_not_be_read_again_is_refused(session, folder, field, 
     tree["categories"][0] |= field
     for region in tree["annotations"]:
         region["category_id"] = tree["categories"][0]["id"]
-    with pytest.raises(InputError, match="edit: not storable"):
+    with pytest.raises(InputError, match="edit: not readable"):
         load_upload(session.document, 0, json.dumps(tree).encode())
     assert session.document.snapshot.keyframes == []
     session.close()

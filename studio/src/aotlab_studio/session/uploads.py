@@ -216,7 +216,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several."""
     # each compression method has its own errors
     with (
-        reading("masks", "pack it again", Exception, kind="a readable ZIP archive"),
+        reading("masks", "pack it again"),
         zipfile.ZipFile(BytesIO(content)) as archive,
     ):
         entries = [entry for entry in archive.infolist() if _may_be_mask(entry)]
