@@ -76,7 +76,8 @@ class Session:
         self.runner = JobRunner(document, make_tracker)
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
-        self._export_canceled = threading.Event()
+        self._canceled_exports: set[int | None] = set()
+        """keys of canceled exports, whose messages may come later; with None, all are canceled"""
 
     def with_actor(self, actor: Actor) -> Session:
         """Return a view of this session whose edits an actor makes; see `Document.with_actor`."""
@@ -162,7 +163,7 @@ class Session:
 
     def close(self) -> None:
         """Stop jobs and exports, and release the project."""
-        self._export_canceled.set()
+        self._canceled_exports.add(None)
         self.runner.close()
         self.document.close()
 
@@ -284,7 +285,12 @@ class Session:
         return self.document.folder / EXPORT / f"{self.document.frames.name}.zip"
 
     def export(
-        self, names: list[str], first: int = 0, last: int | None = None, outdated: OutdatedPolicy = "ask"
+        self,
+        names: list[str],
+        first: int = 0,
+        last: int | None = None,
+        outdated: OutdatedPolicy = "ask",
+        key: int | None = None,
     ) -> ExportResult:
         """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
 
@@ -293,6 +299,7 @@ class Session:
         Args:
             names: outputs, of `list_outputs`.
             last: last frame, included; None: the video's.
+            key: random number by which it can be canceled.
         """
         if last is not None and first > last:
             raise InputError(f"export: frames {first} to {last} are not in order; swap them")
@@ -304,16 +311,15 @@ class Session:
             raise InputError("export: another one is running; wait for its end")
         folder = self.archive.parent
         try:
-            self._export_canceled.clear()
+            self._check_canceled(key)
             if outdated == "wait":
                 self.runner.wait(MAX_WAIT)
             with self.document.lock:
                 self.check_outdated("export", outdated, first, last)
                 snapshot, record = freeze_export(self.document, first, last)
+            on_frame = partial(self._report_export, key)
             with stage_files(folder) as made:
-                export_masks(
-                    frames, snapshot, made, names, first=first, last=last, on_frame=self._report_export
-                )
+                export_masks(frames, snapshot, made, names, first=first, last=last, on_frame=on_frame)
                 replace_export(made, EXPORT_RECORD, record, archive=self.archive.name)
         finally:
             self._export.release()
@@ -321,9 +327,9 @@ class Session:
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
         return ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
 
-    def cancel_export(self) -> None:
-        """Stop a running export; it leaves no file."""
-        self._export_canceled.set()
+    def cancel_export(self, key: int) -> None:
+        """Stop the export of a key, also one whose message comes later; it leaves no file."""
+        self._canceled_exports.add(key)
 
     def _require_job(self, action: str) -> TrackingJob:
         job = self.runner.job
@@ -338,9 +344,12 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _report_export(self, done: int, total: int) -> None:
+    def _report_export(self, key: int | None, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
-        if self._export_canceled.is_set():
+        self._check_canceled(key)
+
+    def _check_canceled(self, key: int | None) -> None:
+        if not self._canceled_exports.isdisjoint((None, key)):
             raise InputError("export: canceled; nothing was written")
 
 
