@@ -87,14 +87,15 @@ class Database:
             self.folder_lock.check_held()
             if self._connection.in_transaction:
                 yield self._connection
+                self._insert_deferred()
+                self._deferred.clear()
                 return
             with self._wrap_errors("written"), self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
                 if self.query("PRAGMA data_version") != self._version:
                     raise InputError(f"{self.path}: another program has opened this project; open it again")
                 yield self._connection
-                rows = self._deferred.values()
-                self._connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?)", rows)
+                self._insert_deferred()
             self._deferred.clear()
 
     def defer_result(self, layer_id: int, note: bytes, content: bytes) -> int:
@@ -164,6 +165,9 @@ class Database:
             names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
             backup.rename(next(path for path in names if not path.exists()))
         temporary.replace(backup)
+
+    def _insert_deferred(self) -> None:
+        self._connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?)", self._deferred.values())
 
     @contextmanager
     def _wrap_errors(self, action: str) -> Iterator[None]:

@@ -199,13 +199,15 @@ class ResultStore:
         ``last_rows`` has the last row of each version.
         """
         ends, visible_rows = sorted({*last_rows, self.last_row}), dict[tuple[int, int, int], int]()
-        rows = self._database.query("SELECT id, layer, note FROM results ORDER BY id")
-        for row_id, layer_id, metadata in rows:
-            with suppress(ValueError):  # damaged
-                visible_rows[bisect_left(ends, row_id), layer_id, decode_result(metadata).frame] = row_id
-        kept_row_ids = {row_id for (_, layer_id, _), row_id in visible_rows.items() if layer_id in layer_ids}
         with self._database.transaction() as connection:
-            removed = ((row_id,) for row_id, *_ in rows if row_id not in kept_row_ids)
+            rows = connection.execute("SELECT id, layer, note FROM results ORDER BY id")
+            for row_id, layer_id, metadata in rows:  # one at a time, as all notes take much memory
+                with suppress(ValueError):  # damaged
+                    frame = decode_result(metadata).frame
+                    visible_rows[bisect_left(ends, row_id), layer_id, frame] = row_id
+            kept = {row_id for (_, layer_id, _), row_id in visible_rows.items() if layer_id in layer_ids}
+            row_ids = connection.execute("SELECT id FROM results").fetchall()
+            removed = (row for row in row_ids if row[0] not in kept)
             connection.executemany("DELETE FROM results WHERE id = ?", removed)
 
     def _load_layer(self, layer_id: int, last_row: int | None) -> LayerResults:

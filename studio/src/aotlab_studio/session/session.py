@@ -24,7 +24,7 @@ from aotlab_studio.document.log import FINAL_STATUSES, Count, Direction, Entry, 
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import stage_files
+from aotlab_studio.files import ExportRecord, read_json, stage_files
 from aotlab_studio.protocol import (
     Description,
     ExportEvent,
@@ -320,7 +320,8 @@ class Session:
             on_frame = partial(self._report_export, key)
             with stage_files(folder) as made:
                 export_masks(frames, snapshot, made, names, first=first, last=last, on_frame=on_frame)
-                replace_export(made, EXPORT_RECORD, record, archive=self.archive.name)
+                old_files = read_json(folder / EXPORT_RECORD, ExportRecord).files
+                replace_export(made, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
