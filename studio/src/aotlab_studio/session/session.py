@@ -57,7 +57,7 @@ MAX_CHECKS = 500
 
 
 class Session:
-    """Everything a person can do with a video.
+    """Everything a person can do with a video. `run_action` also schedules the corrections that an action needs.
 
     Args:
         make_tracker: as in `JobRunner`.
