@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +58,14 @@ def read_json(path: Path, kind: type[Content]) -> Content:
         return kind()
 
 
+def read_stamp(path: Path) -> tuple[int, int]:
+    """Return time and size of a file, which differ after a change; zeros if it is missing."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size
+    return 0, 0
+
+
 class ExportRecord(Struct):
     """Record of an export: its files, and digests of the exported masks and objects."""
 
@@ -76,7 +84,6 @@ def remove_staged_files(folder: Path) -> None:
 def stage_files(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder inside another one, which is created, for files that `move_entries` moves there."""
     folder.mkdir(exist_ok=True)
-    remove_staged_files(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=STAGED) as name:
         yield Path(name)
 
