@@ -768,3 +768,15 @@ def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
             with pytest.raises(FutureTimeout):
                 answer.result(0.3)
         assert answer.result(10).revision == session.document.revision
+
+
+def test_edits_sent_again_have_the_same_answer(served):
+    draw(served.session, 0, 1)
+    start_job(served.session, 0).wait()
+    talk = served.open()
+    for number, name in enumerate(("drop_results", "toggle_checked", "clear")):
+        fields = {"object_id": 1} if name == "clear" else {}
+        message = json.dumps({"id": 2**40 + number, "do": name, "frame": 5 - number, **fields})
+        first, again = talk.raw(message), talk.raw(message)
+        assert "error" not in first
+        assert first["result"] == again["result"]

@@ -256,21 +256,17 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         document.edit("merge objects", changes, new_pngs=new_pngs)
 
 
-def drop_results(document: Document, frame: int, last: int | None = None) -> int:
-    """Remove tracked masks from ``frame`` to ``last``; return the number of changed frames.
-
-    Drawn masks stay, and masks of locked objects.
-    """
+def drop_results(document: Document, frame: int, last: int | None = None) -> None:
+    """Remove tracked masks from ``frame`` to ``last``, except of locked objects; raise `InputError` without any."""
     with document.lock:
         snapshot = document.snapshot
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
         ids = include_merged_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
-        count = int(snapshot.flag_tracked(ids)[frame : last + 1].sum())
-        if count:
-            layer = Layer(ids, frame, last, frame, "empty")
-            document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
-        return count
+        if not snapshot.flag_tracked(ids)[frame : last + 1].any():
+            raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
+        layer = Layer(ids, frame, last, frame, "empty")
+        document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
 
 
 def set_note(document: Document, frame: int, text: Text) -> None:

@@ -127,10 +127,7 @@ export class Tracking {
     const { playback: { frame }, history, queue } = this.app;
     const range = this.readRange();
     if (!range) return;
-    const answer = await queue.push('drop_results', { frame, last: range.last });
-    if (answer.result === 0) showMessage('No tracked masks from this frame on.');
-    const frames = answer.result ? ` on ${formatCount(answer.result, 'frame')}` : ''; // unknown if sent twice
-    if (answer.result !== 0) history.offerUndo(answer, `Tracking cleared${frames}`);
+    history.offerUndo(await queue.push('drop_results', { frame, last: range.last }), 'Tracking cleared');
   }
 
   stop() {
