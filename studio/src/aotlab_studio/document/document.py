@@ -44,7 +44,6 @@ from aotlab_studio.document.log import (
     utc_now,
 )
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
-from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
@@ -344,24 +343,10 @@ class Document:
             layer = snapshot.state.layers.get(layer_id)
             if layer is None or layer.last_row is not None:
                 return None
-            unlocked = snapshot.list_unlocked(layer)
-            if layer.is_automatic and not unlocked:
+            if layer.is_automatic and not snapshot.list_unlocked(layer):
                 return None
-            labels, locked_ids = snapshot.labels(result.frame), snapshot.locked_ids
-            ids = np.where(np.isin(ids, unlocked) & ~np.isin(labels, locked_ids), ids, 0)
-            scores = {key: score for key, score in result.scores.items() if key in unlocked}
-            absent = {key for key in result.absent if key in unlocked}
-            # objects of the layer that were locked since the frame was tracked in the other direction
-            results = snapshot.open_layer(layer_id)
-            before = results.frames.get(result.frame, Result(result.frame))
-            kept = {key: score for key, score in before.scores.items() if key not in unlocked}
-            if kept:
-                before_ids = self.results.read(results, result.frame)
-                ids = np.where(np.isin(before_ids, [*kept]), before_ids, ids)
-            scores = (clip_scores(scores, ids) if locked_ids else scores) | kept
-            absent |= {key for key in before.absent if key not in unlocked}
-            result = msgspec.structs.replace(result, scores=scores, absent=sorted(absent))
-            self.results.put(layer_id, result, ids)
+            labels = snapshot.labels(result.frame)
+            self.results.put(layer_id, *snapshot.keep_locked(layer_id, result, ids))
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0

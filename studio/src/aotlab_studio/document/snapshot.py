@@ -13,11 +13,12 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
-from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
+from aotlab_studio.document.masks import LayerResults, MaskStore, Result, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
 from aotlab_studio.video import require_frame
@@ -273,6 +274,24 @@ class Snapshot:
         """Return the ids in a layer of objects that are not locked."""
         locked_ids = self.locked_ids
         return [key for key in layer.objects if self.state.resolve(key) not in locked_ids]
+
+    def keep_locked(self, layer_id: int, result: Result, ids: np.ndarray) -> tuple[Result, np.ndarray]:
+        """Return a result of a layer, and its ids H×W, in which locked objects have the pixels that they have now."""
+        if not self.locked_ids:
+            return result, ids
+        unlocked_ids, results = self.list_unlocked(self.state.layers[layer_id]), self.open_layer(layer_id)
+        ids = np.where(
+            np.isin(ids, unlocked_ids) & ~np.isin(self.labels(result.frame), self.locked_ids), ids, 0
+        )
+        # objects of the layer that were locked since the frame was tracked in the other direction
+        before = results.frames.get(result.frame, Result(result.frame))
+        kept = {key: score for key, score in before.scores.items() if key not in unlocked_ids}
+        if kept:
+            before_ids = self._results.read(results, result.frame)
+            ids = np.where(np.isin(before_ids, [*kept]), before_ids, ids)
+        scores = {key: score for key, score in result.scores.items() if key in unlocked_ids}
+        absent = {*result.absent}.intersection(unlocked_ids) | {*before.absent}.difference(unlocked_ids)
+        return replace(result, scores=clip_scores(scores, ids) | kept, absent=sorted(absent)), ids
 
     @property
     def pending_corrections(self) -> list[int]:

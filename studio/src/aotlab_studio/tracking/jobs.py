@@ -101,19 +101,21 @@ class TrackingJob:
         except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
-        is_request = not (self.layer.is_automatic or self.stop_mode == "interrupt")
-        if is_request and not self.done:
-            with suppress(Exception):  # the job's own error is the one to report
-                if not self._document.cancel(self._document.log.layer_entries[self.layer_id]):
-                    self._document.finish_layer(self.layer_id)
-        self.status = status
         try:
-            with suppress(InputError):  # a project that cannot be read or written
-                self._document.emit_state()
+            with suppress(Exception):  # such as a project that cannot be written; the job's own error is reported
+                if not (self.done or self.layer.is_automatic or self.stop_mode == "interrupt"):
+                    self._drop_request()
                 self._document.database.store_deferred()
             self._set_status(status)
+            with suppress(InputError):  # a project that cannot be read
+                self._document.emit_state()
         finally:
             self._ended.set()
+
+    def _drop_request(self) -> None:
+        """Undo the request, or finish its layer if others were made since: no frame is outdated for it."""
+        if not self._document.cancel(self._document.log.layer_entries[self.layer_id]):
+            self._document.finish_layer(self.layer_id)
 
     def _run(self, make_tracker: MakeTracker) -> JobStatus:
         self._set_status("starting")
