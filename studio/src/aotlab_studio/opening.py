@@ -126,7 +126,7 @@ def _import_results(document: Document, job: JobRecord) -> None:
         classes=add_class_ids(results.classes, inputs.classes),
         attributes=results.attribute_table() | inputs.attribute_table(),
     )
-    document.edit("results of a job", values.changes_from(document.snapshot.state), new_pngs=new_pngs)
+    document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
 
 
 def _restore_results(document: Document, job: JobRecord) -> None:

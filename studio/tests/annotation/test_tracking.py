@@ -270,7 +270,7 @@ def test_stop_before_the_first_frame_leaves_no_step(session, loading):
 
     session.runner.make_tracker = make_tracker
     draw(session, 0, 1)
-    with nullcontext() if loading else session.runner._lock:  # its thread waits for the lock
+    with nullcontext() if loading else session.runner._changed:  # its thread waits for the lock
         job = start_job(session, 0)
         if loading:
             loads.wait(20)
@@ -528,7 +528,7 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     undo, holds = session.document.undo, threading.Event()
 
     def end_job():  # as the thread of `JobRunner`
-        with session.runner._lock:
+        with session.runner._changed:
             holds.set()
             session.runner.list_pending()
 

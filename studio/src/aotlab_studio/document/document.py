@@ -47,7 +47,7 @@ from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -149,7 +149,7 @@ class Document:
                 self.database.store_deferred()
                 self.database.back_up(lambda *mask: decode_mask(*mask) is not None)
             except (InputError, OSError) as error:  # the file itself is complete
-                log.warning("%s: no backup was made (%s)", self.folder, error)
+                logger.warning("%s: no backup was made (%s)", self.folder, error)
             lock.release()
 
     @property
@@ -327,7 +327,7 @@ class Document:
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
             state = self.log.state(version.entry).limit_layers(version.unfinished, version.last_row)
-            self.edit(f"restore version {number}", state.changes_from(self.snapshot.state))
+            self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.

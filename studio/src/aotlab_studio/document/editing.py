@@ -17,7 +17,7 @@ from aotlab import InputError
 from aotlab.sdk import add_class_ids
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Changes, Count, Layer
+from aotlab_studio.document.log import Changes, Layer, NonNegativeInt
 from aotlab_studio.document.objects import (
     MAX_OBJECTS,
     Attributes,
@@ -285,7 +285,9 @@ def toggle_checked(document: Document, frame: int) -> None:
         document.edit(title, Changes(checked={frame: digest if checked else None}), frame)
 
 
-def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:
+def set_range(
+    document: Document, first: NonNegativeInt | None = None, last: NonNegativeInt | None = None
+) -> None:
     """Set the range to track, ``last`` included; None: from the start, to the end."""
     start, end = document.snapshot.editable_range
     first, last = start if first is None else first, end if last is None else last

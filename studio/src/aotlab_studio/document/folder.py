@@ -14,7 +14,7 @@ from msgspec import Struct
 from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record, reading
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
-from aotlab_studio.document.log import Count, digest_values
+from aotlab_studio.document.log import NonNegativeInt, digest_values
 from aotlab_studio.files import encode_json
 from aotlab_studio.lock import LEASE, LOCK
 from aotlab_studio.video import FrameStore
@@ -31,9 +31,9 @@ class StoredVideo(Struct, omit_defaults=True):
 
     path: str
     """relative to the project"""
-    count: Count
+    count: NonNegativeInt
     """number of frames"""
-    size: tuple[Count, Count]
+    size: tuple[NonNegativeInt, NonNegativeInt]
     """height and width"""
     source: dict[str, Any]
     """fingerprint of its content, from `compute_fingerprint`"""

@@ -22,11 +22,11 @@ Move = Literal["undo", "redo", "cancel"]
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 FINAL_STATUSES = ("corrected", "accepted")
 """statuses for which the masks are exported, and frames must not be outdated"""
-Count = Annotated[int, Meta(ge=0, le=2**31)]
+NonNegativeInt = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 RowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """row id of a tracked mask in the project's file"""
-FrameRange = tuple[Count, Count]
+FrameRange = tuple[NonNegativeInt, NonNegativeInt]
 """first and last frame"""
 MAX_STATES = 1024
 """largest number of states kept in memory, which share most values"""
@@ -40,14 +40,14 @@ class Layer(Struct, frozen=True, omit_defaults=True):
 
     objects: list[ObjectId]
     """objects that it may change, and those merged into them"""
-    first: Count
-    last: Count
+    first: NonNegativeInt
+    last: NonNegativeInt
     """frames that it covers, inclusive"""
-    reference_frame: Count = 0
+    reference_frame: NonNegativeInt = 0
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
     """``correction``: from the reference frame to the keyframes beside it; ``empty``: hides older layers; ``import``:
     read from results of a job"""
-    previous_keyframe: Count | None = None
+    previous_keyframe: NonNegativeInt | None = None
     """keyframe before a correction; the frames between are tracked from both"""
     source_digest: str = ""
     """value of `digest_results` for an import; empty for results without a record"""
@@ -81,20 +81,20 @@ class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
     """Values of a document by key; ``Removed`` is the type of one that is removed."""
 
     objects: Mapping[ObjectId, ObjectInfo | Removed] = {}
-    keyframes: Mapping[Count, Mapping[ObjectId, Digest] | Removed] = {}
+    keyframes: Mapping[NonNegativeInt, Mapping[ObjectId, Digest] | Removed] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
-    layers: Mapping[Count, Layer | Removed] = {}
+    layers: Mapping[NonNegativeInt, Layer | Removed] = {}
     merged: Mapping[ObjectId, ObjectId | Removed] = {}
     """object that an object was merged into"""
-    checked: Mapping[Count, str | Removed] = {}
+    checked: Mapping[NonNegativeInt, str | Removed] = {}
     """digest of the masks of a frame that are marked as checked"""
-    notes: Mapping[Count, str | Removed] = {}
+    notes: Mapping[NonNegativeInt, str | Removed] = {}
     """notes by frame"""
     ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
     """frames of the job whose results it corrects, and frames to track; without one: all"""
-    classes: Mapping[str, Count | Removed] = {}
+    classes: Mapping[str, NonNegativeInt | Removed] = {}
     """class ids by class name, as in loaded masks"""
-    attributes: Mapping[ObjectId, Mapping[Count, Any] | Removed] = {}
+    attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | Removed] = {}
     """attributes by object and frame, as in loaded masks"""
 
 
@@ -149,7 +149,7 @@ class State(Values[NoReturn], frozen=True):
                 fields[name] = {key: values[key] for key in sorted(values) if values[key] is not None}
         return msgspec.structs.replace(self, **fields)
 
-    def changes_from(self, before: State) -> Changes:
+    def diff(self, before: State) -> Changes:
         """Return the edit that makes this state of another one."""
         fields = self.__struct_fields__
         every = Changes(
@@ -171,7 +171,7 @@ class Entry(Stamp, frozen=True, tag="edit"):
 
     title: str
     values: Changes
-    frame: Count | None = None
+    frame: NonNegativeInt | None = None
     """frame to show; None: several"""
     message: int | None = None
     """id of the page's message that caused it"""
@@ -206,7 +206,7 @@ class VersionRecord(Stamp, frozen=True, tag="version"):
     title: str = ""
     last_row: RowId = 0
     """last result when it was saved"""
-    unfinished: list[Count] = []
+    unfinished: list[NonNegativeInt] = []
     """layers that were not finished, and show only their results up to ``last_row``"""
 
 

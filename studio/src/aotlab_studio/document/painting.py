@@ -25,7 +25,7 @@ def draw_stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -
     for x, y in _to_fixed_points(points).tolist():
         cv2.circle(image, (x, y), reach, 1, -1, shift=SUBPIXEL_BITS)
     for first, second in pairwise(points):
-        cv2.fillConvexPoly(image, _sweep_disc(first, second, radius), 1, shift=SUBPIXEL_BITS)
+        cv2.fillConvexPoly(image, _find_segment_corners(first, second, radius), 1, shift=SUBPIXEL_BITS)
     return image.astype(bool)
 
 
@@ -95,7 +95,7 @@ def _to_fixed_points(points: Sequence[Point] | np.ndarray) -> np.ndarray:
     return np.rint((np.array(points, float) - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
 
 
-def _sweep_disc(first: Point, second: Point, radius: float) -> np.ndarray:
+def _find_segment_corners(first: Point, second: Point, radius: float) -> np.ndarray:
     """Return the corners, 4×2 int32, of the area swept by a disc between two points."""
     start, end = np.array(first), np.array(second)
     length = float(np.hypot(*(end - start)))

@@ -21,7 +21,7 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.events import Step
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import FINAL_STATUSES, Count, Direction, FrameRange, VideoStatus
+from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
@@ -122,7 +122,7 @@ class Session:
         note: Note = "",
         outdated: OutdatedPolicy = "ask",
         digest: str | None = None,
-        step: Count | None = None,
+        step: NonNegativeInt | None = None,
     ) -> None:
         """Store the status of the masks as they show; raise `OutdatedError` for outdated frames unless told to proceed.
 

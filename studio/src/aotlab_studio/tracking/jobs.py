@@ -186,12 +186,12 @@ class JobRunner:
         self._document, self.make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
         """last job, which may still wait for the thread"""
-        self._next_run_at: float | None = None
+        self._corrections_due: float | None = None
         """clock (`time.monotonic`) from which on corrections propagate; None: not before the next edit"""
         self._closed = False
-        self._failed: set[int] = set()
+        self._failed_layers: set[int] = set()
         """corrections that are not tried again before the next edit"""
-        self._lock = threading.Condition()
+        self._changed = threading.Condition()
         threading.Thread(target=self._work, name="tracking", daemon=True).start()
 
     @property
@@ -201,7 +201,7 @@ class JobRunner:
 
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
         """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as ``plan``."""
-        with self._lock:
+        with self._changed:
             if self.job is not None and self.busy and not self.job.layer.is_automatic:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
@@ -209,56 +209,57 @@ class JobRunner:
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
             self.delay_corrections()
-            self._next_run_at = time.monotonic() + PROPAGATION_DELAY
+            self._corrections_due = time.monotonic() + PROPAGATION_DELAY
             self.job = job
-            self._lock.notify_all()
+            self._changed.notify_all()
             return job
 
     def delay_corrections(self) -> None:
         """Pause corrections until nobody has drawn for `PROPAGATION_DELAY` seconds."""
-        with self._lock:
+        with self._changed:
             if self.job is not None and self.job.layer.is_automatic:
                 self.job.stop("interrupt")
-            if self._next_run_at is not None:
-                self._next_run_at = time.monotonic() + PROPAGATION_DELAY
+            if self._corrections_due is not None:
+                self._corrections_due = time.monotonic() + PROPAGATION_DELAY
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
-        with self._lock:
+        with self._changed:
             if self.job is not None:
                 if self.job.layer.is_automatic:
-                    self._next_run_at = None
+                    self._corrections_due = None
                 self.job.stop("interrupt" if self.job.layer.is_automatic else "finish")
 
     def schedule(self) -> None:
         """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not in the history."""
-        with self._lock:
-            self._failed, self._next_run_at = set(), time.monotonic() + PROPAGATION_DELAY
+        with self._changed:
+            self._failed_layers, self._corrections_due = set(), time.monotonic() + PROPAGATION_DELAY
             if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
                 self.job.stop("interrupt")
-            self._lock.notify_all()
+            self._changed.notify_all()
 
     def list_pending(self) -> list[int]:
         """Return the corrections that are still to be tracked, oldest first."""
-        return [key for key in self._document.snapshot.pending_corrections if key not in self._failed]
+        return [key for key in self._document.snapshot.pending_corrections if key not in self._failed_layers]
 
     def wait(self, seconds: float) -> bool:
         """Track all corrections, and wait until no job is left; return whether that was in time."""
-        self.schedule()
-        with self._lock:
-            self._lock.wait_for(
-                lambda: (
-                    not self.busy and (self._next_run_at is None or self._closed or not self.list_pending())
-                ),
-                seconds,
+
+        def is_idle() -> bool:
+            return not self.busy and (
+                self._corrections_due is None or self._closed or not self.list_pending()
             )
+
+        self.schedule()
+        with self._changed:
+            self._changed.wait_for(is_idle, seconds)
             return not (self.busy or self.list_pending())
 
     def close(self) -> None:
         """Stop all jobs; what they have not done waits in the document."""
-        with self._lock:
+        with self._changed:
             self._closed = True
-            self._lock.notify_all()
+            self._changed.notify_all()
         if self.job is not None:
             self.job.stop("interrupt")
             self.job.wait(10)
@@ -266,28 +267,28 @@ class JobRunner:
     def _work(self) -> None:
         while (job := self._take_next()) is not None:
             job.run(self.make_tracker)
-            with self._lock:
+            with self._changed:
                 if job.status == "failed" and job.layer.is_automatic:
-                    self._failed.add(job.layer_id)
-                self._lock.notify_all()
+                    self._failed_layers.add(job.layer_id)
+                self._changed.notify_all()
 
     def _take_next(self) -> TrackingJob | None:
         """Wait for the next job and return it; None if the runner is closed."""
-        with self._lock:
+        with self._changed:
             while not self.busy:  # otherwise, the job was requested
                 if self._closed:
                     return None
                 delay = None
                 try:
                     with self._document.lock:  # no undo in between
-                        if self._next_run_at is not None and (waiting := self.list_pending()):
-                            delay = self._next_run_at - time.monotonic()
+                        if self._corrections_due is not None and (waiting := self.list_pending()):
+                            delay = self._corrections_due - time.monotonic()
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])
                                 break
                 except Exception:  # such as a project that cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")
-                    self._next_run_at = delay = None
-                    self._lock.notify_all()
-                self._lock.wait(delay)
+                    self._corrections_due = delay = None
+                    self._changed.notify_all()
+                self._changed.wait(delay)
             return self.job
