@@ -266,7 +266,7 @@ def test_damaged_record_is_named(video, project, content):
 def test_damaged_file_is_replaced_by_its_backup(video, project, place):
     with closing(open_document(video)) as document:
         for index in range(100):
-            document.log.append(StatusRecord("open", "", "", "", f"{index} " + "x" * 3000))
+            document.log.append(StatusRecord("open", "", f"{index} " + "x" * 3000))
     with (project / PROJECT_FILE).open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
@@ -656,10 +656,10 @@ def database(tmp_path):
 
 
 def test_edits_of_another_program_are_kept(tmp_path, database):
-    record = msgspec.json.encode(StatusRecord("accepted", "", "", ""))
+    record = msgspec.json.encode(StatusRecord("accepted", ""))
     change_rows(tmp_path, "INSERT INTO records VALUES (1, ?)", record)
     with pytest.raises(InputError, match="another program has opened this project"):
-        Log(database).append(StatusRecord("rejected", "", "", ""))
+        Log(database).append(StatusRecord("rejected", ""))
     ResultStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
     with pytest.raises(InputError, match="another program has opened this project"):
         database.store_deferred()

@@ -190,7 +190,7 @@ class Document:
         """Digest of the masks and objects that a status is for; without an edit, of the results that show."""
         with self.lock:
             differs = self.edited or self.has_new_results  # otherwise, as of results without a project
-            return digest_values(*self._digests if differs else [digest_results(self.results_folder)])
+            return self._content_digest if differs else digest_values(digest_results(self.results_folder))
 
     # Edits
 
@@ -270,7 +270,7 @@ class Document:
             if status in FINAL_STATUSES:
                 self.snapshot.check_masks()
             records: list[Record] = [
-                StatusRecord(status, *self._digests, note, list(outdated), self.actor.message)
+                StatusRecord(status, self._content_digest, note, list(outdated), self.actor.message)
             ]
             if status in (*FINAL_STATUSES, "rejected") and self.snapshot.objects:
                 records.append(self._make_version(f"{status}: {note}" if note else status))
@@ -285,7 +285,7 @@ class Document:
             editor = edit.author if edit is not None else ""
             if record is None:
                 return Status("in progress" if self.edited else "open", "", editor)
-            still_valid = (record.digest, record.objects_digest, record.tracking_digest) == self._digests
+            still_valid = record.digest == self._content_digest
             if record.status in FINAL_STATUSES:
                 indices = {index for first, last in record.outdated for index in range(first, last + 1)}
                 outdated = snapshot.list_outdated()
@@ -305,9 +305,10 @@ class Document:
             return (then.digest, then.objects_digest) != (now.digest, now.objects_digest)
 
     @property
-    def _digests(self) -> tuple[str, str, str]:
-        """Digests of masks, objects and tracking that a status is for."""
-        return self.snapshot.digest, self.snapshot.objects_digest, digest_results(self.results_folder)
+    def _content_digest(self) -> str:
+        """Digest of masks, objects and tracked results."""
+        snapshot = self.snapshot
+        return digest_values(snapshot.digest, snapshot.objects_digest, digest_results(self.results_folder))
 
     def save_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""

@@ -184,14 +184,11 @@ class HeadRecord(Stamp, frozen=True, tag="head"):
 
 
 class StatusRecord(Stamp, frozen=True, tag="status"):
-    """A status of the video, which holds for the masks of a digest."""
+    """A status of the video."""
 
     status: VideoStatus
     digest: str
-    objects_digest: str
-    """digest of names, classes and attributes"""
-    tracking_digest: str
-    """digest of the corrected results, as returned by `digest_results`"""
+    """digest of the masks, objects and tracked results that it holds for"""
     note: str = ""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
