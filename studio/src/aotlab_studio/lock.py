@@ -133,7 +133,10 @@ def _read_lease(path: Path) -> LeaseOwner:
 
 
 def _find_kernel() -> str:
-    """Return an id of the running operating system, the same in all of its containers."""
+    """Return an id of the running operating system, the same in all of its containers.
+
+    `filelock.SoftFileLease` knows a host per container: after a kill, a restarted container would wait for the lease.
+    """
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
