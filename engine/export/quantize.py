@@ -35,7 +35,8 @@ def read_clip(images: Path, masks: Path, length: int) -> Clip:
     """Read the first frames of a folder that have masks of the same name, at least 2.
 
     Raises:
-        InputError: fewer frames with masks, unreadable files, or a first mask without objects.
+        InputError: fewer frames with masks, frames of different sizes, unreadable files, or a first mask without
+            objects.
     """
     video = read_video("calibration", images, masks)
     clip = []
@@ -43,6 +44,12 @@ def read_clip(images: Path, masks: Path, length: int) -> Clip:
         frame = read_image(video.frames[index])
         clip.append((frame, read_mask(path, size=frame.shape[:2])))
     require(len(clip) > 1, f"--calibrate {masks}: expected masks for at least 2 frames of {images}")
+    sizes = [f"{frame.shape[1]}×{frame.shape[0]}" for frame, _ in clip]
+    changed = next((size for size in sizes if size != sizes[0]), None)
+    require(
+        changed is None,
+        f"--calibrate {images}: expected frames of one size, got {sizes[0]} and {changed}; resize them",
+    )
     require(
         bool(clip[0][1].any()), f"--calibrate {masks}: the first mask has no objects; start with one that has"
     )

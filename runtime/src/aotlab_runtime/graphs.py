@@ -44,21 +44,21 @@ import numpy as np
 import onnxruntime
 from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
-from aotlab_runtime.inputs import InputError, is_integer_in, require
+from aotlab_runtime.inputs import InputError, is_integer_in
 
 EXPORT_VERSION = 11
 """version of ``export.json``"""
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
 PROVIDERS = {
-    "cpu": ("CPUExecutionProvider", "onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
-    "tensorrt": ("TensorrtExecutionProvider", "onnxruntime-gpu"),
-    "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
-    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
-    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
 }
-"""onnxruntime's name of each execution provider, and the package that has it"""
+"""onnxruntime's name of each execution provider"""
 
 
 class Graphs:
@@ -76,8 +76,8 @@ class Graphs:
             InputError: a changed, damaged or missing file, a provider that is not available, or too little memory.
         """
         execution_provider = require_provider(provider)
-        is_valid = threads is None or is_integer_in(threads, 1, 1024)
-        require(is_valid, f"threads {threads}: must be a whole number from 1 to 1024")
+        if threads is not None and not is_integer_in(threads, 1, 1024):
+            raise InputError(f"threads {threads}: must be a whole number from 1 to 1024")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only
@@ -86,12 +86,11 @@ class Graphs:
         arena = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
         with suppress(RuntimeError):  # registered before
             onnxruntime.create_and_register_allocator(arena, None)
-        folder = Path(folder)
         description = read_description(folder)
         try:
             self._sessions = {
                 path.stem: onnxruntime.InferenceSession(path, options, providers=[execution_provider])
-                for path in map(folder.joinpath, description["sha256"])
+                for path in map(Path(folder).joinpath, description["sha256"])
                 if path.suffix == ".onnx"
             }
         except Exception as error:  # onnxruntime's errors have no common class
@@ -100,8 +99,8 @@ class Graphs:
             ) from error
         self.providers: list[str] = self._sessions["encode"].get_providers()
         """onnxruntime's execution providers, in order of preference"""
-        has_started = execution_provider in self.providers  # else onnxruntime uses the CPU, without an error
-        require(has_started, f"provider {provider}: onnxruntime cannot start it; install its libraries")
+        if execution_provider not in self.providers:  # onnxruntime has fallen back to the CPU
+            raise InputError(f"provider {provider}: onnxruntime cannot start it; install its libraries")
         self.digest: str = description["digest"]
         """identifies this export"""
         self.network_size: tuple[int, int] = tuple(description["network_size"])
@@ -122,16 +121,17 @@ class Graphs:
 
 def require_provider(name: str) -> str:
     """Return onnxruntime's name of one of `PROVIDERS`; raise `InputError` if it is not installed."""
-    require(name in PROVIDERS, f"provider {name}: unknown; choose one of {', '.join(PROVIDERS)}")
-    provider, package = PROVIDERS[name]
-    is_available = provider in onnxruntime.get_available_providers()
-    require(is_available, f"provider {name}: not in this onnxruntime; install {package} in its place")
-    return provider
+    if name not in [*PROVIDERS]:  # a list, as ``name`` may be of any type
+        raise InputError(f"provider {name}: unknown; choose one of {', '.join(PROVIDERS)}")
+    if PROVIDERS[name] not in onnxruntime.get_available_providers():
+        raise InputError(f"provider {name}: not in this onnxruntime; install a variant that has it")
+    return PROVIDERS[name]
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """Return the content of ``export.json``; raise `InputError` if a file is missing or changed."""
+def read_description(export: str | Path) -> dict[str, Any]:
+    """Return the content of an export's ``export.json``; raise `InputError` if a file is missing or changed."""
     try:
+        folder = Path(export)
         description: dict[str, Any] = json.loads((folder / "export.json").read_text("utf-8"))
         content = {key: description[key] for key in ("config", "network_size", "prompting")}
         content["sha256"] = {
@@ -141,5 +141,5 @@ def read_description(folder: Path) -> dict[str, Any]:
         if (description["version"], description["digest"]) != (EXPORT_VERSION, digest):
             raise ValueError("changed, or written by another version")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise InputError(f"{folder}: not a usable export ({error!s:.200}); run aotlab export") from error
+        raise InputError(f"{export}: not a usable export ({error!s:.200}); run aotlab export") from error
     return description
