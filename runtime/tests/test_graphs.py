@@ -85,7 +85,7 @@ def test_unavailable_provider_rejected(exported, provider, message):
 
 @pytest.mark.parametrize("folder", [None, 3, "no\0name", "missing"])
 def test_unusable_folder_rejected(folder):
-    with pytest.raises(aotlab_runtime.InputError, match="not a usable export .*; run aotlab export"):
+    with pytest.raises(aotlab_runtime.InputError, match=r"not a usable export .*; run aotlab export"):
         aotlab_runtime.Tracker.from_export(folder)
 
 

@@ -1,35 +1,27 @@
-"""Exported models: the graphs of a folder, run by onnxruntime.
-
-    graph              inputs → outputs
-    encode             frame → features_f4, features_f8, features_f16, features_projected
-    propagate          features_projected, memory_* → embeddings_*, states_*
-    decode             embeddings_*, features_f4, _f8, _f16 → logits
-    assign_identities  masks → id_embeddings_*
-    memorize           states_*, id_embeddings_* → memory_*
-    reference          features_projected, id_embeddings_* → embeddings_*, states_*
-    relevance          states_0_key, memory_0_long_key, logits → relevance (only with the policy ``restricted``)
-    prompt             image, planes, rough_mask → logits, refined_logits (only with a prompt network)
+"""Exported models: the graphs of a folder, run by onnxruntime; `tracker.py` describes each graph.
 
     tensor                        shape, float32 unless stated
-    frame                         any height×width×3 uint8 RGB
-    features_f4, _f8, _f16        1×C4×H/4×W/4, 1×C8×H/8×W/8, 1×C16×h×w; encoder maps
-    features_projected            1×C×h×w; input of the first block
-    masks                         1×(1+M)×H×W, one-hot, background first
+    frame                         H×W×3 uint8 RGB
+    features_f4, _f8, _f16        1×C4×H'/4×W'/4, 1×C8×H'/8×W'/8, 1×C16×h×w
+    features_projected            1×C×h×w
+    masks                         1×(1+M)×H'×W', one-hot, background first
     id_embeddings_0               1×L×C
     embeddings_0, _1, …           1×C×h×w; input of the first block, then the normalized output of each
     states_N_*                    1×L×C; keys of block N, and tokens or values before identities are added
     memory_N_long_key, _value     1×L×C from memorize; 1×(T·L)×C, all stored frames, in propagate and relevance
     memory_N_short_key, _value    1×L×C
-    logits                        1×(1+M)×H/4×W/4, background first
-    relevance                     T; each stored frame's share of the attention from foreground tokens (RMem)
-    image, rough_mask             any height×width×3 uint8 RGB; height×width in 0 to 1
-    planes                        1×3×P×Q; points on the object, points off it, its box, at the prompt network's size
-    logits, refined_logits        height×width; of prompt, the refined ones with outlines on edges of the image
+    logits                        1×(1+M)×H'/4×W'/4, background first
+    relevance                     T, each stored frame's share of the attention of foreground tokens (RMem)
+    image                         height×width×3 uint8 RGB, a crop of any size
+    rough_mask                    height×width in 0 to 1
+    planes                        1×3×H'×W': points on the object, points off it, its box; of the crop in its network
+    logits, refined_logits        height×width, of prompt; the refined ones have outlines on edges of the image
 
-H×W: the frame in the network; h×w = H/16×W/16: its tokens, L = h·w of them (all rounded up); C: channels of a token; M:
-identities; T: stored frames. In DeAOT, keys have C/2 channels and values in memory 4C, and embeddings_0, the last
-block's output, has 2C. Later stages of multi-scale models have id_embeddings and tokens of other sizes; their propagate
-and reference also read features_f4 and _f8, and decode reads embeddings_0 only.
+H×W: a frame of the video, of any size; H'×W': the frame in the network; h×w = H'/16×W'/16: its tokens, L = h·w of them
+(all rounded up); C: channels of a token; M: identities; T: stored frames. DeAOT differs: keys have C/2 channels, values
+in memory 4C, and embeddings_0 is the output of the last block, with 2C. Later stages of multi-scale models have
+id_embeddings and tokens of other sizes; their propagate and reference also read features_f4 and _f8, and decode reads
+embeddings_0 only.
 """
 
 from __future__ import annotations
