@@ -100,6 +100,10 @@ DAMAGED_MODELS = {
         lambda folder: change_policy(folder / "export.json"),
         "memory.policy: the page has bounded_fifo, without insertions",
     ),
+    "no settings": (
+        lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 11}'),
+        "export.json: damaged, or written by another version; export again",
+    ),
     "another version": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 6}'),
         "export.json: damaged, or written by another version; export again",

@@ -59,15 +59,16 @@ def read_clip(images: Path, masks: Path, length: int) -> Clip:
 def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:
     """Track a clip with an export; return the inputs of each call of every graph by its name."""
     from aotlab_runtime import Tracker
+    from aotlab_runtime.graphs import Graphs
 
-    tracker = Tracker.from_export(folder)
-    run, inputs = tracker.graphs.run, defaultdict(list)
+    inputs = defaultdict(list)
 
-    def run_recorded(name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        inputs[name].append(tensors)
-        return run(name, tensors)
+    class RecordedGraphs(Graphs):
+        def run(self, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            inputs[name].append(tensors)
+            return super().run(name, tensors)
 
-    tracker.graphs.run = run_recorded  # type: ignore[method-assign]
+    tracker = Tracker(RecordedGraphs(folder))
     for index, (frame, mask) in enumerate(clip[:CALIBRATION_FRAMES]):
         tracker.step(frame, None if index else mask)
     return inputs
