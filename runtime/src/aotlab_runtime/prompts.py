@@ -35,7 +35,7 @@ class CheckedPrompt(NamedTuple):
     negative: np.ndarray
     """points off the object, Q×2"""
     box: np.ndarray | None
-    """corners (left, top) and (right, bottom) in the frame, 2×2"""
+    """(left, top) and (right, bottom), clipped to the frame, 2×2"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dic
 def draw_prompts(
     graphs: Graphs, frame: np.ndarray, prompts: Mapping[int, Prompt | Point], mask: np.ndarray
 ) -> np.ndarray:
-    """Return a mask H×W of object ids in which the objects with prompts are drawn anew, on no pixel of others."""
+    """Return a mask H×W with the objects of prompts in place of their pixels in it; other objects keep theirs."""
     prediction = segment_prompts(graphs, frame, prompts, mask)
     for object_id in prediction.ids:
         if object_id not in prediction.labels:
@@ -122,7 +122,9 @@ def segment_prompts(
     if not graphs.prompting:
         raise InputError("this export has no prompt network; export without --no-prompts, or give a mask")
     ids, exclusive_prompts = (*checked_prompts,), []
-    for prompt in checked_prompts.values():  # positive points of one object are negative ones of all others
+    for (
+        prompt
+    ) in checked_prompts.values():  # positive points of other objects are negative points of this one
         others = [other.positive for other in checked_prompts.values() if other is not prompt]
         exclusive_prompts.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
     is_excluded = ~np.isin(mask, [0, *ids])
