@@ -104,8 +104,8 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        InputError: not H×W, or an id is not a whole number from 0 to `MAX_ID`; the file is not called ``.png``, or
-            cannot be written.
+        ValueError: not H×W, or an id is not a whole number from 0 to `MAX_ID`.
+        InputError: the file is not called ``.png``, or cannot be written.
     """
     path = Path(path)
     is_png = path.suffix.lower() == ".png"
@@ -114,7 +114,7 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
     with np.errstate(invalid="ignore"):  # NaN and infinity
         ids = labels.astype(np.uint16)
     if ids.ndim != 2 or not ids.size or not np.array_equal(ids, labels):
-        raise InputError(
+        raise ValueError(
             f"{path}: expected object ids H×W, whole numbers from 0 to {MAX_ID}, got {labels.dtype} of shape "
             f"{labels.shape}; threshold probabilities, or renumber the objects"
         )

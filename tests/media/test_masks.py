@@ -126,6 +126,6 @@ def test_labels_are_resized_to_the_nearest_pixel():
     ("a.jpg", [[1]], "masks are written as PNG"),
 ])  # fmt: skip
 def test_arrays_that_are_not_ids_are_not_written(tmp_path, name, labels, words):
-    with pytest.raises(InputError, match=f"{name}: .*{words}"):
+    with pytest.raises(ValueError, match=f"{name}: .*{words}"):
         write_mask(tmp_path / name, np.array(labels))
     assert list(tmp_path.iterdir()) == []
