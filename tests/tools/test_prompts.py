@@ -185,9 +185,8 @@ def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     )
     files = Path("a.onnx"), Path("b.onnx")
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu")
-    for segmenter in (files, "boxes"):
-        open_segmenter(segmenter, tracker)
-    assert loaded == [((files,), {"device": "cpu"}), ((), {"plugin": "boxes"})]
+    open_segmenter(files, tracker)
+    assert loaded == [((files,), {"device": "cpu"})]
 
 
 def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):

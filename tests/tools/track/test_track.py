@@ -644,10 +644,10 @@ def test_digest_of_a_folder_covers_its_frames_only(tmp_path):
 
 
 def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
-    mask, encoder = tmp_path / "first.png", tmp_path / "encoder.onnx"
-    for path in (mask, encoder):
+    mask, encoder, decoder = (tmp_path / name for name in ("first.png", "encoder.onnx", "decoder.onnx"))
+    for path in (mask, encoder, decoder):
         path.write_bytes(b"unchanged")
-    job = Job("out", str(video), str(mask), segmenter=(str(encoder), "plugin"))
+    job = Job("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
     digests = {digest_inputs(job, {})}
     for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
         (tmp_path / name).write_bytes(b"other")
