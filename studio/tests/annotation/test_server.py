@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import InputError, TrackerOptions
@@ -42,6 +43,7 @@ from studio.tests.annotation.clips import (
     draw_folder,
     open_session,
     png,
+    refresh_review,
     square,
     start_job,
     truth,
@@ -195,6 +197,25 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
     assert "internal error" in talk.do("describe")["error"]
     assert "unexpected" in caplog.text
+
+
+def test_slow_page_is_disconnected(served, session, monkeypatch):
+    released, send_text = threading.Event(), WebSocket.send_text
+
+    async def send_later(socket, text):
+        await asyncio.to_thread(released.wait, 60)
+        await send_text(socket, text)
+
+    monkeypatch.setattr(web, "MAX_QUEUED_EVENTS", 3)
+    monkeypatch.setattr(WebSocket, "send_text", send_later)
+    talk = served.open()
+    wait_until(lambda: session.document.listeners)
+    for _ in range(6):
+        refresh_review(session)
+    released.set()
+    with pytest.raises(ConnectionClosed) as closed:
+        talk.until(lambda event: False)
+    assert closed.value.rcvd.code == 1013
 
 
 def test_address_for_all_interfaces_is_reachable(session):
