@@ -998,7 +998,7 @@ def test_older_list_does_not_replace_a_newer_one(clock_context, served):
     with tab.expect_event("requestfinished", lambda request: request == route.request):
         route.fulfill(response=response)
     tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
-    tab.wait_for_selector("#clips .accepted", timeout=3000)
+    tab.wait_for_selector("#clips .accepted")
     tab.close()
 
 
