@@ -190,10 +190,7 @@ def test_box_removes_nothing_and_says_so(page, session):
     page.objects(1)
     page.tab.click("#subtract")
     page.key("x")
-    page.tab.mouse.move(*page.at(5, 5))
-    page.tab.mouse.down()
-    page.tab.mouse.move(*page.at(30, 30))
-    page.tab.mouse.up()
+    page.stroke((5, 5), (30, 30))
     page.status("A box only adds")
     assert (page.labels(0) == truth(0) * (truth(0) == 1)).all()
 
@@ -617,19 +614,21 @@ def test_both_delete_keys_clear_tracking(page, session, key):
     assert not session.document.snapshot.labels(5).any()
 
 
-@pytest.mark.parametrize("key", ["ArrowRight", "b", "n", "t"])
-def test_dropped_polygon_is_restored_by_its_button(page, key):
+def test_dropped_polygon_is_restored_by_its_button(page):
     page.drag((10, 10), (14, 10))
-    page.key("p")
-    for point in ((20, 20), (40, 20), (40, 35), (20, 35)):
-        page.tab.mouse.click(*page.at(*point))
-    ask = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    assert not page.tab.evaluate(ask)
-    page.key(key)
-    page.tab.click("text=Restore")
-    page.wait_frame(0)
-    page.key_done("Control+Enter")
-    assert page.labels(0)[25, 30] == 1
+    for key in ("ArrowRight", "b", "n", "t"):
+        page.key("p")
+        for point in ((20, 20), (40, 20), (40, 35), (20, 35)):
+            page.tab.mouse.click(*page.at(*point))
+        ask = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+        assert not page.tab.evaluate(ask), key
+        page.key(key)
+        page.tab.click("text=Restore")
+        page.wait_frame(0)
+        page.key_done("Control+Enter")
+        assert page.labels(0)[25, 30] == 1, key
+        page.key_done("Control+z")
+        assert page.labels(0)[25, 30] == 0, key
 
 
 def test_subtract_is_in_view_on_a_phone(idle_page):
@@ -717,15 +716,15 @@ def test_message_with_a_button_stays_until_it_is_closed(clock_context, served, s
     page.tab.wait_for_selector(".toast", state="detached")
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_error_can_be_closed(page, width):
-    page.tab.set_viewport_size({"width": width, "height": 844})
-    page.key("g")
-    page.tab.mouse.click(*page.at(10, 10))
-    if width == 390:
-        page.tab.click("#panels")
-    page.tab.click("#status.error [aria-label='Close this message']")
-    assert page.tab.inner_text("#status") == ""
+def test_error_can_be_closed(page):
+    for width in (1280, 390):
+        page.tab.set_viewport_size({"width": width, "height": 844})
+        page.key("g")
+        page.tab.mouse.click(*page.at(10, 10))
+        if width == 390:
+            page.tab.click("#panels")
+        page.tab.click("#status.error [aria-label='Close this message']")
+        assert page.tab.inner_text("#status") == ""
 
 
 def test_error_disappears_with_the_next_success(page):
@@ -745,12 +744,12 @@ def test_keys_act_on_the_frame_after_a_slider_was_used(idle_page):
     idle_page.wait_frame(1)
 
 
-@pytest.mark.parametrize("control", ["opacity", "fill", "clip-status"])
-def test_control_that_is_changed_by_key_keeps_the_focus(page, control):
-    page.tab.focus(f"#{control}")
-    page.key("Space" if control == "fill" else "ArrowDown")
-    page.settle()
-    assert page.tab.evaluate("document.activeElement.id") == control
+def test_control_that_is_changed_by_key_keeps_the_focus(page):
+    for control, key in (("opacity", "ArrowDown"), ("fill", "Space"), ("clip-status", "ArrowDown")):
+        page.tab.focus(f"#{control}")
+        page.key(key)
+        page.settle()
+        assert page.tab.evaluate("document.activeElement.id") == control
 
 
 def press(page, code, key, **how):
@@ -1054,10 +1053,7 @@ def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
     wire = Wire(new_page, "paint")
     ask = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
     assert new_page.tab.evaluate(ask)
-    new_page.tab.mouse.move(*new_page.at(10, 10))
-    new_page.tab.mouse.down()
-    new_page.tab.mouse.move(*new_page.at(20, 10), steps=3)
-    new_page.tab.mouse.up()
+    new_page.stroke((10, 10), (20, 10))
     new_page.until(lambda: wire.held)
     assert not new_page.tab.evaluate(ask)
     with new_page.done():
@@ -1236,20 +1232,22 @@ def test_keyboard_stores_the_status_that_is_confirmed(page, session):
     ]
 
 
-@pytest.mark.parametrize("width", [390, 1000, 1280])
-def test_running_tracking_can_be_stopped_in_every_window(page, session, width):
+def test_running_tracking_can_be_stopped_in_every_window(page, session):
     draw(session, 0, 1)
     page.objects(1)
-    tracker = hold(session, 2)
-    page.tab.set_viewport_size({"width": width, "height": 700})
-    before = page.at(30, 20)
-    job = start_job(session, 0)
-    page.tab.wait_for_selector("#progress")
-    assert page.at(30, 20) == before  # a stroke continues at the same position
-    page.tab.click("#stop")
-    tracker.allow()
-    job.wait()
-    page.tab.wait_for_selector("#job", state="hidden")
+    for width, height in ((390, 700), (1000, 700), (1280, 560)):
+        tracker = hold(session, 2)
+        page.tab.set_viewport_size({"width": width, "height": height})
+        before = page.at(30, 20)
+        job = start_job(session, 0)
+        page.tab.wait_for_selector("#progress")
+        assert page.at(30, 20) == before  # a stroke continues at the same position
+        stop = page.tab.locator("#stop").bounding_box()
+        assert stop["y"] + stop["height"] <= height
+        page.tab.click("#stop")
+        tracker.allow()
+        job.wait()
+        page.tab.wait_for_selector("#job", state="hidden")
 
 
 def test_held_key_acts_once_unless_it_moves(page):
@@ -1267,10 +1265,7 @@ def test_pause_does_not_wait_for_a_box(new_page, session):
     start_job(session, 0)
     new_page.tab.wait_for_selector("#job-text >> text=running")
     new_page.key("x")
-    new_page.tab.mouse.move(*new_page.at(37, 22))
-    new_page.tab.mouse.down()
-    new_page.tab.mouse.move(*new_page.at(53, 38))
-    new_page.tab.mouse.up()
+    new_page.stroke((37, 22), (53, 38))
     new_page.until(lambda: wire.held)
     new_page.key("k")
     new_page.until(lambda: wire.list_sent("pause"))
@@ -1305,13 +1300,13 @@ def test_resized_frame_is_never_blank(idle_page):
     assert color[3] == 255
 
 
-@pytest.mark.parametrize("width", [390, 620, 720, 1280])
-def test_header_of_a_rejected_clip_fits(page, session, width):
+def test_header_of_a_rejected_clip_fits(page, session):
     session.document.set_status("rejected", note="the ear is missing on most of the frames after 100")
-    page.tab.set_viewport_size({"width": width, "height": 844})
-    page.tab.wait_for_selector("#clip-note")
-    right = "[...document.querySelectorAll('header *')].map((node) => node.getBoundingClientRect().right)"
-    assert page.tab.evaluate(f"Math.max(...{right})") <= width
+    for width in (390, 620, 720, 1280):
+        page.tab.set_viewport_size({"width": width, "height": 844})
+        page.tab.wait_for_selector("#clip-note")
+        right = "[...document.querySelectorAll('header *')].map((node) => node.getBoundingClientRect().right)"
+        assert page.tab.evaluate(f"Math.max(...{right})") <= width
 
 
 def test_delete_removes_the_object_of_the_focused_row(page, session):
