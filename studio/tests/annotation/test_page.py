@@ -149,33 +149,33 @@ def test_palm_beside_the_pen_draws_nothing(page):
     assert not drawn[25:].any()
 
 
-def test_third_finger_does_not_draw(page):
+def test_third_finger_does_not_draw(idle_page):
     fingers = (10, 10), (20, 10), (30, 30)
-    before = page.pixel(30, 30)
+    before = idle_page.pixel(30, 30)
     for count in (1, 2, 3):
-        touches(page, "touchStart", *fingers[:count])
-    touches(page, "touchEnd")
-    page.tab.mouse.move(*page.at(5, 35))
-    page.settle()
-    assert page.pixel(30, 30) == before
+        touches(idle_page, "touchStart", *fingers[:count])
+    touches(idle_page, "touchEnd")
+    idle_page.tab.mouse.move(*idle_page.at(5, 35))
+    idle_page.settle()
+    assert idle_page.pixel(30, 30) == before
 
 
-def test_lifted_finger_does_not_move_the_view(page):
-    page.tab.evaluate(
+def test_lifted_finger_does_not_move_the_view(idle_page):
+    idle_page.tab.evaluate(
         "document.addEventListener('pointerdown', ({ pointerId }) => { window.newest = pointerId; })"
     )
-    touches(page, "touchStart", (10, 10))
-    touches(page, "touchStart", (10, 10), (40, 10))
-    touches(page, "touchMove", (11, 10), (41, 10))
+    touches(idle_page, "touchStart", (10, 10))
+    touches(idle_page, "touchStart", (10, 10), (40, 10))
+    touches(idle_page, "touchMove", (11, 10), (41, 10))
     # the protocol lifts all fingers at once only
-    page.tab.evaluate(
+    idle_page.tab.evaluate(
         "document.getElementById('view').dispatchEvent(new PointerEvent('pointerup', { pointerId: newest }))"
     )
-    touches(page, "touchMove", (12, 10), (41, 10))
-    touches(page, "touchEnd")
-    page.tab.mouse.move(*page.at(30, 20))
-    page.until(lambda: len(page.place()) == 3)
-    assert page.place()[:2] == pytest.approx([28, 20], abs=1)
+    touches(idle_page, "touchMove", (12, 10), (41, 10))
+    touches(idle_page, "touchEnd")
+    idle_page.tab.mouse.move(*idle_page.at(30, 20))
+    idle_page.until(lambda: len(idle_page.place()) == 3)
+    assert idle_page.place()[:2] == pytest.approx([28, 20], abs=1)
 
 
 def test_subtract_button_erases(page):
@@ -488,15 +488,15 @@ def test_help_opens_at_its_top(idle_page):
     idle_page.key("Escape")
 
 
-def test_pointer_previews_the_mask_of_a_click(page):
-    before = page.pixel(7, 7)
-    page.key("c")
-    page.tab.mouse.move(*page.at(10, 10))
-    page.until(lambda: page.pixel(7, 7) != before)
-    assert min(page.pixel(7, 7)) > min(before)
-    page.key("b")
-    page.tab.mouse.move(*page.at(30, 30))
-    page.until(lambda: page.pixel(7, 7) == before)
+def test_pointer_previews_the_mask_of_a_click(idle_page):
+    before = idle_page.pixel(7, 7)
+    idle_page.key("c")
+    idle_page.tab.mouse.move(*idle_page.at(10, 10))
+    idle_page.until(lambda: idle_page.pixel(7, 7) != before)
+    assert min(idle_page.pixel(7, 7)) > min(before)
+    idle_page.key("b")
+    idle_page.tab.mouse.move(*idle_page.at(30, 30))
+    idle_page.until(lambda: idle_page.pixel(7, 7) == before)
 
 
 def test_ring_turns_at_the_pointer_during_a_slow_preview(page, session):
@@ -716,15 +716,20 @@ def test_message_with_a_button_stays_until_it_is_closed(clock_context, served, s
     page.tab.wait_for_selector(".toast", state="detached")
 
 
-def test_error_can_be_closed(page):
+def test_error_stays_until_it_is_closed(idle_page):
+    tab = idle_page.tab
     for width in (1280, 390):
-        page.tab.set_viewport_size({"width": width, "height": 844})
-        page.key("g")
-        page.tab.mouse.click(*page.at(10, 10))
+        tab.set_viewport_size({"width": width, "height": 844})
+        idle_page.key("g")
+        tab.mouse.click(*idle_page.at(10, 10))
+        tab.wait_for_selector("#status.error")
+        error = tab.inner_text("#status")
+        idle_page.key("x")  # its help is no reason to go
+        assert tab.inner_text("#status") == error
         if width == 390:
-            page.tab.click("#panels")
-        page.tab.click("#status.error [aria-label='Close this message']")
-        assert page.tab.inner_text("#status") == ""
+            tab.click("#panels")
+        tab.click("#status.error [aria-label='Close this message']")
+        assert tab.inner_text("#status") == ""
 
 
 def test_error_disappears_with_the_next_success(page):
@@ -1272,15 +1277,6 @@ def test_pause_does_not_wait_for_a_box(new_page, session):
     wire.release()
     new_page.key("Escape")
     tracker.allow()
-
-
-def test_help_of_a_tool_replaces_no_error(page):
-    page.key("g")
-    page.tab.mouse.click(*page.at(10, 10))
-    page.tab.wait_for_selector("#status.error")
-    error = page.tab.inner_text("#status")
-    page.key("x")
-    assert page.tab.inner_text("#status") == error
 
 
 def test_resized_frame_is_never_blank(idle_page):

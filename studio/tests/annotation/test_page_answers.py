@@ -270,8 +270,8 @@ def test_tracking_starts_at_the_frame_of_the_key(new_page):
     assert wire.list_sent("track")[0]["frame"] == 0
 
 
-def test_seek_stops_playback(page):
-    label = page.tab.evaluate("""() => {
+def test_seek_stops_playback(idle_page):
+    label = idle_page.tab.evaluate("""() => {
         document.getElementById('play').click();
         const field = document.getElementById('frame');
         field.value = '7';
@@ -279,7 +279,7 @@ def test_seek_stops_playback(page):
         return document.getElementById('play').ariaLabel;
     }""")
     assert label == "Play"
-    page.wait_frame(7)
+    idle_page.wait_frame(7)
 
 
 @pytest.mark.parametrize("key", ["Control+z", *slow("Control+y", "q")])

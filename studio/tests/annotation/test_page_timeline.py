@@ -53,10 +53,7 @@ def test_nothing_is_drawn_on_a_loading_frame(page):
     with page.tab.expect_response("**/frame/5?near=1"):
         page.tab.fill("#frame", "5")
         page.tab.press("#frame", "Enter")
-    page.tab.mouse.move(*page.at(10, 10))
-    page.tab.mouse.down()
-    page.tab.mouse.move(*page.at(30, 10), steps=3)
-    page.tab.mouse.up()
+    page.stroke((10, 10), (30, 10))
     page.status("Frame 5 is still loading")
     slow.release()
     page.wait_frame(5)
