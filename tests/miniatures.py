@@ -236,9 +236,9 @@ def separate_labels(video: Video) -> dict[str, np.ndarray]:
 
 
 def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) -> None:
-    """Results for every frame asked for: its truth, or the last there is, without objects not given so far.
+    """Write results for every expected frame: its annotation, or the last one, without objects that are still unknown.
 
-    They are moved right by the ``shift``-th part of their height; 0 leaves them where they are.
+    They are moved right by their height divided by ``shift``; 0 does not move them.
     """
     for video in videos:
         truth = {path.stem: path for path in video.annotations}

@@ -208,7 +208,7 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     assert f"{tmp_path}: results of a run that did not end (not finished)" in caplog.text
 
 
-def test_more_objects_than_ids_refused():
+def test_more_objects_than_ids_rejected():
     regions = [ParsedRegion(0, tracked().frames[0][0].rle)] * (MAX_ID + 1)
     with pytest.raises(InputError, match="has more than 65535 objects; split it"):
         match_regions(regions, VIDEO)

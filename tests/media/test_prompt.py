@@ -48,7 +48,7 @@ def test_points_of_the_first_pixels_are_points():
     assert group_prompts((), ["1,1", "0.5,1.5"])[0][1].positive == [(1, 1), (0.5, 1.5)]
 
 
-def test_fractions_of_the_image_are_refused():
+def test_fractions_of_the_image_are_rejected():
     remedy = "not in pixels; multiply fractions of the image by its width and height"
     for boxes, points in (((), ["0.5,0.5"]), (["0.1,0.1,0.5,0.5"], ()), (["0.1:0.1-0.5:0.5"], ())):
         with pytest.raises(InputError, match=remedy):

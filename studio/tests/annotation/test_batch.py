@@ -372,7 +372,7 @@ def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
         assert (session.document.snapshot.labels(5) == truth(5)).all()
 
 
-def test_edited_clip_keeps_its_masks_and_says_so(results, batch):
+def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
         before = session.document.snapshot.digest
