@@ -100,10 +100,10 @@ def test_invalid_length_of_a_video_rejected(tracker, length):
     ("name", "call", "mask"),
     [
         ("encode", 1, None),
-        ("propagate", 1, None),
+        ("propagate", 2, None),
         ("decode", 1, None),
         ("assign_identities", 1, None),
-        ("memorize", 1, None),
+        ("memorize", 2, None),
         ("propagate", 3, stripes(range(1, 25))),
         ("assign_identities", 2, stripes(range(1, 25))),
         ("memorize", 2, stripes(range(1, 25))),

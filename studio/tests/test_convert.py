@@ -270,23 +270,10 @@ def test_classes_of_the_record_name_masks(tmp_path):
     names = {category["id"]: category["name"] for category in trees[0]["categories"]}
     found = [{names[each["category_id"]] for each in tree["annotations"]} for tree in trees]
     assert found == [{"cat", "dog"}, {"dog", "object"}]
-    assert (
-        main(
-            [
-                str(results / "a"),
-                str(tmp_path / "a.json"),
-                "--to",
-                "coco",
-                "--video",
-                str(tmp_path / "videos/a"),
-            ]
-        )
-        == 0
-    )
-    assert {each["name"] for each in json.loads((tmp_path / "a.json").read_text())["categories"]} == {
-        "cat",
-        "dog",
-    }
+    alone, video = tmp_path / "a.json", tmp_path / "videos" / "a"
+    assert main([str(results / "a"), str(alone), "--to", "coco", "--video", str(video)]) == 0
+    categories = json.loads(alone.read_text())["categories"]
+    assert {each["name"] for each in categories} == {"cat", "dog"}
 
 
 def test_classes_in_different_letter_case_are_not_merged(tmp_path, capsys):

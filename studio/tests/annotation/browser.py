@@ -207,11 +207,15 @@ class Page:
     def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
         """Press at the first point, move over the others, lift at the last; wait for the answer."""
         with self.done():
-            self.tab.mouse.move(*self.at(*points[0]))
-            self.tab.mouse.down()
-            for point in points[1:]:
-                self.tab.mouse.move(*self.at(*point), steps=steps)
-            self.tab.mouse.up()
+            self.stroke(*points, steps=steps)
+
+    def stroke(self, *points: tuple[float, float], steps: int = 4) -> None:
+        """Drag without waiting for the answer."""
+        self.tab.mouse.move(*self.at(*points[0]))
+        self.tab.mouse.down()
+        for point in points[1:]:
+            self.tab.mouse.move(*self.at(*point), steps=steps)
+        self.tab.mouse.up()
 
     def done(self) -> Counted:
         """Waits, at the end of the block, for the answer of what was done in it."""

@@ -55,18 +55,6 @@ def test_objects_added_during_a_review_stay(page, session, monkeypatch):
     page.selected("object 1")
 
 
-def test_running_job_can_be_stopped_without_scrolling(page, session):
-    draw(session, 0, 1)
-    tracker = hold(session, 4)
-    page.tab.set_viewport_size({"width": 1280, "height": 560})
-    job = start_job(session, 0)
-    page.tab.wait_for_selector("#job:not([hidden])")
-    aside, stop = (page.tab.locator(name).bounding_box() for name in ("aside", "#stop"))
-    assert stop["y"] + stop["height"] <= aside["y"] + aside["height"]
-    tracker.allow()
-    job.wait(20)
-
-
 def test_end_of_tracking_leaves_an_error(page, session):
     draw(session, 0, 1)
     tracker = hold(session, 4)
@@ -309,13 +297,6 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, che
     page.until(lambda: page.tab.inner_text("#next-check").startswith("Next frame to check (0)"))
     page.key(".")
     page.status("No frames left to check")
-
-
-def test_export_dialog_closes_with_an_invalid_range(page):
-    page.key("Shift+E")
-    page.tab.fill("#export-first", "-5")
-    page.tab.click("#export-dialog [value=close]")
-    page.tab.wait_for_selector("#export-dialog", state="hidden")
 
 
 def test_impossible_range_is_not_exported(new_page):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-import pytest
-
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, needs_browser
 from studio.tests.annotation.clips import (
@@ -55,10 +53,7 @@ def test_nothing_is_drawn_on_a_loading_frame(page):
     with page.tab.expect_response("**/frame/5?near=1"):
         page.tab.fill("#frame", "5")
         page.tab.press("#frame", "Enter")
-    page.tab.mouse.move(*page.at(10, 10))
-    page.tab.mouse.down()
-    page.tab.mouse.move(*page.at(30, 10), steps=3)
-    page.tab.mouse.up()
+    page.stroke((10, 10), (30, 10))
     page.status("Frame 5 is still loading")
     slow.release()
     page.wait_frame(5)
@@ -93,15 +88,15 @@ def test_escape_drops_the_keys_before_it_only(page, session):
     assert (page.labels(1) == 1).any()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_click_at_the_ends_of_the_ruler_seeks(page, session, width):
-    page.tab.set_viewport_size({"width": width, "height": 690})
-    box = page.tab.locator("#strips").bounding_box()
-    for distance in (0, 1, 6, 8):
-        for x, frame in ((97 + distance, 0), (box["width"] - 1 - distance, LENGTH - 1)):
-            page.seek(5)
-            page.tab.mouse.click(box["x"] + x, box["y"] + 10)
-            page.wait_frame(frame)
+def test_click_at_the_ends_of_the_ruler_seeks(page, session):
+    for width in (390, 1280):
+        page.tab.set_viewport_size({"width": width, "height": 690})
+        box = page.tab.locator("#strips").bounding_box()
+        for distance in (0, 1, 6, 8):
+            for x, frame in ((97 + distance, 0), (box["width"] - 1 - distance, LENGTH - 1)):
+                page.seek(5)
+                page.tab.mouse.click(box["x"] + x, box["y"] + 10)
+                page.wait_frame(frame)
     page.tab.mouse.move(box["x"] + 97, box["y"] + 10)
     page.tab.mouse.down()
     page.tab.mouse.move(box["x"] + 98, box["y"] + 10)

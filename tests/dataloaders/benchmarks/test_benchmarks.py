@@ -160,7 +160,7 @@ def test_metadata_that_is_missing_or_wrong_is_named(tmp_path):
         open_dataset("lvosv2", tmp_path)
 
 
-def test_sav_folder_of_the_void_id_refused(tmp_path):
+def test_sav_folder_of_the_void_id_rejected(tmp_path):
     miniatures.make("sav", tmp_path)
     folder = tmp_path / "sav_val/Annotations_6fps/sav_000001"
     (folder / "001").rename(folder / "254")
