@@ -135,6 +135,14 @@ def test_pen_draws_and_its_second_button_erases(page):
     assert page.tab.evaluate("[...kinds]") == ["pen"]
 
 
+def test_back_button_of_the_mouse_draws_nothing(page):
+    before = page.pixel(17, 10)
+    for kind, x in (("mousePressed", 15), ("mouseMoved", 20)):  # its release goes back
+        pen(page, kind, (x, 10), button="back", buttons=8, pointerType="mouse")
+    page.settle()
+    assert page.pixel(17, 10) == before
+
+
 def test_palm_beside_the_pen_draws_nothing(page):
     with page.done():
         pen(page, "mousePressed", (10, 10))
@@ -198,7 +206,8 @@ def test_box_removes_nothing_and_says_so(page, session):
     assert (page.labels(0) == truth(0) * (truth(0) == 1)).all()
 
 
-def test_double_click_beside_the_objects_makes_one_object(page, session):
+@pytest.mark.parametrize("tool", ["x", "c"])
+def test_double_click_beside_the_objects_makes_one_object(page, session, tool):
     draw(session, 0, 1)
     page.objects(1)
     rows = iter((4, 20, 36))
@@ -209,7 +218,7 @@ def test_double_click_beside_the_objects_makes_one_object(page, session):
         return labels
 
     session.segmenter = segment
-    page.key("x")
+    page.key(tool)
     with page.done():
         page.tab.mouse.dblclick(*page.at(45, 30))
     page.objects(2)
@@ -225,12 +234,16 @@ def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
     assert "tracked again" in page.tab.inner_text("#problems")
 
 
-def test_escape_discards_what_was_typed(page, session):
-    page.tab.fill("#note", "scratch")
-    page.tab.press("#note", "Escape")
-    page.settle()
-    assert page.tab.input_value("#note") == ""
-    assert session.document.snapshot.state.notes == {}
+@pytest.mark.parametrize("field", ["note", "frame", "last"])
+def test_escape_discards_what_was_typed(page, session, field):
+    before = page.tab.input_value(f"#{field}")
+    page.tab.focus(f"#{field}")
+    page.key("7", "Escape")
+    page.key_done("n")
+    assert page.tab.input_value(f"#{field}") == before
+    state = session.document.snapshot.state
+    assert (state.notes, state.ranges) == ({}, {})
+    page.wait_frame(0)
 
 
 def test_masks_are_loaded_from_a_file(page, tmp_path):
@@ -383,7 +396,7 @@ def test_marks_are_those_of_the_last_click(page, session):
     wait_marks(2)
     page.tab.click("#undo")
     wait_marks(1)
-    page.key_done("Delete")
+    page.key_done("Backspace")
     wait_marks(0)
     assert (page.labels(0) == shapes).all()
     page.key_done("Control+Shift+z")
@@ -571,6 +584,18 @@ def test_double_click_isolates_an_object(page, session):
     assert (page.labels(0) == before).all()
 
 
+def test_double_click_on_nothing_isolates_nothing(page, session):
+    draw(session, 0, 2)
+    page.shows("object 2")
+    page.key("c")
+    page.tab.mouse.move(*page.at(10, 10))
+    for count in (1, 2):
+        page.tab.mouse.down(click_count=count)
+        page.tab.mouse.up(click_count=count)
+        page.tab.wait_for_selector("#view[aria-description*='object 1']")
+    page.shows("object 1", "object 2")
+
+
 def test_backspace_removes_corners_before_objects(page):
     page.drag((10, 10), (14, 10))
     page.key("p")
@@ -584,26 +609,6 @@ def test_backspace_removes_corners_before_objects(page):
         page.key("f")
     page.objects(1)
     page.key_done("Delete")
-    page.objects(0)
-
-
-def test_backspace_on_a_mac_deletes_objects_not_after_corners(context, served):
-    context.add_init_script("Object.defineProperty(navigator, 'platform', { value: 'MacIntel' })")
-    page = Page(context, served.url)
-    page.drag((10, 10), (14, 10))
-    page.key_done("n")
-    page.objects(2)
-    page.key("p")
-    for point in ((20, 20), (40, 20), (40, 35)):
-        page.tab.mouse.click(*page.at(*point))
-    page.key("Backspace", "Backspace", "Backspace", "Backspace", "Backspace")
-    with page.done():
-        page.key("f")
-    page.objects(2)
-    page.key_done("Backspace")
-    page.objects(1)
-    page.tab.focus("#objects li .select")
-    page.key_done("Backspace")
     page.objects(0)
 
 
@@ -630,6 +635,18 @@ def test_dropped_polygon_is_restored_by_its_button(page, key):
     page.wait_frame(0)
     page.key_done("Control+Enter")
     assert page.labels(0)[25, 30] == 1
+
+
+def test_restored_polygon_replaces_no_newer_one(page):
+    page.key("p")
+    click_corners(page)
+    page.key("Escape")
+    for point in ((40, 20), (55, 20), (55, 35), (40, 35)):
+        page.tab.mouse.click(*page.at(*point))
+    for x, y in ((28, 12), (50, 30)):
+        page.tab.click(".toast >> text=Restore")
+        page.key_done("Control+Enter")
+        assert page.labels(0)[y, x]
 
 
 def test_subtract_is_in_view_on_a_phone(idle_page):
@@ -1108,6 +1125,30 @@ def test_help_of_a_tool_is_not_cut(idle_page, width):
         ), idle_page.tab.inner_text("#status")
 
 
+def test_long_message_is_not_cut(idle_page):
+    idle_page.tab.set_viewport_size({"width": 1024, "height": 768})
+    status = idle_page.tab.locator("#status")
+    status.evaluate("line => { line.textContent = 'word '.repeat(40); }")
+    assert status.evaluate("line => line.scrollHeight <= line.clientHeight")
+    status.evaluate("line => { line.textContent = ''; }")
+
+
+@pytest.mark.parametrize("size", [(844, 390), (640, 345), (320, 256)], ids=str)
+def test_low_window_shows_the_frame(idle_page, size):
+    width, height = size
+    idle_page.tab.set_viewport_size({"width": width, "height": height})
+    assert idle_page.tab.locator("#view").bounding_box()["height"] > 0.4 * height
+
+
+def test_forced_colors_show_the_tool_and_the_frame(idle_page):
+    idle_page.tab.emulate_media(forced_colors="active")
+    style = "(node, name) => getComputedStyle(node)[name]"
+    assert idle_page.tab.locator("[data-tool=brush]").evaluate(style, "outlineStyle") == "solid"
+    for mark in ("#frame-mark", ".legend .lost"):
+        assert idle_page.tab.locator(mark).evaluate(style, "forcedColorAdjust") == "none"
+    idle_page.tab.emulate_media(forced_colors="none")
+
+
 @pytest.mark.parametrize("size", [(390, 844), (1440, 900), *slow(((768, 1024),), ((1024, 640),))], ids=str)
 def test_image_has_most_of_the_width(idle_page, size):
     width, height = size
@@ -1321,6 +1362,9 @@ def test_delete_removes_the_object_of_the_focused_row(page, session):
     page.tab.focus("#objects [name=select2]")
     page.key_done("Delete")
     assert [*session.document.snapshot.objects] == [1]
+    page.tab.focus("#objects [name=select1]")
+    page.key_done("Meta+Backspace")
+    assert not session.document.snapshot.objects
 
 
 def test_step_of_another_window_is_not_offered_to_undo(page, session, context, served):

@@ -380,6 +380,23 @@ def test_undo_removes_the_stroke_before_it(new_page):
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
 
 
+def test_backspace_removes_clicks_only(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "suggest")
+    new_page.key("1", "c")
+    new_page.tab.mouse.click(*new_page.at(45, 30))
+    new_page.until(lambda: wire.held)
+    new_page.key("Backspace", "Backspace")
+    wire.actions = ("undo",)
+    wire.release()
+    new_page.until(lambda: wire.held)
+    with new_page.done():
+        wire.release()
+    new_page.key_done("m")
+    assert len(wire.list_sent("undo")) == 1
+    assert [*session.document.snapshot.objects] == [1]
+
+
 def test_edit_without_an_object_during_an_undo_says_so(new_page, session):
     editing.set_note(session.document, 0, "ear")
     wire = Wire(new_page, "undo")

@@ -5,9 +5,6 @@
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
 export const element = (id) => /** @type {any} */ (document.getElementById(id));
 
-/** Whether the key “delete” of the keyboard is Backspace. */
-export const HAS_MAC_KEYS = /Mac/.test(navigator.platform);
-
 /** Call a function when the pixel density of the screen changes, as on another screen. @param {() => void} draw */
 export function observeDensity(draw) {
   const change = () => { draw(); observeDensity(draw); };

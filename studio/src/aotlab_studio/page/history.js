@@ -1,6 +1,6 @@
 /** Undo and redo: buttons, and messages that offer to undo a step; the dialog of versions. */
 
-import { createElement, element, elements, formatCount, onSubmit, showMessage, showToast } from './dom.js';
+import { CANCELED, createElement, element, elements, formatCount, onSubmit, showMessage, showToast } from './dom.js';
 
 export class EditHistory {
   /** @param {import('./main.js').App} app */
@@ -43,16 +43,22 @@ export class EditHistory {
 
   /** Undo the last step. @param {number} [step] only if it is this one */
   undo(step) {
-    return this.move('undo', { step });
+    return this.move('undo', () => ({ step }));
   }
 
-  /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} [message] */
-  move(action, message = {}) {
+  /**
+   * Undo or redo after the earlier edits.
+   * @param {'undo' | 'redo'} action
+   * @param {() => {step?: number} | undefined} [getMessage] called after them; undefined: do nothing
+   */
+  move(action, getMessage = () => ({})) {
     const { app: { playback, queue, selection } } = this;
     playback.cancelSeek();
     return queue.enqueue(async () => {
       const { frame } = playback.destination;
       const { app: { objects }, id, target } = selection;
+      const message = getMessage();
+      if (!message) return { error: CANCELED };
       const answer = await queue.send(action, message, target);
       const step = answer.result;
       if (!answer.error && action === 'undo') selection.selectAfterUndo(id, objects);
@@ -60,19 +66,6 @@ export class EditHistory {
       if (step && step.frame !== null && playback.mayChangeFrame(frame)) playback.seek(step.frame);
       return answer;
     });
-  }
-
-  /** Whether there is a corner or click to remove. */
-  get hasInput() {
-    const { toolbox } = this.app;
-    return toolbox.hasUnfinishedInput || toolbox.findClicks().length > 0;
-  }
-
-  /** Remove the last corner or click; return whether there was one. */
-  removeLastInput() {
-    const { app: { toolbox }, hasInput } = this;
-    if (hasInput && !toolbox.dropLast()) this.undo();
-    return hasInput;
   }
 
   async resetFrame() {

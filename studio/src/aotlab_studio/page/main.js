@@ -187,7 +187,8 @@ export class App {
    */
   async request(action, message, id) {
     const shownMessage = element('status').firstChild;
-    this.countPending(1);
+    const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
+    this.countPending(count);
     try {
       const answer = await sendOrAsk((choice) => this.connection.call(action, { ...message, ...choice }, id));
       if (!answer.error) {
@@ -196,7 +197,7 @@ export class App {
       }
       return answer;
     } finally {
-      this.countPending(-1);
+      this.countPending(-count);
     }
   }
 

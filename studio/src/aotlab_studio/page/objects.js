@@ -2,7 +2,7 @@
 
 import { fetchOrThrow } from './connection.js';
 import {
-  ask, createElement, createIcon, element, elements, HAS_MAC_KEYS, RowList, setIcon, showError, showMessage, TextField,
+  ask, createElement, createIcon, element, elements, RowList, setIcon, showError, showMessage, TextField,
 } from './dom.js';
 
 /** @typedef {import('./main.js').App} App */
@@ -30,9 +30,8 @@ function createObjectRow(id, app) {
     className: 'small', name: `${key}${id}`, onclick: () => app.toggleSwitch(key, id),
   }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
-  line.onkeydown = ({ key }) => {
-    const deletes = key === 'Delete' || (key === 'Backspace' && HAS_MAC_KEYS && !app.history.hasInput);
-    if (deletes) app.selection.select(id);
+  line.onkeydown = ({ key, ctrlKey, metaKey }) => {
+    if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) app.selection.select(id);
   };
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';

@@ -36,7 +36,8 @@ export class Playback {
 
   /** Whether the current frame can be changed. */
   get isReady() {
-    return !this.isUserWaiting && !this.app.viewer.placeholder;
+    const { image, placeholder } = this.app.viewer;
+    return !this.isUserWaiting && image !== null && !placeholder;
   }
 
   /** Whether an answer may show another frame: the user is still on this one, and not drawing. @param {number} frame */
@@ -132,7 +133,9 @@ export class Playback {
   }
 
   showPosition() {
-    if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
+    const field = element('frame');
+    field.defaultValue = String(this.frame);
+    if (document.activeElement !== field) field.value = field.defaultValue;
     const seconds = this.frame / this.rate;
     const time = `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
     const [first, last] = this.app.state.editable_range;

@@ -17,10 +17,11 @@ export function bindPointers(viewer, toolbox) {
   let activeId = null;
   /** Last center of what pans, and distance of two fingers. @type {{x: number, y: number, spread: number} | null} */
   let lastPan = null;
-  /** Press of a finger, done when it is lifted, unless a second finger joins. @type {(() => void) | null} */
+  /** Press that waits: a finger's until it is lifted without a second one. @type {(() => void) | null} */
   let pendingPress = null;
-  /** Whether the last press is the second of a double click. */
+  /** Whether the last press is the second of a double click, and the visible object under the first. */
   let isSecondClick = false;
+  let clickedId = 0;
 
   /** Return the center of the fingers, or the position of another pointer. @param {PointerEvent} event */
   const measurePan = ({ clientX, clientY }) => {
@@ -32,6 +33,7 @@ export function bindPointers(viewer, toolbox) {
   const moveSpinner = ({ offsetX, offsetY }) => { element('ring').style.translate = `${offsetX}px ${offsetY}px`; };
 
   canvas.addEventListener('pointerdown', (event) => {
+    if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     isSecondClick = false;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
@@ -54,8 +56,8 @@ export function bindPointers(viewer, toolbox) {
     moveSpinner(event); // a finger does not move before it presses
     const point = viewer.clientToFrame(event);
     const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
-    if (isTouch && !toolbox.tool.release) pendingPress = () => toolbox.press(point, subtract);
-    else toolbox.press(point, subtract);
+    if (toolbox.tool.release) toolbox.press(point, subtract);
+    else pendingPress = () => toolbox.press(point, subtract, isSecondClick);
   });
 
   canvas.addEventListener('pointermove', (event) => {
@@ -107,10 +109,15 @@ export function bindPointers(viewer, toolbox) {
     viewer.pointer = null;
     viewer.draw();
   });
-  // between pointerdown and pointerup
-  canvas.addEventListener('mousedown', (event) => { isSecondClick = event.detail > 1; });
-  canvas.addEventListener('dblclick', (event) => {
-    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(viewer.findVisibleId(viewer.clientToFrame(event)));
+  // between pointerdown and pointerup; after both for a finger
+  canvas.addEventListener('mousedown', (event) => {
+    isSecondClick = event.detail > 1;
+    if (!isSecondClick) clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
+    pendingPress?.();
+    pendingPress = null;
+  });
+  canvas.addEventListener('dblclick', () => {
+    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(clickedId);
     else if (toolbox.points.length > 2) toolbox.close();
     else if (toolbox.tool.corners) toolbox.dropPoints(); // the second press on the first corner
   });

@@ -1,6 +1,6 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
-import { createElement, element, elements, focusView, HAS_MAC_KEYS, showKey } from './dom.js';
+import { createElement, element, elements, focusView, showKey } from './dom.js';
 import { focusName } from './objects.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -68,13 +68,16 @@ export function connectShortcuts(app) {
 
 /** Return the name of a key press, empty while a dialog is open or text is being typed. @param {KeyboardEvent} event */
 function readShortcut(event) {
-  const target = /** @type {HTMLElement} */ (event.target);
+  const target = /** @type {HTMLInputElement} */ (event.target);
   if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return '';
   const pressed = getKeyName(event);
   const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
   if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete|Backspace)$/.test(name)) return '';
   if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
-    if (name === 'Escape') target.blur();
+    if (name === 'Escape') {
+      if (target.type === 'number') target.value = target.defaultValue;
+      target.blur();
+    }
     if (name === 'Enter' && target.matches('input')) focusView();
     return '';
   }
@@ -110,24 +113,12 @@ const bindChange = (...values) => ({ ...bind(...values), waitsForFrame: true });
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 function createBindings(app) {
   const { toolbox, viewer, playback, tracking, selection } = app;
-  let keepsObject = false; // the press of Backspace after the one that removed the last corner deletes no object
-  for (const type of ['keydown', 'pointerdown']) {
-    document.addEventListener(type, (event) => {
-      if (!(event instanceof KeyboardEvent && event.key === 'Backspace')) keepsObject = false;
-    }, true);
-  }
-  const pressBackspace = () => {
-    if (app.history.removeLastInput()) keepsObject = true;
-    else if (HAS_MAC_KEYS && !keepsObject) return app.deleteObject();
-    return undefined;
-  };
   return {
     Draw: [
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
       bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
-      bindChange('Backspace', `remove the last corner or click${HAS_MAC_KEYS ? ', else the object' : ''}`,
-        pressBackspace),
+      bindChange('Backspace', 'remove the last corner or click', () => toolbox.removeLast()),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
       bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || app.history.undo(), 'undo'),
@@ -143,8 +134,7 @@ function createBindings(app) {
       bindChange('N', 'new object', () => app.addObject(), 'add'),
       bind('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
-      bindChange('Delete', 'delete the object, or the last corner or click',
-        () => app.history.removeLastInput() || app.deleteObject(), 'delete', () => app.deleteObject()),
+      bindChange('Delete Ctrl+Backspace', 'delete the object', () => app.deleteObject(), 'delete'),
       bind('F2', 'rename the object', focusName),
       bind('I', 'hide or show the object', () => app.toggleSwitch('hidden')),
       bind('J', 'lock or unlock the object', () => app.toggleSwitch('locked')),

@@ -51,8 +51,10 @@ export class Timeline {
     const canvas = this.canvas = element('strips');
     /** Index of the pressed handle of the range to track, or -1. */
     this.handleIndex = -1;
-    /** Frame and position of the last press in CSS pixels, and whether the pointer has moved from there. */
-    this.lastPress = { frame: 0, x: 0, moved: false };
+    /** Frame and x of the last press, whether the pointer has moved from there, and whether it seeks. */
+    this.lastPress = { frame: 0, x: 0, moved: false, seeks: false };
+    /** Press of a finger, which acts when lifted or moved sideways: up and down scrolls. @type {(() => void) | null} */
+    this.pendingPress = null;
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     /** First frame in view and number of frames in view; Infinity: all. */
@@ -70,7 +72,13 @@ export class Timeline {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
+    canvas.addEventListener('pointercancel', () => {
+      this.pendingPress = null;
+      this.handleIndex = -1;
+      app.tracking.showRange();
+    });
     canvas.addEventListener('lostpointercapture', () => {
+      this.runPress();
       if (this.handleIndex >= 0 && this.lastPress.moved) app.tracking.sendRange();
       else if (this.handleIndex >= 0) app.playback.seek(this.lastPress.frame); // a click
       this.handleIndex = -1;
@@ -206,13 +214,21 @@ export class Timeline {
   pressPointer(event) {
     if (event.button) return;
     this.handleIndex = this.findHandle(event);
-    this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
-    const object = this.handleIndex < 0 && this.findObject(event);
-    if (object) this.app.selection.select(object.id);
-    if (this.handleIndex < 0 && event.offsetX < NAMES_WIDTH) return;
-    this.canvas.setPointerCapture(event.pointerId);
-    if (this.handleIndex < 0) this.app.playback.seek(this.lastPress.frame);
-    else this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
+    const seeks = this.handleIndex < 0 && event.offsetX >= NAMES_WIDTH;
+    this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false, seeks };
+    const object = this.findObject(event);
+    if (this.handleIndex >= 0) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
+    else this.pendingPress = () => {
+      if (object) this.app.selection.select(object.id);
+      if (seeks) this.app.playback.seek(this.lastPress.frame);
+    };
+    if (event.pointerType !== 'touch') this.runPress();
+    if (this.handleIndex >= 0 || seeks) this.canvas.setPointerCapture(event.pointerId);
+  }
+
+  runPress() {
+    this.pendingPress?.();
+    this.pendingPress = null;
   }
 
   /** @param {PointerEvent} event */
@@ -223,7 +239,9 @@ export class Timeline {
       if (this.lastPress.moved) this.moveHandle(event);
       return;
     }
-    if (this.canvas.hasPointerCapture(event.pointerId)) this.app.playback.seek(this.eventToFrame(event));
+    if (this.lastPress.moved) this.runPress();
+    const isDragging = this.lastPress.seeks && this.canvas.hasPointerCapture(event.pointerId);
+    if (isDragging && !this.pendingPress) this.app.playback.seek(this.eventToFrame(event));
     this.canvas.title = this.findObject(event)?.name || '';
   }
 

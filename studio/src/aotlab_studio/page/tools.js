@@ -16,7 +16,7 @@ import { createElement, createIcon, element, formatCount, showHint, showKey, sho
  * @property {boolean} [usesBrush] whether it draws with the round brush
  * @property {boolean} [erases]
  * @property {boolean} [makesPrompts] whether its input is a prompt, and a double click isolates an object
- * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
+ * @property {(toolbox: Toolbox, point: Point, isSecondClick: boolean) => unknown} [press]
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
  * @property {(toolbox: Toolbox, isSecondClick: boolean) => unknown} [release] ends a drag; without it, a press acts
  * @property {boolean} [closed] whether the outline of its input is drawn closed
@@ -47,7 +47,7 @@ export const TOOLS = [
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
     makesPrompts: true,
-    press: (toolbox, point) => toolbox.click(point),
+    press: (toolbox, point, isSecondClick) => toolbox.click(point, isSecondClick),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
@@ -176,7 +176,9 @@ export class Toolbox {
         this.setTool(tool.name);
         selection.select(pressed.target.id);
         await playback.seek(pressed.frame);
-        if (playback.frame === pressed.frame) Object.assign(this, { points, pressed, isSubtracting });
+        if (playback.frame !== pressed.frame) return;
+        if (this.hasUnfinishedInput) this.dropPoints(); // drawn since
+        Object.assign(this, { points, pressed, isSubtracting });
         this.show();
       },
     });
@@ -202,6 +204,13 @@ export class Toolbox {
     return last?.frame === frame && last.id === id ? last.clicks : [];
   }
 
+  /** Remove the last corner, or the last click on the selected object, which may be on its way. */
+  removeLast() {
+    const { app: { history, playback: { frame } } } = this;
+    if (this.dropLast()) return;
+    history.move('undo', () => (this.findClicks(frame).length ? { step: this.app.state.step } : undefined));
+  }
+
   /** Remove the last corner or the stroke; return whether there was one. */
   dropLast() {
     if (!this.hasUnfinishedInput) return false;
@@ -210,18 +219,22 @@ export class Toolbox {
     return true;
   }
 
-  /** @param {Point} point @param {boolean} subtract whether Shift or the right button is held */
-  press(point, subtract) {
+  /**
+   * @param {Point} point
+   * @param {boolean} subtract whether Shift or the right button is held
+   * @param {boolean} [isSecondClick] of a double click
+   */
+  press(point, subtract, isSecondClick = false) {
     if (this.tool.name !== 'pan') this.app.playback.cancelSeek();
     if (!this.app.playback.isReady) {
-      showMessage(`Frame ${this.app.playback.destination.frame} is still loading; nothing was drawn.`, true);
+      showMessage(`Frame ${this.app.playback.destination.frame} does not show yet; nothing was drawn.`, true);
       return;
     }
     this.pressed = { frame: this.app.playback.frame, target: this.app.selection.getTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) this.points = [point];
-    this.tool.press?.(this, point);
+    this.tool.press?.(this, point, isSecondClick);
     this.show();
   }
 
