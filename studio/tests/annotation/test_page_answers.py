@@ -18,7 +18,7 @@ from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.files import encode_json
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
-from studio.tests.annotation.browser import Page, Wire, needs_browser
+from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import (
     draw,
     hold,
@@ -326,7 +326,7 @@ def test_late_answer_moves_no_frame(new_page, session, checks, key, action):
         new_page.tab.mouse.move(*new_page.at(40, 5))
         new_page.tab.mouse.down()
         wire.release()
-        new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+        new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
         with new_page.done():
             new_page.tab.mouse.move(*new_page.at(50, 5), steps=3)
             new_page.tab.mouse.up()
@@ -376,7 +376,7 @@ def test_undo_removes_the_stroke_before_it(new_page):
     wire.actions = ()
     wire.release()
     new_page.until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
-    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
 
 
@@ -549,10 +549,9 @@ def test_refused_choices_are_not_kept(page, session, monkeypatch):
         raise InputError("disk: full")
 
     monkeypatch.setattr(session.document, "set_status", refuse)
-    page.tab.evaluate("document.getElementById('clip').hidden = false")
-    page.tab.select_option("#clip-status", "corrected")
+    choose_status(page.tab, "corrected")
     page.status("disk: full")
-    page.tab.wait_for_function("() => document.getElementById('clip-status').value === 'open'")
+    assert page.tab.inner_text("#clip-status") == "open"
 
 
 def test_refused_export_says_so_in_its_dialog(page):
@@ -609,7 +608,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     wire.send = lose
     draw_stroke(new_page, (40, 10), (40, 30))  # never arrives
     new_page.until(lambda: len(session.document.log.entries) == 2)
-    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert (new_page.labels(0)[20, [10, 40]] == 1).all()
     assert len(session.document.log.entries) == 2
 
@@ -632,9 +631,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     for column in range(8, 56, 8):
         draw_stroke(page, (column, 10), (column, 30))
     page.key("m")
-    page.tab.select_option("#clip-status", "rejected")
-    page.tab.keyboard.type("ear missing")
-    page.key("Enter")
+    choose_status(page.tab, "rejected", note="ear missing")
     page.tab.wait_for_selector("dialog[open]", state="detached")
     page.tab.on("dialog", lambda dialog: dialog.accept())
     page.tab.close(run_before_unload=True)
@@ -659,7 +656,7 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
     for _ in range(3):
         new_page.until(lambda: wire.held)
         wire.release()
-    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert [new_page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
     new_page.selected("object 1")
 
@@ -676,7 +673,7 @@ def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
     wire.actions = ()
     wire.release()
     new_page.status("Masks loaded on frame 0")
-    new_page.tab.wait_for_selector("#stage[aria-busy=false]")
+    new_page.tab.wait_for_selector("#view[aria-busy=false]")
     assert (new_page.labels(0) == truth(0)).all()
 
 

@@ -104,17 +104,12 @@ export class TextField {
 /** Return the focus to the frame, so that keys act on it. */
 export const focusView = () => element('view').focus({ preventScroll: true });
 
-/** Return the focus to the frame after a button, box or list was used with the pointer. */
+/** Return the focus to the frame after a button or slider was pressed, or a box or list changed, with the pointer. */
 export function returnFocus() {
-  const returnToView = (/** @type {Event} */ event) => {
-    const target = /** @type {HTMLElement} */ (event.target);
-    const { activeElement } = document;
-    const controls = 'button, input[type=checkbox], input[type=range], input[type=color], select, a';
-    if (!target.closest(controls) || target.closest('dialog')) return;
-    const isFromKeyboard = event instanceof MouseEvent ? event.detail === 0 : target.matches(':focus-visible');
-    const opensList = event.type === 'click' && target.closest('select, input[type=color]');
-    const isInNextField = event.type === 'change' && activeElement?.matches('input') && activeElement !== target;
-    if (!isFromKeyboard && !opensList && !isInNextField) focusView();
+  const returnToView = (/** @type {Event} */ { target, type }) => {
+    const controls = type === 'click' ? 'button, a, [type=range]' : '[type=checkbox], [type=color], select';
+    const control = /** @type {Element} */ (target).closest(controls);
+    if (control && !control.matches(':focus-visible, dialog *')) focusView();
   };
   document.addEventListener('click', returnToView, true);
   document.addEventListener('change', returnToView);

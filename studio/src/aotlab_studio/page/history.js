@@ -54,12 +54,12 @@ export class EditHistory {
   move(action, getMessage = () => ({})) {
     const { app: { playback, queue, selection } } = this;
     playback.cancelSeek();
-    return queue.enqueue(async () => {
+    return queue.runInOrder(async () => {
       const { frame } = playback.destination;
       const { app: { objects }, id, target } = selection;
       const message = getMessage();
       if (!message) return { error: CANCELED };
-      const answer = await queue.send(action, message, target);
+      const answer = await queue.sendNow(action, message, target);
       const step = answer.result;
       if (!answer.error && action === 'undo') selection.selectAfterUndo(id, objects);
       if (step) showMessage(`${step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
@@ -70,19 +70,19 @@ export class EditHistory {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    this.offerUndo(await this.app.queue.push('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
+    this.offerUndo(await this.app.queue.edit('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
   }
 
   async saveVersion() {
     const field = element('version-title');
     const title = field.value.trim();
     field.value = '';
-    if ((await this.app.queue.push('save_version', { title })).error) field.value ||= title;
+    if ((await this.app.queue.edit('save_version', { title })).error) field.value ||= title;
     await this.showVersions();
   }
 
   async showVersions() {
-    const { result: versions } = await this.app.queue.push('list_versions', {});
+    const { result: versions } = await this.app.queue.edit('list_versions', {});
     if (!versions) return;
     element('versions').replaceChildren(...versions.map(({ number, title, author, date }) => {
       const text = [`${number}: ${title || 'untitled'}`, author, date].filter(Boolean).join(' · ');
@@ -96,6 +96,6 @@ export class EditHistory {
   /** @param {number} number */
   async restoreVersion(number) {
     element('versions-dialog').close();
-    this.offerUndo(await this.app.queue.push('restore_version', { number }), `Version ${number} restored`);
+    this.offerUndo(await this.app.queue.edit('restore_version', { number }), `Version ${number} restored`);
   }
 }

@@ -41,6 +41,32 @@ function getKeyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
   return (control ? 'Ctrl+' : '') + (shift ? 'Shift+' : '') + key;
 }
 
+/** Key presses and buttons, in order; one that changes masks waits for the frame that the user has requested. */
+export class CommandQueue {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    /** @type {{run: () => void, waitsForFrame: boolean}[]} */
+    this.waiting = [];
+  }
+
+  /** Run a command after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
+  add(run, waitsForFrame) {
+    this.waiting.push({ run, waitsForFrame });
+    this.runReady();
+  }
+
+  /** Run the commands up to the first one that waits for its frame. */
+  runReady() {
+    const { waiting, app: { playback } } = this;
+    while (waiting.length && (!waiting[0].waitsForFrame || playback.isReady)) waiting.shift()?.run();
+  }
+
+  drop() {
+    this.waiting.length = 0;
+  }
+}
+
 /** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
 export function connectShortcuts(app) {
   const groups = createBindings(app);
@@ -50,7 +76,7 @@ export function connectShortcuts(app) {
     const { keys, run, click, waitsForFrame, buttons = [] } = binding;
     for (const key of keys) bindings.set(key, binding);
     for (const [index, button] of elements(...buttons).entries()) {
-      button.onclick = () => app.playback.enqueueCommand(click ?? (() => run(keys[index])), waitsForFrame);
+      button.onclick = () => app.commands.add(click ?? (() => run(keys[index])), waitsForFrame);
       showKey(button, keys[index]);
     }
   }
@@ -61,7 +87,7 @@ export function connectShortcuts(app) {
     event.preventDefault();
     if (event.repeat && !/[←→↑↓WASD+[\]-]$|^Page/.test(key)) return; // only keys that move or resize act while held
     if (key === 'Escape') binding.run(key); // drops the queued commands
-    else app.playback.enqueueCommand(() => binding.run(key), binding.waitsForFrame);
+    else app.commands.add(() => binding.run(key), binding.waitsForFrame);
   });
   showKeys(groups);
 }
@@ -112,7 +138,7 @@ const bindChange = (...values) => ({ ...bind(...values), waitsForFrame: true });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 function createBindings(app) {
-  const { toolbox, viewer, playback, tracking, selection } = app;
+  const { history, objectPanel, playback, selection, toolbox, tracking, viewer } = app;
   return {
     Draw: [
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
@@ -121,8 +147,8 @@ function createBindings(app) {
       bindChange('Backspace', 'remove the last corner or click', () => toolbox.removeLast()),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
-      bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || app.history.undo(), 'undo'),
-      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => app.history.move('redo'), 'redo'),
+      bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || history.undo(), 'undo'),
+      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.move('redo'), 'redo'),
     ],
     'Draw without a mouse': [
       bind('W A S D', 'move the cursor', (key) => moveCursor(app, key)),
@@ -131,18 +157,18 @@ function createBindings(app) {
       bindChange('Shift+Enter', 'use the tool at the cursor to remove', () => pressCursor(app, true)),
     ],
     Objects: [
-      bindChange('N', 'new object', () => app.addObject(), 'add'),
+      bindChange('N', 'new object', () => objectPanel.addObject(), 'add'),
       bind('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
-      bindChange('Delete Ctrl+Backspace', 'delete the object', () => app.deleteObject(), 'delete'),
+      bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
       bind('F2', 'rename the object', focusName),
-      bind('I', 'hide or show the object', () => app.toggleSwitch('hidden')),
-      bind('J', 'lock or unlock the object', () => app.toggleSwitch('locked')),
+      bind('I', 'hide or show the object', () => objectPanel.toggleSwitch('hidden')),
+      bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
     ],
     'Masks of this frame': [
-      bindChange('F', 'fill holes', async () => app.history.reportLosses(await app.editMask('fill_holes')), 'holes'),
-      bindChange('M', 'mark the object as absent on this frame', () => app.editMask('clear'), 'absent'),
-      bindChange('R', 'remove the drawn masks of this frame', () => app.history.resetFrame(), 'reset-frame'),
+      bindChange('F', 'fill holes', () => objectPanel.fillHoles(), 'holes'),
+      bindChange('M', 'mark the object as absent on this frame', () => objectPanel.editMask('clear'), 'absent'),
+      bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
     ],
     'Frames and view': [
       bind('← →', 'previous, next frame', (key) => playback.step(key === '←' ? -1 : 1), 'previous next-frame'),

@@ -1,7 +1,7 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { toPairs } from './connection.js';
 import { createElement, createIcon, element, formatCount, showHint, showKey, showMessage, showToast } from './dom.js';
+import { toPairs } from './viewer.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
@@ -77,15 +77,15 @@ export const TOOLS = [
     name: 'reassign', key: 'O', icon: 'replace',
     help: 'Reassign: click a part of another object to give it to the selected one.',
     press: async ({ app }, point) => {
-      app.history.reportLosses(await app.editMask('reassign', { point: toPairs([point])[0] }));
+      app.history.reportLosses(await app.objectPanel.editMask('reassign', { point: toPairs([point])[0] }));
     },
   },
   {
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new one.',
     press: async ({ app, app: { selection, selection: { id } } }, point) => {
-      const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
-      if (!answer.error && selection.id === id) selection.set(answer.result.object_id);
+      const answer = await app.objectPanel.editMask('split_object', { point: toPairs([point])[0] });
+      if (!answer.error && selection.id === id) selection.setSelected(answer.result.object_id);
     },
   },
   {
@@ -174,7 +174,7 @@ export class Toolbox {
       Restore: async () => {
         const { playback, selection } = this.app;
         this.setTool(tool.name);
-        selection.select(pressed.target.id);
+        selection.selectByUser(pressed.target.id);
         await playback.seek(pressed.frame);
         if (playback.frame !== pressed.frame) return;
         if (this.hasUnfinishedInput) this.dropPoints(); // drawn since
@@ -230,7 +230,7 @@ export class Toolbox {
       showMessage(`Frame ${this.app.playback.destination.frame} does not show yet; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, target: this.app.selection.getTarget() };
+    this.pressed = { frame: this.app.playback.frame, target: this.app.selection.ensureTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) this.points = [point];
@@ -270,7 +270,7 @@ export class Toolbox {
     const { app: { queue, history }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
     const answer = tool.usesBrush
-      ? queue.push('paint', { ...message, radius }, target) : queue.push('outline', message, target);
+      ? queue.edit('paint', { ...message, radius }, target) : queue.edit('outline', message, target);
     history.reportLosses(await this.showWhilePending(answer));
   }
 
@@ -305,7 +305,7 @@ export class Toolbox {
     if (isSecondClick) return;
     const other = positive && viewer.findVisibleId(point);
     if (other) {
-      app.selection.select(other);
+      app.selection.selectByUser(other);
       showMessage(`${app.getName(other)} is selected.`);
     } else {
       await this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
@@ -316,7 +316,7 @@ export class Toolbox {
   suggest(prompts, click) {
     const { app: { queue }, pressed } = this;
     const task = () => this.requestMask(pressed, { ...prompts, separate: true }, click);
-    const answer = queue.enqueuePrompt(task, pressed.target);
+    const answer = queue.runPrompt(task, pressed.target);
     return this.showWhilePending(answer, click);
   }
 
@@ -330,19 +330,19 @@ export class Toolbox {
     const { app, app: { history, queue, selection } } = this;
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
-    const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
+    const answer = await queue.sendNow('suggest', { ...prompts, frame, object_id: null }, target);
     if (answer.error) return answer;
     const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
     if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     const isSeparate = previousId > 0 && id !== previousId;
-    if (isSeparate && selection.id === previousId) selection.set(id);
+    if (isSeparate && selection.id === previousId) selection.setSelected(id);
     history.reportLosses(answer);
     const repeat = async (/** @type {Prompts} */ changes) => {
       const wasSelected = selection.target === target;
       if ((await history.undo(step)).error) return;
-      if (wasSelected) selection.set(previousId); // the undo may have selected another object
+      if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
       const again = { frame, target: wasSelected ? selection.target : { id: previousId } };
-      await queue.enqueue(() => this.requestMask(again, { ...prompts, ...changes }, click));
+      await queue.runInOrder(() => this.requestMask(again, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
