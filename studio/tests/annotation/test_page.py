@@ -655,7 +655,7 @@ def test_restored_polygon_replaces_no_newer_one(page):
 
 def test_subtract_is_in_view_on_a_phone(idle_page):
     idle_page.tab.set_viewport_size({"width": 390, "height": 844})
-    box, bar = (idle_page.tab.locator(name).bounding_box() for name in ("#subtract", "nav"))
+    box, bar = (idle_page.tab.locator(name).bounding_box() for name in ("#subtract", "#tools"))
     assert box["y"] + box["height"] <= bar["y"] + bar["height"]
 
 
@@ -1314,13 +1314,13 @@ def test_resized_frame_is_never_blank(idle_page):
             let isFirst = true;
             new ResizeObserver(() => {
                 const { width, height } = view;
-                if (isFirst) document.getElementById('stage').style.marginRight = '50px';
+                if (isFirst) document.querySelector('main').style.marginRight = '50px';
                 else end([...view.getContext('2d').getImageData(width / 2, height / 2, 1, 1).data]);
                 isFirst = false;
             }).observe(view);
         })"""
     )
-    idle_page.tab.evaluate("document.getElementById('stage').style.marginRight = ''")
+    idle_page.tab.evaluate("document.querySelector('main').style.marginRight = ''")
     assert color[3] == 255
 
 

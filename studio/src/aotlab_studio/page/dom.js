@@ -5,12 +5,6 @@
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
 export const element = (id) => /** @type {any} */ (document.getElementById(id));
 
-/** Call a function when the pixel density of the screen changes, as on another screen. @param {() => void} draw */
-export function observeDensity(draw) {
-  const change = () => { draw(); observeDensity(draw); };
-  matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', change, { once: true });
-}
-
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
@@ -156,11 +150,17 @@ export function setLabel(target, text) {
   if (target.lastElementChild) target.lastElementChild.textContent = text;
 }
 
-/** Return a function that draws once at the next screen refresh for all its calls. @param {() => void} draw */
-export function drawOncePerRefresh(draw) {
+/** Return a function that draws once per refresh for all its calls, and call it when the pixel density changes. */
+export function drawOncePerRefresh(/** @type {() => void} */ draw) {
   let request = 0;
   const drawNow = () => { request = 0; draw(); };
-  return () => { request ||= requestAnimationFrame(drawNow); };
+  const schedule = () => { request ||= requestAnimationFrame(drawNow); };
+  const watchDensity = () => {
+    const change = () => { schedule(); watchDensity(); };
+    matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', change, { once: true });
+  };
+  watchDensity();
+  return schedule;
 }
 
 /** Runs one at a time; calls during a run trigger one rerun. */

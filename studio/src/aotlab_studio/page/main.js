@@ -236,31 +236,20 @@ export class App {
   /** @param {ServerEvent} event */
   handleEvent(event) {
     const { frames, playback, review, timeline, tracking } = this;
-    switch (event.event) {
-      case 'frame':
-        frames.revisions.set(event.frame, event.revision);
-        timeline.setFrameMarks(event.frame, event.marks);
-        if (event.frame === playback.destination.frame) playback.refresh(event.revision);
-        review.refreshFrame(event.frame);
-        break;
-      case 'document':
-        this.showDocument(event.state);
-        break;
-      case 'results':
-        frames.setRevision(event.revision);
-        playback.refresh(event.revision);
-        timeline.fetchTask.run();
-        review.fetchTask.run();
-        break;
-      case 'job':
-        tracking.showJob(event.job);
-        break;
-      case 'model':
-        tracking.setModel(event.model);
-        break;
-      case 'export':
-        element('export-progress').value = event.done / event.total;
-    }
+    if (event.event === 'frame') {
+      frames.revisions.set(event.frame, event.revision);
+      timeline.setFrameMarks(event.frame, event.marks);
+      if (event.frame === playback.destination.frame) playback.refresh(event.revision);
+      review.refreshFrame(event.frame);
+    } else if (event.event === 'document') this.showDocument(event.state);
+    else if (event.event === 'results') {
+      frames.setRevision(event.revision);
+      playback.refresh(event.revision);
+      timeline.fetchTask.run();
+      review.fetchTask.run();
+    } else if (event.event === 'job') tracking.showJob(event.job);
+    else if (event.event === 'model') tracking.setModel(event.model);
+    else if (event.event === 'export') element('export-progress').value = event.done / event.total;
   }
 }
 

@@ -3,8 +3,7 @@
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
 import {
-  CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, observeDensity, scrollTo,
-  showError,
+  CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo, showError,
 } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
@@ -69,7 +68,6 @@ export class Timeline {
     this.draw = drawOncePerRefresh(() => this.drawNow());
     const observer = new ResizeObserver(() => this.draw());
     for (const target of elements('strips', 'thumbnails')) observer.observe(target);
-    observeDensity(this.draw);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));

@@ -1,13 +1,13 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, element, observeDensity } from './dom.js';
+import { drawOncePerRefresh, element } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Click */
 /** @import { Tool } from './tools.js' */
 /** @typedef {{tool: Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch */
 
-/** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colors. */
+/** Halos of light and dark objects: black and white, 60 % opaque, as canvases store colors. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
 /** Return points as rounded pairs. @param {Point[]} points @returns {[number, number][]} */
@@ -33,7 +33,8 @@ export class Viewer {
     this.top = 0;
     this.isFitted = true;
     /**
-     * Names and colors, red in the lowest byte, of the visible objects by id; `halo` surrounds the outline.
+     * Names and colors, red in the lowest byte, of the visible objects by id; `halo`: color of the pixels around the
+     * outline, by which it shows on a background of its own color.
      * @type {Map<number, {name: string, color: number, halo: number}>}
      */
     this.objects = new Map();
@@ -50,7 +51,6 @@ export class Viewer {
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.resize()).observe(canvas);
-    observeDensity(this.draw);
   }
 
   /** @param {[number, number]} size height and width of the frames */
@@ -178,7 +178,6 @@ export class Viewer {
         const isInside = ids[left] === id && ids[right] === id && ids[above] === id && ids[below] === id;
         const isOutline = this.display.outline && !isInside;
         pixels[index] = object.color | ((isOutline ? 255 : alpha) << 24);
-        // keeps the outline visible on a background of its color
         if (isOutline) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
       }
     }
