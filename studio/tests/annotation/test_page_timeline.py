@@ -159,11 +159,15 @@ def test_finger_scrolls_the_rows_and_a_tap_selects(page, session):
         points = [{"x": x, "y": y} for x, y in points]
         page.devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
+    page.tab.evaluate(
+        "() => { window.ended = new Promise((end) => { document.getElementById('rows').onscrollend = end; }); }"
+    )  # a tap before would end the movement only
     touch("touchStart", (x, y))
     for distance in range(5, 100, 10):
         touch("touchMove", (x, y - distance))
     touch("touchEnd")
-    page.until(lambda: page.tab.evaluate("document.getElementById('rows').scrollTop") > 0)
+    page.tab.evaluate("() => ended.then(() => {})")
+    assert page.tab.evaluate("document.getElementById('rows').scrollTop") > 0
     selected = "#objects [name=select1][aria-pressed=true]"
     page.tab.wait_for_selector(selected, state="attached")
     page.wait_frame(0)

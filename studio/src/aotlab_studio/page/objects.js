@@ -95,10 +95,6 @@ export class ObjectPanel {
     return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.ensureTarget());
   }
 
-  async fillHoles() {
-    this.app.history.reportLosses(await this.editMask('fill_holes'));
-  }
-
   /** Add an object and select it. */
   async addObject() {
     const { queue, selection, selection: { id: previousId } } = this.app;

@@ -7,8 +7,6 @@ import { reportError } from './dom.js';
 /**
  * Handle of an object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it.
  * @typedef {{readonly id: number}} ObjectRef
- */
-/**
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: ObjectRef, id?: number)
  *   => Promise<ActionAnswer<A> | Failed>} SendAction `id`: of a message that may be sent again
  */
@@ -111,12 +109,12 @@ export class EditQueue {
     const { app, messages } = this;
     const fullMessage = /** @type {any} */ (addObjectId(message, target));
     const needsObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
-    const answer = needsObject
-      ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, id);
+    const answer = /** @type {any} */ (needsObject
+      ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, id));
     messages.delete(id ?? 0);
+    app.history.reportLosses(answer);
     if (!answer.error && target && !app.findObject(target.id)) {
-      const { object_id: createdId } = /** @type {{object_id?: number}} */ (answer.result ?? {});
-      app.selection.resolve(target, createdId ?? fullMessage.into ?? 0);
+      app.selection.resolve(target, answer.result?.object_id ?? fullMessage.into ?? 0);
     }
     return answer;
   }

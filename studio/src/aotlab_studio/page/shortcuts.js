@@ -166,7 +166,7 @@ function createBindings(app) {
       bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
     ],
     'Masks of this frame': [
-      bindChange('F', 'fill holes', () => objectPanel.fillHoles(), 'holes'),
+      bindChange('F', 'fill holes', () => objectPanel.editMask('fill_holes'), 'holes'),
       bindChange('M', 'mark the object as absent on this frame', () => objectPanel.editMask('clear'), 'absent'),
       bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
     ],

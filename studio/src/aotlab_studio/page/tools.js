@@ -76,9 +76,7 @@ export const TOOLS = [
   {
     name: 'reassign', key: 'O', icon: 'replace',
     help: 'Reassign: click a part of another object to give it to the selected one.',
-    press: async ({ app }, point) => {
-      app.history.reportLosses(await app.objectPanel.editMask('reassign', { point: toPairs([point])[0] }));
-    },
+    press: ({ app }, point) => app.objectPanel.editMask('reassign', { point: toPairs([point])[0] }),
   },
   {
     name: 'split', key: 'G', icon: 'scissors',
@@ -219,11 +217,7 @@ export class Toolbox {
     return true;
   }
 
-  /**
-   * @param {Point} point
-   * @param {boolean} subtract whether Shift or the right button is held
-   * @param {boolean} [isSecondClick] of a double click
-   */
+  /** @param {Point} point @param {boolean} subtract as with Shift @param {boolean} [isSecondClick] of a double click */
   press(point, subtract, isSecondClick = false) {
     if (this.tool.name !== 'pan') this.app.playback.cancelSeek();
     if (!this.app.playback.isReady) {
@@ -267,11 +261,11 @@ export class Toolbox {
 
   /** Send the drawn points. */
   async send() {
-    const { app: { queue, history }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
+    const { app: { queue }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
     const answer = tool.usesBrush
       ? queue.edit('paint', { ...message, radius }, target) : queue.edit('outline', message, target);
-    history.reportLosses(await this.showWhilePending(answer));
+    await this.showWhilePending(answer);
   }
 
   /** Request a mask of the drawn box; a small one is a click. @param {boolean} isSecondClick */
@@ -336,7 +330,6 @@ export class Toolbox {
     if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     const isSeparate = previousId > 0 && id !== previousId;
     if (isSeparate && selection.id === previousId) selection.setSelected(id);
-    history.reportLosses(answer);
     const repeat = async (/** @type {Prompts} */ changes) => {
       const wasSelected = selection.target === target;
       if ((await history.undo(step)).error) return;
