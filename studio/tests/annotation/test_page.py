@@ -54,7 +54,7 @@ def test_page_works_with_the_keyboard_only(page):
     page.key("Escape", "End")
     page.wait_frame(LENGTH - 1)
     page.key("Home", "ArrowRight")
-    page.wait_frame(1)
+    page.status("Frame 1; object 1 tracked")
     page.key_done("m")
     assert not (page.labels(1) == 1).any()
     page.key_done("Control+z")
@@ -1137,11 +1137,12 @@ def test_long_message_is_not_cut(idle_page):
     status.evaluate("line => { line.textContent = ''; }")
 
 
-@pytest.mark.parametrize("size", [(844, 390), (640, 345), (320, 256)], ids=str)
-def test_low_window_shows_the_frame(idle_page, size):
+@pytest.mark.parametrize("size", [(844, 390), (640, 345), (320, 256), (320, 844)], ids=str)
+def test_small_window_shows_the_frame(idle_page, size):
     width, height = size
     idle_page.tab.set_viewport_size({"width": width, "height": height})
     assert idle_page.tab.locator("#view").bounding_box()["height"] > 0.4 * height
+    assert idle_page.tab.evaluate("document.body.scrollWidth") <= width
 
 
 def test_forced_colors_show_the_tool_and_the_frame(idle_page):
