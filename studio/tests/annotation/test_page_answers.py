@@ -18,7 +18,7 @@ from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.files import encode_json
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
-from studio.tests.annotation.browser import Page, Wire, needs_browser
+from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import (
     draw,
     hold,
@@ -302,7 +302,7 @@ def test_late_answer_moves_no_frame(new_page, session, checks, key, action):
         new_page.tab.mouse.move(*new_page.at(40, 5))
         new_page.tab.mouse.down()
         wire.release()
-        new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+        new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
         with new_page.done():
             new_page.tab.mouse.move(*new_page.at(50, 5), steps=3)
             new_page.tab.mouse.up()
@@ -352,8 +352,25 @@ def test_undo_removes_the_stroke_before_it(new_page):
     wire.actions = ()
     wire.release()
     new_page.until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
-    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
+
+
+def test_backspace_removes_clicks_only(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "suggest")
+    new_page.key("1", "c")
+    new_page.tab.mouse.click(*new_page.at(45, 30))
+    new_page.until(lambda: wire.held)
+    new_page.key("Backspace", "Backspace")
+    wire.actions = ("undo",)
+    wire.release()
+    new_page.until(lambda: wire.held)
+    with new_page.done():
+        wire.release()
+    new_page.key_done("m")
+    assert len(wire.list_sent("undo")) == 1
+    assert [*session.document.snapshot.objects] == [1]
 
 
 def test_edit_without_an_object_during_an_undo_says_so(new_page, session):
@@ -505,10 +522,9 @@ def test_refused_choices_are_not_kept(page, session, monkeypatch):
         raise InputError("disk: full")
 
     monkeypatch.setattr(session.document, "set_status", refuse)
-    page.tab.evaluate("document.getElementById('clip').hidden = false")
-    page.tab.select_option("#clip-status", "corrected")
+    choose_status(page.tab, "corrected")
     page.status("disk: full")
-    page.tab.wait_for_function("() => document.getElementById('clip-status').value === 'open'")
+    assert page.tab.inner_text("#clip-status") == "open"
 
 
 def test_refused_export_says_so_in_its_dialog(page):
@@ -568,7 +584,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     wire.send = lose
     new_page.stroke((40, 10), (40, 30))  # never arrives
     new_page.until(lambda: len(session.document.log.entries) == 2)
-    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert (new_page.labels(0)[20, [10, 40]] == 1).all()
     assert len(session.document.log.entries) == 2
 
@@ -591,9 +607,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     for column in range(8, 56, 8):
         page.stroke((column, 10), (column, 30))
     page.key("m")
-    page.tab.select_option("#clip-status", "rejected")
-    page.tab.keyboard.type("ear missing")
-    page.key("Enter")
+    choose_status(page.tab, "rejected", note="ear missing")
     page.tab.wait_for_selector("dialog[open]", state="detached")
     page.tab.on("dialog", lambda dialog: dialog.accept())
     page.tab.close(run_before_unload=True)
@@ -618,7 +632,7 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
     for _ in range(3):
         new_page.until(lambda: wire.held)
         wire.release()
-    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert [new_page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
     new_page.selected("object 1")
 
@@ -635,7 +649,7 @@ def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
     wire.actions = ()
     wire.release()
     new_page.status("Masks loaded on frame 0")
-    new_page.tab.wait_for_selector("#stage[aria-busy=false]")
+    new_page.tab.wait_for_selector("#view[aria-busy=false]")
     assert (new_page.labels(0) == truth(0)).all()
 
 
@@ -844,7 +858,7 @@ def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
 
 
 def test_undo_stops_playback(page, session):
-    session.document.frames.rate = Fraction(2)
+    session.document.frames.rate = Fraction(1, 100)  # frame 1 shows until the test sees it
     draw(session, 0, 1)
     page.open()
     page.key("Space")
