@@ -55,7 +55,7 @@ class OpenClip:
 
     session: Session
     person: str = ""
-    """who opened it; empty: unknown"""
+    """who uses it; empty: unknown"""
     pages: int = 0
     """connected pages"""
     requests: int = 0
@@ -67,6 +67,13 @@ class OpenClip:
         """Cancel its release."""
         if self.timer is not None:
             self.timer.cancel()
+
+    def show_person(self, person: str) -> None:
+        """Show others who uses it, unless that is unknown."""
+        folder_lock = self.session.document.database.folder_lock
+        if person not in ("", self.person) and folder_lock is not None:
+            folder_lock.name_person(person)
+            self.person = person
 
 
 class Batch:
@@ -101,57 +108,52 @@ class Batch:
 
     # Opening
 
-    def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
-        """Return a clip for a request of a person, and open it if needed; `leave` ends the request.
+    @contextmanager
+    def use(
+        self, name: str, person: str, *, page: bool = False, connected: bool = False
+    ) -> Iterator[Session]:
+        """Yield the session of a clip, which is opened if needed, for a request of a person.
 
-        The request of a ``page`` lasts as long as its connection; meanwhile, other persons cannot open the clip.
+        Args:
+            page: a page makes the request, which is refused while another person's page is connected; after the last
+                request, the clip stays open for `RELEASE_SECONDS`.
+            connected: the request is the connection of a page.
         """
         with self._lock(name):
-            clip = self._open.get(name)
-            if clip is None:
-                found = self._find_clip(name)
-                path = found.path if found.job.written else Path(found.job.video)
-                clip = self._open[name] = OpenClip(self._open_session(path, project=found.project))
-                clip.session.document.shared = True
-            elif clip.pages and person and clip.person not in ("", person):
+            clip = self._open.get(name) or self._open_clip(name)
+            if page and clip.pages and person and clip.person not in ("", person):
                 raise InputError(f"{name}: {clip.person} has it open; choose another clip, or wait")
-            folder_lock = clip.session.document.database.folder_lock
-            if person and person != clip.person and folder_lock is not None:
-                clip.person = person
-                folder_lock.name_person(person)
-            clip.cancel_timer()
+            is_holder = page or not clip.pages
             clip.requests += 1
-            clip.pages += page
-            if page:
+            clip.pages += connected
+        stays_open = False
+        try:
+            if is_holder:
+                clip.show_person(person)
+            if connected:
                 clip.session.runner.schedule()
-            return clip
+            stays_open = page
+            yield clip.session.with_actor(Actor(person))
+        finally:
+            with self._lock(name):
+                clip.requests -= 1
+                clip.pages -= connected
+                self.release(name, later=stays_open)
 
-    def leave(self, name: str, clip: OpenClip, *, page: bool) -> None:
-        """End a request; `release` or `release_later` follows the last one."""
-        with self._lock(name):
-            clip.requests -= 1
-            clip.pages -= page
-
-    def release(self, name: str) -> None:
-        """Close a clip unless a request uses it; while it is being tracked, later."""
-        with self._lock(name):
-            clip = self._open.get(name)
-            if clip is not None and clip.session.runner.busy:
-                self.release_later(name)
-            elif clip is not None and not clip.requests:
-                clip.cancel_timer()
-                del self._open[name]
-                clip.session.close()
-
-    def release_later(self, name: str) -> None:
-        """Release a clip after `RELEASE_SECONDS` without a request."""
+    def release(self, name: str, *, later: bool = False) -> None:
+        """Close a clip unless a request uses it, after `RELEASE_SECONDS` if it is being tracked, or for ``later``."""
         with self._lock(name):
             clip = self._open.get(name)
-            if clip is not None:
-                clip.cancel_timer()
+            if clip is None or clip.requests:
+                return
+            clip.cancel_timer()
+            if later or clip.session.runner.busy:
                 clip.timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
                 clip.timer.daemon = True
                 clip.timer.start()
+            else:
+                del self._open[name]
+                clip.session.close()
 
     def close(self) -> None:
         """Close all clips."""
@@ -163,16 +165,12 @@ class Batch:
                     clip.cancel_timer()
                     clip.session.close()
 
-    @contextmanager
-    def use(self, name: str, person: str) -> Iterator[Session]:
-        """Yield the session of a clip, for a person who need not be the one that has it open."""
-        with self._lock(name):
-            clip = self.enter(name, "" if name in self._open else person, page=False)
-        try:
-            yield clip.session.with_actor(Actor(person))
-        finally:
-            self.leave(name, clip, page=False)
-            self.release(name)
+    def _open_clip(self, name: str) -> OpenClip:
+        found = self._find_clip(name)
+        path = found.path if found.job.written else Path(found.job.video)
+        clip = self._open[name] = OpenClip(self._open_session(path, project=found.project))
+        clip.session.document.shared = True
+        return clip
 
     def _lock(self, name: str) -> threading.RLock:
         """Return the lock of a clip; raise `InputError` for an unknown clip."""
