@@ -36,7 +36,7 @@ from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores, read_scores
-from aotlab_studio.files import remove_staged_files
+from aotlab_studio.files import clean_up
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
@@ -83,7 +83,7 @@ def open_document(
     require_no_links(folder)
     database = Database(folder, writable=True)
     try:
-        remove_staged_files(folder / EXPORT)
+        clean_up(folder / EXPORT)
         write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
         if job is not None:

@@ -31,7 +31,7 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import digest_results, read_levels
 from aotlab_studio.document.log import FINAL_STATUSES, digest_values
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.files import ExportRecord, read_json, stage_files
+from aotlab_studio.files import read_exported, stage_files
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.clips import BatchClip, find_clips
@@ -353,7 +353,7 @@ def _export_clip(
     snapshot, record = freeze_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
-    old_files = read_json(results / CORRECTED_FILE, ExportRecord).files | {CORRECTED_FILE}
+    old_files = read_exported(results, CORRECTED_FILE) | {CORRECTED_FILE}
     corrected = {PurePosixPath(file).parts[0] for file in old_files}
     file_names = {name: find_output(name).file_name for name in list_outputs()}
     tracked = {*job.written} - corrected

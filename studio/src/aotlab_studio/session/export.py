@@ -28,7 +28,7 @@ from aotlab.sdk import (
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import ExportRecord, list_files, move_entries, read_json, write_json
+from aotlab_studio.files import list_files, move_entries, read_exported, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -151,14 +151,13 @@ def replace_export(
         ):
             for name in names:
                 file.write(made / name, name)
-    present, replaced = set(list_files(folder)), read_json(folder / record_name, ExportRecord).files
-    replaced.update(old_files)
+    present, replaced = set(list_files(folder)), read_exported(folder, record_name).union(old_files)
     old_roots = {PurePosixPath(name).parts[0] for name in present & replaced}
     roots = old_roots.union(os.listdir(made))
     for name in sorted(present - replaced):
         if PurePosixPath(name).parts[0] in roots:
             raise InputError(f"{folder / name}: not written by an export; move it away")
-    move_entries(made, folder, removed=old_roots)
+    move_entries(made, folder, old_roots, record_name)
 
 
 class ProjectReview(ReviewFile):
