@@ -306,6 +306,22 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     batch.close()
 
 
+def test_batch_tracks_the_range_of_a_clip(tmp_path):
+    folder = tmp_path / "videos"
+    for name in ("one", "two"):
+        draw_folder(folder / name)
+    with closing(Batch(folder, open_clip)) as batch:
+        for name, frame in (("one", 3), ("two", 0)):
+            with batch.use(name, "Ann") as session:
+                editing.set_range(session.document, 1, 4)
+                draw(session, frame, 1)
+        assert [(clip.name, clip.untracked) for clip in batch.list_clips()] == [("one", True), ("two", False)]
+        assert batch.track_all("Ann") == 1
+        wait_until(lambda: all(run.done() for run in batch._runs.values()))
+        assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
+        assert not any(clip.untracked for clip in batch.list_clips())
+
+
 def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "aotlab_studio.session.batch.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.keyframes)

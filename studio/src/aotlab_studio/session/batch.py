@@ -29,8 +29,9 @@ from aotlab.sdk import (
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import digest_results, read_levels
-from aotlab_studio.document.log import FINAL_STATUSES, digest_values
+from aotlab_studio.document.log import FINAL_STATUSES, FrameRange, digest_values
 from aotlab_studio.document.objects import NO_CLASS
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import read_exported, stage_files
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
@@ -190,7 +191,10 @@ class Batch:
     # Work on clips
 
     def track_all(self, person: str) -> int:
-        """Track all clips with drawn masks and frames without a result, one after the other; return their number."""
+        """Track the range of all clips with drawn masks and frames without a result there; return their number.
+
+        They are tracked one after the other.
+        """
         waiting = {name for name, run in self._runs.items() if not run.done()}
         chosen = {clip.name for clip in self.list_clips() if clip.untracked} - waiting
         for name in sorted(chosen):
@@ -225,10 +229,11 @@ class Batch:
             return ExportedClips(written, problems, sorted(left_out))
 
     def _track(self, name: str, person: str) -> str:
-        """Track a clip in both directions from its first drawn mask; return the error message."""
+        """Track the range of a clip in both directions; return the error message."""
         try:
             with self.use(name, person) as session:
-                session.track(next(iter(session.document.snapshot.keyframes), 0), "both")
+                (first, last), drawn, _ = list_frames_to_track(session.document.snapshot)
+                session.track(drawn[0] if drawn else first, "both", first, last)
                 job = session.runner.job
                 assert job is not None
                 job.wait()
@@ -298,12 +303,23 @@ def describe_clip(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
     snapshot = document.snapshot
     objects, (first, last) = snapshot.objects, snapshot.editable_range
+    (start, end), drawn, annotated = list_frames_to_track(snapshot)
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
     return Clip(
         name, last + 1 - first, len(objects), *document.status, digest=document.digest,
-        untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < last + 1 - first,
+        untracked=bool(drawn) and len(annotated) < end + 1 - start,
         sentences=[*filter(None, [document.conflict]), *checks],
     )  # fmt: skip
+
+
+def list_frames_to_track(snapshot: Snapshot) -> tuple[FrameRange, list[int], list[int]]:
+    """Return the range to track, and its frames with drawn masks and with masks of any kind."""
+    first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
+    drawn, annotated = (
+        [index for index in frames if first <= index <= last]
+        for frames in (snapshot.keyframes, snapshot.annotated_frames)
+    )
+    return (first, last), drawn, annotated
 
 
 def _choose_clips(
