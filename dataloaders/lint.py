@@ -22,7 +22,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 )
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
 from aotlab.dataloaders.training.sets import MIN_FRAMES, read_ids
-from aotlab.media.images import RESAVE_ADVICE, open_image, read_image
+from aotlab.media.images import open_image, read_image
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_blurred
 from aotlab.media.object_masks import list_mask_files, read_labels
@@ -196,7 +196,7 @@ def read_frame_info(path: Path, *, decode: bool) -> FileInfo:
     try:
         if decode:
             return FileInfo(read_image(path).shape[:2])
-        with open_image(path, "image", RESAVE_ADVICE) as image:
+        with open_image(path) as image:
             return FileInfo((image.height, image.width))
     except InputError as error:
         return FileInfo(finding=to_finding(path, error))

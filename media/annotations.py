@@ -17,7 +17,7 @@ from aotlab.media.images import open_image, read_mode, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import list_image_files
-from aotlab.media.region_matching import match_regions
+from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError, require, require_choice
@@ -80,7 +80,7 @@ def read_annotations(
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):
-        annotations = _read(path, replace(video, frame=frame))
+        annotations = _read(path, replace(video, frame=frame), tracked=path != folder)
         if record is not None:
             annotations.video = record.video_name or annotations.video
             annotations.class_names = record.class_names
@@ -94,6 +94,7 @@ def read_annotations(
             log.warning("%s: %s", path, problem)
         if frame is not None:
             with_objects = {index: regions for index, regions in annotations.frames.items() if regions}
+            require(with_objects, NO_OBJECT)
             if frame not in with_objects and len(with_objects) > 1:
                 others = ", ".join(map(str, sorted(with_objects)[:10]))
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
@@ -115,17 +116,21 @@ def find_mask_writer(name: str) -> MaskWriter:
     return writer
 
 
-def _read(path: Path, video: VideoInfo) -> Annotations:
-    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder."""
+def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
+    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder.
+
+    ``tracked``: the path is in a folder of results.
+    """
     results = (load_plugin(point)(path, video) for point in list_plugins(MASK_READER_PLUGINS).values())
     found: Iterator[Annotations] = (result for result in results if result is not None)
-    if path.is_dir() and (annotations := next(found, None)) is not None:  # it may hold images too
+    # a folder of another format may hold images too
+    if path.is_dir() and not tracked and (annotations := next(found, None)) is not None:
         return annotations
     classes, name = dict[str, int](), ""
     with reading(path):
         regions = _parse_images(path, video.size)
     if regions is None and (tree := _read_coco(path)) is not None:
-        with reading(path, unchecked=True):
+        with reading(path):
             regions = parse_coco(tree, video)
             classes, name = parse_classes(tree), parse_video_name(tree, video)
     if regions is not None:
@@ -201,7 +206,7 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
-    with open_image(path, "mask", "give a black and white PNG") as image:
+    with open_image(path, "give a black and white PNG") as image:
         accepted = palette or image.mode != "P"
         mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
     require_image_size(mask, size, path, "its frame")

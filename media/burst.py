@@ -43,7 +43,7 @@ def find_annotation_file(root: Path, split: str) -> Path:
 
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
-    with reading(path, unchecked=True):
+    with reading(path):
         return [
             parse_sequence(entry, str(path))
             for entry in read_json(path, "expected BURST's annotations there")["sequences"]

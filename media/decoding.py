@@ -72,9 +72,8 @@ def drop_messages() -> None:
 
 
 def open_video(path: Path) -> av.container.InputContainer:
-    import av
 
-    with reading(path, "give a video, not a playlist, or a folder", av.FFmpegError, kind="a readable video"):
+    with reading(path, "give a video, not a playlist, or a folder"):
         container = open_container(str(path))
     require_decoder(container, str(path), images=False)
     return container

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.images import RESAVE_ADVICE, open_image, read_image, read_png_depth, warn_about_orientation
+from aotlab.media.images import RESAVE_ADVICE, open_image, parse_png_depth, read_image, warn_about_orientation
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, reading
 
@@ -38,12 +38,12 @@ def detect_image_kind(path: Path) -> str:
         if not path.is_file():
             return "8 bits"
         with path.open("rb") as file:
-            start = file.read(4)
-        if start == b"v/1\x01":
+            start = file.read(25)
+        if start.startswith(b"v/1\x01"):
             return "exr"
-        if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):  # TIFF and BigTIFF
+        if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # TIFF and BigTIFF
             return "tiff"
-        if read_png_depth(path) == 16:
+        if parse_png_depth(start) == 16:
             return "png16"
     return "8 bits"
 
@@ -68,7 +68,7 @@ def _read_png(path: Path) -> np.ndarray:
     require_extra("video", "cv2")
     import cv2
 
-    with open_image(path, "image", RESAVE_ADVICE) as image:
+    with open_image(path) as image:
         image.load()
         warn_about_orientation(image, path.parent)
         gray = image.mode.startswith("I")
@@ -85,7 +85,7 @@ def _read_exr(path: Path) -> np.ndarray:
     require_extra("images", "OpenEXR")
     import OpenEXR
 
-    with reading(path, RESAVE_ADVICE, RuntimeError, kind="a readable EXR"):
+    with reading(path, RESAVE_ADVICE):
         with OpenEXR.File(str(path), header_only=True) as file:
             # first row and column, and those after the last
             stored, shown = (
@@ -122,7 +122,7 @@ class TiffStack:
 
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
         self.path, self._lock = path, threading.Lock()
-        with reading(path, RESAVE_ADVICE, RuntimeError, kind="a readable TIFF"):
+        with reading(path, RESAVE_ADVICE):
             file = tifffile.TiffFile(path)
             for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
                 self._require_part(part)  # opened with the first series
@@ -142,7 +142,7 @@ class TiffStack:
         part = tuple(
             slice(index, index + 1) if axis == self._frame_axis else slice(None) for axis in self._axes
         )
-        with reading(self.path, RESAVE_ADVICE, RuntimeError, kind="a readable TIFF"), self._lock:
+        with reading(self.path, RESAVE_ADVICE), self._lock:
             if self._values is not None:
                 values = self._values[part]
                 values = values.astype(values.dtype.newbyteorder("="))

@@ -46,21 +46,16 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
 
 
 @contextmanager
-def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
-    """Yield an image; raise `InputError`, which ends with ``advice``, if it does not open or decode in the block.
-
-    ``kind`` is its name in messages, such as "mask" or "image".
-    """
-    require_file(path, advice, f"{kind} file")
-    with reading(path, advice, kind=f"a readable {kind}"), decode_image(path) as image:
+def open_image(path: Path, advice: str = RESAVE_ADVICE) -> Iterator[Image.Image]:
+    """Yield an image; raise `InputError`, which ends with ``advice``, if it does not open or decode in the block."""
+    require_file(path, advice)
+    with reading(path, advice), decode_image(path) as image:
         yield image
 
 
-def read_png_depth(path: Path) -> int:
-    """Return the bits per channel of a PNG, which Pillow may change; 0 for other files."""
-    with path.open("rb") as file:
-        start = file.read(25)
-    return start[24] if start.startswith(b"\x89PNG\r\n\x1a\n") and len(start) == 25 else 0
+def parse_png_depth(content: bytes) -> int:
+    """Return the bits per channel of a PNG from its first 25 bytes or more, which Pillow may change; else 0."""
+    return content[24] if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) >= 25 else 0
 
 
 def is_lossless(image: Image.Image) -> bool:
@@ -72,7 +67,7 @@ def is_lossless(image: Image.Image) -> bool:
 
 def read_image(path: Path) -> np.ndarray:
     """Read an 8-bit image as H×W×3 uint8 RGB; images with more bits are refused, as they need levels."""
-    with open_image(path, "image", RESAVE_ADVICE) as image:
+    with open_image(path) as image:
         if image.format in ("JPEG", "MPO"):  # of truncated ones, decoders fill the rest with gray
             content = path.read_bytes()
             # Neither marker occurs in compressed data. A thumbnail inside has an end marker too, before the image.
@@ -140,7 +135,7 @@ def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
 def read_mode(path: Path) -> str:
     """Return Pillow's mode of an image, such as P for a palette; empty for an unreadable file, refused when read."""
     try:
-        with open_image(path, "image", RESAVE_ADVICE) as image:
+        with open_image(path) as image:
             return image.mode
     except InputError:
         return ""

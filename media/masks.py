@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.images import is_lossless, open_image, read_png_depth, require_image_size
+from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError, require
@@ -59,7 +59,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         InputError: missing, not an image, lossy (JPEG), colored (RGB), or of another size.
     """
     path = Path(path)
-    with open_image(path, "mask", MASK_ADVICE) as image:
+    with open_image(path, MASK_ADVICE) as image:
         mode, kind = image.mode, image.format
         if not is_lossless(image):
             raise InputError(
@@ -68,7 +68,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         labels = np.array(image)
         if (count := getattr(image, "n_frames", 1)) > 1:
             log.warning("%s: contains %d images; the first one is used", path, count)
-        if kind == "PNG" and mode == "L" and (bits := read_png_depth(path)) < 8:
+        if kind == "PNG" and mode == "L" and (bits := parse_png_depth(path.read_bytes())) < 8:
             log.warning("%s: its gray values of %d bits are object ids", path, bits)
             labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
     if mode == "1":
@@ -91,7 +91,7 @@ def is_black_and_white(path: Path) -> bool:
     """Return whether a file is an image of one object in white, which has no id."""
     if not path.is_file() or path.suffix.lower() not in IMAGE_SUFFIXES:
         return False
-    with open_image(path, "mask", MASK_ADVICE) as image:
+    with open_image(path, MASK_ADVICE) as image:
         colors = image.getcolors(2) or [] if image.mode in ("1", "L", "P") else []
     return {value for _, value in colors} in ({VOID}, {0, VOID})
 

@@ -12,6 +12,8 @@ from aotlab.media.matching import match_frames, require_different_frames, select
 from aotlab.media.regions import MAX_ID, Annotations, ParsedRegion, Region, VideoInfo
 from aotlab.utils.errors import InputError, require
 
+NO_OBJECT = "contains no object; give a mask with an id above 0, or a polygon, where an object is"
+
 
 def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotations:
     """Assign the regions of a file to the frames of a video and to object ids.
@@ -31,10 +33,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     frames = _find_frames(regions, video)
     placed = [(frame, region) for frame, region in zip(frames, regions, strict=True) if frame is not None]
     visible = [(frame, region) for frame, region in placed if region.rle is not None]
-    if not visible:
-        raise InputError(
-            "contains no object; give a mask with an id above 0, or a polygon, where an object is"
-        )
+    require(visible, NO_OBJECT)
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
     require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects; split it")

@@ -104,7 +104,6 @@ class StreamFrames(FrameSource):
 
 def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
-    import av
 
     title, live = strip_credentials(location.text), location.text.lower().startswith(LIVE_PROTOCOLS)
     if location.kind == "stdin":
@@ -125,7 +124,7 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
         raise InputError(
             f"{title}: no frame within {timeout:g} seconds; check the source, or wait longer (timeout)"
         )
-    with reading(title, "check the source", av.FFmpegError):
+    with reading(title, "check the source"):
         return result.result()
 
 

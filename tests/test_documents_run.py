@@ -9,13 +9,16 @@ import re
 import shlex
 import shutil
 import subprocess
+import textwrap
 from contextlib import closing
 
+import numpy as np
 import pytest
 import torch
 from click import Context
 from PIL import Image
 
+from aotlab import Prediction
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.load import load_config
 from aotlab.media.video import open_frames
@@ -213,6 +216,22 @@ def test_page_runs(page, inputs, published_weights, tmp_path, monkeypatch, capfd
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))  # for commands that start others
     monkeypatch.chdir(folder)
     run_page(page, capfd)
+
+
+def test_supervision_recipe_runs():
+    supervision = pytest.importorskip("supervision", reason="needs supervision")
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    recipe = re.search(r"^  ```python\n(  ids = .*?)^  ```$", text, re.MULTILINE | re.DOTALL)[1]
+    logits = torch.full((4, 4, 6), -2.0)
+    logits[0], logits[2, 1:3, 2:5], logits[3, 3, 5] = 0.0, 4.0, 2.0
+    prediction = Prediction((3, 7, 9), logits, logits.max(0).indices)
+    names = {"np": np, "supervision": supervision, "prediction": prediction}
+    exec(textwrap.dedent(recipe), names)
+    detections = names["detections"]
+    assert detections.tracker_id.tolist() == [7, 9]  # without object 3, which is not visible
+    assert detections.xyxy.tolist() == [[2, 1, 4, 2], [5, 3, 5, 3]]
+    assert detections.mask.sum((1, 2)).tolist() == [6, 1]
+    assert detections.confidence.tolist() == [prediction.confidence[7], prediction.confidence[9]]
 
 
 def list_commands():

@@ -43,8 +43,8 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
     from aotlab.engine.benchmark.voting import list_sequences, to_integer_weights, vote_sequence
 
     votes = to_integer_weights(weights, len(results))
-    if output.resolve() in [folder.resolve() for folder in results]:
-        raise UsageError(f"--output {output}: one of the results themselves; choose another folder")
+    if any(output.resolve().is_relative_to(folder.resolve()) for folder in results):
+        raise UsageError(f"--output {output}: inside one of the results; choose another folder")
     require_new_output(output, force=force)
     names = sorted({name for folder in results for name in list_sequences(folder)})
     require_writable(output)

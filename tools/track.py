@@ -151,11 +151,14 @@ def track_video(
 
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
     """Return the jobs, those of images with levels and frame rate unless they have their own."""
-    if (levels or rate) and not any(job.has_images for job in jobs):
+    if not (levels or rate):
+        return [*jobs]
+    images = {job.name for job in jobs if job.has_images}
+    if not images:
         name = "--levels" if levels else "--fps"
         raise UsageError(f"{name}: none of the videos is a folder of images or a TIFF stack; remove it")
     return [
-        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.has_images else job
+        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.name in images else job
         for job in jobs
     ]
 
@@ -313,23 +316,24 @@ def main(
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job
     from aotlab.video.job_file import InvalidRowsError, find_masks, list_video_jobs, read_jobs
+    from aotlab.video.plan import MaskError
 
     options = read_job_options(inputs)  # the rest are arguments of Job
     inputs["segmenter"] = segmenter_plugin or inputs["segmenter"]
     if len(video) == 1:
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
-        found = list[str]()
-        if not any(inputs[name] for name in ("masks", "boxes", "points", "not_points")):
-            found = inputs["masks"] = find_masks(video[0])
         job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
+        has_objects = job.has_objects
+        if not has_objects:
+            job = replace(job, masks=find_masks(video[0]))
         try:
             return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
-        except InputError as error:
+        except MaskError as error:
+            if has_objects:
+                raise
             # a file next to the video that was not meant as masks
-            if str(error).startswith(tuple(f"{prefix}{path}" for path in found for prefix in ("", "mask "))):
-                raise InputError(f"{error}; or give a box, points or masks") from error
-            raise
+            raise InputError(f"{error}; or give a box, points or masks") from error
 
     refuse_options({"--realtime": options.realtime}, "applies to a single video; remove it")
     refuse_options(

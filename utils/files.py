@@ -9,16 +9,14 @@ import logging
 import os
 import re
 import shutil
-import struct
 import tempfile
 import uuid
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotlab.utils.errors import InputError, is_out_of_memory, require
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -28,12 +26,8 @@ log = logging.getLogger(__name__)
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
-READ_ERRORS = (
-    ArithmeticError, EOFError, OSError, RecursionError, SyntaxError, ValueError, struct.error, zlib.error,
-)  # fmt: skip
-"""errors that a damaged file causes in its reader"""
-STRUCTURE_ERRORS = (AttributeError, LookupError, TypeError)
-"""errors that missing fields, and fields of other types, cause in code that uses them without checks"""
+PROGRAM_ERRORS = (AssertionError, ImportError, NameError, RunStopped)
+"""errors in a reader that its file does not cause"""
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -117,34 +111,23 @@ def is_file_name(name: object) -> bool:
 
 
 @contextmanager
-def reading(
-    subject: object,
-    advice: str = "export it again",
-    *errors: type[Exception],
-    kind: str = "readable",
-    unchecked: bool = False,
-) -> Iterator[None]:
-    """Turn `READ_ERRORS` of the block, which reads a file, into an `InputError` about the subject, usually a path.
+def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
+    """Turn errors of the block, which reads a file, into an `InputError`: ``SUBJECT: not readable (REASON); ADVICE``.
 
-    Args:
-        subject: what is read.
-        advice: remedy at the end of the message.
-        errors: further types of errors, of a library that reads the file.
-        kind: expected kind of file, such as "a readable mask".
-        unchecked: the block uses fields of the file without checks, so turn `STRUCTURE_ERRORS` as well.
+    ``subject`` is usually the path. Parsers in the block raise `ValueError` with the reason, and use fields without
+    checks. An `InputError` keeps its own advice.
     """
-    caught: tuple[type[Exception], ...] = (*READ_ERRORS, *errors, *(STRUCTURE_ERRORS if unchecked else ()))
     try:
         with prefix_errors(subject):
             yield
     except InputError:
         raise
-    except caught as error:
-        if is_out_of_memory(error):
+    except Exception as error:  # each library has its own
+        if isinstance(error, PROGRAM_ERRORS) or is_out_of_memory(error):
             raise
-        if isinstance(error, STRUCTURE_ERRORS):  # perhaps of our own code
-            log.debug("%s: not %s", subject, kind, exc_info=error)
-        raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
+        if not isinstance(error, OSError | ValueError):  # perhaps of our own code
+            log.debug("%s: not readable", subject, exc_info=error)
+        raise InputError(f"{subject}: not readable ({describe_error(error)}); {advice}") from error
 
 
 @contextmanager
@@ -176,9 +159,9 @@ def base_name(source: Path) -> str:
     return source.name if source.is_dir() else source.stem
 
 
-def require_file(path: Path, advice: str, kind: str = "file") -> None:
+def require_file(path: Path, advice: str) -> None:
     """Raise `InputError` unless a path is a regular file."""
-    require(path.is_file(), f"{path}: no such {kind}; {advice}")
+    require(path.is_file(), f"{path}: no such file; {advice}")
 
 
 def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
@@ -190,7 +173,7 @@ def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
 def read_text(path: Path, advice: str) -> str:
     """Read a small UTF-8 file; raises `InputError`, which ends with ``advice``, if it is missing or not text."""
     require_file(path, advice)
-    with reading(path, advice, kind="readable as text"):
+    with reading(path, advice):
         text = path.read_text(encoding="utf-8-sig")
         if "\0" in text:
             raise ValueError("contains a NUL byte")
@@ -200,7 +183,7 @@ def read_text(path: Path, advice: str) -> str:
 def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = MAX_FILE_BYTES) -> Any:
     """Return the value of a JSON file in UTF-8; raises `InputError` if it is missing, not JSON, or too large."""
     require_file(path, advice)
-    with reading(path, advice, kind="readable as JSON"):
+    with reading(path, advice):
         if path.stat().st_size > max_bytes:
             raise ValueError(f"larger than {max_bytes >> 20} MB")
         return json.loads(path.read_bytes().decode("utf-8-sig"))

@@ -69,8 +69,9 @@ def parse_number(text: str, allowed: Range) -> float:
     except ValueError:
         value = math.nan
     if value not in allowed:
-        expected = f"{'a whole number ' if allowed.whole else ''}{allowed}"
-        raise ValueError(f"must be {expected}, got {text[:40]}")
+        kind = "finite and " if value == allowed.high == math.inf else ""
+        kind = "a whole number " if allowed.whole else kind
+        raise ValueError(f"must be {kind}{allowed}, got {text[:40]}")
     return value
 
 

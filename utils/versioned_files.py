@@ -7,7 +7,6 @@ import json
 import logging
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -29,11 +28,6 @@ class FileKind(NamedTuple):
     version: int
     remedy: str
     """remedy in messages, such as "track the video again" """
-
-
-def reading_kind(subject: object, kind: FileKind, *errors: type[Exception]) -> AbstractContextManager[None]:
-    """Read such a file as `reading` does, with the remedy of its kind."""
-    return reading(subject, kind.remedy, *errors, kind=f"a usable {kind.name}", unchecked=True)
 
 
 def wrap(kind: FileKind, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +71,7 @@ def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], 
         if not path.exists():
             return None
         content = read_json(path, kind.remedy, max_bytes=MAX_BYTES)
-        with reading_kind(path, kind):
+        with reading(path, kind.remedy):
             return make(unwrap(kind, content))
     except (InputError, OSError) as error:
         log.warning("%s", error)

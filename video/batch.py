@@ -258,8 +258,7 @@ def claim_folder(
     Results of other settings then count as unfinished; they are replaced when their video is tracked.
     """
     names = sorted(job.name for job in jobs)
-    replaces_results = plan_list(output, jobs, settings, force=force)
-    earlier_names = read_list(output)[1]
+    replaces_results, earlier_names = plan_list(output, jobs, settings, force=force)
     has_corrections = any((output / name / CORRECTED_FILE).exists() for name in earlier_names)
     for name in earlier_names:
         folder = output / name

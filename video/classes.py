@@ -27,7 +27,7 @@ class ObjectClasses:
     """attributes of the objects"""
 
     @classmethod
-    def from_annotations(cls, annotations: Annotations, class_list: Path | None = None) -> ObjectClasses:
+    def from_annotations(cls, annotations: Annotations, class_list: Path | None) -> ObjectClasses:
         """Return the classes of a video, with the class ids of ``class_list``, see `merge_class_ids`."""
         classes = annotations.class_ids()
         if class_list is not None:  # names without an id in the masks may have any
@@ -80,5 +80,5 @@ def read_class_ids(path: Path) -> dict[str, int]:
     """
     if not path.is_file():
         return {}
-    with reading(path, unchecked=True):
+    with reading(path):
         return {name: int(class_id) for name, class_id in read_json(path).items()}

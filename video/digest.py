@@ -77,7 +77,7 @@ def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _digest_files(path: Path, sidecars: Sequence[str] = ()) -> list[tuple[str, str]]:
+def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:
     """Return names and digests of a file and its sidecar files, patterns beside it, or of all files of a folder."""
     if path.is_dir():
         files = [file for file in path.rglob("*") if file.is_file()]

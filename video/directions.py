@@ -188,7 +188,7 @@ def _track_gap(
 
 
 def weigh_directions(
-    forward_ids: Collection[int], backward_ids: Collection[int], weight: float, removed: Collection[int] = ()
+    forward_ids: Collection[int], backward_ids: Collection[int], weight: float, removed: Collection[int]
 ) -> dict[int, float]:
     """Return the weight of the backward direction by object id; objects of one direction only are copied.
 

@@ -119,6 +119,11 @@ class Job:
         return bool(self.boxes or self.points or self.not_points)
 
     @property
+    def has_objects(self) -> bool:
+        """Whether masks or prompts show what to track."""
+        return bool(self.masks) or self.has_prompts
+
+    @property
     def is_stored(self) -> bool:
         """Whether the video is a file or folder, not a stream."""
         return locate_video(self.video).kind == "stored"
@@ -173,7 +178,7 @@ def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[i
         InputError: a frame, no name, two names for one object, or a ``;`` or ``,``, which separate values in lists.
     """
     if isinstance(values, Mapping):
-        values = [f":{key}={name}" for key, name in values.items()]
+        values = [f":{key}={name}" if isinstance(name, str) else name for key, name in values.items()]
     names: dict[int, str] = {}
     for value in _list_texts("class", values):
         frame, object_id, name = parse_frame_object(value)

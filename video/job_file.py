@@ -19,6 +19,7 @@ from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.utils.errors import InputError, require_choice
 from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
+from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.job import MASK_SUFFIXES, Job
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
@@ -103,16 +104,16 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
-def find_masks(video: str) -> list[str]:
+def find_masks(video: str) -> tuple[FrameObjectValue, ...]:
     """Return the masks beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks; none for a stream."""
     location = locate_video(video)
     if location.kind != "stored":
-        return []
-    path, masks = _resolve_name(location.text), list[str]()
+        return ()
+    path, masks = _resolve_name(location.text), list[Path]()
     for suffix in MASK_SUFFIXES:
         files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
-        masks += [str(file) for file in files if file != path and file.exists()][:1]
-    return masks
+        masks += [file for file in files if file != path and file.exists()][:1]
+    return tuple(FrameObjectValue(None, None, str(file)) for file in masks)
 
 
 def _resolve_name(text: str) -> Path:
@@ -137,11 +138,11 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     if start == "{" or path.suffix.lower() in (".jsonl", ".ndjson"):
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
-                with reading(f"{path}, line {number}", "give an object per line", kind="readable as JSON"):
+                with reading(f"{path}, line {number}", "give a JSON object per line"):
                     row = json.loads(line)
                 yield number, row
     elif start:
-        with reading(path, "save it again as CSV", csv.Error, kind="readable as CSV"):
+        with reading(path, "save it again as CSV"):
             yield from _read_csv(text, path)
 
 
@@ -156,7 +157,7 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if "video" not in columns or len({*columns}) < len(columns):
         raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
     while True:
-        with reading(f"{path}, line {reader.line_num + 1}", "correct it", csv.Error, kind="readable as CSV"):
+        with reading(f"{path}, line {reader.line_num + 1}", "correct it"):
             if (row := next(reader, None)) is None:
                 return
             if None in row or None in row.values():

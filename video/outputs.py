@@ -100,6 +100,8 @@ class Output:
 
     file_name = ""
     """name of the file or folder in the output folder"""
+    side_files: tuple[str, ...] = ()
+    """names of further files that it writes there"""
     description = ""
     """content in a few words"""
     bytes_per_pixel = 0.02

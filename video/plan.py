@@ -59,6 +59,10 @@ Action = Literal["track", "resume", "reuse"]
 """what a run does: track from the first frame, resume, or reuse finished results"""
 
 
+class MaskError(InputError):
+    """Bad mask files of a job."""
+
+
 @dataclass(frozen=True)
 class JobRun:
     """A run of a job: its checked inputs, and what to do about earlier results. No PyTorch is loaded for this."""
@@ -80,11 +84,8 @@ class JobRun:
     """prompts by frame index and object id, with boxes cropped to the frame"""
     removals: Mapping[int, Sequence[int]]
     """ids of the objects to remove, by frame index"""
-
-    @property
-    def objects(self) -> set[int]:
-        """Ids of all objects."""
-        return set(self.masks.annotations.objects()).union(*self.prompts.values())
+    objects: set[int]
+    """ids of all objects"""
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -116,19 +117,22 @@ def plan_job(
             instead of each time, and masks of another video are refused, as lines may be mixed up.
 
     Raises:
-        InputError: a bad video, mask or prompt, or the folder contains what must not be replaced.
+        InputError: a bad video or prompt, or the folder contains what must not be replaced; `MaskError` for masks.
     """
     if problem := job.describe_missing_files():
         raise InputError(problem)
     video_name = strip_credentials(job.video)
-    if not (job.masks or job.has_prompts):
+    if not job.has_objects:
         names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
             f"{video_name}: no object to track; give a box, points or masks, or put {names} next to it"
         )
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
-    masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
+    try:
+        masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
+    except InputError as error:
+        raise MaskError(str(error)) from error
     if isinstance(job.segmenter, str):  # also if no prompt needs it
         find_segmenter(job.segmenter)
     prompts = _index_prompts(job, source, frames, masks)
@@ -137,25 +141,37 @@ def plan_job(
     }
     ids |= prompts
     removals = group_removals(options.removals, ids, frames)
-    for object_id in job.classes.keys() - set().union(*ids.values()):
+    objects = set[int]().union(*ids.values())
+    for object_id in job.classes.keys() - objects:
         raise InputError(
             f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         )
     masks.annotations.class_names.update(job.classes)
     settings, record = read_settings(), make_record(job, frames)
     is_repeatable = in_list or job.is_repeatable(options)  # else another run has other frames
-    outputs = [output.file_name for output in options.outputs.values()] + [PROMPT_MASKS] * job.has_prompts
+    outputs = options.file_names + [PROMPT_MASKS] * job.has_prompts
     record = replace(
         record, input_digest=digest_inputs(job, settings) if is_repeatable else secrets.token_hex(),
         class_names=masks.annotations.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
     )  # fmt: skip
-    action = choose_action(folder, record, job.input_paths, force=force or in_list)
+    action, earlier = choose_action(folder, record, job.input_paths, force=force or in_list)
     if action == "reuse":
-        record = read_job_record(folder) or record
+        record = earlier
     elif (first := min(ids)) > frames.first and not options.both_directions:
         _warn_about_empty_masks(job, source, frames, first)
     return JobRun(
-        job, folder, options, force or in_list, action, record, source, frames, masks, prompts, removals
+        job,
+        folder,
+        options,
+        force or in_list,
+        action,
+        record,
+        source,
+        frames,
+        masks,
+        prompts,
+        removals,
+        objects,
     )
 
 
@@ -231,8 +247,8 @@ def describe_frames(source: FrameSource, frames: FrameSelection) -> dict[str, An
 
 def choose_action(
     folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
-) -> Action:
-    """Return what a run does about the results in its folder.
+) -> tuple[Action, JobRecord]:
+    """Return what a run does about the results in its folder, and their record, which is empty without results.
 
     Args:
         folder: output folder.
@@ -251,7 +267,7 @@ def choose_action(
     existing = {name for name in (*record.outputs, *earlier.outputs) if _has_content(folder / name)}
     is_finished = earlier.error is None and existing >= {*record.outputs} and _has_masks(folder, earlier)
     if same_inputs and is_finished:
-        return "reuse"
+        return "reuse", earlier
     if (folder / CORRECTED_FILE).exists():
         raise make_refusal(folder, "corrected masks")
     if (folder / RUN_FILE).exists():
@@ -261,11 +277,13 @@ def choose_action(
     if existing and not (same_inputs or force):
         raise make_refusal(folder, "results of other inputs or settings", forcible=True)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
-    return "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track"
+    return "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track", earlier
 
 
-def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool = False) -> bool:
-    """Return whether a list replaces results of other settings or jobs in its folder.
+def plan_list(
+    output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool = False
+) -> tuple[bool, list[str]]:
+    """Return whether a list replaces results of other settings or jobs in its folder, and the names of all jobs there.
 
     Args:
         output: output folder.
@@ -287,7 +305,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
         # hidden files are locks and temporary files, perhaps of another machine
         if others := sorted(path.name for path in output.glob("[!.]*")):
             raise make_refusal(output, f"other files ({others[0]})")
-        return False
+        return False, []
     earlier_settings, earlier_names = read_list(output)
     tracked = [name for name in earlier_names if (output / name / JOB_RECORD).exists()]
     problem = None
@@ -297,7 +315,7 @@ def plan_list(output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *,
         problem = f"results of other jobs ({join_truncated(tracked, 1)})"
     if problem and not force:
         raise make_refusal(output, problem, forcible=True)
-    return problem is not None
+    return problem is not None, earlier_names
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:

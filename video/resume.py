@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import pickle
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,8 +12,8 @@ from typing import Any
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import remove, write_bytes
-from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
+from aotlab.utils.files import reading, remove, write_bytes
+from aotlab.utils.versioned_files import FileKind, unwrap, wrap
 from aotlab.video.outputs import StoredPrediction, TrackedFrame
 
 log = logging.getLogger(__name__)
@@ -54,12 +53,12 @@ class Checkpoint:
         import torch
 
         try:
-            with reading_kind(self._path, CHECKPOINT, RuntimeError, pickle.UnpicklingError):
+            with reading(self._path, CHECKPOINT.remedy):
                 content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
                 last, confidence, cuts = int(content["last"]), content["confidence"], list(content["cuts"])
                 for index in confidence:
                     path = self._mask_path(index)
-                    require(path.is_file(), f"{path}: no such mask file; {CHECKPOINT.remedy}")
+                    require(path.is_file(), f"{path}: no such file; {CHECKPOINT.remedy}")
                 tracker.load_state_dict(content["state"])
         except InputError as error:
             log.warning("%s", error)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,6 @@ from aotlab.media.job_record import (
     PROMPT_MASKS,
     UNFINISHED,
     JobRecord,
-    read_job_record,
     remove_results,
     write_job_record,
 )
@@ -117,19 +116,19 @@ def track(
     ids = {index: np.unique(mask).tolist() for index, mask in masks.items()}
     removals = group_removals(options.removals, ids, frames)
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
+    has_names = all(isinstance(name, str) for name in classes.class_names.values())
+    require(has_names, f"classes: expected class names by object id, got {classes.class_names!s:.80}")
     context = OutputContext(source, classes, frames.number)
-    outputs = [output_class.file_name for output_class in options.outputs.values()]
     record = JobRecord(
-        folder.name, error=UNFINISHED, outputs=outputs, class_names=dict(classes.class_names),
+        folder.name, error=UNFINISHED, outputs=options.file_names, class_names=dict(classes.class_names),
         **describe_frames(source, frames),
     )  # fmt: skip
     with locked_output(folder):
-        earlier = read_job_record(folder)
-        if earlier is not None and earlier.input_digest:
+        _, earlier = choose_action(folder, record, force=True)
+        if earlier.input_digest:
             raise make_refusal(folder, "results of run_job")
-        choose_action(folder, record, force=True)
-        _prepare_folder(folder, record)
-        result = track_frames(tracker, context, frames, masks, removals, folder, options)
+        with _replace_results(folder, record, earlier):
+            result = track_frames(tracker, context, frames, masks, removals, folder, options)
         _record_result(folder, record, result)
     return result
 
@@ -157,7 +156,7 @@ def track_job(
         return TrackResult(record.frames, record.seconds, written, reused=True)
     with locked_output(folder):
         # again, as another process may have written to it
-        action = choose_action(folder, record, job.input_paths, force=run.force)
+        action, earlier = choose_action(folder, record, job.input_paths, force=run.force)
         if action == "reuse":
             raise InUseError(f"{folder}: another process has finished it; run the command again")
         tracker, segmenter = _load_models(run, load_tracker)
@@ -174,8 +173,7 @@ def track_job(
             resumed = action == "resume" and checkpoint.load(tracker)
         if job.is_stored:
             record.fingerprint = compute_fingerprint(Path(job.video))
-        _prepare_folder(folder, record, resumed=resumed)
-        try:
+        with _replace_results(folder, record, earlier, resumed=resumed):
             for index, labels in prompt_masks.items():
                 path = folder / PROMPT_MASKS / f"{source.stem(index)}.png"
                 write_mask(path, labels, max_id=max(run.prompts[index]))
@@ -185,10 +183,6 @@ def track_job(
             result = track_frames(
                 tracker, context, run.frames, run.masks, run.removals, folder, options, checkpoint=checkpoint, stop=stop
             )  # fmt: skip
-        except InputError:  # before the first frame was written
-            if not resumed:
-                remove_results(folder, record)
-            raise
         _record_result(folder, record, result)
     return result
 
@@ -218,19 +212,31 @@ def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) 
     return load_segmenter(segmenter, device=str(tracker.device))
 
 
-def _prepare_folder(folder: Path, record: JobRecord, *, resumed: bool = False) -> None:
-    """Record a run as unfinished, after removing earlier results unless they are resumed; the folder is locked."""
-    earlier = read_job_record(folder)
-    inner_folders = (
-        path for name in (earlier.outputs if earlier else ()) for path in (folder / name).glob("**/")
-    )
+@contextmanager
+def _replace_results(
+    folder: Path, record: JobRecord, earlier: JobRecord, *, resumed: bool = False
+) -> Iterator[None]:
+    """Replace the results in a locked folder by those of the block, which are recorded as unfinished.
+
+    Args:
+        folder: output folder.
+        record: record of the new results, which are removed if the block raises `InputError`, before its first frame.
+        earlier: record of the earlier results.
+        resumed: keep the earlier results, as the block resumes them.
+    """
+    inner_folders = (path for name in earlier.outputs for path in (folder / name).glob("**/"))
     for path in (folder, *inner_folders):
         remove_leftovers(path)
     if not resumed:
         remove(folder / STATE_FILE)
-        if earlier is not None:
-            remove_results(folder, earlier)
+        remove_results(folder, earlier)
     write_job_record(folder, record)
+    try:
+        yield
+    except InputError:
+        if not resumed:
+            remove_results(folder, record)
+        raise
 
 
 def _record_result(folder: Path, record: JobRecord, result: TrackResult) -> None:

@@ -85,6 +85,11 @@ class JobOptions:
         """Classes of the outputs to write, by name."""
         return {name: find_output(name) for name in self.write}
 
+    @property
+    def file_names(self) -> list[str]:
+        """Names of all files and folders that the outputs write."""
+        return [name for output in self.outputs.values() for name in (output.file_name, *output.side_files)]
+
 
 @dataclass(frozen=True)
 class TrackResult:
@@ -240,7 +245,7 @@ def track_forward(
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | None,
 ) -> Generator[FramePrediction, None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:

@@ -47,8 +47,9 @@ def read_folder(root: Path, split: str = "", *, new_objects: bool = False) -> li
 
 def read_annotated_video(name: str, folder: Path) -> Video:
     """Return a video of which only the annotations are known, for scoring; ids are merged as in `read_folder`."""
-    video = read_video(name, folder, folder)
-    return replace(video, merge_ids=_is_binary(video.annotations[0]), rules="folder")
+    masks = list_masks(folder)
+    require(masks, f"{folder}: no masks; expected 00000.png, 00001.png and so on")
+    return Video(name, masks, {0: masks[0]}, masks, merge_ids=_is_binary(masks[0]), rules="folder")
 
 
 def _is_binary(path: Path) -> bool:
@@ -135,10 +136,10 @@ def find_first_masks(
 def read_video(name: str, images: Path, masks: Path) -> Video:
     """Read a video with a given first mask: frames in ``images``, masks of the same stems in ``masks``."""
     frames = list_frames(images)
-    reference = masks / f"{frames[0].stem}.png"
-    require_file(reference, f"expected the mask of the first frame, {frames[0]}", "mask")
     annotations = drop_earlier_masks(list_masks(masks), frames)
-    return Video(name, frames=frames, reference_masks={0: reference}, annotations=annotations)
+    first = masks / f"{frames[0].stem}.png"
+    require(annotations, f"{first}: no such mask; expected the mask of the first frame, {frames[0]}")
+    return Video(name, frames=frames, reference_masks={0: annotations[0]}, annotations=annotations)
 
 
 def drop_earlier_masks(masks: Sequence[Path], frames: Sequence[Path]) -> tuple[Path, ...]:
@@ -207,7 +208,7 @@ def find_list_file(split: str, *folders: Path) -> Path:
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
     path = next(filter(Path.is_file, files), files[0])
-    require_file(path, known, "list file")
+    require_file(path, known)
     return path
 
 
@@ -235,7 +236,7 @@ def read_optional_list(path: Path) -> frozenset[str] | None:
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     """Read the objects of each video from a metadata file, as mappings by object id."""
     tree = read_json(path, "it comes with the data set and lists its videos and objects")
-    with reading(path, unchecked=True):
+    with reading(path):
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         # a list states ids only
         return {
@@ -257,7 +258,7 @@ def read_objects(
 
     items = []
     for object_id, entry in objects.items():
-        with reading(f"{path}: object {str(object_id)[:20]} of {name}", unchecked=True):
+        with reading(f"{path}: object {str(object_id)[:20]} of {name}"):
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))

@@ -113,7 +113,7 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
     """Read the frames of each sequence of a JSON file, in temporal order."""
     sequences: dict[str, list[Frame]] = {}
     tree = read_json(path)
-    with reading(path, unchecked=True):
+    with reading(path):
         for entry in sorted(
             tree["video_annotations"],
             key=lambda item: str(item["image"].get("image_path", item["image"]["name"])),
@@ -182,7 +182,7 @@ def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, st
     """Add sequences to the lists of a split and to the names of their objects."""
     mapping = output / f"{split}_data_mapping.json"
     earlier = read_json(mapping) if mapping.is_file() else {}
-    with reading(mapping, unchecked=True):
+    with reading(mapping):
         names = dict(sorted({**earlier, **names}.items()))
     lists: dict[str, list[str]] = {split: list(names)}
     if split == "val":

@@ -38,7 +38,7 @@ def draw_annotations(size: tuple[int, int], annotations: bytes, source: Path) ->
     mask = np.zeros(size, dtype=np.uint8)
     for object_id, item in (*crowds, *enumerate(objects, start=1)):
         segmentation = item["segmentation"]
-        with reading(f"{source}: annotation {item['id']} cannot be drawn", unchecked=True):
+        with reading(f"{source}: annotation {item['id']} cannot be drawn"):
             if isinstance(segmentation, list):
                 # polygons of fewer coordinates enclose no area
                 segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
@@ -62,7 +62,7 @@ def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
 def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
     """Return the images with at least one object, in the order of the JSON; missing files are skipped."""
     names, labeled_images = set(os.listdir(images)), []
-    with reading(instances, unchecked=True):
+    with reading(instances):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for item in tree["annotations"]:

@@ -47,11 +47,14 @@ def find_paths(folder: Path, candidates: Iterable[Sequence[str]], layout: str) -
 
     ``layout``: description of the expected paths, for the error.
     """
+    missing = []
     for names in candidates:
         paths = tuple(folder / name for name in names)
-        if all(path.exists() for path in paths):
+        missing.append([str(path.relative_to(folder)) for path in {*paths} if not path.exists()])
+        if not missing[-1]:
             return paths
-    raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
+    nearest = min(missing, key=lambda names: (len(names), len(names[0])))
+    raise InputError(f"{folder}: no {' and no '.join(sorted(nearest))} in it; expected {layout}")
 
 
 def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[LabeledImage]:

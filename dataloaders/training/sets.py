@@ -97,7 +97,7 @@ def read_single_object(path: Path) -> np.ndarray:
 
 def read_saliency(path: Path) -> np.ndarray:
     """Read the brighter half of the gray levels as one object; colors are converted to gray."""
-    with open_image(path, "mask", "give a gray PNG, white where the object is") as image:
+    with open_image(path, "give a gray PNG, white where the object is") as image:
         return (np.asarray(image.convert("L")) > 127).astype(np.uint8)
 
 

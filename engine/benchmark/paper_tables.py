@@ -105,7 +105,7 @@ def load_table(table: str | Path) -> PaperTable:
         remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
         raise InputError(f"{table}: no such table; {remedy}")
     tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
-    with reading(path, f"the tables are {', '.join(names)}", kind="a table", unchecked=True):
+    with reading(path, f"the tables are {', '.join(names)}"):
         tree["rows"] = [
             {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row}
             for row in tree["rows"]

@@ -54,9 +54,9 @@ from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import sha256
+from aotlab.utils.files import reading, sha256
 from aotlab.utils.numbers import COUNT
-from aotlab.utils.versioned_files import reading_kind, unwrap, wrap
+from aotlab.utils.versioned_files import unwrap, wrap
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +248,8 @@ class Tracker:
             align_corners=align_corners,
             min_object_area=None if mask is None else find_smallest_area(mask),
         )
-        cut, thumbnail = state.rules.detect_cut(frame)
+        has_objects = bool(state.groups) or mask is not None
+        cut, thumbnail = state.rules.detect_cut(frame) if has_objects else (False, None)
         with self.autocast():
             features, decoded_frames = None, []
             logits = torch.zeros(1, *logits_size, device=self.device)
@@ -395,7 +396,7 @@ class Tracker:
             InputError: a state of another precision, other weights, settings or ``optimize``, or damaged; the tracker
                 is unchanged.
         """
-        with reading_kind("tracker state", TRACKER_STATE, RuntimeError):
+        with reading("tracker state", TRACKER_STATE.remedy):
             content = unwrap(TRACKER_STATE, state)
             saved_fingerprint = content["fingerprint"]
             for name, value in self.fingerprint.items():  # precision first: it changes weights too

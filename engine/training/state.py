@@ -23,7 +23,7 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.files import describe_error, write_bytes
+from aotlab.utils.files import reading, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -192,13 +192,9 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
     path = next(iter(list_saved_states(output)), None)
     if path is None:
         return None
-    try:
+    with reading(path, "delete it to resume from the one before it"):
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         settings, index = content["config"], content["phase"]
-    except Exception as error:  # damaged files cause errors of any kind
-        raise InputError(
-            f"{path}: not a usable training state ({describe_error(error)}); delete it to resume from the one before it"
-        ) from error
     saved_settings = flatten_settings(build_config(settings, f"{path}: its settings"), index)
     current_settings = flatten_settings(config, index)
     changes = {

@@ -72,7 +72,7 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
                     missing.setdefault(item.name, []).append(path)
                     continue
                 try:
-                    with reading(path, "save it again", kind="a readable PNG"):
+                    with reading(path, "save it again"):
                         content = standardize_mask(path.read_bytes(), item)
                 except InputError as error:
                     problems.append(str(error))

@@ -52,7 +52,7 @@ def _select_sequences(
     tree: Any, annotations: Path, names: Collection[str]
 ) -> Iterator[tuple[Mapping[str, Any], BurstSequence]]:
     """Yield the entries of the sequences with these names, as stored and parsed."""
-    with reading(annotations, unchecked=True):
+    with reading(annotations):
         for entry in tree["sequences"]:
             sequence = parse_sequence(entry, str(annotations))
             if sequence.name in names:

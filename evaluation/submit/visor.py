@@ -50,7 +50,7 @@ def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, name
 
 def read_object_names(path: Path) -> dict[str, dict[int, str]]:
     """Return the names of objects by sequence and id."""
-    with reading(path, unchecked=True):
+    with reading(path):
         return {
             str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}
             for sequence, objects in read_json(path).items()

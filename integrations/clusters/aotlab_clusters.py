@@ -86,8 +86,9 @@ def run_locally(job: Job, folder: Path, tracker: TrackerOptions, options: JobOpt
 
 
 def is_url(path: str) -> bool:
-    """Return whether a path names a file system of fsspec other than the local one."""
-    return fsspec.utils.get_protocol(path) not in ("file", "local") and not path.startswith(("rtsp:", "-"))
+    """Return whether a path names a file system of fsspec other than the local one; false for streams."""
+    protocol = fsspec.utils.get_protocol(path)
+    return protocol not in ("file", "local") and protocol in fsspec.available_protocols()
 
 
 def download_inputs(job: Job, folder: Path) -> Job:
@@ -116,6 +117,8 @@ def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
     """Return a text that differs when the results would: the job, what is known of its files, and all inputs."""
     stamps = []
     for path in (job.video, *(mask.value for mask in job.masks)):
+        if fsspec.utils.get_protocol(path) not in fsspec.available_protocols():  # a stream
+            continue
         files, source = fsspec.core.url_to_fs(path)
         files.invalidate_cache()  # a worker may have listed the folder before files in it were replaced
         found = files.find(source, detail=True) if files.exists(source) else {}  # a file, or all of a folder

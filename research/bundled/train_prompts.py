@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import click
@@ -232,8 +231,7 @@ class PromptTrainer:
         if not path.is_file():
             return
         with reading(
-            path, "remove it to start again", RuntimeError, UnpicklingError, kind="a usable training state",
-            unchecked=True,
+            path, "remove it to start again",
         ):  # fmt: skip
             content = torch.load(path, weights_only=True)
             self.network.load_state_dict(content["model"])

@@ -52,7 +52,7 @@ def parse_setting(text: str) -> dict[str, Any]:
     setting, _, checkout = text.partition("@")
     model, *rest = setting.split(",")
     is_file = model.endswith((".safetensors", ".pth"))
-    with reading(text, "write for example aott,objects=10", kind="MODEL,key=value,..."):
+    with reading(text, "write for example aott,objects=10"):
         values = dict(part.split("=", 1) for part in rest)
         run: dict[str, Any] = {
             "objects": int(values.pop("objects", "1")), "size": parse_size(values.pop("size", "854x480")),

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.files import REPLACED, clean_up, list_files, move_entries, stage_files, write_bytes
+from aotlab_studio.files import (
+    REPLACED,
+    clean_up,
+    list_files,
+    move_entries,
+    read_exported,
+    stage_files,
+    write_bytes,
+)
 from aotlab_studio.session.export import replace_export
 
 KILLED = """
@@ -89,7 +97,7 @@ def test_export_after_a_killed_one_replaces_both(tmp_path, monkeypatch, renames,
         with stage_files(out) as made:
             for name in names:
                 write_bytes(made / name, b"mask")
-            replace_export(made, "export.json", {})
+            replace_export(made, "export.json", {}, old_files=read_exported(out, "export.json"))
 
     def rename_or_end(path, target):
         if not left[0]:

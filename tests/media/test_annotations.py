@@ -11,7 +11,15 @@ from aotlab import InputError, write_mask
 from aotlab.media.masks import read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, ParsedRegion
-from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, format_coco, read_annotations, write_job_record
+from aotlab.sdk import (
+    Annotations,
+    JobRecord,
+    VideoInfo,
+    find_mask_writer,
+    format_coco,
+    read_annotations,
+    write_job_record,
+)
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, read_masks, tracked
@@ -206,6 +214,15 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     write_job_record(tmp_path, replace(record, video_name="clip", error="not finished"))
     read_annotations(tmp_path, VIDEO, strict=True)
     assert f"{tmp_path}: results of a run that did not end (not finished)" in caplog.text
+
+
+def test_file_without_objects_rejected_for_one_frame(tmp_path, monkeypatch):
+    (tmp_path / "first.box").write_text("")
+    empty = Annotations(VIDEO.size, {0: [], 1: []})
+    monkeypatch.setattr("aotlab.media.annotations.list_plugins", lambda group: {"box": None})
+    monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: lambda path, video: empty)
+    with pytest.raises(InputError, match=r"first\.box: contains no object"):
+        read_annotations(tmp_path / "first.box", VIDEO, frame=5)
 
 
 def test_more_objects_than_ids_refused():

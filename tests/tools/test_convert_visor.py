@@ -125,7 +125,7 @@ def test_broken_files_are_named_and_skipped(source, capsys):
     (source.annotations / "P99_01.json").write_text('{"video_annotations": [{"image": 3}]}')
     assert source.convert() == 1
     errors = capsys.readouterr().err
-    assert "P01_107_frame_0000000140.jpg: no such image" in errors
+    assert "P01_107_frame_0000000140.jpg: no such file" in errors
     assert "P99_01.json: not readable" in errors
     assert [video.name for video in open_dataset("visor", source.output)] == ["P07_110_seq_00009"]
 

@@ -59,7 +59,7 @@ def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys):
     (["--weights", "1,2"], "weights 1 2: expected 3 numbers from 0.001 to 1000000"),
     (["--weights", "1,2,x"], "weights 1 2 x: expected 3 numbers"),
     *((["--weights", f"1,2,{word}"], "expected 3 numbers") for word in ("0", "-1", "1/3", "nan", "inf", "1e400")),
-    (["--output", "{}/1"], "choose another folder"),
+    *((["--output", f"{{}}/{folder}"], "choose another folder") for folder in ("1", "1/voted")),
     (["{}/empty"], "empty: no results here"),
 ])  # fmt: skip
 def test_invalid_line_rejected(folders, tmp_path, run_expecting_error, args, message):

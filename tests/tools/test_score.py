@@ -237,6 +237,17 @@ def test_tracked_video_has_the_name_of_its_folder(davis, tmp_path, capsys):
     assert worst.split()[2:4] == ["rabbit", "1"]
 
 
+def test_frames_beside_annotations_are_ignored(davis, tmp_path):
+    (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
+    results, beside = tmp_path / "part", tmp_path / "beside"
+    shutil.copytree(truth, results / "masks")
+    write_job_record(results, JobRecord("part"))
+    for folder in (truth, tmp_path / "root" / "JPEGImages" / "480p" / truth.name):
+        shutil.copytree(folder, beside, dirs_exist_ok=True)
+    (results / "masks" / max(truth.iterdir()).name).unlink()
+    assert main([str(results), "--annotations", str(beside), "--workers", "1"]) == 0
+
+
 def test_single_annotation_rejected(davis, tmp_path, run_expecting_error):
     (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
     for path in sorted(truth.iterdir())[1:]:

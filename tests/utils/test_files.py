@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aotlab.tools.cli.command import require_new_output
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import (
     atomic_path,
     digest_samples,
@@ -176,19 +176,14 @@ def test_samples_cover_both_ends_of_a_file(tmp_path, size):
 
 
 @pytest.mark.parametrize("error", [
-    KeyError("images"), ValueError("x"), TypeError("x"), OSError("x"), AttributeError("x"),
-    MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo"), RuntimeError("x"), AssertionError("x"),
+    KeyError("images"), ValueError("x"), TypeError("x"), OSError("x"), AttributeError("x"), RuntimeError("x"),
+    MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo"), AssertionError("x"), RunStopped("x"),
 ])  # fmt: skip
 def test_only_errors_that_a_file_causes_are_bad_input(error):
-    for unchecked in (False, True):
-        of_structure = unchecked and isinstance(error, KeyError | TypeError | AttributeError)
-        of_file = of_structure or isinstance(error, ValueError | OSError)
-        with (
-            pytest.raises(InputError if of_file else type(error)) as raised,
-            reading("file", unchecked=unchecked),
-        ):
-            raise error
-        assert str(raised.value).startswith("file: not readable") == of_file
+    of_file = type(error) in (KeyError, ValueError, TypeError, OSError, AttributeError, RuntimeError)
+    with pytest.raises(InputError if of_file else type(error)) as raised, reading("file"):
+        raise error
+    assert str(raised.value).startswith("file: not readable") == of_file
 
 
 @pytest.mark.parametrize(("name", "expected"), [
@@ -201,12 +196,12 @@ def test_sibling_path_of_a_file_or_folder(tmp_path, monkeypatch, name, expected)
     assert sibling_path(Path(name), ".txt").resolve() == Path(expected.format(folder)).resolve()
 
 
-def test_unchecked_errors_are_logged_with_their_traceback(caplog):
+def test_errors_of_readers_are_logged_with_their_traceback(caplog):
     caplog.set_level("DEBUG", "aotlab")
-    with pytest.raises(InputError, match=r"clip\.json: not readable"), reading("clip.json", unchecked=True):
+    with pytest.raises(InputError, match=r"clip\.json: not readable"), reading("clip.json"):
         [].items()
-    assert "in test_unchecked_errors_are_logged" in caplog.text
+    assert "in test_errors_of_readers_are_logged" in caplog.text
     caplog.clear()
-    with pytest.raises(InputError), reading("clip.json", unchecked=True):
+    with pytest.raises(InputError), reading("clip.json"):
         raise ValueError("damaged")
     assert not caplog.text

@@ -2,10 +2,13 @@
 
 from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
 
 import aotlab
 from aotlab.media.annotations import find_mask_writer, read_annotations
+from aotlab.media.job_record import JobRecord, write_job_record
+from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils import plugins
 from aotlab.video.job import Job
@@ -67,6 +70,14 @@ def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch)
     monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: read)
     with pytest.raises(AttributeError, match="no_such_name"):
         read_annotations(tmp_path / "first.box", VideoInfo("clip", (32, 32)))
+
+
+def test_no_reader_is_asked_for_tracked_masks(tmp_path, monkeypatch):
+    monkeypatch.setattr("aotlab.media.annotations.list_plugins", lambda group: {"box": None})
+    monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: pytest.fail("asked"))
+    write_job_record(tmp_path, JobRecord("a", frames=1))
+    write_mask(tmp_path / "masks" / "00000.png", np.full((32, 32), 5, np.uint8))
+    assert read_annotations(tmp_path, VideoInfo("clip", (32, 32), 1)).objects() == [5]
 
 
 def test_broken_plugin_without_a_package_is_named():

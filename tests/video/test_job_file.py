@@ -117,9 +117,9 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks\na, b.mp4,a.png\n", "line 2: .*more values than the 2 columns of the header"),
     ("a.csv", "video,name,masks\na.mp4,a.png\n", "line 2: .*fewer values than the 3 columns of the header"),
     ("a.csv", 'video,box,class\na,"1,2,9,9","cat,dog"\n', "class cat,dog: expected one name for each object"),
-    ("a.csv", 'video,masks\n"a.mp4,a.png\n', "line 2: not readable as CSV"),
+    ("a.csv", 'video,masks\n"a.mp4,a.png\n', "line 2: not readable"),
     ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "line 2: overrides: not readable"),
-    ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
+    ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable"),
     ("a.jsonl", '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),
     ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected text as on the command line"),
     ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "line 1: masks: expected text as on the command line"),
@@ -129,7 +129,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
      "class cat; :2=dog: expected one name for each object, with the object's id"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
-    ("a.jsonl", '{"a":' * 100000, "not readable as JSON"),
+    ("a.jsonl", '{"a":' * 100000, "not readable"),
     ("a.json", '[{"video": "a.mp4"}]', "a JSON array; expected JSON lines: one object per line"),
     ("a.csv", "video;masks\na.mp4;a.png\n", "columns are separated by commas, and several values of one column by ;"),
     ("a.csv", "video,mask\na.mp4,a.png\n", r"a.csv, line 1: column must be one of .*, got mask; did you mean masks\?$"),
@@ -182,6 +182,13 @@ def test_masks_of_capital_suffixes_are_found(tmp_path):
     assert [Path(job.masks[0].value).name for job in jobs] == ["b.PNG", "c.MASKS"]
 
 
+def test_name_of_masks_beside_a_video_is_no_frame(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("1=a.png").touch()
+    (job,) = list_video_jobs(["1=a.mp4"])
+    assert job.masks == ((None, None, "1=a.png"),)
+
+
 def test_unreadable_list_rejected(tmp_path):
     (tmp_path / "latin.csv").write_bytes("video,masks\né.mp4,a.png\n".encode("latin-1"))
     (tmp_path / "wide.csv").write_bytes("video,masks\na.mp4,a.png\n".encode("utf-16"))
@@ -189,8 +196,8 @@ def test_unreadable_list_rejected(tmp_path):
     make_pipe(tmp_path / "pipe.csv")
     (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
     for name, words in (
-        ("latin", "not readable as text"), ("wide", "not readable as text"), ("pipe", "no such file"),
-        ("nul", r"not readable as text \(contains a NUL byte\)"),
+        ("latin", "not readable"), ("wide", "not readable"), ("pipe", "no such file"),
+        ("nul", r"not readable \(contains a NUL byte\)"),
         ("loop", "no such file"), ("n" * 300, "too long"),
     ):  # fmt: skip
         with pytest.raises((InputError, OSError), match=words):

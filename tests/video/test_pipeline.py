@@ -23,7 +23,7 @@ from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
-from aotlab.video.outputs import BUILT_IN_OUTPUTS, find_output
+from aotlab.video.outputs import BUILT_IN_OUTPUTS, Output, find_output
 from aotlab.video.plan import require_inputs_outside
 from aotlab.video.run import track
 from aotlab.video.track import JobOptions, group_removals
@@ -217,6 +217,34 @@ def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_failed_first_frame_leaves_nothing(tmp_path):
+    def fail():
+        raise InputError("fake: damaged")
+
+    folder = tmp_path / "out"
+    with pytest.raises(InputError, match="fake: damaged"):
+        track(RepeatingTracker(), Source(at={0: fail}), {0: MASK}, folder, QUIET)
+    assert not folder.exists()
+
+
+class TwoFiles(Output):
+    file_name, side_files = "two.txt", ("side.txt",)
+
+    def finish(self):
+        for name in (self.file_name, *self.side_files):
+            self.path.with_name(name).write_text("x")
+
+    def write(self, name, tracked):
+        pass
+
+
+def test_side_files_of_an_output_are_replaced_with_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(outputs.BUILT_IN_OUTPUTS, "two", TwoFiles)
+    for write, names in (("two", {"two.txt", "side.txt"}), ("masks", {"masks"})):
+        track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, JobOptions(write=write, progress=False))
+        assert {path.name for path in tmp_path.iterdir()} == {JOB_RECORD, *names}
+
+
 def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     write_images(tmp_path / "in", clip(6))
     source, out = open_frames(tmp_path / "in"), tmp_path / "out"
@@ -274,6 +302,8 @@ def test_classes_are_names_by_object_id(tmp_path):
     options = JobOptions(write="coco", progress=False)
     track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, options, classes={1: "koi"})
     assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
+    with pytest.raises(InputError, match=r"classes: expected class names by object id, got \{1: None\}"):
+        track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, options, classes={1: None})
 
 
 @pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])

@@ -41,7 +41,7 @@ UNKNOWN = Earlier(replace(OTHER.record, input_digest=""), (MASK,))
 def try_plan(plan, *arguments, **options):
     """What is planned, or "refuse"."""
     try:
-        return plan(*arguments, **options)
+        return plan(*arguments, **options)[0]
     except InputError:
         return "refuse"
 

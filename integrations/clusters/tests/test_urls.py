@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -127,6 +128,13 @@ def test_bad_input_is_returned_as_error(jobs):
     job = Job("missing", "memory://no/video.mp4", jobs[0].masks)
     result = run_job(job, "memory://base/results/missing")
     assert result.error == "memory://no/video.mp4: no such file; check the address"
+
+
+@pytest.mark.parametrize("protocol", ["rtsp", "rtmp", "srt", "udp"])
+def test_unreachable_stream_is_returned_as_error(jobs, protocol):
+    job = Job("stream", f"{protocol}://127.0.0.1:1/live", jobs[0].masks)
+    result = run_job(job, "memory://base/results/stream", options=replace(OPTIONS, timeout=2))
+    assert result.error.startswith(f"{protocol}://127.0.0.1:1/live: ")
 
 
 def test_function_and_result_can_be_pickled(jobs):

@@ -177,7 +177,7 @@ def test_resumed_run_keeps_tracking_weights(data, checkpoint, tmp_path, caplog):
     assert all(torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.items())
     assert not torch.equal(after.prompts.identity_bank.weight, whole.model.identity_bank.weight)
     (tmp_path / "state.pt").write_bytes(b"damaged")
-    with pytest.raises(InputError, match="not a usable training state"):
+    with pytest.raises(InputError, match="not readable"):
         PromptTrainer(checkpoint, data, tmp_path, TRAINING)
 
 

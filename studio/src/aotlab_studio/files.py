@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +60,14 @@ def read_json(path: Path, kind: type[Content]) -> Content:
         return kind()
 
 
+def read_stamp(path: Path) -> tuple[int, int]:
+    """Return time and size of a file, which differ after a change; zeros if it is missing."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size
+    return 0, 0
+
+
 class ExportRecord(Struct):
     """Record of an export: its files, and digests of the exported masks and objects."""
 
@@ -70,7 +78,7 @@ class ExportRecord(Struct):
 
 def clean_up(folder: Path) -> None:
     """Undo what killed programs have left of `stage_files`; the caller is the only one that writes to the folder."""
-    if folder.is_dir():
+    if any(folder.glob(f"{REPLACED}*")):
         restore_replaced(folder)
     for leftover in folder.glob(f"{STAGED}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -80,7 +88,6 @@ def clean_up(folder: Path) -> None:
 def stage_files(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder inside another one, which is created, for files that `move_entries` moves there."""
     folder.mkdir(exist_ok=True)
-    clean_up(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=STAGED) as name:
         yield Path(name)
 

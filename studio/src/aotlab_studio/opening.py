@@ -88,11 +88,11 @@ def open_document(
         document = Document(database, frames)
         if job is not None:
             document.results_folder = real
-            with database.transaction():
-                if not document.edited and (document.has_new_results or not document.log.entries):
+            if not document.edited and (document.has_new_results or not document.log.entries):
+                with database.transaction():
                     _import_results(document, job)
-                else:
-                    _restore_results(document, job)
+            else:
+                _restore_results(document, job)
         return document
     except BaseException:
         database.close()
@@ -135,7 +135,7 @@ def _restore_results(document: Document, job: JobRecord) -> None:
     for layer_id in snapshot.unfinished:
         layer = snapshot.state.layers[layer_id]
         if layer.kind == "import" and layer.source_digest == digest:
-            with suppress(InputError):
+            with document.database.transaction(), suppress(InputError):
                 _store_results(document, job, layer_id)
 
 

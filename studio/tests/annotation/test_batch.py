@@ -27,7 +27,9 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.files import STAGED
 from aotlab_studio.opening import open_document
+from aotlab_studio.review import clips
 from aotlab_studio.review.checks import Check
 from aotlab_studio.review.clips import find_clips
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
@@ -261,6 +263,23 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     batch.close()
     with pytest.raises(InputError, match="could not be tracked"):
         enter(Batch(results, open_clip), "a")
+
+
+def test_list_reads_only_changed_records(results, batch, monkeypatch):
+    shown, read = batch.list_clips(), []
+    read_job = clips.read_job
+    monkeypatch.setattr(clips, "read_job", lambda folder: [read.append(folder.name), read_job(folder)][1])
+    assert batch.list_clips() == shown
+    assert read == []
+    change_record(results / shown[0].name, error="damaged video")
+    assert [clip.error for clip in batch.list_clips() if clip.name == shown[0].name] == ["damaged video"]
+    assert read == [shown[0].name]
+
+
+def test_files_of_a_killed_export_are_removed_when_a_clip_is_opened(results, batch):
+    (results / "a" / f"{STAGED}killed").mkdir()
+    with batch.use("a", "Ann"):
+        assert not list((results / "a").glob(f"{STAGED}*"))
 
 
 def test_clips_of_a_killed_list_are_shown(results):
@@ -611,7 +630,7 @@ def test_damaged_project_is_listed_with_its_error(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     change_rows(results / "a.aotlab", "UPDATE header SET content = '{'")
     clips = {clip.name: clip for clip in batch.list_clips()}
-    assert "project.sqlite: the header: not intact" in clips["a"].error
+    assert "project.sqlite: the header: not readable" in clips["a"].error
     assert clips["b"].error == clips["c"].error == ""
 
 

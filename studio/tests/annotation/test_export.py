@@ -65,7 +65,7 @@ from pathlib import Path
 from studio.tests.annotation.clips import draw, open_session
 session = open_session(Path(sys.argv[1]))
 draw(session, 0, 1)
-session._report_export = lambda done, total: os._exit(9)
+session._report_export = lambda key, done, total: os._exit(9)
 session.export(["masks"])
 """
 
@@ -76,17 +76,25 @@ def test_files_of_a_killed_export_are_removed_at_opening(folder):
         assert not list(session.document.folder.rglob("*.png"))
 
 
+def test_export_canceled_before_it_begins(session):
+    draw(session, 0, 1)
+    session.cancel_export(7)
+    with pytest.raises(InputError, match="export: canceled"):
+        session.export(["masks"], key=7)
+    session.export(["masks"], key=8)
+
+
 def test_export_canceled_while_it_waits_for_tracking(session, monkeypatch):
     track_part(session)
 
     def wait(seconds):
-        session.cancel_export()
+        session.cancel_export(7)
         with pytest.raises(InputError, match="another one is running"):
             session.export(["masks"])
 
     monkeypatch.setattr(session.runner, "wait", wait)
     with pytest.raises(InputError, match="export: canceled"):
-        session.export(["masks"], outdated="wait")
+        session.export(["masks"], outdated="wait", key=7)
     assert not session.archive.is_file()
 
 

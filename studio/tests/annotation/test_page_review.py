@@ -19,6 +19,7 @@ from studio.tests.annotation.clips import (
     refresh_review,
     start_job,
     truth,
+    wait_until,
 )
 
 pytestmark = needs_browser
@@ -72,10 +73,10 @@ def test_end_of_tracking_leaves_an_error(page, session):
     start_job(session, 0)
     page.tab.wait_for_selector("#job:not([hidden])")
     page.tab.set_input_files("#load", __file__)
-    page.status("not a readable")
+    page.status("not readable")
     tracker.allow()
     page.tab.wait_for_selector(".toast >> text=Tracking done:")
-    page.status("not a readable")
+    page.status("not readable")
 
 
 def test_stroke_while_following_is_kept(page, session):
@@ -110,7 +111,7 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     def slow(index, reader="view"):
         if reader == "export":
             started.set()
-            session._export_canceled.wait(60)
+            wait_until(lambda: session._canceled_exports)
         return read(index, reader)
 
     monkeypatch.setattr(session.document.frames, "read", slow)
@@ -122,6 +123,17 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     page.tab.click("#export-cancel")
     page.tab.wait_for_selector("#export-missing >> text=export: canceled")
     assert not (session.document.folder / "export" / "clip.zip").exists()
+
+
+def test_export_canceled_while_it_waits_for_an_edit(page, session, monkeypatch):
+    exported = []
+    monkeypatch.setattr("aotlab_studio.session.session.export_masks", lambda *_, **__: exported.append(1))
+    with session.document.lock:
+        page.key("n", "Shift+E")
+        page.tab.click("#export-start")
+        page.tab.click("#export-cancel")
+    page.tab.wait_for_selector("#export-missing >> text=export: canceled")
+    assert not exported
 
 
 def test_corrected_review_rows_are_ticked_off(page, session, checks):

@@ -225,7 +225,7 @@ def test_invalid_header_rejected(video, project, content):
     change_rows(project, "UPDATE header SET content = ?", content)
     for path in (video, project):
         with pytest.raises(
-            InputError, match=r"the header: not intact \(.*\); replace it by project.sqlite.bak"
+            InputError, match=r"the header: not readable \(.*\); replace it by project.sqlite.bak"
         ):
             open_document(path)
 
@@ -257,7 +257,7 @@ def test_damaged_record_is_named(video, project, content):
         change_rows(project, "DELETE FROM records WHERE id = 1")
     else:
         change_rows(project, "UPDATE records SET content = ? WHERE id = 1", content)
-    with pytest.raises(InputError, match=r"record 1: not intact \(.*\); replace it by project.sqlite.bak"):
+    with pytest.raises(InputError, match=r"record 1: not readable \(.*\); replace it by project.sqlite.bak"):
         open_document(video)
 
 
@@ -667,8 +667,9 @@ def test_edits_of_another_program_are_kept(tmp_path, database):
     change_rows(tmp_path, "INSERT INTO records VALUES (1, ?)", record)
     with pytest.raises(InputError, match="another program has opened this project"):
         Log(database).append(StatusRecord("rejected", "", "", ""))
+    ResultStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
     with pytest.raises(InputError, match="another program has opened this project"):
-        ResultStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
+        database.store_deferred()
     assert Log(Database(tmp_path)).status.status == "accepted"
 
 
@@ -716,6 +717,7 @@ def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
     layers = ResultStore(database, (4, 6), 3)
     layers.put(1, Result(0, provisional=True), np.full((4, 6), 1, np.uint16))
     layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
+    database.store_deferred()
     database.close()
     change_rows(tmp_path, DAMAGE)
     with closing(Database(tmp_path, writable=True)) as database:

@@ -30,8 +30,9 @@ from aotlab_studio.opening import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
+from aotlab_studio.session import uploads
 from aotlab_studio.session.session import Session
-from aotlab_studio.session.uploads import UnclearObjectsError, load_upload
+from aotlab_studio.session.uploads import UnclearObjectsError, load_upload, read_upload
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import (
     HEIGHT,
@@ -446,7 +447,7 @@ def test_upload_that_could_not_be_read_again_is_refused(session, folder, field, 
     tree["categories"][0] |= field
     for region in tree["annotations"]:
         region["category_id"] = tree["categories"][0]["id"]
-    with pytest.raises(InputError, match="edit: not storable"):
+    with pytest.raises(InputError, match="edit: not readable"):
         load_upload(session.document, 0, json.dumps(tree).encode())
     assert session.document.snapshot.keyframes == []
     session.close()
@@ -643,10 +644,13 @@ def test_assigned_ids_do_not_bind_to_objects(session):
     ]
 
 
-def test_upload_that_arrives_twice_is_loaded_once(served):
+def test_upload_that_arrives_twice_is_loaded_once(served, monkeypatch):
     targets, head = '{"1":null,"2":null}', {"Origin": served.address, "content": png(truth(3))}
+    parsed = []
+    monkeypatch.setattr(uploads, "read_upload", lambda *values: [read_upload(*values), parsed.append(1)][0])
     answers = [served.get(f"/masks/3?id={2**40}&targets={targets}", "POST", **head).json() for _ in range(2)]
     assert answers[0] == answers[1] == {"frames": [3], "losses": {}, "step": 1}
+    assert parsed == [1]
     for unusable in ("x", "1"):
         assert served.get(f"/masks/3?id={unusable}", "POST", **head).status_code == 422
     assert served.get(f"/masks/3?id={2**40 + 1}&targets={targets}", "POST", **head).json()["step"] == 2

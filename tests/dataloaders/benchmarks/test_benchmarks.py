@@ -76,7 +76,7 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
     with pytest.raises(InputError, match=r"nowhere: no such folder; expected .*JPEGImages") as caught:
         open_dataset(name, tmp_path / "nowhere")
     assert name == "folder" or "https://" in str(caught.value)
-    with pytest.raises(InputError, match=r"no such (folder|list file)"):
+    with pytest.raises(InputError, match=r"no such (folder|file)"):
         open_dataset(name, tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_long_videos_begin_with_their_first_mask(make):
 def test_visor_marks_unseen_kitchens(make):
     videos = open_dataset("visor", make("visor"))
     assert [video.seen for video in videos] == [True, False]
-    with pytest.raises(InputError, match=r"test\.txt: no such list file; lists here: val, val_unseen"):
+    with pytest.raises(InputError, match=r"test\.txt: no such file; lists here: val, val_unseen"):
         open_dataset("visor", make("visor"), "test")
 
 

@@ -60,8 +60,8 @@ def test_both_list_forms_give_sorted_sequences_once(root, text):
 @pytest.mark.parametrize(("corrupt", "message"), [
     (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: lists no video"),
     (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
-    (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
-    (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
+    (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such file.*here: train"),
+    (lambda root: None, r"val\.txt: no such file; expected one name per line"),
 ])  # fmt: skip
 def test_missing_files_name_what_is_expected(root, corrupt, message):
     corrupt(root)
@@ -92,6 +92,14 @@ def test_unknown_data_set_is_named():
 def test_first_mask_of_0_and_255_is_of_one_object(tmp_path, ids, merged):
     write_mask(tmp_path / "00000.png", np.array([ids], np.uint8))
     assert read_annotated_video("a", tmp_path).merge_ids is merged
+
+
+def test_mask_suffix_in_capitals_is_read(root):
+    (mask,) = (root / "Annotations" / "480p" / "bear").glob("00000.png")
+    mask.rename(mask.with_suffix(".PNG"))
+    write_list(root, "2017/val.txt", "bear")
+    (video, *_) = read_davis(root)
+    assert [path.name for path in video.reference_masks.values()] == ["00000.PNG"]
 
 
 @pytest.mark.parametrize(

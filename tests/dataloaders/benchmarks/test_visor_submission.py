@@ -89,7 +89,7 @@ def name_objects(text):
 
 
 @pytest.mark.parametrize(("damage", "sentence"), [
-    (lambda source: (source.results / NAME / f"{STEMS[1]}.png").unlink(), "no such mask"),
+    (lambda source: (source.results / NAME / f"{STEMS[1]}.png").unlink(), "no such file"),
     (paint(3), "id 3"),
     (paint(1, (48, 85)), "85×48"),
     (lambda source: (source.root / "val_data_mapping.json").unlink(), "val_data_mapping.json"),

@@ -192,10 +192,10 @@ def test_voc_reads_listed_instances(tmp_path, base, split, count):
 def test_unknown_layout_rejected(tmp_path, kind):
     (tmp_path / "set/other").mkdir(parents=True)
     words = {
-        "davis": r"set/ImageSets/2017/train\.txt: no such list file",
-        "vost": r"set/ImageSets/train\.txt: no such list file",
+        "davis": r"set/ImageSets/2017/train\.txt: no such file",
+        "vost": r"set/ImageSets/train\.txt: no such file",
         "youtube_vos": r"set/train/JPEGImages: no such folder; expected JPEGImages and Annotations",
-    }.get(kind, r"/set: not a training set of this kind; expected .* below it")
+    }.get(kind, r"/set: no .* in it; expected ")
     with pytest.raises(InputError, match=words) as error:
         open_set(tmp_path, SourceConfig("set", kind))
     assert "\n" not in str(error.value)
@@ -206,7 +206,7 @@ def test_unknown_layout_rejected(tmp_path, kind):
 @pytest.mark.parametrize(("kind", "split", "words"), [
     ("video", "zebra", r"JPEGImages/zebra: missing \(1 in all\)"),
     ("video", "val", r"no video with 2 frames"),
-    ("video", "train", r"train\.txt: no such list file; lists here: val, zebra"),
+    ("video", "train", r"train\.txt: no such file; lists here: val, zebra"),
     ("ecssd", "train", "split=train: ecssd has no splits"),
     ("other", None, r"kind must be one of static, coco, .* got other"),
 ])  # fmt: skip

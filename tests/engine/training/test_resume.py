@@ -78,7 +78,7 @@ def test_damaged_state_is_refused_until_deleted(recipe):
     torch.save({"step": 3}, newest)
     for content in (newest.read_bytes(), whole[:1000], b"", b"weights"):
         newest.write_bytes(content)
-        with pytest.raises(InputError, match=f"^{newest}: not a usable .*; delete it") as error:
+        with pytest.raises(InputError, match=f"^{newest}: not readable .*; delete it") as error:
             run(config)
         assert "\n" not in str(error.value)
     newest.unlink()

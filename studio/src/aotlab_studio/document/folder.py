@@ -53,7 +53,7 @@ class Header(Struct):
 def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
-    with reading(f"{database.path}: the header", DAMAGED_REMEDY, kind="intact", unchecked=True):
+    with reading(f"{database.path}: the header", DAMAGED_REMEDY):
         values = json.loads(content)
         version = values["version"]
         if version == FORMAT_VERSION:

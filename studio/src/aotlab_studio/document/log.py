@@ -251,7 +251,7 @@ class Log:
 
     def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         """Store records after the last one, with new drawn masks by digest: all, or none and raise `InputError`."""
-        with reading("edit", "use other values", kind="storable"):
+        with reading("edit", "use other values"):
             contents = [msgspec.json.encode(record) for record in records]
             records = tuple(map(decode_record, contents))  # as every later start reads them
         with self._database.transaction() as connection:
@@ -286,7 +286,7 @@ class Log:
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
             subject = f"{self._database.path}: record {self.size + 1}"
-            with reading(subject, DAMAGED_REMEDY, kind="intact", unchecked=True):
+            with reading(subject, DAMAGED_REMEDY):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))

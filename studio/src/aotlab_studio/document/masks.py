@@ -177,7 +177,7 @@ class ResultStore:
             return self._layers[layer_id]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
-        """Append a frame, H×W ids, to a layer."""
+        """Append a frame, H×W ids, to a layer; a kill may lose it until `finish` or the next edit."""
         content = encode_png(ids)
         digest = hashlib.sha256(content).hexdigest()[:16]
         self._append(layer_id, msgspec.structs.replace(result, digest=digest), content)
@@ -185,6 +185,7 @@ class ResultStore:
     def finish(self, layer_id: int) -> None:
         """Mark a layer as finished."""
         self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
+        self._database.store_deferred()
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
@@ -198,17 +199,20 @@ class ResultStore:
         ``last_rows`` has the last row of each version.
         """
         ends, visible_rows = sorted({*last_rows, self.last_row}), dict[tuple[int, int, int], int]()
-        rows = self._database.query("SELECT id, layer, note FROM results ORDER BY id")
-        for row_id, layer_id, metadata in rows:
-            with suppress(ValueError):  # damaged
-                visible_rows[bisect_left(ends, row_id), layer_id, decode_result(metadata).frame] = row_id
-        kept_row_ids = {row_id for (_, layer_id, _), row_id in visible_rows.items() if layer_id in layer_ids}
         with self._database.transaction() as connection:
-            removed = ((row_id,) for row_id, *_ in rows if row_id not in kept_row_ids)
+            rows = connection.execute("SELECT id, layer, note FROM results ORDER BY id")
+            for row_id, layer_id, metadata in rows:  # one at a time, as all notes take much memory
+                with suppress(ValueError):  # damaged
+                    frame = decode_result(metadata).frame
+                    visible_rows[bisect_left(ends, row_id), layer_id, frame] = row_id
+            kept = {row_id for (_, layer_id, _), row_id in visible_rows.items() if layer_id in layer_ids}
+            row_ids = connection.execute("SELECT id FROM results").fetchall()
+            removed = (row for row in row_ids if row[0] not in kept)
             connection.executemany("DELETE FROM results WHERE id = ?", removed)
 
     def _load_layer(self, layer_id: int, last_row: int | None) -> LayerResults:
         layer = LayerResults(self._count)
+        self._database.store_deferred()
         rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
         for row_id, metadata in self._database.query(rows, layer_id, last_row):
             with suppress(ValueError):  # damaged
@@ -218,7 +222,7 @@ class ResultStore:
     def read_png(self, layer: LayerResults, frame: int) -> bytes:
         """Return the PNG of a frame; raise `InputError` if it is damaged."""
         result = layer.frames[frame]
-        content = self._database.read_content("results", result.row_id)
+        content = self._database.read_result(result.row_id)
         if hashlib.sha256(content).hexdigest()[:16] != result.digest:
             problem, remedy = f"the mask of frame {frame} is damaged", "clear tracking of the frame"
             raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
@@ -228,9 +232,6 @@ class ResultStore:
         """Append a result to a layer."""
         layer, metadata = self.open(layer_id), msgspec.json.encode(result)
         decode_result(metadata)  # as every later start reads it
-        with self._database.transaction() as connection:
-            row = layer_id, metadata, content
-            row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
-        assert row_id is not None
+        row_id = self._database.defer_result(layer_id, metadata, content)
         layer.add(msgspec.structs.replace(result, row_id=row_id))
         self.last_row = row_id

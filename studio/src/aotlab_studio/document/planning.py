@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import takewhile
+
+import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.log import Direction, Layer
@@ -74,29 +78,44 @@ def plan_correction(
         frame: the keyframe.
         removed: keyframe that is being removed.
     """
-    object_ids = set(include_merged_ids(snapshot, {object_id}))
-    has_result, has_own_result = snapshot.flag_tracked(), snapshot.flag_tracked(object_ids)
-    for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
-        layer = snapshot.state.layers[layer_id]
-        has_result[layer.first : layer.last + 1] = True
-        has_own_result[layer.first : layer.last + 1] |= not object_ids.isdisjoint(layer.objects)
+    object_ids = include_merged_ids(snapshot, {object_id})
+    previous, following = _find_neighbors(snapshot, frame, object_id, removed)
+    has_result = _flag_results(snapshot)
     passable = has_result.copy()
     passable[snapshot.keyframes] = True
-    masks = {index: snapshot.keyframe(index) for index in snapshot.keyframes if index not in (frame, removed)}
-    own_frames = [index for index, by_object in masks.items() if object_id in by_object]
-    next_keyframe = min((index for index in own_frames if index > frame), default=snapshot.count)
-    previous = max((index for index in own_frames if index < frame), default=-1)
     # after the keyframe: frames with results, up to the next keyframe of the object
-    reachable = takewhile(passable.__getitem__, range(frame + 1, next_keyframe))
+    reachable = takewhile(passable.__getitem__, range(frame + 1, following))
     last = max((index for index in reachable if has_result[index]), default=frame)
     # before it: all frames since its previous keyframe, or those with its results
     gap = slice(previous + 1, frame)
-    fills_gap = previous >= 0 and masks[previous][object_id] and passable[gap].all() and has_result[gap].any()
-    reachable_back = takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1))
-    first = previous + 1 if fills_gap else min(reachable_back, default=frame)
-    if first == last == frame:
-        return None
-    return Layer(sorted(object_ids), first, last, frame, "correction", previous if fills_gap else None)
+    if (
+        previous >= 0
+        and snapshot.keyframe(previous)[object_id]
+        and passable[gap].all()
+        and has_result[gap].any()
+    ):
+        return Layer(object_ids, previous + 1, last, frame, "correction", previous)
+    has_own_result = _flag_results(snapshot, object_ids)
+    first = min(takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1)), default=frame)
+    return None if first == last == frame else Layer(object_ids, first, last, frame, "correction")
+
+
+def _find_neighbors(snapshot: Snapshot, frame: int, object_id: int, removed: int | None) -> tuple[int, int]:
+    """Return the keyframes of an object before and after a frame; -1 and the number of frames without one."""
+    own_frames = (index for index in snapshot.keyframes if object_id in snapshot.keyframe(index))
+    frames = [-1, *(index for index in own_frames if index not in (frame, removed)), snapshot.count]
+    place = bisect_left(frames, frame)
+    return frames[place - 1], frames[place]
+
+
+def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
+    """Return which frames have or will have results of objects, as `Snapshot.flag_tracked`."""
+    has_result = snapshot.flag_tracked(layer_objects)
+    for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
+        layer = snapshot.state.layers[layer_id]
+        if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
+            has_result[layer.first : layer.last + 1] = True
+    return has_result
 
 
 def include_merged_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,18 @@ MAX_ID = 65535
 Color = tuple[int, int, int]
 
 
+@dataclass(frozen=True)
+class Legend:
+    """Meaning of the colors of masks."""
+
+    name: str
+    """name of its file"""
+    objects: Mapping[Color, int]
+    """object ids by color; 0: background, black by default"""
+    class_names: Mapping[int, str]
+    """class names by object id"""
+
+
 def read_colors(path: Path) -> np.ndarray | None:
     """Return an image in colors, H×W×3 uint8; None for a palette, for gray, and for what is not an image."""
     try:
@@ -29,49 +42,52 @@ def read_colors(path: Path) -> np.ndarray | None:
         return None
 
 
-def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion]:
-    """Return the objects of a colored mask (H×W×3 uint8) by the legend beside its file."""
+def parse_colors(image: np.ndarray, legend: Legend, size: Size) -> list[ParsedRegion]:
+    """Return the objects of a colored mask (H×W×3 uint8)."""
     require_size(image.shape[0], image.shape[1], size)
-    legend = next((path.parent / name for name in LEGENDS if (path.parent / name).is_file()), None)
-    if legend is None:
-        raise InputError(
-            f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
-            'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
-        )
-    with reading(legend.name, "expected colors and class names", unchecked=True):
-        objects, class_names = read_legend(legend)
     codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
     regions = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
         color = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
-        if color not in objects:
+        if color not in legend.objects:
             raise InputError(
                 f"{count} pixels have the color {','.join(map(str, color))}, which {legend.name} lacks; "
                 "add it, or save the mask without smoothing and JPEG compression"
             )
-        if objects[color]:
-            object_id = objects[color]
-            regions.append(
-                ParsedRegion(None, encode_rle(codes == code), class_names.get(object_id, ""), object_id)
-            )
+        if object_id := legend.objects[color]:
+            class_name = legend.class_names.get(object_id, "")
+            regions.append(ParsedRegion(None, encode_rle(codes == code), class_name, object_id))
     return regions or [ParsedRegion(None, None)]
 
 
 def parse_color_folder(folder: Path, size: Size) -> list[ParsedRegion] | None:
     """Return the objects of the colored masks of a folder, named like their frames, by its legend; None for others."""
-    images, regions = order_names(folder.glob("[!.]*.png")), []
-    if not images or read_colors(images[0]) is None:
-        return None
-    for path in images:
+    regions, legend = list[ParsedRegion](), None
+    for path in order_names(folder.glob("[!.]*.png")):
         image = read_colors(path)
+        if image is None and legend is None:  # the first one
+            return None
         if image is None:
             raise InputError(f"{path}: not a readable image in colors; save it as RGB")
-        regions += [replace(region, image=path) for region in parse_colors(image, path, size)]
-    return regions
+        legend = legend or read_legend(folder)
+        regions += [replace(region, image=path) for region in parse_colors(image, legend, size)]
+    return regions or None
 
 
-def read_legend(path: Path) -> tuple[dict[Color, int], dict[int, str]]:
-    """Return the object id of every color, 0 for background (black by default), and the class names by object id."""
+def read_legend(folder: Path) -> Legend:
+    """Return the legend in a folder; raise `InputError` without one."""
+    path = next((folder / name for name in LEGENDS if (folder / name).is_file()), None)
+    if path is None:
+        raise InputError(
+            f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
+            'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
+        )
+    with reading(path.name, "expected colors and class names"):
+        return parse_legend(path)
+
+
+def parse_legend(path: Path) -> Legend:
+    """Return a legend; raise any error for a damaged one."""
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     if path.suffix == ".json":
         entries = [(parse_color(color), value) for color, value in json.loads(text).items()]
@@ -94,7 +110,7 @@ def read_legend(path: Path) -> tuple[dict[Color, int], dict[int, str]]:
         else:
             objects[color] = next(free, 0)
             class_names[objects[color]] = value
-    return objects, class_names
+    return Legend(path.name, objects, class_names)
 
 
 def parse_color(text: str) -> Color:

@@ -11,7 +11,7 @@ from aotlab import InputError
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, match_regions, order_names, reading
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors
+from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors, read_legend
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.geometry import ParsedFile
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
@@ -25,7 +25,7 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
     """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return read_project(path, video)
-    with reading(path, unchecked=True):
+    with reading(path):
         parsed = _parse(path, video)
     if parsed is None:
         return None
@@ -64,7 +64,7 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
             return parse_youtube_vis(tree, video)
         return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path)
-    return None if image is None else ParsedFile(parse_colors(image, path, size))
+    return None if image is None else ParsedFile(parse_colors(image, read_legend(path.parent), size))
 
 
 def _read_json(file: Path) -> Any:

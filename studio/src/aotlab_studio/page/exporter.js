@@ -12,6 +12,8 @@ export class Exporter {
   constructor(app) {
     this.app = app;
     this.boxes = element('outputs').getElementsByTagName('input');
+    /** Random number by which the export can be canceled, also before it is requested. */
+    this.key = 0;
     onSubmit(element('export-start'), () => this.start());
     element('presets').append(...Object.entries(PRESETS).map(([preset, outputs]) => {
       const onclick = () => { for (const box of this.boxes) box.checked = outputs.includes(box.name); };
@@ -22,7 +24,7 @@ export class Exporter {
       element('export-first').value = String(frames[0] ?? '');
       element('export-last').value = String(frames.pop() ?? '');
     };
-    element('export-cancel').onclick = () => app.request('cancel_export', {});
+    element('export-cancel').onclick = () => app.request('cancel_export', { key: this.key });
   }
 
   /** @param {Record<string, string>} outputs descriptions by name */
@@ -41,9 +43,10 @@ export class Exporter {
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = [...this.boxes].filter((box) => box.checked).map((box) => box.name);
+    this.key = this.app.connection.createId();
     this.setRunning(true);
     await this.app.queue.previousEdits; // later ones do not wait for an export
-    const answer = await this.app.request('export', { names, first, last });
+    const answer = await this.app.request('export', { names, first, last, key: this.key });
     this.setRunning(false);
     if (answer.error) {
       element('export-missing').textContent = answer.error === CANCELED ? '' : answer.error.message;

@@ -19,8 +19,9 @@ from aotlab.sdk import (
 )
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
-from aotlab_studio.files import read_json
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_job
+from aotlab_studio.document.log import digest_values
+from aotlab_studio.files import read_json, read_stamp
 from aotlab_studio.review.checks import Check
 
 REVIEW_FILE = "review.json"
@@ -69,6 +70,16 @@ class BatchClip:
         self.name, self.path, self.is_video = name, folder / name, is_video
         self.project = folder / f"{name}{PROJECT_SUFFIX}"
 
+    @property
+    def results(self) -> Path:
+        """Folder of its corrected masks."""
+        return self.path.with_name(f"{self.name}.masks") if self.is_video else self.path
+
+    @cached_property
+    def stamp(self) -> list[tuple[int, int]]:
+        """Times and sizes of the files from which its properties are."""
+        return [read_stamp(self.path / name) for name in (JOB_RECORD, REVIEW_FILE)]
+
     @cached_property
     def job(self) -> JobRecord:
         """Record of its tracking, with its video."""
@@ -97,8 +108,14 @@ class BatchClip:
         """Return whether its video is a folder, or in it."""
         return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
 
-    def list_sentences(self) -> list[str]:
-        """Return what to check in its results, worst first."""
+    @cached_property
+    def digest(self) -> str:
+        """`Document.digest` of its results without a project."""
+        return digest_values(digest_results(self.path))
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """What to check in its results, worst first."""
         labels = {item.id: f" ({item.class_name})" for item in self.review.objects if item.class_name}
         return [
             check.describe(f"object {check.object_id}{labels.get(check.object_id, '')}")

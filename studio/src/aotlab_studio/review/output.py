@@ -31,7 +31,7 @@ class ReviewFile(Output):
     `read_scores` reads the scores. The thumbnail shows the first frame, the least confident one and the last.
     """
 
-    file_name = REVIEW_FILE
+    file_name, side_files = REVIEW_FILE, (SCORES_FILE, THUMBNAIL)
     description = "where objects are lost, and frames to check"
 
     def __init__(self, path: Path, context: OutputContext) -> None:

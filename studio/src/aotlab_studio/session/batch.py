@@ -28,11 +28,11 @@ from aotlab.sdk import (
 )
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.folder import digest_results, read_levels
-from aotlab_studio.document.log import FINAL_STATUSES, FrameRange, digest_values
+from aotlab_studio.document.folder import read_levels
+from aotlab_studio.document.log import FINAL_STATUSES, FrameRange
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import read_exported, stage_files
+from aotlab_studio.files import clean_up, read_exported, read_stamp, stage_files
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.clips import BatchClip, find_clips
@@ -96,12 +96,17 @@ class Batch:
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._runs: dict[str, Future[str]] = {}
         """last tracking of each clip; its result is the error message, empty on success"""
+        self._clips: dict[str, BatchClip] = {}
+        """clips of the last list by name; unchanged ones are not read again"""
         self._described: dict[str, tuple[tuple[str, int, int], Clip]] = {}
         """digest, time and size of each project that is not open, and what the list shows of it"""
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
-        found = [clip for clip in find_clips(self.folder) if not clip.is_waiting]
+        known = self._clips
+        clips_now = ((known.get(clip.name, clip), clip) for clip in find_clips(self.folder))
+        self._clips = {now.name: old if old.stamp == now.stamp else now for old, now in clips_now}
+        found = [clip for clip in self._clips.values() if not clip.is_waiting]
         clips = [self._describe(clip) for clip in sorted(found, key=lambda clip: clip.rank)]
         if any(clip.is_video for clip in found):  # without a rank
             clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
@@ -171,6 +176,7 @@ class Batch:
         path = found.path if found.job.written else Path(found.job.video)
         clip = self._open[name] = OpenClip(self._open_session(path, project=found.project))
         clip.session.document.shared = True
+        clean_up(found.results)
         return clip
 
     def _lock(self, name: str) -> threading.RLock:
@@ -247,15 +253,14 @@ class Batch:
     # Description
 
     def _describe(self, clip: BatchClip) -> Clip:
-        name, error, digest = clip.name, clip.job.error or "", digest_values(digest_results(clip.path))
-        objects, sentences = len(clip.review.objects), clip.list_sentences()
-        shown = Clip(name, clip.job.frames, objects, digest=digest, sentences=sentences)
+        name, error, objects = clip.name, clip.job.error or "", len(clip.review.objects)
+        shown = Clip(name, clip.job.frames, objects, digest=clip.digest, sentences=clip.sentences)
         opened, file = self._open.get(name), clip.project / PROJECT_FILE
         try:
             if opened is not None:
                 shown = describe_clip(name, opened.session.document)
             elif file.is_file():
-                stamp = digest, file.stat().st_mtime_ns, file.stat().st_size
+                stamp = clip.digest, *read_stamp(file)
                 if name not in self._described or self._described[name][0] != stamp:
                     self._described[name] = stamp, describe_clip(name, Document.read(clip.project))
                 shown = self._described[name][1]
@@ -364,8 +369,7 @@ def _export_clip(
 
     `PROBABILITIES` of tracking are kept unless they are among ``outputs``; return their names.
     """
-    job = clip.job
-    results = clip.path.with_name(f"{clip.name}.masks") if clip.is_video else clip.path
+    job, results = clip.job, clip.results
     snapshot, record = freeze_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")

@@ -28,7 +28,7 @@ from aotlab.sdk import (
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, move_entries, read_exported, write_json
+from aotlab_studio.files import list_files, move_entries, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -127,15 +127,15 @@ def replace_export(
     record_name: str,
     record: dict[str, Any],
     *,
+    old_files: Collection[str],
     archive: str = "",
-    old_files: Collection[str] = (),
 ) -> None:
     """Write the record of new outputs, with the names of all files, and move all in place of the last export.
 
     Args:
         made: folder of `stage_files` with the outputs.
+        old_files: files to replace, such as those in the record of the last export.
         archive: name of a ZIP archive of all files; empty: none.
-        old_files: files to replace besides those in the record of the last export.
 
     Raises:
         InputError: another file is where something is replaced, or see `move_entries`.
@@ -151,10 +151,10 @@ def replace_export(
         ):
             for name in names:
                 file.write(made / name, name)
-    present, replaced = set(list_files(folder)), read_exported(folder, record_name).union(old_files)
-    old_roots = {PurePosixPath(name).parts[0] for name in present & replaced}
+    present = set(list_files(folder))
+    old_roots = {PurePosixPath(name).parts[0] for name in present.intersection(old_files)}
     roots = old_roots.union(os.listdir(made))
-    for name in sorted(present - replaced):
+    for name in sorted(present.difference(old_files)):
         if PurePosixPath(name).parts[0] in roots:
             raise InputError(f"{folder / name}: not written by an export; move it away")
     move_entries(made, folder, old_roots, record_name)

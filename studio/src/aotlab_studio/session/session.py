@@ -24,7 +24,7 @@ from aotlab_studio.document.log import FINAL_STATUSES, Count, Direction, Entry, 
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import stage_files
+from aotlab_studio.files import read_exported, stage_files
 from aotlab_studio.protocol import (
     Description,
     ExportEvent,
@@ -57,7 +57,7 @@ MAX_CHECKS = 500
 
 
 class Session:
-    """Everything a person can do with a video.
+    """Everything a person can do with a video. `run_action` also schedules the corrections that an action needs.
 
     Args:
         make_tracker: as in `JobRunner`.
@@ -76,7 +76,8 @@ class Session:
         self.runner = JobRunner(document, make_tracker)
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
-        self._export_canceled = threading.Event()
+        self._canceled_exports: set[int | None] = set()
+        """keys of canceled exports, whose messages may come later; with None, all are canceled"""
 
     def with_actor(self, actor: Actor) -> Session:
         """Return a view of this session whose edits an actor makes; see `Document.with_actor`."""
@@ -162,7 +163,7 @@ class Session:
 
     def close(self) -> None:
         """Stop jobs and exports, and release the project."""
-        self._export_canceled.set()
+        self._canceled_exports.add(None)
         self.runner.close()
         self.document.close()
 
@@ -284,7 +285,12 @@ class Session:
         return self.document.folder / EXPORT / f"{self.document.frames.name}.zip"
 
     def export(
-        self, names: list[str], first: int = 0, last: int | None = None, outdated: OutdatedPolicy = "ask"
+        self,
+        names: list[str],
+        first: int = 0,
+        last: int | None = None,
+        outdated: OutdatedPolicy = "ask",
+        key: int | None = None,
     ) -> ExportResult:
         """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
 
@@ -293,6 +299,7 @@ class Session:
         Args:
             names: outputs, of `list_outputs`.
             last: last frame, included; None: the video's.
+            key: random number by which it can be canceled.
         """
         if last is not None and first > last:
             raise InputError(f"export: frames {first} to {last} are not in order; swap them")
@@ -304,26 +311,26 @@ class Session:
             raise InputError("export: another one is running; wait for its end")
         folder = self.archive.parent
         try:
-            self._export_canceled.clear()
+            self._check_canceled(key)
             if outdated == "wait":
                 self.runner.wait(MAX_WAIT)
             with self.document.lock:
                 self.check_outdated("export", outdated, first, last)
                 snapshot, record = freeze_export(self.document, first, last)
+            on_frame = partial(self._report_export, key)
             with stage_files(folder) as made:
-                export_masks(
-                    frames, snapshot, made, names, first=first, last=last, on_frame=self._report_export
-                )
-                replace_export(made, EXPORT_RECORD, record, archive=self.archive.name)
+                export_masks(frames, snapshot, made, names, first=first, last=last, on_frame=on_frame)
+                old_files = read_exported(folder, EXPORT_RECORD)
+                replace_export(made, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
         return ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
 
-    def cancel_export(self) -> None:
-        """Stop a running export; it leaves no file."""
-        self._export_canceled.set()
+    def cancel_export(self, key: int) -> None:
+        """Stop the export of a key, also one whose message comes later; it leaves no file."""
+        self._canceled_exports.add(key)
 
     def _require_job(self, action: str) -> TrackingJob:
         job = self.runner.job
@@ -338,9 +345,12 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _report_export(self, done: int, total: int) -> None:
+    def _report_export(self, key: int | None, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
-        if self._export_canceled.is_set():
+        self._check_canceled(key)
+
+    def _check_canceled(self, key: int | None) -> None:
+        if not self._canceled_exports.isdisjoint((None, key)):
             raise InputError("export: canceled; nothing was written")
 
 

@@ -68,15 +68,16 @@ def load_upload(
         UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
         InputError: a file that cannot be read, no object, only locked or hidden ones, no such target, or too many.
     """
+    if (loaded := _find_loaded(document)) is not None:
+        return loaded
     annotations = read_upload(content, VideoInfo.from_source(document.frames), index)
     for frame in annotations.frames:
         require_frame(frame, document.frames.count)
     if not annotations.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
-        stored = document.log.messages.get(document.actor.message)
-        if isinstance(stored, Entry):  # sent again; losses are not stored
-            return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
+        if (loaded := _find_loaded(document)) is not None:  # sent twice at once
+            return loaded
         snapshot, names = document.snapshot, _list_names(annotations)
         if targets is None:
             targets = _match_objects(
@@ -102,6 +103,14 @@ def load_upload(
         values = Changes(objects=objects, keyframes=keyframes, classes=classes, attributes=attributes)
         document.edit("load masks", values, min(annotations.frames), new_pngs)
         return LoadedMasks(sorted(annotations.frames), losses, document.log.head)
+
+
+def _find_loaded(document: Document) -> LoadedMasks | None:
+    """Return what a message that is sent again has loaded, without losses, which are not stored."""
+    stored = document.log.messages.get(document.actor.message)
+    if not isinstance(stored, Entry):
+        return None
+    return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
 
 
 def _list_names(annotations: Annotations) -> dict[int, str]:
@@ -216,7 +225,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several."""
     # each compression method has its own errors
     with (
-        reading("masks", "pack it again", Exception, kind="a readable ZIP archive"),
+        reading("masks", "pack it again"),
         zipfile.ZipFile(BytesIO(content)) as archive,
     ):
         entries = [entry for entry in archive.infolist() if _may_be_mask(entry)]

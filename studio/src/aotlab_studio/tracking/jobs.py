@@ -108,8 +108,9 @@ class TrackingJob:
                     self._document.finish_layer(self.layer_id)
         self.status = status
         try:
-            with suppress(InputError):  # a project that cannot be read
+            with suppress(InputError):  # a project that cannot be read or written
                 self._document.emit_state()
+                self._document.database.store_deferred()
             self._set_status(status)
         finally:
             self._ended.set()
