@@ -37,7 +37,7 @@ from aotlab_studio.review.clips import (
     VideoReview,
     find_clips,
 )
-from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_object
+from aotlab_studio.review.output import ReviewFile, draw_thumbnail
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 
@@ -77,17 +77,6 @@ def test_review_names_cuts(source, tmp_path):
     output.finish()
     assert json.loads((tmp_path / "out" / "review.json").read_text())["cuts"] == [2, 5]
     assert "cuts before frames 102, 105" in output.summary()
-
-
-def test_disagreement_of_directions_is_averaged():
-    labels = np.ones((4, 4), int)
-    scores = {
-        index: measure_scores(labels, [1, 2], {1: 0.9}, {1: value} if value else {})
-        for index, value in enumerate([0.2, 0.4, None])
-    }
-    objects = [review_object(each, scores) for each in (1, 2)]
-    assert [item.disagreement for item in objects] == [pytest.approx(0.3), None]
-    assert "disagreement" in format_review(VideoReview(objects))[0]
 
 
 @pytest.mark.parametrize(

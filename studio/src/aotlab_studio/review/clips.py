@@ -36,14 +36,6 @@ class ReviewedObject(Struct):
     lost_on: list[tuple[int, int]] = []
     """first and last frame of each range on which it is lost; a range starts at the first frame without the object"""
     class_name: str | None = None
-    visible: int = 0
-    """frames with pixels of it; ``absent``: without; ``lost``: on which it is lost"""
-    absent: int = 0
-    lost: int = 0
-    confidence: float = 0.0
-    """mean of the frames on which it is visible"""
-    disagreement: float | None = None
-    """mean of the two directions; None if only one was tracked"""
 
 
 class VideoReview(Struct, frozen=True):
