@@ -129,7 +129,7 @@ def test_exported_review_is_that_of_the_page(session):
     assert [[each[key] for key in keys] for each in review["check"]] == [
         [each[key] for key in keys] for each in shown
     ]
-    assert [item["lost"] for item in review["objects"]] == [0, 0]
+    assert [item["lost_on"] for item in review["objects"]] == [[], []]
 
 
 def test_export_replaces_only_what_an_export_wrote(session):

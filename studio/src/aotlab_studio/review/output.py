@@ -35,7 +35,8 @@ class ReviewFile(Output):
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         super().__init__(path, context)
-        self._scores: dict[int, dict[int, Score]] = {}
+        self.scores: dict[int, dict[int, Score]] = {}
+        """scores by frame and object id; those of other frames are measured"""
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
         self._thumbnails: dict[str, np.ndarray] = {}
@@ -46,10 +47,11 @@ class ReviewFile(Output):
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame."""
         prediction, labels = tracked.prediction, tracked.labels
-        signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
-        self._scores[tracked.index] = measure_scores(
-            labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
-        )
+        if tracked.index not in self.scores:
+            signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
+            self.scores[tracked.index] = measure_scores(
+                labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
+            )
         self._drawn[tracked.index] = tracked.annotated_ids
         self._cuts += [tracked.index] * prediction.cut
         confidence = min(prediction.confidence.values(), default=1.0)
@@ -63,17 +65,17 @@ class ReviewFile(Output):
 
     def finish(self) -> None:
         """Write the files; no thumbnail without frames."""
-        object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
+        object_ids = sorted({object_id for by_object in self.scores.values() for object_id in by_object})
         source, names = self.context.source, self.context.classes.class_names
         objects = []
         for key in object_ids:
-            seen = {index: row[key].visible for index, row in sorted(self._scores.items()) if key in row}
+            seen = {index: row[key].visible for index, row in sorted(self.scores.items()) if key in row}
             lost_on = [(run[0], run[-1]) for run in find_lost(seen)]
             objects.append(ReviewedObject(key, lost_on, names.get(key)))
         levels = None if source.levels is None else source.levels.report()
-        self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
+        self._review = VideoReview(objects, find_checks(self.scores, self._drawn), self._cuts, levels)
         write_json(self.path, self._review, indent=1)
-        write_json(self.path.with_name(SCORES_FILE), self._scores)
+        write_json(self.path.with_name(SCORES_FILE), self.scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
             write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(concat_images(images), None))

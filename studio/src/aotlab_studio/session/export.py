@@ -84,9 +84,11 @@ def export_masks(
         for name, kind in kinds.items():
             path = folder / kind.file_name
             if name == "review":  # shows people which object it is
-                outputs[name] = ProjectReview(
-                    path, replace(context, classes=ObjectClasses(object_names)), snapshot
+                outputs[name] = review = ReviewFile(
+                    path, replace(context, classes=ObjectClasses(object_names))
                 )
+                # as the page shows them
+                review.scores = {index: snapshot.scores(index) for index in sorted(annotated)}
             elif name == "overlay":
                 outputs[name] = VideoFile(path, context, lambda tracked: draw_names(tracked, object_names))
             else:
@@ -158,19 +160,6 @@ def replace_export(
         if PurePosixPath(name).parts[0] in roots:
             raise InputError(f"{folder / name}: not written by an export; move it away")
     move_entries(made, folder, old_roots, record_name)
-
-
-class ProjectReview(ReviewFile):
-    """Review with the stored scores and the checks that the page shows."""
-
-    def __init__(self, path: Path, context: OutputContext, snapshot: Snapshot) -> None:
-        super().__init__(path, context)
-        self._snapshot = snapshot
-
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        """Add one frame."""
-        super().write(name, tracked)
-        self._scores[tracked.index] = self._snapshot.scores(tracked.index)
 
 
 def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
