@@ -423,7 +423,26 @@ def test_archive_of_the_page_is_loaded(session, folder, tmp_path, names):
     for index in (0, 5):
         differ = other.document.snapshot.labels(index) != session.document.snapshot.labels(index)
         assert differ.mean() <= (0.01 if names == ["yolo"] else 0)
+    classes = {item.class_name for item in other.document.snapshot.objects.values()}
+    assert "dish" in classes or names[0] in ("masks", "objects")
     other.close()
+
+
+@pytest.mark.parametrize("names", [["mots"], ["label_studio"]])
+def test_archive_of_a_file_with_its_classes_is_loaded(session, names):
+    draw(session, 0, 1, 2)
+    session.export(names)
+    folder = session.archive.parent
+    files = {path.name: path.read_bytes() for path in folder.glob(f"{names[0]}*")}
+    assert len(files) == 2
+    assert load_upload(session.document, 0, zip_files(files)).frames == [0]
+
+
+def test_archive_of_yolo_labels_with_one_image_is_loaded(session):
+    square = b"0 0.2 0.2 0.5 0.2 0.5 0.6 0.2 0.6\n"
+    files = {"labels/00003.txt": square, "images/00003.png": png(truth(3)), "data.yaml": b"names: [dish]"}
+    assert load_upload(session.document, 0, zip_files(files)).frames == [3]
+    assert [item.class_name for item in session.document.snapshot.objects.values()] == ["dish"]
 
 
 @pytest.mark.parametrize("names", [["3"], ["3", "5"]])
