@@ -69,15 +69,15 @@ def open_document(
             masks.
     """
     job = read_job(path)
-    if job is None and (beside := read_job(path.parent)) is not None and path.name in beside.written:
-        path, job = path.parent, beside
+    if job is None and (parent_job := read_job(path.parent)) is not None and path.name in parent_job.written:
+        path, job = path.parent, parent_job
     if job is None:
         video, folder = locate_project(path, project)
     else:
-        real = Path(os.path.realpath(path))
-        folder, levels = project or real.with_name(real.name + PROJECT_SUFFIX), job.levels
+        results_folder = Path(os.path.realpath(path))
+        folder, levels = project or results_folder.with_name(results_folder.name + PROJECT_SUFFIX), job.levels
         moved = not os.path.exists(job.video) and (folder / PROJECT_FILE).is_file()
-        video = locate_project(folder)[0] if moved else find_video(real, job)
+        video = locate_project(folder)[0] if moved else find_video(results_folder, job)
     existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     require_no_links(folder)
@@ -87,7 +87,7 @@ def open_document(
         write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
         if job is not None:
-            document.results_folder = real
+            document.results_folder = results_folder
             if not document.edited and (document.has_new_results or not document.log.entries):
                 with database.transaction():
                     _import_results(document, job)

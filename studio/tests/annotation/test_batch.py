@@ -31,13 +31,13 @@ from aotlab_studio.files import STAGED
 from aotlab_studio.opening import open_document
 from aotlab_studio.review import clips
 from aotlab_studio.review.checks import Check
-from aotlab_studio.review.clips import find_clips
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.batch import Batch
+from aotlab_studio.session.clips import find_clips
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.session.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser

@@ -30,14 +30,9 @@ from aotlab_studio.document.scores import (
     merge_scores,
 )
 from aotlab_studio.files import write_json
-from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.review.clips import (
-    BatchClip,
-    ReviewedObject,
-    VideoReview,
-    find_clips,
-)
+from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail
+from aotlab_studio.session.clips import BatchClip, find_clips
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 
@@ -223,7 +218,7 @@ def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, content):
 def test_failed_videos_are_listed_and_unfinished_ones_not(tmp_path):
     write_clip(tmp_path, "w", error="not finished")
     write_clip(tmp_path, "f", error="x < y")
-    assert [(clip.name, clip.job.error) for clip in find_clips(tmp_path) if not clip.is_waiting] == [
+    assert [(clip.name, clip.job.error) for clip in find_clips(tmp_path) if not clip.is_untouched] == [
         ("f", "x < y")
     ]
 

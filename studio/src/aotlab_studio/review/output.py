@@ -11,8 +11,7 @@ from aotlab import draw_overlay
 from aotlab.sdk import Output, OutputContext, TrackedFrame, concat_images
 from aotlab_studio.document.scores import SCORES_FILE, ReviewSignals, Score, find_lost, measure_scores
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.review.checks import find_checks
-from aotlab_studio.review.clips import REVIEW_FILE, ReviewedObject, VideoReview
+from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.video import encode_jpeg
 
 THUMBNAIL = "thumbnail.jpg"

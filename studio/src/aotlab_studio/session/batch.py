@@ -35,9 +35,9 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import clean_up, read_exported, read_stamp, stage_files
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.clips import BatchClip, find_clips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.session.export import PROBABILITIES, export_masks, freeze_export, replace_export
+from aotlab_studio.session.clips import BatchClip, find_clips
+from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
 from aotlab_studio.session.session import Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
@@ -106,7 +106,7 @@ class Batch:
         known = self._clips
         clips_now = ((known.get(clip.name, clip), clip) for clip in find_clips(self.folder))
         self._clips = {now.name: old if old.stamp == now.stamp else now for old, now in clips_now}
-        found = [clip for clip in self._clips.values() if not clip.is_waiting]
+        found = [clip for clip in self._clips.values() if not clip.is_untouched]
         clips = [self._describe(clip) for clip in sorted(found, key=lambda clip: clip.rank)]
         if any(clip.is_video for clip in found):  # without a rank
             clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
@@ -188,7 +188,7 @@ class Batch:
     def _find_clip(self, name: str) -> BatchClip:
         """Return a clip; raise `InputError` if it is missing or cannot be opened."""
         clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
-        if clip is None or clip.is_waiting:
+        if clip is None or clip.is_untouched:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
         if clip.job.error and not os.path.exists(clip.job.video):
             raise InputError(f"{name}: could not be tracked ({clip.job.error}), and its video is missing")
@@ -258,11 +258,11 @@ class Batch:
         opened, file = self._open.get(name), clip.project / PROJECT_FILE
         try:
             if opened is not None:
-                shown = describe_clip(name, opened.session.document)
+                shown = describe_project(name, opened.session.document)
             elif file.is_file():
                 stamp = clip.digest, *read_stamp(file)
                 if name not in self._described or self._described[name][0] != stamp:
-                    self._described[name] = stamp, describe_clip(name, Document.read(clip.project))
+                    self._described[name] = stamp, describe_project(name, Document.read(clip.project))
                 shown = self._described[name][1]
             error = error if shown.status == "open" else ""  # others have masks or a decision of a person
         except InputError as problem:
@@ -304,7 +304,7 @@ class Batch:
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
 
 
-def describe_clip(name: str, document: Document) -> Clip:
+def describe_project(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
     snapshot = document.snapshot
     objects, (first, last) = snapshot.objects, snapshot.editable_range
@@ -333,7 +333,7 @@ def _choose_clips(
     """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
     chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
     for clip in clips:
-        if clip.is_waiting:
+        if clip.is_untouched:
             continue
         try:
             document = clip.read_document()
@@ -370,7 +370,7 @@ def _export_clip(
     `PROBABILITIES` of tracking are kept unless they are among ``outputs``; return their names.
     """
     job, results = clip.job, clip.results
-    snapshot, record = freeze_export(document)
+    snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     old_files = read_exported(results, CORRECTED_FILE) | {CORRECTED_FILE}

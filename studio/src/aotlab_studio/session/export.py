@@ -33,7 +33,7 @@ from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
 EXPORT_RECORD = "export.json"
-"""record of `freeze_export`, beside the outputs"""
+"""record of `snapshot_for_export`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
 """outputs of probabilities, which a project does not store; its page does not offer them"""
 VIDEOS = ("overlay", "prores", "vp9")
@@ -62,7 +62,7 @@ def export_masks(
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
-        snapshot: the document, which does not change meanwhile (`freeze_export`).
+        snapshot: the document, which does not change meanwhile (`snapshot_for_export`).
         names: outputs, of `list_outputs`.
         last: last frame, included.
         classes: class ids by class name; None: the document's.
@@ -111,7 +111,7 @@ def export_masks(
         raise
 
 
-def freeze_export(
+def snapshot_for_export(
     document: Document, first: int = 0, last: int | None = None
 ) -> tuple[Snapshot, dict[str, Any]]:
     """Return what shows now, without what is tracked later, and its record for JSON."""

@@ -40,8 +40,8 @@ from aotlab_studio.session.export import (
     EXPORT_RECORD,
     PROBABILITIES,
     export_masks,
-    freeze_export,
     replace_export,
+    snapshot_for_export,
 )
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
@@ -355,7 +355,7 @@ class Session:
 
         with document.lock:
             self.check_outdated("export", outdated, first, last)
-            snapshot, record = freeze_export(document, first, last)
+            snapshot, record = snapshot_for_export(document, first, last)
         with stage_files(folder) as made:
             export_masks(document.frames, snapshot, made, names, first=first, last=last, on_frame=report)
             old_files = read_exported(folder, EXPORT_RECORD)
