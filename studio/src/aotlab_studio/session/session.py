@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -191,18 +191,13 @@ class Session:
                 kind, correct it: it changes near them only.
         """
         on_points, off_points, stroke = positive or [], negative or [], scribble or []
-        document, correction = self.document, list[Point]()
-        labels = document.snapshot.labels(frame)
+        document, labels = self.document, self.document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
-        if separate:
-            if box is None and not (on_points or stroke or mask.any()):
-                raise InputError("remove: the object has no mask on this frame; click on the object first")
-            if is_far_from(mask, box, [*on_points, *stroke[:1], *stroke[-1:]]):
-                object_id = None
-            elif box is None and mask.any():
-                if bool(on_points or stroke) == bool(off_points):
-                    raise InputError("suggest: give either positive or negative points to change a mask")
-                correction = [*on_points, *stroke] or off_points
+        correction: Sequence[Point] = []
+        if separate and is_far_from(mask, box, [*on_points, *stroke[:1], *stroke[-1:]]):
+            object_id = None
+        elif separate:
+            correction = _find_correction(mask, box, [*on_points, *stroke], off_points)
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
@@ -372,6 +367,21 @@ class Session:
 
 def _describe_step(entry: Entry | None) -> HistoryStep | None:
     return None if entry is None else HistoryStep(entry.title, entry.frame)
+
+
+def _find_correction(
+    mask: np.ndarray, box: Box | None, on_points: Sequence[Point], off_points: Sequence[Point]
+) -> Sequence[Point]:
+    """Return the points near which a mask changes; empty if the prompts make a whole mask."""
+    if box is not None:
+        return []
+    if not mask.any():
+        if not on_points:
+            raise InputError("remove: the object has no mask on this frame; click on the object first")
+        return []
+    if bool(on_points) == bool(off_points):
+        raise InputError("suggest: give either positive or negative points to change a mask")
+    return on_points or off_points
 
 
 def list_checks(snapshot: Snapshot) -> list[Check]:
