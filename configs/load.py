@@ -21,7 +21,7 @@ from typing_extensions import TypeVar
 from aotlab.configs.files import PRESETS, RECIPES, find_config
 from aotlab.configs.schema import Config, list_resets
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import read_text
+from aotlab.utils.files import prefix_errors, read_text
 from aotlab.utils.numbers import Range
 
 Settings = TypeVar("Settings", default=Config)
@@ -74,13 +74,11 @@ def build_config(
     Raises:
         InputError: unknown key (names the nearest valid one), wrong type or value.
     """
-    try:
+    with prefix_errors(subject):
         if overrides:  # on top of the defaults, so that items of default lists can be overridden
             tree = _merge(asdict(schema()), tree)  # type: ignore[call-overload]
             tree = apply_overrides(tree, [*list_resets(apply_overrides({}, overrides)), *overrides])
         return _convert(schema, tree, "")
-    except ValueError as error:
-        raise InputError(f"{subject}: {error}") from error
 
 
 def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

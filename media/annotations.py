@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -121,24 +121,13 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
 
     ``tracked``: the path is in a folder of results.
     """
-    results = (load_plugin(point)(path, video) for point in list_plugins(MASK_READER_PLUGINS).values())
-    found: Iterator[Annotations] = (result for result in results if result is not None)
+    plugins = map(load_plugin, list_plugins(MASK_READER_PLUGINS).values())
+    own: tuple[MaskReader, ...] = (_read_images, _read_coco)
     # a folder of another format may hold images too
-    if path.is_dir() and not tracked and (annotations := next(found, None)) is not None:
-        return annotations
-    classes, name = dict[str, int](), ""
-    with reading(path):
-        regions = _parse_images(path, video.size)
-    if regions is None and (tree := _read_coco(path)) is not None:
-        with reading(path):
-            regions = parse_coco(tree, video)
-            classes, name = parse_classes(tree), parse_video_name(tree, video)
-    if regions is not None:
-        annotations = match_regions(regions, video)
-        annotations.classes, annotations.video = classes, name
-        return annotations
-    if (annotations := next(found, None)) is not None:
-        return annotations
+    plugins_first = path.is_dir() and not tracked
+    for read in chain(plugins, own) if plugins_first else chain(own, plugins):
+        if (annotations := read(path, video)) is not None:
+            return annotations
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
@@ -147,10 +136,22 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
     )
 
 
-def _read_coco(path: Path) -> dict[str, Any] | None:
-    """Return the tree of COCO JSON; None for other files."""
+def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
+    with reading(path):
+        regions = _parse_images(path, video.size)
+    return None if regions is None else match_regions(regions, video)
+
+
+def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
     tree = read_json(path) if path.suffix.lower() == ".json" and not path.is_dir() else None
-    return tree if isinstance(tree, dict) and {"images", "annotations"} <= tree.keys() else None
+    if not isinstance(tree, dict) or not {"images", "annotations"} <= tree.keys():
+        return None
+    with reading(path):
+        regions = parse_coco(tree, video)
+        classes, name = parse_classes(tree), parse_video_name(tree, video)
+    annotations = match_regions(regions, video)
+    annotations.classes, annotations.video = classes, name
+    return annotations
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:

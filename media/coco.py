@@ -11,7 +11,6 @@ import numpy as np
 from aotlab.media.matching import image_stem, require_different_images, select_images
 from aotlab.media.regions import Annotations, Attributes, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, compress_rle, fill_polygons, parse_rle, require_size, rle_to_box
-from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +19,7 @@ OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 
 
 def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
-    """Return the objects of a video in COCO JSON; raises `InputError` for another size, or without the video."""
+    """Return the objects of a video in COCO JSON; raises `ValueError` for another size, or without the video."""
     images = _find_images(tree, video)
     class_names = {class_id: name for name, class_id in _list_classes(tree)}
     regions, described, boxes = [], set(), 0
@@ -48,7 +47,7 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
         video_id = _find_video(videos, video.name)["id"]
         images = [image for image in images if image.get("video_id", video_id) == video_id]
     if (count := len({image["id"] for image in images})) < len(images):
-        raise InputError(f"{len(images)} images have {count} different ids; export it again")
+        raise ValueError(f"{len(images)} images have {count} different ids")
     file_names = (str(image.get("file_name", "")) for image in images)
     selected = {"", *select_images([*filter(None, file_names)], video.stems, video.name)}
     images = [image for image in images if str(image.get("file_name", "")) in selected]
@@ -139,7 +138,7 @@ def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
         first = str(next(iter(video.get("file_names") or ()), ""))
         if name in (image_stem(str(video.get("name", ""))), first.rpartition("/")[0].rpartition("/")[2]):
             return video
-    raise InputError(f"has {len(videos)} videos, none called {name}; rename one or split the file")
+    raise ValueError(f"{len(videos)} videos, none called {name}")
 
 
 def _find_key(record: dict[str, Any]) -> Hashable:
@@ -163,11 +162,11 @@ def _parse_attributes(attributes: Any) -> Attributes:
 
 
 def parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:
-    """Return the run lengths of polygons, a list of counts, or compressed text; raises `InputError` for others."""
+    """Return the run lengths of polygons, a list of counts, or compressed text; raises `ValueError` for others."""
     if isinstance(segmentation, list):
         return fill_polygons(segmentation, size)
     if isinstance(segmentation, dict) and segmentation.get("size") == list(size):
         return parse_rle(segmentation.get("counts"), size)
-    raise InputError(
-        f"a segmentation is {str(segmentation)[:60]!r}; expected polygons or run lengths of {size[1]}×{size[0]}"
+    raise ValueError(
+        f"a segmentation is {str(segmentation)[:60]!r}, not polygons or run lengths of {size[1]}×{size[0]}"
     )

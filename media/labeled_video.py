@@ -9,7 +9,7 @@ from pathlib import Path
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER
 
 
-def find_masks(path: Path) -> Path:
+def find_masks_folder(path: Path) -> Path:
     """Return the folder of masks of a folder of results, where others are masks of prompts; else the path itself."""
     return path / MASKS_FOLDER if (path / JOB_RECORD).is_file() else path
 

@@ -11,7 +11,7 @@ from PIL import Image
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.regions import MAX_ID
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import require
 from aotlab.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ BLUR_EDGE_FRACTION = 0.5
 of single pixels"""
 MAX_OBJECTS = 1000
 """largest number of ids in a mask, to reject photos passed as masks"""
-MASK_ADVICE = "give a palette PNG with one object id per pixel"
+MASK_ADVICE = "give a palette PNG, or a gray one of 8 or 16 bits, with one object id per pixel"
 
 
 def _voc_palette() -> np.ndarray:
@@ -60,30 +60,21 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     """
     path = Path(path)
     with open_image(path, MASK_ADVICE) as image:
-        mode, kind = image.mode, image.format
         if not is_lossless(image):
-            raise InputError(
-                f"{path}: a {kind} file, whose compression changes object ids; {MASK_ADVICE}, not converted from {kind}"
-            )
+            raise ValueError(f"{image.format}, whose compression changes object ids")
+        if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I"):
+            raise ValueError(f"mode {image.mode}, which holds no object ids")
         labels = np.array(image)
         if (count := getattr(image, "n_frames", 1)) > 1:
             log.warning("%s: contains %d images; the first one is used", path, count)
-        if kind == "PNG" and mode == "L" and (bits := parse_png_depth(path.read_bytes())) < 8:
+        if image.format == "PNG" and image.mode == "L" and (bits := parse_png_depth(path.read_bytes())) < 8:
             log.warning("%s: its gray values of %d bits are object ids", path, bits)
             labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
-    if mode == "1":
-        labels = labels.astype(np.uint8)
-    elif mode in ("I;16", "I;16B", "I"):
-        if labels.min() < 0 or labels.max() > MAX_ID:
-            raise InputError(
-                f"{path}: object ids from {labels.min()} to {labels.max()}; renumber them from 0 to {MAX_ID}"
-            )
-        labels = labels.astype(np.uint16)
-    elif mode not in ("P", "L"):
-        raise InputError(
-            f"{path}: an image of mode {mode}, but a mask holds one object id per pixel; "
-            "save it as a palette (mode P) or 8/16-bit gray PNG"
-        )
+        if image.mode.startswith("I"):
+            if labels.min() < 0 or labels.max() > MAX_ID:
+                raise ValueError(f"object ids from {labels.min()} to {labels.max()}, not 0 to {MAX_ID}")
+            labels = labels.astype(np.uint16)
+    labels = labels.astype(np.uint8) if labels.dtype == bool else labels
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
@@ -104,8 +95,8 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        InputError: not H×W, or an id is not a whole number from 0 to `MAX_ID`; the file is not called ``.png``, or
-            cannot be written.
+        ValueError: not H×W, or an id is not a whole number from 0 to `MAX_ID`.
+        InputError: the file is not called ``.png``, or cannot be written.
     """
     path = Path(path)
     is_png = path.suffix.lower() == ".png"
@@ -114,7 +105,7 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
     with np.errstate(invalid="ignore"):  # NaN and infinity
         ids = labels.astype(np.uint16)
     if ids.ndim != 2 or not ids.size or not np.array_equal(ids, labels):
-        raise InputError(
+        raise ValueError(
             f"{path}: expected object ids H×W, whole numbers from 0 to {MAX_ID}, got {labels.dtype} of shape "
             f"{labels.shape}; threshold probabilities, or renumber the objects"
         )

@@ -131,12 +131,10 @@ def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) 
 
 
 def require_different_images(names: Sequence[str]) -> None:
-    """Raise `InputError` if two images of a file have the same name."""
+    """Raise `ValueError` if two images of a file have the same name."""
     for name, count in Counter(names).most_common(1):
         if count > 1:
-            raise InputError(
-                f"{count} of its images are called {name!r}; name them by video and frame, such as bus/00000.jpg"
-            )
+            raise ValueError(f"{count} of its images are called {name!r}, not by frame like bus/00000.jpg")
 
 
 def _explain_missing(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.media.masks import PALETTE, palette_index
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import require_extra
 
 FILL_OPACITY = 0.45
 HALO_OPACITY = 0.65
@@ -33,10 +33,11 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
         H×W×3 uint8 RGB.
 
     Raises:
-        InputError: the arrays do not fit, or OpenCV is not installed.
+        ValueError: the arrays do not fit.
+        InputError: OpenCV is not installed.
     """
     if frame.dtype != np.uint8 or frame.shape != (*labels.shape, 3) or labels.min(initial=0) < 0:
-        raise InputError(
+        raise ValueError(
             "draw_overlay: expected a frame H×W×3 uint8 and object ids H×W from 0, got a frame of "
             f"{frame.shape} {frame.dtype} and ids of {labels.shape} from {labels.min(initial=0)}"
         )

@@ -7,7 +7,6 @@ from typing import cast
 
 import numpy as np
 
-from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import MAX_SIDE
 
 Size = tuple[int, int]
@@ -33,7 +32,7 @@ def decode_rle(rle: np.ndarray, size: Size) -> np.ndarray:
 def parse_rle(counts: object, size: Size) -> np.ndarray:
     """Return the run lengths of counts or of COCO's compressed text.
 
-    Raises `InputError` if they do not fill the image.
+    Raises `ValueError` if they do not fill the image.
     """
     rle = decompress_rle(counts) if isinstance(counts, str) else counts
     if (
@@ -41,9 +40,7 @@ def parse_rle(counts: object, size: Size) -> np.ndarray:
         or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in rle)
         or sum(rle) != size[0] * size[1]
     ):
-        raise InputError(
-            f"its run lengths do not fill an image of {size[1]}×{size[0]}; expected COCO run lengths"
-        )
+        raise ValueError(f"its run lengths do not fill an image of {size[1]}×{size[0]}")
     result = np.array(rle, dtype=np.int64)
     return result if result[1:].all() else encode_rle(decode_rle(result, size))  # without empty runs
 
@@ -92,15 +89,15 @@ def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
 def require_size(height: object, width: object, expected: Size | None = None) -> Size:
     """Return the size of images according to a file.
 
-    Raises `InputError` unless it is whole numbers from 1 to `MAX_SIDE`, and the expected size.
+    Raises `ValueError` unless it is whole numbers from 1 to `MAX_SIDE`, and the expected size.
     """
     size = height, width
     valid = all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)
     if not valid or expected not in (None, size):
         wanted = (
-            f"sides of 1 to {MAX_SIDE}" if expected is None else f"{expected[1]}×{expected[0]}, as the video"
+            f"sides of 1 to {MAX_SIDE}" if expected is None else f"{expected[1]}×{expected[0]} as the video"
         )
-        raise InputError(f"is for images of {width!s:.20}×{height!s:.20}; expected {wanted}")
+        raise ValueError(f"images of {width!s:.20}×{height!s:.20}, not {wanted}")
     return cast(Size, size)
 
 
@@ -108,7 +105,7 @@ def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray
     """Return the run lengths of the union of polygons, each x1, y1, x2, y2, … in pixels, filled as COCO's tools do.
 
     Raises:
-        InputError: fewer than three points, a coordinate far outside or not a number, or too long an outline.
+        ValueError: fewer than three points, a coordinate far outside or not a number, or too long an outline.
     """
     from pycocotools import mask as coco
 
@@ -127,7 +124,7 @@ def _require_outline(points: Sequence[float], size: Size) -> list[float]:
         corners = np.reshape([*points, *points[:2]], (-1, 2))
         if np.abs(np.diff(corners, axis=0)).max(axis=1).sum() <= MAX_OUTLINE_LENGTH:
             return [float(value) for value in points]
-    raise InputError(
-        f"a polygon of {count} coordinates cannot be drawn; expected three points or more in pixels, not fractions, "
+    raise ValueError(
+        f"a polygon of {count} coordinates cannot be drawn: expected three points or more in pixels, not fractions, "
         f"of an image of {size[1]}×{size[0]}"
     )

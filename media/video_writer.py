@@ -13,7 +13,7 @@ import numpy as np
 
 from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import AudioTrack
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import require
 from aotlab.utils.files import atomic_path, writing
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class VideoWriter:
     """Write frames to a video file.
 
     ``.mp4`` is H.264 in 4:2:0, which every player supports and which needs even sizes: the last row or column of an odd
-    size is repeated. Without libx264 it is MPEG-4 Part 2. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha,
+    size is repeated. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha,
     for H×W×4 frames. `close` renames the file to its path, unless there were no frames.
 
     Args:
@@ -143,12 +143,14 @@ class VideoWriter:
     def _start(self) -> None:
         import av
 
+        codec, *_ = encoder = ALPHA.get(self.path.suffix, H264)
+        problem = f"{self.path}: this PyAV has no encoder {codec}; pip install av, or write PNGs"
+        require(codec in av.codecs_available, problem)
         drop_messages()
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(str(temporary), "w"))
-        self._stream = _add_stream(self._container, self.rate, self._stored)
-        base = TICK if self.variable and self._stream.codec_context.name != "mpeg4" else None
-        self._stream.codec_context.time_base = base or 1 / self._stream.codec_context.framerate
+        self._stream = _add_stream(self._container, encoder, self.rate, self._stored)
+        self._stream.codec_context.time_base = TICK if self.variable else 1 / self.rate
         if self._sound is not None and self.channels == 3:
             try:
                 self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time)
@@ -226,22 +228,18 @@ class _SoundCopy:
             log.debug("%s", error)
 
 
-def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
-    """Add the best available encoder, set for good quality; raises `InputError` if PyAV lacks an encoder with alpha."""
-    import av
-
-    codec, layout, options = ALPHA.get(Path(container.name).suffix, H264)
-    bits = 0 if codec == "libvpx-vp9" else None  # constant quality
-    if codec not in av.codecs_available:
-        if codec != "libx264":
-            raise InputError(f"{container.name}: this PyAV has no {codec} encoder; write alpha as PNG files")
-        # MPEG-4 Part 2 keeps the ticks of a second in 16 bits.
-        codec, options, rate = "mpeg4", {}, 1 / (1 / rate).limit_denominator(65535)
-        bits = max(200_000, round(size[0] * size[1] * rate / 4))
+def _add_stream(
+    container: av.container.OutputContainer,
+    encoder: tuple[str, str, dict[str, str]],
+    rate: Fraction,
+    size: tuple[int, int],
+) -> Any:
+    """Add a video stream for frames of (height, width), set for good quality."""
+    codec, layout, options = encoder
     stream: Any = container.add_stream(codec, rate=rate, options=options)
     stream.pix_fmt, (stream.height, stream.width) = layout, size
-    if bits is not None:
-        stream.bit_rate = bits
+    if codec == "libvpx-vp9":
+        stream.bit_rate = 0  # constant quality
     # players guess untagged colors from the height; 1 is BT.709 in each of the three lists
     context = stream.codec_context
     context.colorspace = context.color_primaries = context.color_trc = 1

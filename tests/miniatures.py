@@ -32,7 +32,7 @@ from tests.drawn_clips import (
 
 def make(name: str, root: Path) -> None:
     """Make a benchmark with its public and its hidden splits."""
-    globals()[f"make_{name}"](root)
+    MAKERS[name](root)
 
 
 def make_with_results(name: str, folder: Path, split: str = "val", **options: bool) -> list[Video]:
@@ -90,9 +90,6 @@ def make_youtubevos(root: Path) -> None:
         dense = stems_from(0, 5 * len(clip.stems))
         frames = clip.frames.repeat(5, axis=0)
         write_frames(root / "valid_all_frames" / "JPEGImages" / name, Clip(tuple(dense), frames, clip.labels))
-
-
-make_youtubevos2018 = make_youtubevos2019 = make_youtubevos
 
 
 def make_vost(root: Path) -> None:
@@ -201,9 +198,6 @@ def make_lvos(root: Path) -> None:
     lay_out_split(root / "test", hidden, labels={"AbCd1234": (clip.stems[0], clip.stems[2])})
 
 
-make_lvosv1 = make_lvosv2 = make_lvos
-
-
 def make_longvideo(root: Path) -> None:
     """Two videos of many frames and few labels; the first label is that of the second frame in one."""
     clips = {
@@ -222,6 +216,14 @@ def make_folder(root: Path) -> None:
     lay_out_split(root, clips)
 
 
+MAKERS = {
+    "davis2016": make_davis2016, "davis2017": make_davis2017, "youtubevos2018": make_youtubevos,
+    "youtubevos2019": make_youtubevos, "vost": make_vost, "visor": make_visor, "mose": make_mose,
+    "mosev2": make_mosev2, "sav": make_sav, "burst": make_burst, "lvosv1": make_lvos, "lvosv2": make_lvos,
+    "longvideo": make_longvideo, "folder": make_folder,
+}  # fmt: skip
+
+
 def separate_labels(video: Video) -> dict[str, np.ndarray]:
     """H×W ids by stem of annotations that are a folder for each object; later objects are on top."""
     found: dict[str, np.ndarray] = {}
@@ -234,9 +236,9 @@ def separate_labels(video: Video) -> dict[str, np.ndarray]:
 
 
 def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) -> None:
-    """Results for every frame asked for: its truth, or the last there is, without objects not given so far.
+    """Write results for every expected frame: its annotation, or the last one, without objects that are still unknown.
 
-    They are moved right by the ``shift``-th part of their height; 0 leaves them where they are.
+    They are moved right by their height divided by ``shift``; 0 does not move them.
     """
     for video in videos:
         truth = {path.stem: path for path in video.annotations}

@@ -5,7 +5,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from aotlab.configs.files import ROOT
@@ -43,8 +44,10 @@ def ends_in_process(work: Callable[..., None], *args: object) -> bool:
     return process.exitcode == 0
 
 
-def find_free_port() -> str:
-    """Return a port that was free just now."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return str(server.getsockname()[1])
+@contextmanager
+def reserve_port() -> Iterator[int]:
+    """Yield a free port that only servers asking for it get."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])

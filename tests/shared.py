@@ -25,17 +25,13 @@ SHIPPED_GOLDEN = Path(__file__).parent / "golden" / "data"
 SHIPPED_NAMES = {
     *(f"keys/{name}.json" for name in ("aott", "aott.optim", "deaott", "deaott.optim")),
     *(f"memory/policy_cases{name}" for name in (".json", ".npz", "_rmem.json", "_rmem.npz")),
-    *(f"metrics/{name}.json" for name in ("benchmarks", "real", "sequences")),
-    *(f"metrics/{name}.npz" for name in ("benchmarks", "pairs", "real_per_frame", "sequences", "statistics")),
+    *(f"metrics/{name}.json" for name in ("benchmarks", "sequences")),
+    *(f"metrics/{name}.npz" for name in ("benchmarks", "pairs", "sequences", "statistics")),
     *(f"models/{name}.npz" for name in ("aott", "data", "deaott", "eval_aott_davis2017", "loss", "train_aott")),
     "models/schedule.json", "models/sizes.json",
 }  # fmt: skip
 
 METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
-
-
-MISSING_DATA = "the real clips (../shared/data) are not here"
-needs_data = pytest.mark.skipif(not (SHARED / "data").is_dir(), reason=MISSING_DATA)
 
 
 def slow(*values: Any) -> list[Any]:
@@ -72,7 +68,7 @@ def golden_table(name: str) -> Any:
     return json.loads(golden_file(f"{name}.json").read_text())
 
 
-def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
+def golden_recipe(name: str) -> tuple[dict[str, np.ndarray], dict]:
     """Arrays and recipe of one reference file of the models."""
     arrays = golden_arrays(f"models/{name}")
     return arrays, json.loads(str(arrays.pop("meta")))

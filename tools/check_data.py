@@ -57,14 +57,14 @@ def main(
     if not dataset and split is not None:
         raise UsageError("--split: has no effect without --dataset; remove it")
     require_extra("score")
-    from aotlab.dataloaders.lint import lint_folder, lint_videos
+    from aotlab.dataloaders.training.check_data import check_folder, check_videos
 
     kind = kind or "video"
     if dataset:
         videos = open_dataset(dataset, root, split or "val")
-        report = lint_videos(videos, decode=not quick, workers=workers)
+        report = check_videos(videos, decode=not quick, workers=workers)
     else:
-        report = lint_folder(root, kind, decode=not quick, workers=workers)
+        report = check_folder(root, kind, decode=not quick, workers=workers)
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]
     if len(report.sizes) > MAX_SIZES:
         sizes.append(f"and {len(report.sizes) - MAX_SIZES} others")

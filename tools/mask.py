@@ -39,7 +39,6 @@ def main(
     points: tuple[str, ...],
     not_points: tuple[str, ...],
     segmenter: tuple[Path, Path] | None,
-    segmenter_plugin: str | None,
     output: Path | None,
     force: bool,
 ) -> int:
@@ -71,7 +70,7 @@ def main(
     prompts = by_frame[frame]
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
     image = (ImageFrames(source) if is_image else open_frames(source)).read(frame)
-    labels = load_segmenter(segmenter, plugin=segmenter_plugin)(image, prompts)
+    labels = load_segmenter(segmenter)(image, prompts)
     require_pixels(labels, prompts)
     write_mask(output, labels, max_id=max(prompts))
     with atomic_path(overlay) as temporary:

@@ -23,7 +23,7 @@ from click import UsageError
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
-from aotlab.media.labeled_video import Video, find_masks
+from aotlab.media.labeled_video import Video, find_masks_folder
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwrite
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
@@ -43,7 +43,7 @@ def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     from aotlab.evaluation.sequence_scores import require_predictions
 
     folder = result.resolve()
-    masks, record = find_masks(folder), read_job_record(folder)
+    masks, record = find_masks_folder(folder), read_job_record(folder)
     if record is not None and record.error is not None:
         raise InputError(
             f"{result}: results of a run that did not end ({record.error}); run the track command again"

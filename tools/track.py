@@ -298,7 +298,6 @@ def main(
     shard: Shard | None,
     summarize: bool,
     dry_run: bool,
-    segmenter_plugin: str | None,
     **inputs: Any,
 ) -> int:
     """Track objects in a video."""
@@ -319,7 +318,6 @@ def main(
     from aotlab.video.plan import MaskError
 
     options = read_job_options(inputs)  # the rest are arguments of Job
-    inputs["segmenter"] = segmenter_plugin or inputs["segmenter"]
     if len(video) == 1:
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])

@@ -166,8 +166,8 @@ def require_file(path: Path, advice: str) -> None:
 
 def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
     """Raise `InputError` with the first of some missing files, their number and the ``reason`` to expect them."""
-    if missing:
-        raise InputError(f"{missing[0]}: missing ({len(missing)} in all); {reason}")
+    others = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""
+    require(not missing, f"{next(iter(missing), '')}: no such file{others}; {reason}")
 
 
 def read_text(path: Path, advice: str) -> str:

@@ -14,8 +14,6 @@ COMMAND_PLUGINS = "aotlab.commands"
 MASK_READER_PLUGINS = "aotlab.mask_readers"
 MASK_WRITER_PLUGINS = "aotlab.mask_writers"
 OUTPUT_PLUGINS = "aotlab.outputs"
-SEGMENTER_PLUGINS = "aotlab.segmenters"
-"""group of functions that return an `aotlab.sdk.PromptSegmenter`"""
 
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:

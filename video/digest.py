@@ -64,10 +64,8 @@ def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
         frame = first if frame is None and file.suffix.lower() == ".png" else frame
         masks.append((frame, object_id, _digest_files(file, SIDECAR_FILES)))
     prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
-    names = [job.segmenter] if isinstance(job.segmenter, str) else job.segmenter or ()
-    segmenter = [  # other files of an ONNX file's name may have its weights
-        _digest_files(Path(name), ["{stem}.*"]) if Path(name).is_file() else str(name) for name in names
-    ]
+    # other files of an ONNX file's name may have its weights
+    segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)
     parts = (

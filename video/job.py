@@ -55,8 +55,8 @@ class Job:
     """points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1"""
     not_points: tuple[FramePrompt, ...]
     """points that are not on the objects"""
-    segmenter: str | tuple[Path, Path] | None
-    """segmenter of the prompts: two ONNX files, or the name of a plug-in; None: the checkpoint's own"""
+    segmenter: tuple[Path, Path] | None
+    """segmenter of the prompts as two ONNX files; None: the checkpoint's own"""
     classes: Mapping[int, str] = field(hash=False)
     """class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files"""
     rate: str | None
@@ -76,7 +76,7 @@ class Job:
         boxes: PromptValue | Sequence[PromptValue] = (),
         points: PromptValue | Sequence[PromptValue] = (),
         not_points: PromptValue | Sequence[PromptValue] = (),
-        segmenter: str | Sequence[str | Path] | None = None,
+        segmenter: Sequence[str | Path] | None = None,
         classes: str | Sequence[str] | Mapping[int, str] = (),
         rate: str | float | None = None,
         list_line: str = "",
@@ -85,11 +85,9 @@ class Job:
         parse_rate(rate)
         if levels is not None and not isinstance(levels, str):
             levels = ",".join(map(str, levels))
-        if segmenter is not None and not isinstance(segmenter, str):
-            require(
-                isinstance(segmenter, Sequence) and len(segmenter) == 2,
-                f"segmenter: expected two ONNX files or the name of a plug-in, got {segmenter!s:.80}",
-            )
+        if segmenter is not None:
+            is_pair = isinstance(segmenter, list | tuple) and len(segmenter) == 2
+            require(is_pair, f"segmenter: expected two ONNX files, got {segmenter!s:.80}")
             segmenter = Path(segmenter[0]), Path(segmenter[1])
         vars(self).update(  # the class is frozen
             name=require_file_name(name, "name"),

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from aotlab.engine.prompting.load import find_segmenter
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import (
     CORRECTED_FILE,
@@ -133,8 +132,6 @@ def plan_job(
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
     except InputError as error:
         raise MaskError(str(error)) from error
-    if isinstance(job.segmenter, str):  # also if no prompt needs it
-        find_segmenter(job.segmenter)
     prompts = _index_prompts(job, source, frames, masks)
     ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()

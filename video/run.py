@@ -203,12 +203,10 @@ def _load_models(run: JobRun, load_tracker: LoadTracker) -> tuple[Tracker, Promp
     return tracker, open_segmenter(run.job.segmenter, tracker) if run.prompts else None
 
 
-def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
+def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
     """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's."""
     if segmenter is None and tracker.model.prompts is not None:
         return tracker.segmenter
-    if isinstance(segmenter, str):
-        return load_segmenter(plugin=segmenter)
     return load_segmenter(segmenter, device=str(tracker.device))
 
 

@@ -200,7 +200,7 @@ def open_dataset(
     enabled = {option: True for option, value in options.items() if value}
     for option in enabled.keys() - {*dataset.options}:
         supported = ", ".join(other.name for other in _DATASETS if option in other.options)
-        raise InputError(f"--{option.replace('_', '-')}: not for {dataset.name}; only for {supported}")
+        raise InputError(f"{option}: {dataset.name} has no such option; only {supported}")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)
     return dataset.read(

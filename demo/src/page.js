@@ -26,7 +26,7 @@ const CANCELED = { open: 'Opening canceled', track: 'Tracking canceled', export:
 /** Number of changes that can be undone. */
 const MAX_UNDO = 20;
 
-/** Distance in pixels of a frame from which a press and its release are a box. */
+/** Shortest drag in pixels of a frame that is a box; a shorter one is a click. */
 const MIN_DRAG = 6;
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
@@ -82,7 +82,8 @@ function describe(error) {
 function showProgress({ stage, done, total }) {
   progress.value = total ? Math.min(1, done / total) : 0;
   const megabytes = (/** @type {number} */ bytes) => Math.round(bytes / 1e6);
-  showStatus(stage === 'download' ? `Loading the model: ${megabytes(done)} of ${megabytes(total)} MB` : 'Preparing the model…');
+  const ofTotal = total ? ` of ${megabytes(total)}` : ''; // some servers send no Content-Length
+  showStatus(stage === 'download' ? `Loading the model: ${megabytes(done)}${ofTotal} MB` : 'Preparing the model…');
 }
 
 function updateControls() {

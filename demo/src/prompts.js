@@ -13,11 +13,11 @@ import { labelComponents, measureDistance, round } from './images.js';
  * @typedef {{positive: Point[], negative: Point[], box: [number, number, number, number] | null}} Prompt
  */
 
-/** Distance from a box, as a fraction of its sides, beyond which pixels are not of its object. */
+/** Margin around a box, as a fraction of its sides; pixels beyond it are outliers. */
 const BOX_MARGIN = 0.12;
 /** Largest distance of a part without a point from those with one, in units of the square root of their area. */
 const MAX_PART_DISTANCE = 0.5;
-/** Logit of pixels that the object cannot have. */
+/** Logit of pixels that cannot belong to an object. */
 const EXCLUDED = -12;
 
 /**

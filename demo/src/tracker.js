@@ -82,16 +82,18 @@ export class Graphs {
  */
 function parseDescription(text) {
   let description = null;
+  let supported = false;
   try {
     description = JSON.parse(text);
+    const { memory: { policy, insertions, short_term_skip: skip }, model } = description.config;
+    supported = policy === 'bounded_fifo' && insertions === null && skip === 1 && !model.stages[0].temporal_slots;
   } catch {
-    // not JSON
+    description = null; // not JSON, or without settings
   }
   if (description?.kind !== 'export' || description.version !== EXPORT_VERSION) {
     throw new Error('export.json: damaged, or written by another version; export again');
   }
-  const { policy, insertions, short_term_skip: skip } = description.config.memory;
-  if (policy !== 'bounded_fifo' || insertions !== null || skip !== 1 || description.config.model.stages[0].temporal_slots) {
+  if (!supported) {
     throw new Error('memory.policy: the page has bounded_fifo, without insertions, skips or temporal slots; export again');
   }
   return description;

@@ -90,12 +90,17 @@ export async function encodeWebm(video, frames, first) {
   await output.start();
   const times = video.timestamps;
   let index = first;
-  for await (const frame of frames) {
-    context.putImageData(frame, -x, -y);
-    const lastDuration = times[index] - (times[index - 1] ?? times[index] - 0.04);
-    const duration = index + 1 < times.length ? times[index + 1] - times[index] : lastDuration;
-    await source.add(times[index] - times[first], duration);
-    index += 1;
+  try {
+    for await (const frame of frames) {
+      context.putImageData(frame, -x, -y);
+      const lastDuration = times[index] - (times[index - 1] ?? times[index] - 0.04);
+      const duration = index + 1 < times.length ? times[index + 1] - times[index] : lastDuration;
+      await source.add(times[index] - times[first], duration);
+      index += 1;
+    }
+  } catch (error) {
+    await output.cancel(); // closes the encoder
+    throw error;
   }
   await output.finalize();
   return new Blob([/** @type {ArrayBuffer} */ (output.target.buffer)], { type: 'video/webm' });

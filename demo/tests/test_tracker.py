@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.engine.export.graphs import export_model
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.outliers import find_far_from_points
+from aotlab_runtime.prompts import find_far_from_points
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, clip, stripes
 
@@ -99,6 +99,10 @@ DAMAGED_MODELS = {
     "another policy": (
         lambda folder: change_policy(folder / "export.json"),
         "memory.policy: the page has bounded_fifo, without insertions",
+    ),
+    "no settings": (
+        lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 11}'),
+        "export.json: damaged, or written by another version; export again",
     ),
     "another version": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 6}'),

@@ -10,7 +10,7 @@ from PIL import Image
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
-from aotlab.media.labeled_video import Video, find_masks
+from aotlab.media.labeled_video import Video, find_masks_folder
 from aotlab.media.masks import read_mask
 from aotlab.media.overlay import concat_images, draw_overlay, draw_text
 from aotlab.utils.files import atomic_path
@@ -46,7 +46,7 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
 
 def _find_files(video: Video, results: Path, object_id: int, stem: str) -> tuple[Path, Path]:
     """Return the files of the annotation and the result of an object on a frame."""
-    masks = find_masks(results / video.name)
+    masks = find_masks_folder(results / video.name)
     result = masks / f"{stem}.png"
     if video.object_folders:
         folder = video.object_folders[object_id]

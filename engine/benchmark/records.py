@@ -14,7 +14,7 @@ from aotlab.media.labeled_video import ObjectMasks, Video
 from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import list_mask_files
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
-from aotlab.utils.files import digest_samples, make_folder, remove, sha256
+from aotlab.utils.files import digest_samples, make_folder, reading, remove, sha256
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
@@ -110,10 +110,8 @@ class Records:
             masks.append((index, [sha256(path) for path in list_mask_files(mask)]))
             if isinstance(mask, ObjectMasks):
                 masks.append((sorted(mask.files), sorted(mask.rle.items())))
-        try:
+        with reading(video.name, "restore its frames"):
             frames = [(path.name, digest_samples(path)) for path in video.frames]
-        except OSError as error:
-            raise InputError(f"{error.filename}: no such image; expected a frame of {video.name}") from error
         options = video.merge_ids, video.output_height, video.results, video.objects
         return _digest((self.origin, masks, frames, *options))
 

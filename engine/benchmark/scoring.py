@@ -21,7 +21,7 @@ from aotlab.evaluation.sequence_scores import (
     require_predictions,
     score_files,
 )
-from aotlab.media.labeled_video import Video, find_masks
+from aotlab.media.labeled_video import Video, find_masks_folder
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar
@@ -104,7 +104,7 @@ def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | N
         require_readable([video])
         plan = RULES[video.rules].plan(video)
         if plan.ids and plan.frames:
-            require_predictions(plan, find_masks(results / video.name))
+            require_predictions(plan, find_masks_folder(results / video.name))
             return plan
         log.warning("%s: no object has a frame that is scored", video.name)
     return None
@@ -114,6 +114,6 @@ def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> FrameScores | 
     """Score a range of the frames of a plan; its error is returned, so that other chunks are still scored."""
     plan, first, stop = chunk
     try:
-        return score_files(plan, find_masks(results / plan.name), first, stop)
+        return score_files(plan, find_masks_folder(results / plan.name), first, stop)
     except InputError as error:
         return error

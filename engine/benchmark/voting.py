@@ -9,7 +9,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import list_masks
 from aotlab.media.job_record import MASKS_FOLDER
-from aotlab.media.labeled_video import find_masks
+from aotlab.media.labeled_video import find_masks_folder
 from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.utils.errors import InputError
 
@@ -42,8 +42,10 @@ def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
 def list_sequences(results: Path) -> list[str]:
     """Return the sorted names of folders with PNGs or of results; ``sequence/object`` if each object has a folder."""
     names = _list_folders(results)
-    names += [f"{name}/{inner}" for name in names for inner in _list_folders(find_masks(results / name))]
-    sequences = sorted(name for name in names if list_masks(find_masks(results / name)))
+    names += [
+        f"{name}/{inner}" for name in names for inner in _list_folders(find_masks_folder(results / name))
+    ]
+    sequences = sorted(name for name in names if list_masks(find_masks_folder(results / name)))
     if not sequences:
         raise InputError(f"{results}: no results here; expected <sequence>/<frame>.png as aotlab eval writes")
     return sequences
@@ -52,14 +54,14 @@ def list_sequences(results: Path) -> list[str]:
 def _list_folders(parent: Path) -> list[str]:
     if not parent.is_dir():
         return []
-    if find_masks(parent) != parent:
+    if find_masks_folder(parent) != parent:
         return [MASKS_FOLDER]
     return [path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
 def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], output: Path) -> int:
     """Vote on every frame of a sequence and write ``output/<name>/<frame>.png``; returns the number of frames."""
-    masks = [find_masks(folder / name) for folder in folders]
+    masks = [find_masks_folder(folder / name) for folder in folders]
     stems = [[path.stem for path in list_masks(folder)] for folder in masks]
     for folder, present in zip(masks, stems, strict=True):
         unmatched = sorted(set(present) ^ set(stems[0]))

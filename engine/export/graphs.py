@@ -82,7 +82,7 @@ EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 EXAMPLE_FRAMES = 2
-"""number of long-term frames that propagate is traced with; 1 would become a constant"""
+"""number of frames in long-term memory when propagate is traced; an axis of length 1 would become a constant"""
 RELEVANCE_ROWS = 256
 """queries whose attention is in memory at once"""
 EXAMPLE_SIDE = 40
@@ -113,7 +113,7 @@ def resolve_export_config(config: Config) -> Config:
     """Return the settings of graphs: float32, one size, no rules, and a memory of at most ``memory.frames``.
 
     ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
-    ``memory.newest`` is a number, that of all frames where it does not apply.
+    ``memory.newest`` is always a number: ``memory.frames`` if it does not apply.
     """
     memory = config.memory
     require(
@@ -259,13 +259,7 @@ def build_graphs(
         embeddings, states, sizes = reference.results.values()
         assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
         memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)
-        memory = [
-            BlockMemory(KeyValue(*(x.repeat(1, EXAMPLE_FRAMES, 1) for x in block.long)), block.short)
-            for block in memorize.results["memory"]
-        ]
-        stored = torch.export.Dim("frames", min=1, max=max_frames)
-        long = {name: x for name, x in name_tensors({"memory": memory}).items() if "_long_" in name}
-        axes = {name: {1: x.shape[1] // EXAMPLE_FRAMES * stored} for name, x in long.items()}
+        memory, axes = _example_memory(memorize.results["memory"], max_frames)
         decode = Graph(model, _decode, embeddings=embeddings, features=features)
         relevance = Graph(
             model,
@@ -286,6 +280,20 @@ def build_graphs(
             "decode": decode,
             "relevance": relevance,
         }
+
+
+def _example_memory(frame_memory: Memory, max_frames: int) -> tuple[list[BlockMemory], FreeAxes]:
+    """Return memory in which a frame is stored `EXAMPLE_FRAMES` times, and its axes, up to ``max_frames`` frames."""
+    memory = [
+        BlockMemory(KeyValue(*(x.repeat(1, EXAMPLE_FRAMES, 1) for x in block.long)), block.short)
+        for block in frame_memory
+    ]
+    frames = torch.export.Dim("frames", min=1, max=max_frames)
+    tensors = name_tensors({"memory": memory})
+    axes = {
+        name: {1: x.shape[1] // EXAMPLE_FRAMES * frames} for name, x in tensors.items() if "_long_" in name
+    }
+    return memory, axes
 
 
 def build_prompt_graph(model: VOSModel) -> Graph:

@@ -35,7 +35,8 @@ def read_clip(images: Path, masks: Path, length: int) -> Clip:
     """Read the first frames of a folder that have masks of the same name, at least 2.
 
     Raises:
-        InputError: fewer frames with masks, unreadable files, or a first mask without objects.
+        InputError: fewer frames with masks, frames of different sizes, unreadable files, or a first mask without
+            objects.
     """
     video = read_video("calibration", images, masks)
     clip = []
@@ -43,6 +44,12 @@ def read_clip(images: Path, masks: Path, length: int) -> Clip:
         frame = read_image(video.frames[index])
         clip.append((frame, read_mask(path, size=frame.shape[:2])))
     require(len(clip) > 1, f"--calibrate {masks}: expected masks for at least 2 frames of {images}")
+    sizes = [f"{frame.shape[1]}×{frame.shape[0]}" for frame, _ in clip]
+    changed = next((size for size in sizes if size != sizes[0]), None)
+    require(
+        changed is None,
+        f"--calibrate {images}: expected frames of one size, got {sizes[0]} and {changed}; resize them",
+    )
     require(
         bool(clip[0][1].any()), f"--calibrate {masks}: the first mask has no objects; start with one that has"
     )
@@ -52,15 +59,16 @@ def read_clip(images: Path, masks: Path, length: int) -> Clip:
 def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:
     """Track a clip with an export; return the inputs of each call of every graph by its name."""
     from aotlab_runtime import Tracker
+    from aotlab_runtime.graphs import Graphs
 
-    tracker = Tracker.from_export(folder)
-    run, inputs = tracker.graphs.run, defaultdict(list)
+    inputs = defaultdict(list)
 
-    def run_recorded(name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        inputs[name].append(tensors)
-        return run(name, tensors)
+    class RecordedGraphs(Graphs):
+        def run(self, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            inputs[name].append(tensors)
+            return super().run(name, tensors)
 
-    tracker.graphs.run = run_recorded  # type: ignore[method-assign]
+    tracker = Tracker(RecordedGraphs(folder))
     for index, (frame, mask) in enumerate(clip[:CALIBRATION_FRAMES]):
         tracker.step(frame, None if index else mask)
     return inputs

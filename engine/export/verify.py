@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,16 +42,26 @@ class Agreement(NamedTuple):
     """median seconds per frame of PyTorch"""
 
 
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Raise the framework's `InputError` in place of the runtime's."""
+    import aotlab_runtime
+
+    try:
+        yield
+    except aotlab_runtime.InputError as error:
+        raise InputError(str(error)) from error
+
+
 def require_provider(name: str) -> None:
     """Raise `InputError` unless the runtime has this execution provider."""
     from aotlab_runtime import graphs
 
-    try:
+    with translate_errors():
         graphs.require_provider(name)
-    except graphs.InputError as error:
-        raise InputError(str(error)) from error
 
 
+@translate_errors()
 def verify_export(
     model: VOSModel,
     config: Config,
@@ -64,6 +76,9 @@ def verify_export(
         config: the export's.
         clip: frames with masks; the first mask has an object.
         provider: see `require_provider`.
+
+    Raises:
+        InputError: the runtime cannot load the export with this provider.
     """
     import aotlab_runtime
 

@@ -78,7 +78,7 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
                     problems.append(str(error))
                 else:
                     yield "/".join(filter(None, (folder, item.name, path.name))), content
-        problems.extend(f"{paths[0]}: missing ({len(paths)} in all)" for paths in missing.values())
+        problems.extend(f"{paths[0]}: no such file (missing: {len(paths)})" for paths in missing.values())
         for problem in problems:
             log.debug("%s", problem)
         if problems:  # nothing is written

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -27,7 +27,7 @@ from aotlab.networks.weights.published_keys import (
     is_published,
 )
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import describe_error, write_bytes
+from aotlab.utils.files import describe_error, reading, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -133,16 +133,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path, *, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the weights, if asked for, and the metadata of a file: settings and model card of ours, else nothing."""
-    try:
+    with reading(path, "download or train it again"):
         if not is_safetensors(path):
             return _read_pth(path) if weights else {}, {}
         with safe_open(path, framework="pt") as opened:
             keys = opened.keys() if weights else ()
             return {key: opened.get_tensor(key) for key in keys}, opened.metadata() or {}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except SafetensorError as error:
-        raise InputError(f"{path}: truncated or damaged ({error}); download or train it again") from error
 
 
 def is_safetensors(path: Path) -> bool:
@@ -161,8 +157,8 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # damaged files cause errors of any kind
         # PyTorch's message describes how to load the file unsafely
-        raise InputError(
-            f"{path}: truncated, not a PyTorch checkpoint, or contains pickled code ({type(error).__name__})"
+        raise ValueError(
+            f"truncated, not a PyTorch checkpoint, or contains pickled code: {type(error).__name__}"
         ) from None
     if isinstance(content, Mapping) and {"model", "ema", "optimizer"} <= content.keys():
         raise InputError(
@@ -174,7 +170,7 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
             content = content[key]
             break
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"{path}: expected a dict of tensors, or one under 'state_dict'")
+        raise ValueError("not a dict of tensors, or one under 'state_dict'")
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
 
 

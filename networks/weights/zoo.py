@@ -20,7 +20,7 @@ from aotlab.networks.weights.published import (
     list_published_weights,
 )
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import describe_error, make_folder, read_text, sha256, write_text
+from aotlab.utils.files import make_folder, read_text, reading, sha256, write_text
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -173,14 +173,10 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
         return download_from_hub(address, hub_file)
     if not address.startswith(("http://", "https://")):
         return Path(address.removeprefix("file://"))
-    from http.client import HTTPException
-
     from torch.hub import download_url_to_file
 
-    try:
+    with reading(address, "check address and network"):
         download_url_to_file(address, str(path))
-    except (OSError, HTTPException, ValueError) as error:
-        raise InputError(f"{address}: cannot be downloaded ({error}); check address and network") from error
     return path
 
 
@@ -189,28 +185,20 @@ def download_from_hub(address: str, file: str) -> Path:
     parts = address.removeprefix(HUB_PREFIX).split("/", 2)
     from huggingface_hub import hf_hub_download
 
-    try:
+    with reading(address, "check address and network"):
         return Path(hf_hub_download("/".join(parts[:2]), parts[2] if len(parts) > 2 else file))
-    except Exception as error:  # the Hub's client raises errors of several libraries
-        raise InputError(f"{address}: {describe_error(error)}") from error
 
 
 def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
     """Download a published file with gdown, which resumes interrupted downloads."""
     import gdown
-    from gdown.exceptions import DownloadError
-    from requests import RequestException
 
     address = f"Google Drive, file {entry.google_drive}"
     log.info("%s: downloading %s from Google Drive", entry.name, entry.file)
-    try:
+    with reading(address, f"retry, or put {entry.file} of {ZOO_URL} in {weights_folder()}"):
         gdown.download(
             id=entry.google_drive, output=str(path), resume=True, use_cookies=False, timeout=DOWNLOAD_TIMEOUT
         )
-    except (DownloadError, RequestException, OSError) as error:
-        raise InputError(
-            f"{address}: {describe_error(error)}; retry, or put {entry.file} of {ZOO_URL} in {weights_folder()}"
-        ) from error
     return path
 
 

@@ -9,34 +9,42 @@ import pytest
 import torch
 from filelock import FileLock
 
-from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
-from runtime.tests.exports import RESTRICTED, export_pair
+import aotlab_runtime
+from aotlab.engine.export.graphs import PROMPTING, build_graphs, build_prompt_graph
+from aotlab_runtime.graphs import Graphs
+from runtime.tests.exports import FIFO, RESTRICTED, export_pair
+
+
+class PartlyConvertedGraphs(Graphs):
+    """Graphs of an export; prompts and relevance run in PyTorch, as test_presets.py converts them."""
+
+    def __init__(self, folder, model):
+        super().__init__(folder, threads=1)
+        self.config["memory"]["policy"] = "restricted"
+        self.prompting = PROMPTING
+        relevance = build_graphs(model, self.network_size, self.config["memory"]["frames"])["relevance"]
+        self._in_pytorch = {"prompt": build_prompt_graph(model), "relevance": relevance}
+
+    def run(self, name, tensors):
+        if name not in self._in_pytorch:
+            return super().run(name, tensors)
+        graph = self._in_pytorch[name]
+        with torch.inference_mode():
+            results = graph(*(torch.from_numpy(np.ascontiguousarray(tensors[key])) for key in graph.inputs))
+        return {key: result.numpy() for key, result in zip(graph.outputs, results, strict=True)}
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """Folder and trackers of an export, which all workers of pytest-xdist share.
-
-    Its prompt graph runs in PyTorch, as its conversion takes the longest.
-    """
+    """Folder and trackers of an export, which all workers of pytest-xdist share."""
     folder = tmp_path_factory.getbasetemp() / "exports" / "aott"
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parents[2] / "exports" / "aott"
     folder.parent.mkdir(exist_ok=True)
     with FileLock(folder.parent / "lock"):
-        runtime, pytorch_tracker = export_pair(
-            folder, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False
-        )
-    prompt, run = build_prompt_graph(pytorch_tracker.model), runtime.graphs.run
-
-    def run_graph(name, tensors):
-        if name != "prompt":
-            return run(name, tensors)
-        with torch.inference_mode():
-            results = prompt(*(torch.from_numpy(np.ascontiguousarray(tensors[key])) for key in prompt.inputs))
-        return {key: result.numpy() for key, result in zip(prompt.outputs, results, strict=True)}
-
-    runtime.graphs.run, runtime.graphs.prompting = run_graph, PROMPTING
+        export_pair(folder, "aott", "model.prompt_blocks=1", *FIFO, prompts=False)
+    _, pytorch_tracker = export_pair(folder, "aott", "model.prompt_blocks=1", *RESTRICTED)
+    runtime = aotlab_runtime.Tracker(PartlyConvertedGraphs(folder, pytorch_tracker.model))
     return folder, runtime, pytorch_tracker
 
 

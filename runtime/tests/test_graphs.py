@@ -74,7 +74,8 @@ def test_damaged_exports_rejected(exported, tmp_path, case):
     ("provider", "message"),
     [
         ("nonsense", "provider nonsense: unknown; choose one of cpu, cuda, "),
-        ("directml", "provider directml: not in this onnxruntime; install onnxruntime-directml in its place"),
+        (["cpu"], "provider .'cpu'.: unknown; choose one of cpu, cuda, "),
+        ("directml", "provider directml: not in this onnxruntime; install a variant that has it"),
     ],
 )
 def test_unavailable_provider_rejected(exported, provider, message):
@@ -82,7 +83,13 @@ def test_unavailable_provider_rejected(exported, provider, message):
         aotlab_runtime.Tracker.from_export(exported[0], provider=provider)
 
 
-@pytest.mark.parametrize("threads", [-1, 0, 1.5, "2", 2**40])
+@pytest.mark.parametrize("folder", [None, 3, "no\0name", "missing"])
+def test_unusable_folder_rejected(folder):
+    with pytest.raises(aotlab_runtime.InputError, match=r"not a usable export .*; run aotlab export"):
+        aotlab_runtime.Tracker.from_export(folder)
+
+
+@pytest.mark.parametrize("threads", [-1, 0, 1.5, "2", 2**40, True])
 def test_invalid_number_of_threads_rejected(exported, threads):
     with pytest.raises(aotlab_runtime.InputError, match=f"threads {threads}: must be a whole number from 1"):
         aotlab_runtime.Tracker.from_export(exported[0], threads=threads)

@@ -13,7 +13,7 @@ from aotlab import InputError
 from aotlab.engine.prompting.network import REFINE_MARGIN, find_pixels_far_from_points
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
 from aotlab_runtime import prompts
-from aotlab_runtime.outliers import find_far_from_points
+from aotlab_runtime.prompts import find_far_from_points
 from runtime.tests.exports import assert_equal_prompted_masks
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import clip, stripes

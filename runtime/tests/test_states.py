@@ -39,36 +39,23 @@ def change_header(state, **values):
     state["header"] = np.array(json.dumps(json.loads(str(state["header"])) | values))
 
 
-def change_array(state, name, part):
-    state[name] = state[name][part]
-
-
 DAMAGED_STATES = {
-    "missing digest": (lambda state: state.pop("digest"), "changed, or saved with another export or version"),
-    "missing header": (lambda state: state.pop("header"), "invalid"),
-    "other header": (lambda state: state.update(header=np.array("[")), "invalid"),
-    "missing groups": (lambda state: change_header(state, groups=None), "changed"),
-    "too many objects": (lambda state: change_header(state, groups=[[*range(1, 31)]]), "changed"),
-    "missing frames": (lambda state: state.pop("0.frames"), "changed"),
-    "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "changed"),
-    "missing tokens": (lambda state: change_array(state, "0.memory_0_long_key", np.s_[:, :5]), "changed"),
-    "missing stored frame": (lambda state: change_array(state, "0.frames", np.s_[1:]), "changed"),
-    "no short-term memory": (lambda state: change_array(state, "0.memory_0_short_key", np.s_[:0]), "changed"),
-    "another dtype": (
-        lambda state: state.update({"0.memory_0_long_key": state["0.memory_0_long_key"].astype(float)}),
-        "changed",
-    ),
+    "missing header": lambda state: state.pop("header"),
+    "other header": lambda state: state.update(header=np.array("[")),
+    "missing groups": lambda state: change_header(state, groups=None),
+    "another version": lambda state: change_header(state, version=10),
+    "missing tensor": lambda state: state.pop("0.memory_0_long_key"),
+    "missing stored frame": lambda state: state.update({"0.relevance": state["0.relevance"][1:]}),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGED_STATES)
 def test_damaged_states_rejected(exported, case):
-    damage, message = DAMAGED_STATES[case]
     runtime = exported[1].fresh()
     runtime.step(clip(1)[0], MASKS[0])
     state = {name: np.array(value) for name, value in runtime.state_dict().items()}
-    damage(state)
-    with pytest.raises(aotlab_runtime.InputError, match=message) as raised:
+    DAMAGED_STATES[case](state)
+    with pytest.raises(aotlab_runtime.InputError, match="tracker state: invalid") as raised:
         runtime.load_state_dict(state)
     assert "\n" not in str(raised.value)
     assert runtime.ids == (1, 2)  # unchanged

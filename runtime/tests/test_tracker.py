@@ -90,7 +90,7 @@ def test_length_of_a_video_accepted(tracker, length):
     assert tracker.step(clip(1)[0], MASKS[0]).ids == (1, 2)
 
 
-@pytest.mark.parametrize("length", [-3, 9.7, "5", 2**40])
+@pytest.mark.parametrize("length", [-3, 9.7, "5", 2**40, True])
 def test_invalid_length_of_a_video_rejected(tracker, length):
     with pytest.raises(ValueError, match=f"reset: length must be a number of frames, got {length}"):
         tracker.reset(length)
@@ -100,10 +100,10 @@ def test_invalid_length_of_a_video_rejected(tracker, length):
     ("name", "call", "mask"),
     [
         ("encode", 1, None),
-        ("propagate", 1, None),
+        ("propagate", 2, None),
         ("decode", 1, None),
         ("assign_identities", 1, None),
-        ("memorize", 1, None),
+        ("memorize", 2, None),
         ("propagate", 3, stripes(range(1, 25))),
         ("assign_identities", 2, stripes(range(1, 25))),
         ("memorize", 2, stripes(range(1, 25))),
@@ -142,6 +142,8 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
         *((np.zeros(shape, np.uint8), MASKS[0], "frame: ") for shape in ((HEIGHT, WIDTH), (0, 9, 3))),
         (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: .*float64"),
         (None, MASKS[0], "frame: .*NoneType"),
+        ([[1], [1, 2]], MASKS[0], "frame: expected an array, got list"),
+        (clip(1)[0], [[1], [1, 2]], "mask: expected an array, got list"),
         *((clip(1)[0], mask, "mask: ") for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])),
         (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
         (clip(1)[0], -MASKS[0], "mask: .*-2"),

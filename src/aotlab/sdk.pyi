@@ -54,7 +54,7 @@ from .media.video import (
 from .tools.cli.command import command as command, require_new_output as require_new_output
 from .tools.cli.options import (
     read_tracker as read_tracker,
-    segmenter_options as segmenter_options,
+    segmenter_option as segmenter_option,
     tracker_options as tracker_options,
     video_argument as video_argument,
 )

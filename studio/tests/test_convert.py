@@ -17,7 +17,7 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import read_metadata
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
-from aotlab.dataloaders.lint import lint_folder
+from aotlab.dataloaders.training.check_data import check_folder
 from aotlab.dataloaders.training.layouts import open_videos
 from aotlab.media.video_writer import VideoWriter
 from aotlab.sdk import RUN_FILE, VideoInfo, find_mask_writer, read_annotations
@@ -270,23 +270,10 @@ def test_classes_of_the_record_name_masks(tmp_path):
     names = {category["id"]: category["name"] for category in trees[0]["categories"]}
     found = [{names[each["category_id"]] for each in tree["annotations"]} for tree in trees]
     assert found == [{"cat", "dog"}, {"dog", "object"}]
-    assert (
-        main(
-            [
-                str(results / "a"),
-                str(tmp_path / "a.json"),
-                "--to",
-                "coco",
-                "--video",
-                str(tmp_path / "videos/a"),
-            ]
-        )
-        == 0
-    )
-    assert {each["name"] for each in json.loads((tmp_path / "a.json").read_text())["categories"]} == {
-        "cat",
-        "dog",
-    }
+    alone, video = tmp_path / "a.json", tmp_path / "videos" / "a"
+    assert main([str(results / "a"), str(alone), "--to", "coco", "--video", str(video)]) == 0
+    categories = json.loads(alone.read_text())["categories"]
+    assert {each["name"] for each in categories} == {"cat", "dog"}
 
 
 def test_classes_in_different_letter_case_are_not_merged(tmp_path, capsys):
@@ -429,7 +416,7 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
     ]
     assert read_metadata(out / "val" / "meta.json")["b"]["2"]["category"] == "object"
     for part, names in (("train", ["a", "c"]), ("val", ["b"])):
-        assert lint_folder(out / part, "video").findings == []
+        assert check_folder(out / part, "video").findings == []
         data = open_videos(out / part, SourceConfig(path=".", kind="video"))
         assert [video.name for video in data.videos] == names
         for video in open_dataset("folder", out / part):

@@ -50,6 +50,12 @@ def open_clip(batch, name):
     return Session(state, lambda: TruthTracker())
 
 
+def set_status(batch, *values, **options):
+    """Set the status of clip a; arguments as of `Session.set_status`."""
+    with closing(open_clip(batch, "a")) as session:
+        session.set_status(*values, **options)
+
+
 def read_status(batch):
     return [Document.read(path).status.value for path in sorted(batch.glob("*.aotlab"))]
 
@@ -134,9 +140,7 @@ def test_masks_of_results_open_as_the_results(tmp_path):
 
 def test_rejected_clip_is_not_merged(tmp_path, capsys):
     folder = write_results(tmp_path, ["a", "b"])
-    session = open_clip(folder, "a")
-    session.set_status("rejected", "blurred")
-    session.close()
+    set_status(folder, "rejected", "blurred")
     assert convert([str(folder), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 0
     assert "1 video in train, 0 in val, 1 class; rejected, and left out: a" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "set" / "train" / "images").iterdir()] == ["b"]
@@ -278,9 +282,7 @@ def test_folder_without_jobs_rejected(tmp_path, capsys):
 
 
 def test_foreign_file_in_a_folder_of_masks_is_kept(batch, capsys):
-    session = open_clip(batch, "a")
-    session.set_status("accepted", outdated="proceed")
-    session.close()
+    set_status(batch, "accepted", outdated="proceed")
     for _ in range(2):  # after an export too
         (batch / "a" / "masks" / "notes.txt").write_text("mine")
         assert main([str(batch)]) == 1
@@ -291,9 +293,7 @@ def test_foreign_file_in_a_folder_of_masks_is_kept(batch, capsys):
 
 
 def test_foreign_file_in_results_is_not_replaced(batch, capsys):
-    session = open_clip(batch, "a")
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
-    session.close()
+    set_status(batch, "accepted", outdated="proceed")
     (batch / "a" / "cvat.xml").write_text("mine")
     assert main([str(batch), "--write", "cvat"]) == 1
     assert "cvat.xml: not written by an export; move it away" in capsys.readouterr().err
@@ -310,8 +310,7 @@ def test_soft_mattes_are_kept_unless_requested(batch, capsys):
     Image.new("L", (60, 40), 77).save(soft)
     before = soft.read_bytes()
     change_record(batch / "a", written=["coco.json", "masks", "mattes"])
-    with closing(open_document(batch / "a")) as document:
-        document.set_status("accepted", "")
+    set_status(batch, "accepted")
     assert main([str(batch)]) == 0
     assert "left out: a (mattes: as tracked), b (open), c (open)\n" in capsys.readouterr().out
     assert soft.read_bytes() == before

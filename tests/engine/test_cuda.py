@@ -19,8 +19,7 @@ from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, record_transfers, tracker_on_cuda
-from tests.engine.small_model import clip, stripes
-from tests.engine.small_model import tiny_settings as tiny_overrides
+from tests.engine.small_model import clip, stripes, tiny_settings
 from tests.shared import slow
 
 OTHERS = ("aott", "aost", "msdeaotl_hq", "r50_paotl", "r50_aotl_rmem", "r50_deaotl_ermu", "swinb_aotl")
@@ -41,13 +40,13 @@ WITHOUT_RULES = ("rules.ownership=false", "rules.cuts=false")
 """rules compute on the host"""
 
 
-def settings(preset, *overrides):
+def load_settings(preset, *overrides):
     small = ["model.max_objects=3", "memory.every=2", "compute.precision=float32"]
     return load_config(preset, [*small, *overrides])
 
 
-def tiny_settings(preset="aott", *overrides):
-    return settings(preset, *tiny_overrides(preset), *overrides)
+def load_tiny_settings(preset="aott", *overrides):
+    return load_settings(preset, *tiny_settings(preset), *overrides)
 
 
 class OperationRecorder(TorchDispatchMode):
@@ -88,7 +87,7 @@ def test_frames_of_every_method_stay_on_the_device(preset, tiny, monkeypatch):
     fetched = watch_host(monkeypatch)
     *frames, last = clip(6)
     with fake_cuda(), OperationRecorder() as recorder:
-        tracker = tracker_on_cuda((tiny_settings if tiny else settings)(preset, *WITHOUT_RULES))
+        tracker = tracker_on_cuda((load_tiny_settings if tiny else load_settings)(preset, *WITHOUT_RULES))
         masks = {0: stripes([1, 2]), 3: stripes([0, 3, 4, 5])}  # the late ones fill a second group
         for index, frame in enumerate(frames):
             copied = recorder.copied
@@ -109,7 +108,7 @@ def test_frames_of_every_method_stay_on_the_device(preset, tiny, monkeypatch):
 def test_memory_of_a_lower_precision_is_of_that_type(precision):
     with fake_cuda():
         tracker = tracker_on_cuda(
-            tiny_settings("aotl", f"compute.precision={precision}", "model.max_objects=10", SHALLOW)
+            load_tiny_settings("aotl", f"compute.precision={precision}", "model.max_objects=10", SHALLOW)
         )
         for index, frame in enumerate(clip(3)):
             prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
@@ -126,7 +125,7 @@ def test_eviction_fetches_few_tensors_per_group(policy, monkeypatch):
     fetched = watch_host(monkeypatch)
     overrides = [f"memory.policy={policy}", "memory.frames=2", SHALLOW]
     with fake_cuda():
-        tracker = tracker_on_cuda(tiny_settings("aotl", *overrides))
+        tracker = tracker_on_cuda(load_tiny_settings("aotl", *overrides))
         counts = []
         for index, frame in enumerate(clip(5)):
             before = len(fetched)
@@ -138,7 +137,7 @@ def test_eviction_fetches_few_tensors_per_group(policy, monkeypatch):
 @pytest.mark.parametrize("fused", [True, *slow(False)])
 def test_ensemble_of_scales_and_flips_stays_on_device(fused):
     with fake_cuda():
-        config = tiny_settings()
+        config = load_tiny_settings()
         branches = build_branches(on_cuda(config), config, scales=(1.5,), flip=True, device=str(CUDA))
         together = Ensemble(branches, fused_feedback=fused)
         for index, frame in enumerate(clip(2)):
@@ -148,7 +147,7 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
 
 @pytest.mark.parametrize("preset", ["tiny", *slow("aott", "deaott", "msdeaott", "r50_paotl")])
 def test_training_step_stays_on_device(preset):
-    config = tiny_settings() if preset == "tiny" else settings(preset)
+    config = load_tiny_settings() if preset == "tiny" else load_settings(preset)
     with fake_cuda():
         model = on_cuda(config).train()
         clip_module, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)
@@ -175,7 +174,7 @@ def test_training_step_stays_on_device(preset):
 
 
 def test_memory_moves_to_the_device_and_back(monkeypatch):
-    config = tiny_settings("aotl", SHALLOW)
+    config = load_tiny_settings("aotl", SHALLOW)
     monkeypatch.setattr(
         torch.Tensor, "isfinite", lambda values: np.ones(1, bool)
     )  # fake tensors have no values
@@ -214,12 +213,12 @@ def run_layers(tracker, frames):
     (run_layers, ["sent"] * 4 + ["waited for 2"] * 2 + ["sent"] * 2 + ["waited for 4"] * 2),
 ])  # fmt: skip
 def test_transfers_pin_frames_and_delay_labels_by_one_frame(run, expected, monkeypatch):
-    assert record_transfers(tiny_settings(), run, monkeypatch) == expected
+    assert record_transfers(load_tiny_settings(), run, monkeypatch) == expected
 
 
 def test_constant_on_cpu_is_detected(monkeypatch):
     with fake_cuda():
-        tracker = tracker_on_cuda(tiny_settings())
+        tracker = tracker_on_cuda(load_tiny_settings())
         monkeypatch.setattr("aotlab.networks.preprocess._mean_and_std", lambda *_: torch.ones(2, 3, 1, 1))
         with pytest.raises(RuntimeError, match="device"):
             tracker.step(clip(1)[0], stripes([1]))
@@ -227,7 +226,7 @@ def test_constant_on_cpu_is_detected(monkeypatch):
 
 def test_host_value_is_detected():
     with fake_cuda():
-        tracker = tracker_on_cuda(tiny_settings())
+        tracker = tracker_on_cuda(load_tiny_settings())
         prediction = tracker.step(clip(1)[0], stripes([1]))
         with pytest.raises(NEEDS_HOST):
             bool(prediction.logits.any())

@@ -8,7 +8,7 @@ from aotlab.evaluation.rules import RULES
 from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_masks
-from tests.evaluation.scoring import score_sequence as score_plan
+from tests.evaluation.scoring import score_sequence
 from tests.shared import golden_arrays
 
 
@@ -17,9 +17,9 @@ def draw_square(frames=4, height=24, width=32):
     return np.stack([draw_box((height, width), (8, 16), (4 + index, 14 + index)) for index in range(frames)])
 
 
-def score_sequence(truth, results):
+def score_folder(truth, results):
     """Score a folder against annotations, as DAVIS 2017 does."""
-    return score_plan(plan_sequence(Video("a", frames=(), annotations=tuple(truth))), results)
+    return score_sequence(plan_sequence(Video("a", frames=(), annotations=tuple(truth))), results)
 
 
 def write_sequence(folder, labels):
@@ -31,7 +31,7 @@ def test_folders_score_as_arrays_do(tmp_path):
     truth, prediction = arrays["missing_ids/gt"], arrays["missing_ids/pred"]
     paths = write_sequence(tmp_path / "truth", truth)
     write_sequence(tmp_path / "found", prediction)
-    from_files, from_arrays = score_sequence(paths[::-1], tmp_path / "found"), score_labels(truth, prediction)
+    from_files, from_arrays = score_folder(paths[::-1], tmp_path / "found"), score_labels(truth, prediction)
     np.testing.assert_array_equal(from_files.values, from_arrays.values)
 
 
@@ -41,7 +41,7 @@ def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
     write_sequence(tmp_path / "found", labels)
     for name in ("00000.png", "00003.png", "notes.png"):
         (tmp_path / "found" / name).write_bytes(b"not an image")
-    assert score_sequence(paths, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
+    assert score_folder(paths, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
 
 
 @pytest.mark.parametrize("rules", ["folder", "folder_late"])
@@ -52,7 +52,7 @@ def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
     write_sequence(tmp_path / "found", labels)
     plan = RULES[rules].plan(Video("a", frames=(), annotations=tuple(paths)))
     assert plan.ids == (255, 300)
-    assert (score_plan(plan, tmp_path / "found").region == 1).all()
+    assert (score_sequence(plan, tmp_path / "found").region == 1).all()
     assert find_first_objects(labels[0], "a")[0][-1] == 300
     merged = score_labels(labels, np.where(labels == 255, 1, 0), merge_ids=True)
     assert (merged.region < 1).all()
@@ -80,11 +80,11 @@ def test_id_above_the_number_of_objects_rejected(object_id, tmp_path):
     paths = write_sequence(tmp_path / "truth", draw_square())
     write_sequence(tmp_path / "found", prediction)
     with pytest.raises(InputError, match=rf"00002\.png: id {object_id}, .* first annotation are 1 to 1"):
-        score_sequence(paths, tmp_path / "found")
+        score_folder(paths, tmp_path / "found")
 
 
 def test_prediction_of_another_size_is_named(tmp_path):
     paths = write_sequence(tmp_path / "truth", draw_square())
     write_sequence(tmp_path / "found", draw_square(height=48, width=64))
     with pytest.raises(InputError, match=r"00001\.png: 64×48, but its annotation is 32×24"):
-        score_sequence(paths, tmp_path / "found")
+        score_folder(paths, tmp_path / "found")

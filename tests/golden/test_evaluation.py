@@ -14,7 +14,7 @@ import torch
 from aotlab.media.masks import read_mask
 from aotlab.tools.eval import main
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, write_youtube_meta
-from tests.shared import golden, golden_clip, official_weights
+from tests.shared import golden_clip, golden_recipe, official_weights
 
 
 def lay_out_davis_2017(root: Path, clips: dict[str, Clip]) -> None:
@@ -35,7 +35,7 @@ def lay_out_youtube_vos(root: Path, clips: dict[str, Clip]) -> None:
     [("aott", "davis2017", lay_out_davis_2017), ("aotl", "youtubevos2019", lay_out_youtube_vos)],
 )  # YouTube-VOS: objects that come late, and ids with gaps
 def test_masks_of_official_checkpoint_equal_reference(tmp_path, variant, dataset, lay_out):
-    arrays, meta = golden(f"eval_{variant}_{dataset}")
+    arrays, meta = golden_recipe(f"eval_{variant}_{dataset}")
     clips = {}
     for sequence in meta["seqs"]:
         name, stems = sequence["name"], tuple(sequence["frame_names"])

@@ -23,12 +23,12 @@ SEQUENCES = (
     "three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame",
 )  # fmt: skip
 """synthetic sequences, scored as DAVIS is"""
-Golden = tuple[dict[str, dict[str, np.ndarray]], dict]
+References = tuple[dict[str, dict[str, np.ndarray]], dict]
 """benchmark/video to T×H×W ids of truth and prediction; the tables"""
 
 
 @pytest.fixture(scope="module")
-def golden() -> Golden:
+def references() -> References:
     videos: dict[str, dict[str, np.ndarray]] = {}
     for key, array in golden_arrays("metrics/benchmarks").items():
         benchmark, name, kind = key.split("/")
@@ -37,13 +37,13 @@ def golden() -> Golden:
 
 
 def write_predictions(
-    golden: Golden, benchmark: str, results: Path, stems: Callable[[str, int], Sequence[str]]
+    references: References, benchmark: str, results: Path, stems: Callable[[str, int], Sequence[str]]
 ) -> dict[str, Clip]:
     """Write a benchmark's predictions; return the clips of its truth, with empty images."""
     truth, predictions = (
         {
             name: Clip(tuple(stems(name, len(labels))), np.zeros((*labels.shape, 3), np.uint8), labels)
-            for name, labels in golden[0][f"{benchmark}/{kind}"].items()
+            for name, labels in references[0][f"{benchmark}/{kind}"].items()
         }
         for kind in ("gt", "pred")
     )
@@ -69,9 +69,11 @@ def assert_objects(table: dict, wanted: dict[str, dict]) -> None:
         assert_row(row, wanted[key])
 
 
-def test_vost_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
-    wanted = golden[1]["vost"]
-    truth = write_predictions(golden, "vost", tmp_path / "results", lambda name, _: wanted["frames"][name])
+def test_vost_table_equals_reference(references: References, tmp_path: Path) -> None:
+    wanted = references[1]["vost"]
+    truth = write_predictions(
+        references, "vost", tmp_path / "results", lambda name, _: wanted["frames"][name]
+    )
     lay_out_split(tmp_path / "VOST", truth)
     write_list(tmp_path / "VOST" / "ImageSets" / "val.txt", truth)
     table = score_table(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
@@ -79,12 +81,12 @@ def test_vost_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     assert_objects(table, wanted["per_object"])
 
 
-def test_visor_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
+def test_visor_table_equals_reference(references: References, tmp_path: Path) -> None:
     def stems(name: str, count: int) -> list[str]:
         return stems_from(140, count, 60, f"{name[:-10]}_frame_{{:010d}}")
 
-    wanted = golden[1]["visor"]
-    truth = write_predictions(golden, "visor", tmp_path / "results", stems)
+    wanted = references[1]["visor"]
+    truth = write_predictions(references, "visor", tmp_path / "results", stems)
     lay_out_davis(tmp_path / "VISOR", truth, "2022", "val")
     write_list(tmp_path / "VISOR" / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
     table = score_table(open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
@@ -93,12 +95,13 @@ def test_visor_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     assert table["J_unseen"] == table["sequences"]["P07_110_seq_00009"]["J"]
 
 
-def test_youtube_vos_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
-    wanted = golden[1]["ytvos"]
+def test_youtube_vos_table_equals_reference(references: References, tmp_path: Path) -> None:
+    wanted = references[1]["ytvos"]
     root = tmp_path / "YouTubeVOS"
     frames = wanted["annotated_frames"]
     lay_out_split(
-        root / "train", write_predictions(golden, "ytvos", tmp_path / "results", lambda name, _: frames[name])
+        root / "train",
+        write_predictions(references, "ytvos", tmp_path / "results", lambda name, _: frames[name]),
     )
     (root / "train" / "meta.json").write_text(json.dumps(wanted["meta"]))
     write_list(root / "seen_categories.txt", wanted["seen_categories"])
@@ -109,11 +112,11 @@ def test_youtube_vos_table_equals_reference(golden: Golden, tmp_path: Path) -> N
         assert_row(table["sequences"][name]["objects"][object_id], row["exclusive"])
 
 
-def test_lvos_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
-    wanted = golden[1]["lvos"]
+def test_lvos_table_equals_reference(references: References, tmp_path: Path) -> None:
+    wanted = references[1]["lvos"]
     folder = tmp_path / "LVOS" / "valid"
     truth = write_predictions(
-        golden, "lvos", tmp_path / "results", lambda _, count: stems_from(1, count, 5, "{:08d}")
+        references, "lvos", tmp_path / "results", lambda _, count: stems_from(1, count, 5, "{:08d}")
     )
     lay_out_split(folder, truth)
     (folder / "valid_meta.json").write_text(json.dumps(wanted["valid_meta"]))

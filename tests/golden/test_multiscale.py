@@ -20,7 +20,7 @@ from tests.shared import golden_arrays, golden_table, memory_model
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}
 
 
-def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
+def load_memory_reference(name: str) -> tuple[dict[str, np.ndarray], dict]:
     return golden_arrays(f"memory/{name}"), golden_table(f"memory/{name}")
 
 
@@ -40,7 +40,7 @@ def replay(
     Returns:
         The embeddings of all stages and the logits of each tracked frame, and the bank.
     """
-    arrays, meta = golden(name)
+    arrays, meta = load_memory_reference(name)
     images = torch.from_numpy(filler.normalize(arrays["in_frames"]))
     model = memory_model(PRESETS[name], name, fast=fast)
     recorded = record_embeddings(model)
@@ -62,7 +62,7 @@ def replay(
 
 @torch.inference_mode()
 def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
-    arrays, meta = golden("hq_msdeaot_v2")
+    arrays, meta = load_memory_reference("hq_msdeaot_v2")
     matched, logits, bank = replay("hq_msdeaot_v2", fast, meta["long_term_capacity"])
     assert bank.frames == [0, 5, 6, 7, 8, 9]
     for frame in (1, 8):
@@ -76,7 +76,7 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
 
 @torch.inference_mode()
 def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
-    arrays, _ = golden("pyramid_r50_aot")
+    arrays, _ = load_memory_reference("pyramid_r50_aot")
     matched, logits, bank = replay("pyramid_r50_aot", fast)
     assert bank.frames == [0, 2, 4]
     # At stride 8 every second token along both axes is kept, as many as at stride 16.

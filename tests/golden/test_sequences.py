@@ -20,7 +20,7 @@ from aotlab.networks.preprocess import network_size
 from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.golden.tensors import planes
-from tests.shared import golden, golden_clip, golden_model, slow
+from tests.shared import golden_clip, golden_model, golden_recipe, slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
 VARIANTS = ["aott", "deaott", *slow("aots", "aotl", "r50_aotl", "swinb_aotl", "deaotl", "r50_deaotl")]
@@ -43,7 +43,7 @@ def assert_near_reference(actual: torch.Tensor, reference: np.ndarray) -> None:
 def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     variant, _, depth = variant.partition("/")
     suffix = f"_d{depth}" if depth in ("1", "2") else ""
-    arrays, meta = golden(variant)
+    arrays, meta = golden_recipe(variant)
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalize(frames))
     model = golden_model(variant, fast=fast)
@@ -117,7 +117,7 @@ class ReferenceOnTies(Tracker):
 
 @pytest.mark.parametrize("variant", [*VARIANTS, "odd_aott", "skip_aott"])
 def test_tracker_masks_equal_reference(variant: str) -> None:
-    arrays, meta = golden(variant)
+    arrays, meta = golden_recipe(variant)
     frames, masks = golden_clip(meta)
     config = load_config(
         meta["variant"],
@@ -134,7 +134,7 @@ def test_tracker_masks_equal_reference(variant: str) -> None:
 
 
 def test_odd_size_is_resized_as_reference() -> None:
-    arrays, meta = golden("odd_aott")
+    arrays, meta = golden_recipe("odd_aott")
     frames, _ = golden_clip(meta)
     size = network_size(frames.shape[1:3], InputConfig(), align_corners=True)
     assert list(size) == meta["input_size"]
@@ -147,7 +147,7 @@ def test_odd_size_is_resized_as_reference() -> None:
 
 @torch.inference_mode()
 def test_late_object_equals_reference(fast: bool) -> None:
-    arrays, meta = golden("late_aotl")
+    arrays, meta = golden_recipe("late_aotl")
     frames, masks = golden_clip(meta)
     config = load_config("aotl", [f"memory.every={meta['long_term_gap']}"])
     tracker = Tracker(golden_model("aotl"), config, optimize=fast)
@@ -166,7 +166,7 @@ def test_late_object_equals_reference(fast: bool) -> None:
 
 @torch.inference_mode()
 def test_14_objects_are_two_groups(fast: bool) -> None:
-    arrays, meta = golden("many_aott")
+    arrays, meta = golden_recipe("many_aott")
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalize(frames))
     model = golden_model("aott", fast=fast)

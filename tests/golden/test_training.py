@@ -27,7 +27,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name
 from tests.golden import filler
-from tests.shared import golden, golden_arrays, golden_table, has_golden
+from tests.shared import golden_arrays, golden_recipe, golden_table, has_golden
 
 SETTINGS = TrainConfig()
 HARD_PIXELS = {"fraction": SETTINGS.hardest_pixels, "reached_after": SETTINGS.hardest_pixels_after}
@@ -133,14 +133,14 @@ def same_up_to_numbering(actual: np.ndarray, reference: np.ndarray) -> bool:
 
 
 def test_frame_numbers_fold_back_as_reference():
-    _, meta = golden("data")
+    _, meta = golden_recipe("data")
     folded = meta["reflect"]
     assert [[length, index, reflect_index(index, length)] for length, index, _ in folded] == folded
 
 
 def test_merged_clips_equal_reference():
     # Which of the kept objects gets which number is random in ours, so labels agree up to a renumbering.
-    arrays, meta = golden("data")
+    arrays, meta = golden_recipe("data")
     recipe = meta["merge"]
     clips = []
     for seed, objects in zip(recipe["seeds"], recipe["num_objects"], strict=True):
@@ -152,7 +152,7 @@ def test_merged_clips_equal_reference():
 
 
 def test_relabeled_objects_equal_reference():
-    arrays, meta = golden("data")
+    arrays, meta = golden_recipe("data")
     labels = arrays["crop_in"]
     clip = relabel(
         np.zeros((*labels.shape, 3), np.uint8),
@@ -166,7 +166,7 @@ def test_relabeled_objects_equal_reference():
 
 
 def test_logged_iou_equals_reference():
-    arrays, meta = golden("data")
+    arrays, meta = golden_recipe("data")
     labels, recipe = torch.from_numpy(arrays["merge_label"]), meta["iou"]
     assert recipe["value"] == pytest.approx(0.39605, abs=1e-5)
     # 1e-6: float32 divisions

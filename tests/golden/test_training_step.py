@@ -15,7 +15,7 @@ from aotlab.engine.training.schedule import learning_rate, parameter_groups, ref
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
 from tests.golden import filler
-from tests.shared import golden, golden_model, slow
+from tests.shared import golden_model, golden_recipe, slow
 
 SETTINGS = TrainConfig()
 
@@ -36,7 +36,7 @@ class Reference:
     """A training step of ours on the reference's clips, before and after the optimizer."""
 
     def __init__(self, variant: str, run: str, *, fast: bool) -> None:
-        arrays, meta = golden(f"train_{variant}")
+        arrays, meta = golden_recipe(f"train_{variant}")
         self.meta = meta[run]
         self.arrays = {
             key.removeprefix(f"{run}/"): value for key, value in arrays.items() if key.startswith(f"{run}/")

@@ -225,7 +225,7 @@ def test_file_without_objects_rejected_for_one_frame(tmp_path, monkeypatch):
         read_annotations(tmp_path / "first.box", VIDEO, frame=5)
 
 
-def test_more_objects_than_ids_refused():
+def test_more_objects_than_ids_rejected():
     regions = [ParsedRegion(0, tracked().frames[0][0].rle)] * (MAX_ID + 1)
     with pytest.raises(InputError, match="has more than 65535 objects; split it"):
         match_regions(regions, VIDEO)

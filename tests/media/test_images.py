@@ -233,8 +233,11 @@ def test_fingerprint_covers_the_frames_only(tmp_path):
         Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
     before = compute_fingerprint(tmp_path)
     (tmp_path / "._0.jpg").write_bytes(b"resource fork")
+    (tmp_path / "out").mkdir()
     write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
     assert compute_fingerprint(tmp_path) == before
+    Image.fromarray(CLIP[3]).save(tmp_path / "3.jpg")
+    assert compute_fingerprint(tmp_path) != before
 
 
 @pytest.mark.parametrize("reverse", [False, True])

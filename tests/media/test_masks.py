@@ -63,7 +63,9 @@ def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
 ])  # fmt: skip
 def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / name, format=kind, **options)
-    with pytest.raises(InputError, match=rf"{name}: a {kind} file, whose compression changes object ids"):
+    with pytest.raises(
+        InputError, match=rf"{name}: not readable .{kind}, whose compression changes object ids"
+    ):
         read_mask(tmp_path / name)
 
 
@@ -77,7 +79,7 @@ def test_255_of_16_bits_is_written_as_an_object(tmp_path):
 )
 def test_ids_of_more_than_16_bits_rejected(tmp_path, labels, words):
     Image.fromarray(np.array(labels, np.int32)).save(tmp_path / "mask.tif")
-    with pytest.raises(InputError, match=rf"mask\.tif: object ids {words}; renumber them"):
+    with pytest.raises(InputError, match=rf"mask\.tif: not readable .object ids {words}, not 0 to"):
         read_mask(tmp_path / "mask.tif")
 
 
@@ -126,6 +128,6 @@ def test_labels_are_resized_to_the_nearest_pixel():
     ("a.jpg", [[1]], "masks are written as PNG"),
 ])  # fmt: skip
 def test_arrays_that_are_not_ids_are_not_written(tmp_path, name, labels, words):
-    with pytest.raises(InputError, match=f"{name}: .*{words}"):
+    with pytest.raises(ValueError, match=f"{name}: .*{words}"):
         write_mask(tmp_path / name, np.array(labels))
     assert list(tmp_path.iterdir()) == []

@@ -107,7 +107,7 @@ def test_masks_of_double_suffixes(tmp_path):
     assert (found.mask(3) == draw_square(3)).all()
 
 
-def test_single_frame_beyond_the_video_is_refused():
+def test_single_frame_beyond_the_video_is_rejected():
     region = ParsedRegion(99, encode_rle(draw_square(1) == 1))
     with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
         match_regions([region], VideoInfo("clip", SIZE, 5))

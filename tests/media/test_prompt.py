@@ -16,22 +16,12 @@ def test_clicks_are_split_by_their_labels():
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({}, "give a box, a mask that is not empty, or a point on the object"),
     ({"mask": np.zeros((2, 3))}, "a mask that is not empty"),
     ({"points": [(1, 2)], "labels": [0]}, "give a box, a mask that is not empty, or a point on the object"),
     ({"points": [(1, 2)], "labels": [1, 0]}, "a label of 0 or 1 for each of 1 points"),
-    ({"points": [(1, 2)], "labels": [2]}, "a label of 0 or 1"),
-    ({"points": [(1, float("nan"))]}, "finite numbers"),
-    ({"points": (1, 2, 3)}, "pairs"),
     ({"points": 5}, "pairs"),
-    ({"points": [("1", "2")]}, "pairs"),
     ({"points": [(1, 2), (3, [4])]}, "pairs"),
     ({"points": (1, 2), "scribble": 5}, "pairs"),
-    ({"points": [(1, 2), (3, 4)], "labels": 1}, "a label of 0 or 1"),
-    ({"points": (1, 2), "labels": ["on"]}, "a label of 0 or 1"),
-    ({"box": [[1, 2], 3]}, "in pixels, at least 2 each"),
-    ({"box": "10,20,30,40"}, "in pixels, at least 2 each"),
-    ({"box": (1, 2, 1, 9)}, "in pixels, at least 2 each"),
     ({"box": (0.1, 0.2, 0.5, 1)}, "in pixels, at least 2 each"),
 ])  # fmt: skip
 def test_prompt_without_object_rejected(options, words):
@@ -58,7 +48,7 @@ def test_points_of_the_first_pixels_are_points():
     assert group_prompts((), ["1,1", "0.5,1.5"])[0][1].positive == [(1, 1), (0.5, 1.5)]
 
 
-def test_fractions_of_the_image_are_refused():
+def test_fractions_of_the_image_are_rejected():
     remedy = "not in pixels; multiply fractions of the image by its width and height"
     for boxes, points in (((), ["0.5,0.5"]), (["0.1,0.1,0.5,0.5"], ()), (["0.1:0.1-0.5:0.5"], ())):
         with pytest.raises(InputError, match=remedy):

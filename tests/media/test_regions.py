@@ -16,7 +16,6 @@ from aotlab.media.rle import (
     require_size,
     rle_to_box,
 )
-from aotlab.utils.errors import InputError
 
 
 @pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 1.0])
@@ -33,7 +32,7 @@ def test_run_lengths_equal_those_of_pycocotools(density):
     [2**40, 2**40], [-5, 965], "~~~~~~~~~~~~", "ooooooooooooooo",
 ])  # fmt: skip
 def test_incomplete_run_lengths_rejected(counts):
-    with pytest.raises(InputError, match="40×24"):
+    with pytest.raises(ValueError, match="40×24"):
         parse_rle(counts, (24, 40))
 
 
@@ -42,7 +41,7 @@ def test_incomplete_run_lengths_rejected(counts):
     [1, 1, 2, 2, float("nan"), 3], [1, 1, 2, 2, "3", 3], [1, 1, 2, 2, -(10**30), 3], [0, 0, 40, 24] * 30000 + [1, 1],
 ])  # fmt: skip
 def test_invalid_polygon_rejected(points):
-    with pytest.raises(InputError, match=r"cannot be drawn; expected three points or more in .* 40×24"):
+    with pytest.raises(ValueError, match=r"cannot be drawn: expected three points or more in .* 40×24"):
         fill_polygons([points], (24, 40))
 
 
@@ -50,7 +49,7 @@ def test_invalid_polygon_rejected(points):
     "sides", [(0, 5), (-1, 5), (5, 10**9), (10**12, 5), ("a", 5), (2.5, 5), ("5", 5), (None, 5), (True, 5)]
 )
 def test_invalid_size_rejected(sides):
-    with pytest.raises(InputError, match=r"is for images of .*; expected sides"):
+    with pytest.raises(ValueError, match=r"images of .*, not sides"):
         require_size(*sides)
 
 

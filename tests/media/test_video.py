@@ -2,7 +2,6 @@
 
 import math
 import os
-import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fractions import Fraction
@@ -164,20 +163,17 @@ def test_frames_filled_in_by_the_decoder_are_counted(tmp_path):
     whole = open_frames(path)
     frames, content = list(whole), path.read_bytes()
     assert whole.damaged == []
-    first = content.index(b"mdat") + 2500  # after the first image
-    for seed in range(50):
-        changed, rng = bytearray(content), random.Random(seed)
-        at = rng.randrange(first, len(changed) - 2500)
-        changed[at : at + 4] = rng.randbytes(4)
-        path.write_bytes(changed)
-        source = open_frames(path)
-        if read_all(path) == (40, None) and len(list(source)) == 40 and source.damaged:
-            break
-    else:
-        raise AssertionError("no damage that the decoder fills in")
+    with av.open(str(path)) as container:
+        packet = list(container.demux(video=0))[19]
+        fifth = packet.size // 5
+        end = packet.pos + packet.size
+    path.write_bytes(content[: end - fifth] + b"\xff" * fifth + content[end:])
+    source = open_frames(path)
+    assert len(list(source)) == 40
     damaged = list(source.damaged)
     pairs = enumerate(zip(source, frames, strict=True))
     changed = [index for index, (frame, other) in pairs if (frame != other).any()]
+    assert damaged
     assert set(damaged) <= set(changed)
     assert source.damaged == damaged  # counted again
 

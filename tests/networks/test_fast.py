@@ -17,7 +17,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize as fast
-from aotlab.networks.fast.convolutions import fuse_encoders
+from aotlab.networks.fast.convolutions import FusedConv2d, fuse_encoders
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -48,6 +48,18 @@ def test_fused_encoder_equals_the_plain_one(name):
     assert not any(isinstance(module, FrozenBatchNorm2d) for module in fused.modules())
     for actual, expected in zip(fused(image), encoder(image), strict=True):
         torch.testing.assert_close(actual, expected, atol=1e-4 * expected.abs().max().item(), rtol=0)
+
+
+@torch.no_grad()
+def test_processor_without_bfloat16_in_onednn_convolves(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("mkldnn_convolution_pointwise: bf16 path needs avx512")
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", fail)
+    fused, image = FusedConv2d(3, 4, 3).bfloat16(), images(1, 9, 9).bfloat16()
+    fused.activation = "relu"
+    assert torch.equal(fused(image), nn.Conv2d.forward(fused, image).relu())
 
 
 class ResNet18(nn.Module):

@@ -1,16 +1,15 @@
 """Command ``check-data``."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.media.masks import write_mask
 from aotlab.tools.check_data import main
 from tests import miniatures
 
-SAMPLE = Path("datasets/sample")
+SAMPLE = ROOT / "datasets" / "sample"
 
 
 def test_shipped_sample_is_clean(capsys):

@@ -91,18 +91,18 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
 @pytest.mark.parametrize(("args", "words"), [
     ("--split train", "ImageSets/train.txt: no such file; lists here: test, val"),
     ("--sequence beer", "sequence must be one of 1083_cut_tomato, 2001_fold_cloth, got beer$"),
-    ("--new-objects", "--new-objects: not for vost"),
+    ("--new-objects", "new_objects: vost has no such option"),
     ("--weights 1,2", "--weights: 2 weights for 1 model; give one for each"),
     ("--config aott --config aotl", "--config: given 2 times for 1 model"),
     ("--feedback fused", "--feedback fused: has no effect without --flip, --scales"),
 ])  # fmt: skip
-def test_invalid_line_is_refused_before_loading(tmp_path, loaded, run_expecting_error, args, words):
+def test_invalid_line_is_rejected_before_loading(tmp_path, loaded, run_expecting_error, args, words):
     dataset_options = [*make("vost", tmp_path), "--output", tmp_path / "out"]
     assert re.search(words, run_expecting_error(tool.main, *dataset_options, *args.split()))
     assert loaded == []
 
 
-def test_read_only_output_is_refused_before_loading(tmp_path, loaded, run_expecting_error, monkeypatch):
+def test_read_only_output_is_rejected_before_loading(tmp_path, loaded, run_expecting_error, monkeypatch):
     # root may write anywhere, so the refusal of the file system is played
     def fail(dir):
         raise OSError(30, os.strerror(30))

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.engine.export import graphs, verify
@@ -70,6 +71,15 @@ def test_differing_graphs_stop_export(
 ])  # fmt: skip
 def test_bad_calibration_clips_rejected(tmp_path, run_expecting_error, save_clip, masks, message):
     assert message in run_expecting_error(main, *TINY, "--output", tmp_path / "out", *save_clip(*masks))
+    assert not (tmp_path / "out").exists()
+
+
+def test_calibration_clip_of_two_sizes_rejected(tmp_path, run_expecting_error, save_clip):
+    clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 2)
+    Image.new("RGB", (98, 66)).save(sorted((tmp_path / "frames").iterdir())[1])
+    Image.fromarray(np.eye(66, 98, dtype=np.uint8)).save(sorted((tmp_path / "masks").iterdir())[1])
+    line = run_expecting_error(main, *TINY, "--output", tmp_path / "out", *clip_args)
+    assert "expected frames of one size, got 49×33 and 98×66" in line
     assert not (tmp_path / "out").exists()
 
 

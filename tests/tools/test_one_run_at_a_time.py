@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_second_run_on_one_output_is_refused(tmp_path, capsys, monkeypatch, name):
+def test_second_run_on_one_output_is_rejected(tmp_path, capsys, monkeypatch, name):
     monkeypatch.setattr(graphs, "build_graphs", None)
     out = tmp_path / "out"
     recipe = write_recipe(tmp_path, draw_sets(tmp_path / "data"), "out", phase(steps=1))

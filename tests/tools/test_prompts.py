@@ -93,7 +93,7 @@ def test_prompt_masks_of_named_images_are_replaced(run, video, tmp_path):
         assert [path.name for path in drawn.iterdir()] == [f"shot.0000{index}x.png"]
 
 
-def test_mask_among_the_results_is_refused(run, tmp_path, capsys):
+def test_mask_among_the_results_is_rejected(run, tmp_path, capsys):
     mask = tmp_path / "out" / "prompt_masks" / "00000.png"
     assert run("--point", "10,10") == 0
     assert run("--mask", str(mask), "--force") == 2
@@ -185,9 +185,8 @@ def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     )
     files = Path("a.onnx"), Path("b.onnx")
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu")
-    for segmenter in (files, "boxes"):
-        open_segmenter(segmenter, tracker)
-    assert loaded == [((files,), {"device": "cpu"}), ((), {"plugin": "boxes"})]
+    open_segmenter(files, tracker)
+    assert loaded == [((files,), {"device": "cpu"})]
 
 
 def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):

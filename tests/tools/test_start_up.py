@@ -102,7 +102,7 @@ INVALID_OPTIONS = [
 ]
 
 
-def test_wrong_arguments_are_refused_without_torch(tmp_path):
+def test_wrong_arguments_are_rejected_without_torch(tmp_path):
     sample = ROOT / "datasets" / "sample"
     for name in ("rabbit.mp4", "rabbit.png"):
         shutil.copy(sample / name, tmp_path)

@@ -126,7 +126,7 @@ def test_invalid_masks_are_listed_and_nothing_written(mose, run_expecting_error,
         "not readable",
         "mode I;16; expected an 8-bit palette PNG",
         "a BMP file; expected PNG",
-        "missing",
+        "no such file",
     ]
     line = run_expecting_error(main, *mose.options, "--results", mose.results, "--output", mose.archive)
     assert f"{mose.results}: 7 problems, which --verbose lists; the first: {problems[0]}" in line
@@ -138,7 +138,7 @@ def test_missing_masks_are_one_problem_per_sequence(mose, caplog):
         path.unlink()
     problems = mose.find_problems(caplog)
     assert len(problems) == 2
-    assert all(re.search(r"00000\.png: missing \([2-9] in all\)$", problem) for problem in problems)
+    assert all(re.search(r"00000\.png: no such file \(missing: [2-9]\)$", problem) for problem in problems)
 
 
 def test_objects_of_the_metadata_are_expected(tmp_path, capsys):

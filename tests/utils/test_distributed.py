@@ -8,7 +8,7 @@ import pytest
 from aotlab.utils.distributed import assign_by_cost, join_process_group
 from aotlab.utils.errors import InputError, RankError
 from aotlab.utils.shards import SHARD_VARIABLES, Shard
-from tests.processes import find_free_port, run_python
+from tests.processes import reserve_port, run_python
 
 NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 TWO = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
@@ -83,7 +83,8 @@ sys.exit(main())
 
 @pytest.mark.skipif(os.name != "posix", reason="the second rank is a fork of the first")
 def test_death_of_a_rank_stops_the_others():
-    done = run_python("-c", RANKS, env={**TWO, "MASTER_PORT": find_free_port()}, timeout=120)
+    with reserve_port() as port:
+        done = run_python("-c", RANKS, env={**TWO, "MASTER_PORT": str(port)}, timeout=120)
     assert done.returncode == 1
     assert "stopped: lost contact between ranks" in done.stderr
     assert "Traceback" not in done.stderr

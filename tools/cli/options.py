@@ -254,19 +254,15 @@ def prompt_options(*, frames: bool = True) -> Decorator:
             ("--not-point", "not_points", "X,Y", "point that is not on the object"),
         )
     ]
-    return option_group("prompts instead of masks" if frames else "prompts", *prompts, segmenter_options())
+    return option_group("prompts instead of masks" if frames else "prompts", *prompts, segmenter_option())
 
 
-def segmenter_options() -> Decorator:
-    """Return ``--segmenter`` and ``--segmenter-plugin``, arguments of `load_segmenter`."""
-    return option_group(
-        "segmenter",
-        option(
-            "--segmenter",
-            metavar="ENCODER DECODER",
-            nargs=2,
-            type=ExistingPath,
-            help="SAM-like segmenter as two ONNX files (default: the model's own)",
-        ),
-        option("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package"),
+def segmenter_option() -> Decorator:
+    """Return ``--segmenter``, the first argument of `load_segmenter`."""
+    return option(
+        "--segmenter",
+        metavar="ENCODER DECODER",
+        nargs=2,
+        type=ExistingPath,
+        help="SAM-like segmenter as two ONNX files (default: the model's own)",
     )

@@ -91,7 +91,7 @@ def folder(tmp_path):
 def test_first_frame_of_each_folder_is_read(folder):
     assert [case.name for case in read_cases(folder)] == ["a/00000/1", "b/00000/1"]
     (folder / "JPEGImages" / "a" / "00000.png").unlink()
-    with pytest.raises(InputError, match="no such image"):
+    with pytest.raises(InputError, match="no such file"):
         list(read_cases(folder))
 
 

@@ -1,35 +1,27 @@
-"""Exported models: the graphs of a folder, run by onnxruntime.
-
-    graph              inputs → outputs
-    encode             frame → features_f4, features_f8, features_f16, features_projected
-    propagate          features_projected, memory_* → embeddings_*, states_*
-    decode             embeddings_*, features_f4, _f8, _f16 → logits
-    assign_identities  masks → id_embeddings_*
-    memorize           states_*, id_embeddings_* → memory_*
-    reference          features_projected, id_embeddings_* → embeddings_*, states_*
-    relevance          states_0_key, memory_0_long_key, logits → relevance (only with the policy ``restricted``)
-    prompt             image, planes, rough_mask → logits, refined_logits (only with a prompt network)
+"""Exported models: the graphs of a folder, run by onnxruntime; `tracker.py` describes each graph.
 
     tensor                        shape, float32 unless stated
-    frame                         any height×width×3 uint8 RGB
-    features_f4, _f8, _f16        1×C4×H/4×W/4, 1×C8×H/8×W/8, 1×C16×h×w; encoder maps
-    features_projected            1×C×h×w; input of the first block
-    masks                         1×(1+M)×H×W, one-hot, background first
+    frame                         H×W×3 uint8 RGB
+    features_f4, _f8, _f16        1×C4×H'/4×W'/4, 1×C8×H'/8×W'/8, 1×C16×h×w
+    features_projected            1×C×h×w
+    masks                         1×(1+M)×H'×W', one-hot, background first
     id_embeddings_0               1×L×C
     embeddings_0, _1, …           1×C×h×w; input of the first block, then the normalized output of each
     states_N_*                    1×L×C; keys of block N, and tokens or values before identities are added
     memory_N_long_key, _value     1×L×C from memorize; 1×(T·L)×C, all stored frames, in propagate and relevance
     memory_N_short_key, _value    1×L×C
-    logits                        1×(1+M)×H/4×W/4, background first
-    relevance                     T; each stored frame's share of the attention from foreground tokens (RMem)
-    image, rough_mask             any height×width×3 uint8 RGB; height×width in 0 to 1
-    planes                        1×3×P×Q; points on the object, points off it, its box, at the prompt network's size
-    logits, refined_logits        height×width; of prompt, the refined ones with outlines on edges of the image
+    logits                        1×(1+M)×H'/4×W'/4, background first
+    relevance                     T, each stored frame's share of the attention of foreground tokens (RMem)
+    image                         height×width×3 uint8 RGB, a crop of any size
+    rough_mask                    height×width in 0 to 1
+    planes                        1×3×H'×W': points on the object, points off it, its box; of the crop in its network
+    logits, refined_logits        height×width, of prompt; the refined ones have outlines on edges of the image
 
-H×W: the frame in the network; h×w = H/16×W/16: its tokens, L = h·w of them (all rounded up); C: channels of a token; M:
-identities; T: stored frames. In DeAOT, keys have C/2 channels and values in memory 4C, and embeddings_0, the last
-block's output, has 2C. Later stages of multi-scale models have id_embeddings and tokens of other sizes; their propagate
-and reference also read features_f4 and _f8, and decode reads embeddings_0 only.
+H×W: a frame of the video, of any size; H'×W': the frame in the network; h×w = H'/16×W'/16: its tokens, L = h·w of them
+(all rounded up); C: channels of a token; M: identities; T: stored frames. DeAOT differs: keys have C/2 channels, values
+in memory 4C, and embeddings_0 is the output of the last block, with 2C. Later stages of multi-scale models have
+id_embeddings and tokens of other sizes; their propagate and reference also read features_f4 and _f8, and decode reads
+embeddings_0 only.
 """
 
 from __future__ import annotations
@@ -44,21 +36,21 @@ import numpy as np
 import onnxruntime
 from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
-from aotlab_runtime.inputs import InputError, is_integer_in, require
+from aotlab_runtime.inputs import InputError, is_integer_in
 
 EXPORT_VERSION = 11
 """version of ``export.json``"""
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
 PROVIDERS = {
-    "cpu": ("CPUExecutionProvider", "onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
-    "tensorrt": ("TensorrtExecutionProvider", "onnxruntime-gpu"),
-    "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
-    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
-    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
 }
-"""onnxruntime's name of each execution provider, and the package that has it"""
+"""onnxruntime's name of each execution provider"""
 
 
 class Graphs:
@@ -76,8 +68,8 @@ class Graphs:
             InputError: a changed, damaged or missing file, a provider that is not available, or too little memory.
         """
         execution_provider = require_provider(provider)
-        is_valid = threads is None or is_integer_in(threads, 1, 1024)
-        require(is_valid, f"threads {threads}: must be a whole number from 1 to 1024")
+        if threads is not None and not is_integer_in(threads, 1, 1024):
+            raise InputError(f"threads {threads}: must be a whole number from 1 to 1024")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only
@@ -86,12 +78,11 @@ class Graphs:
         arena = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
         with suppress(RuntimeError):  # registered before
             onnxruntime.create_and_register_allocator(arena, None)
-        folder = Path(folder)
         description = read_description(folder)
         try:
             self._sessions = {
                 path.stem: onnxruntime.InferenceSession(path, options, providers=[execution_provider])
-                for path in map(folder.joinpath, description["sha256"])
+                for path in map(Path(folder).joinpath, description["sha256"])
                 if path.suffix == ".onnx"
             }
         except Exception as error:  # onnxruntime's errors have no common class
@@ -100,8 +91,8 @@ class Graphs:
             ) from error
         self.providers: list[str] = self._sessions["encode"].get_providers()
         """onnxruntime's execution providers, in order of preference"""
-        has_started = execution_provider in self.providers  # else onnxruntime uses the CPU, without an error
-        require(has_started, f"provider {provider}: onnxruntime cannot start it; install its libraries")
+        if execution_provider not in self.providers:  # onnxruntime has fallen back to the CPU
+            raise InputError(f"provider {provider}: onnxruntime cannot start it; install its libraries")
         self.digest: str = description["digest"]
         """identifies this export"""
         self.network_size: tuple[int, int] = tuple(description["network_size"])
@@ -122,16 +113,17 @@ class Graphs:
 
 def require_provider(name: str) -> str:
     """Return onnxruntime's name of one of `PROVIDERS`; raise `InputError` if it is not installed."""
-    require(name in PROVIDERS, f"provider {name}: unknown; choose one of {', '.join(PROVIDERS)}")
-    provider, package = PROVIDERS[name]
-    is_available = provider in onnxruntime.get_available_providers()
-    require(is_available, f"provider {name}: not in this onnxruntime; install {package} in its place")
-    return provider
+    if name not in [*PROVIDERS]:  # a list, as ``name`` may be of any type
+        raise InputError(f"provider {name}: unknown; choose one of {', '.join(PROVIDERS)}")
+    if PROVIDERS[name] not in onnxruntime.get_available_providers():
+        raise InputError(f"provider {name}: not in this onnxruntime; install a variant that has it")
+    return PROVIDERS[name]
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """Return the content of ``export.json``; raise `InputError` if a file is missing or changed."""
+def read_description(export: str | Path) -> dict[str, Any]:
+    """Return the content of an export's ``export.json``; raise `InputError` if a file is missing or changed."""
     try:
+        folder = Path(export)
         description: dict[str, Any] = json.loads((folder / "export.json").read_text("utf-8"))
         content = {key: description[key] for key in ("config", "network_size", "prompting")}
         content["sha256"] = {
@@ -141,5 +133,5 @@ def read_description(folder: Path) -> dict[str, Any]:
         if (description["version"], description["digest"]) != (EXPORT_VERSION, digest):
             raise ValueError("changed, or written by another version")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise InputError(f"{folder}: not a usable export ({error!s:.200}); run aotlab export") from error
+        raise InputError(f"{export}: not a usable export ({error!s:.200}); run aotlab export") from error
     return description

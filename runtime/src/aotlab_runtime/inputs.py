@@ -22,13 +22,21 @@ def require(condition: object, message: str) -> None:
 
 
 def is_integer_in(value: object, low: int, high: int = MAX_ID) -> bool:
-    """Return whether a value is an integer, also of NumPy, in a range that includes its bounds."""
-    return isinstance(value, Integral) and low <= int(value) <= high
+    """Return whether a value is an integer of Python or NumPy from ``low`` to ``high``; bool is not."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
+
+
+def to_array(name: str, value: ArrayLike) -> np.ndarray:
+    """Convert a frame or mask to an array; raise `InputError` for lists of different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name}: expected an array, got {type(value).__name__} ({error})") from error
 
 
 def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of the video's frames, None before the first."""
-    array = np.asarray(frame)
+    array = to_array("frame", frame)
     is_frame = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size
     actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
     require(is_frame, f"frame: expected H×W×3 uint8 RGB, got {actual}")
@@ -42,7 +50,7 @@ def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarra
 
 def check_mask(mask: ArrayLike, frame: np.ndarray) -> np.ndarray:
     """Return a frame's mask H×W, bool or integers, as int64; ``frame``: H×W×3."""
-    array = np.asarray(mask)
+    array = to_array("mask", mask)
     is_mask = array.dtype.kind in "biu" and array.shape == frame.shape[:2]
     actual = f"{array.dtype} of shape {array.shape}"
     require(is_mask, f"mask: expected integer object ids of shape {frame.shape[:2]}, got {actual}")

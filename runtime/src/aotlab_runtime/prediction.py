@@ -1,4 +1,4 @@
-"""Prediction of a frame: logits, probabilities, ids and confidence; interpolation of logits and ids."""
+"""Prediction of a frame: logits, probabilities, ids and confidence."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-
-ImageSize = tuple[int, int]
-"""(height, width) in pixels"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,9 +43,9 @@ class Prediction:
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object's pixels, in [0, 1]: 0 without pixels, 1 on frames with a mask."""
         max_probabilities = 1 / np.exp((self.logits - self.logits.max(0)) / self.temperature).sum(0)
-        channels, count = self.indices.ravel(), len(self.logits)
-        pixels = np.bincount(channels, minlength=count)
-        means = np.bincount(channels, max_probabilities.ravel(), count) / np.maximum(pixels, 1)
+        channel_ids, count = self.indices.ravel(), len(self.logits)
+        areas = np.bincount(channel_ids, minlength=count)
+        means = np.bincount(channel_ids, max_probabilities.ravel(), count) / np.maximum(areas, 1)
         return dict(zip(self.ids, means[1:].tolist(), strict=True))
 
 
@@ -56,28 +53,3 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Return probabilities along the first axis."""
     exponentials = np.exp(logits - logits.max(0))
     return exponentials / exponentials.sum(0)
-
-
-def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndarray:
-    """Resize maps ...×h×w float32 to ...×H×W bilinearly, as PyTorch's ``interpolate`` does, by matrix products."""
-    rows = interpolation_matrix(maps.shape[-2], size[0], align_corners)
-    columns = interpolation_matrix(maps.shape[-1], size[1], align_corners)
-    return rows @ maps @ columns.T
-
-
-def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.ndarray:
-    """Return the weights of ``source`` pixels in ``target`` pixels, target×source."""
-    if align_corners:
-        centers = np.arange(target) * ((source - 1) / max(1, target - 1))
-    else:
-        centers = ((np.arange(target) + 0.5) * source / target - 0.5).clip(0, source - 1)
-    return np.maximum(0, 1 - np.abs(np.arange(source) - centers[:, None])).astype(np.float32)
-
-
-def resize_nearest(labels: np.ndarray, size: ImageSize) -> np.ndarray:
-    """Resize labels h×w to H×W with nearest-neighbor interpolation, as PyTorch's ``nearest``."""
-    rows, columns = (
-        (np.arange(target, dtype=np.float32) * np.float32(source / target)).astype(int).clip(max=source - 1)
-        for source, target in zip(labels.shape, size, strict=True)
-    )
-    return labels[rows[:, None], columns]

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from aotlab_runtime.graphs import Graphs
+from aotlab_runtime.images import ImageSize, label_components, measure_distance
 from aotlab_runtime.inputs import InputError, is_integer_in, require
-from aotlab_runtime.outliers import find_outliers
-from aotlab_runtime.prediction import ImageSize, Prediction
+from aotlab_runtime.prediction import Prediction
 
 Point = tuple[float, float]
 """x and y in pixels"""
+Crop = tuple[slice, slice]
+"""rows and columns of a frame"""
 
 EXCLUDED = np.float32(-12)
-"""logit of pixels that cannot belong to an object"""
+"""logit of pixels that cannot belong to an object: a probability of 6e-6, within the range of the network's logits"""
+BOX_MARGIN = 0.12
+"""margin around a box, as a fraction of its sides; pixels beyond it are outliers"""
+MAX_PART_DISTANCE = 0.5
+"""largest distance of a component without a point from those with one, divided by the square root of their area"""
 
 
 class CheckedPrompt(NamedTuple):
-    """A `Prompt` that fits its frame."""
+    """Arrays of a `Prompt` that fits its frame."""
 
     positive: np.ndarray
     """points (x, y) on the object, P×2"""
     negative: np.ndarray
     """points off the object, Q×2"""
     box: np.ndarray | None
-    """corners (left, top) and (right, bottom) in the frame, 2×2"""
+    """(left, top) and (right, bottom), clipped to the frame, 2×2"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +79,7 @@ class Prompt:
 
 
 def to_vectors(values: ArrayLike, length: int, message: str) -> np.ndarray:
-    """Return one or several vectors of finite numbers, or none; raise `InputError` with ``message`` for others."""
+    """Convert one or several vectors of finite numbers to an array; raise `InputError` with ``message`` for others."""
     try:
         array = np.asarray(values)
     except ValueError as error:  # lists of different lengths
@@ -86,14 +92,23 @@ def to_vectors(values: ArrayLike, length: int, message: str) -> np.ndarray:
 
 def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
     """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
-    has_valid_ids = (
-        isinstance(prompts, Mapping) and prompts and all(is_integer_in(object_id, 1) for object_id in prompts)
-    )
-    require(has_valid_ids, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
+    if not isinstance(prompts, Mapping) or not prompts or not all(is_integer_in(key, 1) for key in prompts):
+        raise InputError("prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
     return {
         int(object_id): (prompt if isinstance(prompt, Prompt) else Prompt(prompt)).check(size)
         for object_id, prompt in prompts.items()
     }
+
+
+def draw_prompts(
+    graphs: Graphs, frame: np.ndarray, prompts: Mapping[int, Prompt | Point], mask: np.ndarray
+) -> np.ndarray:
+    """Return a mask H×W with the objects of prompts in place of their pixels in it; other objects keep theirs."""
+    prediction = segment_prompts(graphs, frame, prompts, mask)
+    for object_id in prediction.ids:
+        if object_id not in prediction.labels:
+            raise InputError(f"object {object_id}: no pixel found there; give another box or point")
+    return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
 
 
 def segment_prompts(
@@ -104,20 +119,23 @@ def segment_prompts(
     ``mask``: object ids H×W; pixels of objects without a prompt are excluded.
     """
     checked_prompts = check_prompts(prompts, frame.shape[:2])
-    require(
-        graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask"
-    )
+    if not graphs.prompting:
+        raise InputError("this export has no prompt network; export without --no-prompts, or give a mask")
     ids, exclusive_prompts = (*checked_prompts,), []
-    for object_id, prompt in checked_prompts.items():  # points on other objects are points off this one
-        others = [other.positive for other_id, other in checked_prompts.items() if other_id != object_id]
+    for (
+        prompt
+    ) in checked_prompts.values():  # positive points of other objects are negative points of this one
+        others = [other.positive for other in checked_prompts.values() if other is not prompt]
         exclusive_prompts.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
-    rough_masks = np.zeros((len(ids), *frame.shape[:2]), np.float32)
-    for refine in (False, True):
-        objects = zip(exclusive_prompts, rough_masks, strict=True)
-        logits = np.stack([segment_object(graphs, frame, *inputs, refine=refine) for inputs in objects])
-        logits[:, ~np.isin(mask, [0, *ids])] = EXCLUDED
-        strongest = logits.max(0)  # the rough masks do not overlap
-        rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
+    is_excluded = ~np.isin(mask, [0, *ids])
+    coarse_logits = np.stack([segment_object(graphs, frame, prompt) for prompt in exclusive_prompts])
+    coarse_logits[:, is_excluded] = EXCLUDED
+    strongest = coarse_logits.max(0)
+    is_overlap = (coarse_logits < strongest) & (strongest > 0)
+    rough_masks = np.where(is_overlap, 0, 1 / (1 + np.exp(-coarse_logits)))
+    objects = zip(exclusive_prompts, rough_masks, strict=True)
+    logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in objects])
+    logits[:, is_excluded] = EXCLUDED
     for object_logits, prompt in zip(logits, exclusive_prompts, strict=True):
         object_logits[find_outliers(object_logits > 0, prompt.positive, prompt.box)] = EXCLUDED
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
@@ -125,33 +143,42 @@ def segment_prompts(
 
 
 def segment_object(
-    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray, *, refine: bool
+    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the logits H×W of one object.
 
-    The coarse pass sees the surroundings of a box, else the whole frame. The refining pass sees those of the box or of
-    the rough mask H×W in 0 to 1; its outlines follow the edges of the image.
+    The coarse pass, without a rough mask, sees the surroundings of a box, else the whole frame. The refining pass, with
+    a rough mask H×W in 0 to 1, sees those of the box or of this mask; its outlines follow the edges of the image.
     """
-    size, settings, model = frame.shape[:2], graphs.prompting, graphs.config["model"]
+    size, settings = frame.shape[:2], graphs.prompting
+    mask = np.zeros(size, np.float32) if rough_mask is None else rough_mask
     crop, edge = np.s_[0 : size[0], 0 : size[1]], settings["frame_edge"]
-    if refine or prompt.box is not None:
-        margin, edge = settings["refine_margin" if refine else "coarse_margin"], settings["crop_edge"]
-        crop = find_crop(prompt, size, margin, settings["min_crop"], rough_mask)
+    if prompt.box is not None or rough_mask is not None:
+        margin = settings["coarse_margin" if rough_mask is None else "refine_margin"]
+        crop, edge = find_crop(prompt, size, margin, settings["min_crop"], mask), settings["crop_edge"]
     image = frame[crop]
-    # sides in the network are multiples of the stride, plus 1 if corners are aligned
-    stride, corner_pixel = model["stages"][0]["stride"], int(model["align_corners"])
-    tokens = np.rint((np.array(image.shape[:2]) * (edge / max(image.shape[:2])) - corner_pixel) / stride)
-    rows, columns = (stride * np.maximum(2, tokens).astype(int) + corner_pixel).tolist()
-    planes = draw_prompt_planes(prompt, crop, (rows, columns), settings["click_radius"])
-    inputs = {"image": image, "planes": planes[None], "rough_mask": rough_mask[crop]}
+    input_size = choose_input_size(image.shape[:2], edge, graphs.config["model"])
+    planes = draw_prompt_planes(prompt, crop, input_size, settings["click_radius"])
+    outputs = graphs.run("prompt", {"image": image, "planes": planes[None], "rough_mask": mask[crop]})
     logits = np.full(size, EXCLUDED)
-    logits[crop] = graphs.run("prompt", inputs)["refined_logits" if refine else "logits"]
+    logits[crop] = outputs["logits" if rough_mask is None else "refined_logits"]
     return logits
+
+
+def choose_input_size(size: ImageSize, edge: float, model: Mapping[str, Any]) -> ImageSize:
+    """Return the prompt network's (height, width) for a crop of (height, width) whose longer side becomes ``edge``.
+
+    Sides are multiples of the stride, plus 1 if corners are aligned.
+    """
+    stride, corner_pixel = model["stages"][0]["stride"], int(model["align_corners"])
+    tokens = np.rint((np.array(size) * (edge / max(size)) - corner_pixel) / stride)
+    height, width = stride * np.maximum(2, tokens).astype(int) + corner_pixel
+    return int(height), int(width)
 
 
 def find_crop(
     prompt: CheckedPrompt, size: ImageSize, margin: float, min_side: float, rough_mask: np.ndarray
-) -> tuple[slice, slice]:
+) -> Crop:
     """Find the rows and columns around positive points and a box, else a rough mask; square where the frame allows.
 
     ``margin``: on each side, as a fraction of the object's longer side.
@@ -167,10 +194,8 @@ def find_crop(
     return np.s_[start[1] : stop[1], start[0] : stop[0]]
 
 
-def draw_prompt_planes(
-    prompt: CheckedPrompt, crop: tuple[slice, slice], size: ImageSize, radius: float
-) -> np.ndarray:
-    """Draw input channels 3×h×w of 0 and 1: discs of positive points, of negative points, and the box."""
+def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
+    """Draw planes 3×height×width of 0 and 1: discs of positive points, discs of negative points, and the box."""
     planes = np.zeros((3, *size), np.float32)
     origin = np.array([crop[1].start, crop[0].start])
     scale = np.array([size[1] / (crop[1].stop - origin[0]), size[0] / (crop[0].stop - origin[1])])
@@ -183,3 +208,29 @@ def draw_prompt_planes(
         x0, y0 = start.clip(0, (size[1] - 1, size[0] - 1))
         planes[2, y0 : max(y0 + 1, stop[1]), x0 : max(x0 + 1, stop[0])] = 1  # at least one pixel
     return planes
+
+
+def find_outliers(mask: np.ndarray, points: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    """Return the pixels of a mask H×W bool that lie far outside the box; without a box, those far from the points.
+
+    ``points``: (x, y) on the object, P×2; the box extends to them. ``box``: (left, top) and (right, bottom), 2×2.
+    """
+    if box is None:
+        return find_far_from_points(mask, points)
+    margin = BOX_MARGIN * (box[1] - box[0])
+    corners = np.concatenate([box + np.stack([-margin, margin]), points])
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
+
+
+def find_far_from_points(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the components of a mask H×W bool far from those with a point (x, y), else from the largest."""
+    height, width = mask.shape
+    components = label_components(mask)
+    x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
+    seed = mask & np.isin(components, components[y, x])
+    if not seed.any():
+        seed = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
+    is_near = measure_distance(seed) <= MAX_PART_DISTANCE * np.sqrt(seed.sum())
+    return mask & ~np.isin(components, components[mask & is_near])

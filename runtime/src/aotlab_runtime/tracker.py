@@ -1,36 +1,50 @@
 """`Tracker`: frames and masks in, masks out.
 
 AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has one of M identities:
-learned vectors, one for each pixel of a token's patch. These graphs process a frame; `graphs.py` has the shapes of
-their outputs. x are the L tokens of the frame, E their identities, and N counts blocks from 0:
+learned vectors, one for each pixel of a token's patch. The graphs of an export, with x: the frame's L tokens, and E:
+their identity embeddings (`graphs.py` has the shapes):
 
-    encode             maps of the image at strides 4, 8 and 16, and x                     features_*
-    propagate          in each block, with the memory K and V of earlier frames:
-                         x = x + self_attention(norm1(x))
-                         tokens = norm2(x)                                                 states_N_tokens
-                         Q = query(tokens)                                                 states_N_key
-                         x = x + long_attention(Q, K, V) + short_attention(Q, K, V)
-                         x = x + feedforward(norm3(x))                                     embeddings_(N + 1)
-    decode             a feature pyramid of the maps, x and norm(x) after each block       logits
-    assign_identities  E, the sum of the vectors of a token's pixels                       id_embeddings_0
-    memorize           in each block, K = Q and V = value(tokens + E)                      memory_N_*
-    reference          propagate for a frame with a mask, which reads its own K and V
+    encode(frame) → features_f4, features_f8, features_f16, features_projected
+        the encoder's maps at strides 4, 8 and 16; x, the last map projected to C channels
+    propagate(features_projected, memory_*) → embeddings_*, states_*
+        embeddings_0 = x
+        in each block N = 0, 1, …, with the memory K and V of earlier frames:
+            x = x + self_attention(norm1(x))
+            tokens = norm2(x)                                               states_N_tokens
+            Q = query(tokens)                                               states_N_key
+            x = x + long_attention(Q, K, V) + short_attention(Q, K, V)
+            x = x + feedforward(norm3(x))
+            embeddings_(N+1) = norm(x)
+    decode(embeddings_*, features_f4, features_f8, features_f16) → logits
+        a feature pyramid of the embeddings and the maps
+    assign_identities(masks) → id_embeddings_*
+        E, in each token the sum of its pixels' identity vectors
+    memorize(states_*, id_embeddings_*) → memory_*
+        in each block, K = Q and V = value(tokens + E)
+    reference(features_projected, id_embeddings_*) → embeddings_*, states_*
+        propagate with the frame itself as memory
+    relevance(states_0_key, memory_0_long_key, logits) → relevance
+        how much each stored frame is attended to; only with the policy ``restricted`` (RMem)
+    prompt(image, planes, rough_mask) → logits, refined_logits
+        an object's mask from points and a box; only with a prompt network
+
+    frame with a mask:  encode, assign_identities(mask), reference, memorize
+    other frames:       encode, propagate, decode, labels = argmax(logits), assign_identities(labels), memorize
 
 An attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from
-its input, with sine positions added for Q and K. Long-term attention reads all tokens of T frames: those with a mask
-and one in every n others. Short-term attention reads a window around the same place in an earlier frame, usually the
+its input, with sine positions added for Q and K. Long-term attention reads all tokens of T frames: frames with a mask,
+and every n-th other frame. Short-term attention reads a window around the same place in an earlier frame, usually the
 last, and adds learned relative positions to its logits and values. ``runtime/tests/test_block.py`` is a block in NumPy.
 
 One projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens that look
-like it, and receives their identities. In deeper blocks of AOT, x already carries some. DeAOT (Yang, Yang; NeurIPS
-2022) therefore splits x into a visual and an identity branch: keys are of the visual branch, values of both. Gated
-propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from x, before a
-depthwise convolution and a projection.
+like it, and receives their identities. In deeper blocks of AOT, x already carries identities. DeAOT (Yang, Yang;
+NeurIPS 2022) therefore splits x into a visual and an identity branch: keys come from the visual branch, values from
+both. Gated propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from x,
+before a depthwise convolution and a projection.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -40,17 +54,18 @@ from pathlib import Path
 import numpy as np
 
 from aotlab_runtime.graphs import Graphs, Tensors
-from aotlab_runtime.group import Group
-from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_in, require
-from aotlab_runtime.prediction import ImageSize, Prediction, resize, resize_nearest, softmax
-from aotlab_runtime.prompts import Point, Prompt, segment_prompts
+from aotlab_runtime.images import ImageSize, resize, resize_nearest
+from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_in
+from aotlab_runtime.memory import Group
+from aotlab_runtime.prediction import Prediction, softmax
+from aotlab_runtime.prompts import Point, Prompt, draw_prompts, segment_prompts
 
 log = logging.getLogger(__name__)
 
 STATE_VERSION = 11
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
-"""logit outside the mask of an object, on a frame with a mask"""
+"""logit outside an object, on a frame with a mask: a probability of exactly 0, so that the confidence is 1"""
 
 
 class Tracker:
@@ -73,8 +88,8 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        is_valid = length is None or is_integer_in(length, 0)
-        require(is_valid, f"reset: length must be a number of frames, got {length}")
+        if length is not None and not is_integer_in(length, 0):
+            raise InputError(f"reset: length must be a number of frames, got {length}")
         self._length = None if length is None else int(length)
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
@@ -99,8 +114,8 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids (bool: object 1); pixels with 0 keep the predictions of objects that are not in the
-                mask. Later masks may add objects.
+            mask: H×W object ids (bool: object 1); where it is 0, objects absent from the mask keep their predicted
+                pixels. Later masks may add objects.
             prompts: prompts by object id; their masks are treated like ``mask``. They replace the masks of their
                 objects in ``mask`` and never overwrite other objects in it.
 
@@ -108,35 +123,27 @@ class Tracker:
             InputError: unusable input. A failed step changes nothing.
         """
         frame = check_frame(frame, self._frame_shape)
-        given_mask = np.zeros(frame.shape[:2], int) if mask is None else check_mask(mask, frame)
+        object_mask = np.zeros(frame.shape[:2], int) if mask is None else check_mask(mask, frame)
         if prompts:
-            given_mask = self._draw_prompts(frame, given_mask, prompts)
-        has_mask = given_mask.any()
-        has_objects = has_mask or mask is None or self.groups
-        require(has_objects, "mask is empty: give ids above 0 where the objects are")
+            object_mask = draw_prompts(self.graphs, frame, prompts, object_mask)
+        has_mask = object_mask.any()
+        if mask is not None and not has_mask and not self.groups:
+            raise InputError("mask is empty: give ids above 0 where the objects are")
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
         run = self.graphs.run
         features = run("encode", {"frame": frame}) if groups or has_mask else {}
-        decoded_groups = []
+        decoded_frames = []
         for group in groups:
-            propagated = run("propagate", features | group.read())
-            decoded_groups.append(propagated | run("decode", propagated | features))
-        logits = self._merge_logits(groups, decoded_groups, frame.shape[:2])
+            propagated = features | run("propagate", features | group.read())
+            decoded_frames.append(propagated | run("decode", propagated))
+        logits = self._merge_logits(groups, decoded_frames, frame.shape[:2])
         prediction = Prediction(self.ids, logits, self.graphs.config["confidence_temperature"])
         if has_mask:
-            prediction = self._overwrite_with_mask(prediction, given_mask)
+            prediction = self._overwrite_with_mask(prediction, object_mask)
             self._add_objects(groups, prediction.ids[len(self.ids) :])
-            for group in groups:
-                id_embeddings = self._assign_identities(group, prediction.labels)
-                propagated = run("reference", features | id_embeddings)
-                group.add_reference(run("memorize", propagated | id_embeddings))
+            self._store_reference(groups, features, prediction.labels)
         else:
-            for group, decoded in zip(groups, decoded_groups, strict=True):
-                relevance = None
-                if group.needs_relevance:
-                    relevance = run("relevance", decoded | group.read())["relevance"]
-                id_embeddings = self._assign_identities(group, prediction.labels)
-                group.add(run("memorize", decoded | id_embeddings), relevance)
+            self._store_tracked(groups, decoded_frames, prediction.labels)
         self.groups, self._frame_shape = groups, frame.shape
         return prediction
 
@@ -151,7 +158,8 @@ class Tracker:
         Its identity remains reserved, because stored frames still contain it, until all objects of its group are
         forgotten.
         """
-        require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
+        if object_id not in self.ids:
+            raise InputError(f"forget: object {object_id!r} is not tracked")
         for group in self.groups:
             group.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in group.ids)
         self.groups = [group for group in self.groups if any(group.ids)]
@@ -161,24 +169,33 @@ class Tracker:
 
         ``np.savez(path, **state)`` writes it, and `load_state_dict` accepts the result of ``np.load(path)``.
         """
-        ids = [group.ids for group in self.groups]
-        header = {"length": self._length, "frame_shape": self._frame_shape, "groups": ids}
-        state = {"header": np.array(json.dumps(header))}
-        for index, group in enumerate(self.groups):
-            state |= {f"{index}.{name}": array for name, array in group.state_dict().items()}
-        return state | {"digest": np.array(self._compute_digest(state))}
+        arrays = {
+            f"{index}.{name}": array
+            for index, group in enumerate(self.groups)
+            for name, array in group.state_dict().items()
+        }
+        header = {
+            "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
+            "frame_shape": self._frame_shape, "groups": [group.ids for group in self.groups],
+            "shapes": {name: array.shape for name, array in arrays.items()},
+        }  # fmt: skip
+        return {"header": np.array(json.dumps(header)), **arrays}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
         groups = []
         try:
-            saved = {name: state[name] for name in state}
-            if str(saved.pop("digest", "")) != self._compute_digest(saved):
-                raise ValueError("changed, or saved with another export or version")
-            header = json.loads(str(saved["header"]))
+            header = json.loads(str(state["header"]))
+            if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
+                raise ValueError("saved with another export or version")
+            arrays = {name: state[name] for name in header["shapes"]}
+            if {name: [*array.shape] for name, array in arrays.items()} != header["shapes"]:
+                raise ValueError("arrays have other shapes")
             for index, ids in enumerate(header["groups"]):
                 group, prefix = Group(self.graphs.config["memory"], header["length"], tuple(ids)), f"{index}."
-                stored = {key.removeprefix(prefix): saved[key] for key in saved if key.startswith(prefix)}
+                stored = {
+                    name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)
+                }
                 group.load_state_dict(stored)
                 groups.append(group)
         except Exception as error:  # damaged files cause errors of any kind
@@ -188,27 +205,26 @@ class Tracker:
         self._length, self.groups = header["length"], groups
         self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
 
-    def _compute_digest(self, state: Mapping[str, np.ndarray]) -> str:
-        """Return the SHA-256 of the export, and of the names, types, shapes and values of arrays."""
-        digest = hashlib.sha256(f"{STATE_VERSION} {self.graphs.digest}".encode())
-        for name, array in sorted(state.items()):
-            digest.update(f"{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
-        return digest.hexdigest()
+    def _store_reference(self, groups: list[Group], features: Tensors, labels: np.ndarray) -> None:
+        """Store a frame with a mask in the memory of every group; ``labels``: object ids H×W."""
+        for group in groups:
+            id_embeddings = self._assign_identities(group, labels)
+            propagated = self.graphs.run("reference", features | id_embeddings)
+            group.add_reference(self.graphs.run("memorize", propagated | id_embeddings))
 
-    def _draw_prompts(
-        self, frame: np.ndarray, mask: np.ndarray, prompts: Mapping[int, Prompt | Point]
-    ) -> np.ndarray:
-        """Return the object ids H×W of prompts, and of a mask H×W where it has other objects."""
-        prediction = segment_prompts(self.graphs, frame, prompts, mask)
-        for object_id in prediction.ids:
-            has_pixels = object_id in prediction.labels
-            require(has_pixels, f"object {object_id}: no pixel found there; give another box or point")
-        return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
+    def _store_tracked(self, groups: list[Group], decoded: list[Tensors], labels: np.ndarray) -> None:
+        """Store a frame without a mask; ``decoded``: each group's outputs up to the logits, ``labels``: H×W."""
+        for group, tensors in zip(groups, decoded, strict=True):
+            relevance = None
+            if group.needs_relevance:
+                relevance = self.graphs.run("relevance", tensors | group.read())["relevance"]
+            id_embeddings = self._assign_identities(group, labels)
+            group.add(self.graphs.run("memorize", tensors | id_embeddings), relevance)
 
     def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
-        """Merge the ``logits`` 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
+        """Merge the ``logits`` of all groups to (1+n)×H×W of all objects; without groups, all background.
 
-        The background probability is the product over the groups (soft aggregation of AOT's code).
+        The background probability is the product over the groups, as AOT's published code computes it.
         """
         if not groups:
             return np.zeros((1, *size), np.float32)
@@ -227,9 +243,9 @@ class Tracker:
         return np.log(merged, out=merged)
 
     def _overwrite_with_mask(self, prediction: Prediction, mask: np.ndarray) -> Prediction:
-        """Return a prediction with the objects of a mask H×W there and nowhere else; new ids come last."""
-        labels = np.where((mask > 0) | np.isin(prediction.labels, mask), mask, prediction.labels)
+        """Replace the pixels of a mask's objects by the mask H×W; new ids come last."""
         mask_ids = np.unique(mask[mask > 0])
+        labels = np.where((mask > 0) | np.isin(prediction.labels, mask_ids), mask, prediction.labels)
         for object_id in np.setdiff1d(mask_ids, resize_nearest(mask, self.graphs.network_size)):
             log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
         ids = (*prediction.ids, *np.setdiff1d(mask_ids, prediction.ids).tolist())

@@ -20,7 +20,7 @@ from aotlab.sdk import (
     command,
     load_segmenter,
     read_tracker,
-    segmenter_options,
+    segmenter_option,
     tracker_options,
     video_argument,
 )
@@ -118,7 +118,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     help="intensity range shown as black to white in all frames of an image folder or TIFF stack "
     "(default: 8-bit images unchanged, others auto)",
 )
-@segmenter_options()
+@segmenter_option()
 @tracker_options(multiple="offer several on the page")
 def main(
     video: tuple[str, ...],
@@ -132,7 +132,6 @@ def main(
     cache: int,
     levels: str | None,
     segmenter: tuple[Path, Path] | None,
-    segmenter_plugin: str | None,
     **model: Any,
 ) -> int:
     """Draw, track and correct masks in the browser."""
@@ -150,9 +149,7 @@ def main(
     opener: Callable[..., Session] = partial(
         open_session,
         loader=loader,
-        segmenter=load_segmenter(
-            segmenter, plugin=segmenter_plugin, checkpoint=options.resolve_checkpoint(), device=options.device
-        ),
+        segmenter=load_segmenter(segmenter, checkpoint=options.resolve_checkpoint(), device=options.device),
         cache_bytes=cache,
         levels=levels,
         same_video=same_video,

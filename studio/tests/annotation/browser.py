@@ -42,7 +42,7 @@ VIEWPORT = {"width": 1280, "height": 690}
 WATCH = """
 window.counts = { done: 0, ended: 0 };
 new MutationObserver((records) => records.forEach(({ target, attributeName, oldValue }) => {
-    if (target.id === 'stage' && attributeName === 'aria-busy' && oldValue === 'true') counts.done += 1;
+    if (target.id === 'view' && attributeName === 'aria-busy' && oldValue === 'true') counts.done += 1;
     if (target.id === 'job' && attributeName === 'hidden' && oldValue === null) counts.ended += 1;
 })).observe(document, { subtree: true, attributeFilter: ['aria-busy', 'hidden'], attributeOldValue: true });
 """
@@ -65,6 +65,14 @@ def true_mask(index, object_id):
 def iou(first, second):
     """J of two masks."""
     return (first & second).sum() / max(1, (first | second).sum())
+
+
+def choose_status(tab, status, *, note=None, of=""):
+    """Choose a status on the page of a clip, or of a clip in the list."""
+    tab.click(f"[aria-label^='Status of {of}:']" if of else "#clip-status")
+    if note is not None:
+        tab.fill("dialog[open] input", note)
+    tab.click(f"dialog[open] button[value='{status}']")
 
 
 def find_violations(tab):
@@ -141,7 +149,7 @@ class Page:
         """Load the page, perhaps again or at another address, and wait until it is usable."""
         self.url = url or self.url
         self.tab.goto(self.url)
-        self.tab.wait_for_selector("#stage[aria-busy=false]")
+        self.tab.wait_for_selector("#view[aria-busy=false]")
         self.size = self.labels(0).shape
 
     def answer(self, address: str | re.Pattern[str], handler: Callable) -> None:
@@ -207,11 +215,15 @@ class Page:
     def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
         """Press at the first point, move over the others, lift at the last; wait for the answer."""
         with self.done():
-            self.tab.mouse.move(*self.at(*points[0]))
-            self.tab.mouse.down()
-            for point in points[1:]:
-                self.tab.mouse.move(*self.at(*point), steps=steps)
-            self.tab.mouse.up()
+            self.stroke(*points, steps=steps)
+
+    def stroke(self, *points: tuple[float, float], steps: int = 4) -> None:
+        """Drag without waiting for the answer."""
+        self.tab.mouse.move(*self.at(*points[0]))
+        self.tab.mouse.down()
+        for point in points[1:]:
+            self.tab.mouse.move(*self.at(*point), steps=steps)
+        self.tab.mouse.up()
 
     def done(self) -> Counted:
         """Waits, at the end of the block, for the answer of what was done in it."""

@@ -18,7 +18,7 @@ from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.files import encode_json
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
-from studio.tests.annotation.browser import Page, Wire, needs_browser
+from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import (
     draw,
     hold,
@@ -41,14 +41,6 @@ LATE_CLOSE = """() => Object.defineProperty(HTMLDialogElement.prototype, 'onclos
     set(run) { this.addEventListener('close', (event) => setTimeout(run, 2000, event)); }
 })"""
 """Lets dialogs say late that they are closed, as on a busy machine."""
-
-
-def draw_stroke(page, *points):
-    """Draw with the mouse, without waiting for the answer."""
-    page.tab.mouse.move(*page.at(*points[0]))
-    page.tab.mouse.down()
-    page.tab.mouse.move(*page.at(*points[1]), steps=3)
-    page.tab.mouse.up()
 
 
 def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
@@ -85,7 +77,7 @@ def test_stroke_right_after_undo_is_kept(page):
         page.key("Control+z")
         page.until(lambda: held)
         held.pop().continue_()
-    draw_stroke(page, (10, 35), (20, 35))
+    page.stroke((10, 35), (20, 35))
     page.until(lambda: held)
     with page.done():
         held.pop().continue_()
@@ -167,10 +159,7 @@ def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
     wire = Wire(new_page, "suggest")
     new_page.key("1", "x")
     new_page.selected("object 1")
-    new_page.tab.mouse.move(*new_page.at(37, 22))
-    new_page.tab.mouse.down()
-    new_page.tab.mouse.move(*new_page.at(53, 38), steps=3)
-    new_page.tab.mouse.up()
+    new_page.stroke((37, 22), (53, 38))
     new_page.until(lambda: wire.held)
     new_page.key("F2")
     new_page.tab.keyboard.type("Rem")
@@ -232,19 +221,6 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, c
     new_page.until(lambda: any("/frame/7?" in url for url in new_page.requests))
 
 
-def test_tracked_frame_leaves_a_pressed_button(page, session, checks):
-    draw(session, 0, 1)
-    checks.append(Check(7, 1, "lost", 1.0))
-    refresh_review(session)
-    page.tab.hover("#review button")
-    page.tab.mouse.down()
-    revision = session.document.revision + 1
-    session.document.emit(FrameEvent(7, revision, {1: "5"}))
-    page.until(lambda: page.tab.query_selector(f"#review img[src$='masks={revision}']"))
-    page.tab.mouse.up()
-    page.wait_frame(7)
-
-
 def test_review_grows_while_tracking_runs(new_page, session, checks):
     draw(session, 0, 1)
     wire = Wire(new_page)
@@ -285,7 +261,7 @@ def test_playback_stops_at_a_broken_frame(page):
 
 def test_tracking_starts_at_the_frame_of_the_key(new_page):
     wire = Wire(new_page, "paint")
-    draw_stroke(new_page, (8, 8), (12, 12))
+    new_page.stroke((8, 8), (12, 12))
     new_page.key("t")
     new_page.seek(3)
     new_page.until(lambda: wire.held)
@@ -294,8 +270,8 @@ def test_tracking_starts_at_the_frame_of_the_key(new_page):
     assert wire.list_sent("track")[0]["frame"] == 0
 
 
-def test_seek_stops_playback(page):
-    label = page.tab.evaluate("""() => {
+def test_seek_stops_playback(idle_page):
+    label = idle_page.tab.evaluate("""() => {
         document.getElementById('play').click();
         const field = document.getElementById('frame');
         field.value = '7';
@@ -303,7 +279,7 @@ def test_seek_stops_playback(page):
         return document.getElementById('play').ariaLabel;
     }""")
     assert label == "Play"
-    page.wait_frame(7)
+    idle_page.wait_frame(7)
 
 
 @pytest.mark.parametrize("key", ["Control+z", *slow("Control+y", "q")])
@@ -326,7 +302,7 @@ def test_late_answer_moves_no_frame(new_page, session, checks, key, action):
         new_page.tab.mouse.move(*new_page.at(40, 5))
         new_page.tab.mouse.down()
         wire.release()
-        new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+        new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
         with new_page.done():
             new_page.tab.mouse.move(*new_page.at(50, 5), steps=3)
             new_page.tab.mouse.up()
@@ -339,7 +315,7 @@ def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp
     mask = (truth(0) == 1).astype(np.uint8) * 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     wire = Wire(new_page, "paint")
-    draw_stroke(new_page, (40, 30), (45, 30))
+    new_page.stroke((40, 30), (45, 30))
     new_page.until(lambda: wire.held)
     new_page.tab.set_input_files("#load", tmp_path / "mask.png")
     new_page.status("Loading masks")
@@ -369,15 +345,32 @@ def test_running_upload_asks_before_the_tab_closes(page, tmp_path):
 
 def test_undo_removes_the_stroke_before_it(new_page):
     wire = Wire(new_page, "paint")
-    draw_stroke(new_page, (10, 10), (20, 10))
+    new_page.stroke((10, 10), (20, 10))
     new_page.until(lambda: wire.held)
     new_page.key("Control+z")
-    draw_stroke(new_page, (10, 30), (20, 30))
+    new_page.stroke((10, 30), (20, 30))
     wire.actions = ()
     wire.release()
     new_page.until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
-    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
+
+
+def test_backspace_removes_clicks_only(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "suggest")
+    new_page.key("1", "c")
+    new_page.tab.mouse.click(*new_page.at(45, 30))
+    new_page.until(lambda: wire.held)
+    new_page.key("Backspace", "Backspace")
+    wire.actions = ("undo",)
+    wire.release()
+    new_page.until(lambda: wire.held)
+    with new_page.done():
+        wire.release()
+    new_page.key_done("m")
+    assert len(wire.list_sent("undo")) == 1
+    assert [*session.document.snapshot.objects] == [1]
 
 
 def test_edit_without_an_object_during_an_undo_says_so(new_page, session):
@@ -439,10 +432,7 @@ def test_strokes_before_the_first_answer_share_an_object(new_page, session):
     new_page.key_done("Delete")  # none is selected
     new_page.objects(1)
     for y in (10, 20):
-        new_page.tab.mouse.move(*new_page.at(10, y))
-        new_page.tab.mouse.down()
-        new_page.tab.mouse.move(*new_page.at(20, y), steps=3)
-        new_page.tab.mouse.up()
+        new_page.stroke((10, y), (20, y))
     new_page.until(lambda: wire.held)
     new_page.tab.mouse.move(*new_page.at(10, 30))
     new_page.tab.mouse.down()
@@ -532,10 +522,9 @@ def test_refused_choices_are_not_kept(page, session, monkeypatch):
         raise InputError("disk: full")
 
     monkeypatch.setattr(session.document, "set_status", refuse)
-    page.tab.evaluate("document.getElementById('clip').hidden = false")
-    page.tab.select_option("#clip-status", "corrected")
+    choose_status(page.tab, "corrected")
     page.status("disk: full")
-    page.tab.wait_for_function("() => document.getElementById('clip-status').value === 'open'")
+    assert page.tab.inner_text("#clip-status") == "open"
 
 
 def test_refused_export_says_so_in_its_dialog(page):
@@ -546,6 +535,9 @@ def test_refused_export_says_so_in_its_dialog(page):
     assert page.tab.inner_text("#status") == ""
     assert page.tab.is_visible("#export-dialog")
     assert page.tab.is_enabled("#export-start")
+    page.tab.fill("#export-first", "-5")
+    page.tab.click("#export-dialog [value=close]")
+    page.tab.wait_for_selector("#export-dialog", state="hidden")
 
 
 def test_places_of_several_projects_are_kept(page, session):
@@ -575,7 +567,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     send = wire.send
     new_page.key("b")
 
-    draw_stroke(new_page, (10, 10), (10, 30))
+    new_page.stroke((10, 10), (10, 30))
     new_page.until(lambda: wire.held)  # stored; the answer is lost
     wire.actions = ()
     wire.socket.close()
@@ -590,9 +582,9 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
             send(server, text)
 
     wire.send = lose
-    draw_stroke(new_page, (40, 10), (40, 30))  # never arrives
+    new_page.stroke((40, 10), (40, 30))  # never arrives
     new_page.until(lambda: len(session.document.log.entries) == 2)
-    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert (new_page.labels(0)[20, [10, 40]] == 1).all()
     assert len(session.document.log.entries) == 2
 
@@ -613,11 +605,9 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     page.tab.evaluate(LATE_CLOSE)
     page.key("b")
     for column in range(8, 56, 8):
-        draw_stroke(page, (column, 10), (column, 30))
+        page.stroke((column, 10), (column, 30))
     page.key("m")
-    page.tab.select_option("#clip-status", "rejected")
-    page.tab.keyboard.type("ear missing")
-    page.key("Enter")
+    choose_status(page.tab, "rejected", note="ear missing")
     page.tab.wait_for_selector("dialog[open]", state="detached")
     page.tab.on("dialog", lambda dialog: dialog.accept())
     page.tab.close(run_before_unload=True)
@@ -636,13 +626,13 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
     wire = Wire(new_page, "add_object", "paint")
     new_page.key("n")
     for y in (20, 30):
-        draw_stroke(new_page, (30, y), (36, y))
+        new_page.stroke((30, y), (36, y))
     new_page.key("1")
     new_page.selected("object 1")
     for _ in range(3):
         new_page.until(lambda: wire.held)
         wire.release()
-    new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert [new_page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
     new_page.selected("object 1")
 
@@ -650,16 +640,16 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
 def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     wire = Wire(new_page, "paint")
-    draw_stroke(new_page, (5, 5), (20, 5))
+    new_page.stroke((5, 5), (20, 5))
     new_page.until(lambda: wire.held)
-    draw_stroke(new_page, (5, 30), (20, 30))
+    new_page.stroke((5, 30), (20, 30))
     new_page.tab.set_input_files("#load", tmp_path / "masks.png")
     new_page.status("Loading masks")
     new_page.settle()
     wire.actions = ()
     wire.release()
     new_page.status("Masks loaded on frame 0")
-    new_page.tab.wait_for_selector("#stage[aria-busy=false]")
+    new_page.tab.wait_for_selector("#view[aria-busy=false]")
     assert (new_page.labels(0) == truth(0)).all()
 
 
@@ -696,7 +686,7 @@ def test_late_prompt_leaves_a_typed_class(new_page, session):
     draw(session, 0, 1)
     new_page.objects(1)
     new_page.key("1", "x")
-    draw_stroke(new_page, (37, 22), (53, 38))
+    new_page.stroke((37, 22), (53, 38))
     new_page.until(lambda: wire.held)
     new_page.tab.click("#class")
     new_page.tab.keyboard.type("cat")
@@ -726,6 +716,9 @@ def test_press_in_a_list_survives_its_refresh(page, session, checks):
     checks.append(Check(3, 1, "unsure", 0.5))
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
+    revision = session.document.revision + 1
+    session.document.emit(FrameEvent(7, revision, {1: "5"}))
+    page.until(lambda: page.tab.query_selector(f"#review img[src$='masks={revision}']"))
     page.tab.mouse.up()
     page.wait_frame(7)
 
@@ -857,7 +850,7 @@ def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
     new_page.tab.click("#merge")
     new_page.tab.click("dialog[open] .main")
     new_page.until(lambda: wire.held)
-    draw_stroke(new_page, (5, 5), (20, 5))
+    new_page.stroke((5, 5), (20, 5))
     wire.release()
     new_page.until(lambda: new_page.labels(0)[5, 15])
     assert new_page.labels(0)[5, 15] == 1
@@ -865,7 +858,7 @@ def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
 
 
 def test_undo_stops_playback(page, session):
-    session.document.frames.rate = Fraction(2)
+    session.document.frames.rate = Fraction(1, 100)  # frame 1 shows until the test sees it
     draw(session, 0, 1)
     page.open()
     page.key("Space")
@@ -940,10 +933,10 @@ def test_stroke_on_the_object_of_a_box_makes_no_other_at_a_close(context, served
     page = Page(context, served.url)
     rows, columns = np.nonzero(truth(0) == 1)
     page.key("x")
-    draw_stroke(page, (columns.min() - 1, rows.min() - 1), (columns.max() + 2, rows.max() + 2))
+    page.stroke((columns.min() - 1, rows.min() - 1), (columns.max() + 2, rows.max() + 2))
     page.until(begun.is_set)
     page.key("b")
-    draw_stroke(page, (5, 38), (15, 38))
+    page.stroke((5, 38), (15, 38))
     page.tab.focus("#note")
     page.tab.keyboard.type("late")
     page.tab.on("dialog", lambda dialog: dialog.accept())
@@ -963,7 +956,7 @@ def test_command_behind_a_stroke_is_stored_at_a_close(context, served, key, titl
     page = Page(context, served.url, opened=False)
     wire = Wire(page, "paint")
     page.seek(4)
-    draw_stroke(page, (35, 35), (40, 35))
+    page.stroke((35, 35), (40, 35))
     page.until(lambda: wire.held)
     page.key(key)
     page.tab.on("dialog", lambda dialog: dialog.accept())

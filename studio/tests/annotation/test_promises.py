@@ -39,11 +39,11 @@ def list_labels(document):
     return [document.snapshot.labels(index) for index in range(LENGTH)]
 
 
-def same(first, second):
+def equal_labels(first, second):
     return all((one == other).all() for one, other in zip(first, second, strict=True))
 
 
-def box(frame, object_id, corners, **values):
+def outline_message(frame, object_id, corners, **values):
     """The message of an outline that propagates."""
     outline = {"do": "outline", "frame": frame, "object_id": object_id, "points": corners}
     return {**outline, **values}
@@ -79,30 +79,30 @@ def test_undo_of_delete_or_merge_brings_all_masks_back(folder, session, action, 
     assert not any((labels == 2).any() for labels in list_labels(session.document))
     again = reopen(folder)
     run_action(again, {"do": "undo"})
-    assert same(list_labels(again.document), before)
+    assert equal_labels(list_labels(again.document), before)
 
 
 def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
-    run_action(session, box(4, 2, square(50, 2, 6)))
+    run_action(session, outline_message(4, 2, square(50, 2, 6)))
     wait_until_propagated(session)
     corrected = [labels == 2 for labels in list_labels(session.document)]
     editing.change_object(session.document, 2, locked=True)
     start_job(session, 0).wait()
     run_action(session, {"do": "undo"})
-    assert same([labels == 2 for labels in list_labels(session.document)], corrected)
+    assert equal_labels([labels == 2 for labels in list_labels(session.document)], corrected)
 
 
 def test_second_object_changes_no_frame_of_the_first(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     before = list_labels(session.document)
-    run_action(session, box(5, None, square(40, 25, 10)))
+    run_action(session, outline_message(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
     after = list_labels(session.document)
     assert all((labels == 2).any() for labels in after[5:])
-    assert same([labels == 1 for labels in before], [labels == 1 for labels in after])
+    assert equal_labels([labels == 1 for labels in before], [labels == 1 for labels in after])
 
 
 class Greedy(TruthTracker):
@@ -124,7 +124,7 @@ def test_lost_pixels_are_counted_and_come_back(session, short_pause):
     start_job(session, 0).wait()
     before = list_labels(session.document)
     session.runner.make_tracker = Greedy
-    run_action(session, box(5, None, square(40, 25, 10)))
+    run_action(session, outline_message(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
     lost = sum(
         int(((old == 1) & (new != 1)).sum())
@@ -132,7 +132,7 @@ def test_lost_pixels_are_counted_and_come_back(session, short_pause):
     )
     assert session.runner.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
-    assert same(list_labels(session.document), before)
+    assert equal_labels(list_labels(session.document), before)
 
 
 def test_acceptance_belongs_to_the_masks(session, short_pause):
@@ -145,7 +145,7 @@ def test_acceptance_belongs_to_the_masks(session, short_pause):
     run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
     start_job(session, 0).wait()
     assert session.describe().status == "accepted"  # the masks are the same
-    run_action(session, box(4, 1, square(50, 2, 6)))
+    run_action(session, outline_message(4, 1, square(50, 2, 6)))
     assert session.describe().status == "in progress"
     wait_until_propagated(session)
     assert session.describe().status == "in progress"
@@ -156,7 +156,7 @@ def test_acceptance_belongs_to_the_masks(session, short_pause):
 def test_acceptance_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    run_action(session, box(1, 1, square(50, 2, 6)))
+    run_action(session, outline_message(1, 1, square(50, 2, 6)))
     status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": session.document.digest}
     run_action(session, status)
     assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
@@ -225,7 +225,7 @@ def test_author_of_each_entry_is_who_made_it(session):
 def test_outdated_frames_are_named_in_the_export(session, long_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    run_action(session, box(1, 1, square(50, 2, 6)))
+    run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(
         InputError, match=r"10 frames are outdated \(2 to 11\).*Wait for tracking, or export them"
     ) as found:
@@ -253,7 +253,7 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
-    run_action(session, box(1, 1, square(50, 2, 6)))
+    run_action(session, outline_message(1, 1, square(50, 2, 6)))
     session.runner.wait(10)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
     session.runner.wait(10)
@@ -273,11 +273,11 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     session.close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     again = reopen(results)
-    assert same(before, list_labels(again.document))
+    assert equal_labels(before, list_labels(again.document))
     assert again.document.snapshot.list_outdated() == []
     assert again.document.status.value == "corrected"
     again.document.restore_version(1)
-    assert same(before, list_labels(again.document))
+    assert equal_labels(before, list_labels(again.document))
     again.close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     (results / "masks" / "00005.png").write_bytes(b"damaged")
@@ -289,7 +289,7 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
 def test_export_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    run_action(session, box(1, 1, square(50, 2, 6)))
+    run_action(session, outline_message(1, 1, square(50, 2, 6)))
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "wait"})
     assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
 
@@ -447,10 +447,10 @@ def test_version_is_restored_as_it_was_kept(session, count):
     session.document.finish_layer(1)
     whole = list_labels(session.document)
     session.document.restore_version(1)
-    assert same(list_labels(session.document), kept)
+    assert equal_labels(list_labels(session.document), kept)
     assert session.document.snapshot.list_outdated() == [(count + 1, LENGTH - 1)]
     session.undo()
-    assert same(list_labels(session.document), whole)
+    assert equal_labels(list_labels(session.document), whole)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -462,7 +462,7 @@ def test_undo_of_a_restored_version_survives_a_restart(folder, session, reopen):
     session.document.restore_version(1)
     again = reopen(folder)
     again.undo()
-    assert same(list_labels(again.document), whole)
+    assert equal_labels(list_labels(again.document), whole)
 
 
 def test_message_with_an_unknown_field_rejected(session):

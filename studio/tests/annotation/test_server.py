@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import InputError, TrackerOptions
@@ -43,6 +44,7 @@ from studio.tests.annotation.clips import (
     draw_folder,
     open_session,
     png,
+    refresh_review,
     square,
     start_job,
     truth,
@@ -50,6 +52,7 @@ from studio.tests.annotation.clips import (
     zip_files,
 )
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
+from tests.processes import reserve_port
 
 
 def test_token_becomes_a_strict_cookie(served):
@@ -198,10 +201,30 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     assert "unexpected" in caplog.text
 
 
-def test_address_for_all_interfaces_is_reachable(session):
+def test_slow_page_is_disconnected(served, session, monkeypatch):
+    released, send_text = threading.Event(), WebSocket.send_text
+
+    async def send_later(socket, text):
+        await asyncio.to_thread(released.wait, 60)
+        await send_text(socket, text)
+
+    monkeypatch.setattr(web, "MAX_QUEUED_EVENTS", 3)
+    monkeypatch.setattr(WebSocket, "send_text", send_later)
+    talk = served.open()
+    wait_until(lambda: session.document.listeners)
+    for _ in range(6):
+        refresh_review(session)
+    released.set()
+    with pytest.raises(ConnectionClosed) as closed:
+        talk.until(lambda event: False)
+    assert closed.value.rcvd.code == 1013
+
+
+def test_address_for_all_interfaces_names_this_machine(session, monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "localhost")
     server = web.Server(web.build_app(lambda _: session), web.bind_socket("0.0.0.0", 0), host="0.0.0.0")
     host, port = server.address.removeprefix("http://").rsplit(":", 1)
-    assert host != "0.0.0.0"
+    assert host == "localhost"
     socket.create_connection((host, int(port)), timeout=2).close()
 
 
@@ -634,12 +657,11 @@ def test_statuses_that_wait_block_no_request(served):
 
 
 def test_default_port_stays_the_same_while_it_is_free(monkeypatch):
-    with web.bind_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    monkeypatch.setattr(web, "DEFAULT_PORT", port)
-    with web.bind_socket("127.0.0.1", None) as first, web.bind_socket("127.0.0.1", None) as second:
-        assert first.getsockname()[1] == port
-        assert second.getsockname()[1] != port
+    with reserve_port() as port:
+        monkeypatch.setattr(web, "DEFAULT_PORT", port)
+        with web.bind_socket("127.0.0.1", None) as first, web.bind_socket("127.0.0.1", None) as second:
+            assert first.getsockname()[1] == port
+            assert second.getsockname()[1] != port
 
 
 def name_shape(index, label):

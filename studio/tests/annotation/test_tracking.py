@@ -3,6 +3,7 @@
 import shutil
 import threading
 from contextlib import nullcontext
+from itertools import count
 
 import numpy as np
 import pytest
@@ -202,8 +203,9 @@ def test_only_unlocked_objects_are_written(session):
     assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
-def test_pause_and_stop_act_within_a_frame(session):
-    tracker = hold(session, 3)
+def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
+    tracker, seconds = hold(session, 3), count()
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.time.perf_counter", lambda: next(seconds))
     draw(session, 0, 1)
     events = []
     session.document.listeners.append(events.append)
@@ -213,6 +215,7 @@ def test_pause_and_stop_act_within_a_frame(session):
     wait_until(lambda: job.status == "paused")
     done = job.done
     assert list_visible_frames(session) == list(range(1 + done))
+    seconds = count(1000)
     job.resume()
     tracker.allow(2)
     wait_until(lambda: job.done >= done + 2)
@@ -222,7 +225,7 @@ def test_pause_and_stop_act_within_a_frame(session):
     assert len(list_visible_frames(session)) == 1 + job.done < LENGTH
     reports = [event.job for event in events if isinstance(event, JobEvent)]
     assert reports[-1].status == "stopped"
-    assert any(report.speed for report in reports)
+    assert {report.speed for report in reports} == {0, 1}  # without the pause
     session.undo()
     assert list_visible_frames(session) == [0]
 

@@ -245,11 +245,11 @@ def test_label_studio_region_ids_identify_objects(read):
 @pytest.mark.parametrize("cut", [0, 1, 6, 7, 20, -1])
 def test_damaged_brush_mask_rejected(cut):
     packed = encode_brush(np.random.default_rng(3).random((9, 9)) < 0.5)
-    with pytest.raises(InputError, match="9×9"):
+    with pytest.raises(ValueError, match="9×9"):
         decode_brush(packed[:cut], (9, 9))
-    with pytest.raises(InputError, match="10×9"):
+    with pytest.raises(ValueError, match="10×9"):
         decode_brush(packed, (9, 10))
-    with pytest.raises(InputError, match="9×9"):  # four billion words, before memory is allocated
+    with pytest.raises(ValueError, match="9×9"):  # four billion words, before memory is allocated
         decode_brush([255] * 200, (9, 9))
 
 

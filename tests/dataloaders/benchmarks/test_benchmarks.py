@@ -87,7 +87,7 @@ def test_folder_without_frames_rejected():
 
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
 def test_inapplicable_option_rejected(make, option):
-    with pytest.raises(InputError, match=rf"^--{option.replace('_', '-')}: not for davis2017; only for "):
+    with pytest.raises(InputError, match=f"^{option}: davis2017 has no such option; only "):
         open_dataset("davis2017", make("davis2017"), **{option: True})
 
 
@@ -160,7 +160,7 @@ def test_metadata_that_is_missing_or_wrong_is_named(tmp_path):
         open_dataset("lvosv2", tmp_path)
 
 
-def test_sav_folder_of_the_void_id_refused(tmp_path):
+def test_sav_folder_of_the_void_id_rejected(tmp_path):
     miniatures.make("sav", tmp_path)
     folder = tmp_path / "sav_val/Annotations_6fps/sav_000001"
     (folder / "001").rename(folder / "254")

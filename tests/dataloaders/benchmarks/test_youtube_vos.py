@@ -74,8 +74,8 @@ def test_training_categories_are_seen(root):
 
 @pytest.mark.parametrize(("corrupt", "message"), [
     (lambda root: (root / "valid/meta.json").unlink(), r"meta\.json: no such file"),
-    (lambda root: (root / f"valid/JPEGImages/{LATE}/00005.jpg").unlink(), r"00005\.jpg: missing"),
-    (lambda root: (root / f"valid/Annotations/{LATE}/00010.png").unlink(), r"00010\.png: missing"),
+    (lambda root: (root / f"valid/JPEGImages/{LATE}/00005.jpg").unlink(), r"00005\.jpg: no such file"),
+    (lambda root: (root / f"valid/Annotations/{LATE}/00010.png").unlink(), r"00010\.png: no such file"),
     (lambda root: list_objects(root, {"x": {}}), f"object x of {LATE}: not readable"),
     (lambda root: list_objects(root, {}), f"no object of the video {LATE}"),
 ])  # fmt: skip

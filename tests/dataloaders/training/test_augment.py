@@ -1,9 +1,17 @@
 """Augmentation: crops that show an object, labels that follow their pixels, which colors for what."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.augment import FILL, count_ids, make_image_clip, make_video_clip
+from aotlab.dataloaders.training.augment import (
+    FILL,
+    _move_and_crop,
+    count_ids,
+    make_image_clip,
+    make_video_clip,
+)
 from tests.dataloaders.training.in_memory import CROP, colored, phase, rng
 
 
@@ -112,6 +120,14 @@ def test_augmentations_change_expected_colors(augmentation, kind, changed):
             frame[label == 1].mean(0) for frame, label in zip(frames, labels, strict=True) if label.any()
         ]
     assert bool(np.std(means, axis=0).max() > 2) is changed
+
+
+def test_flipped_spline_mirrors_the_image():
+    image, mask = rng().integers(0, 256, (CROP, CROP, 3), dtype=np.uint8), np.eye(CROP, dtype=np.uint8)
+    flat = SimpleNamespace(random=lambda: 0.0, normal=lambda mean, deviation, shape: np.zeros(shape))
+    frame, label = _move_and_crop(image, mask, (0, 0, CROP, CROP), phase(thin_plate=1.0), flat)
+    assert np.array_equal(frame, image[:, ::-1])
+    assert np.array_equal(label, mask[:, ::-1])
 
 
 def test_thin_plates_bend_and_affine_maps_do_not():

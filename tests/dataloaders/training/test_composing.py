@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from aotlab.dataloaders.training.clips import Clip, compose_clips, random_entering_motion
+from aotlab.dataloaders.training.clips import (
+    MIN_VISIBLE,
+    Clip,
+    Motion,
+    compose_clips,
+    random_entering_motion,
+    random_motion,
+)
 from tests.dataloaders.training.in_memory import rng
 
 SIDE = 80
@@ -63,6 +70,23 @@ def test_pasted_objects_move_and_change_their_size():
             grown.append(len(second[-1]) / len(second[0]))
     assert np.median(moved) > 0.1 * SIDE
     assert min(grown) < 0.9 < 1.1 < max(grown)
+
+
+def test_pasted_objects_are_mostly_visible(monkeypatch):
+    motions, shares = [], []
+    draw_motion = "aotlab.dataloaders.training.clips.random_motion"
+    monkeypatch.setattr(draw_motion, lambda *args: motions.append(random_motion(*args)) or motions[-1])
+    for clip in drawn():
+        pasted = np.abs(clip.frames[0, ..., 0].astype(int) - SECOND) < 60
+        shares.append(pasted.sum() / (40 * motions[-1].scale) ** 2)
+    assert sum(share > MIN_VISIBLE for share in shares) >= 36
+
+
+def test_motion_ends_on_the_last_frame(monkeypatch):
+    motion = Motion(np.array([15, 20]), np.array([50, 40]), scale=0.5, growth=0, turn=0)
+    monkeypatch.setattr("aotlab.dataloaders.training.clips.random_motion", lambda *_: motion)
+    last = np.argwhere(composed(0).frames[-1, ..., 0] > 150)
+    assert (last.mean(0) + 0.5).tolist() == [60, 65]
 
 
 def test_objects_that_enter_begin_at_a_border():

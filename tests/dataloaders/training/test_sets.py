@@ -204,7 +204,7 @@ def test_unknown_layout_rejected(tmp_path, kind):
 
 
 @pytest.mark.parametrize(("kind", "split", "words"), [
-    ("video", "zebra", r"JPEGImages/zebra: missing \(1 in all\)"),
+    ("video", "zebra", r"JPEGImages/zebra: no such file; the list"),
     ("video", "val", r"no video with 2 frames"),
     ("video", "train", r"train\.txt: no such file; lists here: val, zebra"),
     ("ecssd", "train", "split=train: ecssd has no splits"),

@@ -12,6 +12,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.export import graphs
 from aotlab.engine.export.graphs import export_model, resolve_export_config
 from aotlab.engine.export.resize import resize_bicubic
+from aotlab.engine.export.verify import verify_export
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.attention import FusedAttention, TiledLocalAttention
@@ -123,3 +124,9 @@ def test_export_does_not_change_the_model(empty_graphs, tmp_path):
     export_model(model, config, tmp_path / "export", video=VIDEO)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_error_of_the_runtime_is_an_input_error(tmp_path):
+    model, config = build("aott")
+    with pytest.raises(InputError, match="not a usable export"):
+        verify_export(model, config, tmp_path, clip=[])

@@ -27,6 +27,17 @@ def test_one_kind_of_change_is_not_a_cut(change):
     assert not is_cut(make_thumbnail(frame), make_thumbnail(np.ascontiguousarray(change(frame))))
 
 
+def test_cut_from_a_uniform_frame_is_found():
+    black, (first, *_) = np.zeros((33, 49, 3), np.uint8), shots()
+    assert is_cut(make_thumbnail(black), make_thumbnail(first))
+
+
+def test_frames_of_similar_colors_are_not_a_cut():
+    first, second = np.zeros((2, 54, 96, 3), np.uint8)
+    first[:, :29], second[:, 67:] = 255, 120  # 70 % of both is black
+    assert not is_cut(first, second)
+
+
 def test_asking_for_a_cut_changes_nothing(model):
     tracker, frames = Tracker(*model), shots()
     tracker.step(frames[0], stripes([1]))

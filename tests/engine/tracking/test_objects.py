@@ -6,6 +6,7 @@ import torch
 
 from aotlab.engine.tracking.groups import Group, find_vanished_ids, resize_indices, split_by_group
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, run, stripes
 
 
@@ -65,6 +66,8 @@ def test_no_objects_left_ends_tracking_and_memory(models):
     for number in (1, 2):
         tracker.forget(number)
     assert (tracker.ids, tracker.state.groups) == ((), [])
+    with pytest.raises(InputError, match="but the video began with 49×33"):
+        tracker.step(np.zeros((33, 65, 3), np.uint8))
     assert not tracker.step(frames[2]).labels.any()
     again = [tracker.step(frames[3], stripes([5])), tracker.step(frames[4])]
     fresh = run(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})

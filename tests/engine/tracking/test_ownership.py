@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from aotlab.configs.schema import RulesConfig
-from aotlab.engine.rules.ownership import AREA_HISTORY, MAX_CLAIMS, ComponentOwnership, Reassignment
+from aotlab.engine.rules.ownership import (
+    AREA_HISTORY,
+    MAX_CLAIMS,
+    UNDO_FRAMES,
+    ComponentOwnership,
+    Reassignment,
+)
 from aotlab.engine.rules.rules import TrackerRules, swap_logits
 from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, clip, stripes
@@ -47,12 +53,16 @@ TWO = (1, 20, 10, RED), (2, 20, 40, RED)
 UNLIKE = (1, 20, 10, GREEN), (2, 20, 40, RED)
 THREE = *UNLIKE, (3, 20, 60, BLUE)
 LARGE_ID = (1, 20, 10, RED), (MAX_COUNT, 20, 40, RED)
+FOUR = [(1, row, column, RED) for row in (8, 20) for column in (44, 56)]
 CASES = {
     "part of another goes to the lost object": (TWO, [TWO[0], (1, 20, 44, RED)], [(1, 2, 44)]),
     "main component is the one that overlaps": (TWO, [(2, 20, 36, RED), (2, 20, 12, RED)], [(2, 1, 12)]),
     "objects changed places": (UNLIKE, [(1, 20, 12, RED), (1, 20, 36, GREEN)], [(1, 2, 12)]),
     "no object is lost": (TWO, [*TWO, (1, 20, 70, RED)], []),
-    "part is far away": (UNLIKE, [UNLIKE[0], (1, 20, 100, RED)], []),
+    "part is just near enough": (TWO, [TWO[0], (1, 20, 76, RED)], [(1, 2, 76)]),
+    "part is too far away": (TWO, [TWO[0], (1, 20, 77, RED)], []),
+    "part is four times as large": (TWO, [TWO[0], *FOUR], [(1, 2, 44)]),
+    "part is five times as large": (TWO, [TWO[0], *FOUR, (1, 32, 44, RED)], []),
     "part has another color": (UNLIKE, [UNLIKE[0], (1, 20, 44, GREEN)], []),
     "part is in the shade": (UNLIKE, [UNLIKE[0], (1, 20, 44, (110, 20, 20))], [(1, 2, 44)]),
     "color decides for the second": (THREE, [UNLIKE[0], (1, 20, 52, RED)], [(1, 2, 52)]),
@@ -94,10 +104,13 @@ def test_usual_area_is_that_of_the_last_frames():
 def test_claim_is_undone_when_the_object_shows_up():
     between, own = (217, 30, 30), (230, 30, 30)
     rule = started((1, 20, 10, RED), (2, 20, 40, own))
-    assert step(rule, (1, 20, 10, RED), (1, 20, 44, between)) == [(1, 2, 44)]
+    claimed = (1, 20, 10, RED), (1, 20, 44, between)
+    assert step(rule, *claimed) == [(1, 2, 44)]
+    assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, RED)) == []  # less similar
     assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, own)) == [(2, 1, 44)]
-    for _ in range(3):
-        assert step(rule, (1, 20, 10, RED), (1, 20, 44, between)) == []  # cooldown
+    for _ in range(UNDO_FRAMES):
+        assert step(rule, *claimed) == []
+    assert step(rule, *claimed) == [(1, 2, 44)]
 
 
 def test_claims_end_after_a_limit():

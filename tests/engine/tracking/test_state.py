@@ -111,11 +111,6 @@ def test_state_of_other_precision_rejected():
         Tracker(model, other).load_state_dict(Tracker(model, config).state_dict())
 
 
-def test_negative_length_rejected(bounded):
-    with pytest.raises(InputError, match="length must be a number of frames, got -5"):
-        Tracker(*bounded["every_nth"]).reset(-5)
-
-
 def damaged(state):
     """States in which something is missing, changed or of another kind."""
     yield None

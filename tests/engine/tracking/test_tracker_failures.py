@@ -57,24 +57,6 @@ def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
     assert (tracker.step(frames[1], LATER).labels == LATER).all()
 
 
-@pytest.mark.parametrize(("name", "call", "mask"), [
-    ("encode", 1, None), ("propagate", 2, None), ("memorize", 2, None), ("propagate", 4, NEWEST),
-    ("memorize", 3, NEWEST),
-])  # fmt: skip
-def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatch, name, call, mask):
-    frames = clip(6)
-    tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
-    with monkeypatch.context() as patch:
-        fail_call(patch, tracker.model, name, call, KeyboardInterrupt())
-        with pytest.raises(KeyboardInterrupt):
-            tracker.step(frames[4], mask)
-    assert tracker.ids == other.ids
-    for frame, frame_mask in ((frames[4], mask), (frames[5], None)):
-        found, expected = tracker.step(frame, frame_mask), other.step(frame, frame_mask)
-        assert found.ids == expected.ids
-        assert torch.equal(found.logits, expected.logits)
-
-
 @pytest.mark.parametrize(("name", "mask"), [("add", None), ("add_reference", NEWEST), ("relevance", None)])
 def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask):
     frames = clip(6)

@@ -3,26 +3,27 @@
 import os
 import signal
 import subprocess
+import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
 from aotlab.engine.training.state import list_saved_states
 from aotlab.tools import train as train_tool
 from tests.engine.training.tiny_recipes import EXACT, assert_same_steps, read_log, steady_phase, write_recipe
-from tests.processes import find_free_port, run_python, start_python
+from tests.processes import reserve_port, run_python, start_python
 
 TRAIN = ("-m", "aotlab", "train")
-RANKS = """
-import os, sys
-import aotlab.engine.training.trainer
-from aotlab.tools.train import main
-child = os.fork()
-os.environ["RANK"] = os.environ["LOCAL_RANK"] = "0" if child else "1"
-status = main(sys.argv[1:])
-sys.exit(status or (child and os.waitstatus_to_exitcode(os.wait()[1])))
-"""
-"""two ranks that import once"""
+
+
+def train_rank(rank: int, port: int, line: list[str], log: Path) -> None:
+    """Train as one of two ranks in a process of its own; its output goes to a file."""
+    os.environ.update(rank_variables(port), RANK=str(rank), LOCAL_RANK=str(rank))
+    with log.open("w") as file, redirect_stdout(file), redirect_stderr(file):
+        sys.exit(train_tool.main(line))
 
 
 @pytest.fixture
@@ -33,18 +34,25 @@ def recipe_file(tmp_path, data):
     return make
 
 
-def ranks_environment() -> dict[str, str]:
-    return {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": find_free_port()}
+def rank_variables(port: int) -> dict[str, str]:
+    return {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the second rank is a fork of the first")
+@pytest.mark.skipif(os.name != "posix", reason="the ranks are forks, which need not import PyTorch")
 def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     settings = [*EXACT, "train.accumulate=2"]
     line = ["--config", str(recipe_file("two", steps=2, batch=4)), *settings]
-    ranks = run_python("-c", RANKS, *line, env=ranks_environment(), timeout=240)
-    assert ranks.returncode == 0, ranks.stderr
-    assert "deprecated" not in ranks.stderr
-    assert ranks.stdout.count("trained weights") == 1  # the main rank speaks for all
+    logs, fork = [tmp_path / "0.log", tmp_path / "1.log"], get_context("fork")
+    with reserve_port() as port:
+        ranks = [fork.Process(target=train_rank, args=(rank, port, line, logs[rank])) for rank in (0, 1)]
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join(240)
+    output = "".join(log.read_text() for log in logs)
+    assert [rank.exitcode for rank in ranks] == [0, 0], output
+    assert "deprecated" not in output
+    assert output.count("trained weights") == 1  # the main rank speaks for all
     assert train_tool.main(["--config", str(recipe_file("one", steps=2, batch=4)), *settings]) == 0
     assert_same_steps(read_log(tmp_path / "two"), read_log(tmp_path / "one"))
 
@@ -52,17 +60,22 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path):
 @pytest.mark.slow  # starts three processes and lets one die
 def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
     file = recipe_file("run", steps=400)
-    command, variables = [*TRAIN, "--config", str(file), *EXACT], ranks_environment()
-    ranks = [
-        start_python(*command, env={**variables, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.DEVNULL)
-        for rank in "01"
-    ]
+    command = [*TRAIN, "--config", str(file), *EXACT]
     log = tmp_path / "run" / "log.jsonl"
     deadline = time.monotonic() + 240
-    while not (log.is_file() and '"step": 3' in log.read_text()):
-        assert time.monotonic() < deadline, "no third step"
-        assert all(rank.poll() is None for rank in ranks), "a rank ended early"
-        time.sleep(0.2)
+    with reserve_port() as port:
+        ranks = [
+            start_python(
+                *command,
+                env={**rank_variables(port), "RANK": rank, "LOCAL_RANK": rank},
+                stdout=subprocess.DEVNULL,
+            )
+            for rank in "01"
+        ]
+        while not (log.is_file() and '"step": 3' in log.read_text()):
+            assert time.monotonic() < deadline, "no third step"
+            assert all(rank.poll() is None for rank in ranks), "a rank ended early"
+            time.sleep(0.2)
     ranks[1].send_signal(signal.SIGKILL)
     _, message = ranks[0].communicate(timeout=240)
     ranks[1].communicate()

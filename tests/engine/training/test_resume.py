@@ -70,7 +70,7 @@ def test_states_of_a_later_phase_are_newer(tmp_path):
     assert [path.name for path in list_saved_states(tmp_path)] == names
 
 
-def test_damaged_state_is_refused_until_deleted(recipe):
+def test_damaged_state_is_rejected_until_deleted(recipe):
     config = recipe("run", phase(steps=2), overrides=EVERY)
     expected = load_file(run(config).checkpoint)
     newest = list_states(config)[0]

@@ -177,7 +177,7 @@ def test_published_file_that_does_not_match_rejected(tmp_path, aott, case):
 
 
 def test_missing_file_rejected(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.safetensors: cannot be read \(No such file or directory\)"):
+    with pytest.raises(InputError, match=r"gone\.safetensors: not readable \(No such file or directory\)"):
         load_checkpoint(tmp_path / "gone.safetensors")
     with pytest.raises(InputError, match="r50_deotl: no such checkpoint; did you mean r50_deaotl"):
         load_model("r50_deotl")
@@ -263,5 +263,5 @@ def test_file_without_permission_is_not_called_damaged(name, tmp_path, monkeypat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)"):
+    with pytest.raises(InputError, match=r"not readable \(Permission denied\)"):
         load_checkpoint(tmp_path / name)

@@ -110,7 +110,7 @@ def test_files_of_other_content_rejected(tmp_path, suffix, content):
     ({"state_dict": {}}, "its keys fit no preset"),
     ({1: torch.ones(1)}, "its keys fit no preset"),
     ({"state_dict": {"a": torch.ones(2, 3)}}, "its keys fit no preset"),
-    *((content, "expected a dict of tensors") for content in ([1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text")),
+    *((content, "not a dict of tensors") for content in ([1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text")),
 ], ids=str)  # fmt: skip
 def test_files_without_matching_weights_rejected(tmp_path, content, words):
     torch.save(content, tmp_path / "other.pth")

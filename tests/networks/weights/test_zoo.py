@@ -188,7 +188,7 @@ def test_list_path_and_unknown_names(capsys, aott):
     ("get", "Missing argument 'NAME...'; see aotlab weights get --help"),
     ("get aott aots --from x", "--from: takes exactly one NAME"),
 ])  # fmt: skip
-def test_options_of_other_actions_are_refused(line, words, read_error_line):
+def test_options_of_other_actions_are_rejected(line, words, read_error_line):
     assert words in read_error_line(main(line.split()))
 
 

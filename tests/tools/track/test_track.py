@@ -629,25 +629,11 @@ def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
     assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
 
 
-def test_digest_of_a_folder_covers_its_frames_only(tmp_path):
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    (frames / "00000.jpg").write_bytes(b"0")
-    job = Job("out", str(frames))
-    before = digest_inputs(job, {})
-    (frames / ".DS_Store").write_bytes(b"")
-    (frames / "._00000.jpg").write_bytes(b"resource fork")
-    (frames / "out").mkdir()
-    assert digest_inputs(job, {}) == before
-    (frames / "00001.jpg").write_bytes(b"1")
-    assert digest_inputs(job, {}) != before
-
-
 def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
-    mask, encoder = tmp_path / "first.png", tmp_path / "encoder.onnx"
-    for path in (mask, encoder):
+    mask, encoder, decoder = (tmp_path / name for name in ("first.png", "encoder.onnx", "decoder.onnx"))
+    for path in (mask, encoder, decoder):
         path.write_bytes(b"unchanged")
-    job = Job("out", str(video), str(mask), segmenter=(str(encoder), "plugin"))
+    job = Job("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
     digests = {digest_inputs(job, {})}
     for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
         (tmp_path / name).write_bytes(b"other")

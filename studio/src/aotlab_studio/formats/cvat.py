@@ -12,7 +12,6 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from aotlab import InputError
 from aotlab.sdk import (
     Annotations,
     MaskWriter,
@@ -200,7 +199,7 @@ def _parse_shape(shape: Element, size: Size) -> np.ndarray:
     counts = [int(count) for count in shape.attrib["rle"].split(",")]
     fits = 0 < width <= size[1] and 0 < height <= size[0]
     if not fits or min(counts) < 0 or sum(counts) != width * height:
-        raise InputError(f"the run lengths of a mask do not fill its {width}×{height} pixels")
+        raise ValueError(f"the run lengths of a mask do not fill its {width}×{height} pixels")
     inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return place_mask(inside.reshape(height, width), left, top, size)
 

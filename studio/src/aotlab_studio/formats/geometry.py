@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from msgspec import Struct
 
-from aotlab import InputError
 from aotlab.sdk import ParsedRegion, Region, encode_rle
 
 log = logging.getLogger(__name__)
@@ -28,10 +27,10 @@ class ParsedFile(Struct):
 
 
 def place_mask(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:
-    """Return the run lengths of an image with an h×w bool mask at (left, top); raise `InputError` outside it."""
+    """Return the run lengths of an image with an h×w bool mask at (left, top); raise `ValueError` outside it."""
     height, width = part.shape
     if not (0 <= left < left + width <= size[1] and 0 <= top < top + height <= size[0]):
-        raise InputError(
+        raise ValueError(
             f"a mask of {width}×{height} at {left}, {top} does not lie in an image of {size[1]}×{size[0]}"
         )
     mask = np.zeros(size, dtype=bool)
@@ -60,11 +59,11 @@ def average_confidence(regions: Sequence[Region]) -> float:
 
 
 def require_masks(regions: Sequence[ParsedRegion], others: Collection[str]) -> None:
-    """Log the kinds of shapes that are left out; raise `InputError` if no region has a mask."""
+    """Log the kinds of shapes that are left out; raise `ValueError` if no region has a mask."""
     kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()[:200]
     if not any(region.rle is not None for region in regions):
         content = f"only shapes of kind {kinds}" if others else "no shape"
-        raise InputError(f"holds {content}; draw the objects as masks or polygons")
+        raise ValueError(f"holds {content}, but no mask or polygon")
     if others:
         log.warning("shapes of kind %s are left out", kinds)
 

@@ -12,7 +12,6 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from aotlab import InputError
 from aotlab.sdk import (
     IMAGE_SUFFIXES,
     Annotations,
@@ -135,8 +134,8 @@ def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
 
 
 def decode_brush(packed: object, size: Size) -> np.ndarray:
-    """Return H×W bool, True where alpha is above 0; raises `InputError` unless it is a brush mask of this size."""
-    wrong = InputError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
+    """Return H×W bool, True where alpha is above 0; raises `ValueError` unless it is a brush mask of this size."""
+    wrong = ValueError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
     if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
         raise wrong
     text, place = "".join(f"{byte:08b}" for byte in packed), 0

@@ -28,7 +28,7 @@ def parse_mots(path: Path, size: Size) -> ParsedFile:
         if line.strip()
     ]
     if any(len(row) != 6 for row in rows):
-        raise InputError("not MOTS text; expected lines of frame, object, class, height, width, run lengths")
+        raise ValueError("expected lines of frame, object, class, height, width, run lengths")
     records, uses = [], defaultdict[int, set[int]](set)
     for *values, counts in rows:
         frame, number, class_id, height, width = map(int, values)
@@ -54,7 +54,7 @@ def _read_classes(path: Path) -> dict[str, int] | None:
         return None
     tree = json.loads(file.read_text(encoding="utf-8-sig"))
     if not isinstance(tree, dict) or not all(type(value) is int for value in tree.values()):
-        raise InputError(f"{file.name}: not class ids by class name; delete it")
+        raise ValueError(f"{file.name} is not class ids by class name")
     return tree
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from aotlab import InputError
 from aotlab.sdk import (
     Annotations,
     MaskWriter,
@@ -110,7 +109,7 @@ def _read_names(path: Path) -> dict[int, str]:
         names = yaml.safe_load(file).get("names") or {}
     listed = [*(enumerate(names) if isinstance(names, list) else names.items())]
     if any(isinstance(name, list | dict) for _, name in listed):  # whose aliases could expand without end
-        raise InputError(f"{path}: names of classes are not text; write each as a text")
+        raise ValueError(f"{path.name}: names of classes are not text")
     return {int(class_id): str(name) for class_id, name in listed}
 
 

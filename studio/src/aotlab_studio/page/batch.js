@@ -1,6 +1,6 @@
 /** List of the clips of a batch, the most urgent first. */
 
-import { fetchClips, findNext, STATUSES, StatusFields } from './clips.js';
+import { fetchClips, findNext, StatusButton, STATUSES } from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
 import {
   addIcons, CANCELED, CoalescedTask, connectUser, createElement, element, formatCount, onSubmit, RowList, sendOrAsk,
@@ -61,30 +61,27 @@ function showClips() {
 /** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */
 function createRow({ name }) {
   const address = encodeURIComponent(name);
-  /** Digest of the masks that the row shows, which the status is for. */
-  let digest = '';
   const image = createElement('img', { alt: '', loading: 'lazy' });
   const link = createElement('a', { href: `clip/${address}/` }, image, createElement('span', {}, name));
   link.onclick = (event) => requireName(event);
   const checks = createElement('ul', {});
-  const statusList = createElement('select', { ariaLabel: `Status of ${name}` });
-  const noteButton = createElement('button', { className: 'note', title: `Note on ${name}` });
-  const [statusCell, personCell] = [createElement('td', {}, statusList, noteButton), createElement('td', {})];
-  const fields = new StatusFields(statusList, noteButton, async (status, note) => {
-    const answer = requireName() ? await storeStatus(address, { status, note, digest }) : { error: CANCELED };
+  const button = createElement('button', { className: 'status' });
+  const [statusCell, personCell] = [createElement('td', {}, button), createElement('td', {})];
+  /** @type {StatusButton<Clip>} */
+  const status = new StatusButton(button, async (value, note, { digest }) => {
+    const message = { status: value, note, digest };
+    const answer = requireName() ? await storeStatus(address, message) : { error: CANCELED };
     if (!answer.error) showMessage('');
     await fetchTask.run();
     return answer;
   });
   const show = (/** @type {Clip} */ clip) => {
-    const isChoosing = document.activeElement === statusList && !fields.pendingValue;
-    if (isChoosing || document.querySelector('dialog[open]')) return;
-    digest = clip.digest;
-    const source = `thumbnail/${address}?digest=${digest}`;
+    const source = `thumbnail/${address}?digest=${clip.digest}`;
     if (image.getAttribute('src') !== source) image.src = source;
     const texts = clip.error ? [clip.error] : clip.sentences;
     checks.replaceChildren(...texts.map((text) => createElement('li', {}, text)));
-    fields.show(clip);
+    status.show(clip);
+    button.ariaLabel = `Status of ${name}: ${button.textContent}`;
     statusCell.className = clip.status.replace(' ', '-');
     personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
   };

@@ -26,81 +26,33 @@ export function findNext(clips, name) {
   return others.find((clip) => clip.status !== 'corrected') ?? others[0];
 }
 
-/** List of statuses, and a button with the note on the status; the button and a rejection ask for the note. */
-export class StatusFields {
+/** Button that shows a status, and asks for another one. @template {{status: ClipStatus, note: string}} V */
+export class StatusButton {
   /**
-   * @param {HTMLSelectElement} list
-   * @param {HTMLButtonElement} noteButton
-   * @param {(status: ClipStatus, note: string) => Promise<{error?: Error}>} store
+   * @param {HTMLButtonElement} button
+   * @param {(status: ClipStatus, note: string, seen: V) => Promise<{error?: Error}>} store `seen`: what was shown
    */
-  constructor(list, noteButton, store) {
-    this.list = list;
-    this.noteButton = noteButton;
+  constructor(button, store) {
+    this.button = button;
     this.store = store;
-    /** Status and note stored by the server. @type {{status: ClipStatus, note: string}} */
-    this.storedValue = { status: 'open', note: '' };
-    /** Last status that was sent and is not answered. @type {{status: ClipStatus} | null} */
-    this.pendingValue = null;
     /** Note that the server refused, which the next dialog offers. */
     this.refusedNote = '';
-    /** Whether arrow keys change the list: they pass through other statuses, so Enter or leaving the list sends it. */
-    let isKeyboard = false;
-    list.title = 'Enter stores a status chosen with the arrow keys; Escape restores the stored one';
-    list.append(...STATUSES.map((status) => new Option(status)));
-    list.onpointerdown = () => { isKeyboard = false; };
-    list.onkeydown = (event) => {
-      isKeyboard = true;
-      if (event.key === 'Escape') list.value = this.shownStatus;
-      if (event.key !== 'Enter') return;
-      event.preventDefault(); // may open the list
-      this.sendChoice();
-    };
-    list.onchange = () => { if (!isKeyboard) this.sendChoice(); };
-    // if the window loses the focus, the list stays the active element
-    list.onblur = () => { if (document.activeElement !== list && list.isConnected) this.sendChoice(); };
-    noteButton.onclick = () => this.send(true);
   }
 
-  /** Status that the list shows unless the user is choosing another one. */
-  get shownStatus() {
-    return (this.pendingValue ?? this.storedValue).status;
-  }
-
-  get isChoosing() {
-    return this.list.value !== this.shownStatus;
-  }
-
-  /**
-   * Show the stored status, unless the user has chosen another one, and its note.
-   * @param {StatusFields['storedValue']} value
-   */
+  /** @param {V} value as stored */
   show(value) {
-    const { list, noteButton, isChoosing } = this;
-    this.storedValue = value;
-    if (!isChoosing) list.value = this.shownStatus;
-    noteButton.textContent = value.note;
-    noteButton.hidden = !value.note;
+    this.button.textContent = value.status + (value.note && `: ${value.note}`);
+    this.button.onclick = () => this.change(value);
   }
 
-  /** Send the chosen status if it is another one; ask why if it is a rejection. */
-  sendChoice() {
-    if (this.isChoosing) this.send(this.list.value === 'rejected');
-  }
-
-  /** Send the status that the list shows, with a note if the user confirms it. @param {boolean} askNote */
-  async send(askNote) {
-    const status = /** @type {ClipStatus} */ (this.list.value);
-    const pendingValue = this.pendingValue = { status };
-    const value = this.refusedNote || this.storedValue.note;
-    const field = createElement('input', { type: 'text', maxLength: 100, value });
-    if (!askNote || await ask(`Status: ${status}`, createElement('label', {}, 'Note ', field), 'store')) {
-      const note = askNote ? field.value.trim() : '';
-      this.refusedNote = (await this.store(status, note)).error ? note : '';
-    }
-    if (this.pendingValue !== pendingValue) return; // another one was sent since
-    const { isChoosing } = this;
-    this.pendingValue = null;
-    if (!isChoosing) this.list.value = this.shownStatus;
+  /** Ask for a status, the shown one first, and a note; store them. @param {V} seen */
+  async change(seen) {
+    const field = createElement('input', { type: 'text', maxLength: 100, value: this.refusedNote || seen.note });
+    const others = STATUSES.filter((status) => status !== seen.status);
+    const status = await ask('Status', createElement('label', {}, 'Note ', field), seen.status, ...others);
+    if (!status) return;
+    const note = field.value.trim();
+    this.refusedNote = (await this.store(status, note, seen)).error ? note : '';
   }
 }
 
@@ -108,8 +60,7 @@ export class ClipHeader {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    this.fields = new StatusFields(element('clip-status'), element('clip-note'), (status, note) => (
-      app.queue.pushStatus({ status, note })));
+    this.status = new StatusButton(element('clip-status'), (status, note) => app.queue.setStatus({ status, note }));
   }
 
   /** @param {import('./protocol.js').Description} description */

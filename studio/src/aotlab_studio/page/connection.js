@@ -7,7 +7,7 @@
  */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} Failed */
 
-/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, repeatedText: string}} Call */
+/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, resendText: string}} Call */
 
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
@@ -45,12 +45,12 @@ export class Connection {
     this.socket.onopen = () => {
       this.reconnectDelay = 250;
       this.app.showConnection(true);
-      for (const { repeatedText } of this.pendingCalls.values()) if (repeatedText) this.socket?.send(repeatedText);
+      for (const { resendText } of this.pendingCalls.values()) if (resendText) this.socket?.send(resendText);
     };
     this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
     this.socket.onclose = () => {
-      for (const [id, { reject, repeatedText }] of this.pendingCalls) {
-        if (repeatedText) continue;
+      for (const [id, { reject, resendText }] of this.pendingCalls) {
+        if (resendText) continue;
         reject(new Error(NO_CONNECTION));
         this.pendingCalls.delete(id);
       }
@@ -89,7 +89,7 @@ export class Connection {
     const key = id ?? this.createId();
     const text = JSON.stringify({ ...message, id: key, do: action });
     return new Promise((resolve, reject) => {
-      this.pendingCalls.set(key, { resolve, reject, repeatedText: id ? text : '' });
+      this.pendingCalls.set(key, { resolve, reject, resendText: id ? text : '' });
       if (this.isOpen) this.socket?.send(text);
     });
   }
@@ -99,6 +99,3 @@ export class Connection {
     return this.lastId;
   }
 }
-
-/** Return points as rounded pairs. @param {import('./viewer.js').Point[]} points @returns {[number, number][]} */
-export const toPairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);

@@ -5,15 +5,6 @@
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
 export const element = (id) => /** @type {any} */ (document.getElementById(id));
 
-/** Whether the key “delete” of the keyboard is Backspace. */
-export const HAS_MAC_KEYS = /Mac/.test(navigator.platform);
-
-/** Call a function when the pixel density of the screen changes, as on another screen. @param {() => void} draw */
-export function observeDensity(draw) {
-  const change = () => { draw(); observeDensity(draw); };
-  matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', change, { once: true });
-}
-
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
@@ -107,17 +98,12 @@ export class TextField {
 /** Return the focus to the frame, so that keys act on it. */
 export const focusView = () => element('view').focus({ preventScroll: true });
 
-/** Return the focus to the frame after a button, box or list was used with the pointer. */
+/** Return the focus to the frame after a button or slider was pressed, or a box or list changed, with the pointer. */
 export function returnFocus() {
-  const returnToView = (/** @type {Event} */ event) => {
-    const target = /** @type {HTMLElement} */ (event.target);
-    const { activeElement } = document;
-    const controls = 'button, input[type=checkbox], input[type=range], input[type=color], select, a';
-    if (!target.closest(controls) || target.closest('dialog')) return;
-    const isFromKeyboard = event instanceof MouseEvent ? event.detail === 0 : target.matches(':focus-visible');
-    const opensList = event.type === 'click' && target.closest('select, input[type=color]');
-    const isInNextField = event.type === 'change' && activeElement?.matches('input') && activeElement !== target;
-    if (!isFromKeyboard && !opensList && !isInNextField) focusView();
+  const returnToView = (/** @type {Event} */ { target, type }) => {
+    const controls = type === 'click' ? 'button, a, [type=range]' : '[type=checkbox], [type=color], select';
+    const control = /** @type {Element} */ (target).closest(controls);
+    if (control && !control.matches(':focus-visible, dialog *')) focusView();
   };
   document.addEventListener('click', returnToView, true);
   document.addEventListener('change', returnToView);
@@ -164,11 +150,17 @@ export function setLabel(target, text) {
   if (target.lastElementChild) target.lastElementChild.textContent = text;
 }
 
-/** Return a function that draws once at the next screen refresh for all its calls. @param {() => void} draw */
-export function drawOncePerRefresh(draw) {
+/** Return a function that draws once per refresh for all its calls, and call it when the pixel density changes. */
+export function drawOncePerRefresh(/** @type {() => void} */ draw) {
   let request = 0;
   const drawNow = () => { request = 0; draw(); };
-  return () => { request ||= requestAnimationFrame(drawNow); };
+  const schedule = () => { request ||= requestAnimationFrame(drawNow); };
+  const watchDensity = () => {
+    const change = () => { schedule(); watchDensity(); };
+    matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', change, { once: true });
+  };
+  watchDensity();
+  return schedule;
 }
 
 /** Runs one at a time; calls during a run trigger one rerun. */

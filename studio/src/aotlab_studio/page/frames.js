@@ -92,15 +92,10 @@ export class FrameCache {
     return fetchImage(`frame/${index}?near=1`);
   }
 
-  /** @param {number} index @returns {Promise<Labels>} */
+  /** @param {number} index @returns {Promise<Labels>} the browser keeps the answer of the server */
   async fetchLabels(index) {
-    return decodeRuns(await this.fetchRuns(index));
-  }
-
-  /** @param {number} index @returns {Promise<ArrayBuffer>} answer of the server, which the browser keeps */
-  async fetchRuns(index) {
     const address = `labels/${index}?video=${this.video}&masks=${this.getRevision(index)}`;
-    return (await fetchOrThrow(address)).arrayBuffer();
+    return decodeRuns(await (await fetchOrThrow(address)).arrayBuffer());
   }
 }
 

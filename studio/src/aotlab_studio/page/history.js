@@ -1,6 +1,6 @@
 /** Undo and redo: buttons, and messages that offer to undo a step; the dialog of versions. */
 
-import { createElement, element, elements, formatCount, onSubmit, showMessage, showToast } from './dom.js';
+import { CANCELED, createElement, element, elements, formatCount, onSubmit, showMessage, showToast } from './dom.js';
 
 export class EditHistory {
   /** @param {import('./main.js').App} app */
@@ -43,17 +43,23 @@ export class EditHistory {
 
   /** Undo the last step. @param {number} [step] only if it is this one */
   undo(step) {
-    return this.move('undo', { step });
+    return this.move('undo', () => ({ step }));
   }
 
-  /** Undo or redo after the earlier edits. @param {'undo' | 'redo'} action @param {{step?: number}} [message] */
-  move(action, message = {}) {
+  /**
+   * Undo or redo after the earlier edits.
+   * @param {'undo' | 'redo'} action
+   * @param {() => {step?: number} | undefined} [getMessage] called after them; undefined: do nothing
+   */
+  move(action, getMessage = () => ({})) {
     const { app: { playback, queue, selection } } = this;
     playback.cancelSeek();
-    return queue.enqueue(async () => {
+    return queue.runInOrder(async () => {
       const { frame } = playback.destination;
       const { app: { objects }, id, target } = selection;
-      const answer = await queue.send(action, message, target);
+      const message = getMessage();
+      if (!message) return { error: CANCELED };
+      const answer = await queue.sendNow(action, message, target);
       const step = answer.result;
       if (!answer.error && action === 'undo') selection.selectAfterUndo(id, objects);
       if (step) showMessage(`${step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
@@ -62,34 +68,21 @@ export class EditHistory {
     });
   }
 
-  /** Whether there is a corner or click to remove. */
-  get hasInput() {
-    const { toolbox } = this.app;
-    return toolbox.hasUnfinishedInput || toolbox.findClicks().length > 0;
-  }
-
-  /** Remove the last corner or click; return whether there was one. */
-  removeLastInput() {
-    const { app: { toolbox }, hasInput } = this;
-    if (hasInput && !toolbox.dropLast()) this.undo();
-    return hasInput;
-  }
-
   async resetFrame() {
     const { frame } = this.app.playback;
-    this.offerUndo(await this.app.queue.push('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
+    this.offerUndo(await this.app.queue.edit('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
   }
 
   async saveVersion() {
     const field = element('version-title');
     const title = field.value.trim();
     field.value = '';
-    if ((await this.app.queue.push('save_version', { title })).error) field.value ||= title;
+    if ((await this.app.queue.edit('save_version', { title })).error) field.value ||= title;
     await this.showVersions();
   }
 
   async showVersions() {
-    const { result: versions } = await this.app.queue.push('list_versions', {});
+    const { result: versions } = await this.app.queue.edit('list_versions', {});
     if (!versions) return;
     element('versions').replaceChildren(...versions.map(({ number, title, author, date }) => {
       const text = [`${number}: ${title || 'untitled'}`, author, date].filter(Boolean).join(' · ');
@@ -103,6 +96,6 @@ export class EditHistory {
   /** @param {number} number */
   async restoreVersion(number) {
     element('versions-dialog').close();
-    this.offerUndo(await this.app.queue.push('restore_version', { number }), `Version ${number} restored`);
+    this.offerUndo(await this.app.queue.edit('restore_version', { number }), `Version ${number} restored`);
   }
 }

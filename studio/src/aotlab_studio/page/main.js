@@ -20,7 +20,7 @@ import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { connectShortcuts } from './shortcuts.js';
+import { CommandQueue, connectShortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
@@ -43,8 +43,11 @@ export class App {
       revision: 0, status: 'open', note: '', objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null,
       editable_range: [0, 0],
     };
+    /** Revision of the newest state of this connection; the program may have been started again before it. */
+    this.latestRevision = 0;
     /** Object to which list and timeline have scrolled. */
-    this.scrolledId = 0;
+    this.lastScrolledId = 0;
+    this.commands = new CommandQueue(this);
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
     this.frames = new FrameCache();
@@ -88,10 +91,10 @@ export class App {
 
   /** Fetch the state of the program, which may have been started again. @returns {Promise<Description>} */
   async fetchSession() {
-    this.state.revision = 0;
+    this.latestRevision = 0;
     this.frames.revisions.clear();
-    const { result } = await this.connection.call('describe', {});
-    return result.revision < this.state.revision ? this.fetchSession() : result; // an event brought a newer state
+    const session = await this.query('describe', {});
+    return session.revision < this.latestRevision ? this.fetchSession() : session; // an event brought a newer state
   }
 
   /** Show the state described by the server. @param {Description} state */
@@ -105,7 +108,7 @@ export class App {
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
     const lastVisit = isFirst ? loadSettings(state.project) : {};
-    if (lastVisit.object_id) this.selection.set(lastVisit.object_id);
+    if (lastVisit.object_id) this.selection.setSelected(lastVisit.object_id);
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
@@ -120,18 +123,19 @@ export class App {
 
   /** Show objects, status, range and notes; the masks are fetched separately. @param {DocumentState} state */
   showDocument(state) {
-    if (state.revision < this.state.revision) return; // it arrived late
+    if (state.revision < this.latestRevision) return; // it arrived late
+    this.latestRevision = state.revision;
     const wasEmpty = !this.objects.length;
     this.state = state;
-    this.tracking.showRange();
-    this.clip.fields.show(state);
+    if (this.timeline.handleIndex < 0) this.tracking.showRange(); // a dragged one will be stored
+    this.clip.status.show(state);
     this.history.show(state);
     this.review.showFrame();
     this.review.show();
     element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
     const last = this.objects[this.objects.length - 1];
     // an edit on its way selects the object that it creates
-    if (wasEmpty && last && !this.selection.item && !this.queue.pendingCount) this.selection.set(last.id);
+    if (wasEmpty && last && !this.selection.item && !this.queue.pendingCount) this.selection.setSelected(last.id);
     else this.renderObjects();
   }
 
@@ -152,7 +156,7 @@ export class App {
     const isolated = this.findObject(isolatedId);
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!isolated || item === isolated)));
     this.objectPanel.show();
-    if (selectedId !== this.scrolledId) this.scrollToSelected();
+    if (selectedId !== this.lastScrolledId) this.scrollToSelected();
     this.toolbox.show();
     element('empty').hidden = selectedId > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !selectedId;
@@ -161,23 +165,21 @@ export class App {
 
   /** Scroll to the selected object in the list and the timeline, once after each selection. */
   scrollToSelected() {
-    this.scrolledId = this.selection.id;
+    this.lastScrolledId = this.selection.id;
     const { list, rows } = this.objectPanel.list;
-    const line = rows.get(this.scrolledId)?.line;
+    const line = rows.get(this.lastScrolledId)?.line;
     if (!line) return;
     const top = line.offsetTop - list.offsetTop;
     scrollTo(list, top, top + line.offsetHeight);
-    this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.scrolledId));
+    this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.lastScrolledId));
   }
 
   /**
-   * Edit the selected object's mask on this frame; `values`: further fields of the message.
-   * @type {<A extends 'fill_holes' | 'clear' | 'split_object' | 'reassign'>(action: A, values?: object)
-   *   => Promise<ActionAnswer<A> | Failed>}
+   * Read something; throws errors.
+   * @type {<A extends keyof Actions>(action: A, message: Actions[A]['message']) => Promise<Actions[A]['result']>}
    */
-  editMask(action, values) {
-    const { selection, playback: { frame }, queue } = this;
-    return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.getTarget());
+  async query(action, message) {
+    return (await this.connection.call(action, message)).result;
   }
 
   /**
@@ -187,7 +189,8 @@ export class App {
    */
   async request(action, message, id) {
     const shownMessage = element('status').firstChild;
-    this.countPending(1);
+    const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
+    this.countPending(count);
     try {
       const answer = await sendOrAsk((choice) => this.connection.call(action, { ...message, ...choice }, id));
       if (!answer.error) {
@@ -196,7 +199,7 @@ export class App {
       }
       return answer;
     } finally {
-      this.countPending(-1);
+      this.countPending(-count);
     }
   }
 
@@ -211,7 +214,7 @@ export class App {
   countPending(by) {
     const wasBusy = this.pendingCount > 0;
     this.pendingCount += by;
-    if (wasBusy !== this.pendingCount > 0) element('stage').setAttribute('aria-busy', String(this.pendingCount > 0));
+    if (wasBusy !== this.pendingCount > 0) element('view').ariaBusy = String(this.pendingCount > 0);
   }
 
   /** @param {number} id */
@@ -224,34 +227,8 @@ export class App {
     return this.findObject(id)?.name || `object ${id}`;
   }
 
-  /** Add an object and select it. */
-  async addObject() {
-    const { selection, selection: { id: previousId } } = this;
-    selection.select(0);
-    const { target } = selection;
-    const { error } = await this.queue.push('add_object', {}, target);
-    if (error && target === selection.target) selection.set(previousId);
-  }
-
-  async deleteObject() {
-    const { history, queue, selection: { item, target } } = this;
-    if (!item) return;
-    history.offerUndo(await queue.push('delete_object', { object_id: item.id }, target), `${item.name} deleted`);
-  }
-
-  /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
-  changeObject(id, changes) {
-    return this.queue.push('change_object', { object_id: id, ...changes });
-  }
-
-  /** @param {'hidden' | 'locked'} key @param {number} id */
-  toggleSwitch(key, id = this.selection.id) {
-    const item = this.findObject(id);
-    if (item) this.changeObject(id, { [key]: !item[key] });
-  }
-
   escape() {
-    this.playback.dropCommands();
+    this.commands.drop();
     if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
     else this.tracking.stop();
   }
@@ -259,31 +236,20 @@ export class App {
   /** @param {ServerEvent} event */
   handleEvent(event) {
     const { frames, playback, review, timeline, tracking } = this;
-    switch (event.event) {
-      case 'frame':
-        frames.revisions.set(event.frame, event.revision);
-        timeline.setFrameMarks(event.frame, event.marks);
-        if (event.frame === playback.destination.frame) playback.refresh(event.revision);
-        review.refreshFrame(event.frame);
-        break;
-      case 'document':
-        this.showDocument(event.state);
-        break;
-      case 'results':
-        frames.setRevision(event.revision);
-        playback.refresh(event.revision);
-        timeline.fetchTask.run();
-        review.fetchTask.run();
-        break;
-      case 'job':
-        tracking.showJob(event.job);
-        break;
-      case 'model':
-        tracking.setModel(event.model);
-        break;
-      case 'export':
-        element('export-progress').value = event.done / event.total;
-    }
+    if (event.event === 'frame') {
+      frames.revisions.set(event.frame, event.revision);
+      timeline.setFrameMarks(event.frame, event.marks);
+      if (event.frame === playback.destination.frame) playback.refresh(event.revision);
+      review.refreshFrame(event.frame);
+    } else if (event.event === 'document') this.showDocument(event.state);
+    else if (event.event === 'results') {
+      frames.setRevision(event.revision);
+      playback.refresh(event.revision);
+      timeline.fetchTask.run();
+      review.fetchTask.run();
+    } else if (event.event === 'job') tracking.showJob(event.job);
+    else if (event.event === 'model') tracking.setModel(event.model);
+    else if (event.event === 'export') element('export-progress').value = event.done / event.total;
   }
 }
 

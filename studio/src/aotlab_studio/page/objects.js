@@ -2,9 +2,11 @@
 
 import { fetchOrThrow } from './connection.js';
 import {
-  ask, createElement, createIcon, element, elements, HAS_MAC_KEYS, RowList, setIcon, showError, showMessage, TextField,
+  ask, createElement, createIcon, element, elements, RowList, setIcon, showError, showMessage, TextField,
 } from './dom.js';
 
+/** @import { ActionAnswer, Failed } from './connection.js' */
+/** @import { Actions } from './protocol.js' */
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
 
@@ -20,19 +22,18 @@ const SWITCHES = /** @type {const} */ ([
 /** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
 function createObjectRow(id, app) {
   const swatch = createElement('input', { type: 'color' });
-  swatch.onchange = () => app.changeObject(id, { color: swatch.value });
+  swatch.onchange = () => app.objectPanel.changeObject(id, { color: swatch.value });
   const name = createElement('span', { className: 'name' });
   const category = createElement('span', { className: 'class' });
   const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
-  button.onclick = () => app.selection.select(id);
+  button.onclick = () => app.selection.selectByUser(id);
   button.ondblclick = focusName;
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
-    className: 'small', name: `${key}${id}`, onclick: () => app.toggleSwitch(key, id),
+    className: 'small', name: `${key}${id}`, onclick: () => app.objectPanel.toggleSwitch(key, id),
   }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
-  line.onkeydown = ({ key }) => {
-    const deletes = key === 'Delete' || (key === 'Backspace' && HAS_MAC_KEYS && !app.history.hasInput);
-    if (deletes) app.selection.select(id);
+  line.onkeydown = ({ key, ctrlKey, metaKey }) => {
+    if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) app.selection.selectByUser(id);
   };
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
@@ -64,11 +65,11 @@ export class ObjectPanel {
     /** @type {RowList<Item>} */
     this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, app));
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
-    this.name = new TextField(name, async (id, text) => (text ? app.changeObject(id, { name: text }) : {}));
-    this.className = new TextField(className, (id, text) => app.changeObject(id, { class_name: text }));
+    this.name = new TextField(name, async (id, text) => (text ? this.changeObject(id, { name: text }) : {}));
+    this.className = new TextField(className, (id, text) => this.changeObject(id, { class_name: text }));
     this.attributes = new TextField(attributes, (id, text) => (
-      app.changeObject(id, { attributes: readAttributes(text) })));
-    element('merge').onclick = () => app.playback.enqueueCommand(() => openMerge(app), true);
+      this.changeObject(id, { attributes: readAttributes(text) })));
+    element('merge').onclick = () => app.commands.add(() => openMerge(app), true);
     element('load').onchange = () => loadMasks(app).catch(showError);
   }
 
@@ -82,6 +83,42 @@ export class ObjectPanel {
     this.className.show(item.id, item.class_name);
     const pairs = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`);
     this.attributes.show(item.id, pairs.join(', '));
+  }
+
+  /**
+   * Edit the selected object's mask on this frame; `values`: further fields of the message.
+   * @type {<A extends 'fill_holes' | 'clear' | 'split_object' | 'reassign'>(action: A, values?: object)
+   *   => Promise<ActionAnswer<A> | Failed>}
+   */
+  editMask(action, values) {
+    const { selection, playback: { frame }, queue } = this.app;
+    return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.ensureTarget());
+  }
+
+  /** Add an object and select it. */
+  async addObject() {
+    const { queue, selection, selection: { id: previousId } } = this.app;
+    selection.selectByUser(0);
+    const { target } = selection;
+    const { error } = await queue.edit('add_object', {}, target);
+    if (error && target === selection.target) selection.setSelected(previousId);
+  }
+
+  async deleteObject() {
+    const { history, queue, selection: { item, target } } = this.app;
+    if (!item) return;
+    history.offerUndo(await queue.edit('delete_object', { object_id: item.id }, target), `${item.name} deleted`);
+  }
+
+  /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
+  changeObject(id, changes) {
+    return this.app.queue.edit('change_object', { object_id: id, ...changes });
+  }
+
+  /** @param {'hidden' | 'locked'} key @param {number} id */
+  toggleSwitch(key, id = this.app.selection.id) {
+    const item = this.app.findObject(id);
+    if (item) this.changeObject(id, { [key]: !item[key] });
   }
 }
 
@@ -102,8 +139,8 @@ async function openMerge(app) {
   const text = createElement('p', {}, 'Move all pixels of ', createElement('b', {}, from.name), ' to ', list);
   if (!(await ask('Merge', text, 'merge'))) return;
   const into = Number(list.value);
-  const answer = await app.queue.push('merge_objects', { object_id: from.id, into }, target);
-  if (!answer.error) app.selection.select(into);
+  const answer = await app.queue.edit('merge_objects', { object_id: from.id, into }, target);
+  if (!answer.error) app.selection.selectByUser(into);
   app.history.offerUndo(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
@@ -114,7 +151,7 @@ async function loadMasks(app) {
   if (!file) return;
   showMessage('Loading masks…');
   const { playback, playback: { frame } } = app;
-  const target = app.selection.getTarget();
+  const target = app.selection.ensureTarget();
   await app.queue.previousEdits; // may create the object
   const ids = `page=${app.connection.pageId}&id=${app.connection.createId()}`;
   const address = `masks/${frame}?${ids}&chosen=${target.id || null}`;

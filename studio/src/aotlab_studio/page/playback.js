@@ -1,6 +1,6 @@
 /** Current frame: seeking, playing, refreshing its masks. */
 
-import { CoalescedTask, element, elements, setIcon, showError } from './dom.js';
+import { CoalescedTask, element, elements, setIcon, showError, showHint } from './dom.js';
 
 /** Milliseconds before a nearby frame is shown while the requested one is decoded. */
 const NEAR_IMAGE_DELAY = 60;
@@ -21,11 +21,9 @@ export class Playback {
     this.isFollowing = true;
     /** Whether the user waits for the requested frame; until it shows, nothing is changed. */
     this.isUserWaiting = false;
-    this.loadTask = new CoalescedTask(() => this.load());
+    this.loadTask = new CoalescedTask(() => this.loadDestination());
     /** Identifies the playback loop; null: stopped. @type {object | null} */
     this.currentRun = null;
-    /** Waiting key presses and buttons, in order. @type {{run: () => void, waitsForFrame: boolean}[]} */
-    this.commands = [];
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;
@@ -36,27 +34,13 @@ export class Playback {
 
   /** Whether the current frame can be changed. */
   get isReady() {
-    return !this.isUserWaiting && !this.app.viewer.placeholder;
+    const { image, placeholder } = this.app.viewer;
+    return !this.isUserWaiting && image !== null && !placeholder;
   }
 
   /** Whether an answer may show another frame: the user is still on this one, and not drawing. @param {number} frame */
   mayChangeFrame(frame) {
     return frame === this.destination.frame && !this.app.toolbox.isDrawing;
-  }
-
-  /** Run a command after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
-  enqueueCommand(run, waitsForFrame) {
-    this.commands.push({ run, waitsForFrame });
-    this.runCommands();
-  }
-
-  dropCommands() {
-    this.commands = [];
-  }
-
-  /** Run the commands up to the first one that waits for its frame. */
-  runCommands() {
-    while (this.commands.length && (!this.commands[0].waitsForFrame || this.isReady)) this.commands.shift()?.run();
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -91,13 +75,13 @@ export class Playback {
   }
 
   /** Load what is requested; then run the commands that wait for it. */
-  async load() {
+  async loadDestination() {
     const { app, destination, destination: { frame, revision } } = this;
     try {
       if (frame !== this.frame || revision > this.revision) await this.loadFrame(frame, revision);
     } catch (error) {
       showError(error);
-      this.dropCommands();
+      app.commands.drop();
       if (frame === this.frame) this.revision = revision; // the next change tries again
       if (frame === destination.frame) {
         this.isUserWaiting = false;
@@ -108,7 +92,7 @@ export class Playback {
     app.viewer.draw();
     if (this.loadTask.isRequested) return;
     this.isUserWaiting = false;
-    this.runCommands();
+    app.commands.runReady();
   }
 
   /** Load and show a frame with masks. @param {number} frame @param {number} revision */
@@ -132,7 +116,9 @@ export class Playback {
   }
 
   showPosition() {
-    if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
+    const field = element('frame');
+    field.defaultValue = String(this.frame);
+    if (document.activeElement !== field) field.value = field.defaultValue;
     const seconds = this.frame / this.rate;
     const time = `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
     const [first, last] = this.app.state.editable_range;
@@ -144,8 +130,9 @@ export class Playback {
   }
 
   /** @param {number} by */
-  step(by) {
-    return this.seek(this.destination.frame + by);
+  async step(by) {
+    await this.seek(this.destination.frame + by);
+    showHint(this.app.timeline.frameDescription);
   }
 
   /** Stay at the visible frame, unless the user waits for another one: stop playing, and drop the one that loads. */
@@ -181,7 +168,7 @@ export class Playback {
     while (this.currentRun === run && destination.frame < this.count - 1) {
       while (prefetched < Math.min(this.count - 1, destination.frame + PREFETCH_FRAMES)) {
         prefetched += 1;
-        Promise.all([frames.getImage(prefetched), frames.fetchRuns(prefetched)]).catch(() => {});
+        Promise.all([frames.getImage(prefetched), frames.fetchLabels(prefetched)]).catch(() => {});
       }
       await this.goTo(destination.frame + 1);
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);

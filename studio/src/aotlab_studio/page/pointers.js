@@ -2,8 +2,8 @@
 
  One pointer draws; two fingers or the middle button pan. */
 
-import { toPairs } from './connection.js';
-import { CoalescedTask, element, showMessage, getWheelFactor } from './dom.js';
+import { CoalescedTask, showMessage, getWheelFactor } from './dom.js';
+import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5;
 
@@ -12,37 +12,36 @@ export function bindPointers(viewer, toolbox) {
   const { canvas } = viewer;
   const preview = new ClickPreview(toolbox);
   /** @type {Map<number, {x: number, y: number}>} */
-  const fingers = new Map();
+  const touches = new Map();
   /** Id of the pointer that draws or pans. @type {number | null} */
   let activeId = null;
   /** Last center of what pans, and distance of two fingers. @type {{x: number, y: number, spread: number} | null} */
   let lastPan = null;
-  /** Press of a finger, done when it is lifted, unless a second finger joins. @type {(() => void) | null} */
+  /** Press that waits: a finger's until it is lifted without a second one. @type {(() => void) | null} */
   let pendingPress = null;
-  /** Whether the last press is the second of a double click. */
+  /** Whether the last press is the second of a double click, and the visible object under the first. */
   let isSecondClick = false;
+  let clickedId = 0;
 
   /** Return the center of the fingers, or the position of another pointer. @param {PointerEvent} event */
   const measurePan = ({ clientX, clientY }) => {
-    const [a, b = a] = fingers.size ? [...fingers.values()] : [{ x: clientX, y: clientY }];
+    const [a, b = a] = touches.size ? [...touches.values()] : [{ x: clientX, y: clientY }];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
   };
 
-  /** Move the ring that shows waiting. @param {PointerEvent} event */
-  const moveSpinner = ({ offsetX, offsetY }) => { element('ring').style.translate = `${offsetX}px ${offsetY}px`; };
-
   canvas.addEventListener('pointerdown', (event) => {
+    if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     isSecondClick = false;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
     const isTouch = event.pointerType === 'touch';
-    if (isTouch && activeId !== null && !fingers.size) return; // a palm beside the pen
-    if (!isTouch) fingers.clear();
+    if (isTouch && activeId !== null && !touches.size) return; // a palm beside the pen
+    if (!isTouch) touches.clear();
     canvas.setPointerCapture(event.pointerId);
     activeId = event.pointerId;
     pendingPress = null;
-    if (isTouch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const isPan = fingers.size >= 2 || event.button === 1 || toolbox.tool.name === 'pan';
+    if (isTouch) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const isPan = touches.size >= 2 || event.button === 1 || toolbox.tool.name === 'pan';
     lastPan = isPan ? measurePan(event) : null;
     if (isPan) {
       if (toolbox.isDown) toolbox.cancel();
@@ -51,17 +50,16 @@ export function bindPointers(viewer, toolbox) {
     }
     viewer.cursor = null;
     preview.clear();
-    moveSpinner(event); // a finger does not move before it presses
     const point = viewer.clientToFrame(event);
     const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
-    if (isTouch && !toolbox.tool.release) pendingPress = () => toolbox.press(point, subtract);
-    else toolbox.press(point, subtract);
+    if (toolbox.tool.release) toolbox.press(point, subtract);
+    else pendingPress = () => toolbox.press(point, subtract, isSecondClick);
   });
 
   canvas.addEventListener('pointermove', (event) => {
-    if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isActive = event.pointerId === activeId;
-    if (lastPan && (isActive || fingers.has(event.pointerId))) {
+    if (lastPan && (isActive || touches.has(event.pointerId))) {
       const now = measurePan(event);
       viewer.pan(now.x - lastPan.x, now.y - lastPan.y);
       const center = viewer.clientToView({ clientX: now.x, clientY: now.y });
@@ -70,7 +68,6 @@ export function bindPointers(viewer, toolbox) {
       return;
     }
     if (activeId !== null && !isActive) return;
-    moveSpinner(event);
     if (isActive) for (const move of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.clientToFrame(move));
     }
@@ -86,8 +83,8 @@ export function bindPointers(viewer, toolbox) {
   canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
 
   const endPress = (/** @type {PointerEvent} */ event) => {
-    if (!fingers.delete(event.pointerId) && event.pointerId !== activeId) return;
-    if (lastPan && fingers.size) {
+    if (!touches.delete(event.pointerId) && event.pointerId !== activeId) return;
+    if (lastPan && touches.size) {
       lastPan = measurePan(event);
       return;
     }
@@ -107,10 +104,15 @@ export function bindPointers(viewer, toolbox) {
     viewer.pointer = null;
     viewer.draw();
   });
-  // between pointerdown and pointerup
-  canvas.addEventListener('mousedown', (event) => { isSecondClick = event.detail > 1; });
-  canvas.addEventListener('dblclick', (event) => {
-    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(viewer.findVisibleId(viewer.clientToFrame(event)));
+  // between pointerdown and pointerup; after both for a finger
+  canvas.addEventListener('mousedown', (event) => {
+    isSecondClick = event.detail > 1;
+    if (!isSecondClick) clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
+    pendingPress?.();
+    pendingPress = null;
+  });
+  canvas.addEventListener('dblclick', () => {
+    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(clickedId);
     else if (toolbox.points.length > 2) toolbox.close();
     else if (toolbox.tool.corners) toolbox.dropPoints(); // the second press on the first corner
   });
@@ -183,11 +185,11 @@ class ClickPreview {
   async fetchOutlines() {
     const { target, toolbox: { app, app: { playback: { frame } }, viewer, viewer: { labels } } } = this;
     if (!target) return;
-    element('ring').classList.add('waiting'); // the first preview of a frame encodes it
-    const answer = await app.connection.call('preview', { frame, positive: toPairs([target]) }).catch(() => null);
+    viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
+    const outlines = await app.query('preview', { frame, positive: toPairs([target]) }).catch(() => []);
     const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
-    viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
-    element('ring').classList.remove('waiting');
+    viewer.preview = isCurrent ? outlines : []; // outside the image, or a click will say what failed
+    viewer.canvas.classList.remove('waiting');
     viewer.draw();
   }
 }

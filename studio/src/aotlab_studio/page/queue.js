@@ -5,10 +5,8 @@ import { reportError } from './dom.js';
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, Failed } from './connection.js' */
 /**
- * Object of edits, which share the record; id 0: the first of them creates it. Only the queue changes a record.
+ * Handle of an object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it.
  * @typedef {{readonly id: number}} ObjectRef
- */
-/**
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: ObjectRef, id?: number)
  *   => Promise<ActionAnswer<A> | Failed>} SendAction `id`: of a message that may be sent again
  */
@@ -48,10 +46,10 @@ export class EditQueue {
   /**
    * Run after the answers to the earlier edits, and before the later ones.
    * @template T
-   * @param {() => Promise<T>} task uses `send`, as `push` would wait for it
+   * @param {() => Promise<T>} task uses `sendNow`, as `edit` would wait for it
    * @returns {Promise<T>}
    */
-  enqueue(task) {
+  runInOrder(task) {
     this.pendingCount += 1;
     const answer = this.previousEdits.then(task).finally(() => { this.pendingCount -= 1; });
     this.previousEdits = answer.catch(() => {}); // the caller handles it
@@ -59,21 +57,21 @@ export class EditQueue {
   }
 
   /**
-   * Run a prompt as `enqueue` does. If the page closes before the answer, edits of the object that it makes are lost.
+   * Run a prompt as `runInOrder` does. If the page closes before the answer, edits of its new object are lost.
    * @template T
    * @param {() => Promise<T>} task
    * @param {ObjectRef} target
    */
-  enqueuePrompt(task, target) {
+  runPrompt(task, target) {
     const id = this.app.connection.createId();
     this.messages.set(id, { action: 'suggest', message: {}, target });
-    return this.enqueue(task).finally(() => this.messages.delete(id));
+    return this.runInOrder(task).finally(() => this.messages.delete(id));
   }
 
   /** Send an action after the earlier edits, and before the later ones. @type {SendAction} */
-  push(action, message, target) {
+  edit(action, message, target) {
     const id = this.store(action, message, target);
-    return this.enqueue(() => this.send(action, message, target, id));
+    return this.runInOrder(() => this.sendNow(action, message, target, id));
   }
 
   /**
@@ -81,11 +79,11 @@ export class EditQueue {
    * take minutes.
    * @param {Actions['set_status']['message']} message
    */
-  pushStatus(message) {
+  setStatus(message) {
     const id = this.store('set_status', message);
     const seen = this.previousEdits.then(() => { message.step = this.app.state.step; });
     const previous = Promise.all([seen, this.previousStatuses]);
-    this.previousStatuses = previous.then(() => this.send('set_status', message, undefined, id));
+    this.previousStatuses = previous.then(() => this.sendNow('set_status', message, undefined, id));
     return this.previousStatuses;
   }
 
@@ -107,17 +105,16 @@ export class EditQueue {
    * edits go to the created object, to the one that has its pixels now, or to a new one.
    * @type {SendAction}
    */
-  async send(action, message, target, id) {
+  async sendNow(action, message, target, id) {
     const { app, messages } = this;
     const fullMessage = /** @type {any} */ (addObjectId(message, target));
     const needsObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
-    const answer = needsObject
-      ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, id);
+    const answer = /** @type {any} */ (needsObject
+      ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, id));
     messages.delete(id ?? 0);
+    app.history.reportLosses(answer);
     if (!answer.error && target && !app.findObject(target.id)) {
-      const { object_id: createdId } = /** @type {{object_id?: number}} */ (answer.result ?? {});
-      /** @type {{id: number}} */ (target).id = createdId ?? fullMessage.into ?? 0;
-      app.renderObjects();
+      app.selection.resolve(target, answer.result?.object_id ?? fullMessage.into ?? 0);
     }
     return answer;
   }

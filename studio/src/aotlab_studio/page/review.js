@@ -31,7 +31,7 @@ export class Review {
       const show = (/** @type {[string, string]} */ [, text]) => { button.textContent = `${frame}: ${text}`; };
       return { line: createElement('li', {}, button), show };
     });
-    this.note = new TextField(element('note'), (frame, text) => app.queue.push('set_note', { frame, text }));
+    this.note = new TextField(element('note'), (frame, text) => app.queue.edit('set_note', { frame, text }));
   }
 
   /** Show the note on the frame, and whether it is checked. */
@@ -48,11 +48,11 @@ export class Review {
 
   async fetch() {
     const start = performance.now();
-    const entries = (await this.app.connection.call('review', {})).result;
+    const entries = await this.app.query('review', {});
     const end = performance.now();
     this.nextRefreshTime = end + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (end - start));
     const frames = entries.map(({ frame }) => frame);
-    const corrected = this.entries.filter((entry) => this.isDone(entry) && !frames.includes(entry.frame));
+    const corrected = this.entries.filter((entry) => this.isCorrected(entry) && !frames.includes(entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
   }
@@ -72,12 +72,12 @@ export class Review {
     const [dot, text] = [createElement('span', { className: 'dot' }), createElement('span', {})];
     const button = createElement('button', { name: `check${frame}` }, image, dot, text);
     const show = (/** @type {ReviewEntry} */ entry) => {
-      const [isDone, address] = [this.isDone(entry), app.frames.getThumbnailAddress(frame)];
+      const [isCorrected, address] = [this.isCorrected(entry), app.frames.getThumbnailAddress(frame)];
       button.onclick = () => this.goTo(entry);
-      button.className = isDone ? 'done' : '';
-      dot.textContent = isDone ? '✓' : '';
-      dot.style.background = (!isDone && app.findObject(entry.object_ids[0])?.color) || 'none';
-      text.textContent = `${frame}: ${isDone ? 'corrected' : entry.sentence}`;
+      button.className = isCorrected ? 'done' : '';
+      dot.textContent = isCorrected ? '✓' : '';
+      dot.style.background = (!isCorrected && app.findObject(entry.object_ids[0])?.color) || 'none';
+      text.textContent = `${frame}: ${isCorrected ? 'corrected' : entry.sentence}`;
       if (image.getAttribute('src') !== address) image.src = address;
     };
     return { line: createElement('li', {}, button), show };
@@ -85,7 +85,7 @@ export class Review {
 
   /** Entries that are not corrected. */
   get openEntries() {
-    return this.entries.filter((entry) => !this.isDone(entry));
+    return this.entries.filter((entry) => !this.isCorrected(entry));
   }
 
   /** Sentence about what is left. */
@@ -102,7 +102,7 @@ export class Review {
   }
 
   /** Return whether masks of all doubtful objects are drawn. @param {ReviewEntry} entry */
-  isDone({ frame, object_ids: ids }) {
+  isCorrected({ frame, object_ids: ids }) {
     return ids.every((id) => isDrawn(this.app.timeline.marks.get(id)?.[frame]));
   }
 
@@ -115,7 +115,7 @@ export class Review {
 
   showNext() {
     const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
-    const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isDone(candidate));
+    const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isCorrected(candidate));
     if (entry) this.goTo(entry);
     else showMessage(this.summary);
   }
@@ -124,7 +124,7 @@ export class Review {
   goTo({ frame, object_ids: [worst], sentence }) {
     const { app } = this;
     this.lastVisit = frame;
-    app.selection.select(worst);
+    app.selection.selectByUser(worst);
     showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(frame);
   }
@@ -132,7 +132,7 @@ export class Review {
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
   async toggleChecked() {
     const { playback, playback: { frame }, queue, history } = this.app;
-    const answer = await queue.push('toggle_checked', { frame });
+    const answer = await queue.edit('toggle_checked', { frame });
     if (answer.error) return;
     await this.fetchTask.run();
     const isChecked = this.app.state.checked.includes(frame);

@@ -25,20 +25,26 @@ export class Selection {
   }
 
   /** Return the record for the next edit: a new one if another page has deleted the object; edits begun on it fail. */
-  getTarget() {
+  ensureTarget() {
     const { target, app: { queue } } = this;
     if (target.id && !this.item && !queue.pendingCount) this.target = { id: 0 };
     return this.target;
   }
 
+  /** Let edits of a target go to an object, which is there now. @param {{id: number}} target @param {number} id */
+  resolve(target, id) {
+    target.id = id;
+    this.app.renderObjects();
+  }
+
   /** Select an object, and drop unfinished input for another. @param {number} id */
-  select(id) {
+  selectByUser(id) {
     if (id !== this.id) this.app.toolbox.cancel();
-    this.set(id);
+    this.setSelected(id);
   }
 
   /** Select an object; another than the selected one ends isolation. @param {number} id */
-  set(id) {
+  setSelected(id) {
     if (id !== this.id) [this.previousId, this.isolatedId] = [this.id || this.previousId, 0];
     this.target = { id };
     this.app.renderObjects();
@@ -52,7 +58,7 @@ export class Selection {
   selectAfterUndo(id, objects) {
     const restored = this.app.objects.find((item) => !objects.some((before) => before.id === item.id));
     const existing = id ? this.app.findObject(this.previousId) : restored;
-    if (existing && !this.id) this.set(existing.id);
+    if (existing && !this.id) this.setSelected(existing.id);
   }
 
   /** @param {number} by */
@@ -65,13 +71,13 @@ export class Selection {
   /** @param {number} index */
   selectIndex(index) {
     const item = this.app.objects[index];
-    if (item) this.select(item.id);
+    if (item) this.selectByUser(item.id);
   }
 
   /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
     const isIsolated = id > 0 && id !== this.isolatedId;
-    if (isIsolated) this.select(id);
+    if (isIsolated) this.selectByUser(id);
     this.isolatedId = isIsolated ? id : 0;
     this.app.renderObjects();
     showHint(isIsolated ? `Only ${this.app.getName(id)} is shown; double-click it to show all objects.` : '');

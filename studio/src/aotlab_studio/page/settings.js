@@ -1,6 +1,6 @@
-/** Settings kept by the browser: tool, look of the masks, frame and object of each project. */
+/** Settings kept by the browser: tool, display of the masks, frame and object of each project. */
 
-import { element, elements } from './dom.js';
+import { elements } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
 
@@ -24,17 +24,21 @@ export function saveSettings(changes, project = '') {
 
 /** Restore the settings of the last visit, and store them on leaving. @param {import('./main.js').App} app */
 export function restoreSettings(app) {
-  const { tool, radius, look = {} } = loadSettings();
+  const { tool, radius, display } = loadSettings();
   if (typeof tool === 'string') app.toolbox.setTool(tool);
   if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
-  for (const box of elements('fill', 'outline')) box.checked = look[box.id] ?? true;
-  element('opacity').value = look.opacity ?? element('opacity').value;
+  const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
+  const readDisplay = () => ({ fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber });
+  if (display) {
+    [fill.checked, outline.checked] = [display.fill, display.outline];
+    opacity.valueAsNumber = display.opacity;
+  }
+  for (const field of [fill, outline, opacity]) field.oninput = () => app.viewer.setDisplay(readDisplay());
+  app.viewer.setDisplay(readDisplay());
   addEventListener('pagehide', () => {
     const { toolbox, playback, selection, project } = app;
     if (!project) return; // not described yet
-    const [fill, outline] = elements('fill', 'outline').map((box) => box.checked);
-    const opacity = element('opacity').value;
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: { fill, outline, opacity } });
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, display: readDisplay() });
     saveSettings({ frame: playback.frame, object_id: selection.id }, project);
   });
 }

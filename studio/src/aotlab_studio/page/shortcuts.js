@@ -1,6 +1,6 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
-import { createElement, element, elements, focusView, HAS_MAC_KEYS, showKey } from './dom.js';
+import { createElement, element, elements, focusView, showKey } from './dom.js';
 import { focusName } from './objects.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -41,6 +41,32 @@ function getKeyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
   return (control ? 'Ctrl+' : '') + (shift ? 'Shift+' : '') + key;
 }
 
+/** Key presses and buttons, in order; one that changes masks waits for the frame that the user has requested. */
+export class CommandQueue {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    /** @type {{run: () => void, waitsForFrame: boolean}[]} */
+    this.waiting = [];
+  }
+
+  /** Run a command after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
+  add(run, waitsForFrame) {
+    this.waiting.push({ run, waitsForFrame });
+    this.runReady();
+  }
+
+  /** Run the commands up to the first one that waits for its frame. */
+  runReady() {
+    const { waiting, app: { playback } } = this;
+    while (waiting.length && (!waiting[0].waitsForFrame || playback.isReady)) waiting.shift()?.run();
+  }
+
+  drop() {
+    this.waiting.length = 0;
+  }
+}
+
 /** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
 export function connectShortcuts(app) {
   const groups = createBindings(app);
@@ -50,7 +76,7 @@ export function connectShortcuts(app) {
     const { keys, run, click, waitsForFrame, buttons = [] } = binding;
     for (const key of keys) bindings.set(key, binding);
     for (const [index, button] of elements(...buttons).entries()) {
-      button.onclick = () => app.playback.enqueueCommand(click ?? (() => run(keys[index])), waitsForFrame);
+      button.onclick = () => app.commands.add(click ?? (() => run(keys[index])), waitsForFrame);
       showKey(button, keys[index]);
     }
   }
@@ -61,20 +87,23 @@ export function connectShortcuts(app) {
     event.preventDefault();
     if (event.repeat && !/[←→↑↓WASD+[\]-]$|^Page/.test(key)) return; // only keys that move or resize act while held
     if (key === 'Escape') binding.run(key); // drops the queued commands
-    else app.playback.enqueueCommand(() => binding.run(key), binding.waitsForFrame);
+    else app.commands.add(() => binding.run(key), binding.waitsForFrame);
   });
   showKeys(groups);
 }
 
 /** Return the name of a key press, empty while a dialog is open or text is being typed. @param {KeyboardEvent} event */
 function readShortcut(event) {
-  const target = /** @type {HTMLElement} */ (event.target);
+  const target = /** @type {HTMLInputElement} */ (event.target);
   if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return '';
   const pressed = getKeyName(event);
   const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
   if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete|Backspace)$/.test(name)) return '';
   if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
-    if (name === 'Escape') target.blur();
+    if (name === 'Escape') {
+      if (target.type === 'number') target.value = target.defaultValue;
+      target.blur();
+    }
     if (name === 'Enter' && target.matches('input')) focusView();
     return '';
   }
@@ -109,29 +138,17 @@ const bindChange = (...values) => ({ ...bind(...values), waitsForFrame: true });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 function createBindings(app) {
-  const { toolbox, viewer, playback, tracking, selection } = app;
-  let keepsObject = false; // the press of Backspace after the one that removed the last corner deletes no object
-  for (const type of ['keydown', 'pointerdown']) {
-    document.addEventListener(type, (event) => {
-      if (!(event instanceof KeyboardEvent && event.key === 'Backspace')) keepsObject = false;
-    }, true);
-  }
-  const pressBackspace = () => {
-    if (app.history.removeLastInput()) keepsObject = true;
-    else if (HAS_MAC_KEYS && !keepsObject) return app.deleteObject();
-    return undefined;
-  };
+  const { history, objectPanel, playback, selection, toolbox, tracking, viewer } = app;
   return {
     Draw: [
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
       bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
-      bindChange('Backspace', `remove the last corner or click${HAS_MAC_KEYS ? ', else the object' : ''}`,
-        pressBackspace),
+      bindChange('Backspace', 'remove the last corner or click', () => toolbox.removeLast()),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
-      bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || app.history.undo(), 'undo'),
-      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => app.history.move('redo'), 'redo'),
+      bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || history.undo(), 'undo'),
+      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.move('redo'), 'redo'),
     ],
     'Draw without a mouse': [
       bind('W A S D', 'move the cursor', (key) => moveCursor(app, key)),
@@ -140,19 +157,18 @@ function createBindings(app) {
       bindChange('Shift+Enter', 'use the tool at the cursor to remove', () => pressCursor(app, true)),
     ],
     Objects: [
-      bindChange('N', 'new object', () => app.addObject(), 'add'),
+      bindChange('N', 'new object', () => objectPanel.addObject(), 'add'),
       bind('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
-      bindChange('Delete', 'delete the object, or the last corner or click',
-        () => app.history.removeLastInput() || app.deleteObject(), 'delete', () => app.deleteObject()),
+      bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
       bind('F2', 'rename the object', focusName),
-      bind('I', 'hide or show the object', () => app.toggleSwitch('hidden')),
-      bind('J', 'lock or unlock the object', () => app.toggleSwitch('locked')),
+      bind('I', 'hide or show the object', () => objectPanel.toggleSwitch('hidden')),
+      bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
     ],
     'Masks of this frame': [
-      bindChange('F', 'fill holes', async () => app.history.reportLosses(await app.editMask('fill_holes')), 'holes'),
-      bindChange('M', 'mark the object as absent on this frame', () => app.editMask('clear'), 'absent'),
-      bindChange('R', 'remove the drawn masks of this frame', () => app.history.resetFrame(), 'reset-frame'),
+      bindChange('F', 'fill holes', () => objectPanel.editMask('fill_holes'), 'holes'),
+      bindChange('M', 'mark the object as absent on this frame', () => objectPanel.editMask('clear'), 'absent'),
+      bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
     ],
     'Frames and view': [
       bind('← →', 'previous, next frame', (key) => playback.step(key === '←' ? -1 : 1), 'previous next-frame'),

@@ -3,7 +3,7 @@
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
 import {
-  CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, observeDensity, scrollTo, showError,
+  CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo, showError,
 } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
@@ -26,23 +26,24 @@ const MIN_SPAN = 8;
 const MIN_ROWS = 4;
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
 
-const NO_MARK = '-';
 /** @typedef {'text' | 'accent' | 'empty' | 'lost' | 'outdated' | 'accepted'} Color of the style sheet */
+const [NO_MARK, DRAWN, DRAWN_ABSENT, ABSENT, LOST] = '-Ggal';
 /**
- * Bars of a mark in its row: top, height and color; by default, the object's. Marks without bars are digits: tracked,
- * from low to high confidence.
- * @type {Record<string, [number, number, Color?][]>}
+ * Name of a mark, and its bars in the row: top, height and color; by default, the object's. Other marks are digits:
+ * tracked, from low to high confidence.
+ * @type {Record<string, {name: string, bars: [number, number, Color?][]}>}
  */
-const BARS = {
-  [NO_MARK]: [],
-  G: [[0, 12, 'text'], [3, 6]], // drawn
-  g: [[0, 12, 'text'], [3, 6, 'empty']], // drawn as absent
-  a: [[5.5, 1, 'text']], // absent
-  l: [[1, 2, 'lost'], [9, 2, 'lost']], // lost: two lines, unlike any object
+const MARKS = {
+  [NO_MARK]: { name: 'without a mask', bars: [] },
+  [DRAWN]: { name: 'drawn', bars: [[0, 12, 'text'], [3, 6]] },
+  [DRAWN_ABSENT]: { name: 'marked as absent', bars: [[0, 12, 'text'], [3, 6, 'empty']] },
+  [ABSENT]: { name: 'absent', bars: [[5.5, 1, 'text']] },
+  [LOST]: { name: 'lost', bars: [[1, 2, 'lost'], [9, 2, 'lost']] }, // two lines, unlike any object
 };
+const TRACKED = { name: 'tracked', bars: [[1, 10]] };
 
 /** @param {string | undefined} mark */
-export const isDrawn = (mark) => mark === 'G' || mark === 'g';
+export const isDrawn = (mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 
 export class Timeline {
   /** @param {import('./main.js').App} app */
@@ -51,8 +52,8 @@ export class Timeline {
     const canvas = this.canvas = element('strips');
     /** Index of the pressed handle of the range to track, or -1. */
     this.handleIndex = -1;
-    /** Frame and position of the last press in CSS pixels, and whether the pointer has moved from there. */
-    this.lastPress = { frame: 0, x: 0, moved: false };
+    /** Frame and x of the last press, whether the pointer has moved sideways from there, and whether it is a finger. */
+    this.lastPress = { frame: 0, x: 0, moved: false, isTouch: false };
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     /** First frame in view and number of frames in view; Infinity: all. */
@@ -61,15 +62,20 @@ export class Timeline {
     /** Marks of frames by object id. @type {Map<number, string[]>} */
     this.marks = new Map();
     this.fetchTask = new CoalescedTask(() => (
-      app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
+      app.query('timeline', {}).then((marks) => this.setMarks(marks), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
+    this.hatching = createHatching(this.context, this.getColor('outdated'));
     this.draw = drawOncePerRefresh(() => this.drawNow());
     const observer = new ResizeObserver(() => this.draw());
     for (const target of elements('strips', 'thumbnails')) observer.observe(target);
-    observeDensity(this.draw);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
+    canvas.addEventListener('pointercancel', () => { // a finger that scrolls the rows
+      this.handleIndex = -1;
+      app.tracking.showRange();
+    });
+    canvas.addEventListener('click', (event) => { if (this.lastPress.isTouch) this.selectAt(event); });
     canvas.addEventListener('lostpointercapture', () => {
       if (this.handleIndex >= 0 && this.lastPress.moved) app.tracking.sendRange();
       else if (this.handleIndex >= 0) app.playback.seek(this.lastPress.frame); // a click
@@ -143,15 +149,15 @@ export class Timeline {
   moveHandle(event) {
     const { tracking, tracking: { range: [first, last] } } = this.app;
     const edge = Math.round(this.eventToPosition(event));
-    if (this.handleIndex) tracking.setRange(first, Math.max(first, edge - 1));
-    else tracking.setRange(Math.max(0, Math.min(last, edge)), last);
+    if (this.handleIndex) tracking.showRange([first, Math.max(first, edge - 1)]);
+    else tracking.showRange([Math.max(0, Math.min(last, edge, this.count - 1)), last]);
   }
 
   /** Mark the current frame, and scroll to it if it is not in view. */
   showFrame() {
     const { frame } = this.app.playback;
     if (frame < this.first || frame >= this.first + this.span) this.scrollToFrame(frame - this.span / 2);
-    this.markFrame();
+    this.showCurrentFrame();
   }
 
   /** @param {number} frame @param {Record<string, string>} marks by object id */
@@ -180,11 +186,11 @@ export class Timeline {
 
   /** @param {WheelEvent} event */
   turnWheel(event) {
-    const along = event.deltaX || (event.shiftKey ? event.deltaY : 0);
-    if (!event.ctrlKey && !along) return; // the browser scrolls the rows
+    const deltaX = event.deltaX || (event.shiftKey ? event.deltaY : 0);
+    if (!event.ctrlKey && !deltaX) return; // the browser scrolls the rows
     event.preventDefault();
     if (event.ctrlKey) this.zoomBy(getWheelFactor(event), this.eventToPosition(event));
-    else this.scrollToFrame(this.first + along / this.columnWidth);
+    else this.scrollToFrame(this.first + deltaX / this.columnWidth);
   }
 
   /** Return the frame under the pointer, with its fraction. @param {MouseEvent} event */
@@ -206,13 +212,20 @@ export class Timeline {
   pressPointer(event) {
     if (event.button) return;
     this.handleIndex = this.findHandle(event);
-    this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
-    const object = this.handleIndex < 0 && this.findObject(event);
-    if (object) this.app.selection.select(object.id);
+    const isTouch = event.pointerType === 'touch';
+    this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false, isTouch };
+    if (!isTouch) this.selectAt(event);
     if (this.handleIndex < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
-    if (this.handleIndex < 0) this.app.playback.seek(this.lastPress.frame);
-    else this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
+    if (this.handleIndex >= 0) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
+  }
+
+  /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
+  selectAt(event) {
+    if (this.handleIndex >= 0) return;
+    const object = this.findObject(event);
+    if (object) this.app.selection.selectByUser(object.id);
+    if (event.offsetX >= NAMES_WIDTH) this.app.playback.seek(this.eventToFrame(event));
   }
 
   /** @param {PointerEvent} event */
@@ -223,7 +236,8 @@ export class Timeline {
       if (this.lastPress.moved) this.moveHandle(event);
       return;
     }
-    if (this.canvas.hasPointerCapture(event.pointerId)) this.app.playback.seek(this.eventToFrame(event));
+    const isTap = this.lastPress.isTouch && !this.lastPress.moved;
+    if (!isTap && this.canvas.hasPointerCapture(event.pointerId)) this.app.playback.seek(this.eventToFrame(event));
     this.canvas.title = this.findObject(event)?.name || '';
   }
 
@@ -276,7 +290,7 @@ export class Timeline {
     }
     context.restore();
     this.drawHandles(height);
-    this.markFrame();
+    this.showCurrentFrame();
     this.thumbnails.show({ left: NAMES_WIDTH, width: width - NAMES_WIDTH, first, span });
   }
 
@@ -294,8 +308,15 @@ export class Timeline {
     });
   }
 
+  /** The current frame, whether it is checked, and how the selected object is on it. */
+  get frameDescription() {
+    const { playback: { frame }, selection: { item }, state: { checked } } = this.app;
+    const object = item ? `; ${item.name} ${(MARKS[this.marks.get(item.id)?.[frame] ?? NO_MARK] ?? TRACKED).name}` : '';
+    return `Frame ${frame}${checked.includes(frame) ? ', checked' : ''}${object}`;
+  }
+
   /** Move the mark of the current frame, and describe the view. */
-  markFrame() {
+  showCurrentFrame() {
     const { canvas, app: { playback: { frame } } } = this;
     Object.assign(element('frame-mark').style, { left: `${this.frameToX(frame)}px`, width: `${this.columnWidth}px` });
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
@@ -303,9 +324,8 @@ export class Timeline {
     canvas.ariaValueNow = String(frame);
     const [from, to] = this.app.tracking.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
-    const { checked, outdated } = this.app.state;
-    canvas.ariaValueText = `Frame ${frame}${checked.includes(frame) ? ', checked' : ''}; ${inView}${limits}`;
-    const texts = Object.entries(outdated).map(([id, ranges]) => (
+    canvas.ariaValueText = `${this.frameDescription}; ${inView}${limits}`;
+    const texts = Object.entries(this.app.state.outdated).map(([id, ranges]) => (
       `${this.app.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
     canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';
   }
@@ -349,33 +369,26 @@ export class Timeline {
       while (!gap && end < to && row[end] === mark);
       const x = this.frameToX(start);
       const width = Math.max(1, columnWidth * (end - start) - gap);
-      for (const [top, height, name] of BARS[mark] ?? [[1, 10]]) {
-        context.globalAlpha = BARS[mark] ? 1 : 0.25 + 0.075 * (Number(mark) + 1);
+      for (const [top, height, name] of (MARKS[mark] ?? TRACKED).bars) {
+        context.globalAlpha = MARKS[mark] ? 1 : 0.25 + 0.075 * (Number(mark) + 1);
         context.fillStyle = name ? this.getColor(name) : color;
         context.fillRect(x, y + top, width, height);
       }
     }
     context.globalAlpha = 1;
-    context.strokeStyle = this.getColor('outdated');
-    context.lineWidth = 1.5;
-    for (const [start, end] of this.app.state.outdated[id] ?? []) this.hatch(start, end + 1, y);
-  }
-
-  /** Hatch frames of a row. @param {number} start @param {number} end after the last frame @param {number} y top */
-  hatch(start, end, y) {
-    const { context } = this;
-    const left = Math.max(NAMES_WIDTH, this.frameToX(start));
-    const right = Math.min(this.canvas.clientWidth, this.frameToX(end));
-    context.save();
-    context.beginPath();
-    context.rect(left, y, right - left, ROW_HEIGHT - 2);
-    context.clip();
-    context.beginPath();
-    for (let x = left - ROW_HEIGHT; x < right; x += 6) {
-      context.moveTo(x, y + ROW_HEIGHT);
-      context.lineTo(x + ROW_HEIGHT, y);
+    context.fillStyle = this.hatching;
+    for (const [start, end] of this.app.state.outdated[id] ?? []) {
+      context.fillRect(this.frameToX(start), y, (end + 1 - start) * columnWidth, ROW_HEIGHT - 2);
     }
-    context.stroke();
-    context.restore();
   }
+}
+
+/** Return a pattern of slanted lines. @param {CanvasRenderingContext2D} context @param {string} color */
+function createHatching(context, color) {
+  const tile = createElement('canvas', { width: 6, height: 6 });
+  const pen = /** @type {CanvasRenderingContext2D} */ (tile.getContext('2d'));
+  pen.strokeStyle = color;
+  pen.lineWidth = 1.5;
+  pen.stroke(new Path2D('M -3 3 L 3 -3 M -3 9 L 9 -3 M 3 9 L 9 3'));
+  return /** @type {CanvasPattern} */ (context.createPattern(tile, 'repeat'));
 }

@@ -1,7 +1,7 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { toPairs } from './connection.js';
 import { createElement, createIcon, element, formatCount, showHint, showKey, showMessage, showToast } from './dom.js';
+import { toPairs } from './viewer.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
@@ -16,7 +16,7 @@ import { createElement, createIcon, element, formatCount, showHint, showKey, sho
  * @property {boolean} [usesBrush] whether it draws with the round brush
  * @property {boolean} [erases]
  * @property {boolean} [makesPrompts] whether its input is a prompt, and a double click isolates an object
- * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
+ * @property {(toolbox: Toolbox, point: Point, isSecondClick: boolean) => unknown} [press]
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
  * @property {(toolbox: Toolbox, isSecondClick: boolean) => unknown} [release] ends a drag; without it, a press acts
  * @property {boolean} [closed] whether the outline of its input is drawn closed
@@ -47,7 +47,7 @@ export const TOOLS = [
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
     makesPrompts: true,
-    press: (toolbox, point) => toolbox.click(point),
+    press: (toolbox, point, isSecondClick) => toolbox.click(point, isSecondClick),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
@@ -76,16 +76,14 @@ export const TOOLS = [
   {
     name: 'reassign', key: 'O', icon: 'replace',
     help: 'Reassign: click a part of another object to give it to the selected one.',
-    press: async ({ app }, point) => {
-      app.history.reportLosses(await app.editMask('reassign', { point: toPairs([point])[0] }));
-    },
+    press: ({ app }, point) => app.objectPanel.editMask('reassign', { point: toPairs([point])[0] }),
   },
   {
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new one.',
     press: async ({ app, app: { selection, selection: { id } } }, point) => {
-      const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
-      if (!answer.error && selection.id === id) selection.set(answer.result.object_id);
+      const answer = await app.objectPanel.editMask('split_object', { point: toPairs([point])[0] });
+      if (!answer.error && selection.id === id) selection.setSelected(answer.result.object_id);
     },
   },
   {
@@ -174,9 +172,11 @@ export class Toolbox {
       Restore: async () => {
         const { playback, selection } = this.app;
         this.setTool(tool.name);
-        selection.select(pressed.target.id);
+        selection.selectByUser(pressed.target.id);
         await playback.seek(pressed.frame);
-        if (playback.frame === pressed.frame) Object.assign(this, { points, pressed, isSubtracting });
+        if (playback.frame !== pressed.frame) return;
+        if (this.hasUnfinishedInput) this.dropPoints(); // drawn since
+        Object.assign(this, { points, pressed, isSubtracting });
         this.show();
       },
     });
@@ -202,6 +202,13 @@ export class Toolbox {
     return last?.frame === frame && last.id === id ? last.clicks : [];
   }
 
+  /** Remove the last corner, or the last click on the selected object, which may be on its way. */
+  removeLast() {
+    const { app: { history, playback: { frame } } } = this;
+    if (this.dropLast()) return;
+    history.move('undo', () => (this.findClicks(frame).length ? { step: this.app.state.step } : undefined));
+  }
+
   /** Remove the last corner or the stroke; return whether there was one. */
   dropLast() {
     if (!this.hasUnfinishedInput) return false;
@@ -210,18 +217,18 @@ export class Toolbox {
     return true;
   }
 
-  /** @param {Point} point @param {boolean} subtract whether Shift or the right button is held */
-  press(point, subtract) {
+  /** @param {Point} point @param {boolean} subtract as with Shift @param {boolean} [isSecondClick] of a double click */
+  press(point, subtract, isSecondClick = false) {
     if (this.tool.name !== 'pan') this.app.playback.cancelSeek();
     if (!this.app.playback.isReady) {
-      showMessage(`Frame ${this.app.playback.destination.frame} is still loading; nothing was drawn.`, true);
+      showMessage(`Frame ${this.app.playback.destination.frame} does not show yet; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, target: this.app.selection.getTarget() };
+    this.pressed = { frame: this.app.playback.frame, target: this.app.selection.ensureTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) this.points = [point];
-    this.tool.press?.(this, point);
+    this.tool.press?.(this, point, isSecondClick);
     this.show();
   }
 
@@ -254,11 +261,11 @@ export class Toolbox {
 
   /** Send the drawn points. */
   async send() {
-    const { app: { queue, history }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
+    const { app: { queue }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
     const answer = tool.usesBrush
-      ? queue.push('paint', { ...message, radius }, target) : queue.push('outline', message, target);
-    history.reportLosses(await this.showWhilePending(answer));
+      ? queue.edit('paint', { ...message, radius }, target) : queue.edit('outline', message, target);
+    await this.showWhilePending(answer);
   }
 
   /** Request a mask of the drawn box; a small one is a click. @param {boolean} isSecondClick */
@@ -292,7 +299,7 @@ export class Toolbox {
     if (isSecondClick) return;
     const other = positive && viewer.findVisibleId(point);
     if (other) {
-      app.selection.select(other);
+      app.selection.selectByUser(other);
       showMessage(`${app.getName(other)} is selected.`);
     } else {
       await this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
@@ -303,7 +310,7 @@ export class Toolbox {
   suggest(prompts, click) {
     const { app: { queue }, pressed } = this;
     const task = () => this.requestMask(pressed, { ...prompts, separate: true }, click);
-    const answer = queue.enqueuePrompt(task, pressed.target);
+    const answer = queue.runPrompt(task, pressed.target);
     return this.showWhilePending(answer, click);
   }
 
@@ -317,19 +324,18 @@ export class Toolbox {
     const { app, app: { history, queue, selection } } = this;
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
-    const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
+    const answer = await queue.sendNow('suggest', { ...prompts, frame, object_id: null }, target);
     if (answer.error) return answer;
     const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
     if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     const isSeparate = previousId > 0 && id !== previousId;
-    if (isSeparate && selection.id === previousId) selection.set(id);
-    history.reportLosses(answer);
+    if (isSeparate && selection.id === previousId) selection.setSelected(id);
     const repeat = async (/** @type {Prompts} */ changes) => {
       const wasSelected = selection.target === target;
       if ((await history.undo(step)).error) return;
-      if (wasSelected) selection.set(previousId); // the undo may have selected another object
+      if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
       const again = { frame, target: wasSelected ? selection.target : { id: previousId } };
-      await queue.enqueue(() => this.requestMask(again, { ...prompts, ...changes }, click));
+      await queue.runInOrder(() => this.requestMask(again, { ...prompts, ...changes }, click));
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {

@@ -12,28 +12,20 @@ export class Tracking {
     this.job = null;
     /** Name of the selected model. */
     this.model = '';
+    /** First and last frame to track, as stored or dragged; Infinity: to the end. @type {[number, number]} */
+    this.range = [0, Infinity];
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
-  /** First and last frame to track: in the fields, which show the stored range, or what the user types or drags. */
-  get range() {
-    return [readNumber('first') ?? 0, readNumber('last') ?? this.app.playback.count - 1];
-  }
-
-  /** Show a range in the fields; empty: to the start or end. @param {number} first @param {number} last */
-  setRange(first, last) {
+  /** Show a range in the fields and the timeline; by default, the stored one. @param {[number, number]} [range] */
+  showRange(range = this.app.state.range ?? [0, Infinity]) {
+    const [first, last] = this.range = range;
     const texts = [first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : ''];
     for (const [index, field] of elements('first', 'last').entries()) {
       const isTyping = document.activeElement === field && field.value !== field.defaultValue;
       if (!isTyping) field.value = field.defaultValue = texts[index];
     }
     this.app.timeline.draw();
-  }
-
-  /** Show the stored range. */
-  showRange() {
-    const { state: { range }, timeline } = this.app;
-    if (timeline.handleIndex < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
   }
 
   /** Return the range of the fields; undefined: it is invalid, and the error is shown. */
@@ -50,7 +42,7 @@ export class Tracking {
   async sendRange() {
     const range = this.readRange();
     if (!range) return;
-    await this.app.queue.push('set_range', range);
+    await this.app.queue.edit('set_range', range);
     this.showRange();
   }
 
@@ -59,9 +51,9 @@ export class Tracking {
     const list = element('model');
     list.replaceChildren(...names.map((name) => new Option(name === 'bundled' ? 'the bundled model' : name, name)));
     list.onchange = async () => {
-      if ((await this.app.queue.push('set_model', { name: list.value })).error) this.setModel(this.model);
+      if ((await this.app.queue.edit('set_model', { name: list.value })).error) this.setModel(this.model);
     };
-    element('settings').hidden = !names.length;
+    element('model-row').hidden = !names.length;
     this.setModel(model);
   }
 
@@ -119,7 +111,7 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     if (playback.frame === frame) toolbox.cancel();
-    if (!(await queue.push('track', { frame, direction, ...range })).error) showMessage('');
+    if (!(await queue.edit('track', { frame, direction, ...range })).error) showMessage('');
   }
 
   /** Remove the tracked masks from this frame on. */
@@ -127,7 +119,7 @@ export class Tracking {
     const { playback: { frame }, history, queue } = this.app;
     const range = this.readRange();
     if (!range) return;
-    const answer = await queue.push('drop_results', { frame, last: range.last });
+    const answer = await queue.edit('drop_results', { frame, last: range.last });
     if (answer.result === 0) showMessage('No tracked masks from this frame on.');
     const frames = answer.result ? ` on ${formatCount(answer.result, 'frame')}` : ''; // unknown if sent twice
     if (answer.result !== 0) history.offerUndo(answer, `Tracking cleared${frames}`);

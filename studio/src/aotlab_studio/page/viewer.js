@@ -1,14 +1,17 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, element, elements, observeDensity } from './dom.js';
+import { drawOncePerRefresh, element } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Click */
 /** @import { Tool } from './tools.js' */
 /** @typedef {{tool: Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch */
 
-/** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colors. */
+/** Halos of light and dark objects: black and white, 60 % opaque, as canvases store colors. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
+
+/** Return points as rounded pairs. @param {Point[]} points @returns {[number, number][]} */
+export const toPairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);
 
 export class Viewer {
   constructor() {
@@ -22,13 +25,16 @@ export class Viewer {
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
+    /** How masks are drawn. */
+    this.display = { fill: true, outline: true, opacity: 0.45 };
     /** CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas. */
     this.zoom = 1;
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
     /**
-     * Names and colors, red in the lowest byte, of the visible objects by id; `halo` surrounds the outline.
+     * Names and colors, red in the lowest byte, of the visible objects by id; `halo`: color of the pixels around the
+     * outline, by which it shows on a background of its own color.
      * @type {Map<number, {name: string, color: number, halo: number}>}
      */
     this.objects = new Map();
@@ -44,9 +50,7 @@ export class Viewer {
     this.pointer = null;
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    for (const field of elements('fill', 'outline', 'opacity')) field.oninput = () => this.paintMask();
     new ResizeObserver(() => this.resize()).observe(canvas);
-    observeDensity(this.draw);
   }
 
   /** @param {[number, number]} size height and width of the frames */
@@ -64,6 +68,12 @@ export class Viewer {
       return [id, { name, color: red | (green << 8) | (blue << 16), halo }];
     }));
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
+  }
+
+  /** @param {Viewer['display']} display */
+  setDisplay(display) {
+    this.display = display;
+    this.paintMask();
   }
 
   /** @param {ImageBitmap} image @param {import('./frames.js').Labels} labels */
@@ -145,8 +155,7 @@ export class Viewer {
     const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    const alpha = element('fill').checked ? Math.round(element('opacity').valueAsNumber * 255) : 0;
-    const hasOutline = element('outline').checked;
+    const alpha = this.display.fill ? Math.round(this.display.opacity * 255) : 0;
     /** Ids of the visible objects on the frame. @type {Set<number>} */
     const visibleIds = new Set();
     let [index, last] = [0, 0];
@@ -167,9 +176,8 @@ export class Viewer {
         const above = y ? index - width : index;
         const below = y < height - 1 ? index + width : index;
         const isInside = ids[left] === id && ids[right] === id && ids[above] === id && ids[below] === id;
-        const isOutline = hasOutline && !isInside;
+        const isOutline = this.display.outline && !isInside;
         pixels[index] = object.color | ((isOutline ? 255 : alpha) << 24);
-        // keeps the outline visible on a background of its color
         if (isOutline) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
       }
     }
@@ -225,7 +233,7 @@ export class Viewer {
       context.globalAlpha = 1;
     } else if (positions.length) {
       if (tool.closed) context.closePath();
-      strokeTwice(context, 1.5);
+      strokeWithOutline(context, 1.5);
       if (tool.corners) for (const position of positions) drawDisc(context, position, 3);
     }
     for (const click of clicks) this.drawClick(click);
@@ -253,7 +261,7 @@ export class Viewer {
     }
     context.fillStyle = 'rgba(255, 255, 255, 0.25)';
     context.fill('evenodd');
-    strokeTwice(context, 1);
+    strokeWithOutline(context, 1);
   }
 
   /** @param {Point} position in CSS pixels of the canvas */
@@ -265,7 +273,7 @@ export class Viewer {
     context.lineTo(x + 6, y);
     context.moveTo(x, y - 6);
     context.lineTo(x, y + 6);
-    strokeTwice(context, 1);
+    strokeWithOutline(context, 1);
   }
 }
 
@@ -275,7 +283,7 @@ function tracePath(context, positions) {
 }
 
 /** @param {CanvasRenderingContext2D} context @param {number} line width of the white one */
-function strokeTwice(context, line) {
+function strokeWithOutline(context, line) {
   for (const [width, color] of /** @type {const} */ ([[3, '#000'], [1.2, '#fff']])) {
     context.lineWidth = width * line;
     context.strokeStyle = color;

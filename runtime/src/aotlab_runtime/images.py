@@ -1,4 +1,4 @@
-"""Outliers of masks from prompts: pixels far from the box, or from the points."""
+"""Interpolation of maps and labels; connected components of masks, and distances to them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,35 @@ from itertools import pairwise
 
 import numpy as np
 
-BOX_MARGIN = 0.12
-"""largest extent of an object beyond its box, as a fraction of the box's sides"""
-MAX_PART_DISTANCE = 0.5
-"""largest distance of a component without a point from those with one, divided by the square root of their area"""
+ImageSize = tuple[int, int]
+"""(height, width) in pixels"""
 STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 """lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask"""
 
 
-def find_outliers(mask: np.ndarray, points: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-    """Return the pixels of a mask H×W bool outside the box, enlarged by a margin and to points, or far from points.
-
-    ``points``: (x, y) on the object, P×2. ``box``: its corners (left, top) and (right, bottom), 2×2.
-    """
-    if box is None:
-        return find_far_from_points(mask, points)
-    margin = BOX_MARGIN * (box[1] - box[0])
-    corners = np.concatenate([box + np.stack([-margin, margin]), points])
-    (left, top), (right, bottom) = corners.min(0), corners.max(0)
-    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
+def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndarray:
+    """Resize maps ...×height×width float32 bilinearly, as PyTorch's ``interpolate`` does, by matrix products."""
+    rows = interpolation_matrix(maps.shape[-2], size[0], align_corners)
+    columns = interpolation_matrix(maps.shape[-1], size[1], align_corners)
+    return rows @ maps @ columns.T
 
 
-def find_far_from_points(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return the pixels of a mask H×W bool in components far from those with a point (x, y), else from the largest."""
-    height, width = mask.shape
-    components = label_components(mask)
-    x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
-    seed = mask & np.isin(components, components[y, x])
-    if not seed.any():
-        seed = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
-    is_near = measure_distance(seed) <= MAX_PART_DISTANCE * np.sqrt(seed.sum())
-    return mask & ~np.isin(components, components[mask & is_near])
+def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.ndarray:
+    """Return the weights of ``source`` pixels in ``target`` pixels, target×source."""
+    if align_corners:
+        centers = np.arange(target) * ((source - 1) / max(1, target - 1))
+    else:
+        centers = ((np.arange(target) + 0.5) * source / target - 0.5).clip(0, source - 1)
+    return np.maximum(0, 1 - np.abs(np.arange(source) - centers[:, None])).astype(np.float32)
+
+
+def resize_nearest(labels: np.ndarray, size: ImageSize) -> np.ndarray:
+    """Resize labels height×width as PyTorch does with ``mode="nearest"``."""
+    rows, columns = (
+        (np.arange(target, dtype=np.float32) * np.float32(source / target)).astype(int).clip(max=source - 1)
+        for source, target in zip(labels.shape, size, strict=True)
+    )
+    return labels[rows[:, None], columns]
 
 
 def label_components(mask: np.ndarray) -> np.ndarray:

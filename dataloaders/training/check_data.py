@@ -80,7 +80,7 @@ FileInfos = Mapping[Path, FileInfo]
 
 
 @dataclass
-class LintResult:
+class CheckResult:
     """Findings and amount of data."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -95,7 +95,7 @@ class LintResult:
     """number of frames by (height, width)"""
 
 
-def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2) -> LintResult:
+def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2) -> CheckResult:
     """Check ``root/JPEGImages`` and ``root/Annotations`` before training.
 
     Args:
@@ -128,25 +128,25 @@ def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int
     min_masks = MIN_FRAMES if kind == "video" else 1
     if all(len(match_masks(video.frames, video.annotations)) < min_masks for video in videos):
         findings.append(make_error(root, f"nothing to train on; expected {LAYOUTS[kind]}"))
-    result = lint_videos(videos, kind=kind, decode=decode, workers=workers)
+    result = check_videos(videos, kind=kind, decode=decode, workers=workers)
     return replace(result, findings=sorted(_merge_warnings(findings) + result.findings, key=SEVERITY))
 
 
-def lint_videos(
+def check_videos(
     videos: Sequence[Video],
     *,
     kind: DataKind | None = None,
     decode: bool = True,
     workers: int = 2,
-) -> LintResult:
+) -> CheckResult:
     """Check the files of videos.
 
     Args:
         kind: also check what training needs of videos, or of single images, whose folders are given as videos; None:
             benchmarks.
-        decode: as in `lint_folder`.
+        decode: as in `check_folder`.
     """
-    result = LintResult(num_objects=0 if decode else None)
+    result = CheckResult(num_objects=0 if decode else None)
     with (
         ThreadPoolExecutor(workers) as pool,
         progress_bar(len(videos), unit="folder" if kind else "video") as bar,
@@ -165,7 +165,7 @@ def lint_videos(
 
 
 def _add_video(
-    result: LintResult, video: Video, frames: FileInfos, masks: FileInfos, kind: DataKind | None
+    result: CheckResult, video: Video, frames: FileInfos, masks: FileInfos, kind: DataKind | None
 ) -> None:
     """Add the findings and counts of a video to a result."""
     findings = [] if video.load_error is None else [make_error(Path(video.name), video.load_error)]

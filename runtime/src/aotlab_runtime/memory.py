@@ -14,19 +14,16 @@ from aotlab_runtime.graphs import Tensors
 
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
-FRAME_DTYPE = np.dtype([("reference", bool), ("relevance", float), ("updates", int)])
-"""a stored frame: whether it is a reference frame; running mean of its relevance, NaN before the first update; number
-of updates, including its insertion if the other frames were updated then (RMem)"""
 
 
 class Group:
     """Up to M objects that share one pass of the model; their memory is the keys and values of stored frames.
 
-    Long-term memory holds reference frames (those with a mask) and one in ``every`` tracked frames: at most
-    ``frames`` in all, ``newest`` of them tracked. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted``
-    (RMem) the one with the lowest score; ``score_early`` scores frames before memory is full, too. ``first_frame``,
-    which stores reference frames only, is exported as ``bounded_fifo`` with ``newest: 0``. Short-term memory is the
-    frame ``short_term_skip`` steps back. Nothing is changed in place, so a ``copy`` is independent.
+    Long-term memory holds at most ``frames`` frames: reference frames (those with a mask) and one in every ``every``
+    tracked frames, at most ``newest`` of these. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem)
+    the one with the lowest score; with ``score_early``, frames are scored before memory is full. ``first_frame``, which
+    stores reference frames only, is exported as ``bounded_fifo`` with ``newest: 0``. Short-term memory is the frame
+    ``short_term_skip`` steps back. Nothing is changed in place, so a ``copy`` is independent.
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None, ids: tuple[int, ...] = ()) -> None:
@@ -37,12 +34,16 @@ class Group:
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
-        self.until_candidate = 0
+        self.frames_until_candidate = 0
         """number of tracked frames to skip before one is considered for long-term memory"""
-        self.frames = np.empty(0, FRAME_DTYPE)
-        """the frames in long-term memory, T, oldest first"""
+        self.is_reference = np.empty(0, bool)
+        """T, whether each frame in long-term memory is a reference frame, oldest first"""
+        self.relevance = np.empty(0)
+        """T, running mean of each frame's relevance; NaN before the first update (RMem)"""
+        self.updates = np.empty(0, int)
+        """T, number of updates, plus 1 if the frame was stored while others were updated (RMem)"""
         self.long: Tensors = {}
-        """keys and values of these frames, T×L×C, by the name of the tensor"""
+        """keys and values of the frames in long-term memory, T×L×C, by the name of the tensor"""
         self.short: Tensors = {}
         """keys and values of the last ``short_term_skip`` frames, S×L×C, oldest first; the oldest is read"""
 
@@ -56,11 +57,12 @@ class Group:
 
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
-        self.until_candidate = self.every - 1
+        self.frames_until_candidate = self.every - 1
         if self._is_full:
-            self._evict(next(iter(self._tracked_positions), 1))
+            tracked = self._tracked_positions
+            self._evict(tracked[0] if tracked.size else 1)
         self.short = append_frame({}, memory, "_short_")
-        self._store_long(memory, reference=True)
+        self._store_long(memory, is_reference=True)
 
     def read(self) -> Tensors:
         """Return the memory that ``propagate`` reads: long-term 1×(T·L)×C, short-term 1×L×C."""
@@ -70,72 +72,80 @@ class Group:
     @property
     def needs_relevance(self) -> bool:
         """Whether `add` needs relevance for the next tracked frame."""
-        is_scored = self.settings["policy"] == "restricted" and (
-            self._is_full or self.settings["score_early"]
-        )
-        return is_scored and not self.until_candidate
+        is_scored = self._is_full or self.settings["score_early"]
+        return self.settings["policy"] == "restricted" and is_scored and not self.frames_until_candidate
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: T, of the stored frames to this one, if `needs_relevance`."""
         short = append_frame(self.short, memory, "_short_")
         self.short = {name: frames[-self.settings["short_term_skip"] :] for name, frames in short.items()}
-        if self.until_candidate:
-            self.until_candidate -= 1
+        if self.frames_until_candidate:
+            self.frames_until_candidate -= 1
             return
-        self.until_candidate = self.every - 1
+        self.frames_until_candidate = self.every - 1
         if relevance is not None:
             self._update_relevance(relevance)
         tracked = self._tracked_positions
-        if self._is_full or len(tracked) >= self.settings["newest"]:
-            if not tracked:
+        if self._is_full or tracked.size >= self.settings["newest"]:
+            if not tracked.size:  # a tracked frame never replaces a reference frame
                 return
-            position = tracked[0]
-            if relevance is not None and relevance.any():
-                scores = score_frames(self.frames["relevance"], self.frames["updates"])
-                position = min(tracked, key=scores.__getitem__)
-            self._evict(position)
+            has_objects = relevance is not None and relevance.any()
+            scores = score_frames(self.relevance, self.updates)[tracked] if has_objects else tracked
+            self._evict(tracked[scores.argmin()])
         self._store_long(memory, updates=int(relevance is not None))
 
     def state_dict(self) -> Tensors:
         """Return the arrays with which `load_state_dict` resumes."""
-        statistics = {"frames": self.frames, "until_candidate": np.array(self.until_candidate)}
+        statistics = {
+            "frames_until_candidate": np.array(self.frames_until_candidate),
+            "is_reference": self.is_reference,
+            "relevance": self.relevance,
+            "updates": self.updates,
+        }
         return statistics | self.long | self.short
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume from a `state_dict`."""
-        self.frames, self.until_candidate = state["frames"], int(state["until_candidate"])
+        self.frames_until_candidate = int(state["frames_until_candidate"])
+        self.is_reference, self.relevance = state["is_reference"], state["relevance"]
+        self.updates = state["updates"]
         self.long = {name: tensor for name, tensor in state.items() if "_long_" in name}
         self.short = {name: tensor for name, tensor in state.items() if "_short_" in name}
 
     @property
     def _is_full(self) -> bool:
-        return len(self.frames) >= self.settings["frames"]
+        return len(self.is_reference) >= self.settings["frames"]
 
     @property
-    def _tracked_positions(self) -> list[int]:
-        """Positions of tracked frames, oldest first; only these can be evicted for a tracked frame."""
-        return np.flatnonzero(~self.frames["reference"]).tolist()
+    def _tracked_positions(self) -> np.ndarray:
+        """Positions of tracked frames in long-term memory, oldest first."""
+        return np.flatnonzero(~self.is_reference)
 
     def _update_relevance(self, relevance: np.ndarray) -> None:
-        """Update the running means by the newest relevance T, uniform if the new frame has no object."""
-        self.frames = frames = self.frames.copy()
-        relevance = relevance.astype(float) if relevance.any() else np.full(len(frames), 1 / len(frames))
-        mean = MOMENTUM * relevance + (1 - MOMENTUM) * frames["relevance"]
-        frames["relevance"] = np.where(np.isnan(mean), relevance, mean)
-        frames["updates"] += 1
+        """Update the running means by the newest relevance T; it is uniform if the new frame has no object."""
+        relevance = (
+            relevance.astype(float) if relevance.any() else np.full(len(relevance), 1 / len(relevance))
+        )
+        mean = MOMENTUM * relevance + (1 - MOMENTUM) * self.relevance
+        self.relevance = np.where(np.isnan(mean), relevance, mean)
+        self.updates = self.updates + 1
 
-    def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
-        self.frames = np.append(self.frames, np.array([(reference, np.nan, updates)], FRAME_DTYPE))
+    def _store_long(self, memory: Tensors, *, is_reference: bool = False, updates: int = 0) -> None:
+        self.is_reference = np.append(self.is_reference, is_reference)
+        self.relevance = np.append(self.relevance, np.nan)
+        self.updates = np.append(self.updates, updates)
         self.long = append_frame(self.long, memory, "_long_")
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""
-        self.frames = np.delete(self.frames, position)
+        self.is_reference = np.delete(self.is_reference, position)
+        self.relevance = np.delete(self.relevance, position)
+        self.updates = np.delete(self.updates, position)
         self.long = {name: np.delete(frames, position, axis=0) for name, frames in self.long.items()}
 
 
 def score_frames(relevance: np.ndarray, updates: np.ndarray) -> np.ndarray:
-    """Return R + 1.5·√(ln Σn / (n + 8)) of T frames by relevance R and updates n, T for the first (RMem, 3.2)."""
+    """Return R + 1.5·√(ln Σn / (n + 8)) of T frames by relevance R and updates n; n is T for the first (RMem, 3.2)."""
     n = np.array([len(updates), *updates[1:]])
     return relevance + 1.5 * np.sqrt(np.log(n.sum()) / (n + 8))
 
