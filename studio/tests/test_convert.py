@@ -28,7 +28,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.files import REPLACED
 from aotlab_studio.opening import open_document, read_job
-from aotlab_studio.review.clips import find_clips
+from aotlab_studio.session.clips import find_clips
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results

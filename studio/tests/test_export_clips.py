@@ -19,7 +19,7 @@ from aotlab_studio.files import STAGED
 from aotlab_studio.opening import open_document
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.batch import Batch, describe_clip
+from aotlab_studio.session.batch import Batch, describe_project
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
 from studio.tests.annotation.results import change_record, list_jobs, write_results
@@ -163,7 +163,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     assert session.describe().range == (2, 5)
     editing.drop_results(document, 4)
     assert session.undo().frame == 4
-    assert not describe_clip("a", document).untracked
+    assert not describe_project("a", document).untracked
     session.set_status("corrected", outdated="proceed")
     session.close()
     assert main([str(folder), "--write", "overlay"]) == 0

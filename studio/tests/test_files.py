@@ -1,6 +1,7 @@
 """Files that replace others together, also if the program is killed meanwhile."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.files import REPLACED, move_entries
+from aotlab_studio.files import (
+    REPLACED,
+    clean_up,
+    list_files,
+    move_entries,
+    read_exported,
+    stage_files,
+    write_bytes,
+)
+from aotlab_studio.session.export import replace_export
 
 KILLED = """
 import os, shutil, sys
@@ -28,7 +38,7 @@ files.move_entries(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("renames", range(5))
+@pytest.mark.parametrize("renames", range(6))
 def test_replacement_that_was_killed_loses_nothing(tmp_path, renames):
     for folder, text in (("made", "new"), ("out", "old")):
         for name in ("a", "b"):
@@ -38,15 +48,15 @@ def test_replacement_that_was_killed_loses_nothing(tmp_path, renames):
     assert done.returncode == 9
     out = tmp_path / "out"
     kept = [path.read_text() for path in out.glob(f"{REPLACED}*/*/mask.png")]
-    assert kept == ["old"] * (min(renames, 2) - (renames == 4))  # the end of a whole one removes them
+    assert kept == ["old"] * min(renames, 2) * (renames < 5)  # the end of a whole one removes them
     shown = [(out / name / "mask.png") for name in ("a", "b")]
     assert [path.read_text() for path in shown if path.exists()] == (
-        ["old"] * (2 - renames) if renames < 2 else ["new"] * (renames - 2)
+        ["old"] * (2 - renames) if renames < 2 else ["new"] * min(renames - 2, 2)
     )
     (tmp_path / "made").mkdir(exist_ok=True)
     move_entries(tmp_path / "made", out)
     assert all(path.read_text() == "new" for path in shown if path.exists())
-    assert not list(out.glob(f"{REPLACED}*"))
+    assert not list(out.glob(".*"))
 
 
 IN_USE = r"made/b: cannot be moved \(in use\); close programs that use it"
@@ -76,3 +86,35 @@ def test_failed_replacement_changes_nothing(tmp_path, monkeypatch, error, raised
         move_entries(tmp_path / "made", tmp_path / "out")
     assert [(tmp_path / "out" / name / "mask.png").read_text() for name in ("a", "b")] == ["old", "old"]
     assert not list((tmp_path / "out").glob(f"{REPLACED}*"))
+
+
+@pytest.mark.parametrize("kind", ["coco.json", "masks/0.png"])
+@pytest.mark.parametrize("renames", range(7))
+def test_export_after_a_killed_one_replaces_both(tmp_path, monkeypatch, renames, kind):
+    out, rename, left = tmp_path / "out", Path.rename, [renames]
+
+    def export(*names):
+        with stage_files(out) as made:
+            for name in names:
+                write_bytes(made / name, b"mask")
+            replace_export(made, "export.json", {}, old_files=read_exported(out, "export.json"))
+
+    def rename_or_end(path, target):
+        if not left[0]:
+            os._exit(9)
+        left[0] -= 1
+        return rename(path, target)
+
+    export("masks/0.png", "masks/1.png", "cvat.xml")
+    if not (child := os.fork()):
+        monkeypatch.setattr(Path, "rename", rename_or_end)
+        export(kind)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (out / "export.json").exists() or renames == 3  # the last one set aside, the first one replaced
+    clean_up(out)
+    shown = sorted(list_files(out))
+    assert "export.json" in shown
+    assert "masks/1.png" in shown or (kind, renames) != ("coco.json", 2)
+    export("coco.json", "masks/2.png")
+    assert sorted(list_files(out)) == ["coco.json", "export.json", "masks/2.png"]

@@ -135,20 +135,25 @@ def main(
     **model: Any,
 ) -> int:
     """Draw, track and correct masks in the browser."""
-    tracker = read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
+    options = read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    from aotlab_studio.review.clips import find_clips
     from aotlab_studio.server.app import Server, bind_socket, build_app
     from aotlab_studio.server.batch_app import build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.session.batch import Batch
+    from aotlab_studio.session.clips import find_clips
     from aotlab_studio.tracking.models import TrackerLoader
 
-    loader = TrackerLoader(tracker, checkpoint)
-    masks = load_segmenter(segmenter, checkpoint=tracker.resolve_checkpoint(), device=tracker.device)
-    options: dict[str, Any] = {"cache_bytes": cache, "levels": levels, "same_video": same_video}
-    opener: Callable[..., Session] = partial(open_session, loader=loader, segmenter=masks, **options)
+    loader = TrackerLoader(options, checkpoint)
+    opener: Callable[..., Session] = partial(
+        open_session,
+        loader=loader,
+        segmenter=load_segmenter(segmenter, checkpoint=options.resolve_checkpoint(), device=options.device),
+        cache_bytes=cache,
+        levels=levels,
+        same_video=same_video,
+    )
     with _exit_on_signals(), ExitStack() as cleanup:
         if not find_clips(Path(video[0])):
             session = opener(video[0], project=project)

@@ -51,7 +51,7 @@ from aotlab_studio.files import (
 )
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
-from aotlab_studio.review.clips import BatchClip, list_results
+from aotlab_studio.session.clips import BatchClip, list_results
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
@@ -135,16 +135,16 @@ def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
     require_new_output(output, *suffixes, force=force)
 
 
-def convert(masks: Path, video: Path, output: Path, form: str) -> str:
+def convert(masks: Path, video: Path, output: Path, format_name: str) -> str:
     """Write the masks of a video in another format; return the numbers of objects and frames as text."""
     source = open_frames(video)
     info = VideoInfo.from_source(source)
     annotations = read_annotations(masks, info)
-    if form == "masks":
+    if format_name == "masks":
         write_masks(annotations, output)
     else:
         length = source.length or max(annotations.frames) + 1
-        writer = find_mask_writer(form)
+        writer = find_mask_writer(format_name)
         writer.write(output, annotations, replace(info, length=length))
         if writer.images:
             store_images(source, annotations, output / "images")
@@ -167,7 +167,7 @@ STATUS_NOTES: Mapping[VideoStatus, str] = {
 """what to say about videos of a status"""
 
 
-def merge_results(results: Path, output: Path, form: str, share: float) -> tuple[str, list[str]]:
+def merge_results(results: Path, output: Path, format_name: str, train_share: float) -> tuple[str, list[str]]:
     """Write one data set of the results of a list of videos: ``train`` and ``val``, each with annotations and images.
 
     Every finished or corrected video that is not rejected is in one of the two, with the frames that have masks. Class
@@ -178,7 +178,7 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     """
     clips = list_results(results)
     videos, notes, problems = collect_videos(clips)
-    if len(videos) < (2 if share < 1 else 1):
+    if len(videos) < (2 if train_share < 1 else 1):
         advice = "; ".join(problems) or "give the --output of track --jobs"
         raise InputError(f"{results}: holds {format_count(len(videos), 'tracked video')}; {advice}")
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
@@ -186,17 +186,17 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
         raise InputError(f"{results}: {problem}")
     classes = merge_classes(results, [video.annotations for video in videos])
     # of all videos of the list, so that one that is left out does not change the part of another
-    held_back = choose_held_back([clip.name for clip in clips], share)
-    parts = {"train": [video for video in videos if video.name not in held_back]}
-    if held_back:
-        parts["val"] = [video for video in videos if video.name in held_back]
+    val_names = choose_val([clip.name for clip in clips], train_share)
+    parts = {"train": [video for video in videos if video.name not in val_names]}
+    if val_names:
+        parts["val"] = [video for video in videos if video.name in val_names]
     for video in videos:
         video.annotations.classes = classes
     for part, chosen in parts.items():
         if not chosen:
             remedy = "see why videos are left out, or change --split"
             raise InputError(f"{results}: no video is left for {part}; {remedy}")
-        MERGED_FORMATS[form](part, chosen, output)
+        MERGED_FORMATS[format_name](part, chosen, output)
     train, val = (len(parts.get(part, ())) for part in ("train", "val"))
     count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
     return "; ".join([f"{format_count(train, 'video')} in train, {val} in val, {count}", *notes]), problems
@@ -218,9 +218,9 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
     return videos, notes, [f"{', '.join(names)}: {text}; left out" for text, names in by_problem.items()]
 
 
-def choose_held_back(names: Sequence[str], share: float) -> set[str]:
+def choose_val(names: Sequence[str], train_share: float) -> set[str]:
     """Return the names of the videos that go to ``val``: the middle one of each of as many equal parts."""
-    count = 0 if share == 1 else min(max(1, round((1 - share) * len(names))), len(names) - 1)
+    count = 0 if train_share == 1 else min(max(1, round((1 - train_share) * len(names))), len(names) - 1)
     return {names[int((part + 0.5) * len(names) / count)] for part in range(count)}
 
 

@@ -24,6 +24,8 @@ STAGED = ".aotlab-new-"
 """prefix of folders with files that are being written"""
 REPLACED = ".aotlab-replaced-"
 """prefix of folders with files being replaced"""
+REMOVED = ".aotlab-removed-"
+"""prefix of folders with files that have been replaced"""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -74,8 +76,10 @@ class ExportRecord(Struct):
     objects: str = ""
 
 
-def remove_staged_files(folder: Path) -> None:
-    """Remove what killed programs have left of `stage_files`; the caller is the only one that writes to the folder."""
+def clean_up(folder: Path) -> None:
+    """Undo what killed programs have left of `stage_files`; the caller is the only one that writes to the folder."""
+    if any(folder.glob(f"{REPLACED}*")):
+        restore_replaced(folder)
     for leftover in folder.glob(f"{STAGED}*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
@@ -96,7 +100,13 @@ def restore_replaced(folder: Path) -> None:
                 path.rename(folder / path.name)
 
 
-def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> None:
+def read_exported(folder: Path, record_name: str) -> set[str]:
+    """Return the files of the last export, and those of the ones before that killed exports have replaced in part."""
+    records = [folder / record_name, *folder.glob(f"{REPLACED}*/{record_name}")]
+    return set().union(*(read_json(path, ExportRecord).files for path in records))
+
+
+def move_entries(source: Path, folder: Path, removed: Collection[str] = (), record_name: str = "") -> None:
     """Move all files and folders of ``source`` into another folder, where they replace files of the same names.
 
     Those are set aside first, in a hidden folder, which stays until the next call if the program is killed before all
@@ -104,12 +114,14 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> N
 
     Args:
         removed: names of other files and folders to remove.
+        record_name: file that names the others, which is missing as briefly as possible.
 
     Raises:
         InputError: that fails; everything in ``folder`` is as before.
     """
-    names = sorted(os.listdir(source))
-    olds = [name for name in sorted({*names, *removed}) if os.path.lexists(folder / name)]
+    names = sorted(os.listdir(source), key=lambda name: (name != record_name, name))
+    olds = [name for name in {*removed, *names} if os.path.lexists(folder / name)]
+    olds.sort(key=lambda name: (name == record_name, name))
     with locked(folder / MOVE_LOCK):
         replaced = Path(tempfile.mkdtemp(dir=folder, prefix=REPLACED))
         moves = [(folder / name, replaced / name) for name in olds]
@@ -127,5 +139,7 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> N
             raise InputError(
                 f"{old}: cannot be moved ({error.strerror}); close programs that use it"
             ) from error
-        for leftover in folder.glob(f"{REPLACED}*"):
+        for leftover in folder.glob(f"{REPLACED}*"):  # none of it is moved back any more
+            leftover.rename(folder / leftover.name.replace(REPLACED, REMOVED, 1))
+        for leftover in folder.glob(f"{REMOVED}*"):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -36,7 +36,7 @@ from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores, read_scores
-from aotlab_studio.files import remove_staged_files
+from aotlab_studio.files import clean_up
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
@@ -69,25 +69,25 @@ def open_document(
             masks.
     """
     job = read_job(path)
-    if job is None and (beside := read_job(path.parent)) is not None and path.name in beside.written:
-        path, job = path.parent, beside
+    if job is None and (parent_job := read_job(path.parent)) is not None and path.name in parent_job.written:
+        path, job = path.parent, parent_job
     if job is None:
         video, folder = locate_project(path, project)
     else:
-        real = Path(os.path.realpath(path))
-        folder, levels = project or real.with_name(real.name + PROJECT_SUFFIX), job.levels
+        results_folder = Path(os.path.realpath(path))
+        folder, levels = project or results_folder.with_name(results_folder.name + PROJECT_SUFFIX), job.levels
         moved = not os.path.exists(job.video) and (folder / PROJECT_FILE).is_file()
-        video = locate_project(folder)[0] if moved else find_video(real, job)
+        video = locate_project(folder)[0] if moved else find_video(results_folder, job)
     existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     require_no_links(folder)
     database = Database(folder, writable=True)
     try:
-        remove_staged_files(folder / EXPORT)
+        clean_up(folder / EXPORT)
         write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
         if job is not None:
-            document.results_folder = real
+            document.results_folder = results_folder
             if not document.edited and (document.has_new_results or not document.log.entries):
                 with database.transaction():
                     _import_results(document, job)

@@ -85,7 +85,7 @@ class Clip(Struct, frozen=True):
     error: str = ""
     """error message if it could not be tracked or opened"""
     untracked: bool = False
-    """whether masks are drawn, and frames are without a result"""
+    """whether masks are drawn in the range to track, and frames of it are without a result"""
     digest: str = ""
     """digest of the masks and objects that a status is for; a request with this digest is refused after any change"""
     sentences: list[str] = []

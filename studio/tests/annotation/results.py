@@ -11,8 +11,7 @@ from aotlab.sdk import RUN_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.plan import RUN_KIND
 from aotlab_studio.files import write_json
-from aotlab_studio.review.checks import Check
-from aotlab_studio.review.clips import ReviewedObject, VideoReview
+from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
 
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -29,14 +29,15 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.files import STAGED
 from aotlab_studio.opening import open_document
-from aotlab_studio.review import clips
 from aotlab_studio.review.checks import Check
-from aotlab_studio.review.clips import find_clips
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
+from aotlab_studio.session import clips
+from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.batch import Batch
+from aotlab_studio.session.clips import find_clips
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.session.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, choose_status, find_violations, needs_browser
@@ -88,6 +89,13 @@ def statuses(batch):
     return {clip.name: clip.status for clip in batch.list_clips()}
 
 
+def enter(batch, name, person="", **options):
+    """Begin a request that does not end; return the session of its clip."""
+    request = batch.use(name, person, **options)
+    vars(batch).setdefault("requests", []).append(request)  # it ends when it is removed
+    return request.__enter__()
+
+
 def set_status(batch, name, person, *values, **options):
     with batch.use(name, person) as session:
         session.set_status(*values, **options)
@@ -97,6 +105,11 @@ def post_as(served, person, path, content):
     """Send JSON as a person; the name is part of an address."""
     cookie, content = f"{served.cookie}; aotlab_person={person}", json.dumps(content).encode()
     return served.get(path, "POST", cookie=False, Cookie=cookie, origin=served.address, content=content)
+
+
+def post_status(served, name, person="", **values):
+    """Set a status as the list does; return the answer."""
+    return post_as(served, person, f"/clip/{name}/edits", [{"do": "set_status", **values}]).json()[0]
 
 
 def test_list_starts_with_the_worst_video(served):
@@ -110,7 +123,7 @@ def test_list_starts_with_the_worst_video(served):
 
 
 def test_clip_is_served_below_its_name(served):
-    assert b'id="stage"' in served.get("/clip/b/").content
+    assert b"main.js" in served.get("/clip/b/").content
     assert served.get("/clip/b/page/main.js").status_code == 200
     assert served.get("/clip/b/labels/0").status_code == 200
     talk = served.open(path="clip/b/socket")
@@ -128,8 +141,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     (clip, *_) = batch.list_clips()
     assert clip.author == "Zoë"
     assert clip.holder.startswith("Zoë on ")
-    answer = post_as(served, "Zo%C3%AB", "/clips/b", {"status": "rejected", "note": "blurred"})
-    assert answer.status_code == 204
+    assert "error" not in post_status(served, "b", "Zo%C3%AB", status="rejected", note="blurred")
     (clip, *_) = batch.list_clips()
     assert (clip.status, clip.note) == ("rejected", "blurred")
     assert [version["title"] for version in talk.do("list_versions")["result"]] == ["rejected: blurred"]
@@ -188,16 +200,15 @@ def test_second_person_is_refused_and_released_later(batch, served):
 
 
 def test_invalid_status_rejected(served):
-    post = partial(served.get, "/clips/a", method="POST", origin=served.address)
-    refused = post(content=b'{"status": "perfect"}')
-    assert refused.status_code == 422
-    assert "Invalid enum value 'perfect' - at `$.status`" in refused.text
-    assert post(content=b"[").status_code == 422
-    assert served.get("/clips/a", method="POST", content=b'{"status": "open"}').status_code == 403
+    assert "Invalid enum value 'perfect' - at `status`" in post_status(served, "a", status="perfect")["error"]
+    assert "unknown field `color`" in post_status(served, "a", status="open", color=1)["error"]
+    post = partial(served.get, "/clip/a/edits", method="POST")
+    assert post(origin=served.address, content=b"[").status_code == 422
+    assert post(content=b"[]").status_code == 403
 
 
 def test_half_sent_status_is_no_internal_error(batch, served, caplog):
-    request = f"POST /clips/b HTTP/1.1\r\nHost: {served.host}\r\nOrigin: {served.address}\r\n"
+    request = f"POST /clip/b/edits HTTP/1.1\r\nHost: {served.host}\r\nOrigin: {served.address}\r\n"
     with socket.create_connection(served.host.split(":"), timeout=20) as client:
         client.sendall(f"{request}Cookie: {served.cookie}\r\nContent-Length: 9\r\n\r\nhalf".encode())
     served.close()
@@ -214,10 +225,18 @@ def test_two_clips_open_side_by_side(results):
 
     batch = Batch(results, open_together)
     with ThreadPoolExecutor() as pool:
-        opened = list(pool.map(lambda name: batch.enter(name, "", page=False), ["a", "b"]))
-    assert [found.session.document.frames.name for found in opened] == ["a", "b"]
+        opened = list(pool.map(lambda name: enter(batch, name), ["a", "b"]))
+    assert [session.document.frames.name for session in opened] == ["a", "b"]
     batch.close()
     assert not any(clip.holder for clip in batch.list_clips())
+
+
+def test_clip_is_closed_if_its_name_cannot_be_written(batch, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(lock.FolderLock, "name_person", lambda *_: open_document(Path("missing")))
+        with pytest.raises(InputError, match="missing"):
+            enter(batch, "a", "Ann", page=True)
+    open_clip(batch.folder / "a").close()
 
 
 def test_clip_requested_twice_is_opened_once(results):
@@ -229,9 +248,9 @@ def test_clip_requested_twice_is_opened_once(results):
 
     batch = Batch(results, count_openings)
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda _: batch.enter("a", "", page=False), range(4)))
+        list(pool.map(lambda _: enter(batch, "a"), range(4)))
     assert opened == ["a"]
-    assert found[0].requests == 4
+    assert batch._open["a"].requests == 4
     batch.close()
 
 
@@ -239,15 +258,14 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     change_record(results / "a", written=[], error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
-    found = batch.enter("a", "Ann", page=True)
-    draw(found.session.with_actor(Actor("Ann")), 0, 1)
-    batch.leave("a", found, page=True)
+    with batch.use("a", "Ann", page=True) as session:
+        draw(session, 0, 1)
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
     assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
     change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="could not be tracked"):
-        Batch(results, open_clip).enter("a", "", page=True)
+        enter(Batch(results, open_clip), "a")
 
 
 def test_list_reads_only_changed_records(results, batch, monkeypatch):
@@ -284,12 +302,9 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         (name, "open", False) for name in ("one", "three", "two")
     ]
     for name in ("one", "two"):
-        found = batch.enter(name, "Ann", page=True)
-        session = found.session.with_actor(Actor("Ann"))
-        draw(session, 3, 1)
-        editing.change_object(session.document, 1, class_name=f"class {name}")
-        batch.leave(name, found, page=True)
-        batch.release(name)
+        with batch.use(name, "Ann") as session:
+            draw(session, 3, 1)
+            editing.change_object(session.document, 1, class_name=f"class {name}")
     with pytest.raises(InputError, match="type your name first"):
         set_status(batch, "one", "", "accepted")
     assert batch.track_all("Ann") == 2
@@ -311,6 +326,22 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 1, "class two": 2}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
     batch.close()
+
+
+def test_batch_tracks_the_range_of_a_clip(tmp_path):
+    folder = tmp_path / "videos"
+    for name in ("one", "two"):
+        draw_folder(folder / name)
+    with closing(Batch(folder, open_clip)) as batch:
+        for name, frame in (("one", 3), ("two", 0)):
+            with batch.use(name, "Ann") as session:
+                editing.set_range(session.document, 1, 4)
+                draw(session, frame, 1)
+        assert [(clip.name, clip.untracked) for clip in batch.list_clips()] == [("one", True), ("two", False)]
+        assert batch.track_all("Ann") == 1
+        wait_until(lambda: all(run.done() for run in batch._runs.values()))
+        assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
+        assert not any(clip.untracked for clip in batch.list_clips())
 
 
 def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
@@ -426,7 +457,7 @@ def test_edited_clip_of_an_unknown_tracking_says_so(results, batch):
 
 def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
     def accept():
-        return post_as(served, "Ann", "/clips/a", {"status": "accepted", "digest": digest})
+        return post_status(served, "a", "Ann", status="accepted", digest=digest)
 
     def edit():
         with batch.use("a", "Bob") as session:
@@ -434,13 +465,12 @@ def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
 
     for change in (lambda: replace_results(results, "a", 3), edit):
         digest = next(clip.digest for clip in batch.list_clips() if clip.name == "a")
-        assert accept().status_code == 204
+        assert "error" not in accept()
         digest = next(clip.digest for clip in batch.list_clips() if clip.name == "a")
         change()
-        answer = accept()
-        assert (answer.status_code, statuses(batch)["a"]) == (409, "in progress")
-        assert answer.text == "a: changed since the list was read; look at it, then set the status again"
-    assert post_as(served, "Ann", "/clips/a", {"status": "open", "color": 1}).status_code == 422
+        problem = "a: changed since the list was read; look at it, then set the status again"
+        assert accept()["error"] == problem
+        assert statuses(batch)["a"] == "in progress"
 
 
 def test_removed_row_is_not_exported(results, batch):
@@ -453,7 +483,7 @@ def test_removed_row_is_not_exported(results, batch):
 def test_export_names_who_made_it(results, batch, served):
     for name in ("a", "b"):
         set_status(batch, name, "Ann", "accepted")
-    session = batch.enter("b", "Ann", page=False).session
+    session = enter(batch, "b", "Ann")
     answer = post_as(served, "Bob", "/export", [])
     assert answer.json()["names"] == ["a", "b"]
     records = [json.loads((results / name / ".corrected").read_text()) for name in ("a", "b")]
@@ -498,7 +528,8 @@ def test_exports_wait_for_each_other(results, batch, monkeypatch):
 
 
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
-    batch.leave("a", batch.enter("a", "Ann", page=True), page=True)
+    with batch.use("a", "Ann", page=True):
+        pass
 
     def export(clip, outputs, document, classes):
         batch.release("a")
@@ -524,21 +555,21 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     for name in ("one", "two"):
         draw_folder(tmp_path / name)
     batch = Batch(tmp_path, open_clip)
-    enter = batch.enter
+    use = batch.use
     for name in ("one", "two"):
-        found = enter(name, "Ann", page=True)
-        draw(found.session.with_actor(Actor("Ann")), 3, 1)
-        batch.leave(name, found, page=True)
+        with use(name, "Ann", page=True) as session:
+            draw(session, 3, 1)
 
-    def enter_late(name, person, *, page):
-        found = enter(name, person, page=page)
-        if name == "one" and failure == "undone":
-            found.session.with_actor(Actor("Ann")).undo()
-        elif name == "one":
-            monkeypatch.setattr(found.session.runner, "start", lambda *_: 1 / 0)
-        return found
+    @contextmanager
+    def use_late(name, person):
+        with use(name, person) as session:
+            if name == "one" and failure == "undone":
+                session.undo()
+            elif name == "one":
+                monkeypatch.setattr(session.runner, "start", lambda *_: 1 / 0)
+            yield session
 
-    monkeypatch.setattr(batch, "enter", enter_late)
+    monkeypatch.setattr(batch, "use", use_late)
     assert batch.track_all("Ann") == 2
     wait_until(lambda: all(run.done() for run in batch._runs.values()))
     one, two = batch.list_clips()
@@ -552,15 +583,14 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
 
 
 def test_status_that_waits_for_corrections_blocks_nobody(batch):
-    found = batch.enter("a", "Ann", page=False)
+    request = batch.use("a", "Ann")
     waits, corrected = threading.Event(), threading.Event()
-    found.session.runner.wait = lambda seconds: (waits.set(), corrected.wait(20))
+    request.__enter__().runner.wait = lambda *_: (waits.set(), corrected.wait(20))
     with ThreadPoolExecutor() as pool:
         stored = pool.submit(set_status, batch, "a", "Ann", "accepted", outdated="wait")
         assert waits.wait(20)
         try:
-            pool.submit(batch.leave, "a", found, page=False).result(5)
-            pool.submit(batch.release, "a").result(5)  # stays open for who waits
+            pool.submit(request.__exit__, None, None, None).result(5)  # stays open for who waits
         finally:
             corrected.set()
         stored.result(20)
@@ -576,14 +606,11 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
     ids=["mask", "object"],
 )
 def test_edit_while_a_status_waits_refuses_it(batch, served, edit):
-    session = batch.enter("a", "Ann", page=False).session
+    session = enter(batch, "a", "Ann")
     session.runner.wait = lambda seconds: edit(session.with_actor(Actor("Bob")))
     (digest,) = [clip.digest for clip in batch.list_clips() if clip.name == "a"]
-    values = {"status": "accepted", "outdated": "wait", "digest": digest}
-    answer = post_as(served, "Ann", "/clips/a", values)
-    assert (answer.status_code, answer.text) == (
-        409, "a: changed meanwhile; look at it, then set the status again",
-    )  # fmt: skip
+    answer = post_status(served, "a", "Ann", status="accepted", outdated="wait", digest=digest)
+    assert answer["error"] == "a: changed meanwhile; look at it, then set the status again"
     assert statuses(batch)["a"] == "in progress"
 
 
@@ -593,9 +620,9 @@ def test_same_video_opens_clips_of_a_list(results):
     frame.write_bytes((frame.parent / "00001.png").read_bytes())
     refusing = Batch(results, partial(cli.open_session, loader=None))
     with pytest.raises(InputError, match="annotate --same-video"):
-        refusing.enter("a", "", page=False)
+        enter(refusing, "a")
     batch = Batch(results, partial(cli.open_session, loader=None, same_video=True))
-    assert batch.enter("a", "", page=False).session.document.frames.name == "a"
+    assert enter(batch, "a").document.frames.name == "a"
     batch.close()
 
 
@@ -673,7 +700,7 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
     with pytest.raises(InputError, match="in use by another program on"):
         set_status(batch, "a", "Ann", "accepted")
     with pytest.raises(InputError, match="close it there"):
-        batch.enter("a", "Bob", page=True)
+        enter(batch, "a", "Bob", page=True)
     here.close()
     set_status(batch, "a", "Bob", "accepted")
     assert statuses(batch)["a"] == "accepted"
@@ -723,7 +750,7 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, m
         if outdated == "ask":
             raise OutdatedError("accept", [(2, 4)], waits=True)
 
-    monkeypatch.setattr(Session, "set_status", set_status)
+    monkeypatch.setitem(ACTIONS, "set_status", set_status)
     tab = open_list(context, served)
     for choice in ("", "wait"):
         choose_status(tab, "accepted", of="c")
@@ -788,11 +815,10 @@ def test_page_says_that_a_clip_was_tracked_again(context, served, results, batch
 
 @needs_browser
 def test_list_says_who_has_a_clip_open(context, served, batch):
-    found = batch.enter("a", "Ann", page=True)
-    tab = open_list(context, served)
-    tab.wait_for_selector("#clips td:last-child >> text=in use by Ann on")
-    tab.close()
-    batch.leave("a", found, page=True)
+    with batch.use("a", "Ann", page=True):
+        tab = open_list(context, served)
+        tab.wait_for_selector("#clips td:last-child >> text=in use by Ann on")
+        tab.close()
 
 
 @needs_browser
@@ -956,7 +982,7 @@ def test_older_list_does_not_replace_a_newer_one(clock_context, served):
     tab.route("**/clips", answer)
     with tab.expect_request("**/clips"):
         tab.clock.run_for(5000)  # the list is read again
-    with tab.expect_response("**/clips/c"):
+    with tab.expect_response("**/clip/c/edits"):
         choose_status(tab, "accepted", of="c")
     # after the request that the answer started
     tab.evaluate("fetch('clips').then((answer) => answer.text())")

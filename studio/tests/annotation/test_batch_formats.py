@@ -8,7 +8,6 @@ import pytest
 from aotlab import write_mask
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor
 from aotlab_studio.session.batch import Batch
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import change_record, write_results
@@ -50,9 +49,10 @@ def corrected(request, tmp_path):
     find_mask_writer(request.param).write(file, given, VideoInfo("a", given.size, LENGTH))
     change_record(folder / "a", masks=[str(file)], class_names=CLASS_NAMES)
     batch = Batch(folder, open_clip)
-    batch.enter("a", "Ann", page=False)
-    batch.close()  # what the input states is stored
-    session = batch.enter("a", "Ann", page=False).session.with_actor(Actor("Ann"))
+    with batch.use("a", "Ann"):
+        pass  # what the input states is stored
+    request = batch.use("a", "Ann")
+    session = request.__enter__()
     editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
     session.export(["cvat", "cvat_polygons", "coco"], outdated="proceed")
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -33,6 +34,7 @@ from studio.tests.annotation.clips import (
     open_session,
     start_job,
     truth,
+    wait_until,
 )
 from tests.limits import limit_file_size
 
@@ -65,7 +67,7 @@ from pathlib import Path
 from studio.tests.annotation.clips import draw, open_session
 session = open_session(Path(sys.argv[1]))
 draw(session, 0, 1)
-session._report_export = lambda key, done, total: os._exit(9)
+session.document.emit = lambda event: os._exit(9)
 session.export(["masks"])
 """
 
@@ -84,17 +86,21 @@ def test_export_canceled_before_it_begins(session):
     session.export(["masks"], key=8)
 
 
-def test_export_canceled_while_it_waits_for_tracking(session, monkeypatch):
+def test_export_canceled_while_it_waits_for_tracking(session):
     track_part(session)
-
-    def wait(seconds):
-        session.cancel_export(7)
+    job = start_job(session, 4)
+    job.pause()
+    with ThreadPoolExecutor(1) as threads:
+        export = threads.submit(session.export, ["masks"], outdated="wait", key=7)
+        wait_until(lambda: session._export.locked())
         with pytest.raises(InputError, match="another one is running"):
             session.export(["masks"])
-
-    monkeypatch.setattr(session.runner, "wait", wait)
-    with pytest.raises(InputError, match="export: canceled"):
-        session.export(["masks"], outdated="wait", key=7)
+        session.cancel_export(7)
+        try:
+            with pytest.raises(InputError, match="export: canceled"):
+                export.result(10)
+        finally:
+            job.stop()
     assert not session.archive.is_file()
 
 
@@ -129,7 +135,7 @@ def test_exported_review_is_that_of_the_page(session):
     assert [[each[key] for key in keys] for each in review["check"]] == [
         [each[key] for key in keys] for each in shown
     ]
-    assert [item["lost"] for item in review["objects"]] == [0, 0]
+    assert [item["lost_on"] for item in review["objects"]] == [[], []]
 
 
 def test_export_replaces_only_what_an_export_wrote(session):

@@ -29,14 +29,9 @@ from aotlab_studio.document.scores import (
     measure_scores,
 )
 from aotlab_studio.files import write_json
-from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.review.clips import (
-    BatchClip,
-    ReviewedObject,
-    VideoReview,
-    find_clips,
-)
-from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_object
+from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview, find_checks
+from aotlab_studio.review.output import ReviewFile, draw_thumbnail
+from aotlab_studio.session.clips import BatchClip, find_clips
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 
@@ -76,17 +71,6 @@ def test_review_names_cuts(source, tmp_path):
     output.finish()
     assert json.loads((tmp_path / "out" / "review.json").read_text())["cuts"] == [2, 5]
     assert "cuts before frames 102, 105" in output.summary()
-
-
-def test_disagreement_of_directions_is_averaged():
-    labels = np.ones((4, 4), int)
-    scores = {
-        index: measure_scores(labels, [1, 2], {1: 0.9}, {1: value} if value else {})
-        for index, value in enumerate([0.2, 0.4, None])
-    }
-    objects = [review_object(each, scores) for each in (1, 2)]
-    assert [item.disagreement for item in objects] == [pytest.approx(0.3), None]
-    assert "disagreement" in format_review(VideoReview(objects))[0]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +210,7 @@ def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, content):
 def test_failed_videos_are_listed_and_unfinished_ones_not(tmp_path):
     write_clip(tmp_path, "w", error="not finished")
     write_clip(tmp_path, "f", error="x < y")
-    assert [(clip.name, clip.job.error) for clip in find_clips(tmp_path) if not clip.is_waiting] == [
+    assert [(clip.name, clip.job.error) for clip in find_clips(tmp_path) if not clip.is_untouched] == [
         ("f", "x < y")
     ]
 

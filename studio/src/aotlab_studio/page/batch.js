@@ -1,7 +1,7 @@
 /** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, StatusButton, STATUSES } from './clips.js';
-import { fetchOrThrow } from './connection.js';
+import { fetchOrThrow, toError } from './connection.js';
 import {
   addIcons, CANCELED, CoalescedTask, connectUser, createElement, element, formatCount, onSubmit, RowList, sendOrAsk,
   showError, showMessage,
@@ -70,7 +70,7 @@ function createRow({ name }) {
   /** @type {StatusButton<Clip>} */
   const status = new StatusButton(button, async (value, note, { digest }) => {
     const message = { status: value, note, digest };
-    const answer = requireName() ? await post(`clips/${address}`, message) : { error: CANCELED };
+    const answer = requireName() ? await storeStatus(address, message) : { error: CANCELED };
     if (!answer.error) showMessage('');
     await fetchTask.run();
     return answer;
@@ -92,28 +92,34 @@ function createRow({ name }) {
 /** Track all clips with drawn masks. */
 async function trackAll() {
   if (!requireName()) return;
-  const { result } = await post('track', null);
-  if (result) showMessage(`${formatCount(await result.json(), 'clip')} will be tracked, one after the other.`);
+  const result = await post('track', null).catch(showError);
+  if (result) showMessage(`${formatCount(result, 'clip')} will be tracked, one after the other.`);
   await fetchTask.run();
 }
 
 /** Write the masks of all corrected and accepted clips. */
 async function exportClips() {
   showMessage('Exporting…');
-  const { result } = await post('export', [...new FormData(element('export-form')).keys()]);
+  const result = await post('export', [...new FormData(element('export-form')).keys()]).catch(showError);
   if (!result) return;
-  const { names, problems, left_out: leftOut } = await result.json();
+  const { names, problems, left_out: leftOut } = result;
   const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];
   if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
   showMessage(sentences.join(' '), problems.length > 0);
 }
 
-/** Send a request as `sendOrAsk` does. @param {string} address @param {object | null} values */
-function post(address, values) {
+/** Store the status of a clip. @param {string} address @param {object} values */
+function storeStatus(address, values) {
   return sendOrAsk(async (choice) => {
-    const body = JSON.stringify(choice ? { ...values, ...choice } : values);
-    return { result: await fetchOrThrow(address, { method: 'POST', body }) };
+    const [answer] = await post(`clip/${address}/edits`, [{ do: 'set_status', ...values, ...choice }]);
+    if ('error' in answer) throw toError(answer);
+    return answer;
   });
+}
+
+/** Return the answer to a request. @param {string} address @param {object | null} body */
+async function post(address, body) {
+  return (await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(body) })).json();
 }
 
 function openNext() {

@@ -9,12 +9,10 @@
 
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, resendText: string}} Call */
 
-/** HTTP status of a request that must say what to do about outdated frames. */
-const OUTDATED = 428;
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
 /**
- * Request an address; throw that there is no connection, or the server's error, with the choices that it offers.
+ * Request an address; throw that there is no connection, or the server's error.
  * @param {string} address
  * @param {RequestInit} [options]
  * @param {number} [expected] HTTP status that is no error
@@ -22,10 +20,11 @@ const NO_CONNECTION = 'No connection to the program. Is it still running? Reconn
 export async function fetchOrThrow(address, options, expected) {
   const answer = await fetch(address, options).catch(() => { throw new Error(NO_CONNECTION); });
   if (answer.ok || answer.status === expected) return answer;
-  if (answer.status !== OUTDATED) throw new Error(await answer.text());
-  const { error, choices } = await answer.json();
-  throw Object.assign(new Error(error), { choices });
+  throw new Error(await answer.text());
 }
+
+/** Return the error of a failure, with the choices that it offers. @param {Failure} failure */
+export const toError = ({ error, choices }) => Object.assign(new Error(error), { choices });
 
 export class Connection {
   /** @param {import('./main.js').App} app */
@@ -77,8 +76,7 @@ export class Connection {
     if ('event' in message) return this.app.handleEvent(message);
     const call = this.pendingCalls.get(message.id ?? 0);
     this.pendingCalls.delete(message.id ?? 0);
-    if (!('error' in message)) return call?.resolve(message);
-    return call?.reject(Object.assign(new Error(message.error), { choices: message.choices }));
+    return 'error' in message ? call?.reject(toError(message)) : call?.resolve(message);
   }
 
   /**

@@ -1,1 +1,1 @@
-"""Reviews of tracked videos: frames to check, and the list of a batch."""
+"""Reviews of tracked videos: frames to check, lost objects."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
 
 from aotlab.sdk import LostObjects
 from aotlab_studio.document.scores import Score, find_lost
 
+REVIEW_FILE = "review.json"
 MIN_DISTANCE = 5
 """smallest number of frames between two checks of one object and reason, as a correction also helps its neighbors"""
 
@@ -18,7 +22,7 @@ MIN_SEVERITY = 0.25
 MIN_CONTACT_DISTANCE = 25
 """`MIN_DISTANCE` of contact, which lasts"""
 
-MIN_SHARE = 0.08
+MIN_STRAY_SHARE = 0.08
 """share of an object's pixels in one part, away from its main part or another object's before, that is doubtful"""
 
 REASONS = {
@@ -55,6 +59,27 @@ class Check:
         return f"frame {self.frame}: {name} {self.sentence}"
 
 
+class ReviewedObject(Struct):
+    """An object in the review of a video."""
+
+    id: int
+    lost_on: list[tuple[int, int]] = []
+    """first and last frame of each range on which it is lost; a range starts at the first frame without the object"""
+    class_name: str | None = None
+
+
+class VideoReview(Struct, frozen=True):
+    """Review of a video: its objects, frames to check, and cuts."""
+
+    objects: list[ReviewedObject] = []
+    check: list[Check] = []
+    """frames to check, worst first"""
+    cuts: list[int] = []
+    """first frame after each cut"""
+    levels: dict[str, Any] | None = None
+    """levels of the images, as in `open_frames`; None for a video file"""
+
+
 def find_checks(
     scores: Mapping[int, Mapping[int, Score]], drawn_objects: Mapping[int, frozenset[int]] | None = None
 ) -> list[Check]:
@@ -87,8 +112,8 @@ def _check_object(
             "lost": float(index in lost),
             # 0 at a confidence of 0.96 and above, `MIN_SEVERITY` at 0.82, 1 at 0.4
             "unsure": min(1.0, max(0.0, (0.96 - score.confidence) / 0.56)) if score.area else 0.0,
-            "fragment": _rate_share(score.signals.fragment),
-            "flip": _rate_share(score.signals.flip),
+            "fragment": _rate_stray(score.signals.fragment),
+            "flip": _rate_stray(score.signals.flip),
             "contact": 0.8 * score.signals.contact,
             "disagreement": score.disagreement or 0.0,
         }
@@ -108,9 +133,9 @@ def _check_object(
     return [check for checks in kept.values() for check in checks]
 
 
-def _rate_share(share: float) -> float:
-    """Return 0 below `MIN_SHARE`, 0.6 there, and 1 if a quarter of the object is in the part."""
-    return min(1.0, 0.6 + 0.4 * (share - MIN_SHARE) / 0.17) if share >= MIN_SHARE else 0.0
+def _rate_stray(share: float) -> float:
+    """Return 0 below `MIN_STRAY_SHARE`, 0.6 there, and 1 if a quarter of the object is in the part."""
+    return min(1.0, 0.6 + 0.4 * (share - MIN_STRAY_SHARE) / 0.17) if share >= MIN_STRAY_SHARE else 0.0
 
 
 def _rate_area_change(before: Score, after: Score) -> float:

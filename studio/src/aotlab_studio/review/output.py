@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import Output, OutputContext, TrackedFrame, align_columns, concat_images
+from aotlab.sdk import Output, OutputContext, TrackedFrame, concat_images
 from aotlab_studio.document.scores import SCORES_FILE, ReviewSignals, Score, find_lost, measure_scores
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.review.checks import find_checks
-from aotlab_studio.review.clips import REVIEW_FILE, ReviewedObject, VideoReview
+from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.video import encode_jpeg
 
 THUMBNAIL = "thumbnail.jpg"
@@ -36,7 +34,8 @@ class ReviewFile(Output):
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         super().__init__(path, context)
-        self._scores: dict[int, dict[int, Score]] = {}
+        self.scores: dict[int, dict[int, Score]] = {}
+        """scores by frame and object id; those of other frames are measured"""
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
         self._thumbnails: dict[str, np.ndarray] = {}
@@ -47,10 +46,11 @@ class ReviewFile(Output):
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame."""
         prediction, labels = tracked.prediction, tracked.labels
-        signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
-        self._scores[tracked.index] = measure_scores(
-            labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
-        )
+        if tracked.index not in self.scores:
+            signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
+            self.scores[tracked.index] = measure_scores(
+                labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
+            )
         self._drawn[tracked.index] = tracked.annotated_ids
         self._cuts += [tracked.index] * prediction.cut
         confidence = min(prediction.confidence.values(), default=1.0)
@@ -64,28 +64,35 @@ class ReviewFile(Output):
 
     def finish(self) -> None:
         """Write the files; no thumbnail without frames."""
-        object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
+        object_ids = sorted({object_id for by_object in self.scores.values() for object_id in by_object})
         source, names = self.context.source, self.context.classes.class_names
-        objects = [review_object(key, self._scores, names.get(key)) for key in object_ids]
+        objects = []
+        for key in object_ids:
+            seen = {index: row[key].visible for index, row in sorted(self.scores.items()) if key in row}
+            lost_on = [(run[0], run[-1]) for run in find_lost(seen)]
+            objects.append(ReviewedObject(key, lost_on, names.get(key)))
         levels = None if source.levels is None else source.levels.report()
-        self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
+        self._review = VideoReview(objects, find_checks(self.scores, self._drawn), self._cuts, levels)
         write_json(self.path, self._review, indent=1)
-        write_json(self.path.with_name(SCORES_FILE), self._scores)
+        write_json(self.path.with_name(SCORES_FILE), self.scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
             write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(concat_images(images), None))
 
     def summary(self) -> str:
-        """Return the tables of objects and of frames to check, and a warning for every lost object."""
-        number = self.context.frame_number
-        warnings = [
-            f"warning: object {item.id} is lost on frames {number(first)} to {number(last)}"
-            for item in self._review.objects
-            for first, last in item.lost_on
-        ]
-        cuts = ", ".join(str(number(index)) for index in self._cuts)
-        named = [f"cuts before frames {cuts}"] if cuts else []
-        return "\n".join([*format_review(self._review, number), *named, *warnings])
+        """Return the first frames to check, the cuts, and a warning for every lost object."""
+        number, frames = self.context.frame_number, dict[int, list[str]]()
+        for check in self._review.check:
+            text = f"object {check.object_id} ({check.reason}, {check.severity:.2f})"
+            frames.setdefault(number(check.frame), []).append(text)
+        lines = [f"  frame {frame}: {', '.join(texts)}" for frame, texts in [*frames.items()][:MAX_LISTED]]
+        lines = ["frames to check first:" if lines else "no frame to check", *lines]
+        if self._cuts:
+            lines.append(f"cuts before frames {', '.join(str(number(index)) for index in self._cuts)}")
+        for item in self._review.objects:
+            for first, last in item.lost_on:
+                lines.append(f"warning: object {item.id} is lost on frames {number(first)} to {number(last)}")
+        return "\n".join(lines)
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -95,38 +102,3 @@ def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     image = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     ids = Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST)
     return draw_overlay(np.asarray(image), np.asarray(ids))
-
-
-def format_review(review: VideoReview, frame_number: Callable[[int], int] = int) -> list[str]:
-    """Return printed lines: a row per object, then the frames to check.
-
-    If both directions were tracked, a column holds their mean disagreement.
-    """
-    both = any(item.disagreement is not None for item in review.objects)
-    rows = [["object", "visible", "absent", "lost", "confidence", *["disagreement"] * both, "lost on frames"]]
-    for item in review.objects:
-        disagreement = "-" if item.disagreement is None else f"{item.disagreement:.2f}"
-        counts = [str(count) for count in (item.id, item.visible, item.absent, item.lost)]
-        ranges = [f"{frame_number(first)} to {frame_number(last)}" for first, last in item.lost_on]
-        rows.append([*counts, f"{item.confidence:.2f}", *[disagreement] * both, ", ".join(ranges) or "-"])
-    frames: dict[int, list[str]] = {}
-    for check in review.check:
-        text = f"object {check.object_id} ({check.reason}, {check.severity:.2f})"
-        frames.setdefault(frame_number(check.frame), []).append(text)
-    listed = [f"  frame {number}: {', '.join(texts)}" for number, texts in list(frames.items())[:MAX_LISTED]]
-    return [*align_columns(rows, right=0), *["frames to check first:"] * bool(listed), *listed]
-
-
-def review_object(
-    object_id: int, scores: Mapping[int, Mapping[int, Score]], class_name: str | None = None
-) -> ReviewedObject:
-    """Return counts and lost ranges of one object; scores are by frame and object id."""
-    own_scores = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
-    lost = find_lost({index: score.visible for index, score in own_scores.items()})
-    visible = [score.confidence for score in own_scores.values() if score.area]
-    disagreements = [score.disagreement for score in own_scores.values() if score.disagreement is not None]
-    return ReviewedObject(
-        object_id, [(run[0], run[-1]) for run in lost], class_name, len(visible), len(own_scores) - len(visible),
-        sum(map(len, lost)), round(sum(visible) / len(visible), 4) if visible else 0.0,
-        round(sum(disagreements) / len(disagreements), 4) if disagreements else None,
-    )  # fmt: skip

@@ -51,7 +51,7 @@ MAX_CONNECTIONS = 500
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
 CLOSING_ACTIONS = (*(action.__name__ for action in EDITS), "set_status")
-"""actions that a page may send when it closes"""
+"""actions that need no connection"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
 MessageId = Annotated[int, msgspec.Meta(ge=MIN_PAGE_ID)]
@@ -118,16 +118,16 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return JSONResponse(msgspec.to_builtins(loaded, str_keys=True))
 
     async def store_edits(request: Request) -> Response:
-        """Store the unacknowledged edits of a page that closes: its messages, in order.
+        """Store edits and statuses: messages, in order. Return an `Answer` or a `Failure` for each.
 
-        A message without an object is for the object that the one before it has made. If some are refused, the others
-        are stored, and the answer is 422 with the errors.
+        A page that closes sends those that are not acknowledged. A message without an object is for the object that the
+        one before it has made.
         """
         try:
             messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"edits: {error}", 422)
-        actor, object_id, errors = Actor(read_person(request)), None, list[str]()
+        actor, object_id, answers = Actor(read_person(request)), None, list[Answer | Failure]()
         for message in messages:
             if message.get("do") not in CLOSING_ACTIONS:
                 return PlainTextResponse(f"edits: expected {', '.join(CLOSING_ACTIONS)}", 422)
@@ -135,11 +135,10 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             if lacks_object:
                 message["object_id"] = object_id
             answer = await answer_message(find_session(request), message, actor, CapacityLimiter(1))
-            if isinstance(answer, Failure):
-                errors.append(answer.error)
-            elif lacks_object or message["do"] == "add_object":
+            answers.append(answer)
+            if isinstance(answer, Answer) and (lacks_object or message["do"] == "add_object"):
                 object_id = getattr(answer.result, "object_id", object_id)
-        return PlainTextResponse("\n".join(errors), 422) if errors else Response(status_code=204)
+        return Response(encode_json(answers), media_type="application/json")
 
     def get_archive(request: Request) -> Response:
         """Return the last export."""

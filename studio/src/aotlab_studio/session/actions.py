@@ -20,10 +20,10 @@ from aotlab_studio.document.log import Entry
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
-NOBODY = Actor()
+UNKNOWN = Actor()
 
 
-def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY) -> Any:
+def run_action(session: Session, message: dict[str, Any], actor: Actor = UNKNOWN) -> Any:
     """Carry out the action ``do`` of a message, an edit once for each `Actor.message`, and return its result.
 
     An unknown action or field, or a value of another type, raises `InputError`.

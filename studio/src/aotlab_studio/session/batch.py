@@ -29,14 +29,15 @@ from aotlab.sdk import (
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import read_levels
-from aotlab_studio.document.log import FINAL_STATUSES
+from aotlab_studio.document.log import FINAL_STATUSES, FrameRange
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.files import ExportRecord, read_json, read_stamp, remove_staged_files, stage_files
+from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.files import clean_up, read_exported, read_stamp, stage_files
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.clips import BatchClip, find_clips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.session.export import PROBABILITIES, export_masks, freeze_export, replace_export
+from aotlab_studio.session.clips import BatchClip, find_clips
+from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
 from aotlab_studio.session.session import Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
@@ -55,7 +56,7 @@ class OpenClip:
 
     session: Session
     person: str = ""
-    """who opened it; empty: unknown"""
+    """who uses it; empty: unknown"""
     pages: int = 0
     """connected pages"""
     requests: int = 0
@@ -67,6 +68,13 @@ class OpenClip:
         """Cancel its release."""
         if self.timer is not None:
             self.timer.cancel()
+
+    def show_person(self, person: str) -> None:
+        """Show others who uses it, unless that is unknown."""
+        folder_lock = self.session.document.database.folder_lock
+        if person not in ("", self.person) and folder_lock is not None:
+            folder_lock.name_person(person)
+            self.person = person
 
 
 class Batch:
@@ -98,7 +106,7 @@ class Batch:
         known = self._clips
         clips_now = ((known.get(clip.name, clip), clip) for clip in find_clips(self.folder))
         self._clips = {now.name: old if old.stamp == now.stamp else now for old, now in clips_now}
-        found = [clip for clip in self._clips.values() if not clip.is_waiting]
+        found = [clip for clip in self._clips.values() if not clip.is_untouched]
         clips = [self._describe(clip) for clip in sorted(found, key=lambda clip: clip.rank)]
         if any(clip.is_video for clip in found):  # without a rank
             clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
@@ -106,58 +114,52 @@ class Batch:
 
     # Opening
 
-    def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
-        """Return a clip for a request of a person, and open it if needed; `leave` ends the request.
+    @contextmanager
+    def use(
+        self, name: str, person: str, *, page: bool = False, connected: bool = False
+    ) -> Iterator[Session]:
+        """Yield the session of a clip, which is opened if needed, for a request of a person.
 
-        The request of a ``page`` lasts as long as its connection; meanwhile, other persons cannot open the clip.
+        Args:
+            page: a page makes the request, which is refused while another person's page is connected; after the last
+                request, the clip stays open for `RELEASE_SECONDS`.
+            connected: the request is the connection of a page.
         """
         with self._lock(name):
-            clip = self._open.get(name)
-            if clip is None:
-                found = self._find_clip(name)
-                path = found.path if found.job.written else Path(found.job.video)
-                clip = self._open[name] = OpenClip(self._open_session(path, project=found.project))
-                clip.session.document.shared = True
-                remove_staged_files(found.results)
-            elif clip.pages and person and clip.person not in ("", person):
+            clip = self._open.get(name) or self._open_clip(name)
+            if page and clip.pages and person and clip.person not in ("", person):
                 raise InputError(f"{name}: {clip.person} has it open; choose another clip, or wait")
-            folder_lock = clip.session.document.database.folder_lock
-            if person and person != clip.person and folder_lock is not None:
-                clip.person = person
-                folder_lock.name_person(person)
-            clip.cancel_timer()
+            is_holder = page or not clip.pages
             clip.requests += 1
-            clip.pages += page
-            if page:
+            clip.pages += connected
+        stays_open = False
+        try:
+            if is_holder:
+                clip.show_person(person)
+            if connected:
                 clip.session.runner.schedule()
-            return clip
+            stays_open = page
+            yield clip.session.with_actor(Actor(person))
+        finally:
+            with self._lock(name):
+                clip.requests -= 1
+                clip.pages -= connected
+                self.release(name, later=stays_open)
 
-    def leave(self, name: str, clip: OpenClip, *, page: bool) -> None:
-        """End a request; `release` or `release_later` follows the last one."""
-        with self._lock(name):
-            clip.requests -= 1
-            clip.pages -= page
-
-    def release(self, name: str) -> None:
-        """Close a clip unless a request uses it; while it is being tracked, later."""
-        with self._lock(name):
-            clip = self._open.get(name)
-            if clip is not None and clip.session.runner.busy:
-                self.release_later(name)
-            elif clip is not None and not clip.requests:
-                clip.cancel_timer()
-                del self._open[name]
-                clip.session.close()
-
-    def release_later(self, name: str) -> None:
-        """Release a clip after `RELEASE_SECONDS` without a request."""
+    def release(self, name: str, *, later: bool = False) -> None:
+        """Close a clip unless a request uses it, after `RELEASE_SECONDS` if it is being tracked, or for ``later``."""
         with self._lock(name):
             clip = self._open.get(name)
-            if clip is not None:
-                clip.cancel_timer()
+            if clip is None or clip.requests:
+                return
+            clip.cancel_timer()
+            if later or clip.session.runner.busy:
                 clip.timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
                 clip.timer.daemon = True
                 clip.timer.start()
+            else:
+                del self._open[name]
+                clip.session.close()
 
     def close(self) -> None:
         """Close all clips."""
@@ -169,16 +171,13 @@ class Batch:
                     clip.cancel_timer()
                     clip.session.close()
 
-    @contextmanager
-    def use(self, name: str, person: str) -> Iterator[Session]:
-        """Yield the session of a clip, for a person who need not be the one that has it open."""
-        with self._lock(name):
-            clip = self.enter(name, "" if name in self._open else person, page=False)
-        try:
-            yield clip.session.with_actor(Actor(person))
-        finally:
-            self.leave(name, clip, page=False)
-            self.release(name)
+    def _open_clip(self, name: str) -> OpenClip:
+        found = self._find_clip(name)
+        path = found.path if found.job.written else Path(found.job.video)
+        clip = self._open[name] = OpenClip(self._open_session(path, project=found.project))
+        clip.session.document.shared = True
+        clean_up(found.results)
+        return clip
 
     def _lock(self, name: str) -> threading.RLock:
         """Return the lock of a clip; raise `InputError` for an unknown clip."""
@@ -189,7 +188,7 @@ class Batch:
     def _find_clip(self, name: str) -> BatchClip:
         """Return a clip; raise `InputError` if it is missing or cannot be opened."""
         clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
-        if clip is None or clip.is_waiting:
+        if clip is None or clip.is_untouched:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
         if clip.job.error and not os.path.exists(clip.job.video):
             raise InputError(f"{name}: could not be tracked ({clip.job.error}), and its video is missing")
@@ -198,7 +197,10 @@ class Batch:
     # Work on clips
 
     def track_all(self, person: str) -> int:
-        """Track all clips with drawn masks and frames without a result, one after the other; return their number."""
+        """Track the range of all clips with drawn masks and frames without a result there; return their number.
+
+        They are tracked one after the other.
+        """
         waiting = {name for name, run in self._runs.items() if not run.done()}
         chosen = {clip.name for clip in self.list_clips() if clip.untracked} - waiting
         for name in sorted(chosen):
@@ -233,10 +235,11 @@ class Batch:
             return ExportedClips(written, problems, sorted(left_out))
 
     def _track(self, name: str, person: str) -> str:
-        """Track a clip in both directions from its first drawn mask; return the error message."""
+        """Track the range of a clip in both directions; return the error message."""
         try:
             with self.use(name, person) as session:
-                session.track(next(iter(session.document.snapshot.keyframes), 0), "both")
+                (first, last), drawn, _ = list_frames_to_track(session.document.snapshot)
+                session.track(drawn[0] if drawn else first, "both", first, last)
                 job = session.runner.job
                 assert job is not None
                 job.wait()
@@ -255,11 +258,11 @@ class Batch:
         opened, file = self._open.get(name), clip.project / PROJECT_FILE
         try:
             if opened is not None:
-                shown = describe_clip(name, opened.session.document)
+                shown = describe_project(name, opened.session.document)
             elif file.is_file():
                 stamp = clip.digest, *read_stamp(file)
                 if name not in self._described or self._described[name][0] != stamp:
-                    self._described[name] = stamp, describe_clip(name, Document.read(clip.project))
+                    self._described[name] = stamp, describe_project(name, Document.read(clip.project))
                 shown = self._described[name][1]
             error = error if shown.status == "open" else ""  # others have masks or a decision of a person
         except InputError as problem:
@@ -301,16 +304,27 @@ class Batch:
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
 
 
-def describe_clip(name: str, document: Document) -> Clip:
+def describe_project(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
     snapshot = document.snapshot
     objects, (first, last) = snapshot.objects, snapshot.editable_range
+    (start, end), drawn, annotated = list_frames_to_track(snapshot)
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
     return Clip(
         name, last + 1 - first, len(objects), *document.status, digest=document.digest,
-        untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < last + 1 - first,
+        untracked=bool(drawn) and len(annotated) < end + 1 - start,
         sentences=[*filter(None, [document.conflict]), *checks],
     )  # fmt: skip
+
+
+def list_frames_to_track(snapshot: Snapshot) -> tuple[FrameRange, list[int], list[int]]:
+    """Return the range to track, and its frames with drawn masks and with masks of any kind."""
+    first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
+    drawn, annotated = (
+        [index for index in frames if first <= index <= last]
+        for frames in (snapshot.keyframes, snapshot.annotated_frames)
+    )
+    return (first, last), drawn, annotated
 
 
 def _choose_clips(
@@ -319,7 +333,7 @@ def _choose_clips(
     """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
     chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
     for clip in clips:
-        if clip.is_waiting:
+        if clip.is_untouched:
             continue
         try:
             document = clip.read_document()
@@ -356,10 +370,10 @@ def _export_clip(
     `PROBABILITIES` of tracking are kept unless they are among ``outputs``; return their names.
     """
     job, results = clip.job, clip.results
-    snapshot, record = freeze_export(document)
+    snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
-    old_files = read_json(results / CORRECTED_FILE, ExportRecord).files | {CORRECTED_FILE}
+    old_files = read_exported(results, CORRECTED_FILE) | {CORRECTED_FILE}
     corrected = {PurePosixPath(file).parts[0] for file in old_files}
     file_names = {name: find_output(name).file_name for name in list_outputs()}
     tracked = {*job.written} - corrected

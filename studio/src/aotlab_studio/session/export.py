@@ -33,7 +33,7 @@ from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
 EXPORT_RECORD = "export.json"
-"""record of `freeze_export`, beside the outputs"""
+"""record of `snapshot_for_export`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
 """outputs of probabilities, which a project does not store; its page does not offer them"""
 VIDEOS = ("overlay", "prores", "vp9")
@@ -62,7 +62,7 @@ def export_masks(
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
-        snapshot: the document, which does not change meanwhile (`freeze_export`).
+        snapshot: the document, which does not change meanwhile (`snapshot_for_export`).
         names: outputs, of `list_outputs`.
         last: last frame, included.
         classes: class ids by class name; None: the document's.
@@ -84,9 +84,11 @@ def export_masks(
         for name, kind in kinds.items():
             path = folder / kind.file_name
             if name == "review":  # shows people which object it is
-                outputs[name] = ProjectReview(
-                    path, replace(context, classes=ObjectClasses(object_names)), snapshot
+                outputs[name] = review = ReviewFile(
+                    path, replace(context, classes=ObjectClasses(object_names))
                 )
+                # as the page shows them
+                review.scores = {index: snapshot.scores(index) for index in sorted(annotated)}
             elif name == "overlay":
                 outputs[name] = VideoFile(path, context, lambda tracked: draw_names(tracked, object_names))
             else:
@@ -109,7 +111,7 @@ def export_masks(
         raise
 
 
-def freeze_export(
+def snapshot_for_export(
     document: Document, first: int = 0, last: int | None = None
 ) -> tuple[Snapshot, dict[str, Any]]:
     """Return what shows now, without what is tracked later, and its record for JSON."""
@@ -157,20 +159,7 @@ def replace_export(
     for name in sorted(present.difference(old_files)):
         if PurePosixPath(name).parts[0] in roots:
             raise InputError(f"{folder / name}: not written by an export; move it away")
-    move_entries(made, folder, removed=old_roots)
-
-
-class ProjectReview(ReviewFile):
-    """Review with the stored scores and the checks that the page shows."""
-
-    def __init__(self, path: Path, context: OutputContext, snapshot: Snapshot) -> None:
-        super().__init__(path, context)
-        self._snapshot = snapshot
-
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        """Add one frame."""
-        super().write(name, tracked)
-        self._scores[tracked.index] = self._snapshot.scores(tracked.index)
+    move_entries(made, folder, old_roots, record_name)
 
 
 def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:

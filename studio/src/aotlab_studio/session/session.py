@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, No
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import ExportRecord, read_json, stage_files
+from aotlab_studio.files import read_exported, stage_files
 from aotlab_studio.protocol import (
     Description,
     ExportEvent,
@@ -40,8 +40,8 @@ from aotlab_studio.session.export import (
     EXPORT_RECORD,
     PROBABILITIES,
     export_masks,
-    freeze_export,
     replace_export,
+    snapshot_for_export,
 )
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
@@ -191,18 +191,13 @@ class Session:
                 kind, correct it: it changes near them only.
         """
         on_points, off_points, stroke = positive or [], negative or [], scribble or []
-        document, correction = self.document, list[Point]()
-        labels = document.snapshot.labels(frame)
+        document, labels = self.document, self.document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
-        if separate:
-            if box is None and not (on_points or stroke or mask.any()):
-                raise InputError("remove: the object has no mask on this frame; click on the object first")
-            if is_far_from(mask, box, [*on_points, *stroke[:1], *stroke[-1:]]):
-                object_id = None
-            elif box is None and mask.any():
-                if bool(on_points or stroke) == bool(off_points):
-                    raise InputError("suggest: give either positive or negative points to change a mask")
-                correction = [*on_points, *stroke] or off_points
+        correction: Sequence[Point] = []
+        if separate and is_far_from(mask, box, [*on_points, *stroke[:1], *stroke[-1:]]):
+            object_id = None
+        elif separate:
+            correction = _find_correction(mask, box, [*on_points, *stroke], off_points)
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
@@ -301,27 +296,15 @@ class Session:
             last: last frame, included; None: the video's.
             key: random number by which it can be canceled.
         """
-        if last is not None and first > last:
-            raise InputError(f"export: frames {first} to {last} are not in order; swap them")
-        frames, clip = self.document.frames, self.document.snapshot.editable_range
-        for index in (first, frames.count - 1 if last is None else last):
-            require_frame(index, frames.count)
-        first, last = max(first, clip[0]), clip[1] if last is None else min(last, clip[1])
+        first, last = self._limit_range(first, last)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
-        folder = self.archive.parent
         try:
-            self._check_canceled(key)
+            self._require_not_canceled(key)
             if outdated == "wait":
-                self.runner.wait(MAX_WAIT)
-            with self.document.lock:
-                self.check_outdated("export", outdated, first, last)
-                snapshot, record = freeze_export(self.document, first, last)
-            on_frame = partial(self._report_export, key)
-            with stage_files(folder) as made:
-                export_masks(frames, snapshot, made, names, first=first, last=last, on_frame=on_frame)
-                old_files = read_json(folder / EXPORT_RECORD, ExportRecord).files
-                replace_export(made, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
+                self.runner.wait(MAX_WAIT, lambda: self._is_canceled(key))
+                self._require_not_canceled(key)
+            snapshot = self._write_export(names, first, last, outdated, key)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
@@ -331,6 +314,7 @@ class Session:
     def cancel_export(self, key: int) -> None:
         """Stop the export of a key, also one whose message comes later; it leaves no file."""
         self._canceled_exports.add(key)
+        self.runner.wake()
 
     def _require_job(self, action: str) -> TrackingJob:
         job = self.runner.job
@@ -345,13 +329,55 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _report_export(self, key: int | None, done: int, total: int) -> None:
-        self.document.emit(ExportEvent(done, total))
-        self._check_canceled(key)
+    def _limit_range(self, first: int, last: int | None) -> tuple[int, int]:
+        """Return the editable frames of a range; raise `InputError` if the video has no such range."""
+        if last is not None and first > last:
+            raise InputError(f"export: frames {first} to {last} are not in order; swap them")
+        count, (start, end) = self.document.frames.count, self.document.snapshot.editable_range
+        for index in (first, count - 1 if last is None else last):
+            require_frame(index, count)
+        return max(first, start), end if last is None else min(last, end)
 
-    def _check_canceled(self, key: int | None) -> None:
-        if not self._canceled_exports.isdisjoint((None, key)):
+    def _write_export(
+        self, names: list[str], first: int, last: int, outdated: OutdatedPolicy, key: int | None
+    ) -> Snapshot:
+        """Write an export; return what it shows."""
+        document, folder = self.document, self.archive.parent
+
+        def report(done: int, total: int) -> None:
+            document.emit(ExportEvent(done, total))
+            self._require_not_canceled(key)
+
+        with document.lock:
+            self.check_outdated("export", outdated, first, last)
+            snapshot, record = snapshot_for_export(document, first, last)
+        with stage_files(folder) as made:
+            export_masks(document.frames, snapshot, made, names, first=first, last=last, on_frame=report)
+            old_files = read_exported(folder, EXPORT_RECORD)
+            replace_export(made, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
+        return snapshot
+
+    def _is_canceled(self, key: int | None) -> bool:
+        return not self._canceled_exports.isdisjoint((None, key))
+
+    def _require_not_canceled(self, key: int | None) -> None:
+        if self._is_canceled(key):
             raise InputError("export: canceled; nothing was written")
+
+
+def _find_correction(
+    mask: np.ndarray, box: Box | None, on_points: Sequence[Point], off_points: Sequence[Point]
+) -> Sequence[Point]:
+    """Return the points near which a mask changes; empty if the prompts make a whole mask."""
+    if box is not None:
+        return []
+    if not mask.any():
+        if not on_points:
+            raise InputError("remove: the object has no mask on this frame; click on the object first")
+        return []
+    if bool(on_points) == bool(off_points):
+        raise InputError("suggest: give either positive or negative points to change a mask")
+    return on_points or off_points
 
 
 def list_checks(snapshot: Snapshot) -> list[Check]:

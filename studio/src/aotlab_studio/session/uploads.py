@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import zipfile
 from collections import Counter
@@ -29,12 +30,12 @@ MAX_UNPACKED_BYTES = 512 * 2**20
 MAX_FILES = 20_000
 BINARY_ID = 255
 """the id in a mask of 0 and 255"""
-MASK_SUFFIXES = (".png", ".json", ".xml", ".txt")
-"""suffixes of the files of an archive that are read"""
+MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
+"""suffixes of files of masks, those first that other files may belong to"""
+SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
+"""ends of the names of files that belong to others"""
 EXPORTED_MASKS = (*TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "yolo")
 """files and folders with masks in an archive that the page exported, the best first"""
-YOLO_LABELS = "labels"
-"""name of the folder that makes the one around it masks in YOLO's format"""
 
 
 class UnclearObjectsError(InputError):
@@ -222,34 +223,28 @@ def _write(content: bytes, folder: Path) -> Path:
 
 
 def _unpack(content: bytes, folder: Path) -> Path:
-    """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several."""
-    # each compression method has its own errors
-    with (
-        reading("masks", "pack it again"),
-        zipfile.ZipFile(BytesIO(content)) as archive,
-    ):
-        entries = [entry for entry in archive.infolist() if _may_be_mask(entry)]
+    """Unpack an archive; return its file of masks, or the folder of several."""
+    with reading("masks", "pack it again"), zipfile.ZipFile(BytesIO(content)) as archive:
+        entries = [
+            entry for entry in archive.infolist() if not (entry.is_dir() or _is_hidden(entry.filename))
+        ]
         if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
             limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
             raise InputError(f"masks: an archive of more than {limits}; split it")
         paths = [Path(archive.extract(entry, folder)) for entry in entries]  # extract keeps names inside
-    if not paths:
-        raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
     if (folder / EXPORT_RECORD) in paths:  # an archive of the page
         return next((path for name in EXPORTED_MASKS if (path := folder / name).exists()), folder)
-    texts = [path for path in paths if path.suffix.lower() in (".json", ".xml") and path.name not in LEGENDS]
-    files = texts or [path for path in paths if path.suffix.lower() == ".png"]
-    if len(files) == 1:
-        return files[0]
-    if len(paths) == 1 and paths[0].parent.name != YOLO_LABELS:
-        return paths[0]
-    while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir() and inner[0].name != YOLO_LABELS:
-        folder = inner[0]
-    return folder
+    yolo = {path.parents[1] for path in paths if path.match("labels/*.txt")}
+    if len(yolo) == 1:
+        return yolo.pop()
+    for suffixes in MASK_SUFFIXES:
+        masks = [path for path in paths if path.suffix.lower() in suffixes]
+        masks = [path for path in masks if not path.name.endswith(SIDE_FILES)]
+        if masks:
+            return masks[0] if len(masks) == 1 else Path(os.path.commonpath(path.parent for path in masks))
+    raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
 
 
-def _may_be_mask(entry: zipfile.ZipInfo) -> bool:
-    """Whether a file of an archive is not one of an operating system, and has a suffix of masks."""
-    name = PurePosixPath(entry.filename)
-    hidden = entry.is_dir() or name.name.startswith(".") or "__MACOSX" in name.parts
-    return not hidden and name.suffix.lower() in MASK_SUFFIXES
+def _is_hidden(name: str) -> bool:
+    """Whether a file of an archive is one of an operating system."""
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)

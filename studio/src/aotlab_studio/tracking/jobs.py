@@ -242,18 +242,26 @@ class JobRunner:
         """Return the corrections that are still to be tracked, oldest first."""
         return [key for key in self._document.snapshot.pending_corrections if key not in self._failed_layers]
 
-    def wait(self, seconds: float) -> bool:
-        """Track all corrections, and wait until no job is left; return whether that was in time."""
+    def wait(self, seconds: float, is_canceled: Callable[[], bool] = lambda: False) -> bool:
+        """Track all corrections, and wait until no job is left; return whether that was in time.
 
-        def is_idle() -> bool:
-            return not self.busy and (
-                self._corrections_due is None or self._closed or not self.list_pending()
-            )
+        Args:
+            is_canceled: whether to stop waiting; asked again after `wake`.
+        """
+
+        def is_done() -> bool:
+            is_idle = self._corrections_due is None or self._closed or not self.list_pending()
+            return is_canceled() or (is_idle and not self.busy)
 
         self.schedule()
         with self._changed:
-            self._changed.wait_for(is_idle, seconds)
+            self._changed.wait_for(is_done, seconds)
             return not (self.busy or self.list_pending())
+
+    def wake(self) -> None:
+        """Let `wait` look again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Stop all jobs; what they have not done waits in the document."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from msgspec import Struct
 
 from aotlab.sdk import (
     IMAGE_SUFFIXES,
@@ -22,40 +19,10 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_job
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.files import read_json, read_stamp
-from aotlab_studio.review.checks import Check
+from aotlab_studio.review.checks import REVIEW_FILE, VideoReview
 
-REVIEW_FILE = "review.json"
 NO_RECORD = "no record of its tracking; track it"
 """error of results without a record"""
-
-
-class ReviewedObject(Struct):
-    """An object in the review of a video."""
-
-    id: int
-    lost_on: list[tuple[int, int]] = []
-    """first and last frame of each range on which it is lost; a range starts at the first frame without the object"""
-    class_name: str | None = None
-    visible: int = 0
-    """frames with pixels of it; ``absent``: without; ``lost``: on which it is lost"""
-    absent: int = 0
-    lost: int = 0
-    confidence: float = 0.0
-    """mean of the frames on which it is visible"""
-    disagreement: float | None = None
-    """mean of the two directions; None if only one was tracked"""
-
-
-class VideoReview(Struct, frozen=True):
-    """Review of a video: its objects, frames to check, and cuts."""
-
-    objects: list[ReviewedObject] = []
-    check: list[Check] = []
-    """frames to check, worst first"""
-    cuts: list[int] = []
-    """first frame after each cut"""
-    levels: dict[str, Any] | None = None
-    """levels of the images, as in `open_frames`; None for a video file"""
 
 
 class BatchClip:
@@ -93,7 +60,7 @@ class BatchClip:
         return read_json(self.path / REVIEW_FILE, VideoReview)
 
     @property
-    def is_waiting(self) -> bool:
+    def is_untouched(self) -> bool:
         """Whether a list has not tracked it yet, and nobody has edited it."""
         return self.job.error in (UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
@@ -104,7 +71,7 @@ class BatchClip:
         share = max(lost, default=0) / max(1, self.job.frames)
         return not self.job.error, not self.review.check, -share
 
-    def tracks_in(self, folder: Path) -> bool:
+    def video_is_in(self, folder: Path) -> bool:
         """Return whether its video is a folder, or in it."""
         return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
 
@@ -136,7 +103,7 @@ def find_clips(folder: Path) -> list[BatchClip]:
         return results
     videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
-    if not (videos or images) or (results and not any(clip.tracks_in(folder) for clip in results)):
+    if not (videos or images) or (results and not any(clip.video_is_in(folder) for clip in results)):
         return results
     if not images <= {f"{path.stem}.png" for path in videos}:  # frames of one video, not masks
         return []
