@@ -56,15 +56,14 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
     """Return prompts by object id, with boxes cropped to a frame of (height, width); a pair (x, y) is one point.
 
     Raises:
-        ValueError: not prompts by object id.
-        InputError: a prompt does not fit the frame.
+        InputError: not prompts by object id, or one that does not fit the frame.
     """
     if (
         not isinstance(prompts, Mapping)
         or not prompts
         or not all(isinstance(key, Integral) and 0 < key <= MAX_COUNT for key in prompts)
     ):
-        raise ValueError("prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
+        raise InputError("prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
     prompts_by_id = {
         int(key): prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
     }

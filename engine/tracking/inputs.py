@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,7 +25,7 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
         frame: array, RGB PIL image or tensor.
         expected: (H, W, 3) of earlier frames; None for the first frame.
     """
-    array = np.asarray(frame)
+    array = _to_array("frame", frame)
     rgb = frame.mode == "RGB" if isinstance(frame, Image.Image) else True
     if not rgb or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise InputError(
@@ -46,7 +47,7 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
         frame: H×W×3, its frame.
         required: refuse a mask without objects.
     """
-    array, size = np.asarray(mask), frame.shape[:2]
+    array, size = _to_array("mask", mask), frame.shape[:2]
     if array.dtype.kind not in "biu" or array.shape != size:
         raise InputError(
             f"mask: expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}"
@@ -61,9 +62,17 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
 
 def convert_output_size(size: Sequence[int]) -> ImageSize:
     """Convert (height, width) of a prediction to integers; raises `InputError` unless they are whole and in range."""
-    sides = np.asarray(size)
+    sides = _to_array("size", size)
     require(
         sides.shape == (2,) and sides.dtype.kind in "iu" and sides.min() >= 1 and sides.max() <= MAX_SIDE,
         f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size}",
     )
     return int(sides[0]), int(sides[1])
+
+
+def _to_array(name: str, value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    # ragged lists, tensors on a GPU, broken images
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        raise InputError(f"{name}: expected an array, got {type(value).__name__} ({error})") from error

@@ -9,13 +9,14 @@ def main() -> int:
     try:
         from aotlab.tools.main import main as run
 
-        status = run()
+        return run()
     except KeyboardInterrupt:
-        status = 130
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         sys.stderr.write("interrupted\n")
-    # while Python exits, its own handler would print tracebacks
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return status
+        return 130
+    finally:
+        # while Python exits, its own handler would print tracebacks
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

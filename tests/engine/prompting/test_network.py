@@ -247,7 +247,7 @@ def test_tracker_rejects_prompts_of_another_form(tracker, prompts):
         lambda frame, prompts: tracker.step(frame, prompts=prompts),
         lambda frame, prompts: tracker.step(frame, mask, prompts=prompts),
     ):
-        with pytest.raises(ValueError, match=r"^prompts?: "):
+        with pytest.raises(InputError, match=r"^prompts?: "):
             segment(frame(), prompts)
 
 

@@ -63,7 +63,7 @@ def test_box_slightly_outside_the_image_is_cropped_silently(caplog):
     ],
 )  # fmt: skip
 def test_prompts_of_another_form_rejected(prompts):
-    with pytest.raises(ValueError, match=r"^prompts?: "):
+    with pytest.raises(InputError, match=r"^prompts?: "):
         BoxSegmenter()(FRAME, prompts)
 
 
