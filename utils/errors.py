@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Collection, Iterable
 from importlib.util import find_spec
+from pathlib import Path
 
 from aotlab.utils.text import join_truncated, strip_credentials
 
@@ -60,6 +61,17 @@ def require(condition: object, message: str) -> None:
     """Raise `InputError` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise InputError(message)
+
+
+def require_free(output: Path, content: str, *, force: bool | None = None) -> None:
+    """Raise `InputError` about the content of an output, if there is any.
+
+    Args:
+        content: what must not be replaced; empty: nothing.
+        force: replace it; None: not possible.
+    """
+    remedy = "" if force is None else ", or replace it with --force"
+    require(not content or force, f"output {output}: already contains {content}; choose another{remedy}")
 
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:

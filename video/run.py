@@ -23,7 +23,7 @@ from aotlab.media.job_record import (
 )
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError, require, require_free
 from aotlab.utils.files import remove
 from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
@@ -33,7 +33,7 @@ from aotlab.video.digest import result_settings
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.job import Job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
-from aotlab.video.plan import JobRun, choose_action, describe_frames, make_refusal, plan_job
+from aotlab.video.plan import JobRun, choose_action, describe_frames, plan_job
 from aotlab.video.resume import STATE_FILE, Checkpoint
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
@@ -125,8 +125,7 @@ def track(
     )  # fmt: skip
     with locked_output(folder):
         _, earlier = choose_action(folder, record, force=True)
-        if earlier.input_digest:
-            raise make_refusal(folder, "results of run_job")
+        require_free(folder, "results of run_job" if earlier.input_digest else "")
         with _replace_results(folder, record, earlier):
             result = track_frames(tracker, context, frames, masks, removals, folder, options)
         _record_result(folder, record, result)

@@ -28,6 +28,7 @@ from aotlab.utils.errors import (
     is_out_of_memory,
     report_internal_error,
     require,
+    require_free,
 )
 from aotlab.utils.files import require_regular_file, require_writable
 
@@ -223,8 +224,8 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         require_writable(path.parent)
     elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
-    if not force and path.exists() and (suffixes or any(path.iterdir())):
-        raise InputError(f"{path}: exists; choose another name, or replace it with --force")
+    if path.exists() and (suffixes or any(path.iterdir())):
+        require_free(path, "data" if suffixes else "files", force=force)
 
 
 def report_failures(failures: Mapping[str, str]) -> int:

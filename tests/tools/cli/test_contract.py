@@ -71,7 +71,7 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
     for name in ("a", "b"):
         write_mask(tmp_path / name / "s" / "00000.png", np.ones((4, 4), np.uint8))
     assert main(line) == 2
-    assert re.search(r"there\S*: exists; .*replace it with --force", capsys.readouterr().err)
+    assert re.search(r"there\S*: already contains .*replace it with --force", capsys.readouterr().err)
     assert {path.read_bytes() for path in tmp_path.glob("there.*")} == {b"mine"}
     film = tmp_path / "film.mp4"
     film.write_bytes(b"mine")

@@ -209,7 +209,7 @@ def test_one_video_is_refused_by_several_ranks(
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
-    (["--write", "masks"], "other inputs or settings; choose another folder, or replace them with force (--force)"),
+    (["--write", "masks"], "other inputs or settings; choose another, or replace it with --force"),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
 ]  # fmt: skip
 
@@ -314,19 +314,15 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert list(values(tmp_path)) == NAMES[:2]
 
 
-@pytest.mark.parametrize(
-    ("name", "args"), [("masks", ["--force"]), ("prompt_masks", ["--dry-run", "--force"])]
-)
-def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name, args):
-    photo = tmp_path / "out" / name / "00000.png"
+def test_masks_of_prompts_replace_no_files_of_others(video, tmp_path, capsys):
+    photo = tmp_path / "out" / "prompt_masks" / "00000.png"
     photo.parent.mkdir(parents=True)
     photo.write_text("mine")
-    line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), *args]
+    line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), "--force"]
     assert main(line) == 2
-    words = f"already contains {name}, not written by aotlab; choose another folder"
+    words = "already contains prompt_masks, which no record lists; choose another"
     assert words in capsys.readouterr().err
     assert photo.read_text() == "mine"
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 
 def test_run_that_failed_on_its_first_frame_leaves_nothing(video, mask, tmp_path, tracker, monkeypatch):
@@ -340,18 +336,6 @@ def test_run_that_failed_on_its_first_frame_leaves_nothing(video, mask, tmp_path
             assert run(video, tmp_path, mask, args=args) == 2
     assert not [*(tmp_path / "out").glob("[!.]*"), *(tmp_path / "out").glob(".track.json")]
     assert run(video, tmp_path, mask) == 0
-
-
-def test_results_of_a_failed_run_are_replaced(video, mask, tmp_path, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("a fault")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("aotlab.video.outputs.AnnotationFile.write", fail)
-        assert run(video, tmp_path, mask, args=("--write", "masks,coco")) != 0
-    assert list((tmp_path / "out" / "masks").iterdir())
-    assert run(video, tmp_path, mask, args=("--write", "masks", "--force")) == 0
-    assert list(values(tmp_path)) == NAMES
 
 
 def read_all(folder):
@@ -548,21 +532,6 @@ def test_run_after_a_damaged_mask_starts_over(interrupted, video, mask, tmp_path
     assert tracker.steps - steps == 4
 
 
-def test_other_outputs_need_force(video, mask, tmp_path, tracker, capsys):
-    assert run(video, tmp_path, mask) == 0
-    before = files(tmp_path / "out")
-    assert run(video, tmp_path, mask, args=["--force"]) == 0
-    assert "already tracked with these inputs; delete it to track it again" in capsys.readouterr().out
-    assert run(video, tmp_path, mask, args=["--write", "masks,overlay,coco"]) == 2
-    assert "already contains results of other inputs or settings; choose another" in capsys.readouterr().err
-    assert (files(tmp_path / "out"), tracker.loads) == (before, 1)
-    for _ in range(2):
-        assert run(video, tmp_path, mask, args=["--write", "masks,overlay,coco", "--force"]) == 0
-    assert {**files(tmp_path / "out"), **before} == files(tmp_path / "out")
-    assert (tmp_path / "out" / "coco.json").is_file()
-    assert tracker.loads == 2
-
-
 def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, tracker, monkeypatch):
     assert run(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
     interrupt(monkeypatch, video, tmp_path, mask, args=[*WRITE, "--force"])
@@ -582,27 +551,6 @@ def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     assert object_id in read_annotations(folder, info).objects()
 
 
-def test_results_of_an_earlier_run_are_replaced_together(video, mask, tmp_path):
-    out = tmp_path / "out"
-    assert run(video, tmp_path, mask, args=("--write", "masks,objects,coco")) == 0
-    (out / "notes.txt").write_text("mine")
-    assert run(video, tmp_path, mask, args=("--write", "alpha", "--end", "1", "--force")) == 0
-    assert {path.name for path in out.iterdir()} == {"alpha", "notes.txt", ".track.json"}
-    assert len(list((out / "alpha").iterdir())) == 2
-
-
-def test_results_with_a_damaged_record_stay(numbered, mask, tmp_path, read_error_line, caplog):
-    out = tmp_path / "out"
-    assert run(numbered, tmp_path, mask, args=["--write", "masks,coco"]) == 0
-    (out / JOB_RECORD).write_text("{")
-    before = read_all(out)
-    for args in ([], ["--dry-run"], ["--force"]):
-        message = read_error_line(run(numbered, tmp_path, mask, args=["--write", "masks", *args]))
-        assert "an unreadable record (.track.json); choose another folder, or delete this one" in message
-    assert f"{out / JOB_RECORD}: not readable" in caplog.text
-    assert read_all(out) == before
-
-
 @pytest.mark.parametrize("write", ["masks,objects", "alpha"])
 def test_files_of_others_in_folders_of_results_stay(numbered, mask, tmp_path, tracker, write):
     folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
@@ -620,13 +568,6 @@ def test_files_of_others_in_folders_of_results_stay(numbered, mask, tmp_path, tr
     assert {path.read_text() for path in mine} == {"mine"}
     assert (tmp_path / "out" / "masks" / "shot.1001.png").exists() == (write != "alpha")
     assert (tmp_path / "out" / "objects" / "1" / "shot.1001.png").exists() == (write != "alpha")
-
-
-def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
-    assert run(video, tmp_path, mask) == 0
-    assert run(tmp_path / "out" / "masks", tmp_path, mask, args=("--write", "alpha", "--force")) == 2
-    assert "would overwrite" in capsys.readouterr().err
-    assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
 
 
 def test_digest_of_a_folder_covers_its_frames_only(tmp_path):
