@@ -315,7 +315,7 @@ def main(
         raise UsageError("--shard, --summarize and --dry-run: give only one of them")
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job
-    from aotlab.video.job_file import InvalidRowsError, find_masks, list_video_jobs, read_jobs
+    from aotlab.video.job_file import InvalidRowsError, find_masks_beside, list_video_jobs, read_jobs
     from aotlab.video.plan import MaskError
 
     options = read_job_options(inputs)  # the rest are arguments of Job
@@ -326,7 +326,7 @@ def main(
         job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
         has_objects = job.has_objects
         if not has_objects:
-            job = replace(job, masks=find_masks(video[0]))
+            job = replace(job, masks=find_masks_beside(video[0]))
         try:
             return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
         except MaskError as error:

@@ -121,7 +121,7 @@ class Output:
     def finish(self) -> None:
         """Complete the file, if it is not complete after each frame; raise `InputError` on failure."""
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Remove an incomplete file, if there is one; complete files are kept."""
 
     def summary(self) -> str | None:
@@ -197,7 +197,7 @@ class VideoFile(Output):
     def finish(self) -> None:
         self._writer.close()
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         self._writer.drop()
 
 
@@ -264,7 +264,7 @@ class AnnotationFile(Output):
             info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
             self.writer.write(self.path, annotations, info)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         for path in self._images:
             remove(path)
 
@@ -397,11 +397,11 @@ class Outputs:
         """Names of files and folders that `finish` has not completed."""
         return sorted(output.path.name for name, output in self._outputs.items() if name not in self.written)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Remove incomplete files."""
         for output in self._outputs.values():
             with suppress(Exception):
-                output.drop()
+                output.discard()
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

@@ -36,7 +36,7 @@ from aotlab.utils.files import sibling_path
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.digest import digest_inputs
-from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, suggest_object
+from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
 from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.resume import STATE_FILE
 from aotlab.video.track import JobOptions, group_removals
@@ -174,7 +174,7 @@ def _index_prompts(
     subject = job.title if job.list_line else source.name
     prompts = {}
     for number, by_object in by_number.items():
-        suggestion = suggest_object(number if 1 in by_object else None)
+        suggestion = object_hint(number if 1 in by_object else None)
         index = frames.index(number, f"box or point of frame {number}{suggestion}")
         prompts[index] = {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
@@ -198,7 +198,7 @@ def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelectio
         job.title if job.list_line else source.name,
         f"frames {start} to {last} come" if start < last else f"frame {start} comes",
         number,
-        suggest_object(number) if number in unnamed else "",
+        object_hint(number) if number in unnamed else "",
     )
 
 

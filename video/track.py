@@ -215,7 +215,7 @@ def track_frames(
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
         resumable=checkpoint is not None,
-        error=describe_early_stop(error, source, {*masks}, removals, outputs)
+        error=describe_problem(error, source, {*masks}, removals, outputs)
         if error or not stop.is_set()
         else None,
     )
@@ -235,7 +235,7 @@ def _write_frames(
             failure = error
         unfinished = outputs.finish()
     except KeyboardInterrupt:
-        outputs.drop()
+        outputs.discard()
         raise
     return failure or unfinished
 
@@ -302,7 +302,7 @@ def pace_frames(
         yield index, frame
 
 
-def describe_early_stop(
+def describe_problem(
     error: Exception | None,
     source: FrameSource,
     masks: Iterable[int],
