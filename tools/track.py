@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.tools.cli.command import command, option_group
+from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
 from aotlab.tools.cli.options import (
     force,
     prompt_options,
@@ -23,7 +23,6 @@ from aotlab.tools.cli.options import (
     tracker_options,
     video_argument,
 )
-from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.track_report import (
     MAX_LISTED,
     STATUSES,

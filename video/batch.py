@@ -24,7 +24,6 @@ from aotlab.utils.errors import (
     MEMORY_ADVICE,
     InputError,
     is_out_of_memory,
-    report_internal_error,
     require,
     require_free,
 )
@@ -33,7 +32,7 @@ from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, r
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
-from aotlab.utils.text import format_count
+from aotlab.utils.text import format_count, strip_credentials
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
@@ -233,8 +232,11 @@ class Batch:
         """Return the record of a job that failed; it is saved if it can be, unless the folder has finished results."""
         if is_out_of_memory(error):
             problem = f"out of memory; {MEMORY_ADVICE}"
+        elif isinstance(error, InputError | OSError):
+            problem = str(error)
         else:
-            problem = str(error) if isinstance(error, InputError | OSError) else report_internal_error(error)
+            log.error("%s: internal error in aotlab", job.name, exc_info=error)
+            problem = strip_credentials(f"internal error in aotlab ({type(error).__name__}: {error})")
         folder, record = self._output / job.name, replace(make_record(job), error=problem)
         earlier = read_job_record(folder)
         is_finished = earlier.error is None if earlier else (folder / JOB_RECORD).exists()

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.command import report_failures
-from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
+from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, report_failures
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
