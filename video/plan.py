@@ -78,11 +78,14 @@ class JobRun:
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
         height, width = self.source.size
+        count = self.frames.count
+        if count is None and (length := self.source.count_frames()) is not None:
+            count = length - self.frames.first
         bytes_per_pixel = sum(
             output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
             for output in self.options.outputs.values()
         )
-        return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
+        return int(height * width * (count or 0) * bytes_per_pixel)
 
 
 def plan_job(

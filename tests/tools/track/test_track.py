@@ -276,6 +276,13 @@ def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracke
     assert not (tmp_path / "out").exists()
 
 
+def test_dry_run_counts_frames_that_the_header_does_not_state(mask, tmp_path, capsys):
+    clip = write_gray(tmp_path / "clip.mkv", 4)
+    save(mask, 1, (48, 64))
+    assert run(clip, tmp_path, mask, args=["--dry-run", "--start", "1"]) == 0
+    assert "results: about 1 KB;" in capsys.readouterr().out  # 3 of 48×64 with 0.12 each
+
+
 @pytest.mark.parametrize(("args", "overrides"), [
     ([], []),  # `Tracker.from_pretrained` bounds memory by itself
     (["--memory", "every_nth"], ["memory.policy=every_nth"]),
