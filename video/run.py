@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from aotlab.video.inputs import FrameSelection
 from aotlab.video.job import Job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
 from aotlab.video.plan import JobRun, choose_action, describe_frames, plan_job
-from aotlab.video.resume import STATE_FILE, Checkpoint
+from aotlab.video.resume import STATE_FILE, ResumingTracker
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
 if TYPE_CHECKING:
@@ -165,11 +166,11 @@ def track_job(
             for index, prompts in run.prompts.items():
                 prompt_masks[index] = segmenter(source.read(index), prompts)
                 require_pixels(prompt_masks[index], prompts)
-        checkpoint, resumed = None, False
+        resuming, resumed = None, False
         if job.is_resumable(options):
             confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
-            checkpoint = Checkpoint(folder, source.stem, confidence=confidence)
-            resumed = action == "resume" and checkpoint.load(tracker)
+            resuming = ResumingTracker(tracker, folder, source.stem, run.frames.first, confidence=confidence)
+            resumed = action == "resume" and resuming.load()
         if job.is_stored:
             record.fingerprint = compute_fingerprint(Path(job.video))
         with _replace_results(folder, record, earlier, resumed=resumed):
@@ -179,9 +180,14 @@ def track_job(
                 run.masks.add(index, labels)
             classes = ObjectClasses.from_annotations(run.masks.annotations, class_list)
             context = OutputContext(source, classes, run.frames.number)
+            used: Any = resuming or tracker  # with the same methods
             result = track_frames(
-                tracker, context, run.frames, run.masks, run.removals, folder, options, checkpoint=checkpoint, stop=stop
-            )  # fmt: skip
+                used, context, run.frames, run.masks, run.removals, folder, options, stop=stop
+            )
+        if resuming is not None:
+            if result.interrupted or result.error:
+                resuming.save_stopped(result.frames)
+            result = replace(result, restored_frames=resuming.num_restored, resumable=True)
         _record_result(folder, record, result)
     return result
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from aotlab.media.annotations import read_annotations
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.cli.track_report import report_result
@@ -25,7 +25,6 @@ from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.outputs import TrackedFrame
 from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
 from tests.media.video_files import state_frames, write_gray, write_texture
@@ -474,30 +473,20 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
     assert "1 cut, before frame 2\n" in out
 
 
-def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracker, monkeypatch):
+def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, tracker, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    monkeypatch.setattr(resume.Checkpoint, "save_stopped", lambda *_: None)  # as if it had been killed
-    request.getfixturevalue("interrupted")
-    steps = tracker.steps
-    assert run(video, tmp_path, mask, args=WRITE) == 0
-    assert tracker.steps - steps == 1
-
-
-def test_progress_is_saved_after_its_frame_is_written(tmp_path, tracker, monkeypatch):
-    monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    checkpoint, repeater, frame = resume.Checkpoint(tmp_path, str), tracker(), np.zeros((8, 8, 3), np.uint8)
-    predictions = [repeater.step(frame, frame[..., 0] + 1), repeater.step(frame)]
-    checkpoint.keep_state(1, repeater)
+    resuming, frame = resume.ResumingTracker(tracker(), tmp_path, str), np.zeros((8, 8, 3), np.uint8)
     saved = []
-    for index, prediction in enumerate(predictions):
-        checkpoint.add_frame(TrackedFrame(index, frame, prediction, Fraction(index)))
+    for index in range(4):
+        resuming.step(frame, frame[..., 0] + 1 if index == 0 else None)
         saved.append((tmp_path / resume.STATE_FILE).exists())
-    assert saved == [False, True]
+        write_mask(tmp_path / "masks" / f"{max(0, index - 1)}.png", frame[..., 0])
+    assert saved == [False, False, False, True]
 
 
 def test_progress_of_a_run_that_stops_before_its_first_frame_stays(tmp_path, tracker):
     (tmp_path / resume.STATE_FILE).write_bytes(b"progress")
-    resume.Checkpoint(tmp_path, str).save_stopped(-1, tracker())
+    resume.ResumingTracker(tracker(), tmp_path, str).save_stopped(0)
     assert (tmp_path / resume.STATE_FILE).read_bytes() == b"progress"
 
 
