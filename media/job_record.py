@@ -111,7 +111,7 @@ def write_job_record(folder: Path, record: JobRecord) -> None:
 
 
 def remove_results(folder: Path, record: JobRecord) -> None:
-    """Remove the record of a folder of results and all that its run has written; other files stay."""
+    """Remove all results that a run has written into a folder; its record and other files stay."""
     for path in (folder / name for name in record.outputs):
         is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
         for file in files:
@@ -119,7 +119,6 @@ def remove_results(folder: Path, record: JobRecord) -> None:
         for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
             with suppress(OSError):
                 emptied.rmdir()  # if it is empty
-    remove(folder / JOB_RECORD)
 
 
 def list_output_files(path: Path, record: JobRecord) -> list[Path]:

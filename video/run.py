@@ -16,6 +16,7 @@ from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import (
+    JOB_RECORD,
     PROMPT_MASKS,
     UNFINISHED,
     JobRecord,
@@ -241,6 +242,7 @@ def _replace_results(
     except InputError:
         if not resumed:
             remove_results(folder, record)
+            remove(folder / JOB_RECORD)
         raise
 
 

@@ -198,7 +198,9 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more when it ends
         return PIPE_CLOSED
     except Exception as error:
-        missing = describe_missing_module(error.name or "") if isinstance(error, ImportError) else None
+        missing = (
+            describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+        )
         if missing is not None:
             return _print_error(f"error: {missing}", 2)
         if is_out_of_memory(error):
