@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.tools.cli.command import command, option_group
+from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
 from aotlab.tools.cli.options import (
     force,
     prompt_options,
@@ -23,7 +23,6 @@ from aotlab.tools.cli.options import (
     tracker_options,
     video_argument,
 )
-from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.track_report import (
     MAX_LISTED,
     STATUSES,
@@ -314,7 +313,7 @@ def main(
         raise UsageError("--shard, --summarize and --dry-run: give only one of them")
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job
-    from aotlab.video.job_file import InvalidRowsError, find_masks, list_video_jobs, read_jobs
+    from aotlab.video.job_file import InvalidRowsError, find_masks_beside, list_video_jobs, read_jobs
     from aotlab.video.plan import MaskError
 
     options = read_job_options(inputs)  # the rest are arguments of Job
@@ -324,7 +323,7 @@ def main(
         job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
         has_objects = job.has_objects
         if not has_objects:
-            job = replace(job, masks=find_masks(video[0]))
+            job = replace(job, masks=find_masks_beside(video[0]))
         try:
             return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
         except MaskError as error:

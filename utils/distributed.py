@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from aotlab.utils.devices import pick_device
 from aotlab.utils.environment import count_ranks, read_count
-from aotlab.utils.errors import InputError, RankError, RunStopped, is_out_of_memory
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 
 
 class RankFailure(RunStopped):
@@ -99,8 +99,8 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         timeout: time after which waiting for other ranks fails; None: PyTorch's default.
 
     Raises:
-        RankError: the device is not usable, torchrun's variables are incomplete, or the processes cannot join; or the
-            block raised `InputError`, which the other ranks may not see.
+        InputError: the device is not usable, or torchrun's variables are incomplete.
+        RunStopped: the processes cannot join, or the block of one of several ranks raised `InputError`.
     """
     ranks = 1
     try:
@@ -111,7 +111,9 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
             local_device = _init_process_group(device, ranks, timeout)
             yield Distributed(local_device, dist.get_rank(), ranks)
     except InputError as error:
-        raise RankError(str(error)) from error
+        if ranks == 1:
+            raise
+        raise RunStopped(str(error)) from error  # other ranks may not see it
     finally:
         if ranks > 1 and dist.is_initialized():
             dist.destroy_process_group()

@@ -1,14 +1,13 @@
-"""Errors shown to the user as one sentence: bad input, missing extras, internal errors."""
+"""Errors shown to the user as one sentence: bad input, missing extras, early stops."""
 
 from __future__ import annotations
 
 import difflib
-import os
-import sys
 from collections.abc import Collection, Iterable
 from importlib.util import find_spec
+from pathlib import Path
 
-from aotlab.utils.text import join_truncated, strip_credentials
+from aotlab.utils.text import join_truncated
 
 EXTRAS = {
     "video": ("av", "cv2", "pycocotools", "tqdm"),
@@ -23,8 +22,6 @@ EXTRAS = {
 """modules of the extras in pyproject.toml"""
 MAX_CHOICES = 30
 """largest number of choices in a message"""
-DEBUG_VARIABLE = "AOTLAB_DEBUG"
-"""environment variable that shows tracebacks if set to 1"""
 
 
 class InputError(ValueError):
@@ -32,10 +29,6 @@ class InputError(ValueError):
 
     Command-line programs print it on stderr and exit with code 2; no traceback.
     """
-
-
-class RankError(InputError):
-    """Bad input found by one rank, which the others may not see."""
 
 
 class RunStopped(RuntimeError):  # noqa: N818
@@ -60,6 +53,17 @@ def require(condition: object, message: str) -> None:
     """Raise `InputError` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise InputError(message)
+
+
+def require_free(output: Path, content: str, *, force: bool | None = None) -> None:
+    """Raise `InputError` about the content of an output, if there is any.
+
+    Args:
+        content: what must not be replaced; empty: nothing.
+        force: replace it; None: not possible.
+    """
+    remedy = "" if force is None else ", or replace it with --force"
+    require(not content or force, f"output {output}: already contains {content}; choose another{remedy}")
 
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:
@@ -109,26 +113,3 @@ def describe_missing_module(module: str) -> str | None:
 
 def _format_missing(module: str, requirement: str) -> str:
     return f"{module} must be installed for this; pip install {requirement}"
-
-
-def report_internal_error(error: BaseException) -> str:
-    """Return the message for an internal error; the traceback goes to a new file, else to stderr."""
-    import tempfile
-    import traceback
-
-    from aotlab import __version__
-
-    text = strip_credentials("".join(traceback.format_exception(error)))
-    reason = strip_credentials((str(error).splitlines() or [""])[0][:200])
-    kind = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-    message = f"internal error in aotlab ({kind}); "
-    if os.environ.get(DEBUG_VARIABLE) == "1":
-        sys.stderr.write(text)
-        return f"{message}please report the traceback above"
-    try:
-        handle, path = tempfile.mkstemp(prefix="aotlab-", suffix=".txt")
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"aotlab {__version__}: {strip_credentials(' '.join(sys.argv))}\n\n{text}")
-    except OSError:
-        return f"{message}set {DEBUG_VARIABLE}=1 to see the traceback, and please report it"
-    return f"{message}please report it with the traceback in {path} ({DEBUG_VARIABLE}=1 shows it)"

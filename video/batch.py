@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from functools import cached_property, lru_cache
@@ -20,34 +20,32 @@ from aotlab.media.job_record import (
     read_job_record,
     write_job_record,
 )
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, make_folder, prefix_errors, remove
+from aotlab.utils.errors import (
+    MEMORY_ADVICE,
+    InputError,
+    is_out_of_memory,
+    require,
+    require_free,
+)
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
-from aotlab.utils.text import format_count
-from aotlab.utils.versioned_files import write_versioned
+from aotlab.utils.text import format_count, strip_credentials
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
-from aotlab.video.plan import (
-    LIST_FILES,
-    RUN_FILE,
-    RUN_KIND,
-    SUMMARY_FILE,
-    JobRun,
-    make_record,
-    plan_job,
-    plan_list,
-    read_list,
-)
+from aotlab.video.plan import JobRun, list_job_folders, make_record, plan_job
 from aotlab.video.run import check_run, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
-CLAIM_TIMEOUT = 60.0
+SUMMARY_FILE = "summary.csv"
+LIST_FILES = (SUMMARY_FILE, CLASSES)
+"""files in the folder of a list, beside the folders of its jobs"""
+LOCK_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 
 
@@ -59,7 +57,10 @@ class Batch:
         output: folder that holds a folder per job, ``summary.csv`` and ``classes.json``.
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is always written.
-        force: replace results of other settings.
+        force: replace results of other inputs or settings.
+
+    Raises:
+        InputError: a job is named like a file of the list.
     """
 
     def __init__(
@@ -71,6 +72,9 @@ class Batch:
         *,
         force: bool = False,
     ) -> None:
+        for name in (job.name for job in jobs):
+            message = f"job {name}: a file of the list has this name; give the job another"
+            require(name.lower() not in LIST_FILES, message)
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         self._requested = options
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
@@ -93,15 +97,15 @@ class Batch:
             shard: part of the list; None: all jobs, while no other process may use the output folder.
 
         Raises:
-            InputError: the output cannot be written, is in use by another process, or holds another run's results; the
-                device or the settings of a job cannot be used.
+            InputError: the output cannot be written, is in use by another process, or has a file of another program
+                that the list would replace; the device or the settings of a job cannot be used.
         """
         if shard is None:
             with locked_output(self._output):
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
                 records = self._run_until_stopped(self._jobs, stop)
-                self._write_summary(records)
+                write_summary(self._output, self._jobs, records)
                 return records
         jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
@@ -110,24 +114,30 @@ class Batch:
         with self._locked():
             finished = self._read_finished()
             if len(finished) == len(self._jobs):
-                self._write_summary(finished)
+                write_summary(self._output, self._jobs, finished)
         return records
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
-        """Check the settings, claim the locked output folder, and announce the jobs, which are a part of the list."""
+        """Check the settings and the locked output folder, and announce the jobs, which are a part of the list."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.name):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
-        claim_folder(self._output, self._jobs, self.settings, force=self._force)
+        self._require_free_names()
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
             if job.list_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.list_line, problem)
 
+    def _require_free_names(self) -> None:
+        """Raise `InputError` if files of the list exist in a folder without results."""
+        existing = [name for name in LIST_FILES if (self._output / name).exists()]
+        if not list_job_folders(self._output):
+            require_free(self._output, f"{existing[0]}, but no results" if existing else "")
+
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""
-        return locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output)
+        return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
 
     def _read_finished(self) -> list[JobRecord]:
         """Return the records of finished jobs."""
@@ -138,34 +148,16 @@ class Batch:
         """Write the summary of a list that was tracked in shards; return the records of finished jobs.
 
         Raises:
-            InputError: the folder holds no run of any of these jobs, or is in use.
+            InputError: the folder holds no results of any of these jobs, or is in use.
         """
-        if {job.name for job in self._jobs}.isdisjoint(read_list(self._output)[1]):
+        if {job.name for job in self._jobs}.isdisjoint(path.name for path in list_job_folders(self._output)):
             raise InputError(
                 f"{self._output}: no results of these jobs; give the folder that they were tracked into"
             )
         with self._locked():
             records = self._read_finished()
-            self._write_summary(records)
+            write_summary(self._output, self._jobs, records)
         return records
-
-    def _write_summary(self, records: Sequence[JobRecord]) -> None:
-        """Write ``summary.csv``, in which jobs without a record are waiting."""
-        by_name = {record.name: record for record in records}
-        rows = list[dict[str, Any]]()
-        for job in self._jobs:
-            record = by_name.get(job.name)
-            values = {"name": job.name} if record is None else asdict(record)
-            status = "waiting" if record is None else "failed" if record.error else "done"
-            rows.append({**values, "status": status})
-        with (
-            atomic_path(self._output / SUMMARY_FILE) as temporary,
-            temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-        ):
-            columns = ("name", "status", "frames", "error", "video")
-            writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
 
     def preview(self) -> Iterator[JobRun | JobRecord | InputError]:
         """Yield the planned run of each job, the record of corrected masks, which are kept, or why it would fail.
@@ -176,7 +168,7 @@ class Batch:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            plan_list(self._output, self._jobs, self.settings, force=self._force)
+            self._require_free_names()
             for job in self._jobs:
                 try:
                     run = self._read_corrected(job) or self._plan(job)
@@ -187,7 +179,8 @@ class Batch:
                     yield InputError(str(error))
 
     def _plan(self, job: Job) -> JobRun:
-        return plan_job(job, self._output / job.name, self._options, lambda: self.settings, in_list=True)
+        folder = self._output / job.name
+        return plan_job(job, folder, self._options, lambda: self.settings, force=self._force, in_list=True)
 
     def _read_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job whose masks were corrected, even if its inputs are gone; None for others."""
@@ -239,8 +232,11 @@ class Batch:
         """Return the record of a job that failed; it is saved if it can be, unless the folder has finished results."""
         if is_out_of_memory(error):
             problem = f"out of memory; {MEMORY_ADVICE}"
+        elif isinstance(error, InputError | OSError):
+            problem = str(error)
         else:
-            problem = str(error) if isinstance(error, InputError | OSError) else report_internal_error(error)
+            log.error("%s: internal error in aotlab", job.name, exc_info=error)
+            problem = strip_credentials(f"internal error in aotlab ({type(error).__name__}: {error})")
         folder, record = self._output / job.name, replace(make_record(job), error=problem)
         earlier = read_job_record(folder)
         is_finished = earlier.error is None if earlier else (folder / JOB_RECORD).exists()
@@ -250,26 +246,20 @@ class Batch:
         return record
 
 
-def claim_folder(
-    output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool = False
-) -> None:
-    """Record a list in its locked output folder, as planned by `plan_list`.
-
-    Results of other settings then count as unfinished; they are replaced when their video is tracked.
-    """
-    names = sorted(job.name for job in jobs)
-    replaces_results, earlier_names = plan_list(output, jobs, settings, force=force)
-    has_corrections = any((output / name / CORRECTED_FILE).exists() for name in earlier_names)
-    for name in earlier_names:
-        folder = output / name
-        record = read_job_record(folder)
-        if record is None:
-            continue
-        if name not in names and record.written:
-            log.warning("%s: no longer in the list; its results stay in %s", name, folder)
-        if name in names and replaces_results and not (folder / CORRECTED_FILE).exists():
-            write_job_record(folder, replace(record, error=UNFINISHED))
-    for name in LIST_FILES if replaces_results else ():
-        if name != CLASSES or not has_corrections:  # corrected masks keep their class ids
-            remove(output / name)
-    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings, "jobs": names})
+def write_summary(folder: Path, jobs: Sequence[Job], records: Sequence[JobRecord]) -> None:
+    """Write ``summary.csv`` of a list, in which jobs without a record are waiting."""
+    by_name = {record.name: record for record in records}
+    rows = list[dict[str, Any]]()
+    for job in jobs:
+        record = by_name.get(job.name)
+        values = {"name": job.name} if record is None else asdict(record)
+        status = "waiting" if record is None else "failed" if record.error else "done"
+        rows.append({**values, "status": status})
+    with (
+        atomic_path(folder / SUMMARY_FILE) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        columns = ("name", "status", "frames", "error", "video")
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

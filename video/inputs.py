@@ -170,7 +170,7 @@ def load_masks(
             if black_and_white is not None:
                 same_object, other_object = (FrameObjectValue(number, id_, str(file)) for id_ in (1, 2))
                 raise InputError(
-                    f"{subject}{suggest_object(number)}: black and white, as is {black_and_white}; give {same_object} "
+                    f"{subject}{object_hint(number)}: black and white, as is {black_and_white}; give {same_object} "
                     f"for the same object, or {other_object} for another"
                 )
             black_and_white = file
@@ -204,7 +204,7 @@ def _read_mask_value(
                 FrameObjectValue(frames.number(stem_index), object_id, str(file)),
             )  # fmt: skip
     if number is not None:
-        index = frames.index(number, subject if object_id else f"{subject}{suggest_object(number)}")
+        index = frames.index(number, subject if object_id else f"{subject}{object_hint(number)}")
     annotations = read_annotations(file, video, frame=index, strict=strict)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
@@ -239,7 +239,7 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
     return mask
 
 
-def suggest_object(number: int | None) -> str:
+def object_hint(number: int | None) -> str:
     """Return the syntax for a frame number that could be an object id; empty for frame 0 or None."""
     return f" (for object {number} write :{number}=)" if number else ""
 

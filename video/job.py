@@ -159,7 +159,7 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     types = str | Path | FrameObjectValue
     items = [values] if isinstance(values, types) or not np.iterable(values) else list(values)
     if not all(isinstance(item, types) and item != "" for item in items):
-        raise InputError(f"{name}: expected text as on the command line, or a list of it, got {values!r:.80}")
+        raise InputError(f"{name}: expected a text or a list of texts, got {values!r:.80}")
     return items
 
 
@@ -181,7 +181,8 @@ def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[i
     for value in _list_texts("class", values):
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
-        if frame is not None or not name or {*";,"} & {*name} or object_id in names:
+        is_wrong = not name or name.startswith(":") or bool({*";,"} & {*name})
+        if frame is not None or is_wrong or object_id in names:
             raise InputError(
                 f"class {value}: expected one name for each object, with the object's id if it is not 1, for example "
                 ":2=dog"

@@ -39,7 +39,7 @@ class InvalidRowsError(InputError):
     def __init__(self, errors: Mapping[int, InputError], jobs: list[Job]) -> None:
         (_, message), *others = errors.items()
         listed = join_truncated([number for number, _ in others], MAX_LISTED)
-        super().__init__(f"{message}; also to correct: line {listed}" if others else str(message))
+        super().__init__(f"{message}; also wrong: line {listed}" if others else str(message))
         self.errors, self.jobs = errors, jobs
 
 
@@ -89,7 +89,7 @@ def list_videos(folder: Path) -> list[Path]:
 
 
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
-    """Return a job per video with the masks beside it, see `find_masks`.
+    """Return a job per video with the masks beside it, see `find_masks_beside`.
 
     `plan_job` refuses the job of a video without masks.
 
@@ -100,11 +100,11 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     for video in videos:
         location = strip_credentials(locate_video(video).text)
         name = require_file_name(base_name(_resolve_name(location)), location)
-        jobs.append(Job(name, video, find_masks(video)))
+        jobs.append(Job(name, video, find_masks_beside(video)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
-def find_masks(video: str) -> tuple[FrameObjectValue, ...]:
+def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
     """Return the masks beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks; none for a stream."""
     location = locate_video(video)
     if location.kind != "stored":

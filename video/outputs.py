@@ -48,6 +48,9 @@ class StoredPrediction:
         """Ids of all objects tracked so far."""
         return tuple(self.confidence)
 
+    def start_host_copy(self) -> None:
+        """Do nothing, as labels are not on a GPU."""
+
     @cached_property
     def probabilities(self) -> Tensor:
         """(1+n)×H×W, 0 or 1."""
@@ -121,7 +124,7 @@ class Output:
     def finish(self) -> None:
         """Complete the file, if it is not complete after each frame; raise `InputError` on failure."""
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Remove an incomplete file, if there is one; complete files are kept."""
 
     def summary(self) -> str | None:
@@ -197,7 +200,7 @@ class VideoFile(Output):
     def finish(self) -> None:
         self._writer.close()
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         self._writer.drop()
 
 
@@ -264,7 +267,7 @@ class AnnotationFile(Output):
             info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
             self.writer.write(self.path, annotations, info)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         for path in self._images:
             remove(path)
 
@@ -397,11 +400,11 @@ class Outputs:
         """Names of files and folders that `finish` has not completed."""
         return sorted(output.path.name for name, output in self._outputs.items() if name not in self.written)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Remove incomplete files."""
         for output in self._outputs.values():
             with suppress(Exception):
-                output.drop()
+                output.discard()
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

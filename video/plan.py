@@ -3,9 +3,6 @@
 A folder of results belongs to the inputs in its record: video, masks, settings and outputs. With the same inputs,
 finished results are reused and unfinished ones resumed; results of other inputs are refused, unless ``force`` replaces
 them. Corrected masks and files that no run has written are never replaced.
-
-The folder of a list of jobs belongs to the settings in its record in the same way. It contains a folder for each job:
-if the job's inputs have changed, its video is tracked again, unless its masks were corrected.
 """
 
 from __future__ import annotations
@@ -33,26 +30,17 @@ from aotlab.media.matching import order_names
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name, sibling_path
-from aotlab.utils.text import join_truncated, strip_credentials
+from aotlab.utils.errors import InputError, require_free
+from aotlab.utils.files import sibling_path
+from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
-from aotlab.utils.versioned_files import FileKind, read_versioned
-from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs
-from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, suggest_object
+from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
 from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.resume import STATE_FILE
 from aotlab.video.track import JobOptions, group_removals
 
 log = logging.getLogger(__name__)
-
-RUN_FILE = ".jobs.json"
-"""record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
-RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
-SUMMARY_FILE = "summary.csv"
-LIST_FILES = (SUMMARY_FILE, CLASSES)
-"""files in the folder of a list, beside the folders of its jobs"""
 
 Action = Literal["track", "resume", "reuse"]
 """what a run does: track from the first frame, resume, or reuse finished results"""
@@ -89,11 +77,14 @@ class JobRun:
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
         height, width = self.source.size
+        count = self.frames.count
+        if count is None and (length := self.source.count_frames()) is not None:
+            count = length - self.frames.first
         bytes_per_pixel = sum(
             output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
             for output in self.options.outputs.values()
         )
-        return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
+        return int(height * width * (count or 0) * bytes_per_pixel)
 
 
 def plan_job(
@@ -112,8 +103,8 @@ def plan_job(
         options: outputs and how to track.
         read_settings: returns `result_settings`; called after checks that need no PyTorch.
         force: replace results of other inputs.
-        in_list: the folder is that of a job in a list: results of other inputs are replaced, a stream is tracked once
-            instead of each time, and masks of another video are refused, as lines may be mixed up.
+        in_list: the job is of a list: a stream is tracked once instead of each time, and masks of another video are
+            refused, as lines may be mixed up.
 
     Raises:
         InputError: a bad video or prompt, or the folder contains what must not be replaced; `MaskError` for masks.
@@ -151,7 +142,7 @@ def plan_job(
         record, input_digest=digest_inputs(job, settings) if is_repeatable else secrets.token_hex(),
         class_names=masks.annotations.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
     )  # fmt: skip
-    action, earlier = choose_action(folder, record, job.input_paths, force=force or in_list)
+    action, earlier = choose_action(folder, record, job.input_paths, force=force)
     if action == "reuse":
         record = earlier
     elif (first := min(ids)) > frames.first and not options.both_directions:
@@ -160,7 +151,7 @@ def plan_job(
         job,
         folder,
         options,
-        force or in_list,
+        force,
         action,
         record,
         source,
@@ -183,7 +174,7 @@ def _index_prompts(
     subject = job.title if job.list_line else source.name
     prompts = {}
     for number, by_object in by_number.items():
-        suggestion = suggest_object(number if 1 in by_object else None)
+        suggestion = object_hint(number if 1 in by_object else None)
         index = frames.index(number, f"box or point of frame {number}{suggestion}")
         prompts[index] = {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
@@ -207,7 +198,7 @@ def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelectio
         job.title if job.list_line else source.name,
         f"frames {start} to {last} come" if start < last else f"frame {start} comes",
         number,
-        suggest_object(number) if number in unnamed else "",
+        object_hint(number) if number in unnamed else "",
     )
 
 
@@ -256,63 +247,19 @@ def choose_action(
     Raises:
         InputError: the folder contains what this run must not replace.
     """
-    earlier = read_job_record(folder)
-    if earlier is None and (folder / JOB_RECORD).exists():
-        raise make_refusal(folder, f"an unreadable record ({JOB_RECORD})")
-    earlier = earlier or JobRecord(record.name, error=UNFINISHED)
+    earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
     same_inputs = bool(record.input_digest) and record.input_digest == earlier.input_digest
     existing = {name for name in (*record.outputs, *earlier.outputs) if _has_content(folder / name)}
     is_finished = earlier.error is None and existing >= {*record.outputs} and _has_masks(folder, earlier)
     if same_inputs and is_finished:
         return "reuse", earlier
-    if (folder / CORRECTED_FILE).exists():
-        raise make_refusal(folder, "corrected masks")
-    if (folder / RUN_FILE).exists():
-        raise make_refusal(folder, "the results of a list of jobs")
-    if unrecorded := existing - {*earlier.outputs}:
-        raise make_refusal(folder, f"{min(unrecorded)}, not written by aotlab")
-    if existing and not (same_inputs or force):
-        raise make_refusal(folder, "results of other inputs or settings", forcible=True)
+    require_free(folder, "corrected masks" if (folder / CORRECTED_FILE).exists() else "")
+    unrecorded = existing - {*earlier.outputs}
+    require_free(folder, f"{min(unrecorded)}, which no record lists" if unrecorded else "")
+    if not same_inputs:
+        require_free(folder, "results of other inputs or settings" if existing else "", force=force)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
     return "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track", earlier
-
-
-def plan_list(
-    output: Path, jobs: Sequence[Job], settings: Mapping[str, Any], *, force: bool = False
-) -> tuple[bool, list[str]]:
-    """Return whether a list replaces results of other settings or jobs in its folder, and the names of all jobs there.
-
-    Args:
-        output: output folder.
-        jobs: the whole list.
-        settings: `result_settings` of this run.
-        force: replace results of other settings or jobs.
-
-    Raises:
-        InputError: the folder contains what this list must not replace, results would overwrite inputs, or a job is
-            named like a file of the list.
-    """
-    names = [job.name for job in jobs]
-    for name in names:
-        if name.lower() in LIST_FILES:
-            raise InputError(f"job {name}: a file of the list has this name; give the job another")
-    inputs = [path for job in jobs for path in job.input_paths]
-    require_inputs_outside(inputs, names, output)
-    if not (output / RUN_FILE).exists():
-        # hidden files are locks and temporary files, perhaps of another machine
-        if others := sorted(path.name for path in output.glob("[!.]*")):
-            raise make_refusal(output, f"other files ({others[0]})")
-        return False, []
-    earlier_settings, earlier_names = read_list(output)
-    tracked = [name for name in earlier_names if (output / name / JOB_RECORD).exists()]
-    problem = None
-    if earlier_settings != settings:
-        problem = "results of other settings or outputs"
-    elif tracked and {*names}.isdisjoint(earlier_names):
-        problem = f"results of other jobs ({join_truncated(tracked, 1)})"
-    if problem and not force:
-        raise make_refusal(output, problem, forcible=True)
-    return problem is not None, earlier_names
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
@@ -332,25 +279,11 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
                 )
 
 
-def make_refusal(folder: Path, content: str, *, forcible: bool = False) -> InputError:
-    """Return the error about a folder whose content must not be replaced, or only with ``force``."""
-    remedy = "replace them with force (--force)" if forcible else "delete this one"
-    return InputError(f"output {folder}: already contains {content}; choose another folder, or {remedy}")
-
-
-def read_list(output: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return settings and job names of the list in a folder; both are empty without one, or if it is damaged."""
-    content = read_versioned(
-        output / RUN_FILE, RUN_KIND, lambda content: (dict(content["settings"]), list(content["jobs"]))
-    )
-    settings, names = content or ({}, [])
-    return settings, [*filter(is_file_name, names)]
-
-
 def list_job_folders(output: Path) -> list[Path]:
-    """Return the folders of a list's jobs in natural order, tracked or not; without a list, those with a record."""
-    names = read_list(output)[1] or [path.parent.name for path in output.glob(f"*/{JOB_RECORD}")]
-    return [output / name for name in order_names(names)]
+    """Return the folders in a folder that have a record of a job, in natural order."""
+    return [
+        output / name for name in order_names(path.parent.name for path in output.glob(f"*/{JOB_RECORD}"))
+    ]
 
 
 def _has_content(path: Path) -> bool:

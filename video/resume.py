@@ -8,13 +8,19 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, remove, write_bytes
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap
-from aotlab.video.outputs import StoredPrediction, TrackedFrame
+from aotlab.video.outputs import StoredPrediction
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from aotlab.engine.tracking.prediction import Prediction
+    from aotlab.engine.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -27,29 +33,39 @@ RESUME_OUTPUT = "masks"
 """output that predictions are restored from"""
 
 
-class Checkpoint:
-    """State of the tracker and confidences of all frames so far, saved once a minute and when a run is stopped.
+class ResumingTracker:
+    """A tracker that saves its state once a minute, and returns the stored masks of frames that an earlier run tracked.
 
-    Only written frames count: a state is saved after the outputs of its frame.
+    Frames come in order. A state is saved once the next frame is written, so that all files up to its frame exist.
 
     Args:
+        tracker: the `Tracker`.
         folder: output folder with the masks.
         stem: returns the name of a frame's files.
+        first: index of the first frame.
         confidence: whether an output needs confidences, which take time to compute.
     """
 
-    def __init__(self, folder: Path, stem: Callable[[int], str], *, confidence: bool = True) -> None:
-        self.last = -1
-        """index of the last frame that need not be tracked again"""
-        self._last_step, self._has_confidence = -1, confidence
+    def __init__(
+        self,
+        tracker: Tracker,
+        folder: Path,
+        stem: Callable[[int], str],
+        first: int = 0,
+        *,
+        confidence: bool = True,
+    ) -> None:
+        self.device, self._tracker, self._has_confidence = tracker.device, tracker, confidence
         self._path, self._masks, self._stem = folder / STATE_FILE, folder / RESUME_OUTPUT, stem
+        self._first, self._index, self._last = first, first - 1, first - 1
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._cuts: list[int] = []
-        self._state: tuple[int, dict[str, Any]] | None = None
+        self._previous: Prediction | None = None
+        self._content: dict[str, Any] | None = None
         self._save_time = time.monotonic()
 
-    def load(self, tracker: Any) -> bool:
-        """Restore a `Tracker` and all frames up to the saved one; return False if files are damaged or missing."""
+    def load(self) -> bool:
+        """Restore the tracker and all frames up to the saved one; return False if files are damaged or missing."""
         import torch
 
         try:
@@ -59,15 +75,63 @@ class Checkpoint:
                 for index in confidence:
                     path = self._mask_path(index)
                     require(path.is_file(), f"{path}: no such file; {CHECKPOINT.remedy}")
-                tracker.load_state_dict(content["state"])
+                self._tracker.load_state_dict(content["state"])
         except InputError as error:
             log.warning("%s", error)
             return False
-        self.last, self._confidence, self._cuts = last, confidence, cuts
+        self._last, self._confidence, self._cuts = last, confidence, cuts
         return True
 
-    def restore(self, index: int) -> StoredPrediction:
-        """Return the prediction of a frame; raise `InputError` and end resuming if its mask cannot be read."""
+    @property
+    def num_restored(self) -> int:
+        """Number of frames so far that an earlier run tracked."""
+        return min(self._index, self._last) + 1 - self._first
+
+    def reset(self, length: int | None = None) -> None:
+        """Reset the tracker, unless it is restored."""
+        if self._last < self._first:
+            self._tracker.reset(length)
+
+    def forget(self, object_id: int) -> None:
+        """Forget an object before the next frame, unless that is restored."""
+        if self._index >= self._last:
+            self._tracker.forget(object_id)
+
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction | StoredPrediction:
+        """Return the next frame's prediction.
+
+        Raises:
+            InputError: a stored mask cannot be read, which ends resuming, or the state cannot be saved.
+        """
+        self._add_previous()
+        self._index += 1
+        if self._index <= self._last:
+            return self._restore(self._index)
+        if self._content is not None and self._mask_path(self._content["last"] + 1).is_file():
+            self._save(self._content)
+            self._content = None
+        prediction = self._previous = self._tracker.step(frame, mask)
+        if self._content is None and time.monotonic() - self._save_time >= SAVE_SECONDS:
+            self._content, self._save_time = self._describe(), time.monotonic()
+        return prediction
+
+    def save_stopped(self, num_frames: int) -> None:
+        """Save the state of a run that stopped after writing its frames; a state that cannot be saved is left out."""
+        self._add_previous()
+        if self._last < self._index == self._first + num_frames - 1:
+            with suppress(InputError):
+                self._save(self._describe())
+
+    def _add_previous(self) -> None:
+        """Keep what an interrupted run needs of the last prediction, whose labels have been computed since."""
+        if (prediction := self._previous) is not None:
+            if prediction.cut:
+                self._cuts.append(self._index)
+            confidence = prediction.confidence if self._has_confidence else dict.fromkeys(prediction.ids, 1.0)
+            self._confidence[self._index], self._previous = dict(confidence), None
+
+    def _restore(self, index: int) -> StoredPrediction:
+        """Return the stored prediction of a frame."""
         try:
             labels = read_mask(self._mask_path(index))
         except InputError as error:
@@ -78,35 +142,17 @@ class Checkpoint:
     def _mask_path(self, index: int) -> Path:
         return self._masks / f"{self._stem(index)}.png"
 
-    def keep_state(self, index: int, tracker: Any) -> None:
-        """Keep the tracker's state after a frame if it is time to save one."""
-        self._last_step = index
-        if time.monotonic() - self._save_time >= SAVE_SECONDS:
-            self._state, self._save_time = (index, tracker.state_dict()), time.monotonic()
+    def _describe(self) -> dict[str, Any]:
+        """Return the content of a checkpoint after the last frame."""
+        self._add_previous()
+        return {
+            "last": self._index, "confidence": {**self._confidence}, "cuts": [*self._cuts],
+            "state": self._tracker.state_dict(),
+        }  # fmt: skip
 
-    def add_frame(self, tracked: TrackedFrame) -> None:
-        """Add a frame whose outputs are written; save its state if it was kept."""
-        if isinstance(tracked.prediction, StoredPrediction):
-            return
-        prediction = tracked.prediction
-        if prediction.cut:
-            self._cuts.append(tracked.index)
-        self._confidence[tracked.index] = (
-            dict(prediction.confidence) if self._has_confidence else dict.fromkeys(prediction.ids, 1.0)
-        )
-        if self._state is not None and self._state[0] == tracked.index:
-            self._save(*self._state)
-
-    def save_stopped(self, last: int, tracker: Any) -> None:
-        """Save the state of a run that stopped after frame ``last``; a state that cannot be saved is left out."""
-        if 0 <= last == self._last_step:
-            with suppress(InputError):
-                self._save(last, tracker.state_dict())
-
-    def _save(self, last: int, state: dict[str, Any]) -> None:
+    def _save(self, content: Mapping[str, Any]) -> None:
         import torch
 
-        content = {"last": last, "confidence": self._confidence, "cuts": self._cuts, "state": state}
         buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
         torch.save(wrap(CHECKPOINT, content), buffer)
         write_bytes(self._path, buffer.getbuffer())

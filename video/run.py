@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import (
+    JOB_RECORD,
     PROMPT_MASKS,
     UNFINISHED,
     JobRecord,
@@ -23,7 +25,7 @@ from aotlab.media.job_record import (
 )
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError, require, require_free
 from aotlab.utils.files import remove
 from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
@@ -33,8 +35,8 @@ from aotlab.video.digest import result_settings
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.job import Job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
-from aotlab.video.plan import JobRun, choose_action, describe_frames, make_refusal, plan_job
-from aotlab.video.resume import STATE_FILE, Checkpoint
+from aotlab.video.plan import JobRun, choose_action, describe_frames, plan_job
+from aotlab.video.resume import STATE_FILE, ResumingTracker
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
 if TYPE_CHECKING:
@@ -125,8 +127,7 @@ def track(
     )  # fmt: skip
     with locked_output(folder):
         _, earlier = choose_action(folder, record, force=True)
-        if earlier.input_digest:
-            raise make_refusal(folder, "results of run_job")
+        require_free(folder, "results of run_job" if earlier.input_digest else "")
         with _replace_results(folder, record, earlier):
             result = track_frames(tracker, context, frames, masks, removals, folder, options)
         _record_result(folder, record, result)
@@ -166,11 +167,11 @@ def track_job(
             for index, prompts in run.prompts.items():
                 prompt_masks[index] = segmenter(source.read(index), prompts)
                 require_pixels(prompt_masks[index], prompts)
-        checkpoint, resumed = None, False
+        resuming, resumed = None, False
         if job.is_resumable(options):
             confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
-            checkpoint = Checkpoint(folder, source.stem, confidence=confidence)
-            resumed = action == "resume" and checkpoint.load(tracker)
+            resuming = ResumingTracker(tracker, folder, source.stem, run.frames.first, confidence=confidence)
+            resumed = action == "resume" and resuming.load()
         if job.is_stored:
             record.fingerprint = compute_fingerprint(Path(job.video))
         with _replace_results(folder, record, earlier, resumed=resumed):
@@ -180,9 +181,14 @@ def track_job(
                 run.masks.add(index, labels)
             classes = ObjectClasses.from_annotations(run.masks.annotations, class_list)
             context = OutputContext(source, classes, run.frames.number)
+            used: Any = resuming or tracker  # with the same methods
             result = track_frames(
-                tracker, context, run.frames, run.masks, run.removals, folder, options, checkpoint=checkpoint, stop=stop
-            )  # fmt: skip
+                used, context, run.frames, run.masks, run.removals, folder, options, stop=stop
+            )
+        if resuming is not None:
+            if result.interrupted or result.error:
+                resuming.save_stopped(result.frames)
+            result = replace(result, restored_frames=resuming.num_restored, resumable=True)
         _record_result(folder, record, result)
     return result
 
@@ -234,6 +240,7 @@ def _replace_results(
     except InputError:
         if not resumed:
             remove_results(folder, record)
+            remove(folder / JOB_RECORD)
         raise
 
 

@@ -24,21 +24,16 @@ from aotlab.video.outputs import (
     Output,
     OutputContext,
     Outputs,
-    StoredPrediction,
     TrackedFrame,
     find_output,
     list_outputs,
 )
-from aotlab.video.resume import Checkpoint
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.video.directions import TimedTracker
-
-    FramePrediction = tuple[int, np.ndarray, Prediction | StoredPrediction]
+    from aotlab.video.directions import FrameResult, TimedTracker
 
 
 @dataclass(frozen=True)
@@ -144,7 +139,6 @@ def track_frames(
     folder: Path,
     options: JobOptions,
     *,
-    checkpoint: Checkpoint | None = None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read, whatever results the folder holds.
@@ -154,7 +148,6 @@ def track_frames(
         frames: frames to track.
         masks: H×W object ids by index of such a frame.
         removals: ids of the objects to remove, by frame index, of `group_removals`.
-        checkpoint: checkpoint to save, which has restored the tracker if the run resumes; None: not resumable.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
@@ -163,26 +156,20 @@ def track_frames(
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     outputs = Outputs(options.outputs, folder, context)
-    if checkpoint is None or checkpoint.last < 0:
-        tracker.reset(frames.count)
+    tracker.reset(frames.count)
     timed = TimedTracker(tracker)
     with nullcontext(stop) if stop else stop_flag() as stop:
 
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
-            predictions: Generator[FramePrediction, None, None]
+            predictions: Generator[FrameResult, None, None]
             if options.both_directions:
                 predictions = track_both_directions(timed, items, masks, removals, folder, stop)
             else:
-                predictions = track_forward(timed, items, masks, removals, checkpoint)
+                predictions = track_forward(timed, items, masks, removals)
             with closing(predictions):
                 for index, frame, prediction in predictions:
                     annotated = ids.get(index, frozenset())
                     yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
-
-        def write(tracked: TrackedFrame) -> None:
-            outputs.write(tracked)
-            if checkpoint is not None:
-                checkpoint.add_frame(tracked)
 
         images, required = frames.read(source), {*masks, *removals}
         reader = ReadAhead(
@@ -192,30 +179,24 @@ def track_frames(
             must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
-        error = _write_frames(stream(reader, track_items, write), outputs, bar)
+        error = _write_frames(stream(reader, track_items, outputs.write), outputs, bar)
     if isinstance(error, StallError):
         remedy = "check the source, or wait longer (timeout)"
         error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
     if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
         raise error
-    if checkpoint is not None and (stop.is_set() or error is not None):
-        checkpoint.save_stopped(outputs.last, tracker)
     return TrackResult(
         outputs.frames,
         timed.seconds,
         outputs.written,
         tuple(outputs.summaries),
-        restored_frames=0
-        if checkpoint is None
-        else min(outputs.frames, max(0, checkpoint.last + 1 - frames.first)),
         dropped_frames=reader.dropped,
         damaged_frames=tuple(source.damaged),
         corrupt_packets=source.corrupt_packets,
         cuts=tuple(map(frames.number, outputs.cuts)),
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
-        resumable=checkpoint is not None,
-        error=describe_early_stop(error, source, {*masks}, removals, outputs)
+        error=describe_problem(error, source, {*masks}, removals, outputs)
         if error or not stop.is_set()
         else None,
     )
@@ -235,7 +216,7 @@ def _write_frames(
             failure = error
         unfinished = outputs.finish()
     except KeyboardInterrupt:
-        outputs.drop()
+        outputs.discard()
         raise
     return failure or unfinished
 
@@ -245,17 +226,10 @@ def track_forward(
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
-    checkpoint: Checkpoint | None,
-) -> Generator[FramePrediction, None, None]:
+) -> Generator[FrameResult, None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
-        if checkpoint is not None and index <= checkpoint.last:
-            yield index, frame, checkpoint.restore(index)
-            continue
-        prediction = timed.step(frame, masks.get(index), removals.get(index, ()))
-        if checkpoint is not None:
-            checkpoint.keep_state(index, timed.tracker)
-        yield index, frame, prediction
+        yield index, frame, timed.step(frame, masks.get(index), removals.get(index, ()))
 
 
 def group_removals(
@@ -302,7 +276,7 @@ def pace_frames(
         yield index, frame
 
 
-def describe_early_stop(
+def describe_problem(
     error: Exception | None,
     source: FrameSource,
     masks: Iterable[int],

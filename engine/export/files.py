@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import require_free
 from aotlab.utils.files import remove, temporary_name, writing
 from aotlab.utils.locks import remove_leftovers
 
@@ -40,10 +40,9 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     ``force``: replace an earlier export. Raises InputError for a folder with other files, or that cannot be written.
     """
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
-    if names and not (force and DESCRIPTION_FILE in names and all(map(EXPORTED_NAMES.fullmatch, names))):
-        raise InputError(
-            f"output {folder}: exists; --force replaces an export, but no folder with other files"
-        )
+    is_export = DESCRIPTION_FILE in names and all(map(EXPORTED_NAMES.fullmatch, names))
+    require_free(folder, "" if is_export or not names else "files that are not of an export")
+    require_free(folder, "an export" if names else "", force=force)
     remove_leftovers(folder.parent, glob.escape(folder.name))
     temporary = folder.parent / temporary_name(folder)
     try:

@@ -22,7 +22,7 @@ from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.batch import Batch, describe_project
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
-from studio.tests.annotation.results import change_record, list_jobs, write_results
+from studio.tests.annotation.results import change_record, write_results
 
 
 @pytest.fixture
@@ -41,7 +41,6 @@ def batch(tmp_path):
         video, written = str(tmp_path / "clips" / name), ["coco.json", "masks", "review.json"]
         write_job_record(folder, JobRecord(name, video, frames=LENGTH, written=written))
         session.close()
-    list_jobs(tmp_path / "batch", ["a", "b", "c"])
     return tmp_path / "batch"
 
 
@@ -82,7 +81,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         assert (batch / name / ".corrected").is_file()
     assert (batch / "c" / "coco.json").read_bytes() == before
     assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
-    assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == [".jobs.json"]
+    assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == []
 
 
 def test_new_class_reaches_clips_exported_before(batch):

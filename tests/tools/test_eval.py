@@ -201,7 +201,7 @@ def test_results_of_others_are_never_replaced(data, tmp_path, loaded, run_expect
     (tmp_path / "clip0").mkdir()
     (tmp_path / "clip0" / "00001.png").write_text("mine")
     line = run_expecting_error(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))
-    assert "holds clip0, which no evaluation has written; choose another folder" in line
+    assert "already contains clip0, which no record lists; choose another" in line
     assert (tmp_path / "clip0" / "00001.png").read_text() == "mine"
 
 
@@ -218,7 +218,9 @@ def test_second_run_finds_all_and_other_settings_need_force(
     assert "frames per second" not in out
     assert results(tmp_path) == before
     for args in ("--flip", "memory.every=2"):
-        assert "holds results of other models or settings" in run_expecting_error(tool.main, *arguments, args)
+        assert "contains results of other models or settings" in run_expecting_error(
+            tool.main, *arguments, args
+        )
     assert results(tmp_path) == before
     assert tool.main([*arguments, "--flip", "--force"]) == 0
     assert "finished before" not in capsys.readouterr().out

@@ -13,13 +13,11 @@ from aotlab.engine.benchmark.records import SEQUENCE_KIND, SequenceRecord
 from aotlab.media.job_record import JOB_KIND, JobRecord
 from aotlab.utils import versioned_files
 from aotlab.utils.versioned_files import read_versioned, unwrap, wrap, write_versioned
-from aotlab.video.plan import RUN_KIND
 from tests.mutations import mutate_tree
 
 CONTENTS = {
     "job": (JOB_KIND, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", None, ["masks"], ["a.png"]))),
     "sequence": (SEQUENCE_KIND, asdict(SequenceRecord("digest", 3, 1.5, 2.5))),
-    "run": (RUN_KIND, {"settings": {"write": ["masks"]}, "jobs": ["a", "b"]}),
 }
 
 

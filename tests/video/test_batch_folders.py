@@ -1,6 +1,5 @@
 """Folders of lists of jobs: records that were changed, names that leave the folder, links."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import (
-    CORRECTED_FILE,
     JOB_RECORD,
     JobRecord,
     read_job_record,
@@ -21,11 +19,10 @@ from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.processes import StopFlag
-from aotlab.utils.versioned_files import wrap
-from aotlab.video.batch import RUN_FILE, RUN_KIND, Batch, claim_folder
+from aotlab.video.batch import Batch
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.plan import list_job_folders, make_record, plan_job
+from aotlab.video.plan import make_record, plan_job
 from aotlab.video.run import track_job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
@@ -100,41 +97,19 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
     assert (stored.error, stored.input_digest) == (record.error, "digest")
 
 
-def test_results_of_a_removed_job_stay(output, jobs, caplog):
-    claim_folder(output, jobs, INPUTS)
-    for job in jobs:
-        write_job_record(output / job.name, make_record(job))
-    kept, removed = jobs[:1], jobs[1].name
-    claim_folder(output, kept, INPUTS)
-    assert "its results stay" not in caplog.text  # it has none
-    claim_folder(output, jobs, INPUTS)
-    write_job_record(output / removed, replace(make_record(jobs[1]), written=["masks"]))
-    claim_folder(output, kept, INPUTS)
-    assert f"{removed}: no longer in the list; its results stay in {output / removed}" in caplog.text
-    assert [folder.name for folder in list_job_folders(output)] == [kept[0].name]
-    assert (output / removed / JOB_RECORD).exists()
+@pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
+def test_file_of_a_list_needs_results_beside_it(output, jobs, name):
+    (output / name).write_text("mine")
+    batch = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",)), force=True)
+    with pytest.raises(InputError, match=f"already contains {name}, but no results"):
+        batch.track(StopFlag())
+    assert (output / name).read_text() == "mine"
 
 
-def test_results_of_other_settings_count_as_unfinished(output, jobs):
-    claim_folder(output, jobs, INPUTS)
-    for job in jobs:
-        write_job_record(output / job.name, JobRecord(job.name, written=["masks"]))
-    (output / "b" / CORRECTED_FILE).touch()
-    for name in ("summary.csv", "classes.json"):
-        (output / name).touch()
-    claim_folder(output, jobs, {**INPUTS, "a": 2}, force=True)
-    assert [read_job_record(output / name).error for name in ("run", "b")] == ["not finished", None]
-    assert not (output / "summary.csv").exists()
-    assert (output / "classes.json").exists()  # corrected masks keep their ids
-    (output / "b" / CORRECTED_FILE).unlink()
-    claim_folder(output, jobs, INPUTS, force=True)
-    assert not (output / "classes.json").exists()
-
-
-@pytest.mark.parametrize("name", ["..jobs.7@other.part.json", ".summary.7@other.part.csv"])
-def test_temporary_files_need_no_force(output, jobs, name):
-    (output / name).write_text("half")
-    claim_folder(output, jobs, INPUTS)
+@pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
+def test_job_named_like_a_file_of_the_list_is_refused(output, name):
+    with pytest.raises(InputError, match=f"job {name}: a file of the list has this name"):
+        Batch([Job(name, "a.mp4")], output, TrackerOptions(), JobOptions())
 
 
 def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
@@ -143,7 +118,8 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
     write_job_record(output, record)
-    assert read_job_record(output) == replace(record, folder=str(output))
+    assert read_job_record(output) == record
+    assert '"../a.mp4"' in (output / JOB_RECORD).read_text()
 
 
 def test_only_files_of_the_run_are_removed(output):
@@ -166,12 +142,10 @@ def test_only_files_of_the_run_are_removed(output):
 
 
 @pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
-def test_force_removes_nothing_outside_the_folder(tmp_path, output, jobs, name):
+def test_nothing_outside_the_folder_is_removed(tmp_path, output, name):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "00000.png").write_text("x")
-    (output / RUN_FILE).write_text(json.dumps(wrap(RUN_KIND, {"settings": {}, "jobs": [name]})))
     (output / "other").write_text("kept")
-    claim_folder(output, jobs, INPUTS, force=True)
     write_job_record(output, JobRecord("a", outputs=[name]))
     remove_results(output, read_job_record(output))
     assert (tmp_path / "mine" / "00000.png").read_text() == "x"
@@ -192,17 +166,16 @@ def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
     jobs = [Job("a", "\udcff.mp4"), Job("b", "b.mp4")]
-    claim_folder(tmp_path, jobs, INPUTS)
-    write_job_record(tmp_path / "a", JobRecord("a", "\udcff.mp4", frames=3))
+    write_job_record(tmp_path / "a", JobRecord("a", "/\udcff.mp4", frames=3))
     Batch(jobs, tmp_path, TrackerOptions(), JobOptions(write=("masks",))).summarize()
     text = (tmp_path / "summary.csv").read_text()
-    assert text == "name,status,frames,error,video\na,done,3,,\\udcff.mp4\nb,waiting,,,\n"
+    assert text == "name,status,frames,error,video\na,done,3,,/\\udcff.mp4\nb,waiting,,,\n"
 
 
 @pytest.mark.parametrize("tracked", [False, True])
 def test_summary_of_other_jobs_is_refused(output, jobs, tracked):
     if tracked:
-        claim_folder(output, [Job("other", "other.mp4")], INPUTS)
+        write_job_record(output / "other", JobRecord("other", "other.mp4"))
     (output / "summary.csv").write_text("mine")
     with pytest.raises(InputError, match="no results of these jobs"):
         Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).summarize()

@@ -225,7 +225,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
     ({"points": [(1, float("nan"))]}, "point 1,nan: expected"),
     ({"name": "a/b"}, "name: 'a/b' is not a plain name; give one without slashes"),
     ({"name": ""}, "name: '' is not a plain name"),
-    ({"classes": {1: None}}, r"class: expected text as on the command line, or a list of it, got \[None\]"),
+    ({"classes": {1: None}}, r"class: expected a text or a list of texts, got \[None\]"),
 ])  # fmt: skip
 def test_job_names_an_invalid_field(fields, words):
     with pytest.raises(InputError, match=words):

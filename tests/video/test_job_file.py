@@ -121,11 +121,13 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "line 2: overrides: not readable"),
     ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable"),
     ("a.jsonl", '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),
-    ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected text as on the command line"),
-    ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "line 1: masks: expected text as on the command line"),
-    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected text"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected a text or a list of texts"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "line 1: masks: expected a text or a list of texts"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected a text"),
     ("a.jsonl", '{"video": "a.mp4", "box": [1, 2, 3, 4], "class": [{"1": "cat"}]}',
-     "class: expected text as on the command line"),
+     "class: expected a text or a list of texts"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "class": {"a": "cat"}}', "class :a=cat: expected one name"),
+    ("a.csv", "video,masks,class\na,m,:a=dog\n", "class :a=dog: expected one name for each object"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
      "class cat; :2=dog: expected one name for each object, with the object's id"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
@@ -148,7 +150,7 @@ def test_invalid_list_names_its_line(tmp_path, name, text, words):
 
 def test_all_wrong_lines_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("video,masks,start\na,m,x\nb,m,\n,m,\nd,m,-1\n")
-    with pytest.raises(InputError, match=r"line 2: start x: .*; also to correct: line 4, 5$"):
+    with pytest.raises(InputError, match=r"line 2: start x: .*; also wrong: line 4, 5$"):
         read_jobs(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("video,masks,start,end,fps\na,m,x,y,z\nb,m,1,,\n")
     with pytest.raises(InvalidRowsError, match=r"line 2: fps z: [^;]*$") as raised:

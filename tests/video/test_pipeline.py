@@ -202,9 +202,7 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
 
 @pytest.mark.parametrize(("digest", "files", "words"), [
     ("digest", {}, "results of run_job"),
-    (None, {JOB_RECORD: ""}, "an unreadable record"),
-    ("", {".corrected": ""}, "corrected masks"),
-    (None, {"overlay.mp4": "mine"}, "overlay.mp4, not written by aotlab"),
+    (None, {"overlay.mp4": "mine"}, "overlay.mp4, which no record lists"),
 ])  # fmt: skip
 def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
     if digest is not None:

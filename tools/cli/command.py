@@ -5,53 +5,52 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 
-from aotlab.tools.cli.stdio import INTERRUPTED, SIGNAL_EXIT_BASE, protect_stdout, signals_as_exceptions
 from aotlab.tools.cli.types import SettingOption
 from aotlab.utils.environment import enable_mps_fallback, limit_spin_waiting, tune_malloc
 from aotlab.utils.errors import (
-    DEBUG_VARIABLE,
     MEMORY_ADVICE,
     InputError,
-    RankError,
     RunStopped,
     describe_missing_module,
     is_out_of_memory,
-    report_internal_error,
     require,
+    require_free,
 )
 from aotlab.utils.files import require_regular_file, require_writable
+from aotlab.utils.processes import handle_stop_signals
 
-INTERNAL_ERROR = 70
-"""exit code of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
+INTERRUPTED = 130
+"""exit code after Ctrl-C, as in shells"""
+PIPE_CLOSED = 141
+"""exit code after a closed output pipe, as in shells"""
+SIGNAL_EXIT_BASE = 128
+"""added to a signal's number in the exit code, as in shells"""
 EXIT_CODES = {
     "0": "done",
     "1": "not all done, or a check failed",
     "2": "bad input",
-    "70": "internal error in aotlab",
     "128 + n": "stopped by signal n",
 }
 """meaning of the exit codes of every command"""
-MAX_MESSAGE = 1000
-"""largest length of a shown message in characters"""
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 def set_log_level(ctx: click.Context, option: click.Parameter, value: bool) -> None:
-    """Show errors only after ``--quiet``, debug messages and tracebacks of internal errors after ``--verbose``."""
+    """Show errors only after ``--quiet``, debug messages after ``--verbose``."""
     if value:
         logging.getLogger("aotlab").setLevel(logging.ERROR if option.name == "quiet" else logging.DEBUG)
-    if value and option.name == "verbose":
-        os.environ[DEBUG_VARIABLE] = "1"
 
 
 LOG_OPTIONS = [
@@ -60,7 +59,7 @@ LOG_OPTIONS = [
     )
     for name, help in (
         ("quiet", "print results and errors only"),
-        ("verbose", "print details, and tracebacks of internal errors"),
+        ("verbose", "print details"),
     )
 ]
 
@@ -150,11 +149,22 @@ def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], 
     return decorate
 
 
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Raise `SystemExit` on SIGTERM and SIGHUP, and `KeyboardInterrupt` on Ctrl-C, while the block runs."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(SIGNAL_EXIT_BASE + number)
+
+    with handle_stop_signals(end):
+        yield
+
+
 def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:
-    """Run a command line; print one line on stderr instead of a traceback, and return the exit code.
+    """Run a command line; print bad input as one line on stderr, and return the exit code.
 
     2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped` and too
-    little memory, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe, 70 for any other error.
+    little memory, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other error is raised.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
@@ -164,29 +174,29 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     tune_malloc()
     limit_spin_waiting()
     enable_mps_fallback()
+    is_main_rank = os.environ.get("LOCAL_RANK", "0") == "0" or "RANK" not in os.environ
     try:
-        with (
-            signals_as_exceptions(),
-            protect_stdout(),
-            command.make_context(prog_name, list(argv)) as context,
-        ):
-            return command.invoke(context) or 0
-    except click.exceptions.Exit as end:  # --help, or a closed output pipe
+        with exit_on_signals(), command.make_context(prog_name, list(argv)) as context:
+            status = command.invoke(context) or 0
+            print(end="", flush=True)
+            return status
+    except click.exceptions.Exit as end:  # --help
         return end.exit_code
     except click.UsageError as error:
-        if _printed_by_other_rank(error):
-            return 2
         program = error.ctx.command_path if error.ctx is not None else prog_name
         message = " ".join(error.format_message().split()).rstrip(".")  # lists of choices have lines
         remedy = "" if message.endswith("?") or "; " in message else f"; see {program} --help"
-        return _print_error(f"error: {message}{remedy}", 2)
+        return _print_error(f"error: {message}{remedy}", 2) if is_main_rank else 2
     except InputError as error:
-        return 2 if _printed_by_other_rank(error) else _print_error(f"error: {error}", 2)
+        return _print_error(f"error: {error}", 2) if is_main_rank else 2
     except RunStopped as error:
         status = 1 if error.signal_number is None else SIGNAL_EXIT_BASE + error.signal_number
         return _print_error(f"stopped: {error}", status)
     except KeyboardInterrupt:
         return _print_error("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more when it ends
+        return PIPE_CLOSED
     except Exception as error:
         missing = (
             describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None
@@ -197,8 +207,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
         if isinstance(error, OSError) and error.filename is not None:
             return _print_error(f"error: {error.filename}: {error.strerror}", 2)
-        # the traceback is kept in a file
-        return _print_error(f"error: {report_internal_error(error)}", INTERNAL_ERROR)
+        raise
 
 
 def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
@@ -223,8 +232,8 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         require_writable(path.parent)
     elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
-    if not force and path.exists() and (suffixes or any(path.iterdir())):
-        raise InputError(f"{path}: exists; choose another name, or replace it with --force")
+    if path.exists() and (suffixes or any(path.iterdir())):
+        require_free(path, "data" if suffixes else "files", force=force)
 
 
 def report_failures(failures: Mapping[str, str]) -> int:
@@ -235,21 +244,9 @@ def report_failures(failures: Mapping[str, str]) -> int:
 
 
 def _print_error(message: str, status: int) -> int:
-    """Print a message on stderr, if it can be written; return ``status``."""
-    with suppress(OSError):
-        print(clean_message(message), file=sys.stderr)
-    return status
-
-
-def _printed_by_other_rank(error: Exception) -> bool:
-    """Return whether another rank of this machine prints the same message."""
-    return (
-        os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" in os.environ and not isinstance(error, RankError)
+    """Print a message without control characters, which names from files may have, on stderr; return ``status``."""
+    print(
+        "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message),
+        file=sys.stderr,
     )
-
-
-def clean_message(message: str) -> str:
-    """Return a message without control characters, shortened if very long: names from files may hold anything."""
-    plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
-    half = MAX_MESSAGE // 2
-    return plain if len(plain) <= MAX_MESSAGE else f"{plain[:half]} ... {plain[-half:]}"
+    return status

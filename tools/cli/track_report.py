@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.command import report_failures
-from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
+from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, report_failures
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
@@ -29,7 +28,7 @@ STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 
 
 def report_disk_space(output: Path, num_bytes: int) -> None:
-    """Print how many bytes results take; raise `InputError` if the disk has fewer."""
+    """Print how many bytes results take, 0 if unknown; raise `InputError` if the disk has fewer."""
     folder = output.absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
@@ -38,8 +37,8 @@ def report_disk_space(output: Path, num_bytes: int) -> None:
             f"{output}: the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free; free "
             "space, write fewer outputs, or choose another folder"
         )
-    rounded = int(float(f"{num_bytes:.0e}"))
-    print(f"results: about {format_bytes(rounded)}; {format_bytes(free)} free")
+    rounded = format_bytes(int(float(f"{num_bytes:.0e}")))
+    print(f"results: {f'about {rounded}' if num_bytes else 'size unknown'}; {format_bytes(free)} free")
 
 
 def describe_job(run: JobRun) -> str:

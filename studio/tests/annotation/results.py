@@ -7,9 +7,7 @@ from dataclasses import replace
 from PIL import Image
 
 from aotlab import write_mask
-from aotlab.sdk import RUN_FILE, JobRecord, read_job_record, write_job_record
-from aotlab.utils.versioned_files import write_versioned
-from aotlab.video.plan import RUN_KIND
+from aotlab.sdk import JobRecord, read_job_record, write_job_record
 from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
@@ -18,11 +16,6 @@ from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
 def change_record(results, **changes):
     """Change fields of the record in a folder of results."""
     write_job_record(results, replace(read_job_record(results), **changes))
-
-
-def list_jobs(folder, names):
-    """Write the record of a list of videos."""
-    write_versioned(folder / RUN_FILE, RUN_KIND, {"settings": {}, "jobs": names})
 
 
 def write_results(folder, names, lost=()):
@@ -38,5 +31,4 @@ def write_results(folder, names, lost=()):
         review = VideoReview([ReviewedObject(1, ranges), ReviewedObject(2)], checks)
         write_json(results / "review.json", review)
         Image.fromarray(image(0)).save(results / "thumbnail.jpg")
-    list_jobs(folder / "batch", names)
     return folder / "batch"

@@ -240,5 +240,5 @@ def test_dropped_yolo_folder_keeps_images_of_others(tmp_path):
     prediction = StoredPrediction(np.zeros(SIZE, np.uint8), {})
     output.write("00000", TrackedFrame(0, np.zeros((*SIZE, 3), np.uint8), prediction, Fraction(0)))
     (tmp_path / "yolo" / "images" / "mine.jpg").write_text("mine")
-    output.drop()
+    output.discard()
     assert [path.name for path in (tmp_path / "yolo" / "images").iterdir()] == ["mine.jpg"]

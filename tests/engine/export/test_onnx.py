@@ -102,7 +102,7 @@ def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
 
 def test_other_files_are_not_replaced(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="exists; --force replaces an export"):
+    with pytest.raises(InputError, match="already contains files that are not of an export"):
         export_model(*build("aott"), tmp_path, video=VIDEO, force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -112,7 +112,7 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
     for _ in range(2):
         export_model(model, config, tmp_path / "export", video=VIDEO, force=True)
     (tmp_path / "export" / "photos").mkdir()
-    with pytest.raises(InputError, match="but no folder with other files"):
+    with pytest.raises(InputError, match="files that are not of an export"):
         export_model(model, config, tmp_path / "export", video=VIDEO, force=True)
     assert (tmp_path / "export" / "photos").is_dir()
 

@@ -1,4 +1,4 @@
-"""Contract of all command lines: help, exit codes, --force, internal errors."""
+"""Contract of all command lines: help, exit codes, --force, bugs."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,6 @@ def test_list_of_commands_has_their_help(name):
     (torch.OutOfMemoryError("Allocation on device 0"), 1),
     (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), 1),
     (InputError("x: bad"), 2),
-    (RuntimeError("bug"), 70),
     (KeyboardInterrupt(), 130),
 ], ids=lambda value: str(value) if isinstance(value, int) else type(value).__name__)  # fmt: skip
 def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch, capsys):
@@ -71,7 +70,7 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
     for name in ("a", "b"):
         write_mask(tmp_path / name / "s" / "00000.png", np.ones((4, 4), np.uint8))
     assert main(line) == 2
-    assert re.search(r"there\S*: exists; .*replace it with --force", capsys.readouterr().err)
+    assert re.search(r"there\S*: already contains .*replace it with --force", capsys.readouterr().err)
     assert {path.read_bytes() for path in tmp_path.glob("there.*")} == {b"mine"}
     film = tmp_path / "film.mp4"
     film.write_bytes(b"mine")
@@ -80,42 +79,13 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
     assert film.read_bytes() == b"mine"
 
 
-@pytest.fixture
-def faulty(monkeypatch, tmp_path):
-    """A command with a fault; tracebacks are saved in the test's folder."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.delenv("AOTLAB_DEBUG", raising=False)
-
+def test_bug_is_raised():
     @command("example", "")
     def main():
-        return {}["a key\nof two lines"]
+        return {}["key"]
 
-    return main
-
-
-def test_fault_is_one_sentence_and_saves_its_traceback(faulty, capsys, tmp_path):
-    assert faulty([]) == 70
-    message = capsys.readouterr().err
-    assert message.count("\n") == 1
-    assert "internal error in aotlab (KeyError: " in message
-    path = Path(re.search(r"traceback in (\S+) ", message)[1])
-    assert path.parent == tmp_path
-    assert "test_contract.py" in path.read_text()
-
-
-def test_fault_shows_its_traceback_on_request(faulty, capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("AOTLAB_DEBUG", "1")
-    assert faulty([]) == 70
-    message = capsys.readouterr().err
-    assert message.startswith("Traceback (most recent call last)")
-    assert "internal error in aotlab" in message.splitlines()[-1]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_unsaved_traceback_names_the_variable(faulty, capsys, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
-    assert faulty([]) == 70
-    assert "set AOTLAB_DEBUG=1 to see the traceback" in capsys.readouterr().err
+    with pytest.raises(KeyError):
+        main([])
 
 
 LIMITED = """

@@ -85,7 +85,8 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
     assert (out / "a" / "masks" / "00002.png").is_file()
     (clips / "b" / "00001.png").write_bytes(good)
     save(clips / "c.png", 3)
-    assert run(clips) == 0
+    assert run(clips) == 1  # b has a frame of other inputs
+    assert run(clips, "--force") == 0
     assert len(list((out / "b" / "masks").iterdir())) == 3
 
 
@@ -112,7 +113,7 @@ def test_only_the_job_that_changed_is_repeated(clips, out, tracker, change):
     mask = out / "b" / "masks" / "00001.png"
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/coco.json")}
     change(clips, mask)
-    assert run(clips) == 0
+    assert run(clips, "--force") == 0
     assert tracker.steps == 12
     assert [path.parent.name for path, time in before.items() if path.stat().st_mtime_ns != time] == ["b"]
     assert (read_mask(mask) == read_mask(clips / "b.png")).all()
@@ -135,6 +136,8 @@ def test_moved_list_is_finished(clips, out, tracker, caplog):
 def test_forced_list_is_tracked_once(clips, tracker, capsys):
     assert run(clips) == 0
     line = ["memory.every=9", "--force"]
+    assert run(clips, line[0]) == 1
+    assert capsys.readouterr().err.count("already contains results of other inputs or settings") == 3
     assert run(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
     assert [run(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
@@ -178,19 +181,19 @@ def test_wrong_second_video_writes_nothing(clips, out, run_expecting_error, seco
     assert sorted(clips.parent.rglob("*")) == before
 
 
-@pytest.mark.parametrize("args", [["--force", "memory.every=9"], []])
+@pytest.mark.parametrize("args", [["memory.every=9"], []])
 def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
     assert run(clips) == 0
     folder = out / "b"
     save(folder / "masks" / "00002.png", 7)
     (folder / ".corrected").touch()
     save(clips / "a.png", 5)
-    assert run(clips, *args) == 0
+    assert run(clips, "--force", *args) == 0
     assert "b: corrected masks are kept; delete" in caplog.text
     assert "3 of 3 videos done" in capsys.readouterr().out
     line = [str(clips / "b"), "--mask", str(clips / "b.png"), "--output", str(folder)]
     assert cli.main([*line, "--end", "1", "--force"]) == 2
-    assert "b: already contains corrected masks; choose another folder" in capsys.readouterr().err
+    assert "b: already contains corrected masks; choose another" in capsys.readouterr().err
     assert read_mask(folder / "masks" / "00002.png").max() == 7
     assert read_mask(out / "a" / "masks" / "00002.png").max() == 5
 
@@ -313,7 +316,7 @@ def test_dry_run_sums_the_space_of_all_clips(clips, out, read_error_line, monkey
     assert "out: the results take about" in read_error_line(run(clips, "--dry-run"))
 
 
-def test_dry_run_checks_settings_of_every_line(clips, out, capsys, read_error_line, monkeypatch):
+def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     monkeypatch.undo()  # the real tracker
     first, second = (
         {"video": name, "masks": f"{name}.png", "overrides": f"memory.{key}=2"}
@@ -328,8 +331,6 @@ def test_dry_run_checks_settings_of_every_line(clips, out, capsys, read_error_li
     assert run(jobs) == 2  # before the first video
     assert "error: a: " in (text := capsys.readouterr().err)
     assert "did you mean memory.every?" in text
-    save(out / "mine.png", 1)
-    assert "already contains other files" in read_error_line(run(jobs, "--dry-run"))
 
 
 @pytest.mark.parametrize("line", ["memory.evry=2", "--fps fast", "--device cuda:99", "--output file"])
@@ -342,11 +343,12 @@ def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, line)
 
 
 @pytest.mark.parametrize("args", [["--write", "objects"], ["memory.every=9"]])
-def test_results_of_other_settings_need_force(clips, out, read_error_line, args):
+def test_results_of_other_settings_need_force(clips, out, capsys, args):
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
-    assert "results of other settings or outputs" in read_error_line(run(clips, *args))
+    assert run(clips, *args) == 1
+    assert "error: c: output" in capsys.readouterr().err
     assert run(clips, *args, "--force") == 0
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
@@ -387,30 +389,11 @@ def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatc
 
 
 @pytest.mark.parametrize("args", [[], ["--force"]])
-def test_results_never_replace_videos_and_masks(clips, read_error_line, args):
-    before = results(clips.parent)
-    line = ["--jobs", str(clips), "--output", str(clips), *args]
-    assert "would overwrite" in read_error_line(cli.main(line))
-    assert results(clips.parent) == before
-
-
-def test_results_used_as_masks_are_not_removed(clips, read_error_line):
-    assert run(clips) == 0
-    before = results(clips.parent)
-    jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", "d,a,../out/a/masks/00001.png")
-    assert "would overwrite" in read_error_line(run(jobs, "--force"))
-    jobs.unlink()
-    assert results(clips.parent) == before
-
-
-@pytest.mark.parametrize("args", [[], ["--write", "objects"]])
-def test_failed_job_leaves_results_that_are_replaced(clips, args):
-    assert run(clips) == 0
-    mask = (clips / "a.png").read_bytes()
-    (clips / "a.png").write_bytes(b"damaged")
-    assert run(clips) == 1
-    (clips / "a.png").write_bytes(mask)
-    assert run(clips, *args, "--force") == 0
+def test_results_never_replace_videos_and_masks(clips, capsys, args):
+    before = {path: path.read_bytes() for path in clips.rglob("*.png")}
+    assert cli.main(["--jobs", str(clips), "--output", str(clips), *args]) == 1
+    assert capsys.readouterr().err.count("is the input folder") == 3
+    assert {path: path.read_bytes() for path in clips.rglob("*.png")} == before
 
 
 @pytest.mark.parametrize("args", [[], ["--force", "memory.every=9"]])
@@ -420,8 +403,7 @@ def test_job_with_a_damaged_record_fails_until_deleted(clips, out, tracker, caps
     for _ in range(2):
         assert run(clips, *args) == 1
         assert (
-            "a: already contains an unreadable record (.track.json); choose another"
-            in capsys.readouterr().err
+            "a: already contains coco.json, which no record lists; choose another" in capsys.readouterr().err
         )
     shutil.rmtree(out / "a")
     assert run(clips, *args) == 0

@@ -15,7 +15,7 @@ from PIL import Image
 
 from aotlab.media.annotations import read_annotations
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.cli.track_report import report_result
@@ -25,7 +25,6 @@ from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.outputs import TrackedFrame
 from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
 from tests.media.video_files import state_frames, write_gray, write_texture
@@ -209,7 +208,7 @@ def test_one_video_is_refused_by_several_ranks(
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
-    (["--write", "masks"], "other inputs or settings; choose another folder, or replace them with force (--force)"),
+    (["--write", "masks"], "other inputs or settings; choose another, or replace it with --force"),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
 ]  # fmt: skip
 
@@ -276,6 +275,13 @@ def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracke
     assert not (tmp_path / "out").exists()
 
 
+def test_dry_run_counts_frames_that_the_header_does_not_state(mask, tmp_path, capsys):
+    clip = write_gray(tmp_path / "clip.mkv", 4)
+    save(mask, 1, (48, 64))
+    assert run(clip, tmp_path, mask, args=["--dry-run", "--start", "1"]) == 0
+    assert "results: about 1 KB;" in capsys.readouterr().out  # 3 of 48×64 with 0.12 each
+
+
 @pytest.mark.parametrize(("args", "overrides"), [
     ([], []),  # `Tracker.from_pretrained` bounds memory by itself
     (["--memory", "every_nth"], ["memory.policy=every_nth"]),
@@ -314,19 +320,15 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert list(values(tmp_path)) == NAMES[:2]
 
 
-@pytest.mark.parametrize(
-    ("name", "args"), [("masks", ["--force"]), ("prompt_masks", ["--dry-run", "--force"])]
-)
-def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name, args):
-    photo = tmp_path / "out" / name / "00000.png"
+def test_masks_of_prompts_replace_no_files_of_others(video, tmp_path, capsys):
+    photo = tmp_path / "out" / "prompt_masks" / "00000.png"
     photo.parent.mkdir(parents=True)
     photo.write_text("mine")
-    line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), *args]
+    line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), "--force"]
     assert main(line) == 2
-    words = f"already contains {name}, not written by aotlab; choose another folder"
+    words = "already contains prompt_masks, which no record lists; choose another"
     assert words in capsys.readouterr().err
     assert photo.read_text() == "mine"
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 
 def test_run_that_failed_on_its_first_frame_leaves_nothing(video, mask, tmp_path, tracker, monkeypatch):
@@ -340,18 +342,6 @@ def test_run_that_failed_on_its_first_frame_leaves_nothing(video, mask, tmp_path
             assert run(video, tmp_path, mask, args=args) == 2
     assert not [*(tmp_path / "out").glob("[!.]*"), *(tmp_path / "out").glob(".track.json")]
     assert run(video, tmp_path, mask) == 0
-
-
-def test_results_of_a_failed_run_are_replaced(video, mask, tmp_path, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("a fault")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("aotlab.video.outputs.AnnotationFile.write", fail)
-        assert run(video, tmp_path, mask, args=("--write", "masks,coco")) != 0
-    assert list((tmp_path / "out" / "masks").iterdir())
-    assert run(video, tmp_path, mask, args=("--write", "masks", "--force")) == 0
-    assert list(values(tmp_path)) == NAMES
 
 
 def read_all(folder):
@@ -483,30 +473,20 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
     assert "1 cut, before frame 2\n" in out
 
 
-def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracker, monkeypatch):
+def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, tracker, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    monkeypatch.setattr(resume.Checkpoint, "save_stopped", lambda *_: None)  # as if it had been killed
-    request.getfixturevalue("interrupted")
-    steps = tracker.steps
-    assert run(video, tmp_path, mask, args=WRITE) == 0
-    assert tracker.steps - steps == 1
-
-
-def test_progress_is_saved_after_its_frame_is_written(tmp_path, tracker, monkeypatch):
-    monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    checkpoint, repeater, frame = resume.Checkpoint(tmp_path, str), tracker(), np.zeros((8, 8, 3), np.uint8)
-    predictions = [repeater.step(frame, frame[..., 0] + 1), repeater.step(frame)]
-    checkpoint.keep_state(1, repeater)
+    resuming, frame = resume.ResumingTracker(tracker(), tmp_path, str), np.zeros((8, 8, 3), np.uint8)
     saved = []
-    for index, prediction in enumerate(predictions):
-        checkpoint.add_frame(TrackedFrame(index, frame, prediction, Fraction(index)))
+    for index in range(4):
+        resuming.step(frame, frame[..., 0] + 1 if index == 0 else None)
         saved.append((tmp_path / resume.STATE_FILE).exists())
-    assert saved == [False, True]
+        write_mask(tmp_path / "masks" / f"{max(0, index - 1)}.png", frame[..., 0])
+    assert saved == [False, False, False, True]
 
 
 def test_progress_of_a_run_that_stops_before_its_first_frame_stays(tmp_path, tracker):
     (tmp_path / resume.STATE_FILE).write_bytes(b"progress")
-    resume.Checkpoint(tmp_path, str).save_stopped(-1, tracker())
+    resume.ResumingTracker(tracker(), tmp_path, str).save_stopped(0)
     assert (tmp_path / resume.STATE_FILE).read_bytes() == b"progress"
 
 
@@ -548,21 +528,6 @@ def test_run_after_a_damaged_mask_starts_over(interrupted, video, mask, tmp_path
     assert tracker.steps - steps == 4
 
 
-def test_other_outputs_need_force(video, mask, tmp_path, tracker, capsys):
-    assert run(video, tmp_path, mask) == 0
-    before = files(tmp_path / "out")
-    assert run(video, tmp_path, mask, args=["--force"]) == 0
-    assert "already tracked with these inputs; delete it to track it again" in capsys.readouterr().out
-    assert run(video, tmp_path, mask, args=["--write", "masks,overlay,coco"]) == 2
-    assert "already contains results of other inputs or settings; choose another" in capsys.readouterr().err
-    assert (files(tmp_path / "out"), tracker.loads) == (before, 1)
-    for _ in range(2):
-        assert run(video, tmp_path, mask, args=["--write", "masks,overlay,coco", "--force"]) == 0
-    assert {**files(tmp_path / "out"), **before} == files(tmp_path / "out")
-    assert (tmp_path / "out" / "coco.json").is_file()
-    assert tracker.loads == 2
-
-
 def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, tracker, monkeypatch):
     assert run(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
     interrupt(monkeypatch, video, tmp_path, mask, args=[*WRITE, "--force"])
@@ -580,27 +545,6 @@ def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     assert {read_mask(folder / name).dtype for name in NAMES} == {np.dtype(np.uint16)}
     info = VideoInfo("video", (32, 48), 4)
     assert object_id in read_annotations(folder, info).objects()
-
-
-def test_results_of_an_earlier_run_are_replaced_together(video, mask, tmp_path):
-    out = tmp_path / "out"
-    assert run(video, tmp_path, mask, args=("--write", "masks,objects,coco")) == 0
-    (out / "notes.txt").write_text("mine")
-    assert run(video, tmp_path, mask, args=("--write", "alpha", "--end", "1", "--force")) == 0
-    assert {path.name for path in out.iterdir()} == {"alpha", "notes.txt", ".track.json"}
-    assert len(list((out / "alpha").iterdir())) == 2
-
-
-def test_results_with_a_damaged_record_stay(numbered, mask, tmp_path, read_error_line, caplog):
-    out = tmp_path / "out"
-    assert run(numbered, tmp_path, mask, args=["--write", "masks,coco"]) == 0
-    (out / JOB_RECORD).write_text("{")
-    before = read_all(out)
-    for args in ([], ["--dry-run"], ["--force"]):
-        message = read_error_line(run(numbered, tmp_path, mask, args=["--write", "masks", *args]))
-        assert "an unreadable record (.track.json); choose another folder, or delete this one" in message
-    assert f"{out / JOB_RECORD}: not readable" in caplog.text
-    assert read_all(out) == before
 
 
 @pytest.mark.parametrize("write", ["masks,objects", "alpha"])

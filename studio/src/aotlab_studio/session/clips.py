@@ -8,7 +8,6 @@ from pathlib import Path
 from aotlab.sdk import (
     IMAGE_SUFFIXES,
     JOB_RECORD,
-    RUN_FILE,
     UNFINISHED,
     JobRecord,
     list_job_folders,
@@ -99,8 +98,6 @@ def find_clips(folder: Path) -> list[BatchClip]:
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
         return []
     results = list_results(folder)
-    if (folder / RUN_FILE).is_file():
-        return results
     videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
     if not (videos or images) or (results and not any(clip.video_is_in(folder) for clip in results)):

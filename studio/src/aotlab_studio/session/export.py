@@ -107,7 +107,7 @@ def export_masks(
     except BaseException:
         for output in outputs.values():
             with suppress(Exception):  # the first error says more
-                output.drop()
+                output.discard()
         raise
 
 
