@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.location import locate_video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name, remove
-from aotlab.utils.value_syntax import parse_frame_object
+from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
 JOB_RECORD = ".track.json"
@@ -71,6 +70,8 @@ class JobRecord:
     """`FrameSource.name` of the video; empty: unknown"""
     stems: list[str] = field(default_factory=list)
     """file names of the frames without suffix, or empty if frames are numbered"""
+    folder: str = ""
+    """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
 
     def __post_init__(self) -> None:
         self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has strings
@@ -91,22 +92,28 @@ class JobRecord:
 def read_job_record(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None without one, or if it is damaged.
 
-    Its video and masks are found if they were moved together with the folder, or the video lies next to it.
+    Its video and masks have their present paths if they were moved together with the folder, or the video lies next to
+    it.
     """
     record = read_versioned(folder / JOB_RECORD, JOB_KIND, lambda content: JobRecord(**content))
     if record is None:
         return None
-    record = _map_paths(record, lambda path: _resolve(path, folder))
-    moved = folder.absolute().parent / Path(record.video).name
-    if os.path.isabs(record.video) and not os.path.exists(record.video) and moved != folder.absolute():
-        record = replace(record, video=str(moved)) if moved.exists() else record
+    values = map(parse_frame_object, record.masks)
+    masks = [
+        str(FrameObjectValue(frame, object_id, _relocate(file, record.folder, folder)))
+        for frame, object_id, file in values
+    ]
+    video = _relocate(record.video, record.folder, folder)
+    moved = folder.absolute().parent / Path(video).name
+    if os.path.isabs(video) and not os.path.exists(video) and moved != folder.absolute() and moved.exists():
+        video = str(moved)
     outputs = [*filter(is_file_name, record.outputs)]  # which another run may remove
-    return replace(record, outputs=outputs)
+    return replace(record, video=video, masks=masks, outputs=outputs)
 
 
 def write_job_record(folder: Path, record: JobRecord) -> None:
-    """Replace the record in a folder of results, with paths relative to it; raises `InputError` if that fails."""
-    record = _map_paths(record, lambda path: _make_relative(path, folder))
+    """Replace the record in a folder of results; raises `InputError` if it cannot be written."""
+    record = replace(record, folder=os.path.abspath(folder))
     write_versioned(folder / JOB_RECORD, JOB_KIND, asdict(record))
 
 
@@ -175,20 +182,11 @@ def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[i
         )
 
 
-def _map_paths(record: JobRecord, change: Callable[[str], str]) -> JobRecord:
-    """Return a record with other paths of its video and masks."""
-    masks = [mask._replace(value=change(mask.value)) for mask in map(parse_frame_object, record.masks)]
-    return replace(record, video=change(record.video), masks=[*map(str, masks)])
-
-
-def _resolve(path: str, folder: Path) -> str:
-    """Return the absolute path of a path relative to a folder; URLs and cameras are unchanged."""
-    location = locate_video(path, folder.absolute())
-    return path if not path or location.kind in ("url", "stdin") else os.path.normpath(location.text)
-
-
-def _make_relative(path: str, folder: Path) -> str:
-    """Return an absolute path relative to a folder; URLs, and paths on other drives of Windows, are unchanged."""
-    with suppress(ValueError):
-        return os.path.relpath(path, folder.absolute()) if os.path.isabs(path) else path
+def _relocate(path: str, earlier: str, folder: Path) -> str:
+    """Return a path that may have been moved together with the folder that was at the path ``earlier``."""
+    if earlier and os.path.isabs(path) and not os.path.exists(path):
+        with suppress(ValueError):  # another drive of Windows
+            moved = os.path.normpath(folder.absolute() / os.path.relpath(path, earlier))
+            if os.path.exists(moved):
+                return moved
     return path

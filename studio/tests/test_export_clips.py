@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aotlab import InputError, open_frames, read_mask
-from aotlab.sdk import JobRecord, locked, merge_class_ids, read_job_record, write_job_record
+from aotlab import InputError, open_frames, read_mask, sdk
+from aotlab.sdk import JobRecord, locked, read_job_record, write_job_record
 from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
@@ -262,12 +262,14 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
             session.set_status("accepted", outdated="proceed")
     before = (batch / "a" / "coco.json").read_bytes()
 
+    merge = sdk.merge_class_ids
+
     def draw_meanwhile(path, classes):
         with opened.use("a", "Bob") as session:
             editing.outline(session.document, 4, 1, square(40, 25, 8))
-        return merge_class_ids(path, classes)
+        return merge(path, classes)
 
-    monkeypatch.setattr(batches, "merge_class_ids", draw_meanwhile)
+    monkeypatch.setattr(sdk, "merge_class_ids", draw_meanwhile)
     exported = opened.export_all([])
     assert exported.names == ["b"]
     assert exported.problems == ["a: changed during the export; accept it again"]

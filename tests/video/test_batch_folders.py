@@ -118,8 +118,7 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
     write_job_record(output, record)
-    assert read_job_record(output) == record
-    assert '"../a.mp4"' in (output / JOB_RECORD).read_text()
+    assert read_job_record(output) == replace(record, folder=str(output))
 
 
 def test_only_files_of_the_run_are_removed(output):
@@ -136,7 +135,7 @@ def test_only_files_of_the_run_are_removed(output):
     (output / "masks" / "mine").mkdir()
     write_job_record(output, JobRecord("a", outputs=["masks", "stereo"]))
     remove_results(output, read_job_record(output))
-    assert sorted(path for path in output.rglob("*") if path.is_file()) == sorted(kept)
+    assert {path for path in output.rglob("*") if path.is_file()} == {*kept, output / JOB_RECORD}
     assert (output / "masks" / "mine").is_dir()
     assert not (output / "stereo" / "left").exists()
 

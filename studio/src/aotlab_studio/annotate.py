@@ -14,16 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab import InputError
-from aotlab.sdk import (
-    Bytes,
-    command,
-    load_segmenter,
-    read_tracker,
-    segmenter_option,
-    tracker_options,
-    video_argument,
-)
+from aotlab import InputError, sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,8 +75,8 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
 
 
-@command("aotlab annotate")
-@video_argument(
+@sdk.command("aotlab annotate")
+@sdk.video_argument(
     "[VIDEO]",
     "a video file, a folder of frames, a TIFF stack, a folder of videos, a project, or results of aotlab track "
     "(of one video or a list)",
@@ -110,7 +101,11 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 )
 @click.option("--no-browser", is_flag=True, help="print the address and open no browser")
 @click.option(
-    "--cache", metavar="SIZE", type=Bytes, default="512MB", help="memory for decoded frames (default: 512MB)"
+    "--cache",
+    metavar="SIZE",
+    type=sdk.Bytes,
+    default="512MB",
+    help="memory for decoded frames (default: 512MB)",
 )
 @click.option(
     "--levels",
@@ -118,8 +113,8 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     help="intensity range shown as black to white in all frames of an image folder or TIFF stack "
     "(default: 8-bit images unchanged, others auto)",
 )
-@segmenter_option()
-@tracker_options(multiple="offer several on the page")
+@sdk.segmenter_option()
+@sdk.tracker_options(multiple="offer several on the page")
 def main(
     video: tuple[str, ...],
     *,
@@ -135,7 +130,7 @@ def main(
     **model: Any,
 ) -> int:
     """Draw, track and correct masks in the browser."""
-    options = read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
+    options = sdk.read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.server.app import Server, bind_socket, build_app
@@ -149,7 +144,9 @@ def main(
     opener: Callable[..., Session] = partial(
         open_session,
         loader=loader,
-        segmenter=load_segmenter(segmenter, checkpoint=options.resolve_checkpoint(), device=options.device),
+        segmenter=sdk.load_segmenter(
+            segmenter, checkpoint=options.resolve_checkpoint(), device=options.device
+        ),
         cache_bytes=cache,
         levels=levels,
         same_video=same_video,

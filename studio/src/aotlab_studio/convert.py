@@ -16,29 +16,7 @@ from typing import Any, NamedTuple
 import click
 from click import UsageError
 
-from aotlab import InputError, open_frames, write_mask
-from aotlab.sdk import (
-    CLASSES,
-    CORRECTED_FILE,
-    Annotations,
-    Choice,
-    FrameSource,
-    VideoInfo,
-    add_class_ids,
-    command,
-    find_class_variants,
-    find_mask_writer,
-    find_output,
-    find_video,
-    format_coco,
-    format_count,
-    list_mask_formats,
-    read_annotations,
-    read_class_ids,
-    require_new_output,
-    require_same_video,
-    store_frame,
-)
+from aotlab import InputError, open_frames, sdk, write_mask
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.files import (
     ExportRecord,
@@ -57,13 +35,13 @@ RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
 
 
-@command("aotlab convert")
+@sdk.command("aotlab convert")
 @click.argument("masks", metavar="IN", type=Path, help="file or folder of masks, as for track --mask")
 @click.argument("output", metavar="OUT", type=Path, help="file or folder to write")
 @click.option(
     "--to",
     required=True,
-    type=Choice([*list_mask_formats(), "masks"]),
+    type=sdk.Choice([*sdk.list_mask_formats(), "masks"]),
     help="format to write; masks: PNGs of object ids",
 )
 @click.option("--video", metavar="VIDEO", type=Path, help="the video, or its folder of frames")
@@ -96,7 +74,7 @@ def main(
     inputs = [path.resolve() for path in (masks, video) if path is not None]
     if any(output.resolve() in (path, *path.parents) for path in inputs):
         raise InputError(f"{output}: the output would replace the input; give another name")
-    suffix = "" if merge or to == "masks" else Path(find_mask_writer(to).file_name).suffix
+    suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
     require_replaceable(output, *([suffix, ""] if suffix else []), force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     restore_replaced(output.parent)
@@ -132,32 +110,32 @@ def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
         if other := next((name for name in list_files(output) if name not in written), ""):
             problem = f"holds {other}, which aotlab convert did not write"
             raise InputError(f"{output}: {problem}; give another name")
-    require_new_output(output, *suffixes, force=force)
+    sdk.require_new_output(output, *suffixes, force=force)
 
 
 def convert(masks: Path, video: Path, output: Path, format_name: str) -> str:
     """Write the masks of a video in another format; return the numbers of objects and frames as text."""
     source = open_frames(video)
-    info = VideoInfo.from_source(source)
-    annotations = read_annotations(masks, info)
+    info = sdk.VideoInfo.from_source(source)
+    annotations = sdk.read_annotations(masks, info)
     if format_name == "masks":
         write_masks(annotations, output)
     else:
         length = source.length or max(annotations.frames) + 1
-        writer = find_mask_writer(format_name)
+        writer = sdk.find_mask_writer(format_name)
         writer.write(output, annotations, replace(info, length=length))
         if writer.images:
             store_images(source, annotations, output / "images")
     objects, frames = len(annotations.objects()), len(annotations.frames)
-    return f"{format_count(objects, 'object')} on {format_count(frames, 'frame')}"
+    return f"{sdk.format_count(objects, 'object')} on {sdk.format_count(frames, 'frame')}"
 
 
 class VideoMasks(NamedTuple):
     """A tracked video with the masks of its results."""
 
     name: str
-    source: FrameSource
-    annotations: Annotations
+    source: sdk.FrameSource
+    annotations: sdk.Annotations
 
 
 STATUS_NOTES: Mapping[VideoStatus, str] = {
@@ -180,9 +158,9 @@ def merge_results(results: Path, output: Path, format_name: str, train_share: fl
     videos, notes, problems = collect_videos(clips)
     if len(videos) < (2 if train_share < 1 else 1):
         advice = "; ".join(problems) or "give the --output of track --jobs"
-        raise InputError(f"{results}: holds {format_count(len(videos), 'tracked video')}; {advice}")
+        raise InputError(f"{results}: holds {sdk.format_count(len(videos), 'tracked video')}; {advice}")
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
-    for problem in find_class_variants(names):
+    for problem in sdk.find_class_variants(names):
         raise InputError(f"{results}: {problem}")
     classes = merge_classes(results, [video.annotations for video in videos])
     # of all videos of the list, so that one that is left out does not change the part of another
@@ -199,7 +177,9 @@ def merge_results(results: Path, output: Path, format_name: str, train_share: fl
         MERGED_FORMATS[format_name](part, chosen, output)
     train, val = (len(parts.get(part, ())) for part in ("train", "val"))
     count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
-    return "; ".join([f"{format_count(train, 'video')} in train, {val} in val, {count}", *notes]), problems
+    return "; ".join(
+        [f"{sdk.format_count(train, 'video')} in train, {val} in val, {count}", *notes]
+    ), problems
 
 
 def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[str], list[str]]:
@@ -239,8 +219,8 @@ def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> 
     tree: dict[str, Any] = {}
     for name, source, masks in videos:
         paths = store_images(source, masks, output / part / "images" / name)
-        info = VideoInfo(name, source.size, source.length, str(source.rate))
-        tree = merge_trees(tree, format_coco(masks, info), [f"{name}/{path.name}" for path in paths])
+        info = sdk.VideoInfo(name, source.size, source.length, str(source.rate))
+        tree = merge_trees(tree, sdk.format_coco(masks, info), [f"{name}/{path.name}" for path in paths])
     write_json(output / f"{part}.json", tree)
 
 
@@ -259,14 +239,14 @@ MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks":
 """formats of a data set of several videos, each written part by part: ``train``, then ``val``"""
 
 
-def write_masks(annotations: Annotations, folder: Path) -> None:
+def write_masks(annotations: sdk.Annotations, folder: Path) -> None:
     """Write the masks of a video as PNGs of object ids, named like its frames."""
     max_id = annotations.objects()[-1]
     for frame in annotations.frames:
         write_mask(folder / f"{annotations.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
 
 
-def describe_objects(annotations: Annotations) -> dict[str, Any]:
+def describe_objects(annotations: sdk.Annotations) -> dict[str, Any]:
     """Return class and frames of each object by its id, as in the ``meta.json`` of YouTube-VOS."""
     frames: dict[int, list[str]] = {key: [] for key in annotations.objects()}
     for frame, region in annotations.regions():
@@ -274,13 +254,13 @@ def describe_objects(annotations: Annotations) -> dict[str, Any]:
     return {str(key): {"category": annotations.class_name(key), "frames": frames[key]} for key in frames}
 
 
-def merge_classes(results: Path, videos: Sequence[Annotations]) -> dict[str, int]:
+def merge_classes(results: Path, videos: Sequence[sdk.Annotations]) -> dict[str, int]:
     """Return class ids by name for the objects of several videos: those that their results share stay."""
-    classes = read_class_ids(results / CLASSES)
+    classes = sdk.read_class_ids(results / sdk.CLASSES)
     used = set[str]()
     for masks in videos:
         names = {masks.class_name(object_id) for object_id in masks.objects()}
-        classes = add_class_ids(classes, {name: masks.classes.get(name) for name in sorted(names)})
+        classes = sdk.add_class_ids(classes, {name: masks.classes.get(name) for name in sorted(names)})
         used |= names
     return {name: class_id for name, class_id in classes.items() if name in used}
 
@@ -291,12 +271,12 @@ def read_status(clip: BatchClip) -> VideoStatus:
     Raises:
         InputError: corrected or accepted masks are not exported, or an exported one is missing.
     """
-    exported = read_json(clip.path / CORRECTED_FILE, ExportRecord)
+    exported = read_json(clip.path / sdk.CORRECTED_FILE, ExportRecord)
     document, remedy = clip.read_document(), f"run aotlab export-clips {clip.path.parent}"
     status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected":
         return status
-    folder = find_output("masks").file_name
+    folder = sdk.find_output("masks").file_name
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
@@ -312,20 +292,20 @@ def read_masks(clip: BatchClip) -> VideoMasks:
     job = clip.job
     if job.error:
         raise InputError(job.error)
-    video = find_video(clip.path, job)
-    require_same_video(clip.path, job, video)
+    video = sdk.find_video(clip.path, job)
+    sdk.require_same_video(clip.path, job, video)
     source = open_frames(video, levels=job.levels)
-    info = VideoInfo.from_source(source)
-    annotations = read_annotations(clip.path, info)
+    info = sdk.VideoInfo.from_source(source)
+    annotations = sdk.read_annotations(clip.path, info)
     annotations.classes = load_job_masks(job, info).classes | annotations.classes
     return VideoMasks(clip.name, source, annotations)
 
 
-def store_images(source: FrameSource, annotations: Annotations, folder: Path) -> list[Path]:
+def store_images(source: sdk.FrameSource, annotations: sdk.Annotations, folder: Path) -> list[Path]:
     """Store the annotated frames of a video; return their paths."""
     frames = zip(range(max(annotations.frames) + 1), source, strict=False)
     return [
-        store_frame(source, index, image, folder / source.stem(index))
+        sdk.store_frame(source, index, image, folder / source.stem(index))
         for index, image in frames
         if index in annotations.frames
     ]

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 import aotlab
-from aotlab.sdk import command, format_count
+from aotlab import sdk
 
 
-@command("aotlab export-clips")
+@sdk.command("aotlab export-clips")
 @click.argument(
     "folder", metavar="FOLDER", type=Path, help="results of a list of videos: the --output of track --jobs"
 )
@@ -35,7 +35,7 @@ def main(folder: Path, *, write: str) -> int:
         exported = batch.export_all([name.strip() for name in write.split(",") if name.strip()])
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
-    print(f"{folder}: {format_count(len(exported.names), 'corrected clip')} exported")
+    print(f"{folder}: {sdk.format_count(len(exported.names), 'corrected clip')} exported")
     if exported.left_out:
         print(f"left out: {', '.join(exported.left_out)}")
     if not (exported.names or exported.problems):

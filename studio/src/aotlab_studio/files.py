@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from aotlab import InputError
-from aotlab.sdk import atomic_path, locked
+from aotlab import InputError, sdk
 
 Content = TypeVar("Content")
 MOVE_LOCK = ".aotlab-replaced.lock"
@@ -30,7 +29,7 @@ REMOVED = ".aotlab-removed-"
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file by way of `atomic_path`."""
-    with atomic_path(path) as temporary:
+    with sdk.atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
@@ -94,7 +93,7 @@ def stage_files(folder: Path) -> Iterator[Path]:
 
 def restore_replaced(folder: Path) -> None:
     """Move back what a killed call of `move_entries` has set aside in a folder without replacing it."""
-    with locked(folder / MOVE_LOCK):
+    with sdk.locked(folder / MOVE_LOCK):
         for path in folder.glob(f"{REPLACED}*/*"):
             if not os.path.lexists(folder / path.name):
                 path.rename(folder / path.name)
@@ -122,7 +121,7 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = (), reco
     names = sorted(os.listdir(source), key=lambda name: (name != record_name, name))
     olds = [name for name in {*removed, *names} if os.path.lexists(folder / name)]
     olds.sort(key=lambda name: (name == record_name, name))
-    with locked(folder / MOVE_LOCK):
+    with sdk.locked(folder / MOVE_LOCK):
         replaced = Path(tempfile.mkdtemp(dir=folder, prefix=REPLACED))
         moves = [(folder / name, replaced / name) for name in olds]
         moves += [(source / name, folder / name) for name in names]

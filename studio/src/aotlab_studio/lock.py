@@ -12,8 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from aotlab import InputError
-from aotlab.sdk import InUseError, locked
+from aotlab import InputError, sdk
 from aotlab_studio.files import write_bytes
 
 LOCK = ".lock"
@@ -70,9 +69,9 @@ class FolderLock:
         with ExitStack() as held:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(locked(folder / LOCK, 0, subject=folder))
+                held.enter_context(sdk.locked(folder / LOCK, 0, subject=folder))
                 self._create_lease()
-            except InUseError:
+            except sdk.InUseError:
                 owner = read_owner(folder) or "another program"
                 raise InputError(f"{folder}: in use by {owner}; close it there first") from None
             except OSError as error:

@@ -9,17 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError
-from aotlab.sdk import (
-    Annotations,
-    JobRecord,
-    VideoInfo,
-    add_class_ids,
-    find_video,
-    load_masks,
-    read_annotations,
-    require_same_video,
-)
+from aotlab import InputError, sdk
 from aotlab_studio.document.database import PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
@@ -41,9 +31,9 @@ from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 
-def load_job_masks(job: JobRecord, video: VideoInfo) -> Annotations:
+def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
     """Return the masks that a job was tracked from."""
-    return load_masks(job.masks, video).annotations if job.masks else Annotations(video.size)
+    return sdk.load_masks(job.masks, video).annotations if job.masks else sdk.Annotations(video.size)
 
 
 def open_document(
@@ -77,7 +67,7 @@ def open_document(
         results_folder = Path(os.path.realpath(path))
         folder, levels = project or results_folder.with_name(results_folder.name + PROJECT_SUFFIX), job.levels
         moved = not os.path.exists(job.video) and (folder / PROJECT_FILE).is_file()
-        video = locate_project(folder)[0] if moved else find_video(results_folder, job)
+        video = locate_project(folder)[0] if moved else sdk.find_video(results_folder, job)
     existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     require_no_links(folder)
@@ -101,7 +91,7 @@ def open_document(
         raise
 
 
-def _import_results(document: Document, job: JobRecord) -> None:
+def _import_results(document: Document, job: sdk.JobRecord) -> None:
     """Replace the document's content by the results of a job, in one edit; raise `InputError` for damaged masks."""
     count, first, layer_id = document.frames.count, job.first_frame, document.make_layer_id()
     results, inputs = _store_results(document, job, layer_id)
@@ -123,13 +113,13 @@ def _import_results(document: Document, job: JobRecord) -> None:
             )
         },
         ranges={} if job_range is None else {"job": job_range, "track": job_range},
-        classes=add_class_ids(results.classes, inputs.classes),
+        classes=sdk.add_class_ids(results.classes, inputs.classes),
         attributes=results.attribute_table() | inputs.attribute_table(),
     )
     document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
 
 
-def _restore_results(document: Document, job: JobRecord) -> None:
+def _restore_results(document: Document, job: sdk.JobRecord) -> None:
     """Store the results again that a restored backup lacks; if they are damaged, their frames stay outdated."""
     snapshot, digest = document.snapshot, digest_results(document.results_folder)
     for layer_id in snapshot.unfinished:
@@ -139,14 +129,16 @@ def _restore_results(document: Document, job: JobRecord) -> None:
                 _store_results(document, job, layer_id)
 
 
-def _store_results(document: Document, job: JobRecord, layer_id: int) -> tuple[Annotations, Annotations]:
+def _store_results(
+    document: Document, job: sdk.JobRecord, layer_id: int
+) -> tuple[sdk.Annotations, sdk.Annotations]:
     """Store the masks of a job as a layer; return them, and those that it was tracked from.
 
     Tracked frames without masks show no object. Damaged masks raise `InputError`.
     """
-    folder, video = document.results_folder, VideoInfo.from_source(document.frames)
-    require_same_video(folder, job, document.frames.path)
-    results, inputs = read_annotations(folder, video), load_job_masks(job, video)
+    folder, video = document.results_folder, sdk.VideoInfo.from_source(document.frames)
+    sdk.require_same_video(folder, job, document.frames.path)
+    results, inputs = sdk.read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*results.objects(), *inputs.objects()})
     model = f"unknown; from a job with inputs {job.input_digest[:16]}"

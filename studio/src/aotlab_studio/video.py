@@ -12,8 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from aotlab import InputError, open_frames
-from aotlab.sdk import FrameSource, VideoFrames, VideoReader
+from aotlab import InputError, open_frames, sdk
 
 Cached = TypeVar("Cached")
 
@@ -73,7 +72,7 @@ Levels = str | tuple[float, float] | None
 """levels of images as in `open_frames`"""
 
 
-class FrameStore(FrameSource):
+class FrameStore(sdk.FrameSource):
     """A video with random access. Readers of a video file have their own positions, so that none makes another seek.
 
     Args:
@@ -84,7 +83,7 @@ class FrameStore(FrameSource):
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:
         self._source = source = open_frames(path, levels=levels)
-        self._index = source.index if isinstance(source, VideoFrames) else None
+        self._index = source.index if isinstance(source, sdk.VideoFrames) else None
         count = source.length if self._index is None else self._index.length
         if count is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
@@ -93,7 +92,7 @@ class FrameStore(FrameSource):
         self.count = self.length = count
         self.variable, self.damaged = source.variable, source.damaged
         self.levels, self.sound = source.levels, source.sound
-        self._readers: dict[str, VideoReader] = {}
+        self._readers: dict[str, sdk.VideoReader] = {}
         self._lock = threading.Lock()
         # arrays of images, and frames of videos in their decoder's format, about half as large
         self._decoded: LRUCache[Any] = LRUCache(cache_bytes // 2, attrgetter("nbytes"))
@@ -111,9 +110,9 @@ class FrameStore(FrameSource):
         """Return the image file of a frame; None for a video."""
         return self._source.file(index)
 
-    def _find_reader(self, source: VideoFrames, name: str) -> VideoReader:
+    def _find_reader(self, source: sdk.VideoFrames, name: str) -> sdk.VideoReader:
         with self._lock:
-            return self._readers.setdefault(name, VideoReader(source))
+            return self._readers.setdefault(name, sdk.VideoReader(source))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.read(index, "iterate") for index in range(self.count))
@@ -126,7 +125,7 @@ class FrameStore(FrameSource):
         """
         require_frame(index, self.count)
         found = self._decoded.get(index)
-        if found is None and isinstance(self._source, VideoFrames):
+        if found is None and isinstance(self._source, sdk.VideoFrames):
             video = self._find_reader(self._source, reader)
             with video.lock:
                 found = self._decoded.get(index)  # another thread may have read it meanwhile

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from websockets.exceptions import InvalidStatus
 
-from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
+from aotlab import InputError, JobOptions, Prediction, open_frames, sdk, track, write_mask
 from aotlab.sdk import JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
@@ -495,7 +495,7 @@ def test_export_problem_names_no_folder_of_the_server(results, batch):
 def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
     set_status(batch, "a", "Ann", "accepted")
     with monkeypatch.context() as patch:
-        patch.setattr("aotlab_studio.session.batch.write_job_record", lambda *args: 1 / 0)
+        patch.setattr("aotlab.sdk.write_job_record", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             batch.export_all(["coco"])
     answer = batch.export_all(["coco"])
@@ -646,7 +646,7 @@ def other_machine(monkeypatch):
 
     def move():
         # as on a network file system that keeps file locks to one machine
-        monkeypatch.setattr(lock, "locked", lambda *_, **__: nullcontext())
+        monkeypatch.setattr(sdk, "locked", lambda *_, **__: nullcontext())
         monkeypatch.setattr(lock, "_find_kernel", lambda: "another")
 
     return move

@@ -13,8 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta, Struct
 
-from aotlab import InputError
-from aotlab.sdk import add_class_ids
+from aotlab import InputError, sdk
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer, NonNegativeInt
@@ -225,7 +224,7 @@ def change_object(
         item = check_object(replace(before, **new_values))
         if before.name == item.name == before.class_name:  # called by its class
             item = replace(item, name=item.class_name or f"object {item.id}")
-        classes = add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
+        classes = sdk.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
         document.edit("change object", Changes(objects={object_id: item}, classes=classes))
 
 

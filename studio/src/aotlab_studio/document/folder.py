@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from aotlab import InputError
-from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record, reading
+from aotlab import InputError, sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.log import NonNegativeInt, digest_values
 from aotlab_studio.files import encode_json
@@ -53,7 +52,7 @@ class Header(Struct):
 def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
-    with reading(f"{database.path}: the header", DAMAGED_REMEDY):
+    with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY):
         values = json.loads(content)
         version = values["version"]
         if version == FORMAT_VERSION:
@@ -84,9 +83,9 @@ def read_levels(folder: Path) -> tuple[float, float] | None:
     return read_header(Database(folder)).video.levels if (folder / PROJECT_FILE).is_file() else None
 
 
-def read_job(folder: Path) -> JobRecord | None:
+def read_job(folder: Path) -> sdk.JobRecord | None:
     """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
-    return read_job_record(Path(os.path.realpath(folder)))
+    return sdk.read_job_record(Path(os.path.realpath(folder)))
 
 
 def digest_results(folder: Path) -> str:
@@ -111,7 +110,7 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     """Store the video of a project; raise `InputError` for another one, or another content without ``same_video``."""
     folder = database.folder
     path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
-    video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
+    video = StoredVideo(path, frames.count, frames.size, sdk.compute_fingerprint(frames.path))
     if frames.levels is not None and not frames.levels.estimated:
         video.levels = (frames.levels.low, frames.levels.high)
     old = read_header(database) if database.read_content("header", 1) else None

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from aotlab.sdk import reading
+from aotlab import sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo
 from aotlab_studio.video import LRUCache
@@ -244,7 +244,7 @@ class Log:
 
     def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         """Store records after the last one, with new drawn masks by digest: all, or none and raise `InputError`."""
-        with reading("edit", "use other values"):
+        with sdk.reading("edit", "use other values"):
             contents = [msgspec.json.encode(record) for record in records]
             records = tuple(map(decode_record, contents))  # as every later start reads them
         with self._database.transaction() as connection:
@@ -279,7 +279,7 @@ class Log:
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
             subject = f"{self._database.path}: record {self.size + 1}"
-            with reading(subject, DAMAGED_REMEDY):
+            with sdk.reading(subject, DAMAGED_REMEDY):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))

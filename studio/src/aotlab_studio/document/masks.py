@@ -15,8 +15,7 @@ import numpy as np
 from msgspec import Struct
 from PIL import Image
 
-from aotlab import InputError
-from aotlab.sdk import decode_image
+from aotlab import InputError, sdk
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
 from aotlab_studio.video import LRUCache
@@ -38,7 +37,7 @@ def encode_png(ids: np.ndarray) -> bytes:
 
 def decode_png(content: bytes) -> np.ndarray:
     """Read H×W uint16 ids; content of other kinds raises any error of a decoder."""
-    with decode_image(BytesIO(content)) as image:
+    with sdk.decode_image(BytesIO(content)) as image:
         return np.array(image).astype(np.uint16)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aotlab.sdk import LostObjects
+from aotlab import sdk
 from aotlab_studio.files import read_json
 
 SCORES_FILE = "scores.json"
@@ -52,7 +52,7 @@ class Score(Struct, frozen=True, array_like=True):
     @property
     def visible(self) -> bool:
         """Whether it has pixels that are its own with enough confidence."""
-        return self.area > 0 and self.confidence >= LostObjects.MIN_CONFIDENCE
+        return self.area > 0 and self.confidence >= sdk.LostObjects.MIN_CONFIDENCE
 
 
 def measure_scores(
@@ -98,7 +98,7 @@ def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
         seen: whether it is visible or drawn, by frame in order.
     """
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
-    return [run for visible, run in runs if not visible and len(run) >= LostObjects.FRAMES]
+    return [run for visible, run in runs if not visible and len(run) >= sdk.LostObjects.FRAMES]
 
 
 class ReviewSignals:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from aotlab import InputError
-from aotlab.sdk import AttributeTable, LostObjects
+from aotlab import InputError, sdk
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerResults, MaskStore, Result, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
@@ -79,7 +78,7 @@ class Snapshot:
         """First and last frame that may be drawn or tracked: those of the job whose results it corrects, or all."""
         return self.state.ranges.get("job") or (0, self.count - 1)
 
-    def describe_objects(self) -> tuple[dict[int, str], AttributeTable]:
+    def describe_objects(self) -> tuple[dict[int, str], sdk.AttributeTable]:
         """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
         attributes = {key: {**by_frame} for key, by_frame in self.state.attributes.items()}
         for item in self.objects.values():
@@ -363,7 +362,7 @@ class Snapshot:
 
     def mark_frame(self, index: int) -> dict[int, str]:
         """Return the mark of each object on one frame."""
-        place, reach = bisect_left(self.annotated_frames, index), LostObjects.FRAMES
+        place, reach = bisect_left(self.annotated_frames, index), sdk.LostObjects.FRAMES
         near = self.annotated_frames[max(0, place + 1 - reach) : place + reach]
         return self._mark_frames(near).get(index, dict.fromkeys(self.objects, UNKNOWN))
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError
-from aotlab.sdk import ParsedRegion, decode_image, encode_rle, order_names, reading, require_size
+from aotlab import InputError, sdk
 from aotlab_studio.formats.geometry import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
@@ -36,15 +35,15 @@ class Legend:
 def read_colors(path: Path) -> np.ndarray | None:
     """Return an image in colors, H×W×3 uint8; None for a palette, for gray, and for what is not an image."""
     try:
-        with decode_image(path) as image:
+        with sdk.decode_image(path) as image:
             return np.array(image.convert("RGB")) if image.mode in ("RGB", "RGBA") else None
     except Exception:  # decoders raise all kinds of errors; the framework's reader names the reason
         return None
 
 
-def parse_colors(image: np.ndarray, legend: Legend, size: Size) -> list[ParsedRegion]:
+def parse_colors(image: np.ndarray, legend: Legend, size: Size) -> list[sdk.ParsedRegion]:
     """Return the objects of a colored mask (H×W×3 uint8)."""
-    require_size(image.shape[0], image.shape[1], size)
+    sdk.require_size(image.shape[0], image.shape[1], size)
     codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
     regions = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
@@ -56,14 +55,14 @@ def parse_colors(image: np.ndarray, legend: Legend, size: Size) -> list[ParsedRe
             )
         if object_id := legend.objects[color]:
             class_name = legend.class_names.get(object_id, "")
-            regions.append(ParsedRegion(None, encode_rle(codes == code), class_name, object_id))
-    return regions or [ParsedRegion(None, None)]
+            regions.append(sdk.ParsedRegion(None, sdk.encode_rle(codes == code), class_name, object_id))
+    return regions or [sdk.ParsedRegion(None, None)]
 
 
-def parse_color_folder(folder: Path, size: Size) -> list[ParsedRegion] | None:
+def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | None:
     """Return the objects of the colored masks of a folder, named like their frames, by its legend; None for others."""
-    regions, legend = list[ParsedRegion](), None
-    for path in order_names(folder.glob("[!.]*.png")):
+    regions, legend = list[sdk.ParsedRegion](), None
+    for path in sdk.order_names(folder.glob("[!.]*.png")):
         image = read_colors(path)
         if image is None and legend is None:  # the first one
             return None
@@ -82,7 +81,7 @@ def read_legend(folder: Path) -> Legend:
             f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
             'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
         )
-    with reading(path.name, "expected colors and class names"):
+    with sdk.reading(path.name, "expected colors and class names"):
         return parse_legend(path)
 
 

@@ -12,17 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from aotlab.sdk import (
-    Annotations,
-    MaskWriter,
-    ParsedRegion,
-    VideoInfo,
-    decode_rle,
-    encode_rle,
-    fill_polygons,
-    require_different_images,
-    require_size,
-)
+from aotlab import sdk
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import (
     ParsedFile,
@@ -51,7 +41,7 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
     stated = root.find(".//original_size")
     if stated is not None:
         height, width = (int(stated.findtext(side, "")) for side in ("height", "width"))
-        require_size(height, width, size)
+        sdk.require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
     require_masks(regions, [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None])
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
@@ -62,7 +52,7 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
     return ParsedFile(regions, classes, PurePosixPath(video or "").stem)
 
 
-def format_cvat(annotations: Annotations, video: VideoInfo, kind: str) -> bytes:
+def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:
     """Return CVAT for video 1.1; ``group_id`` is the object id.
 
     Args:
@@ -96,30 +86,30 @@ def format_cvat(annotations: Annotations, video: VideoInfo, kind: str) -> bytes:
     return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="utf-8") + b"\n"
 
 
-def _list_polygons(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
+def _list_polygons(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
     """Yield object ids and their polygons: a track of the largest parts, one of the second largest, and so on."""
     parts: dict[tuple[int, int], Shapes] = defaultdict(dict)
     for frame, region in annotations.regions():
-        outlines = trace_outlines(decode_rle(region.rle, annotations.size))
+        outlines = trace_outlines(sdk.decode_rle(region.rle, annotations.size))
         for rank, outline in enumerate(outlines):
             points = ";".join(f"{x:.2f},{y:.2f}" for x, y in outline)
             parts[region.object_id, rank][frame] = {"points": points}, region.attributes
     return ((object_id, parts[object_id, rank]) for object_id, rank in sorted(parts))
 
 
-def _list_masks(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
+def _list_masks(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
     """Yield object ids and the mask of one frame each."""
     for frame, region in annotations.regions():
         if region.area:
-            mask = decode_rle(region.rle, annotations.size)
+            mask = sdk.decode_rle(region.rle, annotations.size)
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            counts = ", ".join(str(count) for count in encode_rle(part.T))  # row by row
+            counts = ", ".join(str(count) for count in sdk.encode_rle(part.T))  # row by row
             box = {"left": columns[0], "top": rows[0], "width": part.shape[1], "height": part.shape[0]}
             yield region.object_id, {frame: ({"rle": counts, **box}, region.attributes)}
 
 
-def _specify_attributes(annotations: Annotations) -> dict[str, list[dict[str, str]]]:
+def _specify_attributes(annotations: sdk.Annotations) -> dict[str, list[dict[str, str]]]:
     """Return the attributes of each class, as CVAT's labels describe them."""
     checkboxes: dict[str, dict[str, bool]] = {name: {} for name in annotations.class_ids()}
     for _, region in annotations.regions():
@@ -157,7 +147,7 @@ def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
                 element.text = str(item)
 
 
-def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
+def _parse_tracks(root: Element, size: Size) -> list[sdk.ParsedRegion]:
     """Return the shapes of tracks, lowest ``z_order`` first."""
     regions = []
     for index, track in enumerate(root.iter("track")):
@@ -172,29 +162,29 @@ def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
         label, constant = track.get("label", ""), _parse_attributes(track)
         for shape in shapes:
             rle, values = _parse_shape(shape, size), constant | _parse_attributes(shape)
-            region = ParsedRegion(int(shape.attrib["frame"]), rle, label, key, attributes=values)
+            region = sdk.ParsedRegion(int(shape.attrib["frame"]), rle, label, key, attributes=values)
             regions.append((int(shape.get("z_order", 0)), region))
     return [region for _, region in sorted(regions, key=itemgetter(0))]
 
 
-def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:
+def _parse_images(root: Element, size: Size) -> Iterator[sdk.ParsedRegion]:
     """Yield the shapes of CVAT for images, lowest ``z_order`` first."""
-    require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
+    sdk.require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
     for image in root.iter("image"):
-        require_size(int(image.attrib["height"]), int(image.attrib["width"]), size)
+        sdk.require_size(int(image.attrib["height"]), int(image.attrib["width"]), size)
         frame, name = int(image.attrib["id"]), image.get("name", "")
         shapes = [shape for shape in image if shape.tag in AREA_SHAPES]
         if all(element.tag == "tag" for element in image):
-            yield ParsedRegion(frame, None, image=name)
+            yield sdk.ParsedRegion(frame, None, image=name)
         for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
             key = int(shape.get("group_id", 0)) or None
             rle, attributes = _parse_shape(shape, size), _parse_attributes(shape)
-            yield ParsedRegion(frame, rle, shape.get("label", ""), key, name, attributes)
+            yield sdk.ParsedRegion(frame, rle, shape.get("label", ""), key, name, attributes)
 
 
 def _parse_shape(shape: Element, size: Size) -> np.ndarray:
     if shape.tag == "polygon":
-        return fill_polygons([parse_numbers(shape.attrib["points"])], size)
+        return sdk.fill_polygons([parse_numbers(shape.attrib["points"])], size)
     left, top, width, height = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))
     counts = [int(count) for count in shape.attrib["rle"].split(",")]
     fits = 0 < width <= size[1] and 0 < height <= size[0]
@@ -204,11 +194,11 @@ def _parse_shape(shape: Element, size: Size) -> np.ndarray:
     return place_mask(inside.reshape(height, width), left, top, size)
 
 
-def _write(path: Path, annotations: Annotations, video: VideoInfo, kind: str) -> None:
+def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> None:
     write_bytes(path, format_cvat(annotations, video, kind))
 
 
-CVAT = MaskWriter("cvat.xml", "CVAT for video, masks", partial(_write, kind="mask"))
-CVAT_POLYGONS = MaskWriter(
+CVAT = sdk.MaskWriter("cvat.xml", "CVAT for video, masks", partial(_write, kind="mask"))
+CVAT_POLYGONS = sdk.MaskWriter(
     "cvat_polygons.xml", "CVAT for video, tracks of polygons", partial(_write, kind="polygon")
 )

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from msgspec import Struct
 
-from aotlab.sdk import ParsedRegion, Region, encode_rle
+from aotlab import sdk
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ Size = tuple[int, int]
 class ParsedFile(Struct):
     """Contents of a file of masks."""
 
-    regions: list[ParsedRegion]
+    regions: list[sdk.ParsedRegion]
     classes: dict[str, int] = {}
     """class ids by class name; empty if unset"""
     video: str = ""
@@ -35,7 +35,7 @@ def place_mask(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:
         )
     mask = np.zeros(size, dtype=bool)
     mask[top : top + height, left : left + width] = part
-    return encode_rle(mask)
+    return sdk.encode_rle(mask)
 
 
 def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
@@ -53,12 +53,12 @@ def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
     return [outline for outline in outlines if len(outline) >= 3]
 
 
-def average_confidence(regions: Sequence[Region]) -> float:
+def average_confidence(regions: Sequence[sdk.Region]) -> float:
     """Return the mean confidence with four decimals; 0 without regions."""
     return round(sum(region.confidence for region in regions) / max(len(regions), 1), 4)
 
 
-def require_masks(regions: Sequence[ParsedRegion], others: Collection[str]) -> None:
+def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) -> None:
     """Log the kinds of shapes that are left out; raise `ValueError` if no region has a mask."""
     kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()[:200]
     if not any(region.rle is not None for region in regions):

@@ -12,18 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from aotlab.sdk import (
-    IMAGE_SUFFIXES,
-    Annotations,
-    MaskWriter,
-    ParsedRegion,
-    VideoInfo,
-    decode_rle,
-    encode_rle,
-    fill_polygons,
-    require_different_images,
-    require_size,
-)
+from aotlab import sdk
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.formats.geometry import ParsedFile, Size, average_confidence
 
@@ -57,7 +46,7 @@ def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
         for task in (tree if isinstance(tree, list) else [tree])
         if (results := _list_results(task)) is not None
     ]
-    require_different_images([image for image, _ in tasks])
+    sdk.require_different_images([image for image, _ in tasks])
     uses = Counter(name for _, results in tasks for name in {str(result.get("id")) for result in results})
     regions = []
     for image, results in tasks:
@@ -66,18 +55,18 @@ def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
             name = str(result.get("id"))
             stated = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
             key: Hashable = int(stated[1]) if stated else name if uses[name] > 1 else None
-            regions.append(ParsedRegion(None, _parse_result(result, size), label, key, image))
-    return ParsedFile([*regions, *(ParsedRegion(None, None, image=image) for image, _ in tasks)])
+            regions.append(sdk.ParsedRegion(None, _parse_result(result, size), label, key, image))
+    return ParsedFile([*regions, *(sdk.ParsedRegion(None, None, image=image) for image, _ in tasks)])
 
 
-def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict[str, Any]]:
+def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> list[dict[str, Any]]:
     """Return predictions: a task for each frame with a brush mask for each object."""
     (height, width), tasks = annotations.size, []
     for frame in sorted(annotations.frames):
         regions = [region for region in annotations.frames[frame] if region.area]
         results = []
         for region in regions:
-            brush = encode_brush(decode_rle(region.rle, annotations.size))
+            brush = encode_brush(sdk.decode_rle(region.rle, annotations.size))
             class_name = annotations.class_name(region.object_id)
             results.append({
                 "id": f"object-{region.object_id}", "type": "brushlabels", "from_name": "tag", "to_name": "image",
@@ -91,7 +80,7 @@ def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict
     return tasks
 
 
-def format_interface(annotations: Annotations) -> str:
+def format_interface(annotations: sdk.Annotations) -> str:
     """Return the labeling interface that shows the predictions of `format_label_studio`."""
     names = annotations.class_ids() or ["object"]
     labels = "".join(f"    <Label value={quoteattr(name)} />\n" for name in names)
@@ -101,18 +90,20 @@ def format_interface(annotations: Annotations) -> str:
     )
 
 
-def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
+def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     write_json(path, format_label_studio(annotations, video))
     write_bytes(path.with_name(f"{path.stem}_config.xml"), format_interface(annotations).encode())
 
 
-LABEL_STUDIO = MaskWriter("label_studio.json", "Label Studio, predictions", _write)
+LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", _write)
 
 
 def _find_image(data: dict[str, Any]) -> str:
     """Return the first text that names an image, else the first text; empty without one."""
     texts = [text for text in data.values() if isinstance(text, str)]
-    return max(texts, key=lambda text: any(suffix in text.lower() for suffix in IMAGE_SUFFIXES), default="")
+    return max(
+        texts, key=lambda text: any(suffix in text.lower() for suffix in sdk.IMAGE_SUFFIXES), default=""
+    )
 
 
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -125,12 +116,12 @@ def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
-    require_size(result["original_height"], result["original_width"], size)
+    sdk.require_size(result["original_height"], result["original_width"], size)
     value = result["value"]
     if "rle" in value:
-        return encode_rle(decode_brush(value["rle"], size))
+        return sdk.encode_rle(decode_brush(value["rle"], size))
     points = [side for x, y in value["points"] for side in (x / 100 * size[1], y / 100 * size[0])]
-    return fill_polygons([points], size)
+    return sdk.fill_polygons([points], size)
 
 
 def decode_brush(packed: object, size: Size) -> np.ndarray:

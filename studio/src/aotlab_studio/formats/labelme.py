@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, require_different_images, require_size
+from aotlab import sdk
 from aotlab_studio.formats.geometry import ParsedFile, Size, place_mask, require_masks
 
 SHAPES = {"polygon", "mask", "None"}
@@ -24,18 +24,18 @@ def is_labelme(tree: Any) -> bool:
 def parse_labelme(trees: Sequence[Any], size: Size) -> ParsedFile:
     """Return the objects of several images of one video; shapes with the same label and group are one object."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
-    require_different_images(names)
+    sdk.require_different_images(names)
     regions = []
     for tree, name in zip(trees, names, strict=True):
         if not tree["shapes"]:
-            regions.append(ParsedRegion(None, None, image=name))
-        require_size(tree["imageHeight"], tree["imageWidth"], size)
+            regions.append(sdk.ParsedRegion(None, None, image=name))
+        sdk.require_size(tree["imageHeight"], tree["imageWidth"], size)
         for shape in tree["shapes"]:
             rle = _parse_shape(shape, size)
             if rle is not None:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else (label, str(group))
-                regions.append(ParsedRegion(None, rle, label, key, name))
+                regions.append(sdk.ParsedRegion(None, rle, label, key, name))
     require_masks(
         regions, {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
     )
@@ -46,11 +46,11 @@ def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
     """Return the run lengths of a polygon or mask; None for other shapes."""
     kind = shape.get("shape_type", "polygon")
     if kind == "polygon":
-        return fill_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
+        return sdk.fill_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
     if kind != "mask":
         return None
     # the mask of the box between two points is an image as base64 text
     left, top = (int(value) for value in shape["points"][0])
-    with decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
+    with sdk.decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
         part = np.array(image.convert("L")) > 0
     return place_mask(part, left, top, size)

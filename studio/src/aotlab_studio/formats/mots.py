@@ -6,8 +6,7 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from aotlab import InputError
-from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, VideoInfo, format_coco, parse_rle, require_size
+from aotlab import InputError, sdk
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.formats.geometry import ParsedFile, Size
 
@@ -32,10 +31,10 @@ def parse_mots(path: Path, size: Size) -> ParsedFile:
     records, uses = [], defaultdict[int, set[int]](set)
     for *values, counts in rows:
         frame, number, class_id, height, width = map(int, values)
-        require_size(height, width, size)
+        sdk.require_size(height, width, size)
         if number != IGNORED:
             uses[number % IDS_PER_CLASS].add(class_id)
-            records.append((frame, parse_rle(counts, size), number % IDS_PER_CLASS, class_id))
+            records.append((frame, sdk.parse_rle(counts, size), number % IDS_PER_CLASS, class_id))
     classes = _read_classes(path)
     if classes is None:
         classes = {f"class {class_id}": class_id for class_id in sorted({int(row[2]) for row in rows})}
@@ -43,7 +42,7 @@ def parse_mots(path: Path, size: Size) -> ParsedFile:
     regions = []
     for frame, rle, object_id, class_id in records:
         key = object_id if len(uses[object_id]) == 1 else (class_id, object_id)
-        regions.append(ParsedRegion(frame, rle, names.get(class_id, ""), key))
+        regions.append(sdk.ParsedRegion(frame, rle, names.get(class_id, ""), key))
     return ParsedFile(regions, classes)
 
 
@@ -58,7 +57,7 @@ def _read_classes(path: Path) -> dict[str, int] | None:
     return tree
 
 
-def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
+def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     """Write lines ``frame object class height width run-lengths``; objects without pixels on a frame are left out.
 
     By the format's rule, an object is written as 1000 times its class plus its id. A file beside it has the class ids
@@ -71,7 +70,7 @@ def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
             f"{video.name}: MOTS text cannot hold object {large[0]}; give ids below {IDS_PER_CLASS}, or another format"
         )
     lines = []
-    for record in format_coco(annotations, video)["annotations"]:
+    for record in sdk.format_coco(annotations, video)["annotations"]:
         if record["area"]:
             class_id, counts = record["category_id"], record["segmentation"]["counts"]
             number = class_id * IDS_PER_CLASS + record["track_id"]
@@ -80,4 +79,4 @@ def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
     write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids(), indent=1)
 
 
-MOTS = MaskWriter("mots.txt", "MOTS", _write)
+MOTS = sdk.MaskWriter("mots.txt", "MOTS", _write)

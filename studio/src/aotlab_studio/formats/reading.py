@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from aotlab import InputError
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, match_regions, order_names, reading
+from aotlab import InputError, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors, read_legend
@@ -21,20 +20,20 @@ from aotlab_studio.formats.yolo import parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
 
 
-def read(path: Path, video: VideoInfo) -> Annotations | None:
+def read(path: Path, video: sdk.VideoInfo) -> sdk.Annotations | None:
     """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return read_project(path, video)
-    with reading(path):
+    with sdk.reading(path):
         parsed = _parse(path, video)
     if parsed is None:
         return None
-    annotations = match_regions(parsed.regions, video)
+    annotations = sdk.match_regions(parsed.regions, video)
     annotations.classes, annotations.video = parsed.classes, parsed.video
     return annotations
 
 
-def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
+def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
     suffix, size = path.suffix.lower(), video.size
     if path.is_dir():
         if any((path / "labels").glob("[!.]*.txt")):
@@ -42,7 +41,7 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
         has_legend = any((path / name).is_file() for name in LEGENDS)
         if has_legend and (regions := parse_color_folder(path, size)) is not None:
             return ParsedFile(regions)
-        files = order_names(file for file in path.glob("[!.]*.json") if file.is_file())
+        files = sdk.order_names(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
             trees = [_read_json(file) for file in files]
         except InputError:
@@ -68,11 +67,11 @@ def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
 
 
 def _read_json(file: Path) -> Any:
-    with reading(file):
+    with sdk.reading(file):
         return json.loads(file.read_bytes())
 
 
-def read_project(folder: Path, video: VideoInfo) -> Annotations:
+def read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
     """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
     document = Document.read(folder)
     snapshot = document.snapshot
@@ -83,12 +82,12 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
     if not snapshot.annotated_frames:
         raise InputError("holds no mask; draw or track an object first")
     class_names, attributes = snapshot.describe_objects()
-    annotations = Annotations(size, class_names=class_names)
+    annotations = sdk.Annotations(size, class_names=class_names)
     annotations.classes = {**snapshot.state.classes}
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [
-            Region(key, encode_rle(labels == key), scores[key].confidence)
+            sdk.Region(key, sdk.encode_rle(labels == key), scores[key].confidence)
             for key in snapshot.objects
             if key in scores
         ]

@@ -9,16 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from aotlab.sdk import (
-    Annotations,
-    MaskWriter,
-    ParsedRegion,
-    VideoInfo,
-    decode_rle,
-    fill_polygons,
-    order_names,
-    reading,
-)
+from aotlab import sdk
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import ParsedFile, Size, parse_numbers, trace_outlines
 
@@ -28,25 +19,27 @@ def parse_yolo(folder: Path, size: Size) -> ParsedFile:
 
     A class is one object if no frame has it twice.
     """
-    files = order_names(path for path in (folder / "labels").glob("[!.]*.txt") if path.is_file())
-    names, regions = _read_names(folder / "data.yaml"), list[ParsedRegion]()
+    files = sdk.order_names(path for path in (folder / "labels").glob("[!.]*.txt") if path.is_file())
+    names, regions = _read_names(folder / "data.yaml"), list[sdk.ParsedRegion]()
     for path in files:
-        regions.append(ParsedRegion(None, None, image=path))
+        regions.append(sdk.ParsedRegion(None, None, image=path))
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if not line.strip():
                 continue
-            with reading(f"{path}: {line[:40]!r}", "expected a class and x y x y … from 0 to 1"):
+            with sdk.reading(f"{path}: {line[:40]!r}", "expected a class and x y x y … from 0 to 1"):
                 class_id, *values = parse_numbers(line)
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
                 if len(values) % 2 or not all(0 <= value <= 1 for value in values):
                     raise ValueError("coordinates")
             if values:
                 points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
-                regions.append(ParsedRegion(None, fill_polygons([points], size), class_name, image=path))
+                regions.append(
+                    sdk.ParsedRegion(None, sdk.fill_polygons([points], size), class_name, image=path)
+                )
     return ParsedFile(regions, {name: class_id + 1 for class_id, name in names.items()})
 
 
-def format_labels(annotations: Annotations) -> dict[str, str]:
+def format_labels(annotations: sdk.Annotations) -> dict[str, str]:
     """Return texts by file name: ``labels/<frame>.txt``, a class and relative coordinates a line.
 
     Class ids start at 0. The parts of an object are joined by lines without width, as Ultralytics joins COCO's; holes
@@ -57,7 +50,7 @@ def format_labels(annotations: Annotations) -> dict[str, str]:
     for frame in sorted(annotations.frames):
         lines = []
         for region in annotations.frames[frame]:
-            outlines = trace_outlines(decode_rle(region.rle, annotations.size))
+            outlines = trace_outlines(sdk.decode_rle(region.rle, annotations.size))
             if outlines:
                 class_id = classes[annotations.class_name(region.object_id)]
                 values = (_join_outlines(outlines) / scale).clip(0, 1).ravel()
@@ -85,7 +78,7 @@ def _count_from_zero(classes: Mapping[str, int]) -> dict[str, int]:
     return {name: class_id - first for name, class_id in classes.items()}
 
 
-def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
+def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     settings = format_settings(annotations.class_ids(), "images", "images")
     for name, text in {**format_labels(annotations), "data.yaml": settings}.items():
         write_bytes(path / name, text.encode())
@@ -113,4 +106,4 @@ def _read_names(path: Path) -> dict[int, str]:
     return {int(class_id): str(name) for class_id, name in listed}
 
 
-YOLO = MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)
+YOLO = sdk.MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)

@@ -6,12 +6,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from aotlab.sdk import Annotations, MaskWriter, Region, VideoInfo, format_coco, parse_classes, parse_coco
+from aotlab import sdk
 from aotlab_studio.files import write_json
 from aotlab_studio.formats.geometry import ParsedFile, average_confidence
 
 
-def parse_youtube_vis(tree: Any, video: VideoInfo) -> ParsedFile:
+def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
     """Return the objects of one video."""
     lengths = {stored["id"]: len(stored.get("file_names") or ()) for stored in tree["videos"]}
     annotations = []
@@ -36,18 +36,18 @@ def parse_youtube_vis(tree: Any, video: VideoInfo) -> ParsedFile:
             }
             for place in range(lengths[stored["id"]])
         ]  # fmt: skip
-    regions = parse_coco({**tree, "images": images, "annotations": annotations}, video)
-    return ParsedFile(regions, parse_classes(tree))
+    regions = sdk.parse_coco({**tree, "images": images, "annotations": annotations}, video)
+    return ParsedFile(regions, sdk.parse_classes(tree))
 
 
-def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
+def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> dict[str, Any]:
     """Return an annotation for each object, with a segmentation or null for each annotated frame.
 
     Frames that are not annotated are left out of ``file_names``.
     """
-    coco = format_coco(annotations, video)
+    coco = sdk.format_coco(annotations, video)
     (stored,), frames = coco["videos"], sorted(annotations.frames)
-    tracks: dict[int, dict[int, tuple[dict[str, Any], Region]]] = defaultdict(dict)
+    tracks: dict[int, dict[int, tuple[dict[str, Any], sdk.Region]]] = defaultdict(dict)
     for record, (frame, region) in zip(coco["annotations"], annotations.regions(), strict=True):
         tracks[region.object_id][frame] = record, region
 
@@ -70,8 +70,8 @@ def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, 
     return {"info": coco["info"], "categories": coco["categories"], "videos": videos, "annotations": tracked}
 
 
-def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
+def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     write_json(path, format_youtube_vis(annotations, video))
 
 
-YOUTUBE_VIS = MaskWriter("youtube_vis.json", "YouTube-VIS", _write)
+YOUTUBE_VIS = sdk.MaskWriter("youtube_vis.json", "YouTube-VIS", _write)

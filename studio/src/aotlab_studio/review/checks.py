@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from aotlab.sdk import LostObjects
+from aotlab import sdk
 from aotlab_studio.document.scores import Score, find_lost
 
 REVIEW_FILE = "review.json"
@@ -104,7 +104,7 @@ def _check_object(
     """Return the checks of one object: the worst of neighboring frames with the same reason."""
     kept: dict[str, list[Check]] = {}
     seen = {index: index in skip or score.visible for index, score in zip(frames, scores, strict=True)}
-    lost = {run[LostObjects.FRAMES - 1] for run in find_lost(seen)}
+    lost = {run[sdk.LostObjects.FRAMES - 1] for run in find_lost(seen)}
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
         if index in skip:
             continue

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab import draw_overlay
-from aotlab.sdk import Output, OutputContext, TrackedFrame, concat_images
+from aotlab import draw_overlay, sdk
 from aotlab_studio.document.scores import SCORES_FILE, ReviewSignals, Score, find_lost, measure_scores
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
@@ -23,7 +22,7 @@ MAX_WIDTH = 2000
 """largest width of a frame in a thumbnail, as a JPEG has at most 65 535 columns"""
 
 
-class ReviewFile(Output):
+class ReviewFile(sdk.Output):
     """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
     `read_scores` reads the scores. The thumbnail shows the first frame, the least confident one and the last.
@@ -32,7 +31,7 @@ class ReviewFile(Output):
     file_name, side_files = REVIEW_FILE, (SCORES_FILE, THUMBNAIL)
     description = "where objects are lost, and frames to check"
 
-    def __init__(self, path: Path, context: OutputContext) -> None:
+    def __init__(self, path: Path, context: sdk.OutputContext) -> None:
         super().__init__(path, context)
         self.scores: dict[int, dict[int, Score]] = {}
         """scores by frame and object id; those of other frames are measured"""
@@ -43,7 +42,7 @@ class ReviewFile(Output):
         self._drawn: dict[int, frozenset[int]] = {}
         self._review = VideoReview()
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
+    def write(self, name: str, tracked: sdk.TrackedFrame) -> None:
         """Add one frame."""
         prediction, labels = tracked.prediction, tracked.labels
         if tracked.index not in self.scores:
@@ -77,7 +76,7 @@ class ReviewFile(Output):
         write_json(self.path.with_name(SCORES_FILE), self.scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
-            write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(concat_images(images), None))
+            write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(sdk.concat_images(images), None))
 
     def summary(self) -> str:
         """Return the first frames to check, the cuts, and a warning for every lost object."""

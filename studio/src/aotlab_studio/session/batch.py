@@ -14,18 +14,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 import numpy as np
 
-from aotlab import InputError
-from aotlab.sdk import (
-    CLASSES,
-    CORRECTED_FILE,
-    concat_images,
-    find_output,
-    list_output_files,
-    list_outputs,
-    locked,
-    merge_class_ids,
-    write_job_record,
-)
+from aotlab import InputError, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import read_levels
@@ -217,10 +206,10 @@ class Batch:
             person: who exports; empty: unknown.
         """
         for output in outputs:
-            find_output(output)
+            sdk.find_output(output)
         with self._export:
             chosen, classes, problems, left_out = _choose_clips(find_clips(self.folder))
-            shared, written = merge_class_ids(self.folder / CLASSES, classes) if chosen else {}, []
+            shared, written = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if chosen else {}, []
             for clip in chosen:
                 try:
                     with self.use(clip.name, person) as session:
@@ -293,7 +282,7 @@ class Batch:
                 worst = min(confidence, key=confidence.__getitem__)
                 masks = {index: snapshot.labels(index) for index in (min(confidence), worst, max(confidence))}
         images = [draw_thumbnail(frames.read(index), labels) for index, labels in masks.items()]
-        return encode_jpeg(concat_images(images), None)
+        return encode_jpeg(sdk.concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of the tracking of a clip, or why it failed; empty for any other clip."""
@@ -373,9 +362,9 @@ def _export_clip(
     snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
-    old_files = read_exported(results, CORRECTED_FILE) | {CORRECTED_FILE}
+    old_files = read_exported(results, sdk.CORRECTED_FILE) | {sdk.CORRECTED_FILE}
     corrected = {PurePosixPath(file).parts[0] for file in old_files}
-    file_names = {name: find_output(name).file_name for name in list_outputs()}
+    file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
     tracked = {*job.written} - corrected
     kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
     tracked.difference_update(file_names[name] for name in kept)
@@ -387,12 +376,12 @@ def _export_clip(
         export_masks(document.frames, snapshot, made, names, first=first, last=last, classes=classes)
         # files beside those of tracking, such as the scores of a review
         old_files.update({*os.listdir(made)}.difference(file_names.values()))
-        with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
+        with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             for name in tracked:
-                files = list_output_files(results / name, job)
+                files = sdk.list_output_files(results / name, job)
                 old_files.update(file.relative_to(results).as_posix() for file in files)
-            replace_export(made, CORRECTED_FILE, record, old_files=old_files)
+            replace_export(made, sdk.CORRECTED_FILE, record, old_files=old_files)
             if not clip.is_video:
                 class_names, _ = snapshot.describe_objects()
-                write_job_record(results, replace(job, class_names=class_names, error=None))
+                sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
     return kept

@@ -5,14 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from aotlab.sdk import (
-    IMAGE_SUFFIXES,
-    JOB_RECORD,
-    UNFINISHED,
-    JobRecord,
-    list_job_folders,
-    list_videos,
-)
+from aotlab import sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_job
@@ -44,14 +37,14 @@ class BatchClip:
     @cached_property
     def stamp(self) -> list[tuple[int, int]]:
         """Times and sizes of the files from which its properties are."""
-        return [read_stamp(self.path / name) for name in (JOB_RECORD, REVIEW_FILE)]
+        return [read_stamp(self.path / name) for name in (sdk.JOB_RECORD, REVIEW_FILE)]
 
     @cached_property
-    def job(self) -> JobRecord:
+    def job(self) -> sdk.JobRecord:
         """Record of its tracking, with its video."""
         if self.is_video:
-            return JobRecord(self.name, str(self.path))
-        return read_job(self.path) or JobRecord(self.name, error=NO_RECORD)
+            return sdk.JobRecord(self.name, str(self.path))
+        return read_job(self.path) or sdk.JobRecord(self.name, error=NO_RECORD)
 
     @cached_property
     def review(self) -> VideoReview:
@@ -61,7 +54,7 @@ class BatchClip:
     @property
     def is_untouched(self) -> bool:
         """Whether a list has not tracked it yet, and nobody has edited it."""
-        return self.job.error in (UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
+        return self.job.error in (sdk.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
@@ -95,11 +88,11 @@ class BatchClip:
 
 def find_clips(folder: Path) -> list[BatchClip]:
     """Return the clips of a batch in natural order, tracked or not; empty for any other path."""
-    if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
+    if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, sdk.JOB_RECORD)):
         return []
     results = list_results(folder)
-    videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
-    images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+    videos = [path for path in sdk.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
+    images = {path.name for path in folder.iterdir() if path.suffix.lower() in sdk.IMAGE_SUFFIXES}
     if not (videos or images) or (results and not any(clip.video_is_in(folder) for clip in results)):
         return results
     if not images <= {f"{path.stem}.png" for path in videos}:  # frames of one video, not masks
@@ -109,4 +102,4 @@ def find_clips(folder: Path) -> list[BatchClip]:
 
 def list_results(folder: Path) -> list[BatchClip]:
     """Return the clips with results in a folder in natural order, whatever lies beside them."""
-    return [BatchClip(folder, path.name) for path in list_job_folders(folder)]
+    return [BatchClip(folder, path.name) for path in sdk.list_job_folders(folder)]

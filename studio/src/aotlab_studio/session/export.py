@@ -14,17 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aotlab import InputError, draw_overlay
-from aotlab.sdk import (
-    ObjectClasses,
-    Output,
-    OutputContext,
-    StoredPrediction,
-    TrackedFrame,
-    VideoFile,
-    atomic_path,
-    find_output,
-)
+from aotlab import InputError, draw_overlay, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
@@ -40,12 +30,12 @@ VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
 
 
-def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
+def read_prediction(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
     both_ways = {key: score.disagreement for key, score in scores.items() if score.disagreement is not None}
-    return StoredPrediction(snapshot.labels(index), confidence, both_ways)
+    return sdk.StoredPrediction(snapshot.labels(index), confidence, both_ways)
 
 
 def export_masks(
@@ -70,8 +60,8 @@ def export_masks(
     """
     if not names:
         raise InputError("export: choose an output, such as masks")
-    kinds = {name: find_output(name) for name in names}
-    outputs: dict[str, Output] = {}
+    kinds = {name: sdk.find_output(name) for name in names}
+    outputs: dict[str, sdk.Output] = {}
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
@@ -79,25 +69,27 @@ def export_masks(
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = snapshot.state.classes if classes is None else classes
-    context = OutputContext(frames, ObjectClasses(class_names, class_ids, attributes))
+    context = sdk.OutputContext(frames, sdk.ObjectClasses(class_names, class_ids, attributes))
     try:
         for name, kind in kinds.items():
             path = folder / kind.file_name
             if name == "review":  # shows people which object it is
                 outputs[name] = review = ReviewFile(
-                    path, replace(context, classes=ObjectClasses(object_names))
+                    path, replace(context, classes=sdk.ObjectClasses(object_names))
                 )
                 # as the page shows them
                 review.scores = {index: snapshot.scores(index) for index in sorted(annotated)}
             elif name == "overlay":
-                outputs[name] = VideoFile(path, context, lambda tracked: draw_names(tracked, object_names))
+                outputs[name] = sdk.VideoFile(
+                    path, context, lambda tracked: draw_names(tracked, object_names)
+                )
             else:
                 outputs[name] = kind(path, context)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
             drawn_ids = frozenset(snapshot.keyframe(index))
-            tracked = TrackedFrame(index, image, prediction, frames.time(index), max_id, drawn_ids)
+            tracked = sdk.TrackedFrame(index, image, prediction, frames.time(index), max_id, drawn_ids)
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
                     output.write(frames.stem(index), tracked)
@@ -148,7 +140,7 @@ def replace_export(
     write_json(made / record_name, record | {"files": [*names, *filter(None, [archive])]}, indent=1)
     if archive:
         with (
-            atomic_path(made / archive) as path,
+            sdk.atomic_path(made / archive) as path,
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
         ):
             for name in names:
@@ -162,7 +154,7 @@ def replace_export(
     move_entries(made, folder, old_roots, record_name)
 
 
-def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
+def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:
     """Return the frame with its objects and their names drawn over it: H×W×3 uint8."""
     labels = tracked.labels
     image = Image.fromarray(draw_overlay(tracked.frame, labels))

@@ -14,8 +14,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from aotlab import InputError, Prompt
-from aotlab.sdk import find_output, list_outputs
+from aotlab import InputError, Prompt, sdk
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
@@ -88,7 +87,7 @@ class Session:
     def describe(self) -> Description:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.job
-        kinds = {name: find_output(name) for name in list_outputs() if name not in PROBABILITIES}
+        kinds = {name: sdk.find_output(name) for name in sdk.list_outputs() if name not in PROBABILITIES}
         with document.lock:
             return Description(
                 **msgspec.structs.asdict(document.describe_state()),

@@ -13,8 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from aotlab import InputError
-from aotlab.sdk import TRACKED_MASKS, Annotations, VideoInfo, add_class_ids, read_annotations, reading
+from aotlab import InputError, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Entry
 from aotlab_studio.document.masks import decode_png
@@ -34,7 +33,7 @@ MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 """suffixes of files of masks, those first that other files may belong to"""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 """ends of the names of files that belong to others"""
-EXPORTED_MASKS = (*TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "yolo")
+EXPORTED_MASKS = (*sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "yolo")
 """files and folders with masks in an archive that the page exported, the best first"""
 
 
@@ -71,7 +70,7 @@ def load_upload(
     """
     if (loaded := _find_loaded(document)) is not None:
         return loaded
-    annotations = read_upload(content, VideoInfo.from_source(document.frames), index)
+    annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames), index)
     for frame in annotations.frames:
         require_frame(frame, document.frames.count)
     if not annotations.objects():
@@ -93,7 +92,7 @@ def load_upload(
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
         new = {item.class_name: None for item in objects.values()} | annotations.classes
         new = {name: class_id for name, class_id in new.items() if name not in ("", NO_CLASS)}
-        classes = add_class_ids(snapshot.state.classes, new)
+        classes = sdk.add_class_ids(snapshot.state.classes, new)
         attributes = {key: {**by_frame} for key, by_frame in snapshot.state.attributes.items()}
         table = annotations.attribute_table()
         for file_id in sorted(ids.keys() & table.keys()):
@@ -114,7 +113,7 @@ def _find_loaded(document: Document) -> LoadedMasks | None:
     return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
 
 
-def _list_names(annotations: Annotations) -> dict[int, str]:
+def _list_names(annotations: sdk.Annotations) -> dict[int, str]:
     """Return the name of each object in a file, or its class; empty if neither is stated."""
     names = {file_id: name for file_id, name in annotations.class_names.items() if name != NO_CLASS}
     for file_id, by_frame in annotations.attribute_table().items():
@@ -124,7 +123,7 @@ def _list_names(annotations: Annotations) -> dict[int, str]:
 
 
 def _match_objects(
-    snapshot: Snapshot, annotations: Annotations, names: Mapping[int, str], chosen: int | None
+    snapshot: Snapshot, annotations: sdk.Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
     """Return the object of each id in a file, None: a new one; see `load_upload`."""
     objects, ids = snapshot.objects, annotations.objects()
@@ -151,7 +150,10 @@ def _match_objects(
 
 
 def _find_objects(
-    document: Document, annotations: Annotations, targets: Mapping[int, int | None], names: Mapping[int, str]
+    document: Document,
+    annotations: sdk.Annotations,
+    targets: Mapping[int, int | None],
+    names: Mapping[int, str],
 ) -> tuple[dict[int, int], dict[int, ObjectInfo]]:
     """Return the object of each id in ``targets``, and those that are new or get a class."""
     ids, changed = dict[int, int](), dict[int, ObjectInfo]()
@@ -172,7 +174,7 @@ def _find_objects(
 
 
 def _draw_masks(
-    document: Document, annotations: Annotations, ids: Mapping[int, int]
+    document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
 ) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
     """Return the new keyframes, their PNGs, and the pixels that objects without an id in the file lose."""
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
@@ -188,7 +190,7 @@ def _draw_masks(
     return keyframes, new_pngs, dict(losses)
 
 
-def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
+def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotations:
     """Return the objects of an uploaded file; the object of a mask of 0 and 255 has the id `BINARY_ID`.
 
     Args:
@@ -199,7 +201,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
         try:
             path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
             image = path.suffix.lower() == ".png"
-            annotations = read_annotations(path, video, frame=index if image else None)
+            annotations = sdk.read_annotations(path, video, frame=index if image else None)
             pixels = decode_png(path.read_bytes()) if image else np.zeros(0)
             binary = image and pixels.ndim == 2 and set(np.unique(pixels)) <= {0, BINARY_ID}
         except InputError as error:
@@ -224,7 +226,7 @@ def _write(content: bytes, folder: Path) -> Path:
 
 def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or the folder of several."""
-    with reading("masks", "pack it again"), zipfile.ZipFile(BytesIO(content)) as archive:
+    with sdk.reading("masks", "pack it again"), zipfile.ZipFile(BytesIO(content)) as archive:
         entries = [
             entry for entry in archive.infolist() if not (entry.is_dir() or _is_hidden(entry.filename))
         ]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import Prediction, Tracker
-from aotlab.sdk import PredictionFile, merge_predictions
+from aotlab import Prediction, Tracker, sdk
 from aotlab_studio.document.planning import Span
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
@@ -106,7 +105,7 @@ def _track_both_ways(
     ``described`` has the objects that each reference describes.
     """
     absent_backward: dict[int, frozenset[int]] = {}
-    with PredictionFile(folder) as backward_file:
+    with sdk.PredictionFile(folder) as backward_file:
         for result in backward:
             if result.index in between:
                 backward_file.store(result.index, result.prediction)
@@ -119,7 +118,7 @@ def _track_both_ways(
                 continue
             stored = backward_file.load(index)
             weights = _weigh_backward({*prediction.ids, *stored.ids}, index, described)
-            merged = merge_predictions(prediction, stored, weights)
+            merged = sdk.merge_predictions(prediction, stored, weights)
             absent_ids = (result.absent_ids | absent_backward[index]) - {*merged.ids}
             yield SpanFrame(index, merged, absent_ids)
 
