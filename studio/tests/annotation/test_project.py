@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError
+from aotlab import InputError, sdk
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.folder import compute_fingerprint, locate_project
+from aotlab_studio.document.folder import locate_project
 from aotlab_studio.document.log import Changes, Layer, Log, State, StatusRecord
 from aotlab_studio.document.masks import LayerResults, Result, ResultStore, encode_png
 from aotlab_studio.document.objects import make_object
@@ -82,11 +82,11 @@ def test_changed_video_needs_same_video(folder, session, reopen):
 
 
 def test_fingerprint_changes_with_any_image(folder):
-    before, image = compute_fingerprint(folder), folder / "00011.png"
+    before, image = sdk.compute_fingerprint(folder), folder / "00011.png"
     content = bytearray(image.read_bytes())
     content[len(content) // 2] ^= 1
     image.write_bytes(content)
-    after = compute_fingerprint(folder)
+    after = sdk.compute_fingerprint(folder)
     assert after["bytes"] == before["bytes"]
     assert after != before
 
