@@ -99,12 +99,12 @@ class Database:
             self._deferred.clear()
 
     def defer_result(self, layer_id: int, note: bytes, content: bytes) -> int:
-        """Return the row id of a result that the next transaction stores, or the next result after `MAX_DEFERRED`."""
+        """Add a result, stored by the next transaction, at the latest as one of `MAX_DEFERRED`; return its row id."""
         with self._lock:
-            if len(self._deferred) >= MAX_DEFERRED:
-                self.store_deferred()
             self._last_result += 1
             self._deferred[self._last_result] = self._last_result, layer_id, note, content
+            if len(self._deferred) >= MAX_DEFERRED:
+                self.store_deferred()
             return self._last_result
 
     def store_deferred(self) -> None:
