@@ -1,6 +1,5 @@
 """Jobs: directions, keyframes on the way, chosen objects, pause and stop, undo; corrections that propagate."""
 
-import shutil
 import threading
 from contextlib import nullcontext
 from itertools import count
@@ -12,7 +11,6 @@ import torch
 from aotlab import InputError, Prediction
 from aotlab.sdk import ObjectProbabilities, merge_predictions
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
@@ -229,23 +227,6 @@ def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
     assert {report.speed for report in reports} == {0, 1}  # without the pause
     session.undo()
     assert list_visible_frames(session) == [0]
-
-
-def test_kill_loses_few_tracked_frames_and_no_edit(session, tmp_path, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.document.database.MAX_DEFERRED", 4)
-    hold(session, 7)
-    draw(session, 0, 1)
-    job = start_job(session, 0)
-    wait_until(lambda: job.done == 6)
-    shutil.copytree(session.document.folder, tmp_path / "killed.aotlab")
-    draw(session, 11, 1)
-    session.document.save_version("half")
-    shutil.copytree(session.document.folder, tmp_path / "later.aotlab")
-    killed, later = (Document.read(tmp_path / f"{name}.aotlab").snapshot for name in ("killed", "later"))
-    assert (killed.tracked_frames, killed.keyframes) == ([1, 2, 3, 4], [0])
-    assert killed.list_outdated() == [(5, 11)]
-    assert (later.tracked_frames, later.keyframes) == ([1, 2, 3, 4, 5, 6], [0, 11])
-    assert (later.labels(6) == session.document.snapshot.labels(6)).all()
 
 
 def test_frame_stored_during_a_stop_counts(session, monkeypatch):

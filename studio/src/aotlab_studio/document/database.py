@@ -23,8 +23,6 @@ DAMAGED_REMEDY = f"replace it by {BACKUP_FILE}, or repair it with the .recover c
 """remedy of a damaged file"""
 TIMEOUT = 10.0
 """seconds to wait for another program that reads or writes the file"""
-MAX_DEFERRED = 16
-"""largest number of results that are not stored yet, which a kill loses"""
 TABLES = {
     "header": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
     "records": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
@@ -63,22 +61,15 @@ class Database:
                 self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
                 self.query("PRAGMA synchronous=FULL")
             self._version = self.query("PRAGMA data_version")
-            self._deferred: dict[int, tuple[int, int, bytes, bytes]] = {}
-            """results that the next transaction stores, as syncing the file takes longer than tracking a frame"""
             if writable:
                 with self.transaction() as connection:
                     _create_tables(connection, "main")
-            # ids of removed results are not used again, as versions name them
-            rows = self.query("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'results'")
-            self._last_result = rows[0][0]
             self.close = weakref.finalize(self, cleanup.pop_all().close)
             """close the file and release the folder, at the latest when nothing uses the database any more"""
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Store what the block writes, or nothing of it if it fails; inside another block, it is part of that.
-
-        Deferred results are stored with it, so that no record names a missing one.
 
         Raises `InputError` if the folder is not held any more.
         """
@@ -95,24 +86,6 @@ class Database:
                 if self.query("PRAGMA data_version") != self._version:
                     raise InputError(f"{self.path}: another program has opened this project; open it again")
                 yield self._connection
-                self._insert_deferred()
-            self._deferred.clear()
-
-    def defer_result(self, layer_id: int, note: bytes, content: bytes) -> int:
-        """Add a result, stored by the next transaction, at the latest as one of `MAX_DEFERRED`; return its row id."""
-        with self._lock:
-            self._last_result += 1
-            self._deferred[self._last_result] = self._last_result, layer_id, note, content
-            if len(self._deferred) >= MAX_DEFERRED:
-                self.store_deferred()
-            return self._last_result
-
-    def store_deferred(self) -> None:
-        """Store the deferred results."""
-        with self._lock:
-            if self._deferred:
-                with self.transaction():
-                    pass
 
     def query(self, statement: str, *values: int | str | None) -> list[Any]:
         """Return the rows that a statement selects."""
@@ -123,12 +96,6 @@ class Database:
         """Return the content of a row; empty if it is missing."""
         rows = self.query(f"SELECT content FROM {table} WHERE id = ?", key)
         return rows[0][0] if rows else b""
-
-    def read_result(self, row_id: int) -> bytes:
-        """Return the content of a result; empty if it is missing."""
-        with self._lock:
-            row = self._deferred.get(row_id)
-            return self.read_content("results", row_id) if row is None else row[-1]
 
     def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself.

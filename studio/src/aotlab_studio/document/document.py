@@ -146,7 +146,6 @@ class Document:
         if lock is not None and not lock.released.is_set():
             try:
                 lock.check_held()
-                self.database.store_deferred()
                 self.database.back_up(lambda *mask: decode_mask(*mask) is not None)
             except (InputError, OSError) as error:  # the file itself is complete
                 logger.warning("%s: no backup was made (%s)", self.folder, error)

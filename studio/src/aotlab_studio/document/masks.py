@@ -176,7 +176,7 @@ class ResultStore:
             return self._layers[layer_id]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
-        """Append a frame, H×W ids, to a layer; a kill may lose it until `finish` or the next edit."""
+        """Append a frame, H×W ids, to a layer."""
         content = encode_png(ids)
         digest = hashlib.sha256(content).hexdigest()[:16]
         self._append(layer_id, msgspec.structs.replace(result, digest=digest), content)
@@ -184,7 +184,6 @@ class ResultStore:
     def finish(self, layer_id: int) -> None:
         """Mark a layer as finished."""
         self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
-        self._database.store_deferred()
 
     def read(self, layer: LayerResults, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
@@ -211,7 +210,6 @@ class ResultStore:
 
     def _load_layer(self, layer_id: int, last_row: int | None) -> LayerResults:
         layer = LayerResults(self._count)
-        self._database.store_deferred()
         rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
         for row_id, metadata in self._database.query(rows, layer_id, last_row):
             with suppress(ValueError):  # damaged
@@ -221,7 +219,7 @@ class ResultStore:
     def read_png(self, layer: LayerResults, frame: int) -> bytes:
         """Return the PNG of a frame; raise `InputError` if it is damaged."""
         result = layer.frames[frame]
-        content = self._database.read_result(result.row_id)
+        content = self._database.read_content("results", result.row_id)
         if hashlib.sha256(content).hexdigest()[:16] != result.digest:
             problem, remedy = f"the mask of frame {frame} is damaged", "clear tracking of the frame"
             raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
@@ -231,6 +229,9 @@ class ResultStore:
         """Append a result to a layer."""
         layer, metadata = self.open(layer_id), msgspec.json.encode(result)
         decode_result(metadata)  # as every later start reads it
-        row_id = self._database.defer_result(layer_id, metadata, content)
+        with self._database.transaction() as connection:
+            row = layer_id, metadata, content
+            row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
+        assert row_id is not None
         layer.add(msgspec.structs.replace(result, row_id=row_id))
         self.last_row = row_id

@@ -102,12 +102,9 @@ class TrackingJob:
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
         try:
-            with suppress(
-                Exception
-            ):  # such as a project that cannot be written; the job's own error is reported
+            with suppress(Exception):  # the job's own error is reported
                 if not (self.done or self.layer.is_automatic or self.stop_mode == "interrupt"):
                     self._drop_request()
-                self._document.database.store_deferred()
             self._set_status(status)
             with suppress(InputError):  # a project that cannot be read
                 self._document.emit_state()
