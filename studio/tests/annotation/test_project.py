@@ -660,9 +660,8 @@ def test_edits_of_another_program_are_kept(tmp_path, database):
     change_rows(tmp_path, "INSERT INTO records VALUES (1, ?)", record)
     with pytest.raises(InputError, match="another program has opened this project"):
         Log(database).append(StatusRecord("rejected", ""))
-    ResultStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
     with pytest.raises(InputError, match="another program has opened this project"):
-        database.store_deferred()
+        ResultStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
     assert Log(Database(tmp_path)).status.status == "accepted"
 
 
@@ -710,7 +709,6 @@ def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
     layers = ResultStore(database, (4, 6), 3)
     layers.put(1, Result(0, provisional=True), np.full((4, 6), 1, np.uint16))
     layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
-    database.store_deferred()
     database.close()
     change_rows(tmp_path, DAMAGE)
     with closing(Database(tmp_path, writable=True)) as database:

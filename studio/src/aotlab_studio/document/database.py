@@ -78,8 +78,6 @@ class Database:
             self.folder_lock.check_held()
             if self._connection.in_transaction:
                 yield self._connection
-                self._insert_deferred()
-                self._deferred.clear()
                 return
             with self._wrap_errors("written"), self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -132,9 +130,6 @@ class Database:
             names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
             backup.rename(next(path for path in names if not path.exists()))
         temporary.replace(backup)
-
-    def _insert_deferred(self) -> None:
-        self._connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?)", self._deferred.values())
 
     @contextmanager
     def _wrap_errors(self, action: str) -> Iterator[None]:
