@@ -134,6 +134,20 @@ class Batch:
         existing = [name for name in LIST_FILES if (self._output / name).exists()]
         if not list_job_folders(self._output):
             require_free(self._output, f"{existing[0]}, but no results" if existing else "")
+        require_free(
+            self._output, "results of a single video" if (self._output / JOB_RECORD).exists() else ""
+        )
+        folders = {(self._output / job.name).resolve(): job for job in self._jobs}
+        for job in self._jobs:
+            for path in map(Path.resolve, job.input_paths):
+                if path.parent == self._output.resolve() and not path.is_dir():
+                    require_free(self._output, f"the video or mask {path.name}")
+                owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
+                if owner is not job:
+                    raise InputError(
+                        f"{job.name}: {path} belongs to the results of {owner.name}, which this list may replace; "
+                        "copy it elsewhere"
+                    )
 
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""

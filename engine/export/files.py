@@ -39,6 +39,7 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
 
     ``force``: replace an earlier export. Raises InputError for a folder with other files, or that cannot be written.
     """
+    folder = folder.resolve()
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
     is_export = DESCRIPTION_FILE in names and all(map(EXPORTED_NAMES.fullmatch, names))
     require_free(folder, "" if is_export or not names else "files that are not of an export")

@@ -102,7 +102,9 @@ def verify_export(
         equal.append(float((labels[0] == labels[1]).mean()))
         regions.extend([region_similarity(mask == i, found == i) for found in labels] for i in ids)
     medians = [statistics.median(times) for times in zip(*seconds, strict=True)]
-    return Agreement(max(differences), statistics.mean(equal), *np.mean(regions, axis=0).tolist(), *medians)
+    return Agreement(
+        float(np.max(differences)), statistics.mean(equal), *np.mean(regions, axis=0).tolist(), *medians
+    )
 
 
 def require_agreement(agreement: Agreement, folder: Path, *, half: bool, max_loss: float | None) -> None:

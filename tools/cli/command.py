@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -245,8 +245,7 @@ def report_failures(failures: Mapping[str, str]) -> int:
 
 def _print_error(message: str, status: int) -> int:
     """Print a message without control characters, which names from files may have, on stderr; return ``status``."""
-    print(
-        "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message),
-        file=sys.stderr,
-    )
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    with suppress(OSError):  # standard error is full or closed
+        print(text, file=sys.stderr)
     return status

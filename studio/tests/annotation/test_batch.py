@@ -191,6 +191,10 @@ def test_second_person_is_refused_and_released_later(batch, served):
     )
     assert refused.status_code == 409
     assert "Ann has it open" in refused.text
+    edits = post_as(served, "Bob", "/clip/b/edits", [{"do": "add_object"}])
+    assert (edits.status_code, "Ann has it open" in edits.text) == (409, True)
+    status = [{"do": "set_status", "value": "rejected", "note": "dark"}]
+    assert post_as(served, "Bob", "/clip/b/edits", status).status_code == 200
     talk.socket.close()
     wait_until(lambda: not batch.list_clips()[0].holder)
     allowed = httpx.get(

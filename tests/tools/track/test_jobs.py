@@ -391,9 +391,19 @@ def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatc
 @pytest.mark.parametrize("args", [[], ["--force"]])
 def test_results_never_replace_videos_and_masks(clips, capsys, args):
     before = {path: path.read_bytes() for path in clips.rglob("*.png")}
-    assert cli.main(["--jobs", str(clips), "--output", str(clips), *args]) == 1
-    assert capsys.readouterr().err.count("is the input folder") == 3
+    assert cli.main(["--jobs", str(clips), "--output", str(clips), *args]) == 2
+    assert "already contains the video or mask" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in clips.rglob("*.png")} == before
+
+
+def test_results_that_are_inputs_of_another_video_are_kept(clips, out, capsys):
+    assert run(clips) == 0
+    mask = out / "a" / "masks" / "00000.png"
+    rows = f"name,video,masks\na,{clips / 'a'},{clips / 'a.png'}\nz,{clips / 'b'},{mask}\n"
+    (clips / "list.csv").write_text(rows)
+    assert cli.main(["--jobs", str(clips / "list.csv"), "--output", str(out), "--force"]) == 2
+    assert "belongs to the results of a" in capsys.readouterr().err
+    assert mask.is_file()
 
 
 @pytest.mark.parametrize("args", [[], ["--force", "memory.every=9"]])

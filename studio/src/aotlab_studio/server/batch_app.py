@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -10,12 +12,26 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from aotlab import InputError
 from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
 from aotlab_studio.session.batch import Batch
+
+
+def sets_status_only(body: bytes) -> bool:
+    """Return whether edits are statuses, which the list sets for clips that others have open."""
+    try:
+        messages = msgspec.json.decode(body, type=list[dict[str, Any]])
+    except (msgspec.DecodeError, RecursionError):  # which the clip's application answers
+        return True
+    return all(message.get("do") == "set_status" for message in messages)
+
+
+async def _receive_body(body: bytes) -> Message:
+    """Return a body that was read before as a message of ASGI."""
+    return {"type": "http.request", "body": body, "more_body": False}
 
 
 def build_batch_app(batch: Batch) -> Starlette:
@@ -43,7 +59,11 @@ def build_batch_app(batch: Batch) -> Starlette:
         """Let a clip's application answer."""
         name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
         connected = scope["type"] == "websocket"
-        page = not scope["path"].endswith("/edits")  # which the list sends too
+        page = True
+        if not connected and scope["path"].endswith("/edits"):
+            body = await read_body(Request(scope, receive))
+            page = not sets_status_only(body)
+            receive = partial(_receive_body, body)
         use, cleanup = batch.use(name, person, page=page, connected=connected), ExitStack()
         try:
             session = await run_in_threadpool(cleanup.enter_context, use)

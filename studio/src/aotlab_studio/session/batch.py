@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -163,9 +163,13 @@ class Batch:
     def _open_clip(self, name: str) -> OpenClip:
         found = self._find_clip(name)
         path = found.path if found.job.written else Path(found.job.video)
-        clip = self._open[name] = OpenClip(self._open_session(path, project=found.project))
-        clip.session.document.shared = True
-        clean_up(found.results)
+        session = self._open_session(path, project=found.project)
+        with ExitStack() as cleanup:
+            cleanup.callback(session.close)
+            clean_up(found.results)
+            cleanup.pop_all()
+        session.document.shared = True
+        clip = self._open[name] = OpenClip(session)
         return clip
 
     def _lock(self, name: str) -> threading.RLock:
