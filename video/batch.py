@@ -132,7 +132,8 @@ class Batch:
     def _require_free_names(self) -> None:
         """Raise `InputError` if files of the list exist in a folder without results."""
         existing = [name for name in LIST_FILES if (self._output / name).exists()]
-        if not list_job_folders(self._output):
+        has_results = bool(list_job_folders(self._output))
+        if not has_results:
             require_free(self._output, f"{existing[0]}, but no results" if existing else "")
         require_free(
             self._output, "results of a single video" if (self._output / JOB_RECORD).exists() else ""
@@ -140,7 +141,7 @@ class Batch:
         folders = {(self._output / job.name).resolve(): job for job in self._jobs}
         for job in self._jobs:
             for path in map(Path.resolve, job.input_paths):
-                if path.parent == self._output.resolve() and not path.is_dir():
+                if not has_results and path.is_file() and path.parent == self._output.resolve():
                     require_free(self._output, f"the video or mask {path.name}")
                 owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
                 if owner is not job:

@@ -396,6 +396,13 @@ def test_results_never_replace_videos_and_masks(clips, capsys, args):
     assert {path: path.read_bytes() for path in clips.rglob("*.png")} == before
 
 
+def test_inputs_may_be_moved_beside_their_results(clips, out):
+    assert run(clips) == 0
+    shutil.move(clips / "a.png", out / "a.png")
+    (clips / "list.csv").write_text(f"name,video,masks\na,{clips / 'a'},{out / 'a.png'}\n")
+    assert cli.main(["--jobs", str(clips / "list.csv"), "--output", str(out), "--force"]) == 0
+
+
 def test_results_that_are_inputs_of_another_video_are_kept(clips, out, capsys):
     assert run(clips) == 0
     mask = out / "a" / "masks" / "00000.png"
