@@ -123,14 +123,14 @@ class Batch:
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.name):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
-        self._require_free_names()
+        self._check_output()
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
             if job.list_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.list_line, problem)
 
-    def _require_free_names(self) -> None:
-        """Raise `InputError` if files of the list exist in a folder without results."""
+    def _check_output(self) -> None:
+        """Raise `InputError` if the output folder holds other files that the list would replace, or inputs of it."""
         existing = [name for name in LIST_FILES if (self._output / name).exists()]
         has_results = bool(list_job_folders(self._output))
         if not has_results:
@@ -183,7 +183,7 @@ class Batch:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            self._require_free_names()
+            self._check_output()
             for job in self._jobs:
                 try:
                     run = self._read_corrected(job) or self._plan(job)
@@ -244,7 +244,7 @@ class Batch:
         return run.record
 
     def _record_failure(self, job: Job, error: Exception) -> JobRecord:
-        """Return the record of a job that failed; it is saved if it can be, unless the folder has finished results."""
+        """Return the record of a job that failed; it is saved unless the folder has finished results or other files."""
         if is_out_of_memory(error):
             problem = f"out of memory; {MEMORY_ADVICE}"
         elif isinstance(error, InputError | OSError):
@@ -254,8 +254,8 @@ class Batch:
             problem = strip_credentials(f"internal error in aotlab ({type(error).__name__}: {error})")
         folder, record = self._output / job.name, replace(make_record(job), error=problem)
         earlier = read_job_record(folder)
-        is_finished = earlier.error is None if earlier else (folder / JOB_RECORD).exists()
-        if not (is_finished or isinstance(error, InUseError)):  # the other process writes the record
+        is_kept = earlier.error is None if earlier else folder.is_dir() and any(folder.iterdir())
+        if not (is_kept or isinstance(error, InUseError)):  # the other process writes the record
             with suppress(InputError):
                 write_job_record(folder, replace(earlier or record, error=problem, video=record.video))
         return record

@@ -356,6 +356,10 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     session.close()
     assert export_clips([str(results)]) == 0
     assert "2 videos in train" in merge(0)
+    (results / "a" / f"{REPLACED}killed").mkdir()  # of an export that may have moved its record only
+    assert "error: a: its accepted masks are not exported" in merge(1)
+    assert export_clips([str(results)]) == 0
+    assert "2 videos in train" in merge(0)
     assert (read_mask(tmp_path / "set/train/Annotations/a/00003.png") != 2).all()
     (results / "a/masks/00004.png").unlink()
     assert "error: a: masks/00004.png, an exported mask, is missing; run aotlab export-clips" in merge(1)

@@ -19,6 +19,7 @@ from click import UsageError
 from aotlab import InputError, open_frames, sdk, write_mask
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.files import (
+    REPLACED,
     ExportRecord,
     list_files,
     move_entries,
@@ -281,8 +282,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.edited and status in FINAL_STATUSES:
-        snapshot = document.snapshot
-        if (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
+        snapshot, is_killed = document.snapshot, any(clip.path.glob(f"{REPLACED}*"))
+        if is_killed or (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 

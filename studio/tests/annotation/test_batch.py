@@ -283,7 +283,7 @@ def test_list_reads_only_changed_records(results, batch, monkeypatch):
     assert read == [shown[0].name]
 
 
-def test_files_of_a_killed_export_are_removed_when_a_clip_is_opened(results, batch):
+def test_opening_a_clip_removes_files_of_a_killed_export(results, batch):
     (results / "a" / f"{STAGED}killed").mkdir()
     with batch.use("a", "Ann"):
         assert not list((results / "a").glob(f"{STAGED}*"))

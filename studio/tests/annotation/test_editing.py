@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations, product
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
+from aotlab_studio.video import LRUCache
 from studio.tests.annotation.clips import (
     HEIGHT,
     WIDTH,
@@ -409,6 +411,17 @@ def test_upload_replaces_no_mask_of_a_protected_object(session, field):
     assert ((shown == 2) == (truth(4) == 2)).all()
     with pytest.raises(InputError, match=r"all its objects are locked or hidden"):
         load_upload(session.document, 0, png(np.where(labels == 1, 1, 0)))
+
+
+def test_upload_needs_no_cache_of_its_masks(session):
+    session.document.masks._cache = LRUCache(1, attrgetter("nbytes"))
+    labels = np.zeros((40, 60), np.uint16)
+    labels[:10], labels[10:20], labels[20:30] = 1, 2, 3
+    load_upload(session.document, 0, png(labels))
+    labels[5:12] = 3
+    load_upload(session.document, 0, png(np.where(labels == 3, labels, 0)))
+    expected = np.where(labels == 3, 3, np.where(labels < 3, labels, 0))
+    assert (session.document.snapshot.labels(0) == expected).all()
 
 
 def test_new_objects_get_the_smallest_id_that_was_never_used(session):

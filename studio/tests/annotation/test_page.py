@@ -1182,11 +1182,13 @@ def test_shared_project_takes_changes_of_named_people_only(new_page, browser, se
 def test_class_and_attributes_are_typed_for_the_object(page, session):
     draw(session, 0, 1)
     page.objects(1)
-    for field, text in (("#class", "fish"), ("#attributes", "color=red, big")):
+    for field, text in (("#class", "fish"), ("#attributes", "color=red, big, note=")):
         page.tab.fill(field, text)
         page.tab.press(field, "Enter")
         page.tab.evaluate("document.activeElement.blur()")
-    page.until(lambda: session.document.snapshot.objects[1].attributes == {"color": "red", "big": "true"})
+    page.until(
+        lambda: session.document.snapshot.objects[1].attributes == {"color": "red", "big": "true", "note": ""}
+    )
     assert session.document.snapshot.state.classes == {"fish": 1}
     page.tab.wait_for_selector("#objects .class >> text=fish")
     assert page.tab.get_attribute("#classes option", "value") == "fish"

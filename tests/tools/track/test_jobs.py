@@ -396,6 +396,14 @@ def test_results_never_replace_videos_and_masks(clips, capsys, args):
     assert {path: path.read_bytes() for path in clips.rglob("*.png")} == before
 
 
+def test_failed_video_leaves_no_record_in_a_folder_of_other_files(clips, out):
+    (out / "photos").mkdir(parents=True)
+    (out / "photos" / "own.jpg").write_text("mine")
+    (clips / "list.csv").write_text(f"name,video,masks\nphotos,{clips / 'a'},missing.png\n")
+    assert cli.main(["--jobs", str(clips / "list.csv"), "--output", str(out)]) == 1
+    assert [path.name for path in (out / "photos").iterdir()] == ["own.jpg"]
+
+
 def test_inputs_may_be_moved_beside_their_results(clips, out):
     assert run(clips) == 0
     shutil.move(clips / "a.png", out / "a.png")

@@ -484,7 +484,7 @@ def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, tracker, mo
     assert saved == [False, False, False, True]
 
 
-def test_progress_of_a_run_that_stops_before_its_first_frame_stays(tmp_path, tracker):
+def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, tracker):
     (tmp_path / resume.STATE_FILE).write_bytes(b"progress")
     resume.ResumingTracker(tracker(), tmp_path, str).save_stopped(0)
     assert (tmp_path / resume.STATE_FILE).read_bytes() == b"progress"

@@ -125,7 +125,7 @@ export class ObjectPanel {
 /** Return typed attributes; one alone has the value “true”. @param {string} text @returns {Record<string, string>} */
 function readAttributes(text) {
   const pairs = text.split(',').map((pair) => pair.split('='));
-  const attributes = pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']);
+  const attributes = pairs.map(([name, ...value]) => [name.trim(), value.length ? value.join('=').trim() : 'true']);
   return Object.fromEntries(attributes.filter(([name]) => name));
 }
 

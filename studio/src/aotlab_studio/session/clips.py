@@ -74,7 +74,7 @@ class BatchClip:
 
     @cached_property
     def sentences(self) -> list[str]:
-        """What to check in its results, worst first."""
+        """Frames to check in its results, worst first."""
         labels = {item.id: f" ({item.class_name})" for item in self.review.objects if item.class_name}
         return [
             check.describe(f"object {check.object_id}{labels.get(check.object_id, '')}")

@@ -180,13 +180,21 @@ def _draw_masks(
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
     keyframes = {frame: snapshot.keyframe(frame) for frame in annotations.frames}
     for frame in annotations.frames:
-        labels, before = annotations.mask(frame), snapshot.labels(frame)
-        for target in {ids[file_id] for file_id in ids.keys() & np.unique(labels).tolist()}:
-            mask = np.isin(labels, [file_id for file_id in ids if ids[file_id] == target])
+        loaded, before, drawn = (
+            annotations.mask(frame),
+            snapshot.labels(frame),
+            snapshot.keyframe_labels(frame),
+        )
+        for target in {ids[file_id] for file_id in ids.keys() & np.unique(loaded).tolist()}:
+            mask = np.isin(loaded, [file_id for file_id in ids if ids[file_id] == target])
             mask &= ~np.isin(before, snapshot.protected_ids)
             if mask.any():
-                keyframes[frame] = document.masks.draw(keyframes[frame], target, mask, new_pngs)
+                keyframes[frame][target] = ""
+                drawn[drawn == target] = 0
+                drawn[mask] = target
                 losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
+        for object_id in keyframes[frame]:
+            keyframes[frame][object_id] = document.masks.encode(drawn == object_id, new_pngs)
     return keyframes, new_pngs, dict(losses)
 
 
