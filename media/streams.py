@@ -104,7 +104,6 @@ class StreamFrames(FrameSource):
 
 def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
-
     title, live = strip_credentials(location.text), location.text.lower().startswith(LIVE_PROTOCOLS)
     if location.kind == "stdin":
         title = "standard input"

@@ -230,9 +230,7 @@ class PromptTrainer:
         path = self.output / "state.pt"
         if not path.is_file():
             return
-        with reading(
-            path, "remove it to start again",
-        ):  # fmt: skip
+        with reading(path, "remove it to start again"):
             content = torch.load(path, weights_only=True)
             self.network.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])

@@ -122,9 +122,8 @@ def segment_prompts(
     if not graphs.prompting:
         raise InputError("this export has no prompt network; export without --no-prompts, or give a mask")
     ids, exclusive_prompts = (*checked_prompts,), []
-    for (
-        prompt
-    ) in checked_prompts.values():  # positive points of other objects are negative points of this one
+    # positive points of other objects are negative points of this one
+    for prompt in checked_prompts.values():
         others = [other.positive for other in checked_prompts.values() if other is not prompt]
         exclusive_prompts.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
     is_excluded = ~np.isin(mask, [0, *ids])
