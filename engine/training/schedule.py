@@ -21,6 +21,11 @@ def learning_rate(step: int, total: int, *, peak: float, final: float, warmup: f
     return final + (peak - final) * (1 - progress) ** power
 
 
+def group_rate(rate: float, *, final: float, lr_ratio: float) -> float:
+    """Return the learning rate of a parameter group: ``lr_ratio`` scales its difference from the final rate."""
+    return final + (rate - final) * lr_ratio
+
+
 def reference_loss_weight(step: int, total: int, until: float) -> float:
     """Return the weight of the loss on reference frames: 1 at first, 0 after the fraction ``until`` of the steps."""
     length = total * until + 1e-5
@@ -32,8 +37,8 @@ def parameter_groups(
 ) -> list[dict[str, object]]:
     """Return optimizer groups of the trainable parameters by encoder and weight decay.
 
-    Biases, norms and `NO_DECAY` matrices are not decayed. ``lr_ratio`` of a group scales the difference between current
-    and final learning rate; groups also hold the names of their parameters.
+    Biases, norms and `NO_DECAY` matrices are not decayed. ``lr_ratio`` of a group is for `group_rate`; groups
+    also hold the names of their parameters.
     """
     groups: dict[tuple[float, float], dict[str, object]] = {}
     for name, parameter in model.named_parameters():

@@ -21,7 +21,7 @@ from aotlab.engine.training.clip import (
     draw_permutations,
     mean_iou,
 )
-from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
+from aotlab.engine.training.schedule import group_rate, learning_rate, reference_loss_weight
 from aotlab.engine.training.state import NonFiniteError, PhaseState
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
@@ -132,10 +132,11 @@ def begin_step(state: PhaseState) -> dict[str, float]:
         power=settings.power,
     )  # fmt: skip
     for group in state.optimizer.param_groups:
-        group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
+        group["lr"] = group_rate(rate, final=phase.final_lr, lr_ratio=group["lr_ratio"])
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
-    return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
+    encoder_rate = group_rate(rate, final=phase.final_lr, lr_ratio=settings.encoder_lr_ratio)
+    return {"lr": rate, "encoder_lr": encoder_rate}
 
 
 def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int) -> ClipOptions:

@@ -137,6 +137,10 @@ def test_recipe_as_base_override_rejected():
         load_config("finetune", ["base=davis"])
 
 
+def test_last_base_override_is_used():
+    assert load_config("finetune", ["base=deaotl", "base=aots"]).name == "aots_finetune"
+
+
 def test_base_override_without_preset_rejected(tmp_path):
     with pytest.raises(InputError, match=r"base=aots: .*mine\.yaml has no base to replace"):
         load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])

@@ -22,7 +22,13 @@ from aotlab.engine.training.clip import (
     mean_iou,
     soft_jaccard,
 )
-from aotlab.engine.training.schedule import EMA, learning_rate, parameter_groups, reference_loss_weight
+from aotlab.engine.training.schedule import (
+    EMA,
+    group_rate,
+    learning_rate,
+    parameter_groups,
+    reference_loss_weight,
+)
 from aotlab.networks.build import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name
@@ -76,7 +82,7 @@ def test_learning_rates_equal_reference():
             )  # fmt: skip
             # 1e-12 relative: only the order of float64 operations may differ.
             assert now == pytest.approx(lr, rel=1e-12)
-            assert final + (now - final) * ratio == pytest.approx(encoder_lr, rel=1e-12)
+            assert group_rate(now, final=final, lr_ratio=ratio) == pytest.approx(encoder_lr, rel=1e-12)
 
 
 def test_reference_loss_weight_equals_reference():

@@ -11,7 +11,7 @@ from aotlab.configs.training import TrainConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, count_hard_pixels
-from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
+from aotlab.engine.training.schedule import group_rate, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
 from tests.golden import filler
@@ -87,7 +87,7 @@ class Reference:
             power=SETTINGS.power,
         )
         for group in groups:
-            group["lr"] = final + (now - final) * group["lr_ratio"]
+            group["lr"] = group_rate(now, final=final, lr_ratio=group["lr_ratio"])
         torch.optim.AdamW(groups).step()
         return {name: parameter.detach() - before[name] for name, parameter in self.parameters().items()}
 

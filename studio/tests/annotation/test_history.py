@@ -165,6 +165,14 @@ class Model:
         """Layers that jobs may add to."""
         return [key for key in self.find_pending() if key not in self.now.frozen]
 
+    def is_tracked_beside(self, frame: int, object_id: int, removed: int | None = None) -> bool:
+        """Whether a frame next to a keyframe of an object shows a tracked mask of it."""
+        return any(
+            object_id in {self.now.resolve(raw) for raw in self.find_sources(beside)}
+            for beside in (frame - 1, frame + 1)
+            if beside == removed or not self.now.has_drawn_mask(beside, object_id)
+        )
+
     def is_outdated(self, frame: int, object_id: int) -> bool:
         now = self.now
         if now.has_drawn_mask(frame, object_id):
@@ -250,21 +258,21 @@ class History(RuleBasedStateMachine):
     def pick(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.model.now.locked)), label="object")
 
-    def follow(self, change, act) -> None:
-        """Let the document act; change the model's snapshot unless it refuses."""
-        layers = set(self.document.snapshot.state.layers)
+    def follow(self, change, act) -> list[Layer] | None:
+        """Let the document act; change the model's snapshot. Return the new layers, or None if it refuses."""
+        before = set(self.document.snapshot.state.layers)
         try:
             act()
         except InputError as error:
             event(f"refused: {str(error).split(':')[-1][:30]}")
-            return
+            return None
         snapshot = self.model.now.copy()
         change(snapshot)
-        snapshot.layers |= {
-            key: self.document.snapshot.state.layers[key]
-            for key in self.document.snapshot.state.layers.keys() - layers
-        }
+        layers = self.document.snapshot.state.layers
+        new_layers = {key: layers[key] for key in layers.keys() - before}
+        snapshot.layers |= new_layers
         self.model.push(snapshot)
+        return list(new_layers.values())
 
     @rule()
     def add(self) -> None:
@@ -285,7 +293,8 @@ class History(RuleBasedStateMachine):
         after = frozenset(pixel for pixel in mask if not now.locked.get(shown[pixel], False))
         if now.locked[object_id]:
             after = None
-        layers = set(self.document.snapshot.state.layers)
+        unchanged = now.given.get((frame, object_id)) == after == find_pixels(shown, object_id)
+        is_tracked = self.model.is_tracked_beside(frame, object_id)
 
         def change(snapshot: Snapshot) -> None:
             assert after is not None, "a locked object was drawn"
@@ -294,16 +303,16 @@ class History(RuleBasedStateMachine):
                     snapshot.given[index, each] = other - after
                 elif index == frame and each not in now.locked:
                     del snapshot.given[index, each]  # nobody can see it again but by undo
-            if snapshot.given.get((frame, object_id)) == after == find_pixels(shown, object_id):
+            if unchanged:
                 snapshot.given = dict(now.given)
             snapshot.given[frame, object_id] = after
 
-        self.follow(
+        layers = self.follow(
             change,
             lambda: editing.edit_mask(self.document, frame, object_id, lambda _: to_array(mask), "draw"),
         )
-        for key in self.document.snapshot.state.layers.keys() - layers:
-            layer = self.document.snapshot.state.layers[key]
+        assert not (layers == [] and after and is_tracked and not unchanged), "nothing is tracked again"
+        for layer in layers or ():
             assert {now.resolve(raw) for raw in layer.objects} == {object_id}, "a job is for another object"
             assert layer.first <= frame <= layer.last
 
@@ -319,12 +328,26 @@ class History(RuleBasedStateMachine):
                 if key[0] != frame or locked.get(key[1], False)
             }
 
-        before = self.model.show(frame)
-        self.follow(change, lambda: editing.remove_keyframe(self.document, frame))
+        before, corrected = self.model.show(frame), self.find_objects_to_track_again(frame)
+        layers = self.follow(change, lambda: editing.remove_keyframe(self.document, frame))
+        if layers is not None:
+            now = self.model.now
+            assert corrected <= {now.resolve(raw) for layer in layers for raw in layer.objects}
         after = self.model.show(frame)
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
             "a locked object was covered"
         )
+
+    def find_objects_to_track_again(self, frame: int) -> set[int]:
+        """Objects that lose a mask on this frame and are tracked beside their nearest other one, an earlier if any."""
+        now, objects = self.model.now, set()
+        for object_id in (each for each, locked in now.locked.items() if not locked):
+            drawn = [index for (index, each), mask in now.given.items() if each == object_id and mask]
+            others = sorted(index for index in drawn if index != frame)
+            keyframe = ([index for index in others if index < frame][-1:] or others)[:1]
+            if frame in drawn and keyframe and self.model.is_tracked_beside(*keyframe, object_id, frame):
+                objects.add(object_id)
+        return objects
 
     @precondition(lambda self: self.model.now.locked)
     @rule(data=st.data())

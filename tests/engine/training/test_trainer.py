@@ -62,7 +62,16 @@ def test_phase_writes_averaged_weights_and_settings(one_step):
 
 
 @pytest.mark.parametrize("ratio", [0.1, 2.0])
-def test_run_logs_losses_rates_and_times(recipe, ratio):
+def test_run_logs_losses_rates_and_times(recipe, monkeypatch, ratio):
+    applied, original = [], trainer.train_step
+
+    def train_step(state, *args):
+        result = original(state, *args)
+        groups = state.optimizer.param_groups
+        applied.append({name: group["lr"] for group in groups for name in group["names"]})
+        return result
+
+    monkeypatch.setattr(trainer, "train_step", train_step)
     config = recipe("run", phase(steps=3), overrides=[f"train.encoder_lr_ratio={ratio}"])
     run(config)
     lines = log_lines(config)
@@ -76,6 +85,9 @@ def test_run_logs_losses_rates_and_times(recipe, ratio):
         assert line["step_seconds"] > line["data_seconds"] >= 0
     assert lines[0]["lr"] == pytest.approx(1e-5)  # warm-up begins at the final rate
     assert lines[1]["encoder_lr"] == pytest.approx(1e-5 + ratio * (lines[1]["lr"] - 1e-5))
+    for line, rates in zip(lines, applied, strict=True):
+        logged = {name: line["encoder_lr" if name.startswith("encoder.") else "lr"] for name in rates}
+        assert rates == pytest.approx(logged)
 
 
 def test_phase_starts_from_averaged_weights(recipe, monkeypatch):
