@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 import re
 from dataclasses import dataclass, field
 from typing import get_type_hints
@@ -16,7 +15,6 @@ from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config, StageConfig
 from aotlab.configs.training import SourceConfig
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import FRACTION, POSITIVE, POSITIVE_COUNT, SEED, Range, parse_number
 from tests.mutations import BOMB
 from tests.shared import one_of_each_method
 
@@ -286,18 +284,6 @@ def test_any_text_is_a_mapping_or_an_input_error(text):
 def test_any_override_gives_settings_or_an_input_error(key, value):
     with contextlib.suppress(InputError):
         assert isinstance(load_config("aott", [f"{key}={value}"]), Config)
-
-
-@given(st.one_of(st.floats().map(repr), st.integers().map(str), st.text(max_size=10)))
-def test_number_read_is_finite_and_in_range(text):
-    for allowed in (POSITIVE_COUNT, FRACTION, POSITIVE, SEED, Range()):
-        try:
-            value = parse_number(text, allowed)
-        except ValueError:
-            continue
-        assert math.isfinite(value)
-        assert allowed.low <= value <= allowed.high
-        assert isinstance(value, int) == allowed.whole
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import settings
 from PIL import Image
 
 from aotlab import InputError, write_mask
-from aotlab.media.matching import match_frames, order_names, select_images
+from aotlab.media.matching import image_stem, match_frames, order_names, select_images
 from aotlab.sdk import ParsedRegion, VideoInfo, encode_rle, match_regions, read_annotations
 from tests.media.named_masks import (
     SIZE,
@@ -112,3 +112,12 @@ def test_single_frame_beyond_the_video_is_rejected():
     with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
         match_regions([region], VideoInfo("clip", SIZE, 5))
     assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
+
+
+@pytest.mark.parametrize(("name", "stem"), [
+    ("shot.0004", "shot.0004"), ("shot.0004.png", "shot.0004"), ("a/b/shot.0004.JPG", "shot.0004"),
+    ("https://host/shot.0004.jpg?size=2", "shot.0004"), ("00004", "00004"), ("00004.txt", "00004"),
+    ("/data/local-files/?d=clip/00004.jpg", "00004"),
+])  # fmt: skip
+def test_stem_of_dotted_name_keeps_its_number(name, stem):
+    assert image_stem(name) == stem

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aotlab.configs.files import ROOT
@@ -11,6 +12,7 @@ from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readabl
 from aotlab.engine.benchmark.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
 from aotlab.media.images import read_image
+from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import read_labels
 from aotlab.utils.errors import InputError
 from tests import miniatures
@@ -140,6 +142,16 @@ def test_only_the_first_label_of_each_object_is_given(make):
     assert (map_reference_masks(late), len(late.frames)) == ({2: "00000011"}, 7)
     (hidden,) = open_dataset("lvosv2", make("lvosv2"), "test")  # without metadata: all labels
     assert (sorted(hidden.reference_masks), hidden.new_ids(2)) == ([0, 2], None)
+
+
+def test_empty_first_mask_is_given(tmp_path):
+    """Tracking starts with the first frame, also if all objects come later."""
+    miniatures.make_folder(tmp_path)
+    video = open_dataset("folder", tmp_path)[1]
+    labels = read_labels(video.annotations[0])
+    write_mask(video.annotations[0], np.zeros_like(labels))
+    (late,) = (each for each in open_dataset("folder", tmp_path, new_objects=True) if each.name == video.name)
+    assert list(late.reference_masks) == [0, 1, 2]
 
 
 def test_list_file_marks_unseen_videos(tmp_path):

@@ -209,22 +209,28 @@ DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
     (["--write", "masks"], "other inputs or settings; choose another, or replace it with --force"),
-    (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
+    (["--force", "--write", "mattes16"], "results take about 9.22 KB, but 5 KB are free"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("args", "words"), DRY_REFUSED, ids=lambda value: str(value)[-40:])
 def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_line, monkeypatch, args, words):
     monkeypatch.undo()  # the real tracker
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))
-    monkeypatch.setattr(
-        "aotlab.video.plan.JobRun.estimate_bytes",
-        lambda run: 2 * 10**12 * ("mattes16" in run.options.write),
-    )
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5000))
     save(tmp_path / "out" / "masks" / "00000.png", 3)
     write_job_record(tmp_path / "out", JobRecord("out", outputs=["masks"]))
     assert words in read_error_line(run(video, tmp_path, mask, args=["--dry-run", *args]))
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [JOB_RECORD, "00000.png", "masks"]
+
+
+def test_size_of_results_is_estimated_from_the_first_frame_on(tmp_path, monkeypatch, read_error_line):
+    video = write_texture(tmp_path / "video.mkv", count=40)  # Matroska states no number of frames
+    mask = save(tmp_path / "first.png", 1, open_frames(video).size)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1))
+    line = read_error_line(
+        run(video, tmp_path, mask, args=["--start", "10", "--write", "alpha", "--dry-run"])
+    )
+    assert "results take about 1.15 MB, but 1 B are free" in line  # 30 frames
 
 
 def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
