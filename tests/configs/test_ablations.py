@@ -13,7 +13,7 @@ from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run
-from tests.shared import slow
+from tests.marks import slow
 
 FOLDER = ROOT / "configs" / "ablations"
 ROWS = sorted(path.stem for path in FOLDER.glob("*.yaml"))

@@ -15,8 +15,8 @@ from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config, StageConfig
 from aotlab.configs.training import SourceConfig
 from aotlab.utils.errors import InputError
+from tests.marks import one_of_each_method
 from tests.mutations import BOMB
-from tests.shared import one_of_each_method
 
 FILES = {
     "a base of no file": (r"base: gone\.yaml: no such file or preset", "base: gone.yaml"),

@@ -20,7 +20,7 @@ from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, record_transfers, tracker_on_cuda
 from tests.engine.small_model import clip, stripes, tiny_settings
-from tests.shared import slow
+from tests.marks import slow
 
 OTHERS = ("aott", "aost", "msdeaotl_hq", "r50_paotl", "r50_aotl_rmem", "r50_deaotl_ermu", "swinb_aotl")
 """methods, memories and encoders"""

@@ -15,7 +15,7 @@ from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.utils.devices import autocast
 from tests.engine.small_model import build, clip, clip_batch, run, stripes
-from tests.shared import METHOD_PRESETS
+from tests.marks import METHOD_PRESETS
 
 CUDA = torch.device("cuda", 0)
 FRAMES = 8

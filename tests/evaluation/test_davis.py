@@ -9,7 +9,7 @@ from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_masks
 from tests.evaluation.scoring import score_sequence
-from tests.shared import golden_arrays
+from tests.golden.references import golden_arrays
 
 
 def draw_square(frames=4, height=24, width=32):

@@ -13,7 +13,7 @@ from aotlab.evaluation.tables import (
     nanmean,
     recall,
 )
-from tests.shared import golden_arrays
+from tests.golden.references import golden_arrays
 
 
 def test_measures_equal_the_reference():

@@ -5,7 +5,7 @@ In the quick tests, `tests/networks/test_fast.py` compares the two.
 
 import pytest
 
-from tests.shared import slow
+from tests.marks import slow
 
 
 @pytest.fixture(params=[*slow(False), True], ids=["plain", "fast"])

@@ -14,7 +14,7 @@ import torch
 from aotlab.media.masks import read_mask
 from aotlab.tools.eval import main
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, write_youtube_meta
-from tests.shared import golden_clip, golden_recipe, official_weights
+from tests.golden.references import golden_clip, golden_recipe, official_weights
 
 
 def lay_out_davis_2017(root: Path, clips: dict[str, Clip]) -> None:

@@ -19,8 +19,8 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import begin
 from tests.golden import filler
+from tests.golden.references import golden_arrays, golden_table, has_golden, memory_model
 from tests.golden.tensors import LOGITS, assert_close, planes, tokens
-from tests.shared import golden_arrays, golden_table, has_golden, memory_model
 
 CASES = {"ermu": "policy_cases", "rmem": "policy_cases_rmem"}
 PRESETS = [f"r50_{family}_{policy}" for family in ("aotl", "deaotl") for policy in ("rmem", "ermu")]

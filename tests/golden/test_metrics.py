@@ -16,8 +16,8 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
 from tests.evaluation.scoring import score_sequence
+from tests.golden.references import golden_arrays, golden_table
 from tests.golden.tables import ROUNDING, assert_row
-from tests.shared import golden_arrays, golden_table
 
 SEQUENCES = (
     "three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame",

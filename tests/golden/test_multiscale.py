@@ -14,8 +14,8 @@ from aotlab.engine.memory.policies import FIFO
 from aotlab.networks.multiscale import Transition
 from tests.engine.frames import advance, begin
 from tests.golden import filler
+from tests.golden.references import golden_arrays, golden_table, memory_model
 from tests.golden.tensors import assert_close, planes, tokens
-from tests.shared import golden_arrays, golden_table, memory_model
 
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}
 

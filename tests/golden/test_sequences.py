@@ -19,8 +19,9 @@ from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import advance, begin
 from tests.golden import filler
+from tests.golden.references import golden_clip, golden_model, golden_recipe
 from tests.golden.tensors import planes
-from tests.shared import golden_clip, golden_model, golden_recipe, slow
+from tests.marks import slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
 VARIANTS = ["aott", "deaott", *slow("aots", "aotl", "r50_aotl", "swinb_aotl", "deaotl", "r50_deaotl")]

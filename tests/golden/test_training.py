@@ -33,7 +33,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name
 from tests.golden import filler
-from tests.shared import golden_arrays, golden_recipe, golden_table, has_golden
+from tests.golden.references import golden_arrays, golden_recipe, golden_table, has_golden
 
 SETTINGS = TrainConfig()
 HARD_PIXELS = {"fraction": SETTINGS.hardest_pixels, "reached_after": SETTINGS.hardest_pixels_after}

@@ -15,7 +15,8 @@ from aotlab.engine.training.schedule import group_rate, learning_rate, parameter
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
 from tests.golden import filler
-from tests.shared import golden_model, golden_recipe, slow
+from tests.golden.references import golden_model, golden_recipe
+from tests.marks import slow
 
 SETTINGS = TrainConfig()
 

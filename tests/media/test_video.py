@@ -17,6 +17,7 @@ from aotlab.media.decoding import has_variable_rate, open_container
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
+from tests.marks import slow
 from tests.media.video_files import (
     CONTAINERS,
     QUARTER_TURN,
@@ -27,7 +28,6 @@ from tests.media.video_files import (
 )
 from tests.numbered_videos import cut_end
 from tests.processes import run_python
-from tests.shared import slow
 
 RABBIT = ROOT / "datasets" / "sample" / "rabbit.mp4"
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]

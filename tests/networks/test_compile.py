@@ -8,7 +8,7 @@ from torch import nn
 
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import build, clip, run, stripes
-from tests.shared import METHOD_PRESETS, slow
+from tests.marks import METHOD_PRESETS, slow
 
 
 @pytest.mark.parametrize("preset", ["aott", *slow(*METHOD_PRESETS[1:])])

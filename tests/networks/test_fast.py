@@ -21,8 +21,8 @@ from aotlab.networks.fast.convolutions import FusedConv2d, fuse_encoders
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
-from tests.networks.small_models import CASES, images, masks, small, track
-from tests.shared import slow
+from tests.marks import slow
+from tests.networks.method_models import CASES, images, masks, small, track
 
 CPU = torch.device("cpu")
 SAMPLE = ROOT / "datasets" / "sample"

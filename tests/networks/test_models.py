@@ -19,7 +19,7 @@ from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.multiscale import Transition
 from aotlab.utils.errors import InputError
-from tests.networks.small_models import CASES, DIM, images, masks, model_config, small, track
+from tests.networks.method_models import CASES, DIM, images, masks, model_config, small, track
 
 
 def grid(height: int, width: int, stride: int) -> tuple[int, int]:

@@ -427,6 +427,8 @@ class History(RuleBasedStateMachine):
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")
             covered = data.draw(st.sets(st.sampled_from(sorted(layer.objects)))) if layer.objects else set()
+            if earlier := self.model.made.get((key, frame)):  # merging both directions loses no object
+                covered |= {*earlier.masks, *earlier.absent}
             own = [raw for raw in covered if then.state.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(

@@ -34,7 +34,7 @@ from studio.tests.annotation.clips import (
     truth,
 )
 from studio.tests.annotation.served import TOKEN, Served
-from tests.shared import slow
+from tests.marks import slow
 
 pytestmark = needs_browser
 

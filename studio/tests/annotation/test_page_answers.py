@@ -30,7 +30,7 @@ from studio.tests.annotation.clips import (
     truth,
     wait_until,
 )
-from tests.shared import slow
+from tests.marks import slow
 
 pytestmark = needs_browser
 

@@ -12,9 +12,9 @@ from aotlab_studio.formats.cvat import format_cvat
 from aotlab_studio.formats.label_studio import format_label_studio
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.formats.test_reading import labelme, png, shape
+from tests.marks import slow
 from tests.media.sample import VIDEO, read_masks, tracked
 from tests.mutations import JSON, check_mutations, corrupt_bytes, find_refusal
-from tests.shared import slow
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
 """replacements of every attribute and text of an XML file"""

@@ -11,7 +11,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, clip_batch, run, stripes
-from tests.networks.small_models import small_with_config
+from tests.networks.method_models import small_with_config
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])

@@ -6,7 +6,7 @@ import torch
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.training.clip import ClipOptions, clip_losses
 from tests.engine.small_model import clip, clip_batch, stripes
-from tests.networks.small_models import small_with_config
+from tests.networks.method_models import small_with_config
 
 
 @pytest.mark.parametrize("name", ["msdeaot", "paot 16 8 4"])

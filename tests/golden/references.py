@@ -2,7 +2,6 @@
 
 import json
 import runpy
-from collections.abc import Iterable
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +18,9 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.published_keys import convert_published
 from tests.golden import filler
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+SHARED = Path(__file__).resolve().parents[3] / "shared"
 SHARED_GOLDEN = SHARED / "golden"
-SHIPPED_GOLDEN = Path(__file__).parent / "golden" / "data"
+SHIPPED_GOLDEN = Path(__file__).parent / "data"
 SHIPPED_NAMES = {
     *(f"keys/{name}.json" for name in ("aott", "aott.optim", "deaott", "deaott.optim")),
     *(f"memory/policy_cases{name}" for name in (".json", ".npz", "_rmem.json", "_rmem.npz")),
@@ -30,19 +29,6 @@ SHIPPED_NAMES = {
     *(f"models/{name}.npz" for name in ("aott", "data", "deaott", "eval_aott_davis2017", "loss", "train_aott")),
     "models/schedule.json", "models/sizes.json",
 }  # fmt: skip
-
-METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
-
-
-def slow(*values: Any) -> list[Any]:
-    """Return parameters of a test, each a value or a tuple of values, that run with ``scripts/test.sh --all`` only."""
-    rows = (value if isinstance(value, tuple) else (value,) for value in values)
-    return [pytest.param(*row, marks=pytest.mark.slow) for row in rows]
-
-
-def one_of_each_method(presets: Iterable[str]) -> list[Any]:
-    """Return presets as parameters of a test; one of each method is quick, the others are `slow`."""
-    return [part for preset in presets for part in ([preset] if preset in METHOD_PRESETS else slow(preset))]
 
 
 def has_golden(name: str) -> bool:

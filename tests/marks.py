@@ -1,0 +1,21 @@
+"""Marks of tests: parameters that are slow, presets of every method, systems with signals."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
+needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+
+
+def slow(*values: Any) -> list[Any]:
+    """Return parameters of a test, each a value or a tuple of values, that run with ``scripts/test.sh --all`` only."""
+    rows = (value if isinstance(value, tuple) else (value,) for value in values)
+    return [pytest.param(*row, marks=pytest.mark.slow) for row in rows]
+
+
+def one_of_each_method(presets: Iterable[str]) -> list[Any]:
+    """Return presets as parameters of a test; one of each method is quick, the others are `slow`."""
+    return [part for preset in presets for part in ([preset] if preset in METHOD_PRESETS else slow(preset))]
