@@ -2,14 +2,18 @@
 
 import multiprocessing
 import os
+import pkgutil
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from aotlab.configs.files import ROOT
+
+KILLED = 9
 
 
 def run_python(
@@ -33,15 +37,30 @@ def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[s
     return {"args": [sys.executable, *map(str, words)], "env": variables, "cwd": ROOT, "text": True}
 
 
-def ends_in_process(work: Callable[..., None], *args: object) -> bool:
-    """Run ``work`` in a process, which may kill itself; return whether it came to its end."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([work.__module__])
+def ends_in_process(work: Callable[..., object], *args: object) -> bool:
+    """Run ``work`` in a new process, which may call `die_before`; return whether it came to its end."""
+    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+    if os.name == "posix":
+        context.set_forkserver_preload([work.__module__])
     process = context.Process(target=work, args=args)
     process.start()
-    process.join()
-    assert process.exitcode in (0, -9)
+    process.join(300)
+    assert process.exitcode in (0, KILLED)
     return process.exitcode == 0
+
+
+def die_before(function: str, number: int = 1) -> None:
+    """End this process at once, without clean-up, when a function is called for the ``number``-th time; 0: never."""
+    place, name = function.rsplit(".", 1)
+    owner, numbers = pkgutil.resolve_name(place), count(1)
+    original = getattr(owner, name)
+
+    def call_or_die(*args: Any, **options: Any) -> Any:
+        if next(numbers) == number:
+            os._exit(KILLED)
+        return original(*args, **options)
+
+    setattr(owner, name, call_or_die)
 
 
 @contextmanager

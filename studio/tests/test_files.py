@@ -2,8 +2,7 @@
 
 import errno
 import os
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,23 +18,20 @@ from aotlab_studio.files import (
     write_bytes,
 )
 from aotlab_studio.session.export import replace_export
+from tests.processes import KILLED, die_before, ends_in_process
 
-KILLED = """
-import os, shutil, sys
-from pathlib import Path
-from aotlab_studio import files
-left, rename, remove = [int(sys.argv[3])], Path.rename, shutil.rmtree
-def rename_or_end(path, target):
-    if not left[0]:
-        os._exit(9)
-    left[0] -= 1
-    return rename(path, target)
-def end(path, **options):
-    remove(next(Path(path).iterdir()))
-    os._exit(9)
-Path.rename, shutil.rmtree = rename_or_end, end
-files.move_entries(Path(sys.argv[1]), Path(sys.argv[2]))
-"""
+
+def move_until_killed(source, target, renames):
+    """Move entries; die after so many renames, or in the removal of what was replaced."""
+    remove = shutil.rmtree
+
+    def remove_part(path, **options):
+        remove(next(Path(path).iterdir()))
+        os._exit(KILLED)
+
+    shutil.rmtree = remove_part
+    die_before("pathlib.Path.rename", renames + 1)
+    move_entries(source, target)
 
 
 @pytest.mark.parametrize("renames", range(6))
@@ -44,8 +40,7 @@ def test_replacement_that_was_killed_loses_nothing(tmp_path, renames):
         for name in ("a", "b"):
             (tmp_path / folder / name).mkdir(parents=True)
             (tmp_path / folder / name / "mask.png").write_text(text)
-    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "made", tmp_path / "out", str(renames)])
-    assert done.returncode == 9
+    assert not ends_in_process(move_until_killed, tmp_path / "made", tmp_path / "out", renames)
     out = tmp_path / "out"
     kept = [path.read_text() for path in out.glob(f"{REPLACED}*/*/mask.png")]
     assert kept == ["old"] * min(renames, 2) * (renames < 5)  # the end of a whole one removes them
@@ -88,36 +83,28 @@ def test_failed_replacement_changes_nothing(tmp_path, monkeypatch, error, raised
     assert not list((tmp_path / "out").glob(f"{REPLACED}*"))
 
 
+def export(out, *names):
+    with stage_files(out) as made:
+        for name in names:
+            write_bytes(made / name, b"mask")
+        replace_export(made, "export.json", {}, old_files=read_exported(out, "export.json"))
+
+
+def export_until_killed(out, name, renames):
+    die_before("pathlib.Path.rename", renames + 1)
+    export(out, name)
+
+
 @pytest.mark.parametrize("kind", ["coco.json", "masks/0.png"])
 @pytest.mark.parametrize("renames", range(7))
-def test_export_after_a_killed_one_replaces_both(tmp_path, monkeypatch, renames, kind):
-    out, rename, left = tmp_path / "out", Path.rename, [renames]
-
-    def export(*names):
-        with stage_files(out) as made:
-            for name in names:
-                write_bytes(made / name, b"mask")
-            replace_export(made, "export.json", {}, old_files=read_exported(out, "export.json"))
-
-    def rename_or_end(path, target):
-        if not left[0]:
-            os._exit(9)
-        left[0] -= 1
-        return rename(path, target)
-
-    export("masks/0.png", "masks/1.png", "cvat.xml")
-    if not (child := os.fork()):  # moves files only, which works in a fork of a process with threads
-        try:
-            monkeypatch.setattr(Path, "rename", rename_or_end)
-            export(kind)
-            os._exit(0)
-        finally:
-            os._exit(1)  # never runs the tests that follow
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (0, 9)
+def test_export_after_a_killed_one_replaces_both(tmp_path, renames, kind):
+    out = tmp_path / "out"
+    export(out, "masks/0.png", "masks/1.png", "cvat.xml")
+    ends_in_process(export_until_killed, out, kind, renames)
     assert (out / "export.json").exists() or renames == 3  # the last one set aside, the first one replaced
     clean_up(out)
     shown = sorted(list_files(out))
     assert "export.json" in shown
     assert "masks/1.png" in shown or (kind, renames) != ("coco.json", 2)
-    export("coco.json", "masks/2.png")
+    export(out, "coco.json", "masks/2.png")
     assert sorted(list_files(out)) == ["coco.json", "export.json", "masks/2.png"]

@@ -1,8 +1,6 @@
 """Exports hold what was shown, in every form that tracking writes."""
 
 import json
-import subprocess
-import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -37,6 +35,7 @@ from studio.tests.annotation.clips import (
     wait_until,
 )
 from tests.limits import limit_file_size
+from tests.processes import die_before, ends_in_process
 
 
 def track_part(session):
@@ -61,19 +60,15 @@ def test_full_disk_keeps_the_last_export(session):
     assert session.archive.read_bytes() == content
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from studio.tests.annotation.clips import draw, open_session
-session = open_session(Path(sys.argv[1]))
-draw(session, 0, 1)
-session.document.emit = lambda event: os._exit(9)
-session.export(["masks"])
-"""
+def export_until_killed(folder):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    die_before("aotlab_studio.document.document.Document.emit")
+    session.export(["masks"])
 
 
 def test_files_of_a_killed_export_are_removed_at_opening(folder):
-    assert subprocess.run([sys.executable, "-c", KILLED, folder]).returncode == 9
+    assert not ends_in_process(export_until_killed, folder)
     with closing(open_session(folder)) as session:
         assert not list(session.document.folder.rglob("*.png"))
 

@@ -1,8 +1,5 @@
 """Export that is killed at several places: nothing is left behind."""
 
-import os
-import signal
-
 import onnx
 import pytest
 import torch
@@ -10,7 +7,7 @@ import torch
 import aotlab_runtime
 from aotlab.engine.export import graphs
 from tests.engine.small_model import HEIGHT, WIDTH, build, register_encoder
-from tests.processes import ends_in_process
+from tests.processes import die_before, ends_in_process
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +20,9 @@ def export_small(folder):
 
 
 def export_until(place, folder):
-    """Export empty graphs; the process dies where it calls a function."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(graphs, "_convert_to_onnx", lambda graph: onnx.ModelProto())
-    patch.setattr(place, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    """Export empty graphs; die before a function is called."""
+    graphs._convert_to_onnx = lambda graph: onnx.ModelProto()
+    die_before(place)
     export_small(folder)
 
 

@@ -2,10 +2,7 @@
 
 import json
 import logging
-import os
-import signal
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +26,7 @@ from tests.engine.training.tiny_recipes import (
     tiny_recipe,
 )
 from tests.limits import limit_file_size
-from tests.processes import ends_in_process
+from tests.processes import die_before, ends_in_process
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5
@@ -213,14 +210,7 @@ def run_in_process(config, last_file=0):
     """Run; die before the file of this number is complete."""
     register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
-    replace, numbers = os.replace, count(1)
-
-    def replace_or_die(*paths, **options):
-        if next(numbers) == last_file:
-            os.kill(os.getpid(), signal.SIGKILL)
-        replace(*paths, **options)
-
-    os.replace = replace_or_die
+    die_before("os.replace", last_file)
     run(config)
 
 
