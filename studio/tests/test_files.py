@@ -1,6 +1,7 @@
 """Files that replace others together, also if the program is killed meanwhile."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -112,9 +113,10 @@ def test_export_after_a_killed_one_replaces_both(tmp_path, monkeypatch, renames,
         os._exit(0)
     os.waitpid(child, 0)
     assert (out / "export.json").exists() or renames == 3  # the last one set aside, the first one replaced
-    clean_up(out)
+    clean_up(out, "export.json")
     shown = sorted(list_files(out))
     assert "export.json" in shown
     assert "masks/1.png" in shown or (kind, renames) != ("coco.json", 2)
+    assert set(json.loads((out / "export.json").read_bytes())["files"]) <= {*shown}
     export("coco.json", "masks/2.png")
     assert sorted(list_files(out)) == ["coco.json", "export.json", "masks/2.png"]

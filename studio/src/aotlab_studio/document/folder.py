@@ -21,6 +21,8 @@ from aotlab_studio.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """folder of the last export"""
+EXPORT_RECORD = "export.json"
+"""record of an export in its folder, from `snapshot_for_export`"""
 FORMAT_VERSION = 7
 RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 

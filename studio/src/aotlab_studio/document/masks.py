@@ -47,6 +47,7 @@ class MaskStore:
     def __init__(self, database: Database, size: tuple[int, int]) -> None:
         self.size, self._database = size, database
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
+        self._unions: dict[frozenset[str], str] = {}
 
     def encode(self, mask: np.ndarray, new_pngs: dict[str, bytes]) -> str:
         """Return the digest of a mask, under which its PNG is added to ``new_pngs``; empty for an empty mask."""
@@ -57,7 +58,7 @@ class MaskStore:
         self._cache.put(digest, mask.copy())
         return digest
 
-    def draw(
+    def add_mask(
         self, masks: Mapping[int, str], object_id: int, mask: np.ndarray, new_pngs: dict[str, bytes]
     ) -> dict[int, str]:
         """Return the digests of a frame's masks by object after one is drawn, and others have lost its pixels.
@@ -69,6 +70,16 @@ class MaskStore:
             before = self.read(masks[other])
             drawn[other] = self.encode(before & ~mask, new_pngs) if (before & mask).any() else masks[other]
         return drawn
+
+    def unite(self, digests: Collection[str]) -> str:
+        """Return the digest of the union of masks; empty if one of them is damaged."""
+        if len(digests) == 1:
+            return next(iter(digests))
+        key = frozenset(digests)
+        if key not in self._unions:
+            with suppress(InputError):
+                self._unions[key] = _digest_mask(np.any([self.read(digest) for digest in digests], axis=0))
+        return self._unions.get(key, "")
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if it is missing or damaged."""

@@ -128,9 +128,9 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"edits: {error}", 422)
         actor, object_id, answers = Actor(read_person(request)), None, list[Answer | Failure]()
+        if any(message.get("do") not in CLOSING_ACTIONS for message in messages):
+            return PlainTextResponse(f"edits: expected {', '.join(CLOSING_ACTIONS)}", 422)
         for message in messages:
-            if message.get("do") not in CLOSING_ACTIONS:
-                return PlainTextResponse(f"edits: expected {', '.join(CLOSING_ACTIONS)}", 422)
             lacks_object = message.get("object_id", 0) is None
             if lacks_object:
                 message["object_id"] = object_id
