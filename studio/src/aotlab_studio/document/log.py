@@ -12,9 +12,9 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from aotlab import sdk
+from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo
-from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]

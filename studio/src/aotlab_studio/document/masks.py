@@ -16,9 +16,9 @@ from msgspec import Struct
 from PIL import Image
 
 from aotlab import InputError, sdk
+from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
-from aotlab_studio.video import LRUCache
 
 CACHE_BYTES = 64 * 2**20
 """memory for decoded masks of each kind"""

@@ -192,24 +192,24 @@ class Session:
             separate: prompts away from the object's mask make a new object; clicks or a scribble on it, all of one
                 kind, correct it: it changes near them only.
         """
-        on_points, off_points, stroke = positive or [], negative or [], scribble or []
+        positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
         correction: Sequence[Point] = []
-        if separate and is_far_from(mask, box, [*on_points, *stroke[:1], *stroke[-1:]]):
+        if separate and is_far_from(mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
             object_id = None
         elif separate:
-            correction = _find_correction(mask, box, [*on_points, *stroke], off_points)
+            correction = _find_correction(mask, box, [*positive, *stroke], negative)
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-        old_mask, signs = mask if correction else None, [1] * len(on_points) + [0] * len(off_points)
+        old_mask, signs = mask if correction else None, [1] * len(positive) + [0] * len(negative)
         area = self._segment(
-            frame, Prompt([*on_points, *off_points], signs, box, stroke, mask=old_mask, exclude=protected)
+            frame, Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
         )
 
         def edit(before: np.ndarray) -> np.ndarray:
-            after = limit_to_prompt(before, area, correction, positive=not off_points) if correction else area
+            after = limit_to_prompt(before, area, correction, positive=not negative) if correction else area
             after = before | after if extend else after
             if not after.any():
                 raise InputError("nothing would be left of the object; press M if it is not on this frame")
@@ -372,18 +372,18 @@ class Session:
 
 
 def _find_correction(
-    mask: np.ndarray, box: Box | None, on_points: Sequence[Point], off_points: Sequence[Point]
+    mask: np.ndarray, box: Box | None, positive: Sequence[Point], negative: Sequence[Point]
 ) -> Sequence[Point]:
     """Return the points near which a mask changes; empty if the prompts make a whole mask."""
     if box is not None:
         return []
     if not mask.any():
-        if not on_points:
+        if not positive:
             raise InputError("remove: the object has no mask on this frame; click on the object first")
         return []
-    if bool(on_points) == bool(off_points):
+    if bool(positive) == bool(negative):
         raise InputError("suggest: give either positive or negative points to change a mask")
-    return on_points or off_points
+    return positive or negative
 
 
 def list_checks(snapshot: Snapshot) -> list[Check]:
