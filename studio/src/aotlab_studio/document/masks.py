@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -71,10 +71,10 @@ class MaskStore:
             drawn[other] = self.encode(before & ~mask, new_pngs) if (before & mask).any() else masks[other]
         return drawn
 
-    def unite(self, digests: Collection[str]) -> str:
+    def unite(self, digests: Sequence[str]) -> str:
         """Return the digest of the union of masks; empty if one of them is damaged."""
         if len(digests) == 1:
-            return next(iter(digests))
+            return digests[0]
         key = frozenset(digests)
         if key not in self._unions:
             with suppress(InputError):

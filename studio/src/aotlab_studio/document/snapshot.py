@@ -111,10 +111,11 @@ class Snapshot:
         """
         state = self.state if state is None else state
         ids = state.objects.keys() & self.include_merged_ids([object_id])
-        digests = {
-            frame: {masks[key] for key in ids if masks.get(key)} for frame, masks in state.keyframes.items()
+        return {
+            frame: self._masks.unite(digests)
+            for frame, masks in state.keyframes.items()
+            if (digests := [digest for key in ids if (digest := masks.get(key))])
         }
-        return {frame: self._masks.unite(drawn) for frame, drawn in digests.items() if drawn}
 
     def include_merged_ids(self, object_ids: Collection[int]) -> list[int]:
         """Return the ids under which layers store objects: their own, and those of objects merged into them."""
