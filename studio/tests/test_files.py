@@ -114,6 +114,7 @@ def test_export_after_a_killed_one_replaces_both(tmp_path, monkeypatch, renames,
     os.waitpid(child, 0)
     assert (out / "export.json").exists() or renames == 3  # the last one set aside, the first one replaced
     clean_up(out, "export.json")
+    assert not list(out.glob(f"{REPLACED}*"))  # which would mean that a later export was moved in part
     shown = sorted(list_files(out))
     assert "export.json" in shown
     assert "masks/1.png" in shown or (kind, renames) != ("coco.json", 2)

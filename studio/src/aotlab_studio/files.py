@@ -106,9 +106,12 @@ def restore_replaced(folder: Path) -> None:
     if not any(folder.glob(f"{REPLACED}*")):
         return
     with sdk.locked(folder / MOVE_LOCK):
-        for path in folder.glob(f"{REPLACED}*/*"):
-            if not os.path.lexists(folder / path.name):
-                path.rename(folder / path.name)
+        for replaced in folder.glob(f"{REPLACED}*"):
+            for path in list(replaced.iterdir()):
+                if not os.path.lexists(folder / path.name):
+                    path.rename(folder / path.name)
+            with suppress(OSError):  # holds files that are replaced
+                replaced.rmdir()
 
 
 def read_exported(folder: Path, record_name: str) -> set[str]:

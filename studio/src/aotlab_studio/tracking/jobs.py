@@ -256,7 +256,7 @@ class JobRunner:
             return not (self.busy or self.list_pending())
 
     def wake(self) -> None:
-        """Let `wait` look again."""
+        """Make `wait` check again whether it is canceled."""
         with self._changed:
             self._changed.notify_all()
 
