@@ -63,6 +63,10 @@ class BatchClip:
         share = max(lost, default=0) / max(1, self.job.frames)
         return not self.job.error, not self.review.check, -share
 
+    def video_is_in(self, folder: Path) -> bool:
+        """Return whether its video is a folder, or in it."""
+        return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
+
     @cached_property
     def digest(self) -> str:
         """`Document.digest` of its results without a project."""
@@ -89,9 +93,7 @@ def find_clips(folder: Path) -> list[BatchClip]:
     results = list_results(folder)
     videos = [path for path in sdk.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in sdk.IMAGE_SUFFIXES}
-    tracked = [Path(clip.job.video).resolve() for clip in results if clip.job.video]
-    has_results = results and not any(video.is_relative_to(folder.resolve()) for video in tracked)
-    if has_results or not (videos or images):
+    if not (videos or images) or (results and not any(clip.video_is_in(folder) for clip in results)):
         return results
     if not images <= {f"{path.stem}.png" for path in videos}:  # frames of one video, not masks
         return []
