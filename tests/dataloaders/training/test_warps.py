@@ -8,6 +8,7 @@ from torchvision.transforms import RandomResizedCrop
 from aotlab.dataloaders.training.augment import random_affine_matrix, random_box
 from tests.dataloaders.training.in_memory import rng
 
+
 @pytest.mark.parametrize("shape", [(300, 400), (300, 620), (620, 300)])
 def test_boxes_are_distributed_as_torchvisions(shape):
     generator = rng()
