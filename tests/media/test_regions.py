@@ -89,3 +89,8 @@ def test_attributes_hold_until_they_change():
 
 def test_class_with_the_id_of_another_gets_a_free_one():
     assert add_class_ids({"x": 3}, {"a": 1, "b": 1, "c": None}) == {"x": 3, "a": 1, "b": 2, "c": 4}
+
+
+def test_empty_runs_are_merged():
+    assert parse_rle([2, 0, 1, 3], (2, 3)).tolist() == [3, 3]
+    assert parse_rle([0, 2, 4], (2, 3)).tolist() == [0, 2, 4]
