@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco
 
 from aotlab.media.matching import image_stem
-from aotlab.media.regions import Annotations, Region
+from aotlab.media.regions import Annotations, Region, add_class_ids
 from aotlab.media.rle import (
     compress_rle,
     decode_rle,
@@ -85,3 +85,12 @@ def test_attributes_hold_until_they_change():
     poses = [tracked.frames[frame][0].attributes["pose"] for frame in (0, 7, 8, 9)]
     assert poses == ["up", "up", "down", "down"]
     assert tracked.frames[9][1].attributes == {}
+
+
+def test_class_with_the_id_of_another_gets_a_free_one():
+    assert add_class_ids({"x": 3}, {"a": 1, "b": 1, "c": None}) == {"x": 3, "a": 1, "b": 2, "c": 4}
+
+
+def test_empty_runs_are_merged():
+    assert parse_rle([2, 0, 1, 3], (2, 3)).tolist() == [3, 3]
+    assert parse_rle([0, 2, 4], (2, 3)).tolist() == [0, 2, 4]

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -31,9 +32,9 @@ def test_reading_and_tracking_wait_for_slow_writing():
 
     def write(_):
         if not counts:
-            while len(read) < max_read:
+            while len(read) < max_read or len(tracked) < max_tracked:
                 time.sleep(0.01)
-            time.sleep(0.05)
+            time.sleep(0.05)  # more would be read or tracked meanwhile
             counts.extend([len(read), len(tracked)])
 
     max_tracked = WRITE_BEHIND + 2  # one is being written, and one waits to be queued
@@ -78,19 +79,25 @@ def test_reading_and_writing_have_lower_priority():
     assert read == wrote == [min(niceness() + NICENESS, 19)] * 2
 
 
-def test_closed_stream_drops_queue_and_ends_threads():
+def test_closed_stream_drops_queue_and_ends_threads(monkeypatch):
     before, gate, written = set(threading.enumerate()), threading.Event(), []
+    shutdown = ThreadPoolExecutor.shutdown
 
     def write(result):
-        gate.wait(5)
+        gate.wait(60)
         written.append(result)
 
+    def shut_down(pool, wait=True, **options):
+        shutdown(pool, wait=False, **options)
+        gate.set()
+        shutdown(pool, wait)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shut_down)
     results = stream(ReadAhead(range(1000)), negative, write)
     next(results), next(results)
-    threading.Timer(0.1, gate.set).start()
     results.close()
     for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+        thread.join(60)
     assert written in ([], [0])
     assert set(threading.enumerate()) <= before
 
@@ -108,7 +115,7 @@ def test_items_left_unread_are_closed():
     results = iter(reader)
     next(results)
     results.close()
-    assert closed.wait(5)
+    assert closed.wait(60)
 
 
 @pytest.mark.parametrize(("kept", "left"), [([], [4]), ([1], [1, 4]), ([1, 3], [1, 3, 4]), ([4], [4])])
@@ -117,7 +124,7 @@ def test_late_items_except_the_newest_are_dropped_unless_kept(kept, left):
 
     def items():
         yield 9
-        taken.wait(5)
+        taken.wait(60)
         yield from range(5)
         read.set()
 
@@ -125,5 +132,5 @@ def test_late_items_except_the_newest_are_dropped_unless_kept(kept, left):
     results = iter(reader)
     assert next(results) == 9
     taken.set()
-    read.wait(5)
+    read.wait(60)
     assert (list(results), reader.dropped) == (left, 5 - len(left))

@@ -55,7 +55,7 @@ class Served:
 
     def close(self):
         self.server.should_exit = True
-        self.thread.join(10)
+        self.thread.join(60)
         self.sockets.close()
         self.session.close()
 
@@ -75,14 +75,14 @@ class PageSocket:
     def raw(self, text):
         self.socket.send(text)
         while True:
-            answer = json.loads(self.socket.recv(timeout=20))
+            answer = json.loads(self.socket.recv(timeout=60))
             if "event" not in answer:
                 return answer
             self.events.append(answer)
 
     def until(self, wanted):
         while not (self.events and wanted(self.events[-1])):
-            answer = json.loads(self.socket.recv(timeout=20))
+            answer = json.loads(self.socket.recv(timeout=60))
             if "event" in answer:
                 self.events.append(answer)
 

@@ -96,7 +96,7 @@ def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, n
         looked.set()
 
     monkeypatch.setattr("webbrowser.open", look)
-    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: looked.wait(20))
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: looked.wait(60))
     assert cli.main([str(video)]) == 0
     ((url, mode, page),) = opened
     address = re.search(r"http://\S+token=\S+", capsys.readouterr().out)[0]

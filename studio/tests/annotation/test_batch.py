@@ -214,7 +214,7 @@ def test_invalid_status_rejected(served):
 
 def test_half_sent_status_is_no_internal_error(batch, served, caplog):
     request = f"POST /clip/b/edits HTTP/1.1\r\nHost: {served.host}\r\nOrigin: {served.address}\r\n"
-    with socket.create_connection(served.host.split(":"), timeout=20) as client:
+    with socket.create_connection(served.host.split(":"), timeout=60) as client:
         client.sendall(f"{request}Cookie: {served.cookie}\r\nContent-Length: 9\r\n\r\nhalf".encode())
     served.close()
     assert "Traceback" not in caplog.text
@@ -222,7 +222,7 @@ def test_half_sent_status_is_no_internal_error(batch, served, caplog):
 
 
 def test_two_clips_open_side_by_side(results):
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
 
     def open_together(folder, project):
         both.wait()  # broken after the timeout if the second clip waits for the first
@@ -582,15 +582,15 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
 def test_status_that_waits_for_corrections_blocks_nobody(batch):
     request = batch.use("a", "Ann")
     waits, corrected = threading.Event(), threading.Event()
-    request.__enter__().runner.wait = lambda *_: (waits.set(), corrected.wait(20))
+    request.__enter__().runner.wait = lambda *_: (waits.set(), corrected.wait(60))
     with ThreadPoolExecutor() as pool:
         stored = pool.submit(set_status, batch, "a", "Ann", "accepted", outdated="wait")
-        assert waits.wait(20)
+        assert waits.wait(60)
         try:
-            pool.submit(request.__exit__, None, None, None).result(5)  # stays open for who waits
+            pool.submit(request.__exit__, None, None, None).result(60)  # stays open for who waits
         finally:
             corrected.set()
-        stored.result(20)
+        stored.result(60)
     assert statuses(batch)["a"] == "accepted"
 
 

@@ -99,7 +99,7 @@ def test_export_canceled_while_it_waits_for_tracking(session):
         session.cancel_export(7)
         try:
             with pytest.raises(InputError, match="export: canceled"):
-                export.result(10)
+                export.result(60)
         finally:
             job.stop()
     assert not session.archive.is_file()

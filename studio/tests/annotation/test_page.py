@@ -895,7 +895,7 @@ def test_other_video_at_the_same_address_inherits_nothing(page, served, tmp_path
 
 def test_lost_server_leaves_no_unhandled_rejection(page, served):
     served.server.should_exit = True
-    served.thread.join(10)
+    served.thread.join(60)
     page.key("ArrowRight", "m", "t", "Shift+Delete")
     page.tab.wait_for_selector("#status.error")
     page.tab.evaluate(

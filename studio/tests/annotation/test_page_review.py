@@ -84,7 +84,7 @@ def test_stroke_while_following_is_kept(page, session):
     assert page.labels(3)[5, 45] == 1
     page.seek(1)
     tracker.allow()
-    job.wait(20)
+    job.wait(60)
     page.tab.wait_for_selector("#job", state="hidden")
     page.settle()
     page.wait_frame(1)

@@ -348,13 +348,13 @@ def test_version_restored_in_a_backup_shows_new_results(folder, session, short_p
     draw(session, 0, 1)
     start_job(session, 0).wait()
     draw(session, 4, 1)
-    assert session.runner.wait(20)
+    assert session.runner.wait(60)
     session.document.save_version("tracked")
     session.close()
     project = session.document.folder
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     session = reopen(folder)
-    assert session.runner.wait(20)
+    assert session.runner.wait(60)
     before = session.document.snapshot.digest
     editing.clear(session.document, 4, 1)
     session.document.restore_version(1)

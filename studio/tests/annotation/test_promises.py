@@ -57,7 +57,7 @@ def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder, session):
     wait_until(lambda: session.runner.job.done >= 3)
     run_action(session, {"do": "undo"})
     run_action(session, {"do": "undo"})
-    session.runner.job.wait(10)
+    session.runner.job.wait(60)
     assert not any(labels.any() for labels in list_labels(session.document))
     folder_lock = session.document.database.folder_lock
     session.runner.close()
@@ -263,9 +263,9 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     start_job(session, 0).wait()
     session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    session.runner.wait(10)
+    session.runner.wait(60)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
-    session.runner.wait(10)
+    session.runner.wait(60)
     models = [
         (item["layer"], item["model"].split()[2][0], item["frames"])
         for item in session.document.snapshot.list_models()

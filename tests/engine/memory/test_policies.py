@@ -74,6 +74,12 @@ def test_redundant_frame_is_evicted():
     assert compute_redundancy(keys[:1]).tolist() == [0]
 
 
+def test_nearly_equal_redundancy_evicts_oldest_frame():
+    angles = torch.tensor([0.0, 1.00001, 1.0])
+    keys = torch.stack([angles.cos(), angles.sin()], 1)[..., None]
+    assert ERMU(1, 3).decide(range(3), (1, 2), 3, FrameRelevance(torch.full((3,), 0.25), keys)) == (True, 1)
+
+
 @pytest.mark.parametrize("early", [False, True])
 def test_relevance_is_computed_on_eviction_or_from_start(early):
     counted = []

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
@@ -53,15 +54,18 @@ def test_training_updates_restricted_memory_layers(method):
     assert bank.frames == [0, 2, 3]
 
 
-def test_foreground_resized_with_aligned_corners_in_every_model():
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_relevance_is_the_attention_of_the_foreground(align_corners):
+    """The foreground is resized with aligned corners in every model, as published."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(1, 3, 16, 16, generator=generator) * 5
-    key, stored = (torch.randn(1, length, 8, generator=generator) for length in (16, 32))
-    propagated = PropagatedFrame([], [KeyValue(key, key)], [(4, 4)])
-    both = []
-    for align_corners in (True, False):
-        config = SimpleNamespace(align_corners=align_corners)
-        block = SimpleNamespace(long_attention=Attention(heads=1))
-        model = SimpleNamespace(config=config, active_blocks=[block])
-        both.append(compute_relevance(model, propagated, logits, stored, 2).shares)
-    assert torch.equal(*both)
+    query, key = (torch.randn(1, length, 8, generator=generator) for length in (16, 32))
+    block = SimpleNamespace(long_attention=Attention(heads=2))
+    model = SimpleNamespace(config=SimpleNamespace(align_corners=align_corners), active_blocks=[block])
+    propagated = PropagatedFrame([], [KeyValue(query, query)], [(4, 4)])
+    shares = compute_relevance(model, propagated, logits, key, num_frames=2, chunk_size=5).shares
+    resized = F.interpolate(logits, (4, 4), mode="bilinear", align_corners=True)
+    foreground = 1 - resized.softmax(1)[0, 0].flatten()
+    heads = zip(query[0].split(4, 1), key[0].split(4, 1), strict=True)
+    attention = foreground @ sum((one @ other.T / 2).softmax(1) for one, other in heads)
+    torch.testing.assert_close(shares, attention.view(2, 16).sum(1) / attention.sum())

@@ -53,6 +53,7 @@ TWO = (1, 20, 10, RED), (2, 20, 40, RED)
 UNLIKE = (1, 20, 10, GREEN), (2, 20, 40, RED)
 THREE = *UNLIKE, (3, 20, 60, BLUE)
 LARGE_ID = (1, 20, 10, RED), (MAX_COUNT, 20, 40, RED)
+LOW = (1, 48, 10, RED), (2, 48, 40, RED)
 FOUR = [(1, row, column, RED) for row in (8, 20) for column in (44, 56)]
 CASES = {
     "part of another goes to the lost object": (TWO, [TWO[0], (1, 20, 44, RED)], [(1, 2, 44)]),
@@ -63,6 +64,7 @@ CASES = {
     "part is too far away": (TWO, [TWO[0], (1, 20, 77, RED)], []),
     "part is four times as large": (TWO, [TWO[0], *FOUR], [(1, 2, 44)]),
     "part is five times as large": (TWO, [TWO[0], *FOUR, (1, 32, 44, RED)], []),
+    "too little would remain": (LOW, [(1, 57, 10, RED), (1, 48, 44, RED)], []),
     "part has another color": (UNLIKE, [UNLIKE[0], (1, 20, 44, GREEN)], []),
     "part is in the shade": (UNLIKE, [UNLIKE[0], (1, 20, 44, (110, 20, 20))], [(1, 2, 44)]),
     "color decides for the second": (THREE, [UNLIKE[0], (1, 20, 52, RED)], [(1, 2, 52)]),
@@ -83,6 +85,12 @@ def test_component_is_given_away_once():
     parts = (1, 20, 40, RED), (1, 20, 10, GREEN), (1, 20, 70, GREEN)
     rule.main_labels = draw((1, 20, 40, RED))[0]  # the red component continues object 1
     assert step(rule, *parts) == [(1, 2, 40)]
+
+
+def test_claimed_component_becomes_the_main_one():
+    rule = started(*LOW)
+    assert step(rule, LOW[0], (2, 57, 40, RED), (1, 48, 56, RED)) == [(1, 2, 56)]
+    assert np.nonzero(rule.main_labels == 2)[1].min() == 56
 
 
 def test_small_part_stays():
@@ -108,6 +116,7 @@ def test_claim_is_undone_when_the_object_shows_up():
     assert step(rule, *claimed) == [(1, 2, 44)]
     assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, RED)) == []  # less similar
     assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, own)) == [(2, 1, 44)]
+    assert rule.objects[1].claim_streak == 0  # it claimed nothing
     for _ in range(UNDO_FRAMES):
         assert step(rule, *claimed) == []
     assert step(rule, *claimed) == [(1, 2, 44)]
