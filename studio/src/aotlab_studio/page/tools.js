@@ -71,7 +71,8 @@ export const TOOLS = [
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
     corners: true,
-    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send() : toolbox.points.push(point)),
+    press: (toolbox, point, isSecondClick) => (
+      toolbox.isClosedBy(point) ? toolbox.send() : toolbox.addCorner(point, isSecondClick)),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -253,6 +254,12 @@ export class Toolbox {
     return this.tool.corners && this.points.length > 2 ? this.send() : undefined;
   }
 
+  /** Add a corner, unless the last press did. @param {Point} point @param {boolean} isSecondClick of a double click */
+  addCorner(point, isSecondClick) {
+    const last = this.points[this.points.length - 1];
+    if (!isSecondClick && (last?.x !== point.x || last.y !== point.y)) this.points.push(point);
+  }
+
   /** Return whether a corner closes the polygon. @param {Point} point */
   isClosedBy({ x, y }) {
     const [first, , ...others] = this.points;
@@ -310,7 +317,7 @@ export class Toolbox {
   suggest(prompts, click) {
     const { app: { queue }, pressed } = this;
     const task = () => this.requestMask(pressed, { ...prompts, separate: true }, click);
-    const answer = queue.runPrompt(task, pressed.target);
+    const answer = queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
     return this.showWhilePending(answer, click);
   }
 
@@ -335,7 +342,8 @@ export class Toolbox {
       if ((await history.undo(step)).error) return;
       if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
       const again = { frame, target: wasSelected ? selection.target : { id: previousId } };
-      await queue.runInOrder(() => this.requestMask(again, { ...prompts, ...changes }, click));
+      const task = () => this.requestMask(again, { ...prompts, ...changes }, click);
+      await queue.runInOrder({ action: 'suggest', target: again.target }, task);
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
