@@ -21,7 +21,8 @@ LEAVE = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
 def close(page):
     """Close the tab and leave."""
     page.tab.on("dialog", lambda dialog: dialog.accept())
-    page.tab.close(run_before_unload=True)
+    with page.tab.expect_event("close"):  # answers the dialog
+        page.tab.close(run_before_unload=True)
 
 
 def wait_idle(page):
@@ -97,7 +98,8 @@ def test_redo_selects_the_object_that_was_selected(page, session):
         page.selected(f"object {name}")
 
 
-def test_refused_version_says_so_in_its_dialog(page):
+def test_refused_version_says_so_in_its_dialog(page, session):
+    draw(session, 0, 1)
     page.tab.click("#open-versions")
     page.tab.fill("#version-title", "first")
     with pytest.MonkeyPatch.context() as patch:

@@ -9,7 +9,7 @@ import { ClipHeader } from './clips.js';
 import { Connection } from './connection.js';
 import {
   addIcons, clearErrorAfter, connectUser, createElement, element, elements, returnFocus, scrollTo, sendOrAsk, showError,
-  showMessage,
+  showHint, showMessage,
 } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
@@ -117,6 +117,7 @@ export class App {
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
+    else showHint('');
     await this.playback.goTo(isFirst ? lastVisit.frame || 0 : this.playback.destination.frame);
     this.review.fetchTask.run();
     if (isFirst) this.countPending(-1);
