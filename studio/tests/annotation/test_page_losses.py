@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab_studio.document import editing
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
-from studio.tests.annotation.clips import draw, wait_until
+from studio.tests.annotation.clips import draw, list_titles, truth, wait_until
 from tests.shared import slow
 
 pytestmark = needs_browser
@@ -136,6 +139,43 @@ def test_equal_corners_make_no_polygon(page, way):
     page.tab.mouse.click(*page.at(30, 30))
     page.key_done("Control+Enter")
     assert (page.labels(0) == 1)[14, 22:28].all()
+
+
+def test_polygon_refused_after_a_seek_can_be_restored(new_page, session):
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, locked=True)
+    wire = Wire(new_page, "outline")
+    new_page.objects(1)
+    new_page.key("p")
+    for point in ((10, 10), (30, 10), (30, 30)):
+        new_page.tab.mouse.click(*new_page.at(*point))
+    new_page.key("Enter")
+    new_page.until(lambda: wire.held)
+    new_page.seek(3)
+    wire.release()
+    new_page.status("locked")
+    wire.actions = ()
+    new_page.key_done("j")
+    new_page.tab.click(".toast >> text=Restore")
+    new_page.wait_frame(0)
+    new_page.key_done("Control+Enter")
+    assert (new_page.labels(0) == 1)[14, 20:28].all()
+
+
+def test_undo_waits_for_loaded_masks(page, session, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    page.drag((10, 30), (20, 30))
+    held = []
+    page.answer(re.compile("/masks/"), lambda route: held.append(route))
+    page.tab.set_input_files("#load", tmp_path / "masks.png")
+    page.until(lambda: held)
+    page.key("Control+z")
+    page.settle()
+    held.pop().continue_()
+    page.status("undone")
+    wait_idle(page)
+    assert page.labels(0)[30, 15] == 1
+    assert list_titles(session.document)[0] == "brush"
 
 
 def test_sixty_seconds_are_a_minute(page, session):

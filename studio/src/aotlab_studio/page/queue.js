@@ -11,7 +11,7 @@ import { clearErrorAfter, reportError } from './dom.js';
  *   => Promise<ActionAnswer<A> | Failed>} SendAction `id`: of a message that may be sent again
  */
 
-/** Actions that the server stores once, however often their messages arrive. @type {(keyof Actions)[]} */
+/** Actions that the server stores once, however often their messages arrive. @type {string[]} */
 const REPEATABLE_ACTIONS = [
   'paint', 'outline', 'fill_holes', 'clear', 'split_object', 'reassign', 'remove_keyframe', 'add_object',
   'change_object', 'delete_object', 'merge_objects', 'set_note', 'set_range', 'set_status', 'drop_results',
@@ -19,12 +19,12 @@ const REPEATABLE_ACTIONS = [
 ];
 /** Actions that make a new object if their message has none. @type {(keyof Actions)[]} */
 const CREATING_ACTIONS = ['paint', 'outline', 'suggest'];
-/** Actions that remove the object of their message. @type {(keyof Actions)[]} */
+/** Actions that remove the object of their message. @type {string[]} */
 const REMOVING_ACTIONS = ['delete_object', 'merge_objects'];
 /** Largest body in bytes that a browser sends after the page has closed. */
 const MAX_KEEPALIVE = 60000;
 
-/** An unanswered action. @typedef {{action: keyof Actions, message?: object, target?: ObjectRef}} QueuedAction */
+/** @typedef {{action: keyof Actions | 'load', message?: object, target?: ObjectRef}} QueuedAction not answered yet */
 
 /** @param {any} message @param {ObjectRef} [target] object of a message without one */
 const addObjectId = (message, target) => (

@@ -168,16 +168,25 @@ export class Toolbox {
     const { drawingTool: tool, points, pressed, isSubtracting } = this;
     this.points = [];
     this.show();
-    if (!tool.corners || points.length < 3) return;
+    if (tool.corners && points.length > 2) this.offerRestore(tool, { points, pressed, isSubtracting });
+  }
+
+  /**
+   * Offer to restore a polygon.
+   * @param {Tool} tool
+   * @param {Pick<Toolbox, 'points' | 'pressed' | 'isSubtracting'>} input
+   */
+  offerRestore(tool, input) {
     showToast('Polygon dropped', {
       Restore: async () => {
-        const { playback, selection } = this.app;
+        const { app: { playback, selection } } = this;
+        const { frame, target } = input.pressed;
         this.setTool(tool.name);
-        selection.selectByUser(pressed.target.id);
-        await playback.seek(pressed.frame);
-        if (playback.frame !== pressed.frame) return;
+        selection.selectByUser(target.id);
+        await playback.seek(frame);
+        if (playback.frame !== frame) return;
         if (this.hasUnfinishedInput) this.dropPoints(); // drawn since
-        Object.assign(this, { points, pressed, isSubtracting });
+        Object.assign(this, input);
         this.show();
       },
     });
@@ -357,13 +366,13 @@ export class Toolbox {
   }
 
   /**
-   * Show sent input until it is answered; refused corners can be sent again.
+   * Show sent input until it is answered; a refused polygon can be sent again.
    * @template {{error?: Error}} T
    * @param {Promise<T>} answer
    * @param {Click} [click]
    */
   async showWhilePending(answer, click) {
-    const { tool, points } = this;
+    const { tool, points, pressed, isSubtracting } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
@@ -373,6 +382,7 @@ export class Toolbox {
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
     const canResend = !isCanceled && tool === this.drawingTool && tool.corners && !this.points.length;
     if (result.error && canResend) this.points = points;
+    else if (result.error && tool.corners) this.offerRestore(tool, { points, pressed, isSubtracting });
     this.show();
     return result;
   }
