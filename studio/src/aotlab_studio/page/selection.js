@@ -34,13 +34,8 @@ export class Selection {
   /** Let edits of a target go to an object, which is there now. @param {{id: number}} target @param {number} id */
   resolve(target, id) {
     target.id = id;
-    if (target === this.target) this.setRecent(id);
+    if (target === this.target) this.recentIds.unshift(id);
     this.app.renderObjects();
-  }
-
-  /** @param {number} id */
-  setRecent(id) {
-    this.recentIds = [id, ...this.recentIds.filter((other) => other !== id)];
   }
 
   /** Select an object, and drop unfinished input for another. @param {number} id */
@@ -51,12 +46,12 @@ export class Selection {
 
   /** Select an object; another than the selected one ends isolation. @param {number} id */
   setSelected(id) {
-    this.setRecent(id);
-    this.show(id);
+    this.recentIds = [id, ...this.recentIds.filter((other) => other !== id)];
+    this.replaceTarget(id);
   }
 
   /** @param {number} id */
-  show(id) {
+  replaceTarget(id) {
     if (id !== this.id) this.isolatedId = 0;
     this.target = { id };
     this.app.renderObjects();
@@ -70,7 +65,7 @@ export class Selection {
   selectAfterMove(id, objects) {
     const isRestored = this.app.objects.some((item) => !objects.some((before) => before.id === item.id));
     const recentId = this.recentIds.find((candidate) => this.app.findObject(candidate));
-    if (recentId && (isRestored || (id && !this.id))) this.show(recentId);
+    if (recentId && (isRestored || (id && !this.id))) this.replaceTarget(recentId);
   }
 
   /** @param {number} by */

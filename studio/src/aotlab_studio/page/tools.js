@@ -165,17 +165,13 @@ export class Toolbox {
 
   /** Drop unfinished input; a polygon can be restored. */
   dropPoints() {
-    const { drawingTool: tool, points, pressed, isSubtracting } = this;
+    const { drawingTool: tool, input } = this;
     this.points = [];
     this.show();
-    if (tool.corners && points.length > 2) this.offerRestore(tool, { points, pressed, isSubtracting });
+    if (tool.corners && input.points.length > 2) this.offerRestore(tool, input);
   }
 
-  /**
-   * Offer to restore a polygon.
-   * @param {Tool} tool
-   * @param {Pick<Toolbox, 'points' | 'pressed' | 'isSubtracting'>} input
-   */
+  /** Offer to restore a polygon. @param {Tool} tool @param {Toolbox['input']} input */
   offerRestore(tool, input) {
     showToast('Polygon dropped', {
       Restore: async () => {
@@ -190,6 +186,12 @@ export class Toolbox {
         this.show();
       },
     });
+  }
+
+  /** Points that are drawn or sent, their frame and object, and whether they remove. */
+  get input() {
+    const { points, pressed, isSubtracting } = this;
+    return { points, pressed, isSubtracting };
   }
 
   /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
@@ -372,7 +374,7 @@ export class Toolbox {
    * @param {Click} [click]
    */
   async showWhilePending(answer, click) {
-    const { tool, points, pressed, isSubtracting } = this;
+    const { tool, input } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
@@ -381,8 +383,8 @@ export class Toolbox {
     const isCanceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
     const canResend = !isCanceled && tool === this.drawingTool && tool.corners && !this.points.length;
-    if (result.error && canResend) this.points = points;
-    else if (result.error && tool.corners) this.offerRestore(tool, { points, pressed, isSubtracting });
+    if (result.error && canResend) this.points = input.points;
+    else if (result.error && tool.corners) this.offerRestore(tool, input);
     this.show();
     return result;
   }
