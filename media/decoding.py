@@ -57,8 +57,9 @@ def open_container(
 
     drop_messages()
     formats = {} if playlists else {"format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS))}
-    # PyAV 19 accepts all tags and has no such argument.
-    tags = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    tags: dict[str, Any] = {}
+    if int(av.__version__.partition(".")[0]) < 19:  # later versions accept all tags
+        tags["metadata_errors"] = "replace"
     return av.open(
         source, format=format, timeout=timeout, options=options or {}, container_options=formats, **tags
     )
