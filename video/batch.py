@@ -48,7 +48,7 @@ class Batch:
         jobs: the whole list.
         output: folder that holds a folder per job, ``summary.csv`` and ``classes.json``.
         tracker: the model of all jobs, which is loaded again when overrides change.
-        options: options of every job; an installed review is always written.
+        options: options of every job; an installed review is added to the outputs.
         force: replace results of other inputs or settings.
 
     Raises:
@@ -86,7 +86,7 @@ class Batch:
 
         Args:
             stop: flag that stops the run; the current job resumes next time.
-            shard: part of the list; None: all jobs, while no other process may use the output folder.
+            shard: part of the list; None: all jobs, while no list or shard can start in the output folder.
 
         Raises:
             InputError: the output cannot be written, is in use by another process, or has a file of another program

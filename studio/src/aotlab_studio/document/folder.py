@@ -21,7 +21,7 @@ from aotlab_studio.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """folder of the last export"""
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 
