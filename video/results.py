@@ -86,7 +86,8 @@ def _find_missing(folder: Path, record: JobRecord) -> str:
         if not _has_content(folder / name):
             return name
     if MASKS_FOLDER in record.written:
-        missing = record.frames - len(list_output_files(folder / MASKS_FOLDER, record))
+        masks = (folder / MASKS_FOLDER).glob("*.png")  # the folder may be a link
+        missing = record.frames - sum(record.has_frame(path.stem) for path in masks)
         return f"{missing} of {record.frames} masks" if missing > 0 else ""
     return ""
 

@@ -257,6 +257,8 @@ def _record_result(folder: Path, record: JobRecord, result: TrackResult) -> None
     """Record the result of a run that has ended."""
     record.frames, record.seconds = result.frames, round(result.seconds, 3)
     record.error = UNFINISHED if result.interrupted else result.error
+    if record.last_frame is None and not record.fingerprint:  # of a stream; known only now
+        record.last_frame = record.first_frame + result.frames + result.dropped_frames - 1
     masks = {PROMPT_MASKS} & {*record.written}
     record.written = sorted(masks.union(path.name for path in result.written.values()))
     # on a full disk, the run's error says more than that of its record, which stays unfinished

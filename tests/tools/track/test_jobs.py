@@ -213,6 +213,14 @@ def test_refused_video_leaves_the_record_of_unfinished_results(clips, out, track
     assert tracker.steps == 9
 
 
+def test_masks_moved_behind_a_link_are_finished(clips, out, tracker):
+    assert run(clips) == 0
+    shutil.move(out / "a" / "masks", out / "disk")
+    (out / "a" / "masks").symlink_to(out / "disk")
+    assert run(clips) == 0
+    assert tracker.steps == 9
+
+
 def test_single_video_is_refused_in_the_folder_of_a_list(clips, out, capsys):
     assert run(clips) == 0
     line = [str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]

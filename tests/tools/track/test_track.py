@@ -394,6 +394,18 @@ def test_cut_video_tracked_both_ways_keeps_its_masks(mask, tmp_path, capsys):
     assert len(list((tmp_path / "out" / "masks").iterdir())) == count > 0
 
 
+def test_mask_of_others_after_the_end_of_a_stream_stays(mask, tmp_path, capsys):
+    make_pipe(tmp_path / "pipe")
+    content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()
+    save(mask, 1, (48, 64))
+    for args in ([], ["--force"]):
+        threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
+        assert run(tmp_path / "pipe", tmp_path, mask, args=args) == (2 if args else 0)
+        own = save(tmp_path / "out" / "masks" / "00009.png", 9)
+    assert "already contains masks/00009.png, which no record lists" in capsys.readouterr().err
+    assert read_mask(own).max() == 9
+
+
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
     make_pipe(tmp_path / "pipe")
     content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()
