@@ -2,7 +2,7 @@
 
 import { zipSync } from 'fflate';
 import { COLORS, LabelStore, drawOverlay, encodePng } from './labels.js';
-import { Model } from './model.js';
+import { Model, describeError } from './model.js';
 import { HEIGHT, Video, WIDTH, encodeWebm } from './video.js';
 
 /** @typedef {import('./prompts.js').Prompt} Prompt */
@@ -70,12 +70,7 @@ function showStatus(text, failed = false) {
 
 /** @param {unknown} error */
 function showError(error) {
-  showStatus(describe(error), true);
-}
-
-/** @param {unknown} error */
-function describe(error) {
-  return error instanceof Error ? error.message : String(error);
+  showStatus(describeError(error), true);
 }
 
 /** @param {import('./worker.js').Progress} loaded */
@@ -230,7 +225,7 @@ async function loadModel() {
   try {
     model.backend = await model.call('load', new URL('.', location.href).href, name, compute.value === 'gpu');
   } catch (error) {
-    problem = describe(error);
+    problem = describeError(error);
   }
   if (state.model !== model) return;
   state.loading = false;

@@ -94,7 +94,7 @@ DAMAGED_MODELS = {
     ),
     "no description": (
         lambda folder: (folder / "export.json").write_text("{"),
-        "export.json: damaged, or written by another version; export again",
+        "export.json: damaged; export again",
     ),
     "another policy": (
         lambda folder: change_policy(folder / "export.json"),
@@ -102,11 +102,11 @@ DAMAGED_MODELS = {
     ),
     "no settings": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 11}'),
-        "export.json: damaged, or written by another version; export again",
+        "export.json: damaged; export again",
     ),
     "another version": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 6}'),
-        "export.json: damaged, or written by another version; export again",
+        "export.json: of version 6, expected 11; export again",
     ),
 }
 
@@ -170,6 +170,15 @@ def test_outline_follows_the_borders_of_the_image():
     result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     inner = np.pad(np.zeros((3, 2), int), 1, constant_values=1)
     assert np.array_equal(np.array(result.stdout.split(), int).reshape(5, 4), inner)
+
+
+def test_error_without_a_message_is_named():
+    script = f"""
+        import {{ describeError }} from '{(DEMO / "src" / "model.js").as_uri()}';
+        console.log([new RangeError(), new Error('full'), 70].map(describeError).join());"""
+    command = ["node", "--input-type=module", "-e", script]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert result.stdout.split() == ["RangeError,full,70"]
 
 
 def test_types():

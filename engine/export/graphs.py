@@ -245,6 +245,7 @@ def build_graphs(
         fused: compute attention with an operator of onnxruntime, 1.2 times as fast on a CPU; other runtimes lack it.
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
+    model.prompts = None  # each conversion takes time for all weights of its model
     for module in model.modules():
         if fused and type(module) is Attention:
             module.__class__ = FusedAttention

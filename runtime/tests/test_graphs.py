@@ -38,14 +38,17 @@ def damage_graph(folder, content=b"0"):
 
 DAMAGED_FOLDERS = {
     "damaged graph": (damage_graph, "encode.onnx"),
-    "another version": (lambda folder: rewrite(folder, version=9), "changed, or written by another version"),
+    "another version": (
+        lambda folder: rewrite(folder, version=9),
+        r"of version 9, expected 11\); run aotlab export",
+    ),
     "no description": (lambda folder: (folder / "export.json").unlink(), "export.json"),
     "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable export"),
     "deep list": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable export"),
     "list": (lambda folder: (folder / "export.json").write_text("[]"), "not a usable export"),
     "changed settings": (
         lambda folder: rewrite(folder, network_size=[1, 1]),
-        "changed, or written by another",
+        "changed or damaged since it was written",
     ),
     "outside": (lambda folder: rewrite(folder, sha256={"../x": ""}), "not a usable export"),
     "swapped graph": (
@@ -87,6 +90,12 @@ def test_unavailable_provider_rejected(exported, provider, message):
 def test_unusable_folder_rejected(folder):
     with pytest.raises(aotlab_runtime.InputError, match=r"not a usable export .*; run aotlab export"):
         aotlab_runtime.Tracker.from_export(folder)
+
+
+def test_folder_in_place_of_graphs_rejected():
+    message = "graphs exported: expected Graphs; load a folder with Tracker.from_export"
+    with pytest.raises(aotlab_runtime.InputError, match=message):
+        aotlab_runtime.Tracker("exported")
 
 
 @pytest.mark.parametrize("threads", [-1, 0, 1.5, "2", 2**40, True])

@@ -44,6 +44,19 @@ def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
     assert caplog.messages == ["object 2: too small to be tracked; export with a larger input.scale"]
 
 
+@pytest.mark.parametrize(("size", "count"), [((49, 33), 2), ((33, 65), 2), ((66, 98), 0), ((30, 47), 0)])
+def test_stretched_frames_logged_once_a_video(exported, caplog, size, count):
+    tracker = exported[1].fresh()
+    for _ in range(2):
+        for _ in range(3):
+            tracker.step(np.zeros((*size, 3), np.uint8))
+        tracker.reset()
+    height, width = size
+    assert caplog.messages == count * [
+        f"frames of {width}×{height} are stretched to 49×33 in the network; export with --size {width}x{height}"
+    ]
+
+
 def test_reset_starts_another_video(tracker):
     tracker.step(clip(1)[0], MASKS[0])
     tracker.reset()
@@ -76,10 +89,10 @@ def test_forgotten_object_has_no_pixel(tracker):
     assert np.array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
 
 
-@pytest.mark.parametrize("object_id", [0, -1, 3, 2**70])
+@pytest.mark.parametrize("object_id", [0, -1, 3, 2**70, True, 1.0, "1", None, np.ones((3, 3))])
 def test_object_that_is_not_tracked_cannot_be_forgotten(tracker, object_id):
     tracker.step(clip(1)[0], MASKS[0])
-    with pytest.raises(ValueError, match="is not tracked"):
+    with pytest.raises(ValueError, match=r"^forget: object .* is not tracked$"):
         tracker.forget(object_id)
     assert tracker.ids == (1, 2)
 
@@ -90,9 +103,11 @@ def test_length_of_a_video_accepted(tracker, length):
     assert tracker.step(clip(1)[0], MASKS[0]).ids == (1, 2)
 
 
-@pytest.mark.parametrize("length", [-3, 9.7, "5", 2**40, True])
+@pytest.mark.parametrize("length", [-3, 9.7, "5", 2**40, True, "1\n"])
 def test_invalid_length_of_a_video_rejected(tracker, length):
-    with pytest.raises(ValueError, match=f"reset: length must be a number of frames, got {length}"):
+    with pytest.raises(
+        ValueError, match=f"reset: length must be a number of frames, got {str(length).strip()}$"
+    ):
         tracker.reset(length)
 
 

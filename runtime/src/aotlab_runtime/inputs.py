@@ -21,6 +21,11 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
+def shorten(value: object, length: int = 60) -> str:
+    """Return a value as text in one line of at most ``length`` characters."""
+    return " ".join(str(value).split())[:length]
+
+
 def is_integer_in(value: object, low: int, high: int = MAX_ID) -> bool:
     """Return whether a value is an integer of Python or NumPy from ``low`` to ``high``; bool is not."""
     return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
