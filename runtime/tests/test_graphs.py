@@ -16,7 +16,7 @@ import onnxruntime
 import pytest
 
 import aotlab_runtime
-from aotlab.engine.export.graphs import EXPORT
+from aotlab.engine.export.export import EXPORT
 from aotlab.utils.versioned_files import unwrap, wrap
 
 SOURCE = Path(aotlab_runtime.__file__).parent

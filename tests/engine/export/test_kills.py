@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import aotlab_runtime
-from aotlab.engine.export import graphs
+from aotlab.engine.export import export
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, register_encoder
 from tests.processes import ends_in_process
@@ -21,11 +21,11 @@ def export_small(folder, replace=False):
     register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
-    graphs.export_model(model, config, folder, video=(HEIGHT, WIDTH), half=replace, force=replace)
+    export.export_model(model, config, folder, video=(HEIGHT, WIDTH), half=replace, force=replace)
 
 
 def export_empty(folder, replace=False):
-    pytest.MonkeyPatch().setattr(graphs, "_convert_to_onnx", lambda graph: onnx.ModelProto())
+    pytest.MonkeyPatch().setattr(export, "_convert_to_onnx", lambda graph: onnx.ModelProto())
     export_small(folder, replace)
 
 
@@ -44,7 +44,7 @@ def export_until(place, folder, calls=1, replace=False):
 
 def test_killed_export_leaves_nothing(tmp_path):
     folder = tmp_path / "export"
-    for place in ("aotlab.engine.export.graphs.sha256", "os.replace"):
+    for place in ("aotlab.engine.export.export.sha256", "os.replace"):
         assert not ends_in_process(export_until, place, folder)
         assert not folder.exists()
         assert [path for path in tmp_path.iterdir() if ".part" in path.name]

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.configs.load import load_config
-from aotlab.engine.export import graphs
-from aotlab.engine.export.graphs import export_model, resolve_export_config
+from aotlab.engine.export import export, graphs
+from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
 from aotlab.engine.tracking.tracker import Tracker
@@ -91,14 +91,14 @@ def test_memory_without_runtime_rejected(preset, overrides, message):
 @pytest.fixture
 def empty_graphs(monkeypatch):
     """Graphs are written as empty files, which takes no time."""
-    monkeypatch.setattr(graphs, "_convert_to_onnx", lambda graph: onnx.ModelProto())
+    monkeypatch.setattr(export, "_convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
 def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
     def fail(graph):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(graphs, "_convert_to_onnx", fail)
+    monkeypatch.setattr(export, "_convert_to_onnx", fail)
     with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
         export_model(*build("aott"), tmp_path / "export", video=VIDEO)
     assert list(tmp_path.iterdir()) == []
