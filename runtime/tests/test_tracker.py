@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from runtime.tests.exports import MASKS, assert_equal_masks
@@ -44,7 +45,7 @@ def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
     assert caplog.messages == ["object 2: too small to be tracked; export with a larger input.scale"]
 
 
-@pytest.mark.parametrize(("size", "count"), [((49, 33), 2), ((33, 65), 2), ((66, 98), 0), ((30, 47), 0)])
+@pytest.mark.parametrize(("size", "count"), [((49, 33), 2), ((33, 97), 2), ((66, 98), 0), ((30, 47), 0)])
 def test_stretched_frames_logged_once_a_video(exported, caplog, size, count):
     tracker = exported[1].fresh()
     for _ in range(2):
@@ -151,6 +152,11 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
         assert np.array_equal(prediction.logits, expected.logits)
 
 
+class BrokenArray:
+    def __array__(self, *_, **options):
+        raise RuntimeError("two\nlines")
+
+
 @pytest.mark.parametrize(
     ("frame", "mask", "message"),
     [
@@ -159,6 +165,12 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
         (None, MASKS[0], "frame: .*NoneType"),
         ([[1], [1, 2]], MASKS[0], "frame: expected an array, got list"),
         (clip(1)[0], [[1], [1, 2]], "mask: expected an array, got list"),
+        (clip(1)[0], BrokenArray(), r"mask: expected an array, got BrokenArray \(two lines\)"),
+        (
+            Image.fromarray(clip(1)[0]).convert("YCbCr"),
+            MASKS[0],
+            "frame: expected H×W×3 uint8 RGB, got Image",
+        ),
         *((clip(1)[0], mask, "mask: ") for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])),
         (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
         (clip(1)[0], -MASKS[0], "mask: .*-2"),
