@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from unittest.mock import Mock
 import onnxruntime
 import pytest
 
+import aotlab
 import aotlab_runtime
 from aotlab.engine.export.export import EXPORT
 from aotlab.utils.versioned_files import unwrap, wrap
@@ -140,3 +142,17 @@ def test_runtime_tracks_where_pytorch_cannot_be_imported(exported):
         tracker.step(frame, np.eye(33, 49, dtype=int))
         assert tracker.step(frame).ids == (1,)"""
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=120)
+
+
+def list_names(cls):
+    return {name for name in (*dir(cls), *getattr(cls, "__dataclass_fields__", ())) if name[0] != "_"}
+
+
+def test_readme_lists_missing_names():
+    readme = (SOURCE.parents[1] / "README.md").read_text("utf-8")
+    listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: (.*)$", readme, re.MULTILINE))
+    internal = {"from_pretrained", "positive", "negative", "crop_box"}
+    for name, words in listed.items():
+        missing = list_names(getattr(aotlab, name)) - list_names(getattr(aotlab_runtime, name)) - internal
+        assert missing == set(re.findall(r"`(\w+)`", words)) - {"size", "step"}
+    assert len(listed) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -107,7 +107,7 @@ def to_vectors(values: ArrayLike, length: int, message: str) -> np.ndarray:
     return array.astype(float)
 
 
-def has_prompts(prompts: Mapping[int, Prompt | Point] | None) -> bool:
+def has_prompts(prompts: Mapping[int, Prompt | Point] | None) -> TypeGuard[Mapping[int, Prompt | Point]]:
     """Return whether there are any prompts; raise `InputError` unless they are None or a dict."""
     require(prompts is None or isinstance(prompts, Mapping), EXPECTED_PROMPTS)
     return bool(prompts)

@@ -298,5 +298,5 @@ def digest_state(header: Mapping[str, Any], arrays: Tensors) -> str:
     total = hashlib.sha256(json.dumps(header).encode())
     for name, array in arrays.items():
         total.update(f"{name} {array.dtype} {array.shape}".encode())
-        total.update(np.ascontiguousarray(array))
+        total.update(array.tobytes())
     return total.hexdigest()

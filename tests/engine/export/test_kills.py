@@ -21,7 +21,7 @@ def export_small(folder, replace=False):
     register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
-    export.export_model(model, config, folder, video=(HEIGHT, WIDTH), half=replace, force=replace)
+    export.export_model(model, config, folder, video=((1 + replace) * HEIGHT, WIDTH), force=replace)
 
 
 def export_empty(folder, replace=False):
