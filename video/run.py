@@ -30,6 +30,7 @@ from aotlab.utils.files import remove
 from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
+from aotlab.utils.text import shorten
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import result_settings
 from aotlab.video.inputs import FrameSelection
@@ -122,7 +123,7 @@ def track(
     removals = group_removals(options.removals, ids, frames)
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
     has_names = all(isinstance(name, str) for name in classes.class_names.values())
-    require(has_names, f"classes: expected class names by object id, got {classes.class_names!s:.80}")
+    require(has_names, f"classes: expected class names by object id, got {shorten(classes.class_names, 80)}")
     context = OutputContext(source, classes, frames.number)
     record = JobRecord(
         folder.name, error=UNFINISHED, outputs=options.file_names, class_names=dict(classes.class_names),

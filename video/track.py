@@ -19,6 +19,7 @@ from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, stream
+from aotlab.utils.text import shorten
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
     Output,
@@ -63,7 +64,7 @@ class JobOptions:
             )
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"removals: expected pairs of a frame number and an object id, got {self.removals!s:.60}"
+                f"removals: expected pairs of a frame number and an object id, got {shorten(self.removals)}"
             ) from error
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
