@@ -38,14 +38,16 @@ NO_FRAMES = "contains no frames; give a video with at least one frame"
 def open_container(
     source: Any,
     *,
+    format: str | None = None,
     playlists: bool = False,
     timeout: float | None = None,
     options: dict[str, str] | None = None,
 ) -> av.container.InputContainer:
-    """Open a file or URL; tags that are not UTF-8, which some cameras write, are accepted.
+    """Open a file, URL or camera; tags that are not UTF-8, which some cameras write, are accepted.
 
     Args:
-        source: path, URL, or file object.
+        source: path, URL, name of a camera, or file object.
+        format: FFmpeg's name of the reader; None: detected.
         playlists: also open lists of other files, such as HLS. FFmpeg follows lists on a server only to servers, but
             local lists to any local file.
         timeout: seconds to wait for a server.
@@ -55,8 +57,11 @@ def open_container(
 
     drop_messages()
     formats = {} if playlists else {"format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS))}
+    tags: dict[str, Any] = {}
+    if int(av.__version__.partition(".")[0]) < 19:  # later versions accept all tags
+        tags["metadata_errors"] = "replace"
     return av.open(
-        source, metadata_errors="replace", timeout=timeout, options=options or {}, container_options=formats
+        source, format=format, timeout=timeout, options=options or {}, container_options=formats, **tags
     )
 
 
@@ -166,7 +171,7 @@ def has_variable_rate(container: av.container.InputContainer, rate: Fraction) ->
     import av
 
     stream = container.streams.video[0]
-    if stream.time_base is None:
+    if not stream.time_base:
         return False
     times = []
     # stop at an unreadable packet; decoding reports its frame
@@ -188,7 +193,7 @@ def read_rate(stream: Any) -> Fraction:
 
 def read_time(frame: av.VideoFrame) -> Fraction | None:
     """Return the frame's time by its source's clock."""
-    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+    return frame.pts * frame.time_base if frame.pts is not None and frame.time_base else None
 
 
 def next_time(times: list[Fraction], time: Fraction | None, rate: Fraction) -> Fraction:

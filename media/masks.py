@@ -67,9 +67,12 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         labels = np.array(image)
         if (count := getattr(image, "n_frames", 1)) > 1:
             log.warning("%s: contains %d images; the first one is used", path, count)
-        if image.format == "PNG" and image.mode == "L" and (bits := parse_png_depth(path.read_bytes())) < 8:
-            log.warning("%s: its gray values of %d bits are object ids", path, bits)
-            labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
+        if image.format == "PNG" and image.mode == "L":
+            with path.open("rb") as file:
+                bits = parse_png_depth(file.read(25))
+            if bits < 8:
+                log.warning("%s: its gray values of %d bits are object ids", path, bits)
+                labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
         if image.mode.startswith("I"):
             if labels.min() < 0 or labels.max() > MAX_ID:
                 raise ValueError(f"object ids from {labels.min()} to {labels.max()}, not 0 to {MAX_ID}")

@@ -14,6 +14,7 @@ import numpy as np
 from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors
+from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import parse_frame_object
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class Prompt:
             _to_vectors(
                 values,
                 2,
-                f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {values!s:.60}; "
+                f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(values)}; "
                 "give a box as Prompt(box=...)",
             ).reshape(-1, 2)
             for values in (self.points, self.scribble)
@@ -68,11 +69,13 @@ class Prompt:
         labels = np.ones(len(points), int) if self.labels is None else np.array(self.labels, object, ndmin=1)
         require(
             labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()),
-            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
+            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(self.labels)}",
         )
         box = None
         if self.box is not None:
-            message = f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each"
+            message = (
+                f"box {shorten(self.box)}: expected left, top, width and height in pixels, at least 2 each"
+            )
             box = _to_vectors(self.box, 4, message)
             require(box.shape == (4,) and min(box[2:]) >= 2, message)
         mask = None if self.mask is None else np.asarray(self.mask)

@@ -18,7 +18,6 @@ from aotlab.media.decoding import (
     DEFAULT_RATE,
     NO_FRAMES,
     demux,
-    drop_messages,
     next_time,
     open_container,
     read_rate,
@@ -128,8 +127,6 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
 
 
 def _open_source(location: VideoLocation, timeout: float) -> av.container.InputContainer:
-    import av
-
     kind, source = location
     if kind == "url":
         tcp = {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}
@@ -138,8 +135,7 @@ def _open_source(location: VideoLocation, timeout: float) -> av.container.InputC
         device, file = _find_camera(source)
         # Many cameras of macOS have this rate only. FFmpeg asks for another one by default.
         rate = {"framerate": "30"} if device == "avfoundation" else {}
-        drop_messages()
-        return av.open(file, format=device, options=rate, metadata_errors="replace")
+        return open_container(file, format=device, playlists=True, options=rate)
     # A reader that hangs holds the lock of a buffered file, which would block the end of the program.
     pipe: Any = 0 if kind == "stdin" else source
     return open_container(open(pipe, "rb", buffering=0, closefd=kind != "stdin"))

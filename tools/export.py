@@ -91,7 +91,7 @@ def main(
     print_config: bool,
 ) -> int:
     """Write a model as ONNX graphs."""
-    from aotlab.engine.export.graphs import EXPORT_PACKAGES, export_model, resolve_export_config
+    from aotlab.engine.export.export import EXPORT_PACKAGES, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES, read_clip
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 

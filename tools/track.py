@@ -172,8 +172,7 @@ def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard |
         records = batch.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
     if stop.is_set():
-        completed = {record.name for record in records}
-        names = [] if shard else [job.name for job in jobs if job.name not in completed]
+        names = [] if shard else [job.name for job in jobs if job.name not in records]
         remainder = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
         print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number

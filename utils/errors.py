@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from aotlab.utils.text import join_truncated
+from aotlab.utils.text import join_truncated, shorten
 
 EXTRAS = {
     "video": ("av", "cv2", "pycocotools", "tqdm"),
@@ -76,7 +76,7 @@ def describe_wrong_choice(value: object, choices: Collection[object]) -> str:
     """Return the end of a message about a value that is not one of the choices, with the most similar one."""
     remedy = suggest(str(value), map(str, choices))
     expected = join_truncated([*choices], MAX_CHOICES)
-    return f"must be one of {expected}, got {value!s:.80}{remedy and f'; {remedy}'}"
+    return f"must be one of {expected}, got {shorten(value, 80)}{remedy and f'; {remedy}'}"
 
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"

@@ -28,6 +28,7 @@ MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
 PROGRAM_ERRORS = (AssertionError, ImportError, NameError, RunStopped)
 """errors in a reader that its file does not cause"""
+FULL_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -64,7 +65,7 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
         yield
     except caught as error:
         number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
-        remedy = "free space or " if number in (errno.ENOSPC, errno.EDQUOT) else ""
+        remedy = "free space or " if number in FULL_DISK_ERRNOS else ""
         raise InputError(f"{path}: cannot be written ({reason}); {remedy}choose another folder") from error
 
 
@@ -136,14 +137,16 @@ def prefix_errors(subject: object) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if str(error).startswith(str(subject)):
-            raise
-        raise InputError(f"{subject}: {error}") from error
+        if not str(error).startswith(str(subject)):
+            error.args = (f"{subject}: {error}",)  # it keeps its type
+        raise
 
 
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, AttributeError | TypeError):  # perhaps of our own code
+        text = f"{type(error).__name__}: {text}"
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
 
 

@@ -9,6 +9,11 @@ CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 """name and password in a URL"""
 
 
+def shorten(value: object, length: int = 60) -> str:
+    """Return a value as text in one line of at most ``length`` characters."""
+    return " ".join(str(value).split())[:length]
+
+
 def join_truncated(values: Sequence[object], limit: int) -> str:
     """Return the first values with commas, and an ellipsis if there are more than ``limit``."""
     return ", ".join(map(str, values[:limit])) + ", …" * (len(values) > limit)

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import (
-    CORRECTED_FILE,
-    JOB_RECORD,
-    UNFINISHED,
-    JobRecord,
-    read_job_record,
-    write_job_record,
-)
-from aotlab.utils.errors import (
-    MEMORY_ADVICE,
-    InputError,
-    is_out_of_memory,
-    require,
-    require_free,
-)
-from aotlab.utils.files import atomic_path, make_folder, prefix_errors
+from aotlab.media.job_record import UNFINISHED, JobRecord, read_job_record
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, require
+from aotlab.utils.files import make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
@@ -36,15 +22,21 @@ from aotlab.utils.text import format_count, strip_credentials
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
-from aotlab.video.plan import JobRun, list_job_folders, make_record, plan_job
+from aotlab.video.plan import JobRun, make_record, plan_job
+from aotlab.video.results import (
+    LIST_FILES,
+    list_job_folders,
+    read_corrected,
+    record_failure,
+    require_list_files,
+    require_list_folder,
+    write_summary,
+)
 from aotlab.video.run import check_run, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
-SUMMARY_FILE = "summary.csv"
-LIST_FILES = (SUMMARY_FILE, CLASSES)
-"""files in the folder of a list, beside the folders of its jobs"""
 LOCK_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 
@@ -56,7 +48,7 @@ class Batch:
         jobs: the whole list.
         output: folder that holds a folder per job, ``summary.csv`` and ``classes.json``.
         tracker: the model of all jobs, which is loaded again when overrides change.
-        options: options of every job; an installed review is always written.
+        options: options of every job; an installed review is added to the outputs.
         force: replace results of other inputs or settings.
 
     Raises:
@@ -86,15 +78,15 @@ class Batch:
         """Settings that the results of all jobs depend on."""
         return result_settings(self._tracker, self._requested)
 
-    def track(self, stop: StopFlag, shard: Shard | None = None) -> list[JobRecord]:
-        """Track all unfinished jobs, or those of one shard; return their records.
+    def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
+        """Track all unfinished jobs, or those of one shard; return the records of ended ones by name.
 
         Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
         Job i is of shard i modulo their count. The last shard to finish writes the summary.
 
         Args:
             stop: flag that stops the run; the current job resumes next time.
-            shard: part of the list; None: all jobs, while no other process may use the output folder.
+            shard: part of the list; None: all jobs, while no list or shard can start in the output folder.
 
         Raises:
             InputError: the output cannot be written, is in use by another process, or has a file of another program
@@ -104,7 +96,7 @@ class Batch:
             with locked_output(self._output):
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
-                records = self._run_until_stopped(self._jobs, stop)
+                records = self._add_stored(self._run_until_stopped(self._jobs, stop))
                 write_summary(self._output, self._jobs, records)
                 return records
         jobs = self._jobs[shard.index :: shard.count]
@@ -112,9 +104,9 @@ class Batch:
             self._start(jobs, f" in shard {shard}")
         records = self._run_until_stopped(jobs, stop)
         with self._locked():
-            finished = self._read_finished()
-            if len(finished) == len(self._jobs):
-                write_summary(self._output, self._jobs, finished)
+            ended = self._add_stored(records)
+            if len(ended) == len(self._jobs):
+                write_summary(self._output, self._jobs, ended)
         return records
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
@@ -123,54 +115,38 @@ class Batch:
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.name):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
-        self._check_output()
+        require_list_folder(self._output, self._jobs)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         for job in jobs:  # known before hours of tracking other videos
             if job.list_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.list_line, problem)
 
-    def _check_output(self) -> None:
-        """Raise `InputError` if the output folder holds other files that the list would replace, or inputs of it."""
-        existing = [name for name in LIST_FILES if (self._output / name).exists()]
-        has_results = bool(list_job_folders(self._output))
-        if not has_results:
-            require_free(self._output, f"{existing[0]}, but no results" if existing else "")
-        require_free(
-            self._output, "results of a single video" if (self._output / JOB_RECORD).exists() else ""
-        )
-        folders = {(self._output / job.name).resolve(): job for job in self._jobs}
-        for job in self._jobs:
-            for path in map(Path.resolve, job.input_paths):
-                if not has_results and path.is_file() and path.parent == self._output.resolve():
-                    require_free(self._output, f"the video or mask {path.name}")
-                owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
-                if owner is not job:
-                    raise InputError(
-                        f"{job.name}: {path} belongs to the results of {owner.name}, which this list may replace; "
-                        "copy it elsewhere"
-                    )
-
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""
         return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
 
-    def _read_finished(self) -> list[JobRecord]:
-        """Return the records of finished jobs."""
-        records = (read_job_record(self._output / job.name) for job in self._jobs)
-        return [record for record in records if record is not None and record.error != UNFINISHED]
+    def _add_stored(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
+        """Return the records of ended jobs by name: those of this run, and of all other jobs those in their folders."""
+        stored = (
+            (job.name, records.get(job.name) or read_job_record(self._output / job.name))
+            for job in self._jobs
+        )
+        return {name: record for name, record in stored if record and record.error != UNFINISHED}
 
-    def summarize(self) -> list[JobRecord]:
-        """Write the summary of a list that was tracked in shards; return the records of finished jobs.
+    def summarize(self) -> dict[str, JobRecord]:
+        """Write the summary of a list that was tracked in shards; return the records of ended jobs by name.
 
         Raises:
-            InputError: the folder holds no results of any of these jobs, or is in use.
+            InputError: the folder holds no results of any of these jobs, has a file of another program that the summary
+                would replace, or is in use.
         """
         if {job.name for job in self._jobs}.isdisjoint(path.name for path in list_job_folders(self._output)):
             raise InputError(
                 f"{self._output}: no results of these jobs; give the folder that they were tracked into"
             )
         with self._locked():
-            records = self._read_finished()
+            require_list_files(self._output)
+            records = self._add_stored({})
             write_summary(self._output, self._jobs, records)
         return records
 
@@ -183,7 +159,7 @@ class Batch:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            self._check_output()
+            require_list_folder(self._output, self._jobs)
             for job in self._jobs:
                 try:
                     run = self._read_corrected(job) or self._plan(job)
@@ -198,9 +174,8 @@ class Batch:
         return plan_job(job, folder, self._options, lambda: self.settings, force=self._force, in_list=True)
 
     def _read_corrected(self, job: Job) -> JobRecord | None:
-        """Return the record of a job whose masks were corrected, even if its inputs are gone; None for others."""
-        record, folder = None, self._output / job.name
-        if (folder / CORRECTED_FILE).exists() and (record := read_job_record(folder)) is not None:
+        """Return the record of a job whose masks were corrected, with warnings of other classes; None for others."""
+        if (record := read_corrected(self._output / job.name)) is not None:
             for object_id, class_name in job.classes.items():
                 current = record.class_names.get(object_id, "object")
                 if current != class_name:
@@ -208,13 +183,13 @@ class Batch:
                     log.warning(message, job.name, object_id, current, class_name)
         return record
 
-    def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> list[JobRecord]:
-        """Run jobs until the flag is set; return their records."""
-        records = []
+    def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> dict[str, JobRecord]:
+        """Run jobs until the flag is set; return their records by name."""
+        records = {}
         for job in jobs:
             if stop.is_set() or (record := self.run(job, stop)) is None:
                 break
-            records.append(record)
+            records[job.name] = record
         return records
 
     def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
@@ -244,7 +219,7 @@ class Batch:
         return run.record
 
     def _record_failure(self, job: Job, error: Exception) -> JobRecord:
-        """Return the record of a job that failed; it is saved unless the folder has finished results or other files."""
+        """Return the record of a job that failed, which is stored as `record_failure` does."""
         if is_out_of_memory(error):
             problem = f"out of memory; {MEMORY_ADVICE}"
         elif isinstance(error, InputError | OSError):
@@ -252,29 +227,7 @@ class Batch:
         else:
             log.error("%s: internal error in aotlab", job.name, exc_info=error)
             problem = strip_credentials(f"internal error in aotlab ({type(error).__name__}: {error})")
-        folder, record = self._output / job.name, replace(make_record(job), error=problem)
-        earlier = read_job_record(folder)
-        is_kept = earlier.error is None if earlier else folder.is_dir() and any(folder.iterdir())
-        if not (is_kept or isinstance(error, InUseError)):  # the other process writes the record
-            with suppress(InputError):
-                write_job_record(folder, replace(earlier or record, error=problem, video=record.video))
+        record = replace(make_record(job), error=problem)
+        if not isinstance(error, InUseError):  # the other process writes the record
+            record_failure(self._output / job.name, record)
         return record
-
-
-def write_summary(folder: Path, jobs: Sequence[Job], records: Sequence[JobRecord]) -> None:
-    """Write ``summary.csv`` of a list, in which jobs without a record are waiting."""
-    by_name = {record.name: record for record in records}
-    rows = list[dict[str, Any]]()
-    for job in jobs:
-        record = by_name.get(job.name)
-        values = {"name": job.name} if record is None else asdict(record)
-        status = "waiting" if record is None else "failed" if record.error else "done"
-        rows.append({**values, "status": status})
-    with (
-        atomic_path(folder / SUMMARY_FILE) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        columns = ("name", "status", "frames", "error", "video")
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -16,6 +16,7 @@ from aotlab.media.location import locate_video
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import require_file_name
+from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.video.inputs import parse_mask
 from aotlab.video.resume import RESUME_OUTPUT
@@ -87,7 +88,7 @@ class Job:
             levels = ",".join(map(str, levels))
         if segmenter is not None:
             is_pair = isinstance(segmenter, list | tuple) and len(segmenter) == 2
-            require(is_pair, f"segmenter: expected two ONNX files, got {segmenter!s:.80}")
+            require(is_pair, f"segmenter: expected two ONNX files, got {shorten(segmenter, 80)}")
             segmenter = Path(segmenter[0]), Path(segmenter[1])
         vars(self).update(  # the class is frozen
             name=require_file_name(name, "name"),
@@ -165,7 +166,7 @@ def _list_texts(name: str, values: Any) -> list[Any]:
 
 def _parse_frame_number(name: str, value: int | str | None) -> int | None:
     if value is not None and not re.fullmatch("[0-9]{1,9}", str(value)):
-        raise InputError(f"{name} {value!s:.40}: expected a frame number, for example 100")
+        raise InputError(f"{name} {shorten(value, 40)}: expected a frame number, for example 100")
     return None if value is None else int(value)
 
 

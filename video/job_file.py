@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -200,8 +201,9 @@ LIST_COLUMNS = ("masks", "box", "point", "not_point", "class")
 
 
 def _require_different_names(jobs: list[Job], subject: str, remedy: str) -> list[Job]:
-    """Check that names differ, ignoring case, as some file systems do; return the jobs."""
-    for folded, count in Counter(job.name.lower() for job in jobs).most_common(1):
+    """Check that names differ, ignoring case and the form of accents, as some file systems do; return the jobs."""
+    counts = Counter(unicodedata.normalize("NFC", job.name).lower() for job in jobs)
+    for folded, count in counts.most_common(1):
         if count > 1:
             raise InputError(f"{subject}: {count} jobs are called {folded}, in any letter case; {remedy}")
     return jobs

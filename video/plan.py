@@ -1,49 +1,32 @@
-"""Plans of runs: inputs are checked, and results in the folder reused, resumed, replaced or refused.
-
-A folder of results belongs to the inputs in its record: video, masks, settings and outputs. With the same inputs,
-finished results are reused and unfinished ones resumed; results of other inputs are refused, unless ``force`` replaces
-them. Corrected masks and files that no run has written are never replaced.
-"""
+"""Plans of runs: checked inputs, and what to do about earlier results, which `aotlab.video.results` decides."""
 
 from __future__ import annotations
 
 import logging
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from aotlab.media.frames import FrameSource
-from aotlab.media.job_record import (
-    CORRECTED_FILE,
-    JOB_RECORD,
-    MASKS_FOLDER,
-    PROMPT_MASKS,
-    UNFINISHED,
-    JobRecord,
-    read_job_record,
-)
+from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord
 from aotlab.media.location import locate_video
-from aotlab.media.matching import order_names
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.utils.errors import InputError, require_free
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import sibling_path
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.digest import digest_inputs
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
 from aotlab.video.job import MASK_SUFFIXES, Job
-from aotlab.video.resume import STATE_FILE
+from aotlab.video.results import Action, choose_action
 from aotlab.video.track import JobOptions, group_removals
 
 log = logging.getLogger(__name__)
-
-Action = Literal["track", "resume", "reuse"]
-"""what a run does: track from the first frame, resume, or reuse finished results"""
 
 
 class MaskError(InputError):
@@ -231,68 +214,3 @@ def describe_frames(source: FrameSource, frames: FrameSelection) -> dict[str, An
         "video_name": source.name, "rate": str(source.rate), "first_frame": frames.first, "last_frame": frames.last,
         "stems": stems,
     }  # fmt: skip
-
-
-def choose_action(
-    folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
-) -> tuple[Action, JobRecord]:
-    """Return what a run does about the results in its folder, and their record, which is empty without results.
-
-    Args:
-        folder: output folder.
-        record: record of this run before its first frame.
-        inputs: files and folders that must not be among the outputs.
-        force: replace results of other inputs.
-
-    Raises:
-        InputError: the folder contains what this run must not replace.
-    """
-    earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
-    same_inputs = bool(record.input_digest) and record.input_digest == earlier.input_digest
-    existing = {name for name in (*record.outputs, *earlier.outputs) if _has_content(folder / name)}
-    is_finished = earlier.error is None and existing >= {*record.outputs} and _has_masks(folder, earlier)
-    if same_inputs and is_finished:
-        return "reuse", earlier
-    require_free(folder, "corrected masks" if (folder / CORRECTED_FILE).exists() else "")
-    unrecorded = existing - {*earlier.outputs}
-    require_free(folder, f"{min(unrecorded)}, which no record lists" if unrecorded else "")
-    if not same_inputs:
-        require_free(folder, "results of other inputs or settings" if existing else "", force=force)
-    require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
-    return "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track", earlier
-
-
-def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
-    """Raise `InputError` if a folder is an input itself, or outputs of these names in it would overwrite an input.
-
-    ``inputs``: files and folders of images, which may be links.
-    """
-    targets = {(folder / name).resolve() for name in names}
-    for path in inputs:
-        if os.path.realpath(path) == os.path.realpath(folder):  # masks in folders would be those of objects
-            raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
-        for file in [path, *path.iterdir()] if path.is_dir() else [path]:
-            resolved = Path(os.path.realpath(file))  # links may be circular
-            if not targets.isdisjoint((resolved, *resolved.parents)):
-                raise InputError(
-                    f"output {folder}: the results would overwrite {path}; choose another folder"
-                )
-
-
-def list_job_folders(output: Path) -> list[Path]:
-    """Return the folders in a folder that have a record of a job, in natural order."""
-    return [
-        output / name for name in order_names(path.parent.name for path in output.glob(f"*/{JOB_RECORD}"))
-    ]
-
-
-def _has_content(path: Path) -> bool:
-    """Return whether a file exists, or a folder that is not empty."""
-    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
-
-
-def _has_masks(folder: Path, record: JobRecord) -> bool:
-    """Return whether the folder of masks, if it was written, has a PNG for each tracked frame."""
-    masks = (folder / MASKS_FOLDER).glob("*.png")
-    count = sum(record.has_frame(path.stem) for path in masks)
-    return MASKS_FOLDER not in record.written or count == record.frames

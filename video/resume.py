@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from aotlab.engine.tracking.prediction import Prediction
-    from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.video.directions import TimedTracker
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class ResumingTracker:
     Frames come in order. A state is saved once the next frame is written, so that all files up to its frame exist.
 
     Args:
-        tracker: the `Tracker`.
+        timed: the tracker.
         folder: output folder with the masks.
         stem: returns the name of a frame's files.
         first: index of the first frame.
@@ -48,14 +48,14 @@ class ResumingTracker:
 
     def __init__(
         self,
-        tracker: Tracker,
+        timed: TimedTracker,
         folder: Path,
         stem: Callable[[int], str],
         first: int = 0,
         *,
         confidence: bool = True,
     ) -> None:
-        self.device, self._tracker, self._has_confidence = tracker.device, tracker, confidence
+        self._timed, self._tracker, self._has_confidence = timed, timed.tracker, confidence
         self._path, self._masks, self._stem = folder / STATE_FILE, folder / RESUME_OUTPUT, stem
         self._first, self._index, self._last = first, first - 1, first - 1
         self._confidence: dict[int, Mapping[int, float]] = {}
@@ -87,18 +87,15 @@ class ResumingTracker:
         """Number of frames so far that an earlier run tracked."""
         return min(self._index, self._last) + 1 - self._first
 
-    def reset(self, length: int | None = None) -> None:
-        """Reset the tracker, unless it is restored."""
-        if self._last < self._first:
-            self._tracker.reset(length)
+    @property
+    def seconds(self) -> float:
+        """Seconds spent in the tracker, without restoring frames."""
+        return self._timed.seconds
 
-    def forget(self, object_id: int) -> None:
-        """Forget an object before the next frame, unless that is restored."""
-        if self._index >= self._last:
-            self._tracker.forget(object_id)
-
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction | StoredPrediction:
-        """Return the next frame's prediction.
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, removed: Iterable[int] = ()
+    ) -> Prediction | StoredPrediction:
+        """Return the next frame's prediction, see `TimedTracker.step`.
 
         Raises:
             InputError: a stored mask cannot be read, which ends resuming, or the state cannot be saved.
@@ -110,7 +107,7 @@ class ResumingTracker:
         if self._content is not None and self._mask_path(self._content["last"] + 1).is_file():
             self._save(self._content)
             self._content = None
-        prediction = self._previous = self._tracker.step(frame, mask)
+        prediction = self._previous = self._timed.step(frame, mask, removed)
         if self._content is None and time.monotonic() - self._save_time >= SAVE_SECONDS:
             self._content, self._save_time = self._describe(), time.monotonic()
         return prediction

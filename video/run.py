@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,12 +30,14 @@ from aotlab.utils.files import remove
 from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
+from aotlab.utils.text import shorten
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import result_settings
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.job import Job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
-from aotlab.video.plan import JobRun, choose_action, describe_frames, plan_job
+from aotlab.video.plan import JobRun, describe_frames, plan_job
+from aotlab.video.results import choose_action
 from aotlab.video.resume import STATE_FILE, ResumingTracker
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
@@ -110,6 +112,8 @@ def track(
             masks, a removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
+    from aotlab.video.directions import TimedTracker  # loads PyTorch
+
     options, folder = options or JobOptions(), Path(output)
     require(bool(masks), "masks: expected masks by frame index, with at least one; pass {0: mask}")
     frames = frames or FrameSelection(source, by_name=options.by_name)
@@ -119,7 +123,7 @@ def track(
     removals = group_removals(options.removals, ids, frames)
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
     has_names = all(isinstance(name, str) for name in classes.class_names.values())
-    require(has_names, f"classes: expected class names by object id, got {classes.class_names!s:.80}")
+    require(has_names, f"classes: expected class names by object id, got {shorten(classes.class_names, 80)}")
     context = OutputContext(source, classes, frames.number)
     record = JobRecord(
         folder.name, error=UNFINISHED, outputs=options.file_names, class_names=dict(classes.class_names),
@@ -129,7 +133,8 @@ def track(
         _, earlier = choose_action(folder, record, force=True)
         require_free(folder, "results of run_job" if earlier.input_digest else "")
         with _replace_results(folder, record, earlier):
-            result = track_frames(tracker, context, frames, masks, removals, folder, options)
+            tracker.reset(frames.count)
+            result = track_frames(TimedTracker(tracker), context, frames, masks, removals, folder, options)
         _record_result(folder, record, result)
     return result
 
@@ -151,9 +156,12 @@ def track_job(
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
+    from aotlab.video.directions import TimedTracker  # loads PyTorch
+
     job, folder, options, record, source = run.job, run.folder, run.options, run.record, run.source
     if run.action == "reuse":
-        written = {name: folder / output.file_name for name, output in options.outputs.items()}
+        files = {name: output.file_name for name, output in options.outputs.items()}
+        written = {name: folder / file for name, file in files.items() if file in record.written}
         return TrackResult(record.frames, record.seconds, written, reused=True)
     with locked_output(folder):
         # again, as another process may have written to it
@@ -167,11 +175,13 @@ def track_job(
             for index, prompts in run.prompts.items():
                 prompt_masks[index] = segmenter(source.read(index), prompts)
                 require_pixels(prompt_masks[index], prompts)
-        resuming, resumed = None, False
+        timed, resuming, resumed = TimedTracker(tracker), None, False
         if job.is_resumable(options):
             confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
-            resuming = ResumingTracker(tracker, folder, source.stem, run.frames.first, confidence=confidence)
+            resuming = ResumingTracker(timed, folder, source.stem, run.frames.first, confidence=confidence)
             resumed = action == "resume" and resuming.load()
+        if not resumed:
+            tracker.reset(run.frames.count)
         if job.is_stored:
             record.fingerprint = compute_fingerprint(Path(job.video))
         with _replace_results(folder, record, earlier, resumed=resumed):
@@ -181,9 +191,8 @@ def track_job(
                 run.masks.add(index, labels)
             classes = ObjectClasses.from_annotations(run.masks.annotations, class_list)
             context = OutputContext(source, classes, run.frames.number)
-            used: Any = resuming or tracker  # with the same methods
             result = track_frames(
-                used, context, run.frames, run.masks, run.removals, folder, options, stop=stop
+                resuming or timed, context, run.frames, run.masks, run.removals, folder, options, stop=stop
             )
         if resuming is not None:
             if result.interrupted or result.error:
@@ -233,6 +242,7 @@ def _replace_results(
         remove_leftovers(path)
     if not resumed:
         remove(folder / STATE_FILE)
+        write_job_record(folder, replace(earlier, error=UNFINISHED))  # if it is killed among the files
         remove_results(folder, earlier)
     write_job_record(folder, record)
     try:
@@ -248,6 +258,8 @@ def _record_result(folder: Path, record: JobRecord, result: TrackResult) -> None
     """Record the result of a run that has ended."""
     record.frames, record.seconds = result.frames, round(result.seconds, 3)
     record.error = UNFINISHED if result.interrupted else result.error
+    if record.last_frame is None and not record.fingerprint:  # of a stream; known only now
+        record.last_frame = record.first_frame + result.frames + result.dropped_frames - 1
     masks = {PROMPT_MASKS} & {*record.written}
     record.written = sorted(masks.union(path.name for path in result.written.values()))
     # on a full disk, the run's error says more than that of its record, which stays unfinished

@@ -19,6 +19,7 @@ from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, stream
+from aotlab.utils.text import shorten
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
     Output,
@@ -32,8 +33,8 @@ from aotlab.video.outputs import (
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from aotlab.engine.tracking.tracker import Tracker
     from aotlab.video.directions import FrameResult, TimedTracker
+    from aotlab.video.resume import ResumingTracker
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class JobOptions:
             )
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"removals: expected pairs of a frame number and an object id, got {self.removals!s:.60}"
+                f"removals: expected pairs of a frame number and an object id, got {shorten(self.removals)}"
             ) from error
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
@@ -131,7 +132,7 @@ class TrackResult:
 
 
 def track_frames(
-    tracker: Tracker,
+    timed: TimedTracker | ResumingTracker,
     context: OutputContext,
     frames: FrameSelection,
     masks: Mapping[int, np.ndarray],
@@ -144,6 +145,7 @@ def track_frames(
     """Track a video and write outputs while the next frames are read, whatever results the folder holds.
 
     Args:
+        timed: a tracker that was reset, or restored.
         context: the video.
         frames: frames to track.
         masks: H×W object ids by index of such a frame.
@@ -156,13 +158,12 @@ def track_frames(
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     outputs = Outputs(options.outputs, folder, context)
-    tracker.reset(frames.count)
-    timed = TimedTracker(tracker)
     with nullcontext(stop) if stop else stop_flag() as stop:
 
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
             predictions: Generator[FrameResult, None, None]
             if options.both_directions:
+                assert isinstance(timed, TimedTracker)  # such runs do not resume
                 predictions = track_both_directions(timed, items, masks, removals, folder, stop)
             else:
                 predictions = track_forward(timed, items, masks, removals)
@@ -222,7 +223,7 @@ def _write_frames(
 
 
 def track_forward(
-    timed: TimedTracker,
+    timed: TimedTracker | ResumingTracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],

@@ -26,6 +26,11 @@ export class LabelStore {
     const stored = this.frames.get(index);
     return stored ? inflateSync(stored) : null;
   }
+
+  /** Whether another store holds the same labels of all its frames. @param {LabelStore} other */
+  isPartOf(other) {
+    return [...this.frames].every(([index, labels]) => other.frames.get(index) === labels);
+  }
 }
 
 /**

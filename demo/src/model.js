@@ -1,3 +1,8 @@
+/** Return the message of an error, else its kind. @param {unknown} error */
+export function describeError(error) {
+  return error instanceof Error ? error.message || error.name : String(error);
+}
+
 /** A worker with a model. */
 export class Model {
   /**
@@ -18,7 +23,7 @@ export class Model {
       }
       const call = this.calls.get(data.id);
       this.calls.delete(data.id);
-      if (data.error) call?.reject(new Error(data.error));
+      if ('error' in data) call?.reject(new Error(data.error));
       else call?.resolve(data.result);
     });
     this.worker.addEventListener('error', ({ message }) => {

@@ -82,18 +82,18 @@ export class Graphs {
  */
 function parseDescription(text) {
   let description = null;
-  let supported = false;
   try {
     description = JSON.parse(text);
-    const { memory: { policy, insertions, short_term_skip: skip }, model } = description.config;
-    supported = policy === 'bounded_fifo' && insertions === null && skip === 1 && !model.stages[0].temporal_slots;
   } catch {
-    description = null; // not JSON, or without settings
+    // not JSON
   }
-  if (description?.kind !== 'export' || description.version !== EXPORT_VERSION) {
-    throw new Error('export.json: damaged, or written by another version; export again');
+  if (description?.kind !== 'export') throw new Error('export.json: damaged; export again');
+  if (description.version !== EXPORT_VERSION) {
+    throw new Error(`export.json: of version ${description.version}, expected ${EXPORT_VERSION}; export again`);
   }
-  if (!supported) {
+  const { memory, model } = description.config ?? {};
+  if (!memory || !model?.stages) throw new Error('export.json: damaged; export again');
+  if (memory.policy !== 'bounded_fifo' || memory.insertions !== null || memory.short_term_skip !== 1 || model.stages[0]?.temporal_slots) {
     throw new Error('memory.policy: the page has bounded_fifo, without insertions, skips or temporal slots; export again');
   }
   return description;

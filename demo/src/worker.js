@@ -1,6 +1,7 @@
 /** Worker that loads a model and runs its tracker, so that the page never waits for it. */
 
 import { unzipSync } from 'fflate';
+import { describeError } from './model.js';
 import { segmentPrompt } from './prompts.js';
 import { Graphs, Tracker } from './tracker.js';
 
@@ -97,7 +98,7 @@ addEventListener('message', ({ data: { id, method, args } }) => {
     try {
       postMessage({ id, result: await /** @type {any} */ (methods)[method](...args) });
     } catch (error) {
-      postMessage({ id, error: error instanceof Error ? error.message : String(error) });
+      postMessage({ id, error: describeError(error) });
     }
   });
 });

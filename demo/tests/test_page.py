@@ -189,16 +189,18 @@ def assert_equal_downloads(found, expected):
 def test_tracking_clearing_and_opening_are_undone(loaded, tmp_path):
     draw_portrait(tmp_path / "portrait.webm")
     loaded.click("#undo")  # of "Clear all"
-    assert is_leaving_guarded(loaded)
+    assert not is_leaving_guarded(loaded)  # as they were downloaded
     masks = download_masks(loaded)
     assert len(masks) > TRACKED
-    assert not is_leaving_guarded(loaded)
     seek(loaded, 0)
     loaded.click("#track")
     loaded.wait_for_function("parseInt(document.getElementById('position').textContent) > 2")
     loaded.click("#cancel")
+    assert is_leaving_guarded(loaded)
     assert download_masks(loaded).keys() == masks.keys()
+    assert not is_leaving_guarded(loaded)
     loaded.click("#undo")
+    assert is_leaving_guarded(loaded)
     loaded.set_input_files("#file", tmp_path / "portrait.webm")
     wait_status(loaded, "6 frames")
     assert loaded.is_disabled("#masks")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.engine.export.graphs import export_model
+from aotlab.engine.export.export import export_model
 from aotlab_runtime import Prompt, Tracker
 from aotlab_runtime.prompts import find_far_from_points
 from tests.drawn_clips import draw_parts
@@ -94,7 +94,7 @@ DAMAGED_MODELS = {
     ),
     "no description": (
         lambda folder: (folder / "export.json").write_text("{"),
-        "export.json: damaged, or written by another version; export again",
+        "export.json: damaged; export again",
     ),
     "another policy": (
         lambda folder: change_policy(folder / "export.json"),
@@ -102,11 +102,11 @@ DAMAGED_MODELS = {
     ),
     "no settings": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 11}'),
-        "export.json: damaged, or written by another version; export again",
+        "export.json: damaged; export again",
     ),
     "another version": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 6}'),
-        "export.json: damaged, or written by another version; export again",
+        "export.json: of version 6, expected 11; export again",
     ),
 }
 
@@ -170,6 +170,30 @@ def test_outline_follows_the_borders_of_the_image():
     result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     inner = np.pad(np.zeros((3, 2), int), 1, constant_values=1)
     assert np.array_equal(np.array(result.stdout.split(), int).reshape(5, 4), inner)
+
+
+def test_changed_labels_are_not_those_downloaded():
+    script = f"""
+        import {{ LabelStore }} from '{(DEMO / "src" / "labels.js").as_uri()}';
+        const store = new LabelStore();
+        store.set(0, new Uint8Array(4));
+        const downloaded = new LabelStore(store.frames);
+        const empty = new LabelStore();
+        const before = [store.isPartOf(downloaded), store.isPartOf(empty), empty.isPartOf(downloaded)];
+        store.set(1, new Uint8Array(4));
+        console.log(before.join(), store.isPartOf(downloaded));"""
+    command = ["node", "--input-type=module", "-e", script]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert result.stdout.split() == ["true,false,true", "false"]
+
+
+def test_error_without_a_message_is_named():
+    script = f"""
+        import {{ describeError }} from '{(DEMO / "src" / "model.js").as_uri()}';
+        console.log([new RangeError(), new Error('full'), 70].map(describeError).join());"""
+    command = ["node", "--input-type=module", "-e", script]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert result.stdout.split() == ["RangeError,full,70"]
 
 
 def test_types():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from aotlab.utils.errors import require_free
-from aotlab.utils.files import remove, temporary_name, writing
+from aotlab.utils.files import temporary_name, writing
 from aotlab.utils.locks import remove_leftovers
 
 if TYPE_CHECKING:
@@ -37,9 +37,12 @@ MIN_SHARED_BYTES = 1024
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     """Yield a temporary folder that is renamed to ``folder`` if the block succeeds.
 
-    ``force``: replace an earlier export. Raises InputError for a folder with other files, or that cannot be written.
+    ``force``: replace an earlier export, which is kept if the block fails. Raises InputError for a folder with other
+    files, or that cannot be written.
     """
     folder = folder.resolve()
+    replaced = folder.parent / f".{folder.name}.old"
+    _restore(folder, replaced)
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
     is_export = DESCRIPTION_FILE in names and all(map(EXPORTED_NAMES.fullmatch, names))
     require_free(folder, "" if is_export or not names else "files that are not of an export")
@@ -51,10 +54,20 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
             temporary.mkdir()
             yield temporary
             if names:
-                remove(folder)
+                os.replace(folder, replaced)
             os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _restore(folder, replaced)
+
+
+def _restore(folder: Path, replaced: Path) -> None:
+    """Rename a replaced export back if its successor is missing, else remove it."""
+    with writing(folder):
+        if os.path.lexists(folder):
+            shutil.rmtree(replaced, ignore_errors=True)
+        elif os.path.lexists(replaced):
+            os.replace(replaced, folder)
 
 
 class SharedWeights:

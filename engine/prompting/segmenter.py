@@ -10,8 +10,10 @@ from numbers import Integral
 import numpy as np
 
 from aotlab.media.prompt import Prompt
-from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import MAX_COUNT
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.numbers import POSITIVE_COUNT
+
+EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
 
 
 class PromptSegmenter(ABC):
@@ -52,18 +54,22 @@ class PromptSegmenter(ABC):
         """
 
 
+def has_prompts(prompts: Mapping[int, Prompt] | None) -> bool:
+    """Return whether there are any prompts; raises `InputError` unless they are None or a dict."""
+    require(prompts is None or isinstance(prompts, Mapping), EXPECTED_PROMPTS)
+    return bool(prompts)
+
+
 def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[int, Prompt]:
     """Return prompts by object id, with boxes cropped to a frame of (height, width); a pair (x, y) is one point.
 
     Raises:
         InputError: not prompts by object id, or one that does not fit the frame.
     """
-    if (
-        not isinstance(prompts, Mapping)
-        or not prompts
-        or not all(isinstance(key, Integral) and 0 < key <= MAX_COUNT for key in prompts)
-    ):
-        raise InputError("prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
+    has_ids = has_prompts(prompts) and all(
+        isinstance(key, Integral) and key in POSITIVE_COUNT for key in prompts
+    )
+    require(has_ids, EXPECTED_PROMPTS)
     prompts_by_id = {
         int(key): prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
     }

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.numbers import MAX_COUNT, MAX_SIDE
+from aotlab.utils.text import shorten
 
 ImageSize = tuple[int, int]
 """(height, width) in pixels"""
@@ -75,4 +76,5 @@ def _to_array(name: str, value: Any) -> np.ndarray:
         return np.asarray(value)
     # ragged lists, tensors on a GPU, broken images
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        raise InputError(f"{name}: expected an array, got {type(value).__name__} ({error})") from error
+        message = f"{name}: expected an array, got {type(value).__name__} ({shorten(error, 200)})"
+        raise InputError(message) from error

@@ -21,7 +21,7 @@ from aotlab.configs.protocol import MemoryProtocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
-from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
+from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
 from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.engine.rules.rules import TrackerRules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
@@ -55,7 +55,8 @@ from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, sha256
-from aotlab.utils.numbers import COUNT
+from aotlab.utils.numbers import COUNT, POSITIVE_COUNT
+from aotlab.utils.text import shorten
 from aotlab.utils.versioned_files import unwrap, wrap
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,9 @@ class Tracker:
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
         is_count = isinstance(length, Integral) and length in COUNT
-        require(length is None or is_count, f"reset: length must be a number of frames, got {length}")
+        require(
+            length is None or is_count, f"reset: length must be a number of frames, got {shorten(length)}"
+        )
         length = None if length is None else int(length)
         self.state = VideoState(length, TrackerRules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
@@ -203,9 +206,10 @@ class Tracker:
         self._require_usable()
         frame = convert_frame(frame, self.state.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
+        prompted = has_prompts(prompts)
         if mask is not None:
-            mask = convert_mask(mask, frame, required=not self.ids and not prompts)
-        if prompts:
+            mask = convert_mask(mask, frame, required=not self.ids and not prompted)
+        if prompted:
             mask = self.segmenter(frame, prompts, keep=mask)
             require_pixels(mask, prompts)
         return frame, mask, size
@@ -373,7 +377,8 @@ class Tracker:
         Raises:
             InputError: no such object is tracked.
         """
-        require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
+        is_id = isinstance(object_id, Integral) and object_id in POSITIVE_COUNT
+        require(is_id and object_id in self.ids, f"forget: object {shorten(repr(object_id))} is not tracked")
         self._require_usable()
         state = self.state
         groups = forget_object(state.groups, object_id)

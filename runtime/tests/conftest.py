@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from torch.onnx._internal.exporter._registration import onnxscript_apis
 
 import aotlab_runtime
 from aotlab.engine.export.graphs import PROMPTING, build_graphs, build_prompt_graph
@@ -41,7 +43,9 @@ def exported(tmp_path_factory):
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parents[2] / "exports" / "aott"
     folder.parent.mkdir(exist_ok=True)
-    with FileLock(folder.parent / "lock"):
+    with FileLock(folder.parent / "lock"), pytest.MonkeyPatch.context() as patch:
+        # the exporter parses the operators of onnxscript for each graph
+        patch.setattr(onnxscript_apis, "get_torchlib_ops", cache(onnxscript_apis.get_torchlib_ops))
         export_pair(folder, "aott", "model.prompt_blocks=1", *FIFO, prompts=False)
     _, pytorch_tracker = export_pair(folder, "aott", "model.prompt_blocks=1", *RESTRICTED)
     runtime = aotlab_runtime.Tracker(PartlyConvertedGraphs(folder, pytorch_tracker.model))

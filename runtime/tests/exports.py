@@ -7,7 +7,7 @@ import pytest
 
 import aotlab
 import aotlab_runtime
-from aotlab.engine.export.graphs import export_model, resolve_export_config
+from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from unittest.mock import Mock
 import onnxruntime
 import pytest
 
+import aotlab
 import aotlab_runtime
-from aotlab.engine.export.graphs import EXPORT
+from aotlab.engine.export.export import EXPORT
 from aotlab.utils.versioned_files import unwrap, wrap
 
 SOURCE = Path(aotlab_runtime.__file__).parent
@@ -38,14 +40,17 @@ def damage_graph(folder, content=b"0"):
 
 DAMAGED_FOLDERS = {
     "damaged graph": (damage_graph, "encode.onnx"),
-    "another version": (lambda folder: rewrite(folder, version=9), "changed, or written by another version"),
+    "another version": (
+        lambda folder: rewrite(folder, version=9),
+        r"of version 9, expected 11\); run aotlab export",
+    ),
     "no description": (lambda folder: (folder / "export.json").unlink(), "export.json"),
     "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable export"),
     "deep list": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable export"),
     "list": (lambda folder: (folder / "export.json").write_text("[]"), "not a usable export"),
     "changed settings": (
         lambda folder: rewrite(folder, network_size=[1, 1]),
-        "changed, or written by another",
+        "changed or damaged since it was written",
     ),
     "outside": (lambda folder: rewrite(folder, sha256={"../x": ""}), "not a usable export"),
     "swapped graph": (
@@ -87,6 +92,12 @@ def test_unavailable_provider_rejected(exported, provider, message):
 def test_unusable_folder_rejected(folder):
     with pytest.raises(aotlab_runtime.InputError, match=r"not a usable export .*; run aotlab export"):
         aotlab_runtime.Tracker.from_export(folder)
+
+
+def test_folder_in_place_of_graphs_rejected():
+    message = "graphs exported: expected Graphs; load a folder with Tracker.from_export"
+    with pytest.raises(aotlab_runtime.InputError, match=message):
+        aotlab_runtime.Tracker("exported")
 
 
 @pytest.mark.parametrize("threads", [-1, 0, 1.5, "2", 2**40, True])
@@ -131,3 +142,17 @@ def test_runtime_tracks_where_pytorch_cannot_be_imported(exported):
         tracker.step(frame, np.eye(33, 49, dtype=int))
         assert tracker.step(frame).ids == (1,)"""
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=120)
+
+
+def list_names(cls):
+    return {name for name in (*dir(cls), *getattr(cls, "__dataclass_fields__", ())) if name[0] != "_"}
+
+
+def test_readme_lists_missing_names():
+    readme = (SOURCE.parents[1] / "README.md").read_text("utf-8")
+    listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: (.*)$", readme, re.MULTILINE))
+    internal = {"from_pretrained", "positive", "negative", "crop_box"}
+    for name, words in listed.items():
+        missing = list_names(getattr(aotlab, name)) - list_names(getattr(aotlab_runtime, name)) - internal
+        assert missing == set(re.findall(r"`(\w+)`", words)) - {"size", "step"}
+    assert len(listed) == 3

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aotlab.configs.schema import Config, MemoryConfig
-from aotlab.engine.export.graphs import resolve_export_config
+from aotlab.engine.export.export import resolve_export_config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue

@@ -14,7 +14,7 @@ import aotlab
 import aotlab_runtime
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
-from aotlab.engine.export.graphs import EXPORTED_POLICIES, export_model, resolve_export_config
+from aotlab.engine.export.export import EXPORTED_POLICIES, export_model, resolve_export_config
 from aotlab.engine.export.quantize import read_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.zoo import load_model

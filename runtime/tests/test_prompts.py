@@ -57,12 +57,29 @@ def test_prompts_on_few_pixels_equal_pytorch(exported):
         ({}, "prompt: give a box.* or a point on the object"),
         *(
             ({"points": points}, "prompt: points must be pairs .x, y. of finite numbers in pixels, got ")
-            for points in (None, "abc", ["1", "2"], [(1, 2), (3,)], [(np.nan, 1)], (np.nan, 1), [(1, 2, 3)])
+            for points in (
+                None,
+                "abc",
+                ["1", "2"],
+                [(1, 2), (3,)],
+                [(np.nan, 1)],
+                (np.nan, 1),
+                [(1, 2, 3)],
+                np.ones((2, 3)),
+            )
         ),
         ({"points": (100, 60, 50, 40)}, r"got \(100, 60, 50, 40\); give a box as Prompt\(box=...\)"),
         *(
             ({"box": box}, "box .*: expected left, top, width and height in pixels, at least 2 each")
-            for box in ("abc", (1, 2, (3, 4), 5), (0, 0, 9), (0, 0, 1, 1), (0, 0, np.nan, 9))
+            for box in (
+                "abc",
+                (1, 2, (3, 4), 5),
+                (0, 0, 9),
+                (0, 0, 1, 1),
+                (0, 0, np.nan, 9),
+                [[1, 2], [9, 9]],
+                np.eye(4),
+            )
         ),
         (
             {"points": [(1, 1), (2, 2)], "labels": 1},
@@ -70,7 +87,7 @@ def test_prompts_on_few_pixels_equal_pytorch(exported):
         ),
         *(
             ({"points": [(1, 1)], "labels": labels}, "a label of 0 or 1 for each")
-            for labels in ([2], "abc", [[1], []])
+            for labels in ([2], "abc", [[1], []], np.ones((2, 2)))
         ),
         ({"points": [(500, 1)]}, "point 500,1: outside the image of 49×33"),
         *(({"box": (left, 0, 9, 9)}, f"box {left},0,9,9: outside the image of 49×33") for left in (48, 100)),
@@ -81,6 +98,7 @@ def test_bad_prompts_rejected(exported, prompt, message):
         with pytest.raises(package.InputError, match=message) as raised:
             tracker.prompt(clip(1)[0], {1: package.Prompt(**prompt)})
         assert len(str(raised.value)) < 160
+        assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +118,14 @@ def test_same_prompts_are_accepted(prompt):
     size = (33, 49)
     assert aotlab_runtime.Prompt(**prompt).check(size)
     aotlab.Prompt(**prompt).crop_box(size)
+
+
+@pytest.mark.parametrize(("box", "count"), [((30, 10, 40, 30), 2), ((30, 10, 20, 24), 0), ((1, 1, 9, 9), 0)])
+def test_box_far_beyond_the_frame_is_logged(caplog, box, count):
+    aotlab_runtime.Prompt(box=box).check((33, 49), 3)
+    aotlab.Prompt(box=box).crop_box((33, 49), 3)
+    assert len(caplog.messages) == count
+    assert len({*caplog.messages}) == count // 2
 
 
 @pytest.mark.parametrize(
@@ -158,7 +184,18 @@ def test_pixels_far_from_few_parts_equal_framework(parts, point):
 
 
 @pytest.mark.parametrize(
-    "prompts", [{0: (20, 16)}, {-1: (20, 16)}, {2**31: (20, 16)}, {"1": (20, 16)}, [(20, 16)]]
+    "prompts",
+    [
+        {0: (20, 16)},
+        {-1: (20, 16)},
+        {2**31: (20, 16)},
+        {"1": (20, 16)},
+        {True: (20, 16)},
+        [(20, 16)],
+        [],
+        0,
+        np.array([[20, 16]]),
+    ],
 )
 def test_prompts_without_ids_rejected(tracker, prompts):
     errors, message = (InputError, aotlab_runtime.InputError), "dict of prompts by object id from 1"

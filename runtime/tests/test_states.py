@@ -36,13 +36,18 @@ def test_state_is_saved_by_numpy(exported):
 
 
 def change_header(state, **values):
-    state["header"] = np.array(json.dumps(json.loads(str(state["header"])) | values))
+    header = json.loads(str(state["header"])) | values
+    state["header"] = np.array(json.dumps({name: x for name, x in header.items() if x is not ...}))
 
 
 DAMAGED_STATES = {
     "missing header": lambda state: state.pop("header"),
     "other header": lambda state: state.update(header=np.array("[")),
     "missing groups": lambda state: change_header(state, groups=None),
+    "other ids": lambda state: change_header(state, groups=[["a", []]]),
+    "missing frame size": lambda state: change_header(state, frame_shape=...),
+    "frame size of text": lambda state: change_header(state, frame_shape="33"),
+    "other tensor": lambda state: state.update({"0.is_reference": np.array(["no"])}),
     "another version": lambda state: change_header(state, version=10),
     "missing tensor": lambda state: state.pop("0.memory_0_long_key"),
     "missing stored frame": lambda state: state.update({"0.relevance": state["0.relevance"][1:]}),
@@ -51,14 +56,16 @@ DAMAGED_STATES = {
 
 @pytest.mark.parametrize("case", DAMAGED_STATES)
 def test_damaged_states_rejected(exported, case):
-    runtime = exported[1].fresh()
-    runtime.step(clip(1)[0], MASKS[0])
+    runtime, other = exported[1].fresh(), exported[1].fresh()
+    for same_tracker in (runtime, other):
+        same_tracker.step(clip(2)[0], MASKS[0])
+    expected = other.step(clip(2)[1]).logits
     state = {name: np.array(value) for name, value in runtime.state_dict().items()}
     DAMAGED_STATES[case](state)
     with pytest.raises(aotlab_runtime.InputError, match="tracker state: invalid") as raised:
         runtime.load_state_dict(state)
     assert "\n" not in str(raised.value)
-    assert runtime.ids == (1, 2)  # unchanged
+    assert np.array_equal(runtime.step(clip(2)[1]).logits, expected)  # unchanged
 
 
 def test_state_of_another_export_rejected(exported, monkeypatch):

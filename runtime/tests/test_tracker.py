@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from runtime.tests.exports import MASKS, assert_equal_masks
@@ -44,6 +45,19 @@ def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
     assert caplog.messages == ["object 2: too small to be tracked; export with a larger input.scale"]
 
 
+@pytest.mark.parametrize(("size", "count"), [((49, 33), 2), ((33, 97), 2), ((66, 98), 0), ((30, 47), 0)])
+def test_stretched_frames_logged_once_a_video(exported, caplog, size, count):
+    tracker = exported[1].fresh()
+    for _ in range(2):
+        for _ in range(3):
+            tracker.step(np.zeros((*size, 3), np.uint8))
+        tracker.reset()
+    height, width = size
+    assert caplog.messages == count * [
+        f"frames of {width}×{height} are stretched to 49×33 in the network; export with --size {width}x{height}"
+    ]
+
+
 def test_reset_starts_another_video(tracker):
     tracker.step(clip(1)[0], MASKS[0])
     tracker.reset()
@@ -76,10 +90,10 @@ def test_forgotten_object_has_no_pixel(tracker):
     assert np.array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
 
 
-@pytest.mark.parametrize("object_id", [0, -1, 3, 2**70])
+@pytest.mark.parametrize("object_id", [0, -1, 3, 2**70, True, 1.0, "1", None, np.ones((3, 3))])
 def test_object_that_is_not_tracked_cannot_be_forgotten(tracker, object_id):
     tracker.step(clip(1)[0], MASKS[0])
-    with pytest.raises(ValueError, match="is not tracked"):
+    with pytest.raises(ValueError, match=r"^forget: object .* is not tracked$"):
         tracker.forget(object_id)
     assert tracker.ids == (1, 2)
 
@@ -90,9 +104,11 @@ def test_length_of_a_video_accepted(tracker, length):
     assert tracker.step(clip(1)[0], MASKS[0]).ids == (1, 2)
 
 
-@pytest.mark.parametrize("length", [-3, 9.7, "5", 2**40, True])
+@pytest.mark.parametrize("length", [-3, 9.7, "5", 2**40, True, "1\n"])
 def test_invalid_length_of_a_video_rejected(tracker, length):
-    with pytest.raises(ValueError, match=f"reset: length must be a number of frames, got {length}"):
+    with pytest.raises(
+        ValueError, match=f"reset: length must be a number of frames, got {str(length).strip()}$"
+    ):
         tracker.reset(length)
 
 
@@ -136,6 +152,11 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
         assert np.array_equal(prediction.logits, expected.logits)
 
 
+class BrokenArray:
+    def __array__(self, *_, **options):
+        raise RuntimeError("two\nlines")
+
+
 @pytest.mark.parametrize(
     ("frame", "mask", "message"),
     [
@@ -144,6 +165,12 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
         (None, MASKS[0], "frame: .*NoneType"),
         ([[1], [1, 2]], MASKS[0], "frame: expected an array, got list"),
         (clip(1)[0], [[1], [1, 2]], "mask: expected an array, got list"),
+        (clip(1)[0], BrokenArray(), r"mask: expected an array, got BrokenArray \(two lines\)"),
+        (
+            Image.fromarray(clip(1)[0]).convert("YCbCr"),
+            MASKS[0],
+            "frame: expected H×W×3 uint8 RGB, got Image",
+        ),
         *((clip(1)[0], mask, "mask: ") for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])),
         (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
         (clip(1)[0], -MASKS[0], "mask: .*-2"),

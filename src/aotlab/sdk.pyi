@@ -87,5 +87,5 @@ from .video.outputs import (
     find_output as find_output,
     list_outputs as list_outputs,
 )
-from .video.plan import list_job_folders as list_job_folders
+from .video.results import list_job_folders as list_job_folders
 from .video.track import TrackResult as TrackResult

@@ -190,6 +190,17 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
     assert "<annotations>" in (batch / "a" / "cvat.xml").read_text()
 
 
+def test_export_of_videos_without_an_output_writes_nothing(tmp_path, capsys):
+    with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
+        draw(session, 0, 1)
+        session.set_status("accepted")
+    before = sorted(path.name for path in (tmp_path / "videos").iterdir())
+    assert main([str(tmp_path / "videos")]) == 1
+    assert "error: a: no output is chosen; choose one, such as masks" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "videos").iterdir()) == before
+    assert main([str(tmp_path / "videos"), "--write", "masks"]) == 0
+
+
 def test_copied_batch_finds_its_videos(batch, tmp_path):
     correct(batch)
     copy = tmp_path / "deeper" / "down" / "copy"

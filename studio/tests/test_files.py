@@ -1,6 +1,7 @@
 """Files that replace others together, also if the program is killed meanwhile."""
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -102,9 +103,11 @@ def test_export_after_a_killed_one_replaces_both(tmp_path, renames, kind):
     export(out, "masks/0.png", "masks/1.png", "cvat.xml")
     ends_in_process(export_until_killed, out, kind, renames)
     assert (out / "export.json").exists() or renames == 3  # the last one set aside, the first one replaced
-    clean_up(out)
+    clean_up(out, "export.json")
+    assert not list(out.glob(f"{REPLACED}*"))  # which would mean that a later export was moved in part
     shown = sorted(list_files(out))
     assert "export.json" in shown
     assert "masks/1.png" in shown or (kind, renames) != ("coco.json", 2)
+    assert set(json.loads((out / "export.json").read_bytes())["files"]) <= {*shown}
     export(out, "coco.json", "masks/2.png")
     assert sorted(list_files(out)) == ["coco.json", "export.json", "masks/2.png"]

@@ -1,8 +1,8 @@
-"""Objects on frames: attributes that hold until they change."""
+"""Objects on frames: attributes that hold until they change, ids of classes."""
 
 import numpy as np
 
-from aotlab.media.regions import Annotations, Region
+from aotlab.media.regions import Annotations, Region, add_class_ids
 from aotlab.media.rle import encode_rle
 
 
@@ -18,3 +18,7 @@ def test_attributes_hold_until_they_change():
     poses = [tracked.frames[frame][0].attributes["pose"] for frame in (0, 7, 8, 9)]
     assert poses == ["up", "up", "down", "down"]
     assert tracked.frames[9][1].attributes == {}
+
+
+def test_class_with_the_id_of_another_gets_a_free_one():
+    assert add_class_ids({"x": 3}, {"a": 1, "b": 1, "c": None}) == {"x": 3, "a": 1, "b": 2, "c": 4}

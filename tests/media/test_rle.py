@@ -66,3 +66,8 @@ def test_box_surrounds_pixels():
         if len(rows):
             expected = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
         assert rle_to_box(encode_rle(mask), mask.shape) == expected
+
+
+def test_empty_runs_are_merged():
+    assert parse_rle([2, 0, 1, 3], (2, 3)).tolist() == [3, 3]
+    assert parse_rle([0, 2, 4], (2, 3)).tolist() == [0, 2, 4]

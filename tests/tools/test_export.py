@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.load import load_config
-from aotlab.engine.export import graphs, verify
+from aotlab.engine.export import export, verify
 from aotlab.engine.export.verify import Agreement
 from aotlab.tools.export import main
 from tests.drawn_clips import write_masks, write_plain
@@ -48,7 +48,7 @@ def test_differing_graphs_stop_export(
     (tmp_path / "out").mkdir()
     clips = []
     exported = SimpleNamespace(config=load_config("aott"))
-    monkeypatch.setattr(graphs, "export_model", lambda *args, **settings: exported)
+    monkeypatch.setattr(export, "export_model", lambda *args, **settings: exported)
 
     def verify_export(*args, clip, **settings):
         clips.append(clip)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from aotlab.configs.files import ROOT
-from aotlab.engine.export import graphs
+from aotlab.engine.export import export
 from aotlab.tools.main import main
 from aotlab.utils.locks import locked, locked_output
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
@@ -23,7 +23,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_second_run_on_one_output_is_rejected(tmp_path, capsys, monkeypatch, name):
-    monkeypatch.setattr(graphs, "build_graphs", None)
+    monkeypatch.setattr(export, "build_graphs", None)
     out = tmp_path / "out"
     recipe = write_recipe(tmp_path, draw_sets(tmp_path / "data"), "out", phase(steps=1))
     jobs = tmp_path / "jobs.csv"

@@ -14,6 +14,7 @@ from aotlab.utils.files import (
     digest_samples,
     is_file_name,
     make_folder,
+    prefix_errors,
     read_text,
     reading,
     require_file_name,
@@ -196,9 +197,22 @@ def test_sibling_path_of_a_file_or_folder(tmp_path, monkeypatch, name, expected)
     assert sibling_path(Path(name), ".txt").resolve() == Path(expected.format(folder)).resolve()
 
 
+@pytest.mark.parametrize("block", [reading, prefix_errors])
+def test_subject_keeps_the_type_of_an_error(block):
+    class OtherError(InputError):
+        def __init__(self, number):
+            super().__init__(f"number {number}")
+            self.number = number
+
+    with pytest.raises(OtherError, match=r"^file: number 3$") as raised, block("file"):
+        raise OtherError(3)
+    assert raised.value.number == 3
+
+
 def test_errors_of_readers_are_logged_with_their_traceback(caplog):
     caplog.set_level("DEBUG", "aotlab")
-    with pytest.raises(InputError, match=r"clip\.json: not readable"), reading("clip.json"):
+    words = r"clip\.json: not readable \(AttributeError: "
+    with pytest.raises(InputError, match=words), reading("clip.json"):
         [].items()
     assert "in test_errors_of_readers_are_logged" in caplog.text
     caplog.clear()

@@ -90,7 +90,7 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
 
 
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):
-    write_job_record(output / "run", replace(make_record(jobs[0]), input_digest="digest"))
+    write_job_record(output / "run", replace(make_record(jobs[0]), input_digest="digest", outputs=["masks"]))
     record = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
     assert "run.mp4: no such file" in record.error
     stored = read_job_record(output / "run")
@@ -98,10 +98,10 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
-def test_file_of_a_list_needs_results_beside_it(output, jobs, name):
+def test_file_of_others_is_no_file_of_a_list(output, jobs, name):
     (output / name).write_text("mine")
     batch = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",)), force=True)
-    with pytest.raises(InputError, match=f"already contains {name}, but no results"):
+    with pytest.raises(InputError, match=f"already contains {name}, which no list has written"):
         batch.track(StopFlag())
     assert (output / name).read_text() == "mine"
 

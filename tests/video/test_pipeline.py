@@ -24,7 +24,7 @@ from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, Output, find_output
-from aotlab.video.plan import require_inputs_outside
+from aotlab.video.results import require_inputs_outside
 from aotlab.video.run import track
 from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images

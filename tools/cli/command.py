@@ -28,7 +28,7 @@ from aotlab.utils.errors import (
     require,
     require_free,
 )
-from aotlab.utils.files import require_regular_file, require_writable
+from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_writable
 from aotlab.utils.processes import handle_stop_signals
 
 INTERRUPTED = 130
@@ -163,8 +163,9 @@ def exit_on_signals() -> Iterator[None]:
 def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:
     """Run a command line; print bad input as one line on stderr, and return the exit code.
 
-    2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped` and too
-    little memory, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other error is raised.
+    2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped`, too
+    little memory and a full output, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other error
+    is raised.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
@@ -195,7 +196,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     except KeyboardInterrupt:
         return _print_error("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more when it ends
+        _flush_output()
         return PIPE_CLOSED
     except Exception as error:
         missing = (
@@ -205,6 +206,9 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             return _print_error(f"error: {missing}", 2)
         if is_out_of_memory(error):
             return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
+        if isinstance(error, OSError) and error.errno in FULL_DISK_ERRNOS and error.filename is None:
+            _flush_output()
+            return _print_error("stopped: an output has no space left; free space", 1)
         if isinstance(error, OSError) and error.filename is not None:
             return _print_error(f"error: {error.filename}: {error.strerror}", 2)
         raise
@@ -241,6 +245,14 @@ def report_failures(failures: Mapping[str, str]) -> int:
     for name, message in failures.items():
         print(f"error: {name}: {message}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _flush_output() -> None:
+    """Flush standard output, or discard what it does not accept, as the interpreter flushes it again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _print_error(message: str, status: int) -> int:

@@ -152,13 +152,13 @@ def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
 
 
 def report_jobs(
-    records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
+    records: Mapping[str, JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
 ) -> int:
     """Print how many videos are done, of all or of a shard, and errors; return 1 if one failed, else 0."""
     titles = {job.name: job.title for job in jobs}
-    failures = {titles[record.name]: record.error for record in records if record.error is not None}
+    failures = {titles[name]: record.error for name, record in records.items() if record.error is not None}
     count = format_count(len(records if shard else jobs), "video")
     results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
     print(f"{len(records) - len(failures)} of {count} done{results}")
-    print_class_variants({record.name: record.class_names.values() for record in records})
+    print_class_variants({name: record.class_names.values() for name, record in records.items()})
     return report_failures(failures)

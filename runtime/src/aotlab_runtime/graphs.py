@@ -36,7 +36,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
-from aotlab_runtime.inputs import InputError, is_integer_in
+from aotlab_runtime.inputs import InputError, is_integer_in, shorten
 
 EXPORT_VERSION = 11
 """version of ``export.json``"""
@@ -69,7 +69,7 @@ class Graphs:
         """
         execution_provider = require_provider(provider)
         if threads is not None and not is_integer_in(threads, 1, 1024):
-            raise InputError(f"threads {threads}: must be a whole number from 1 to 1024")
+            raise InputError(f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only
@@ -86,8 +86,9 @@ class Graphs:
                 if path.suffix == ".onnx"
             }
         except Exception as error:  # onnxruntime's errors have no common class
+            reason = shorten(repr(error), 200)
             raise InputError(
-                f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({provider}): {error!r:.200}"
+                f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({provider}): {reason}"
             ) from error
         self.providers: list[str] = self._sessions["encode"].get_providers()
         """onnxruntime's execution providers, in order of preference"""
@@ -114,7 +115,7 @@ class Graphs:
 def require_provider(name: str) -> str:
     """Return onnxruntime's name of one of `PROVIDERS`; raise `InputError` if it is not installed."""
     if name not in [*PROVIDERS]:  # a list, as ``name`` may be of any type
-        raise InputError(f"provider {name}: unknown; choose one of {', '.join(PROVIDERS)}")
+        raise InputError(f"provider {shorten(name)}: unknown; choose one of {', '.join(PROVIDERS)}")
     if PROVIDERS[name] not in onnxruntime.get_available_providers():
         raise InputError(f"provider {name}: not in this onnxruntime; install a variant that has it")
     return PROVIDERS[name]
@@ -125,13 +126,17 @@ def read_description(export: str | Path) -> dict[str, Any]:
     try:
         folder = Path(export)
         description: dict[str, Any] = json.loads((folder / "export.json").read_text("utf-8"))
+        if (version := description["version"]) != EXPORT_VERSION:
+            raise ValueError(f"of version {shorten(version)}, expected {EXPORT_VERSION}")
         content = {key: description[key] for key in ("config", "network_size", "prompting")}
         content["sha256"] = {
             name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in description["sha256"]
         }
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        if (description["version"], description["digest"]) != (EXPORT_VERSION, digest):
-            raise ValueError("changed, or written by another version")
+        if description["digest"] != digest:
+            raise ValueError("changed or damaged since it was written")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise InputError(f"{export}: not a usable export ({error!s:.200}); run aotlab export") from error
+        raise InputError(
+            f"{export}: not a usable export ({shorten(error, 200)}); run aotlab export"
+        ) from error
     return description

@@ -21,23 +21,31 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
+def shorten(value: object, length: int = 60) -> str:
+    """Return a value as text in one line of at most ``length`` characters."""
+    return " ".join(str(value).split())[:length]
+
+
 def is_integer_in(value: object, low: int, high: int = MAX_ID) -> bool:
     """Return whether a value is an integer of Python or NumPy from ``low`` to ``high``; bool is not."""
     return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
 
 
 def to_array(name: str, value: ArrayLike) -> np.ndarray:
-    """Convert a frame or mask to an array; raise `InputError` for lists of different lengths."""
+    """Convert a frame or mask to an array; raise `InputError` if that fails."""
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"{name}: expected an array, got {type(value).__name__} ({error})") from error
+    # ragged lists, tensors on a GPU, broken images
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        message = f"{name}: expected an array, got {type(value).__name__} ({shorten(error, 200)})"
+        raise InputError(message) from error
 
 
 def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of the video's frames, None before the first."""
     array = to_array("frame", frame)
-    is_frame = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size
+    is_rgb = getattr(frame, "mode", "RGB") == "RGB"  # PIL images may have other color spaces
+    is_frame = is_rgb and array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size
     actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
     require(is_frame, f"frame: expected H×W×3 uint8 RGB, got {actual}")
     if expected is not None and array.shape != expected:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from aotlab_runtime.graphs import Graphs
 from aotlab_runtime.images import ImageSize, label_components, measure_distance
-from aotlab_runtime.inputs import InputError, is_integer_in, require
+from aotlab_runtime.inputs import InputError, is_integer_in, require, shorten
 from aotlab_runtime.prediction import Prediction
+
+log = logging.getLogger(__name__)
 
 Point = tuple[float, float]
 """x and y in pixels"""
@@ -23,6 +26,9 @@ EXCLUDED = np.float32(-12)
 """logit of pixels that cannot belong to an object: a probability of 6e-6, within the range of the network's logits"""
 BOX_MARGIN = 0.12
 """margin around a box, as a fraction of its sides; pixels beyond it are outliers"""
+EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
+MAX_OUTSIDE_FRACTION = 0.1
+"""A box with a larger share of its width or height outside the image probably means two corners."""
 MAX_PART_DISTANCE = 0.5
 """largest distance of a component without a point from those with one, divided by the square root of their area"""
 
@@ -53,28 +59,39 @@ class Prompt:
     box: tuple[float, float, float, float] | None = None
     """box around the object: left, top, width, height"""
 
-    def check(self, size: ImageSize) -> CheckedPrompt:
+    def check(self, size: ImageSize, object_id: int = 1) -> CheckedPrompt:
         """Return the prompt for a frame of (height, width), its box clipped; raise `InputError` if it does not fit."""
         height, width = size
         outside = f"outside the image of {width}×{height}; give pixels of the image"
-        message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {self.points!s:.60}"
+        message = (
+            f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(self.points)}"
+        )
         points = to_vectors(self.points, 2, f"{message}; give a box as Prompt(box=...)").reshape(-1, 2)
         labels = np.ones(len(points)) if self.labels is None else np.array(self.labels, object, ndmin=1)
         require(
             labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
-            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {self.labels!s:.60}",
+            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(self.labels)}",
         )
         require(labels.any() or self.box is not None, "prompt: give a box or a point on the object")
         for x, y in points:
             require(-1 <= x <= width and -1 <= y <= height, f"point {x:g},{y:g}: {outside}")
         corners = None
         if self.box is not None:
-            message = f"box {self.box!s:.60}: expected left, top, width and height in pixels, at least 2 each"
+            message = (
+                f"box {shorten(self.box)}: expected left, top, width and height in pixels, at least 2 each"
+            )
             box = to_vectors(self.box, 4, message)
             require(box.shape == (4,) and box[2:].min() >= 2, message)
             corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             text = ",".join(f"{value:g}" for value in box)
-            require((corners[1] - corners[0]).min() >= 2, f"box {text}: {outside}")
+            sides = corners[1] - corners[0]
+            require(sides.min() >= 2, f"box {text}: {outside}")
+            if (sides / box[2:]).min() < 1 - MAX_OUTSIDE_FRACTION:
+                log.warning(
+                    "box %s of object %d: extends beyond the image (%d×%d) and is cropped; "
+                    "a box is left, top, width, height",
+                    text, object_id, width, height,
+                )  # fmt: skip
         return CheckedPrompt(points[labels == 1], points[labels == 0], corners)
 
 
@@ -90,13 +107,18 @@ def to_vectors(values: ArrayLike, length: int, message: str) -> np.ndarray:
     return array.astype(float)
 
 
+def has_prompts(prompts: Mapping[int, Prompt | Point] | None) -> TypeGuard[Mapping[int, Prompt | Point]]:
+    """Return whether there are any prompts; raise `InputError` unless they are None or a dict."""
+    require(prompts is None or isinstance(prompts, Mapping), EXPECTED_PROMPTS)
+    return bool(prompts)
+
+
 def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
     """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
-    if not isinstance(prompts, Mapping) or not prompts or not all(is_integer_in(key, 1) for key in prompts):
-        raise InputError("prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
+    require(has_prompts(prompts) and all(is_integer_in(key, 1) for key in prompts), EXPECTED_PROMPTS)
     return {
-        int(object_id): (prompt if isinstance(prompt, Prompt) else Prompt(prompt)).check(size)
-        for object_id, prompt in prompts.items()
+        int(key): (prompt if isinstance(prompt, Prompt) else Prompt(prompt)).check(size, int(key))
+        for key, prompt in prompts.items()
     }
 
 

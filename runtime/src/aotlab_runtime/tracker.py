@@ -45,25 +45,29 @@ before a depthwise convolution and a projection.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_in
+from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_in, require, shorten
 from aotlab_runtime.memory import Group
 from aotlab_runtime.prediction import Prediction, softmax
-from aotlab_runtime.prompts import Point, Prompt, draw_prompts, segment_prompts
+from aotlab_runtime.prompts import Point, Prompt, draw_prompts, has_prompts, segment_prompts
 
 log = logging.getLogger(__name__)
 
-STATE_VERSION = 11
+STATE_VERSION = 12
 """version of `Tracker.state_dict`"""
+TOKEN_SIDE = 16
+"""pixels of the network's input per token, in height and width"""
 NO_OBJECT = np.float32(-1e10)
 """logit outside an object, on a frame with a mask: a probability of exactly 0, so that the confidence is 1"""
 
@@ -78,6 +82,10 @@ class Tracker:
 
     def __init__(self, graphs: Graphs) -> None:
         """Create a tracker without objects."""
+        require(
+            isinstance(graphs, Graphs),
+            f"graphs {shorten(graphs)}: expected Graphs; load a folder with Tracker.from_export",
+        )
         self.graphs = graphs
         self.reset()
 
@@ -88,8 +96,10 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        if length is not None and not is_integer_in(length, 0):
-            raise InputError(f"reset: length must be a number of frames, got {length}")
+        require(
+            length is None or is_integer_in(length, 0),
+            f"reset: length must be a number of frames, got {shorten(length)}",
+        )
         self._length = None if length is None else int(length)
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
@@ -124,11 +134,13 @@ class Tracker:
         """
         frame = check_frame(frame, self._frame_shape)
         object_mask = np.zeros(frame.shape[:2], int) if mask is None else check_mask(mask, frame)
-        if prompts:
+        if has_prompts(prompts):
             object_mask = draw_prompts(self.graphs, frame, prompts, object_mask)
         has_mask = object_mask.any()
         if mask is not None and not has_mask and not self.groups:
             raise InputError("mask is empty: give ids above 0 where the objects are")
+        if self._frame_shape is None:
+            self._warn_if_stretched(frame)
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
         run = self.graphs.run
         features = run("encode", {"frame": frame}) if groups or has_mask else {}
@@ -158,8 +170,8 @@ class Tracker:
         Its identity remains reserved, because stored frames still contain it, until all objects of its group are
         forgotten.
         """
-        if object_id not in self.ids:
-            raise InputError(f"forget: object {object_id!r} is not tracked")
+        is_tracked = is_integer_in(object_id, 1) and object_id in self.ids
+        require(is_tracked, f"forget: object {shorten(repr(object_id))} is not tracked")
         for group in self.groups:
             group.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in group.ids)
         self.groups = [group for group in self.groups if any(group.ids)]
@@ -177,9 +189,10 @@ class Tracker:
         header = {
             "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
             "frame_shape": self._frame_shape, "groups": [group.ids for group in self.groups],
-            "shapes": {name: array.shape for name, array in arrays.items()},
+            "names": [*arrays],
         }  # fmt: skip
-        return {"header": np.array(json.dumps(header)), **arrays}
+        digest = digest_state(header, arrays)
+        return {"header": np.array(json.dumps({**header, "digest": digest})), **arrays}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
@@ -188,9 +201,10 @@ class Tracker:
             header = json.loads(str(state["header"]))
             if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
                 raise ValueError("saved with another export or version")
-            arrays = {name: state[name] for name in header["shapes"]}
-            if {name: [*array.shape] for name, array in arrays.items()} != header["shapes"]:
-                raise ValueError("arrays have other shapes")
+            arrays = {name: state[name] for name in header["names"]}
+            if header.pop("digest") != digest_state(header, arrays):
+                raise ValueError("changed or damaged since it was saved")
+            frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
             for index, ids in enumerate(header["groups"]):
                 group, prefix = Group(self.graphs.config["memory"], header["length"], tuple(ids)), f"{index}."
                 stored = {
@@ -200,10 +214,9 @@ class Tracker:
                 groups.append(group)
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(
-                f"tracker state: invalid ({error!s:.150}); load the export that saved it, or save it again"
+                f"tracker state: invalid ({shorten(error, 150)}); load the export that saved it, or save it again"
             ) from error
-        self._length, self.groups = header["length"], groups
-        self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
+        self._length, self._frame_shape, self.groups = header["length"], frame_shape, groups
 
     def _store_reference(self, groups: list[Group], features: Tensors, labels: np.ndarray) -> None:
         """Store a frame with a mask in the memory of every group; ``labels``: object ids H×W."""
@@ -242,6 +255,16 @@ class Tracker:
         merged /= 1 - merged
         return np.log(merged, out=merged)
 
+    def _warn_if_stretched(self, frame: np.ndarray) -> None:
+        """Log a warning if the network's input has another aspect ratio than a frame, beyond the rounding to tokens."""
+        (height, width), size = frame.shape[:2], self.graphs.network_size
+        rounding = TOKEN_SIDE // 2 + 1  # pixels of each side
+        if abs(size[0] * width - size[1] * height) > rounding * (height + width):
+            log.warning(
+                "frames of %d×%d are stretched to %d×%d in the network; export with --size %dx%d",
+                width, height, size[1], size[0], width, height,
+            )  # fmt: skip
+
     def _overwrite_with_mask(self, prediction: Prediction, mask: np.ndarray) -> Prediction:
         """Replace the pixels of a mask's objects by the mask H×W; new ids come last."""
         mask_ids = np.unique(mask[mask > 0])
@@ -268,3 +291,12 @@ class Tracker:
             masks[identity] = resized_labels == group.ids[identity - 1]
         masks[0] = 1 - masks.sum(0)
         return self.graphs.run("assign_identities", {"masks": masks[None]})
+
+
+def digest_state(header: Mapping[str, Any], arrays: Tensors) -> str:
+    """Return the SHA-256 of the header and the arrays of a state."""
+    total = hashlib.sha256(json.dumps(header).encode())
+    for name, array in arrays.items():
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()

@@ -75,28 +75,43 @@ class ExportRecord(Struct):
     objects: str = ""
 
 
-def clean_up(folder: Path) -> None:
-    """Undo what killed programs have left of `stage_files`; the caller is the only one that writes to the folder."""
-    if any(folder.glob(f"{REPLACED}*")):
-        restore_replaced(folder)
-    for leftover in folder.glob(f"{STAGED}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+def clean_up(folder: Path, record_name: str) -> None:
+    """Finish or undo what a killed program has left of an export; the caller is the only one that writes to the folder.
+
+    Args:
+        record_name: as in `move_entries`; once the new record is moved, the other files follow it.
+    """
+    is_moving = any(folder.glob(f"{REPLACED}*"))
+    for staged in folder.glob(f"{STAGED}*"):
+        if is_moving and not (staged / record_name).exists():
+            move_entries(staged, folder)
+        shutil.rmtree(staged, ignore_errors=True)
+    restore_replaced(folder)
 
 
 @contextmanager
 def stage_files(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder inside another one, which is created, for files that `move_entries` moves there."""
     folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=STAGED) as name:
-        yield Path(name)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=STAGED) as name:
+            yield Path(name)
+    finally:
+        with suppress(OSError):  # not empty
+            folder.rmdir()
 
 
 def restore_replaced(folder: Path) -> None:
     """Move back what a killed call of `move_entries` has set aside in a folder without replacing it."""
+    if not any(folder.glob(f"{REPLACED}*")):
+        return
     with sdk.locked(folder / MOVE_LOCK):
-        for path in folder.glob(f"{REPLACED}*/*"):
-            if not os.path.lexists(folder / path.name):
-                path.rename(folder / path.name)
+        for replaced in folder.glob(f"{REPLACED}*"):
+            for path in list(replaced.iterdir()):
+                if not os.path.lexists(folder / path.name):
+                    path.rename(folder / path.name)
+            with suppress(OSError):  # holds files that are replaced
+                replaced.rmdir()
 
 
 def read_exported(folder: Path, record_name: str) -> set[str]:

@@ -63,7 +63,8 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._lease = folder, folder / LEASE
-        self._owner = LeaseOwner(secrets.token_hex(8), _find_kernel(), platform.node())
+        self.owner = LeaseOwner(secrets.token_hex(8), _find_kernel(), platform.node())
+        """this program, with the person who works in the folder"""
         self.released = threading.Event()
         """set once the folder is released"""
         with ExitStack() as held:
@@ -83,8 +84,8 @@ class FolderLock:
     def name_person(self, person: str) -> None:
         """Write who works in the folder into the lease; raise `InputError` if it is not held any more."""
         self.check_held()
-        self._owner = msgspec.structs.replace(self._owner, person=person)
-        write_bytes(self._lease, msgspec.json.encode(self._owner))
+        self.owner = msgspec.structs.replace(self.owner, person=person)
+        write_bytes(self._lease, msgspec.json.encode(self.owner))
 
     def check_held(self) -> None:
         """Raise `InputError` if the folder is released, or another program took it over during a sleep of this one."""
@@ -106,10 +107,10 @@ class FolderLock:
     def _create_lease(self) -> None:
         """Create the file; replace one that has expired, or of a program on this machine, which has ended."""
         owner = read_owner(self._folder)
-        if owner is None or owner.kernel == self._owner.kernel:
+        if owner is None or owner.kernel == self.owner.kernel:
             self._lease.unlink(missing_ok=True)
             with suppress(FileExistsError), self._lease.open("xb") as file:
-                file.write(msgspec.json.encode(self._owner))
+                file.write(msgspec.json.encode(self.owner))
                 return
         remedy = f"close it there, or wait {LEASE_SECONDS:.0f} s if it has crashed"
         raise InputError(f"{self._folder}: in use by {owner or 'another program'}; {remedy}")
@@ -117,7 +118,7 @@ class FolderLock:
     def _touch_lease(self) -> bool:
         """Touch the lease unless it is another program's; return whether it is this one's, also if it is unreadable."""
         with suppress(OSError, ValueError):
-            if _read_lease(self._lease).token != self._owner.token:
+            if _read_lease(self._lease).token != self.owner.token:
                 return False
             os.utime(self._lease)
         return True

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.database import PROJECT_FILE, Database
+from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
     EXPORT,
+    EXPORT_RECORD,
     PROJECT_SUFFIX,
     digest_results,
     locate_project,
@@ -71,9 +71,10 @@ def open_document(
     existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     require_no_links(folder)
-    database = Database(folder, writable=True)
+    database, is_new = Database(folder, writable=True), False
     try:
-        clean_up(folder / EXPORT)
+        is_new = not (existed or database.read_content("header", 1))
+        clean_up(folder / EXPORT, EXPORT_RECORD)
         write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
         if job is not None:
@@ -85,9 +86,12 @@ def open_document(
                 _restore_results(document, job)
         return document
     except BaseException:
+        with suppress(OSError):  # Windows removes no open file
+            for name in (PROJECT_FILE, JOURNAL_FILE) if is_new else ():
+                (folder / name).unlink(missing_ok=True)  # while the folder is locked
         database.close()
-        if not existed:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # it holds files
+            folder.rmdir()
         raise
 
 

@@ -3,63 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
 from aotlab import InputError, open_frames, sdk
-
-Cached = TypeVar("Cached")
-
-
-class LRUCache(Generic[Cached]):
-    """Cache that evicts the least recently used items. Thread-safe.
-
-    Args:
-        limit: largest total size of the items.
-        measure: returns the size of an item, in bytes or another unit; an empty one counts as 1.
-    """
-
-    def __init__(self, limit: int, measure: Callable[[Cached], int]) -> None:
-        self.limit, self._measure = limit, lambda item: max(1, measure(item))
-        self.size = 0
-        self._items: OrderedDict[Hashable, Cached] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._items
-
-    def get(self, key: Hashable) -> Cached | None:
-        """Return an item; None if it is not cached."""
-        with self._lock:
-            if key in self._items:
-                self._items.move_to_end(key)
-            return self._items.get(key)
-
-    def put(self, key: Hashable, item: Cached) -> None:
-        """Store an item, unless it is larger than the limit."""
-        size = self._measure(item)
-        with self._lock:
-            if key in self._items:
-                self.size -= self._measure(self._items.pop(key))
-            if size <= self.limit:
-                self._items[key] = item
-                self.size += size
-            while self.size > self.limit:
-                self.size -= self._measure(self._items.popitem(last=False)[1])
-
-    def get_or_compute(self, key: Hashable, compute: Callable[[], Cached]) -> Cached:
-        """Return an item, which is computed and stored if it is not cached."""
-        found = self.get(key)
-        if found is None:
-            self.put(key, found := compute())
-        return found
-
+from aotlab_studio.cache import LRUCache
 
 CACHE_BYTES = 512 * 2**20
 """memory for decoded frames and JPEGs"""

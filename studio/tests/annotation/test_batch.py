@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import platform
 import re
 import shutil
 import socket
@@ -633,6 +634,12 @@ def test_damaged_project_is_listed_with_its_error(results, batch):
 def test_folder_without_batch_rejected(tmp_path):
     with pytest.raises(InputError, match="holds neither videos nor results"):
         Batch(draw_folder(tmp_path / "clip"), open_clip)
+
+
+def test_list_writes_no_file_for_clips_that_are_open_here(batch, monkeypatch):
+    with batch.use("a", "Ann"):
+        monkeypatch.setattr("aotlab_studio.lock.tempfile.NamedTemporaryFile", lambda **_: 1 / 0)
+        assert [clip.holder for clip in batch.list_clips() if clip.holder] == [f"Ann on {platform.node()}"]
 
 
 def test_command_serves_a_batch(results, capsys, monkeypatch):

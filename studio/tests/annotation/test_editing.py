@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from aotlab import InputError
+from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
@@ -17,7 +18,6 @@ from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
-from aotlab_studio.video import LRUCache
 from studio.tests.annotation.clips import (
     HEIGHT,
     WIDTH,

@@ -20,6 +20,7 @@ from aotlab.sdk import (
 )
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import Changes
 from aotlab_studio.protocol import ExportResult
 from aotlab_studio.session.export import draw_names, read_prediction
 from aotlab_studio.session.uploads import load_upload
@@ -119,6 +120,10 @@ def test_chosen_range_is_exported(session):
         session.export(["masks"], 0, 12)
     with pytest.raises(InputError, match="9 to 3 are not in order"):
         session.export(["masks"], 9, 3)
+    session.document.edit("job", Changes(ranges={"job": (2, 5)}))
+    for frames in ((0, 1), (6, 9)):
+        with pytest.raises(InputError, match="outside the tracked part of the video, frames 2 to 5"):
+            session.export(["masks"], *frames)
 
 
 def test_exported_review_is_that_of_the_page(session):

@@ -24,7 +24,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import include_merged_ids, plan_request
+from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import Score
 
 COUNT, SIZE = 7, (2, 3)
@@ -195,22 +195,28 @@ class Model:
                     "forward": "<", "backward": ">", "both": "<>",
                     "correction": "<" if late else ">" if layer.previous_keyframe is None else "<>",
                 }[layer.kind]  # fmt: skip
+                together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}
                 if any(
-                    nearest(now, frame, object_id, side) != nearest(then, frame, then.resolve(raw), side)
+                    nearest(now, frame, together, side) != nearest(then, frame, together, side)
                     for side in sides
                 ):
                     return True
         return False
 
 
-def nearest(snapshot: Snapshot, frame: int, object_id: int, side: str) -> tuple[int, frozenset[int]] | None:
-    """The nearest keyframe on which an object has pixels, on one side of a frame."""
-    found = [
-        (index, mask)
-        for (index, each), mask in snapshot.given.items()
-        if each == object_id and mask and (index <= frame if side == "<" else index >= frame)
-    ]
-    return (max if side == "<" else min)(found, key=lambda item: item[0], default=None)
+def nearest(
+    snapshot: Snapshot, frame: int, together: set[int], side: str
+) -> tuple[int, frozenset[int]] | None:
+    """The nearest keyframe on which objects have pixels, on one side of a frame, and all of their pixels."""
+    found = dict[int, frozenset[int]]()
+    for (index, each), mask in snapshot.given.items():
+        if (
+            each in together & {*snapshot.locked}
+            and mask
+            and (index <= frame if side == "<" else index >= frame)
+        ):
+            found[index] = found.get(index, frozenset()) | mask
+    return (max if side == "<" else min)(found.items(), key=lambda item: item[0], default=None)
 
 
 def to_array(mask: frozenset[int]) -> np.ndarray:
@@ -311,10 +317,15 @@ class History(RuleBasedStateMachine):
             change,
             lambda: editing.edit_mask(self.document, frame, object_id, lambda _: to_array(mask), "draw"),
         )
-        assert not (layers == [] and after and is_tracked and not unchanged), "nothing is tracked again"
+        given, changed, corrected = self.model.now.given, {object_id}, set()
+        changed |= {each for each in now.locked if given.get((frame, each)) != now.given.get((frame, each))}
         for layer in layers or ():
-            assert {now.resolve(raw) for raw in layer.objects} == {object_id}, "a job is for another object"
-            assert layer.first <= frame <= layer.last
+            (each,) = {now.resolve(raw) for raw in layer.objects}
+            assert each in changed, "a job is for another object"
+            assert layer.first <= frame <= layer.last or not given.get((frame, each))
+            corrected.add(each)
+        if layers is not None and after and is_tracked and not unchanged:
+            assert object_id in corrected, "an object is not tracked again"
 
     @precondition(lambda self: self.model.now.locked)
     @rule(frame=frames)
@@ -432,7 +443,7 @@ class History(RuleBasedStateMachine):
             own = [raw for raw in covered if then.state.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(
-                include_merged_ids(then, {raw for raw in covered if then.state.resolve(raw) == raw})
+                then.include_merged_ids({raw for raw in covered if then.state.resolve(raw) == raw})
             ) - {*own}
             self.store(key, frame, own, ids, absent, provisional=provisional)
 

@@ -941,7 +941,8 @@ def test_stroke_on_the_object_of_a_box_makes_no_other_at_a_close(context, served
     page.tab.focus("#note")
     page.tab.keyboard.type("late")
     page.tab.on("dialog", lambda dialog: dialog.accept())
-    page.tab.close(run_before_unload=True)
+    with page.tab.expect_event("close"):  # answers the dialog
+        page.tab.close(run_before_unload=True)
     wait_until(lambda: document.snapshot.state.notes)
     released.set()
     wait_until(lambda: document.snapshot.keyframes)

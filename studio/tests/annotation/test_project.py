@@ -379,13 +379,35 @@ def test_backup_keeps_the_intact_copy_of_a_damaged_mask(folder, session, reopen)
 
 
 @pytest.mark.parametrize("size", [0, 100, 8192])
-def test_damaged_backup_is_replaced(video, project, size):
+def test_damaged_backup_is_set_aside(video, project, size):
     content = (project / BACKUP_FILE).read_bytes()
-    (project / BACKUP_FILE).write_bytes(content[:size] + b"X" * (len(content) - size) * (size > 0))
+    damaged = content[:size] + b"X" * (len(content) - size) * (size > 0)
+    (project / BACKUP_FILE).write_bytes(damaged)
     with closing(open_document(video)) as document:
         editing.set_note(document, 0, "look")
+    assert (project / f"{BACKUP_FILE}.1").read_bytes() == damaged
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     assert Document.read(project).snapshot.labels(0).any()
+
+
+def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatch):
+    def make_project(*args, **options):
+        monkeypatch.undo()
+        open_session(folder).close()  # after this opening has seen no project
+        monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
+        return Database(*args, **options)
+
+    monkeypatch.setattr("aotlab_studio.opening.Database", make_project)
+    with pytest.raises(ZeroDivisionError):
+        open_document(folder)
+    assert Document.read(folder.with_name("clip.aotlab")).log.size == 0
+
+
+def test_failed_opening_leaves_no_project(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        open_document(folder)
+    assert not folder.with_name("clip.aotlab").exists()
 
 
 def test_backup_is_of_the_last_history(folder, reopen):
@@ -658,9 +680,9 @@ def database(tmp_path):
 def test_edits_of_another_program_are_kept(tmp_path, database):
     record = msgspec.json.encode(StatusRecord("accepted", ""))
     change_rows(tmp_path, "INSERT INTO records VALUES (1, ?)", record)
-    with pytest.raises(InputError, match="another program has opened this project"):
+    with pytest.raises(InputError, match="another program has changed this project"):
         Log(database).append(StatusRecord("rejected", ""))
-    with pytest.raises(InputError, match="another program has opened this project"):
+    with pytest.raises(InputError, match="another program has changed this project"):
         ResultStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
     assert Log(Database(tmp_path)).status.status == "accepted"
 

@@ -19,6 +19,7 @@ from aotlab_studio.document.scores import Score
 from aotlab_studio.lock import LEASE
 from aotlab_studio.protocol import ExportEvent
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.session import OutdatedError
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -205,7 +206,9 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
     assert read.status.value == "in progress"
     assert read.snapshot.list_outdated()[-1][1] == LENGTH - 1
     again = reopen(folder)
-    with pytest.raises(InputError, match=r"frames are outdated .* tracking was cut off.*accept them"):
+    with pytest.raises(
+        InputError, match=r"tracking was cut off\. Track them again, or accept them as they are"
+    ):
         run_action(again, {"do": "set_status", "status": "accepted"})
 
 
@@ -226,11 +229,17 @@ def test_outdated_frames_are_named_in_the_export(session, long_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    with pytest.raises(
-        InputError, match=r"10 frames are outdated \(2 to 11\).*Wait for tracking, or export them"
-    ) as found:
+    with pytest.raises(OutdatedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    assert found.value.choices == ["wait", "proceed"]
+    words = (
+        "10 frames are outdated (2 to 11), and tracking is running. Wait for it, or export them as they are?"
+    )
+    assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
+    with session.document.lock:
+        editing.change_object(session.document, 1, locked=True)
+        with pytest.raises(OutdatedError, match=r"Unlock their objects and track them again, or accept them"):
+            session.set_status("accepted")
+        session.undo()
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor("Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")

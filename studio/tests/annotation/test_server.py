@@ -797,9 +797,10 @@ def test_edit_without_an_answer_needs_no_object(served):
 
 @pytest.mark.parametrize("action", ["timeline", "list_versions", "save_version"])
 def test_closing_page_sends_edits_only(served, action):
-    content = json.dumps([{"id": 2**40, "do": action}]).encode()
+    content = json.dumps([{"id": 2**40, "do": "add_object"}, {"id": 2**40 + 1, "do": action}]).encode()
     answer = served.get("/edits", "POST", Origin=served.address, content=content)
     assert (answer.status_code, answer.text[:16]) == (422, "edits: expected ")
+    assert served.session.document.log.size == 0
 
 
 def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):

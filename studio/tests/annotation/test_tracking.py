@@ -14,17 +14,18 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import plan_correction
 from aotlab_studio.document.scores import Score
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
+from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
     draw,
     hold,
     list_titles,
+    png,
     set_mask,
     start_job,
     truth,
@@ -287,12 +288,14 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
         ((99,), "has no frame 99"),
         ((0, "both", 2, 6), "does not contain frame 0"),
         ((0, "backward"), "no further frame"),
+        ((0, "forward"), "all objects are locked"),
     ],
 )
 def test_invalid_request_rejected(session, request_, words):
     draw(session, 0, 1)
     if words == "no mask to track":
         session.undo()
+    editing.change_object(session.document, 1, locked="locked" in words)
     with pytest.raises(InputError, match=words):
         session.track(*request_)
 
@@ -566,8 +569,62 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
 def test_correction_before_a_backward_result_goes_on_backward(session):
     draw(session, 6, 1)
     run(session, 6, "backward")
-    layer = plan_correction(session.document.snapshot, 3, 1)
+    draw(session, 3, 1)
+    layer = session.document.snapshot.state.layers[session.document.snapshot.pending[-1]]
     assert (layer.first, layer.last, layer.previous_keyframe) == (0, 5, None)
+
+
+def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
+    for frame in (0, 6):
+        draw(session, frame, 1, 2)
+    run(session, 0)
+    editing.paint(session.document, 6, 1, [(46, 30)], 3)
+    assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
+    editing.paint(session.document, 6, 1, [(46, 30)], 20)  # all of the other object, which is absent now
+    propagate(session)
+    assert session.describe().outdated == {2: [(7, 11)]}  # nothing to track these from
+    session.undo()
+    draw(session, 10, 2)
+    editing.paint(session.document, 6, 1, [(46, 30)], 20)
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
+    assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
+
+
+def test_merged_drawings_outdate_nothing(session, long_pause):
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    draw(session, 5, 1)
+    propagate(session)
+    editing.remove_keyframe(session.document, 5)
+    propagate(session)
+    editing.merge_objects(session.document, 2, 1)
+    assert session.document.snapshot.pending == []
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_object_merged_with_tracked_pixels_is_tracked_again(session, long_pause):
+    draw(session, 0, 1, 2)
+    draw(session, 5, 1)
+    run(session, 0)
+    editing.merge_objects(session.document, 2, 1)
+    assert session.describe().outdated == {1: [(1, 4), (6, 11)]}
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_loaded_masks_are_tracked_from(session, long_pause):
+    for frame in (0, 6):
+        draw(session, frame, 1, 2)
+    run(session, 0)
+    labels = np.where(truth(6) == 2, 0, truth(6))
+    labels[25:35, 42:46] = 1
+    load_upload(session.document, 6, png(labels))
+    assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
 
 
 def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):

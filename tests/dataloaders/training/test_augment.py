@@ -62,6 +62,12 @@ def test_reference_frame_of_an_image_is_not_turned():
     assert turned == 10
 
 
+def test_large_image_is_averaged():
+    image = np.indices((8 * CROP, 8 * CROP)).sum(0)[..., None].repeat(3, -1) % 2 * 255
+    frames, _ = make_clip("static", image.astype(np.uint8), np.ones(image.shape[:2], np.uint8))
+    assert frames[0].std() < 5
+
+
 def test_crop_contains_object_on_reference_frame():
     # One object beside ignored pixels in a wide image, which a single random crop shows about one time in six.
     image, mask = np.zeros((65, 400, 3), np.uint8), np.full((65, 400), 255, np.uint8)

@@ -48,6 +48,15 @@ def test_relabel_limits_objects(most):
     assert all((clip.labels == number).sum() == 30 for number in range(1, most + 1))
 
 
+def test_objects_are_numbered_at_random():
+    labels = np.repeat(np.arange(1, 5, dtype=np.uint8), 30).reshape(1, 4, 30)
+    clips = [
+        relabel(labels[..., None].repeat(3, -1), labels, rng(seed), min_pixels=0, max_objects=2)
+        for seed in range(100)
+    ]
+    assert len({tuple(clip.labels[0, :, 0].tolist()) for clip in clips}) == 12
+
+
 def test_merged_clips_keep_ids_below_void():
     ids = np.repeat(np.arange(1, 251, dtype=np.uint8), 202).reshape(1, 250, 202)
     clip = relabel(np.zeros((1, 250, 202, 3), np.uint8), ids, rng(), min_pixels=0, max_objects=250)

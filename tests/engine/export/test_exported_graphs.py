@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from aotlab.engine.export.graphs import WEIGHTS_FILE, export_model
+from aotlab.engine.export.export import WEIGHTS_FILE, export_model
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 

@@ -1,37 +1,61 @@
-"""Export that is killed at several places: nothing is left behind."""
+"""Export that is killed at several places: nothing is left behind, and an earlier export is kept."""
 
 import onnx
 import pytest
 import torch
 
 import aotlab_runtime
-from aotlab.engine.export import graphs
+from aotlab.engine.export import export
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, register_encoder
 from tests.processes import die_before, ends_in_process
 
 pytestmark = pytest.mark.slow
 
 
-def export_small(folder):
+def export_small(folder, replace=False):
     register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
-    graphs.export_model(model, config, folder, video=(HEIGHT, WIDTH))
+    export.export_model(model, config, folder, video=((1 + replace) * HEIGHT, WIDTH), force=replace)
 
 
-def export_until(place, folder):
-    """Export empty graphs; die before a function is called."""
-    graphs._convert_to_onnx = lambda graph: onnx.ModelProto()
-    die_before(place)
-    export_small(folder)
+def export_empty(folder, replace=False):
+    pytest.MonkeyPatch().setattr(export, "_convert_to_onnx", lambda graph: onnx.ModelProto())
+    export_small(folder, replace)
+
+
+def export_until(place, folder, calls=1, replace=False):
+    """Export empty graphs; die before a function is called for the last time of ``calls``."""
+    die_before(place, calls)
+    export_empty(folder, replace)
 
 
 def test_killed_export_leaves_nothing(tmp_path):
     folder = tmp_path / "export"
-    for place in ("aotlab.engine.export.graphs.sha256", "os.replace"):
+    for place in ("aotlab.engine.export.export.sha256", "os.replace"):
         assert not ends_in_process(export_until, place, folder)
         assert not folder.exists()
         assert [path for path in tmp_path.iterdir() if ".part" in path.name]
     assert ends_in_process(export_small, folder)
     aotlab_runtime.Tracker.from_export(folder)
     assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
+
+
+def export_again(folder):
+    with pytest.raises(InputError, match="already contains an export"):
+        export_empty(folder)
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_export_killed_while_replacing_keeps_the_earlier_one(tmp_path, calls):
+    folder = tmp_path / "export"
+    assert ends_in_process(export_empty, folder)
+    before = (folder / "export.json").read_bytes()
+    assert not ends_in_process(export_until, "os.replace", folder, calls, True)
+    assert ends_in_process(export_again, folder)
+    assert (folder / "export.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if path.suffix not in (".part", ".lock")] == ["export"]
+    assert ends_in_process(export_empty, folder, True)
+    assert (folder / "export.json").read_bytes() != before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]

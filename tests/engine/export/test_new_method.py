@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aotlab.configs import schema
 from aotlab.configs.load import load_config
-from aotlab.engine.export.graphs import export_model
+from aotlab.engine.export.export import export_model
 from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipModule, ClipOptions

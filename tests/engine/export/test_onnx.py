@@ -1,7 +1,11 @@
 """Export without running it: bounded memory, exact replacements, whole folders; runtime/tests runs an export."""
 
+import math
+import os
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -9,14 +13,14 @@ import torch.nn.functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.configs.load import load_config
-from aotlab.engine.export import graphs
-from aotlab.engine.export.graphs import export_model, resolve_export_config
+from aotlab.engine.export import export, graphs
+from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.export.resize import resize_bicubic
-from aotlab.engine.export.verify import verify_export
+from aotlab.engine.export.verify import require_agreement, verify_export
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.attention import FusedAttention, TiledLocalAttention
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
 VIDEO = (HEIGHT, WIDTH)
@@ -87,14 +91,14 @@ def test_memory_without_runtime_rejected(preset, overrides, message):
 @pytest.fixture
 def empty_graphs(monkeypatch):
     """Graphs are written as empty files, which takes no time."""
-    monkeypatch.setattr(graphs, "_convert_to_onnx", lambda graph: onnx.ModelProto())
+    monkeypatch.setattr(export, "_convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
 def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
     def fail(graph):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(graphs, "_convert_to_onnx", fail)
+    monkeypatch.setattr(export, "_convert_to_onnx", fail)
     with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
         export_model(*build("aott"), tmp_path / "export", video=VIDEO)
     assert list(tmp_path.iterdir()) == []
@@ -117,6 +121,24 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
     assert (tmp_path / "export" / "photos").is_dir()
 
 
+def test_failed_replacement_keeps_the_earlier_export(empty_graphs, monkeypatch, tmp_path):
+    model, config = build("aott")
+    export_model(model, config, tmp_path / "export", video=VIDEO)
+    before = (tmp_path / "export" / "export.json").read_bytes()
+    replace = os.replace
+
+    def fail(source, target):
+        if ".part" in str(source):
+            raise OSError(5, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(InputError, match=r"cannot be written \(Input/output error\)"):
+        export_model(model, config, tmp_path / "export", video=VIDEO, half=True, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert (tmp_path / "export" / "export.json").read_bytes() == before
+
+
 def test_export_does_not_change_the_model(empty_graphs, tmp_path):
     model, config = build("r50_aotl_rmem")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -124,6 +146,27 @@ def test_export_does_not_change_the_model(empty_graphs, tmp_path):
     export_model(model, config, tmp_path / "export", video=VIDEO)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("damaged", [1, 2, 3])
+def test_nan_on_any_frame_is_the_difference(monkeypatch, damaged):
+    model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
+    exported, calls = Tracker(model, config), []
+
+    def step(frame, mask=None):
+        prediction = Tracker.step(exported, frame, mask)
+        logits = prediction.logits.numpy().copy()
+        if len(calls) == damaged:
+            logits[0, 0, 0] = np.nan
+        calls.append(frame)
+        return SimpleNamespace(logits=logits, labels=np.asarray(prediction.labels))
+
+    runtime = SimpleNamespace(step=step)
+    monkeypatch.setattr("aotlab_runtime.Tracker.from_export", lambda *_, **options: runtime)
+    agreement = verify_export(model, config, None, clip=[(frame, stripes([1, 2])) for frame in clip(4)])
+    assert math.isnan(agreement.difference)
+    with pytest.raises(RunStopped, match="logits differ from PyTorch's by nan"):
+        require_agreement(agreement, "export", half=False, max_loss=None)
 
 
 def test_error_of_the_runtime_is_an_input_error(tmp_path):

@@ -87,6 +87,12 @@ def test_component_is_given_away_once():
     assert step(rule, *parts) == [(1, 2, 40)]
 
 
+def test_claimed_component_becomes_the_main_one():
+    rule = started(*LOW)
+    assert step(rule, LOW[0], (2, 57, 40, RED), (1, 48, 56, RED)) == [(1, 2, 56)]
+    assert np.nonzero(rule.main_labels == 2)[1].min() == 56
+
+
 def test_small_part_stays():
     rule = started(*TWO)
     labels, frame = draw((1, 20, 10, RED))

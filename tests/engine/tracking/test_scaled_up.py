@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.export.graphs import resolve_export_config
+from aotlab.engine.export.export import resolve_export_config
 from aotlab.engine.tracking.groups import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import HEIGHT, WIDTH, assert_resumes, build, clip, run, stripes

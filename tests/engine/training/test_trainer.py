@@ -14,8 +14,8 @@ from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model
-from aotlab.engine.training.clip import ClipOptions, assign_identities, weight_by_depth
-from aotlab.engine.training.step import begin_step, count_unreadable, mean_over_ranks
+from aotlab.engine.training.clip import ClipBatch, ClipOptions, assign_identities, weight_by_depth
+from aotlab.engine.training.step import begin_step, count_unreadable, mean_over_ranks, select_clip_options
 from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -182,6 +182,25 @@ def test_dropout_depends_on_the_rank(recipe):
         begin_step(state)
         seeds.add(torch.initial_seed())
     assert len(seeds) == 2
+
+
+def test_each_step_draws_other_identities(recipe):
+    config = resolve_training(recipe("run", phase()))
+    clip = ClipBatch(torch.zeros(1, 1, 3, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.long), [1])
+    world = SimpleNamespace(rank=0, ranks=1, device=torch.device("cpu"))
+    draws = []
+    for step in (0, 1, 0):
+        state = SimpleNamespace(config=config, phase=config.train.phases[0], index=0, step=step, world=world)
+        draws.append(select_clip_options(state, clip, 0).permutations.tolist())
+    assert draws[0] == draws[2] != draws[1]
+
+
+def test_ignored_pixels_have_no_identity():
+    config = SimpleNamespace(max_objects=3, ignore_plane=False)
+    model = SimpleNamespace(config=config, assign_identities=lambda masks: [masks])
+    labels, options = torch.tensor([[[0, 1, 3, 255]]]), ClipOptions(torch.tensor([[0, 3, 1, 2]]), 1, False)
+    (masks,) = assign_identities(model, labels, labels == 255, options)
+    assert masks[0, :, 0].T.tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]]
 
 
 def test_deeper_losses_weigh_twice_as_much():

@@ -85,6 +85,13 @@ def test_pipe_closed_early_is_not_an_error(program, lines, codes):
     assert done.returncode in codes
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+@pytest.mark.parametrize("lines", [10, 100000])
+def test_full_standard_output_is_one_sentence(program, lines):
+    done = shell(f"run print_lines {lines} > /dev/full", program)
+    assert (done.returncode, done.stderr) == (1, "stopped: an output has no space left; free space\n")
+
+
 @posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_signal_leaves_no_half_written_file(program, tmp_path, name):

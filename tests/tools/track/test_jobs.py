@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,11 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab.media.annotations import find_mask_writer, read_annotations
+from aotlab.media.job_record import read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils.locks import LOCK_SUFFIX, locked
+from aotlab.video.outputs import BUILT_IN_OUTPUTS, Output
 from tests.drawn_clips import write_plain
 from tests.media.video_files import write_gray
 from tests.processes import run_python
@@ -118,6 +121,113 @@ def test_only_the_job_that_changed_is_repeated(clips, out, tracker, change):
     assert [path.parent.name for path, time in before.items() if path.stat().st_mtime_ns != time] == ["b"]
     assert (read_mask(mask) == read_mask(clips / "b.png")).all()
     assert len(list(mask.parent.iterdir())) == 3
+
+
+def read_summary(out):
+    """Return status and error of each job in the summary."""
+    rows = csv.DictReader((out / "summary.csv").open())
+    return {row["name"]: (row["status"], row["error"]) for row in rows}
+
+
+class Report(Output):
+    """Output of a package that is installed later."""
+
+    file_name = "report.txt"
+
+    def write(self, name, tracked):
+        pass
+
+    def finish(self):
+        self.path.write_text("report")
+
+
+def test_package_installed_later_repeats_nothing(clips, out, tracker, monkeypatch):
+    assert run(clips) == 0
+    mask = save(out / "a" / "masks" / "00001.png", 7)  # by hand
+    monkeypatch.setitem(BUILT_IN_OUTPUTS, "review", Report)
+    monkeypatch.setattr("aotlab.video.batch.list_plugins", lambda group: {"review": None})
+    assert run(clips) == 0
+    assert tracker.steps == 9
+    assert read_mask(mask).max() == 7
+
+
+@pytest.mark.parametrize("name", ["coco.json", "masks/00002.png"])
+def test_finished_results_without_a_file_need_force(clips, out, tracker, capsys, name):
+    assert run(clips) == 0
+    mask = save(out / "a" / "masks" / "00001.png", 7)
+    (out / "a" / name).unlink()
+    assert run(clips) == 1
+    assert "a: already contains results without " in capsys.readouterr().err
+    assert read_mask(mask).max() == 7
+    assert run(clips, "--force") == 0
+    assert tracker.steps == 12
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
+@pytest.mark.parametrize("option", [(), ("--force",), ("--shard", "0/1"), ("--dry-run",), ("--summarize",)])
+def test_files_of_others_named_like_those_of_a_list_stay(clips, out, read_error_line, name, option):
+    assert run(clips) == 0
+    (out / name).write_text("mine")
+    assert f"already contains {name}, which no list has written" in read_error_line(run(clips, *option))
+    assert (out / name).read_text() == "mine"
+
+
+def test_renamed_results_are_summarized_under_their_new_name(clips, out, tracker):
+    assert run(clips) == 0
+    (out / "b").rename(out / "new")
+    jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", "new,b,b.png", "c,c,c.png")
+    for args in ((), ("--summarize",), ("--shard", "0/1")):
+        assert run(jobs, *args) == 0
+        assert {*read_summary(out).values()} == {("done", "")}
+    assert tracker.steps == 9
+
+
+def test_interrupted_list_keeps_finished_videos_in_its_summary(clips, out, capsys, monkeypatch):
+    jobs = write_jobs(clips, "video,masks", "b,b.png", "c,c.png")
+    assert run(jobs) == 0
+    capsys.readouterr()
+    run_until(clips, monkeypatch, 1)  # the second frame of a
+    assert [status for status, _ in read_summary(out).values()] == ["waiting", "done", "done"]
+    output = capsys.readouterr()
+    assert "2 of 3 videos done" in output.out
+    assert "not finished: a;" in output.err
+
+
+def test_shard_summarizes_a_refused_video_as_a_plain_run(clips, out):
+    assert run(clips) == 0
+    save(clips / "b.png", 5)
+    for args in ((), ("--shard", "0/1")):
+        assert run(clips, *args) == 1
+        status, error = read_summary(out)["b"]
+        assert status == "failed"
+        assert "results of other inputs" in error
+
+
+def test_refused_video_leaves_the_record_of_unfinished_results(clips, out, tracker, monkeypatch):
+    run_until(clips, monkeypatch, 1)
+    before = read_job_record(out / "a")
+    jobs = write_jobs(clips, "name,video,masks", "a,b,b.png")
+    assert run(jobs) == 1
+    assert replace(read_job_record(out / "a"), error=before.error) == before
+    assert run(clips) == 0
+    assert tracker.steps == 9
+
+
+def test_masks_moved_behind_a_link_are_finished(clips, out, tracker):
+    assert run(clips) == 0
+    shutil.move(out / "a" / "masks", out / "disk")
+    (out / "a" / "masks").symlink_to(out / "disk")
+    assert run(clips) == 0
+    assert tracker.steps == 9
+
+
+def test_single_video_is_refused_in_the_folder_of_a_list(clips, out, capsys):
+    assert run(clips) == 0
+    line = [str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]
+    for args in ([], ["--force"], ["--dry-run"]):
+        assert cli.main([*line, *args]) == 2
+        assert "out: already contains results of a list of videos" in capsys.readouterr().err
+    assert not (out / ".track.json").exists()
 
 
 def test_moved_list_is_finished(clips, out, tracker, caplog):
@@ -427,9 +537,7 @@ def test_job_with_a_damaged_record_fails_until_deleted(clips, out, tracker, caps
     (out / "a" / ".track.json").write_text("{")
     for _ in range(2):
         assert run(clips, *args) == 1
-        assert (
-            "a: already contains coco.json, which no record lists; choose another" in capsys.readouterr().err
-        )
+        assert "a: already contains masks, which no record lists; choose another" in capsys.readouterr().err
     shutil.rmtree(out / "a")
     assert run(clips, *args) == 0
     assert len(list((out / "a" / "masks").iterdir())) == 3

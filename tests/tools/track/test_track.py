@@ -24,6 +24,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
+from aotlab.video.directions import TimedTracker
 from aotlab.video.job import Job
 from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
@@ -399,6 +400,18 @@ def test_cut_video_tracked_both_ways_keeps_its_masks(mask, tmp_path, capsys):
     assert len(list((tmp_path / "out" / "masks").iterdir())) == count > 0
 
 
+def test_mask_of_others_after_the_end_of_a_stream_stays(mask, tmp_path, capsys):
+    make_pipe(tmp_path / "pipe")
+    content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()
+    save(mask, 1, (48, 64))
+    for args in ([], ["--force"]):
+        threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
+        assert run(tmp_path / "pipe", tmp_path, mask, args=args) == (2 if args else 0)
+        own = save(tmp_path / "out" / "masks" / "00009.png", 9)
+    assert "already contains masks/00009.png, which no record lists" in capsys.readouterr().err
+    assert read_mask(own).max() == 9
+
+
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
     make_pipe(tmp_path / "pipe")
     content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()
@@ -481,7 +494,10 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
 
 def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, tracker, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    resuming, frame = resume.ResumingTracker(tracker(), tmp_path, str), np.zeros((8, 8, 3), np.uint8)
+    resuming, frame = (
+        resume.ResumingTracker(TimedTracker(tracker()), tmp_path, str),
+        np.zeros((8, 8, 3), np.uint8),
+    )
     saved = []
     for index in range(4):
         resuming.step(frame, frame[..., 0] + 1 if index == 0 else None)
@@ -492,7 +508,7 @@ def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, tracker, mo
 
 def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, tracker):
     (tmp_path / resume.STATE_FILE).write_bytes(b"progress")
-    resume.ResumingTracker(tracker(), tmp_path, str).save_stopped(0)
+    resume.ResumingTracker(TimedTracker(tracker()), tmp_path, str).save_stopped(0)
     assert (tmp_path / resume.STATE_FILE).read_bytes() == b"progress"
 
 
@@ -570,6 +586,42 @@ def test_files_of_others_in_folders_of_results_stay(numbered, mask, tmp_path, tr
     assert {path.read_text() for path in mine} == {"mine"}
     assert (tmp_path / "out" / "masks" / "shot.1001.png").exists() == (write != "alpha")
     assert (tmp_path / "out" / "objects" / "1" / "shot.1001.png").exists() == (write != "alpha")
+
+
+@pytest.mark.parametrize("args", [[], ["--dry-run"]])
+def test_mask_of_others_on_a_new_frame_stays(video, mask, tmp_path, capsys, args):
+    assert run(video, tmp_path, mask, args=["--end", "1"]) == 0
+    own = save(tmp_path / "out" / "masks" / "00003.png", 9)
+    assert run(video, tmp_path, mask, args=["--force", *args]) == 2
+    assert "already contains masks/00003.png, which no record lists" in capsys.readouterr().err
+    assert read_mask(own).max() == 9
+    own.unlink()
+    assert run(video, tmp_path, mask, args=["--force", *args]) == 0
+
+
+def test_results_removed_halfway_are_not_finished(video, mask, tmp_path, monkeypatch):
+    def stop_halfway(folder, record):
+        (folder / "masks" / "00000.png").unlink()
+        raise SystemExit
+
+    assert run(video, tmp_path, mask) == 0
+    monkeypatch.setattr("aotlab.video.run.remove_results", stop_halfway)
+    with pytest.raises(SystemExit):
+        run(video, tmp_path, mask, args=["--end", "2", "--force"])
+    assert read_job_record(tmp_path / "out").error == "not finished"
+
+
+def test_rate_leaves_out_reading_of_restored_masks(interrupted, video, mask, tmp_path, monkeypatch):
+    clock = SimpleNamespace(seconds=0.0)
+
+    def read(path):
+        clock.seconds += 1
+        return read_mask(path)
+
+    monkeypatch.setattr(resume, "read_mask", read)
+    monkeypatch.setattr("time.perf_counter", lambda: clock.seconds)
+    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert (clock.seconds, read_job_record(tmp_path / "out").seconds) == (3, 0)
 
 
 def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):

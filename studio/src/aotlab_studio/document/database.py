@@ -82,7 +82,7 @@ class Database:
             with self._wrap_errors("written"), self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
                 if self.query("PRAGMA data_version") != self._version:
-                    raise InputError(f"{self.path}: another program has opened this project; open it again")
+                    raise InputError(f"{self.path}: another program has changed this project; open it again")
                 yield self._connection
 
     def query(self, statement: str, *values: int | str | None) -> list[Any]:
@@ -98,8 +98,8 @@ class Database:
     def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself.
 
-        The backup of a longer history is not replaced; that of another one is renamed, to end with ``.1`` or more.
-        Ids of results continue in it, as versions name them.
+        The backup of a longer history is not replaced; that of another one, or one that cannot be read, is renamed, to
+        end with ``.1`` or more. Ids of results continue in it, as versions name them.
 
         Args:
             is_intact: returns whether content is the mask of a digest. Intact masks of the old backup are kept.
@@ -108,16 +108,17 @@ class Database:
         temporary.unlink(missing_ok=True)  # of a killed program
         logged = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM records"
         same = "SELECT 1 FROM masks WHERE (id, content) = (?, ?)"
-        old_rows, old_masks = set[tuple[int, bytes]](), list[tuple[str, bytes]]()
+        old_rows, old_masks, is_damaged = set[tuple[int, bytes]](), list[tuple[str, bytes]](), backup.exists()
         with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
             rows = {*project.execute(logged)}
-            with suppress(sqlite3.Error), closing(_connect(backup, "ro")) as old:  # none yet, or damaged
+            with suppress(sqlite3.Error), closing(_connect(backup, "ro")) as old:
                 old_rows = {*old.execute(logged)}
                 if rows <= old_rows:
                     return
                 for mask in old.execute("SELECT * FROM masks"):
                     if not project.execute(same, mask).fetchone() and is_intact(*mask):
                         old_masks.append(mask)
+                is_damaged = False
             project.execute("ATTACH ? AS copy", (_format_uri(temporary, "rwc"),))
             project.execute("PRAGMA copy.journal_mode=MEMORY")
             with project:
@@ -126,7 +127,7 @@ class Database:
                 for table in ("header", "records", "masks", "sqlite_sequence"):
                     project.execute(f"INSERT INTO copy.{table} SELECT * FROM main.{table}")
                 project.executemany("INSERT OR REPLACE INTO copy.masks VALUES (?, ?)", old_masks)
-        if any(number for number, _ in old_rows - rows):
+        if is_damaged or any(number for number, _ in old_rows - rows):
             names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
             backup.rename(next(path for path in names if not path.exists()))
         temporary.replace(backup)

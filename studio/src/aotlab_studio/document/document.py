@@ -44,6 +44,7 @@ from aotlab_studio.document.log import (
     utc_now,
 )
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
+from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
@@ -218,6 +219,18 @@ class Document:
                     self._pages[self.log.head] = self.actor.page
                 self._notify(changes)
 
+    def edit_masks(
+        self, title: str, values: Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
+    ) -> None:
+        """Append an edit as `edit`, with corrections of the objects whose drawn masks it changes."""
+        with self.lock:
+            before = self.snapshot
+            after = before.with_state(before.state.apply(values))
+            layers = enumerate(
+                plan_corrections(before, after, sorted(values.keyframes)), self.make_layer_id()
+            )
+            self.edit(title, msgspec.structs.replace(values, layers=dict(layers)), frame, new_pngs)
+
     def undo(self) -> Step | None:
         """Undo the last edit and return it; None without one. Raises `InputError` if it is of another open page."""
         return self._move("undo")
@@ -326,7 +339,7 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
-            state = self.log.state(version.entry).limit_layers(version.unfinished, version.last_row)
+            state = self.log.state(version.entry).freeze_layers(version.unfinished, version.last_row)
             self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:

@@ -25,7 +25,6 @@ from aotlab_studio.document.objects import (
     check_object,
     make_object,
 )
-from aotlab_studio.document.planning import include_merged_ids, plan_correction
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -94,16 +93,14 @@ def edit_mask(
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in keyframe:
                 return EditResult(object_id)
-        objects, layers, new_pngs = dict[int, ObjectInfo](), dict[int, Layer](), dict[str, bytes]()
+        objects, new_pngs = dict[int, ObjectInfo](), dict[str, bytes]()
         if object_id is None:
             item = _make_object(document)
             object_id = item.id
             objects[object_id] = item
         # others that were only tracked stay so
-        masks = document.masks.draw(keyframe, object_id, after, new_pngs)
-        if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
-            layers[document.make_layer_id()] = layer
-        document.edit(title, Changes(objects, {frame: masks}, layers), frame, new_pngs)
+        masks = document.masks.add_mask(keyframe, object_id, after, new_pngs)
+        document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs)
         ids, counts = np.unique(labels[after & ~before], return_counts=True)
         losses = {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key}
         return EditResult(object_id, losses)
@@ -149,27 +146,20 @@ def clear(document: Document, frame: int, object_id: int) -> EditResult:
 def remove_keyframe(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
-        snapshot, layers = document.snapshot, dict[int, Layer | None]()
+        snapshot = document.snapshot
         masks = snapshot.keyframe(frame)
         protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
-        keyframes, covers_locked = {frame: protected or None}, False
-        after = snapshot.with_state(snapshot.state.apply(Changes(keyframes=keyframes)))
+        changes, covers_locked = Changes(keyframes={frame: protected or None}), False
+        after = snapshot.with_state(snapshot.state.apply(changes))
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)
             covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()
         if covers_locked:
             raise InputError("reset frame: a tracked mask would cover a locked object; unlock it first")
-        for object_id in masks.keys() - protected:
-            frames = [index for index in snapshot.keyframes if snapshot.keyframe(index).get(object_id)]
-            earlier = [index for index in frames if index < frame]
-            nearest = earlier[-1:] or [index for index in frames if index > frame]
-            if masks[object_id] and nearest:
-                layer = plan_correction(snapshot, nearest[0], object_id, removed=frame)
-                layers |= {} if layer is None else {document.make_layer_id() + len(layers): layer}
-        document.edit("reset frame", Changes(keyframes=keyframes, layers=layers), frame)
+        document.edit_masks("reset frame", changes, frame)
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
@@ -252,7 +242,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
                 rest = {key: digest for key, digest in masks.items() if key != object_id}
                 keyframes[frame] = {**rest, into: both}
         changes = Changes({object_id: None}, keyframes, merged={object_id: into})
-        document.edit("merge objects", changes, new_pngs=new_pngs)
+        document.edit_masks("merge objects", changes, new_pngs=new_pngs)
 
 
 def drop_results(document: Document, frame: int, last: int | None = None) -> None:
@@ -261,7 +251,7 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> Non
         snapshot = document.snapshot
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
-        ids = include_merged_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
+        ids = snapshot.include_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
         if not snapshot.flag_tracked(ids)[frame : last + 1].any():
             raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
         layer = Layer(ids, frame, last, frame, "empty")

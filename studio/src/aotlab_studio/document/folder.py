@@ -21,7 +21,9 @@ from aotlab_studio.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """folder of the last export"""
-FORMAT_VERSION = 7
+EXPORT_RECORD = "export.json"
+"""record of an export in its folder, from `snapshot_for_export`"""
+FORMAT_VERSION = 8
 RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 

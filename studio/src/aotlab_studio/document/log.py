@@ -12,9 +12,9 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from aotlab import sdk
+from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo
-from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
@@ -129,12 +129,7 @@ class State(Values[NoReturn], frozen=True):
             object_id = self.merged[object_id]
         return object_id if object_id in self.objects else 0
 
-    def find_drawn_masks(self, object_id: int) -> dict[int, str]:
-        """Return the digests of an object's drawn masks with pixels, by frame in order."""
-        drawn = {frame: masks.get(object_id) for frame, masks in self.keyframes.items()}
-        return {frame: digest for frame, digest in drawn.items() if digest}
-
-    def limit_layers(self, layer_ids: Collection[int], last_row: int) -> State:
+    def freeze_layers(self, layer_ids: Collection[int], last_row: int) -> State:
         """Return the state in which layers show their results up to a row, unless they are limited already."""
         keys = (key for key in self.layers.keys() & layer_ids if self.layers[key].last_row is None)
         limited = {key: msgspec.structs.replace(self.layers[key], last_row=last_row) for key in keys}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -16,9 +16,9 @@ from msgspec import Struct
 from PIL import Image
 
 from aotlab import InputError, sdk
+from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
-from aotlab_studio.video import LRUCache
 
 CACHE_BYTES = 64 * 2**20
 """memory for decoded masks of each kind"""
@@ -47,6 +47,7 @@ class MaskStore:
     def __init__(self, database: Database, size: tuple[int, int]) -> None:
         self.size, self._database = size, database
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
+        self._unions: dict[frozenset[str], str] = {}
 
     def encode(self, mask: np.ndarray, new_pngs: dict[str, bytes]) -> str:
         """Return the digest of a mask, under which its PNG is added to ``new_pngs``; empty for an empty mask."""
@@ -57,7 +58,7 @@ class MaskStore:
         self._cache.put(digest, mask.copy())
         return digest
 
-    def draw(
+    def add_mask(
         self, masks: Mapping[int, str], object_id: int, mask: np.ndarray, new_pngs: dict[str, bytes]
     ) -> dict[int, str]:
         """Return the digests of a frame's masks by object after one is drawn, and others have lost its pixels.
@@ -69,6 +70,16 @@ class MaskStore:
             before = self.read(masks[other])
             drawn[other] = self.encode(before & ~mask, new_pngs) if (before & mask).any() else masks[other]
         return drawn
+
+    def unite(self, digests: Sequence[str]) -> str:
+        """Return the digest of the union of masks; empty if one of them is damaged."""
+        if len(digests) == 1:
+            return digests[0]
+        key = frozenset(digests)
+        if key not in self._unions:
+            with suppress(InputError):
+                self._unions[key] = _digest_mask(np.any([self.read(digest) for digest in digests], axis=0))
+        return self._unions.get(key, "")
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if it is missing or damaged."""

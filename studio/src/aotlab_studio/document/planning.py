@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 
 import numpy as np
 
@@ -51,7 +50,9 @@ def plan_request(
     first = max(first, snapshot.editable_range[0])
     if not first <= start <= last:
         raise InputError(f"range {first} to {last}: does not contain frame {start}, where tracking starts")
-    object_ids = {*snapshot.objects}.difference(snapshot.locked_ids)
+    object_ids = snapshot.objects.keys() - snapshot.locked_ids
+    if snapshot.objects and not object_ids:
+        raise InputError("tracking: all objects are locked; unlock one first")
     references = _list_references(snapshot, first, last, start)
     if direction == "forward":
         references = [index for index in references if index >= start]
@@ -63,26 +64,47 @@ def plan_request(
         raise InputError(f"frame {start}: no mask to track; draw an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(include_merged_ids(snapshot, object_ids), first, last, references[0], direction)
+    return Layer(snapshot.include_merged_ids(object_ids), first, last, references[0], direction)
 
 
-def plan_correction(
-    snapshot: Snapshot, frame: int, object_id: int, *, removed: int | None = None
-) -> Layer | None:
-    """Return the layer that tracks an object again from a changed keyframe; None if it outdates no frame.
+def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> list[Layer]:
+    """Return the layers that track each object again whose drawn mask an edit changes on one of some frames.
+
+    An object is tracked from its new mask, or from the nearest one if its mask is removed.
+    """
+    drawn_ids = {*chain.from_iterable(side.keyframe(index) for side in (before, after) for index in frames)}
+    layers: list[Layer | None] = []
+    for object_id in sorted({after.state.resolve(key) for key in drawn_ids} - {0}):
+        then, now = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
+        references = set[int]()
+        for frame in frames:
+            if frame in now and now[frame] != then.get(frame):
+                references.add(frame)
+            elif frame in then and frame not in now:
+                earlier = [index for index in now if index < frame][-1:]
+                later = [index for index in now if index > frame][:1]
+                is_absent = object_id in after.keyframe(frame)  # which tracking does not pass
+                references.update(earlier + later if is_absent else earlier or later)
+        layers += [_plan_correction(before, after, index, object_id) for index in sorted(references)]
+    return [layer for layer in layers if layer is not None]
+
+
+def _plan_correction(before: Snapshot, after: Snapshot, frame: int, object_id: int) -> Layer | None:
+    """Return the layer that tracks an object from a keyframe; None if no frame depends on it.
 
     It covers frames with results, present or to come, up to the keyframes of the object before and after it; before
     it, only frames that have results of the object or are between two of its masks.
 
     Args:
-        frame: the keyframe.
-        removed: keyframe that is being removed.
+        before: the document before the edit, whose results the edit keeps; its keyframes are passed too.
     """
-    object_ids = include_merged_ids(snapshot, {object_id})
-    previous, following = _find_neighbors(snapshot, frame, object_id, removed)
-    has_result = _flag_results(snapshot)
+    object_ids = after.include_merged_ids([object_id])
+    own_frames = [index for index in after.keyframes if object_id in after.keyframe(index)]
+    previous = max((index for index in own_frames if index < frame), default=-1)
+    following = min((index for index in own_frames if index > frame), default=after.count)
+    has_result = _flag_results(before)
     passable = has_result.copy()
-    passable[snapshot.keyframes] = True
+    passable[[*before.keyframes, *after.keyframes]] = True
     # after the keyframe: frames with results, up to the next keyframe of the object
     reachable = takewhile(passable.__getitem__, range(frame + 1, following))
     last = max((index for index in reachable if has_result[index]), default=frame)
@@ -90,22 +112,14 @@ def plan_correction(
     gap = slice(previous + 1, frame)
     if (
         previous >= 0
-        and snapshot.keyframe(previous)[object_id]
+        and after.keyframe(previous)[object_id]
         and passable[gap].all()
         and has_result[gap].any()
     ):
         return Layer(object_ids, previous + 1, last, frame, "correction", previous)
-    has_own_result = _flag_results(snapshot, object_ids)
+    has_own_result = _flag_results(before, object_ids)
     first = min(takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1)), default=frame)
     return None if first == last == frame else Layer(object_ids, first, last, frame, "correction")
-
-
-def _find_neighbors(snapshot: Snapshot, frame: int, object_id: int, removed: int | None) -> tuple[int, int]:
-    """Return the keyframes of an object before and after a frame; -1 and the number of frames without one."""
-    own_frames = (index for index in snapshot.keyframes if object_id in snapshot.keyframe(index))
-    frames = [-1, *(index for index in own_frames if index not in (frame, removed)), snapshot.count]
-    place = bisect_left(frames, frame)
-    return frames[place - 1], frames[place]
 
 
 def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
@@ -116,12 +130,6 @@ def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = No
         if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
             has_result[layer.first : layer.last + 1] = True
     return has_result
-
-
-def include_merged_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
-    """Return the ids under which layers store objects: their own, and those of objects merged into them."""
-    merged_ids = (key for key in snapshot.state.merged if snapshot.state.resolve(key) in object_ids)
-    return sorted({*object_ids, *merged_ids})
 
 
 def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:

@@ -49,7 +49,7 @@ class Snapshot:
 
     def freeze(self) -> Snapshot:
         """Return what shows now, without results that are added later."""
-        return self.with_state(self.state.limit_layers(self.unfinished, self._results.last_row))
+        return self.with_state(self.state.freeze_layers(self.unfinished, self._results.last_row))
 
     @property
     def objects(self) -> Mapping[int, ObjectInfo]:
@@ -102,6 +102,25 @@ class Snapshot:
     def keyframes(self) -> list[int]:
         """Frames with drawn masks."""
         return [index for index in self.state.keyframes if self.keyframe(index)]
+
+    def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
+        """Return the digests of the drawn masks with pixels of an object and of those merged into it, united, by frame.
+
+        Args:
+            state: an earlier state, in which they may not be merged yet; None: the snapshot's.
+        """
+        state = self.state if state is None else state
+        ids = state.objects.keys() & self.include_merged_ids([object_id])
+        return {
+            frame: self._masks.unite(digests)
+            for frame, masks in state.keyframes.items()
+            if (digests := [digest for key in ids if (digest := masks.get(key))])
+        }
+
+    def include_merged_ids(self, object_ids: Collection[int]) -> list[int]:
+        """Return the ids under which layers store objects: their own, and those of objects merged into them."""
+        merged_ids = (key for key in self.state.merged if self.state.resolve(key) in object_ids)
+        return sorted({*object_ids, *merged_ids})
 
     @cached_property
     def newest_layer_ids(self) -> dict[int, np.ndarray]:
@@ -338,8 +357,10 @@ class Snapshot:
         A frame is tracked from the drawn mask of its object before it, the one after it, or both.
         """
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
-        states = self.state, self._log.state(entry)
-        now_drawn, then_drawn = (state.find_drawn_masks(state.resolve(object_id)) for state in states)
+        target_id = self.state.resolve(object_id)
+        now_drawn, then_drawn = (
+            self.find_drawn_masks(target_id, state) for state in (self.state, self._log.state(entry))
+        )
         frames, index = sorted({*now_drawn, *then_drawn}), np.arange(first, last + 1)
         changed = np.array(
             [False, *(now_drawn.get(frame) != then_drawn.get(frame) for frame in frames), False]

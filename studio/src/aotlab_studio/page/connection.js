@@ -7,7 +7,15 @@
  */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} Failed */
 
-/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, resendText: string}} Call */
+/**
+ * A message without an answer.
+ * @typedef {object} Call
+ * @property {(value: any) => void} resolve
+ * @property {(error: Error) => void} reject
+ * @property {string} text
+ * @property {boolean} canResend whether it is sent again to the next connection
+ * @property {WebSocket} [socket] to which it was sent
+ */
 
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
@@ -30,34 +38,50 @@ export class Connection {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Calls without an answer, and texts that are sent again to the next connection. @type {Map<number, Call>} */
+    /** Calls without an answer. @type {Map<number, Call>} */
     this.pendingCalls = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
     this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
     /** Id of this page; no other open page undoes its steps. */
     this.pageId = String(this.lastId);
     this.reconnectDelay = 250;
+    /** @type {WebSocket | undefined} */
+    this.socket = undefined;
     this.connect();
   }
 
+  /** Connect, again after a loss; a connection that is replaced stays until its calls are answered. */
   connect() {
-    this.socket = new WebSocket(new URL(`socket?page=${this.pageId}`, location.href).href.replace('http', 'ws'));
-    this.socket.onopen = () => {
+    const socket = new WebSocket(new URL(`socket?page=${this.pageId}`, location.href).href.replace('http', 'ws'));
+    socket.onopen = () => {
+      const replaced = this.socket;
+      this.socket = socket;
       this.reconnectDelay = 250;
       this.app.showConnection(true);
-      for (const { resendText } of this.pendingCalls.values()) if (resendText) this.socket?.send(resendText);
+      for (const call of this.pendingCalls.values()) if (call.socket?.readyState !== WebSocket.OPEN) this.send(call);
+      this.closeReplaced(replaced);
     };
-    this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
-    this.socket.onclose = () => {
-      for (const [id, { reject, resendText }] of this.pendingCalls) {
-        if (resendText) continue;
-        reject(new Error(NO_CONNECTION));
-        this.pendingCalls.delete(id);
+    socket.onmessage = ({ data }) => this.receive(JSON.parse(data), socket);
+    socket.onclose = () => {
+      for (const [id, call] of this.pendingCalls) {
+        if (call.socket !== socket) continue;
+        if (call.canResend) this.send(call);
+        else {
+          call.reject(new Error(NO_CONNECTION));
+          this.pendingCalls.delete(id);
+        }
       }
+      if (this.isOpen) return; // replaced
       this.app.showConnection(false);
       setTimeout(() => this.connect(), this.reconnectDelay);
       this.reconnectDelay = Math.min(5000, this.reconnectDelay * 2);
     };
+  }
+
+  /** Close a replaced connection after its last answer. @param {WebSocket} [socket] */
+  closeReplaced(socket) {
+    const isUsed = socket === this.socket || [...this.pendingCalls.values()].some((call) => call.socket === socket);
+    if (!isUsed) socket?.close();
   }
 
   get isOpen() {
@@ -71,11 +95,12 @@ export class Connection {
     throw new Error(`This page belongs to an earlier run; open the new link of “aotlab annotate ${name}”.`);
   }
 
-  /** @param {ServerEvent | Answer | Failure} message */
-  receive(message) {
-    if ('event' in message) return this.app.handleEvent(message);
+  /** @param {ServerEvent | Answer | Failure} message @param {WebSocket} socket */
+  receive(message, socket) {
+    if ('event' in message) return socket === this.socket && this.app.handleEvent(message);
     const call = this.pendingCalls.get(message.id ?? 0);
     this.pendingCalls.delete(message.id ?? 0);
+    this.closeReplaced(socket);
     return 'error' in message ? call?.reject(toError(message)) : call?.resolve(message);
   }
 
@@ -87,11 +112,19 @@ export class Connection {
   async call(action, message, id) {
     if (!id && !this.isOpen) throw new Error(NO_CONNECTION);
     const key = id ?? this.createId();
-    const text = JSON.stringify({ ...message, id: key, do: action });
     return new Promise((resolve, reject) => {
-      this.pendingCalls.set(key, { resolve, reject, resendText: id ? text : '' });
-      if (this.isOpen) this.socket?.send(text);
+      const text = JSON.stringify({ ...message, id: key, do: action });
+      const call = { resolve, reject, text, canResend: Boolean(id) };
+      this.pendingCalls.set(key, call);
+      this.send(call);
     });
+  }
+
+  /** @param {Call} call */
+  send(call) {
+    if (!this.isOpen) return;
+    call.socket = this.socket;
+    this.socket?.send(call.text);
   }
 
   createId() {

@@ -213,6 +213,19 @@ export function showHint(text) {
   if (!element('status').className) showMessage(text);
 }
 
+/**
+ * Return the answer to an action; without an error, it clears the one that shows already.
+ * @template T
+ * @param {Promise<T>} action
+ */
+export async function clearErrorAfter(action) {
+  const shown = element('status').firstChild;
+  const answer = await action;
+  const { className, firstChild } = element('status');
+  if (className && firstChild === shown && !/** @type {any} */ (answer)?.error) showMessage('');
+  return answer;
+}
+
 /** @param {any} error */
 export const showError = ({ message }) => showMessage(message, true);
 

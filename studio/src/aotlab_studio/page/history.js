@@ -1,6 +1,6 @@
 /** Undo and redo: buttons, and messages that offer to undo a step; the dialog of versions. */
 
-import { CANCELED, createElement, element, elements, formatCount, onSubmit, showMessage, showToast } from './dom.js';
+import { CANCELED, createElement, element, elements, formatCount, onSubmit, showHint, showToast } from './dom.js';
 
 /** Return title, author and local time of a step. @param {import('./protocol.js').Step} step */
 function formatStep({ title, author, time }) {
@@ -15,8 +15,7 @@ export class EditHistory {
   constructor(app) {
     this.app = app;
     element('open-versions').onclick = async () => {
-      await this.showVersions();
-      element('versions-dialog').showModal();
+      if (!(await this.showVersions()).error) element('versions-dialog').showModal();
     };
     onSubmit(element('version-save'), () => this.saveVersion());
   }
@@ -61,21 +60,22 @@ export class EditHistory {
    * @param {'undo' | 'redo'} action
    * @param {() => {step?: number} | undefined} [getMessage] called after them; undefined: do nothing
    */
-  move(action, getMessage = () => ({})) {
+  async move(action, getMessage = () => ({})) {
     const { app: { playback, queue, selection } } = this;
     playback.cancelSeek();
-    return queue.runInOrder(async () => {
+    const answer = await queue.runInOrder({ action }, async () => {
       const { frame } = playback.destination;
       const { app: { objects }, id, target } = selection;
       const message = getMessage();
       if (!message) return { error: CANCELED };
-      const answer = await queue.sendNow(action, message, target);
-      const step = answer.result;
-      if (!answer.error && action === 'undo') selection.selectAfterUndo(id, objects);
-      if (step) showMessage(`${step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
+      const { error, result: step } = await queue.sendNow(action, message, target);
+      if (error) return { error };
+      selection.selectAfterMove(id, objects);
       if (step && step.frame !== null && playback.mayChangeFrame(frame)) playback.seek(step.frame);
-      return answer;
+      return { step };
     });
+    if (answer.step) showHint(`${answer.step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
+    return answer;
   }
 
   async resetFrame() {
@@ -87,13 +87,18 @@ export class EditHistory {
     const field = element('version-title');
     const title = field.value.trim();
     field.value = '';
-    if ((await this.app.queue.edit('save_version', { title })).error) field.value ||= title;
-    await this.showVersions();
+    const { error } = await this.app.queue.edit('save_version', { title });
+    if (error) field.value ||= title;
+    const listed = await this.showVersions();
+    element('versions-problem').textContent = (error ?? listed.error)?.message ?? '';
   }
 
+  /** List the versions in the dialog; return the answer. */
   async showVersions() {
-    const { result: versions } = await this.app.queue.edit('list_versions', {});
-    if (!versions) return;
+    element('versions-problem').textContent = '';
+    const answer = await this.app.queue.edit('list_versions', {});
+    if (answer.error) return answer;
+    const versions = answer.result;
     element('versions').replaceChildren(...versions.map((version, index) => {
       const number = versions.length - index;
       const text = `${number}: ${formatStep({ ...version, title: version.title || 'untitled' })}`;
@@ -102,6 +107,7 @@ export class EditHistory {
       }, 'Restore'));
     }));
     element('versions-empty').hidden = versions.length > 0;
+    return answer;
   }
 
   /** @param {number} number */

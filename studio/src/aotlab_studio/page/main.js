@@ -8,7 +8,8 @@
 import { ClipHeader } from './clips.js';
 import { Connection } from './connection.js';
 import {
-  addIcons, connectUser, createElement, element, elements, returnFocus, scrollTo, sendOrAsk, showError, showMessage,
+  addIcons, clearErrorAfter, connectUser, createElement, element, elements, returnFocus, scrollTo, sendOrAsk, showError,
+  showHint, showMessage,
 } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
@@ -63,7 +64,7 @@ export class App {
     this.clip = new ClipHeader(this);
     addIcons();
     returnFocus();
-    connectUser(() => this.connection.socket?.close()); // the next connection has the name
+    connectUser(() => this.connection.connect());
     element('panels').onclick = () => { // in a narrow window
       element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
       this.scrollToSelected();
@@ -72,17 +73,17 @@ export class App {
     connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
-      this.flush();
+      this.flush(true);
       if (this.hasUnsentWork) event.preventDefault(); // the browser asks
     });
-    addEventListener('pagehide', () => this.flush());
+    addEventListener('pagehide', () => this.flush(false));
     this.connection = new Connection(this);
   }
 
   /** Show the session, or why there is no connection. @param {boolean} isOpen */
   async showConnection(isOpen) {
     try {
-      if (isOpen) await this.showSession(await this.fetchSession());
+      if (isOpen) await clearErrorAfter(this.fetchSession().then((session) => this.showSession(session)));
       else await this.connection.explainDisconnect(this.name);
     } catch (error) {
       if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
@@ -115,7 +116,8 @@ export class App {
     if (isFirst) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
-    showMessage(state.problems.join(' · '), state.problems.length > 0);
+    if (state.problems.length) showMessage(state.problems.join(' · '), true);
+    else showHint('');
     await this.playback.goTo(isFirst ? lastVisit.frame || 0 : this.playback.destination.frame);
     this.review.fetchTask.run();
     if (isFirst) this.countPending(-1);
@@ -141,7 +143,7 @@ export class App {
 
   /** Whether closing the page may lose something. */
   get hasUnsentWork() {
-    return this.name && (this.pendingCount || this.queue.messages.size || this.toolbox.hasUnfinishedInput);
+    return this.name && (this.pendingCount || this.queue.actions.size || this.toolbox.hasUnfinishedInput);
   }
 
   get objects() {
@@ -188,26 +190,22 @@ export class App {
    *   => Promise<ActionAnswer<A> | Failed>}
    */
   async request(action, message, id) {
-    const shownMessage = element('status').firstChild;
     const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
     this.countPending(count);
     try {
       const answer = await sendOrAsk((choice) => this.connection.call(action, { ...message, ...choice }, id));
-      if (!answer.error) {
-        await this.playback.refresh(answer.revision);
-        if (element('status').className && element('status').firstChild === shownMessage) showMessage('');
-      }
+      if (!answer.error) await this.playback.refresh(answer.revision);
       return answer;
     } finally {
       this.countPending(-count);
     }
   }
 
-  /** Commit the text being typed and send unacknowledged edits when the page closes. */
-  flush() {
+  /** Commit the text being typed and send unanswered edits when the page closes. @param {boolean} mayStay */
+  flush(mayStay) {
     const field = document.activeElement;
     if (field instanceof HTMLInputElement && field.type === 'text') field.blur();
-    this.queue.flush();
+    this.queue.post(mayStay);
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */

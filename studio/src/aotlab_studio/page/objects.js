@@ -2,7 +2,8 @@
 
 import { fetchOrThrow } from './connection.js';
 import {
-  ask, createElement, createIcon, element, elements, RowList, setIcon, showError, showMessage, TextField,
+  ask, createElement, createIcon, element, elements, RowList, setIcon, showError, showHint, showMessage,
+  TextField,
 } from './dom.js';
 
 /** @import { ActionAnswer, Failed } from './connection.js' */
@@ -152,30 +153,39 @@ async function loadMasks(app) {
   showMessage('Loading masks…');
   const { playback, playback: { frame } } = app;
   const target = app.selection.ensureTarget();
-  await app.queue.previousEdits; // may create the object
-  const ids = `page=${app.connection.pageId}&id=${app.connection.createId()}`;
-  const address = `masks/${frame}?${ids}&chosen=${target.id || null}`;
+  const { result } = await app.queue.runInOrder({ action: 'load' }, (id) => {
+    const query = `page=${app.connection.pageId}&id=${id}&chosen=${target.id || null}`;
+    return sendMasks(file, `masks/${frame}?${query}`, app);
+  });
+  showHint('');
+  if (!result) return;
+  const { frames, step } = result;
+  const [first, last] = [frames[0], frames[frames.length - 1]];
+  const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
+  showHint(`Masks loaded on ${range}.`);
+  app.history.reportLosses({ step, result }, 'The loaded masks');
+  if (playback.mayChangeFrame(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
+}
+
+/**
+ * Send a file of masks, after asking for its objects if the server does; no result: canceled.
+ * @param {File} file
+ * @param {string} address
+ * @param {App} app
+ * @returns {Promise<{result?: import('./protocol.js').LoadedMasks, error?: undefined}>}
+ */
+async function sendMasks(file, address, app) {
   const send = async (/** @type {string} */ targets) => {
     app.countPending(1);
     return fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
       throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
     }).finally(() => app.countPending(-1));
   };
-  let answer = await send('');
-  if (answer.status === UNMATCHED) {
-    const targets = await matchObjects(await answer.json(), app.objects);
-    showMessage('');
-    if (!targets) return;
-    answer = await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`);
-  }
-  /** @type {import('./protocol.js').LoadedMasks} */
-  const result = await answer.json();
-  const { frames, step } = result;
-  const [first, last] = [frames[0], frames[frames.length - 1]];
-  const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
-  showMessage(`Masks loaded on ${range}.`);
-  app.history.reportLosses({ step, result }, 'The loaded masks');
-  if (playback.mayChangeFrame(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
+  const answer = await send('');
+  if (answer.status !== UNMATCHED) return { result: await answer.json() };
+  const targets = await matchObjects(await answer.json(), app.objects);
+  if (!targets) return {};
+  return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };
 }
 
 /**

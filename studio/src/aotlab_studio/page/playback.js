@@ -119,8 +119,8 @@ export class Playback {
     const field = element('frame');
     field.defaultValue = String(this.frame);
     if (document.activeElement !== field) field.value = field.defaultValue;
-    const seconds = this.frame / this.rate;
-    const time = `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
+    const hundredths = Math.round((100 * this.frame) / this.rate);
+    const time = `${Math.floor(hundredths / 6000)}:${((hundredths % 6000) / 100).toFixed(2).padStart(5, '0')}`;
     const [first, last] = this.app.state.editable_range;
     const isOutside = this.frame < first || this.frame > last;
     const note = isOutside ? ` · outside the tracked part (frames ${first} to ${last})` : '';

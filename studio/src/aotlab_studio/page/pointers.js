@@ -113,8 +113,7 @@ export function bindPointers(viewer, toolbox) {
   });
   canvas.addEventListener('dblclick', () => {
     if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(clickedId);
-    else if (toolbox.points.length > 2) toolbox.close();
-    else if (toolbox.tool.corners) toolbox.dropPoints(); // the second press on the first corner
+    else toolbox.close();
   });
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {

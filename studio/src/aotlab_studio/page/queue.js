@@ -1,6 +1,6 @@
 /** Edits on their way to the server, in order. */
 
-import { reportError } from './dom.js';
+import { clearErrorAfter, reportError } from './dom.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, Failed } from './connection.js' */
@@ -11,7 +11,7 @@ import { reportError } from './dom.js';
  *   => Promise<ActionAnswer<A> | Failed>} SendAction `id`: of a message that may be sent again
  */
 
-/** Actions that the server stores once, however often their messages arrive. @type {(keyof Actions)[]} */
+/** Actions that the server stores once, however often their messages arrive. @type {string[]} */
 const REPEATABLE_ACTIONS = [
   'paint', 'outline', 'fill_holes', 'clear', 'split_object', 'reassign', 'remove_keyframe', 'add_object',
   'change_object', 'delete_object', 'merge_objects', 'set_note', 'set_range', 'set_status', 'drop_results',
@@ -19,12 +19,19 @@ const REPEATABLE_ACTIONS = [
 ];
 /** Actions that make a new object if their message has none. @type {(keyof Actions)[]} */
 const CREATING_ACTIONS = ['paint', 'outline', 'suggest'];
+/** Actions that remove the object of their message. @type {string[]} */
+const REMOVING_ACTIONS = ['delete_object', 'merge_objects'];
 /** Largest body in bytes that a browser sends after the page has closed. */
 const MAX_KEEPALIVE = 60000;
 
-/** @param {object & {object_id?: number | null}} message @param {ObjectRef} [target] object of a message without one */
+/** @typedef {{action: keyof Actions | 'load', message?: object, target?: ObjectRef}} QueuedAction not answered yet */
+
+/** @param {any} message @param {ObjectRef} [target] object of a message without one */
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
+
+/** Return the object of later edits if an action creates or removes theirs; 0: a new one. @param {any} message */
+const findSuccessor = ({ into }, createdId = 0) => createdId || into || 0;
 
 export class EditQueue {
   /** @param {import('./main.js').App} app */
@@ -36,42 +43,41 @@ export class EditQueue {
     this.pendingCount = 0;
     /** Answer to the last status, after those before. @type {Promise<any>} */
     this.previousStatuses = Promise.resolve();
-    /**
-     * Unacknowledged messages by id, with prompts, which are not sent again.
-     * @type {Map<number, {action: string, message: object, target?: ObjectRef}>}
-     */
-    this.messages = new Map();
+    /** Unanswered edits and statuses by id of the message. @type {Map<number, QueuedAction>} */
+    this.actions = new Map();
   }
 
   /**
    * Run after the answers to the earlier edits, and before the later ones.
-   * @template T
-   * @param {() => Promise<T>} task uses `sendNow`, as `edit` would wait for it
+   * @template {{error?: Error}} T
+   * @param {QueuedAction} queued
+   * @param {(id: number) => Promise<T>} task uses `sendNow`, as `edit` would wait for it
    * @returns {Promise<T>}
    */
-  runInOrder(task) {
+  runInOrder(queued, task) {
     this.pendingCount += 1;
-    const answer = this.previousEdits.then(task).finally(() => { this.pendingCount -= 1; });
+    const answer = this.keep(queued, (id) => this.previousEdits.then(() => task(id))).finally(() => {
+      this.pendingCount -= 1;
+    });
     this.previousEdits = answer.catch(() => {}); // the caller handles it
     return answer;
   }
 
   /**
-   * Run a prompt as `runInOrder` does. If the page closes before the answer, edits of its new object are lost.
-   * @template T
-   * @param {() => Promise<T>} task
-   * @param {ObjectRef} target
+   * Keep an action until its answer, which clears an error shown before.
+   * @template {{error?: Error}} T
+   * @param {QueuedAction} queued
+   * @param {(id: number) => Promise<T>} send
    */
-  runPrompt(task, target) {
+  keep(queued, send) {
     const id = this.app.connection.createId();
-    this.messages.set(id, { action: 'suggest', message: {}, target });
-    return this.runInOrder(task).finally(() => this.messages.delete(id));
+    this.actions.set(id, queued);
+    return clearErrorAfter(send(id)).finally(() => this.actions.delete(id));
   }
 
   /** Send an action after the earlier edits, and before the later ones. @type {SendAction} */
   edit(action, message, target) {
-    const id = this.store(action, message, target);
-    return this.runInOrder(() => this.sendNow(action, message, target, id));
+    return this.runInOrder({ action, message, target }, (id) => this.sendNow(action, message, target, id));
   }
 
   /**
@@ -80,24 +86,11 @@ export class EditQueue {
    * @param {Actions['set_status']['message']} message
    */
   setStatus(message) {
-    const id = this.store('set_status', message);
     const seen = this.previousEdits.then(() => { message.step = this.app.state.step; });
     const previous = Promise.all([seen, this.previousStatuses]);
-    this.previousStatuses = previous.then(() => this.sendNow('set_status', message, undefined, id));
+    this.previousStatuses = this.keep({ action: 'set_status', message }, (id) => (
+      previous.then(() => this.sendNow('set_status', message, undefined, id))));
     return this.previousStatuses;
-  }
-
-  /**
-   * Store a repeatable message, so that it is sent if the page closes; return its id.
-   * @param {keyof Actions} action
-   * @param {object} message
-   * @param {ObjectRef} [target]
-   */
-  store(action, message, target) {
-    if (!REPEATABLE_ACTIONS.includes(action)) return undefined;
-    const id = this.app.connection.createId();
-    this.messages.set(id, { action, message, target });
-    return id;
   }
 
   /**
@@ -106,30 +99,42 @@ export class EditQueue {
    * @type {SendAction}
    */
   async sendNow(action, message, target, id) {
-    const { app, messages } = this;
+    const { app } = this;
     const fullMessage = /** @type {any} */ (addObjectId(message, target));
     const needsObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
+    const resendId = REPEATABLE_ACTIONS.includes(action) ? id : undefined;
     const answer = /** @type {any} */ (needsObject
-      ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, id));
-    messages.delete(id ?? 0);
+      ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, resendId));
     app.history.reportLosses(answer);
     if (!answer.error && target && !app.findObject(target.id)) {
-      app.selection.resolve(target, answer.result?.object_id ?? fullMessage.into ?? 0);
+      app.selection.resolve(target, findSuccessor(fullMessage, answer.result?.object_id));
     }
     return answer;
   }
 
-  /** Send the unacknowledged edits when the page closes, except those of an object that a prompt may create. */
-  flush() {
+  /**
+   * Send the unanswered edits, except those of an object that a prompt may create.
+   * @param {boolean} mayStay whether the page may stay open, and an undo between them be sent later
+   */
+  post(mayStay) {
     /** Objects that prompts may create. @type {Set<ObjectRef | undefined>} */
     const promptedObjects = new Set();
+    /** Objects of later edits of removed ones. @type {Map<ObjectRef | undefined, ObjectRef>} */
+    const successors = new Map();
+    /** Numbers of the objects, which may not exist yet. @type {Map<ObjectRef | undefined, number>} */
+    const numbers = new Map();
     const messages = [];
-    for (const [id, { action, message, target }] of this.messages) {
-      const fullMessage = addObjectId(message, target);
-      if (action === 'suggest') promptedObjects.add(target);
-      else if (fullMessage.object_id !== null || !promptedObjects.has(target)) {
-        messages.push({ ...fullMessage, id, do: action });
+    for (const [id, { action, message = {}, target }] of this.actions) {
+      const object = successors.get(target) ?? target;
+      const fullMessage = addObjectId(message, object);
+      const isRepeatable = REPEATABLE_ACTIONS.includes(action);
+      if (mayStay && !isRepeatable) break;
+      if (!numbers.has(object)) numbers.set(object, numbers.size);
+      if (action === 'suggest') promptedObjects.add(object);
+      else if (isRepeatable && (fullMessage.object_id !== null || !promptedObjects.has(object))) {
+        messages.push({ ...fullMessage, id, do: action, target: numbers.get(object) });
       }
+      if (REMOVING_ACTIONS.includes(action)) successors.set(target, { id: findSuccessor(message) });
     }
     if (!messages.length) return;
     const body = JSON.stringify(messages);

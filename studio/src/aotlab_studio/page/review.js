@@ -1,7 +1,7 @@
 /** Review: frames to check, ranked; notes on frames. */
 
 import {
-  CoalescedTask, createElement, element, formatCount, RowList, setLabel, showError, showMessage, TextField,
+  CoalescedTask, createElement, element, formatCount, RowList, setLabel, showError, showHint, showMessage, TextField,
 } from './dom.js';
 import { isDrawn } from './timeline.js';
 
@@ -125,7 +125,7 @@ export class Review {
     const { app } = this;
     this.lastVisit = frame;
     app.selection.selectByUser(worst);
-    showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
+    showHint(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(frame);
   }
 

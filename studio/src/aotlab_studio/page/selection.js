@@ -8,8 +8,8 @@ export class Selection {
     this.app = app;
     /** Record of the selected object. @type {import('./queue.js').ObjectRef} */
     this.target = { id: 0 };
-    /** Object that was selected before. */
-    this.previousId = 0;
+    /** Objects in the order of their selection, the latest first. @type {number[]} */
+    this.recentIds = [];
     /** Object that alone is drawn while it is selected; 0: all are drawn. */
     this.isolatedId = 0;
   }
@@ -34,6 +34,7 @@ export class Selection {
   /** Let edits of a target go to an object, which is there now. @param {{id: number}} target @param {number} id */
   resolve(target, id) {
     target.id = id;
+    if (target === this.target) this.recentIds.unshift(id);
     this.app.renderObjects();
   }
 
@@ -45,20 +46,26 @@ export class Selection {
 
   /** Select an object; another than the selected one ends isolation. @param {number} id */
   setSelected(id) {
-    if (id !== this.id) [this.previousId, this.isolatedId] = [this.id || this.previousId, 0];
+    this.recentIds = [id, ...this.recentIds.filter((other) => other !== id)];
+    this.replaceTarget(id);
+  }
+
+  /** @param {number} id */
+  replaceTarget(id) {
+    if (id !== this.id) this.isolatedId = 0;
     this.target = { id };
     this.app.renderObjects();
   }
 
   /**
-   * If an undo left no object selected, select the one that it restored, or the one before the one that it removed.
+   * If undo or redo removed the selected object, or restored one, select the last selected one that is there.
    * @param {number} id selected before
    * @param {{id: number}[]} objects before
    */
-  selectAfterUndo(id, objects) {
-    const restored = this.app.objects.find((item) => !objects.some((before) => before.id === item.id));
-    const existing = id ? this.app.findObject(this.previousId) : restored;
-    if (existing && !this.id) this.setSelected(existing.id);
+  selectAfterMove(id, objects) {
+    const isRestored = this.app.objects.some((item) => !objects.some((before) => before.id === item.id));
+    const recentId = this.recentIds.find((candidate) => this.app.findObject(candidate));
+    if (recentId && (isRestored || (id && !this.id))) this.replaceTarget(recentId);
   }
 
   /** @param {number} by */

@@ -71,7 +71,8 @@ export const TOOLS = [
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
     corners: true,
-    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send() : toolbox.points.push(point)),
+    press: (toolbox, point, isSecondClick) => (
+      toolbox.isClosedBy(point) ? toolbox.send() : toolbox.addCorner(point, isSecondClick)),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -164,22 +165,33 @@ export class Toolbox {
 
   /** Drop unfinished input; a polygon can be restored. */
   dropPoints() {
-    const { drawingTool: tool, points, pressed, isSubtracting } = this;
+    const { drawingTool: tool, input } = this;
     this.points = [];
     this.show();
-    if (!tool.corners || points.length < 3) return;
+    if (tool.corners && input.points.length > 2) this.offerRestore(tool, input);
+  }
+
+  /** Offer to restore a polygon. @param {Tool} tool @param {Toolbox['input']} input */
+  offerRestore(tool, input) {
     showToast('Polygon dropped', {
       Restore: async () => {
-        const { playback, selection } = this.app;
+        const { app: { playback, selection } } = this;
+        const { frame, target } = input.pressed;
         this.setTool(tool.name);
-        selection.selectByUser(pressed.target.id);
-        await playback.seek(pressed.frame);
-        if (playback.frame !== pressed.frame) return;
+        selection.selectByUser(target.id);
+        await playback.seek(frame);
+        if (playback.frame !== frame) return;
         if (this.hasUnfinishedInput) this.dropPoints(); // drawn since
-        Object.assign(this, { points, pressed, isSubtracting });
+        Object.assign(this, input);
         this.show();
       },
     });
+  }
+
+  /** Points that are drawn or sent, their frame and object, and whether they remove. */
+  get input() {
+    const { points, pressed, isSubtracting } = this;
+    return { points, pressed, isSubtracting };
   }
 
   /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
@@ -253,6 +265,12 @@ export class Toolbox {
     return this.tool.corners && this.points.length > 2 ? this.send() : undefined;
   }
 
+  /** Add a corner, unless the last press did. @param {Point} point @param {boolean} isSecondClick of a double click */
+  addCorner(point, isSecondClick) {
+    const last = this.points[this.points.length - 1];
+    if (!isSecondClick && (last?.x !== point.x || last.y !== point.y)) this.points.push(point);
+  }
+
   /** Return whether a corner closes the polygon. @param {Point} point */
   isClosedBy({ x, y }) {
     const [first, , ...others] = this.points;
@@ -310,7 +328,7 @@ export class Toolbox {
   suggest(prompts, click) {
     const { app: { queue }, pressed } = this;
     const task = () => this.requestMask(pressed, { ...prompts, separate: true }, click);
-    const answer = queue.runPrompt(task, pressed.target);
+    const answer = queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
     return this.showWhilePending(answer, click);
   }
 
@@ -335,7 +353,8 @@ export class Toolbox {
       if ((await history.undo(step)).error) return;
       if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
       const again = { frame, target: wasSelected ? selection.target : { id: previousId } };
-      await queue.runInOrder(() => this.requestMask(again, { ...prompts, ...changes }, click));
+      const task = () => this.requestMask(again, { ...prompts, ...changes }, click);
+      await queue.runInOrder({ action: 'suggest', target: again.target }, task);
       this.show();
     };
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -349,13 +368,13 @@ export class Toolbox {
   }
 
   /**
-   * Show sent input until it is answered; refused corners can be sent again.
+   * Show sent input until it is answered; a refused polygon can be sent again.
    * @template {{error?: Error}} T
    * @param {Promise<T>} answer
    * @param {Click} [click]
    */
   async showWhilePending(answer, click) {
-    const { tool, points } = this;
+    const { tool, input } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
@@ -364,7 +383,8 @@ export class Toolbox {
     const isCanceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
     const canResend = !isCanceled && tool === this.drawingTool && tool.corners && !this.points.length;
-    if (result.error && canResend) this.points = points;
+    if (result.error && canResend) this.points = input.points;
+    else if (result.error && tool.corners) this.offerRestore(tool, input);
     this.show();
     return result;
   }

@@ -1,6 +1,8 @@
 /** Tracking: buttons, range, progress, model. */
 
-import { element, elements, formatCount, readNumber, setIcon, setLabel, showMessage, showToast } from './dom.js';
+import {
+  CANCELED, element, elements, formatCount, readNumber, setIcon, setLabel, showHint, showMessage, showToast,
+} from './dom.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -107,11 +109,13 @@ export class Tracking {
     const { playback, queue, toolbox } = this.app;
     playback.cancelSeek();
     const { frame } = playback;
-    await queue.previousEdits; // may change the range
-    const range = this.readRange();
-    if (!range) return;
-    if (playback.frame === frame) toolbox.cancel();
-    if (!(await queue.edit('track', { frame, direction, ...range })).error) showMessage('');
+    const { error } = await queue.runInOrder({ action: 'track' }, async () => {
+      const range = this.readRange(); // earlier edits may change it
+      if (!range) return { error: CANCELED };
+      if (playback.frame === frame) toolbox.cancel();
+      return queue.sendNow('track', { frame, direction, ...range });
+    });
+    if (!error) showHint('');
   }
 
   /** Remove the tracked masks from this frame on. */

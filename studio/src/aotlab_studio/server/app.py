@@ -120,24 +120,26 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     async def store_edits(request: Request) -> Response:
         """Store edits and statuses: messages, in order. Return an `Answer` or a `Failure` for each.
 
-        A page that closes sends those that are not acknowledged. A message without an object is for the object that the
-        one before it has made.
+        A page that closes sends those that are not acknowledged. Messages without an object, but with the same
+        ``target``, are for the object that the first of them makes.
         """
         try:
             messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"edits: {error}", 422)
-        actor, object_id, answers = Actor(read_person(request)), None, list[Answer | Failure]()
+        if any(message.get("do") not in CLOSING_ACTIONS for message in messages):
+            return PlainTextResponse(f"edits: expected {', '.join(CLOSING_ACTIONS)}", 422)
+        actor, answers = Actor(read_person(request)), list[Answer | Failure]()
+        objects = dict[str, int | None]()
         for message in messages:
-            if message.get("do") not in CLOSING_ACTIONS:
-                return PlainTextResponse(f"edits: expected {', '.join(CLOSING_ACTIONS)}", 422)
+            target = str(message.pop("target", None))
             lacks_object = message.get("object_id", 0) is None
             if lacks_object:
-                message["object_id"] = object_id
+                message["object_id"] = objects.get(target)
             answer = await answer_message(find_session(request), message, actor, CapacityLimiter(1))
             answers.append(answer)
             if isinstance(answer, Answer) and (lacks_object or message["do"] == "add_object"):
-                object_id = getattr(answer.result, "object_id", object_id)
+                objects[target] = getattr(answer.result, "object_id", objects.get(target))
         return Response(encode_json(answers), media_type="application/json")
 
     def get_archive(request: Request) -> Response:

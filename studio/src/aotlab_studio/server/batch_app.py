@@ -56,7 +56,7 @@ def build_batch_app(batch: Batch) -> Starlette:
         return Response(content, media_type="image/jpeg", headers=headers)
 
     async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a clip's application answer."""
+        """Answer with the application of a clip."""
         name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
         connected = scope["type"] == "websocket"
         page = True

@@ -166,7 +166,7 @@ class Batch:
         session = self._open_session(path, project=found.project)
         with ExitStack() as cleanup:
             cleanup.callback(session.close)
-            clean_up(found.results)
+            clean_up(found.results, sdk.CORRECTED_FILE)
             cleanup.pop_all()
         session.document.shared = True
         clip = self._open[name] = OpenClip(session)
@@ -212,7 +212,7 @@ class Batch:
         for output in outputs:
             sdk.find_output(output)
         with self._export:
-            chosen, classes, problems, left_out = _choose_clips(find_clips(self.folder))
+            chosen, classes, problems, left_out = _choose_clips(find_clips(self.folder), outputs)
             shared, written = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if chosen else {}, []
             for clip in chosen:
                 try:
@@ -261,7 +261,8 @@ class Batch:
         except InputError as problem:
             error = str(problem)
         sentences = self._describe_tracking(name) or shown.sentences
-        holder = str(read_owner(clip.project) or "")
+        lock = opened.session.document.database.folder_lock if opened is not None else None
+        holder = str(lock.owner if lock is not None else read_owner(clip.project) or "")
         return msgspec.structs.replace(shown, holder=holder, error=error, sentences=sentences)
 
     def draw_thumbnail(self, name: str) -> bytes:
@@ -321,7 +322,7 @@ def list_frames_to_track(snapshot: Snapshot) -> tuple[FrameRange, list[int], lis
 
 
 def _choose_clips(
-    clips: Iterable[BatchClip],
+    clips: Iterable[BatchClip], outputs: Sequence[str]
 ) -> tuple[list[BatchClip], dict[str, int | None], list[str], list[str]]:
     """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
     chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
@@ -333,6 +334,7 @@ def _choose_clips(
             if document is None:
                 left_out += [] if clip.is_video else [f"{clip.name} (open)"]
             elif document.status.value in FINAL_STATUSES:
+                _list_outputs(clip, outputs)  # before anything is written
                 chosen.append(clip)
                 objects = document.snapshot.objects.values()
                 classes |= {item.class_name or NO_CLASS: None for item in objects}
@@ -355,6 +357,22 @@ def _format_problem(clip: BatchClip, error: InputError) -> str:
     return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
 
 
+def _list_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
+    """Return the outputs to write, the files of tracking that they replace, and the `PROBABILITIES` that are kept.
+
+    Raises `InputError` if there is nothing to write.
+    """
+    corrected = {PurePosixPath(file).parts[0] for file in read_exported(clip.results, sdk.CORRECTED_FILE)}
+    file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
+    tracked = {*clip.job.written} - corrected - {sdk.CORRECTED_FILE}
+    kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
+    tracked.difference_update(file_names[name] for name in kept)
+    names = [name for name, file in file_names.items() if name in outputs or file in corrected | tracked]
+    if not names:
+        raise InputError("no output is chosen; choose one, such as masks")
+    return names, tracked, kept
+
+
 def _export_clip(
     clip: BatchClip, outputs: Sequence[str], document: Document, classes: Mapping[str, int]
 ) -> list[str]:
@@ -363,23 +381,16 @@ def _export_clip(
     `PROBABILITIES` of tracking are kept unless they are among ``outputs``; return their names.
     """
     job, results = clip.job, clip.results
+    names, tracked, kept = _list_outputs(clip, outputs)
     snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     old_files = read_exported(results, sdk.CORRECTED_FILE) | {sdk.CORRECTED_FILE}
-    corrected = {PurePosixPath(file).parts[0] for file in old_files}
-    file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
-    tracked = {*job.written} - corrected
-    kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
-    tracked.difference_update(file_names[name] for name in kept)
-    names = [
-        key for key, file_name in file_names.items() if key in outputs or file_name in corrected | tracked
-    ]
     first, last = snapshot.editable_range
     with stage_files(results) as made:
         export_masks(document.frames, snapshot, made, names, first=first, last=last, classes=classes)
         # files beside those of tracking, such as the scores of a review
-        old_files.update({*os.listdir(made)}.difference(file_names.values()))
+        old_files.update({*os.listdir(made)}.difference(sdk.find_output(name).file_name for name in names))
         with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             for name in tracked:
                 files = sdk.list_output_files(results / name, job)

@@ -36,7 +36,7 @@ class BatchClip:
 
     @cached_property
     def stamp(self) -> list[tuple[int, int]]:
-        """Times and sizes of the files from which its properties are."""
+        """Times and sizes of the files that its properties are read from."""
         return [read_stamp(self.path / name) for name in (sdk.JOB_RECORD, REVIEW_FILE)]
 
     @cached_property

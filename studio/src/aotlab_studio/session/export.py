@@ -22,8 +22,6 @@ from aotlab_studio.files import list_files, move_entries, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
-EXPORT_RECORD = "export.json"
-"""record of `snapshot_for_export`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
 """outputs of probabilities, which a project does not store; its page does not offer them"""
 VIDEOS = ("overlay", "prores", "vp9")

@@ -19,7 +19,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.events import Step
-from aotlab_studio.document.folder import EXPORT
+from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
@@ -36,7 +36,6 @@ from aotlab_studio.protocol import (
 )
 from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.session.export import (
-    EXPORT_RECORD,
     PROBABILITIES,
     export_masks,
     replace_export,
@@ -110,9 +109,13 @@ class Session:
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
     ) -> list[FrameRange]:
         """Return the outdated frames of a range; raise `OutdatedError` if there are some, except with ``proceed``."""
-        ranges = self.document.snapshot.list_outdated(first, last)
+        snapshot = self.document.snapshot
+        ranges = snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
-            raise OutdatedError(action, ranges, waits=bool(self.runner.list_pending() or self.runner.busy))
+            waits = bool(self.runner.list_pending() or self.runner.busy)
+            end = snapshot.count if last is None else last + 1
+            locked = any(snapshot.outdated[key][first:end].any() for key in snapshot.locked_ids)
+            raise OutdatedError(action, ranges, waits=waits, locked=locked)
         return ranges
 
     def set_status(
@@ -189,24 +192,24 @@ class Session:
             separate: prompts away from the object's mask make a new object; clicks or a scribble on it, all of one
                 kind, correct it: it changes near them only.
         """
-        on_points, off_points, stroke = positive or [], negative or [], scribble or []
+        positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
         correction: Sequence[Point] = []
-        if separate and is_far_from(mask, box, [*on_points, *stroke[:1], *stroke[-1:]]):
+        if separate and is_far_from(mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
             object_id = None
         elif separate:
-            correction = _find_correction(mask, box, [*on_points, *stroke], off_points)
+            correction = _find_correction(mask, box, [*positive, *stroke], negative)
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-        old_mask, signs = mask if correction else None, [1] * len(on_points) + [0] * len(off_points)
+        old_mask, signs = mask if correction else None, [1] * len(positive) + [0] * len(negative)
         area = self._segment(
-            frame, Prompt([*on_points, *off_points], signs, box, stroke, mask=old_mask, exclude=protected)
+            frame, Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
         )
 
         def edit(before: np.ndarray) -> np.ndarray:
-            after = limit_to_prompt(before, area, correction, positive=not off_points) if correction else area
+            after = limit_to_prompt(before, area, correction, positive=not negative) if correction else area
             after = before | after if extend else after
             if not after.any():
                 raise InputError("nothing would be left of the object; press M if it is not on this frame")
@@ -335,7 +338,11 @@ class Session:
         count, (start, end) = self.document.frames.count, self.document.snapshot.editable_range
         for index in (first, count - 1 if last is None else last):
             require_frame(index, count)
-        return max(first, start), end if last is None else min(last, end)
+        limited = max(first, start), end if last is None else min(last, end)
+        if limited[0] > limited[1]:
+            problem = f"outside the tracked part of the video, frames {start} to {end}"
+            raise InputError(f"export: frames {first} to {last} are {problem}")
+        return limited
 
     def _write_export(
         self, names: list[str], first: int, last: int, outdated: OutdatedPolicy, key: int | None
@@ -365,18 +372,18 @@ class Session:
 
 
 def _find_correction(
-    mask: np.ndarray, box: Box | None, on_points: Sequence[Point], off_points: Sequence[Point]
+    mask: np.ndarray, box: Box | None, positive: Sequence[Point], negative: Sequence[Point]
 ) -> Sequence[Point]:
     """Return the points near which a mask changes; empty if the prompts make a whole mask."""
     if box is not None:
         return []
     if not mask.any():
-        if not on_points:
+        if not positive:
             raise InputError("remove: the object has no mask on this frame; click on the object first")
         return []
-    if bool(on_points) == bool(off_points):
+    if bool(positive) == bool(negative):
         raise InputError("suggest: give either positive or negative points to change a mask")
-    return on_points or off_points
+    return positive or negative
 
 
 def list_checks(snapshot: Snapshot) -> list[Check]:
@@ -390,17 +397,19 @@ class OutdatedError(InputError):
     """Frames are outdated, and the request does not say to proceed with them.
 
     Args:
-        waits: corrections are being tracked, so that waiting helps.
+        waits: whether tracking is running, so that waiting helps.
+        locked: whether some are of a locked object.
     """
 
-    def __init__(self, action: str, ranges: list[FrameRange], *, waits: bool) -> None:
+    def __init__(self, action: str, ranges: list[FrameRange], *, waits: bool, locked: bool = False) -> None:
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
         subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
-        remedy = "older than a correction, or tracking was cut off. Unlock and track their objects again"
-        remedy = "corrections are being tracked. Wait for tracking" if waits else remedy
+        remedy = "Unlock their objects and track them again" if locked else "Track them again"
+        reason = f": a drawn mask has changed since, or tracking was cut off. {remedy}"
+        reason = ", and tracking is running. Wait for it" if waits else reason
         verb = "export" if action == "export" else "accept"
-        super().__init__(f"{subject}: {remedy}, or {verb} them as they are?")
+        super().__init__(f"{subject}{reason}, or {verb} them as they are?")
         self.choices: list[Literal["wait", "proceed"]] = ["wait", "proceed"] if waits else ["proceed"]
         """values of ``outdated`` with which the action can be repeated"""

@@ -15,13 +15,13 @@ import numpy as np
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.folder import EXPORT_RECORD
 from aotlab_studio.document.log import Changes, Entry
 from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NO_CLASS, ObjectInfo, clean_name, make_object
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS
 from aotlab_studio.protocol import FileObject, LoadedMasks
-from aotlab_studio.session.export import EXPORT_RECORD
 from aotlab_studio.video import require_frame
 
 MAX_UNPACKED_BYTES = 512 * 2**20
@@ -101,7 +101,7 @@ def load_upload(
                 attributes.setdefault(ids[file_id], {})[frame] = unnamed
         keyframes, new_pngs, losses = _draw_masks(document, annotations, ids)
         values = Changes(objects=objects, keyframes=keyframes, classes=classes, attributes=attributes)
-        document.edit("load masks", values, min(annotations.frames), new_pngs)
+        document.edit_masks("load masks", values, min(annotations.frames), new_pngs)
         return LoadedMasks(sorted(annotations.frames), losses, document.log.head)
 
 

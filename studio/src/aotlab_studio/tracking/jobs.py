@@ -17,7 +17,7 @@ from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import Span, include_merged_ids, plan_spans
+from aotlab_studio.document.planning import Span, plan_spans
 from aotlab_studio.document.scores import ReviewSignals, measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
@@ -160,7 +160,7 @@ class TrackingJob:
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
-        covered_ids = include_merged_ids(self._start_snapshot, {*scores, *(object_ids & result.absent_ids)})
+        covered_ids = self._start_snapshot.include_merged_ids({*scores, *(object_ids & result.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
         stored_result = Result(index, scores, absent, provisional=result.provisional, model=model)
         lost_pixels = document.add_result(self.layer_id, stored_result, ids)
@@ -256,7 +256,7 @@ class JobRunner:
             return not (self.busy or self.list_pending())
 
     def wake(self) -> None:
-        """Let `wait` look again."""
+        """Make `wait` check again whether it is canceled."""
         with self._changed:
             self._changed.notify_all()
 

@@ -1,4 +1,4 @@
-"""Plans: what a run does with the results that an earlier run left."""
+"""Folders of results: what a run does with those that an earlier run left."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, write_job_record
 from aotlab.utils.errors import InputError
-from aotlab.video.plan import choose_action
+from aotlab.video.results import choose_action
 from aotlab.video.resume import STATE_FILE
 
 
@@ -47,8 +47,10 @@ def try_action(folder, record, **options):
 @pytest.mark.parametrize(("earlier", "action", "forced_action"), [
     (Earlier(), "track", "track"),
     (DONE, "reuse", "reuse"),
-    (replace(DONE, files=(MASK,)), "track", "track"),
-    (replace(DONE, record=replace(DONE.record, frames=2)), "track", "track"),  # one mask for two frames
+    (replace(DONE, files=(MASK,)), "refuse", "track"),
+    (replace(DONE, record=replace(DONE.record, frames=2)), "refuse", "track"),  # one mask for two frames
+    (replace(DONE, files=()), "track", "track"),
+    (replace(DONE, record=replace(DONE.record, written=MASKS), files=(MASK,)), "reuse", "reuse"),  # wrote no coco.json
     (STOPPED, "resume", "resume"),
     (replace(STOPPED, files=FILES), "track", "track"),
     (OTHER, "refuse", "track"),

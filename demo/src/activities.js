@@ -1,0 +1,203 @@
+/** Activities of the page, one at a time: opening, playing, segmenting, tracking. */
+
+import { LabelStore } from './labels.js';
+import { Model, describeError } from './model.js';
+import { CANCELED, copyWork, remember, state } from './state.js';
+import { HEIGHT, Video, WIDTH } from './video.js';
+import {
+  compute, draw, element, progress, show, showError, showObjects, showProgress, showStatus, size, updateControls,
+} from './view.js';
+
+/** @typedef {import('./prompts.js').Prompt} Prompt */
+/** @typedef {import('./state.js').Activity} Activity */
+
+/**
+ * Run an activity and show its failure; it ends the running one.
+ * @param {Activity} name
+ * @param {(signal: AbortSignal) => Promise<string>} run throws when it is aborted, returns the status
+ */
+export async function perform(name, run) {
+  state.activity?.controller.abort();
+  state.seeking.abort();
+  const activity = { name, controller: new AbortController() };
+  const { signal } = activity.controller;
+  state.activity = activity;
+  updateControls();
+  try {
+    const status = await run(signal);
+    if (!signal.aborted) showStatus(status);
+  } catch (error) {
+    if (!signal.aborted) showError(error);
+  }
+  if (state.activity === activity) state.activity = null;
+  updateControls();
+}
+
+/** End the running activity at once. */
+export function cancel() {
+  if (!state.activity) return;
+  state.activity.controller.abort();
+  showStatus(CANCELED[state.activity.name] ?? '');
+  state.activity = null;
+  updateControls();
+}
+
+export async function loadModel() {
+  state.model?.close(new Error('Another model is loaded'));
+  const model = new Model(showProgress, (error) => {
+    showError(error);
+    updateControls();
+  });
+  const name = size.value;
+  Object.assign(state, { model, loading: true });
+  progress.value = 0;
+  showStatus('Loading the model…');
+  updateControls();
+  let problem = '';
+  try {
+    model.backend = await model.call('load', new URL('.', location.href).href, name, compute.value === 'gpu');
+  } catch (error) {
+    problem = describeError(error);
+  }
+  if (state.model !== model) return;
+  state.loading = false;
+  element('speed').textContent = model.backend;
+  if (problem) showStatus(`Model ${name}: cannot be loaded; reload the page, or compute on the CPU (${problem})`, true);
+  else showStatus('Ready: drag a box around an object, or click on it');
+  updateControls();
+}
+
+/** @param {Blob} file @param {string} name */
+export async function openVideo(file, name) {
+  await perform('open', async (signal) => {
+    showStatus(`Opening ${name}…`);
+    const video = await Video.open(file, name);
+    signal.throwIfAborted();
+    const frames = video.timestamps.length;
+    if (!frames) throw new Error(`${name}: contains no frames`);
+    for await (const image of video.read(0, 1)) {
+      signal.throwIfAborted();
+      if (state.video) remember();
+      state.video = video;
+      reset();
+      show(0, image);
+    }
+    return video.truncated ? `${name}: the first ${frames} frames` : `${name}: ${frames} frames`;
+  });
+}
+
+/** Drop all objects. */
+export function reset() {
+  Object.assign(state, { store: new LabelStore(), prompts: new Map(), objectId: 1, objectCount: 1 });
+  showObjects();
+  draw();
+  updateControls();
+}
+
+export function undo() {
+  state.seeking.abort();
+  Object.assign(state, state.history.pop());
+  showObjects();
+  draw();
+  updateControls();
+  showStatus('Undone');
+}
+
+/** Decode and show a frame; the last call wins. @param {number} index */
+export async function seek(index) {
+  if (!state.video) return;
+  state.seeking.abort();
+  state.seeking = new AbortController();
+  const { signal } = state.seeking;
+  try {
+    for await (const image of state.video.read(index, index + 1)) if (!signal.aborted) show(index, image);
+  } catch (error) {
+    if (!signal.aborted) showError(error);
+  }
+}
+
+/** Segment the chosen object with one more prompt. @param {Partial<Prompt>} added */
+export async function segment({ positive = [], negative = [], box = null }) {
+  const { model, objectId, position, image, prompts, store } = state;
+  if (!model?.backend || !state.video || state.activity) return;
+  const old = prompts.get(objectId) ?? { positive: [], negative: [], box: null };
+  const prompt = { positive: [...old.positive, ...positive], negative: [...old.negative, ...negative], box: box ?? old.box };
+  if (!prompt.positive.length && !prompt.box) {
+    showStatus('Mark the object first, then what does not belong to it', true);
+    return;
+  }
+  const work = copyWork();
+  state.prompts = new Map(prompts).set(objectId, prompt);
+  draw();
+  await perform('segment', async (signal) => {
+    showStatus('Segmenting…');
+    const labels = store.get(position) ?? new Uint8Array(WIDTH * HEIGHT);
+    const otherObjects = labels.map((label) => Number(label !== 0 && label !== objectId));
+    try {
+      const mask = await model.call('segment', image, prompt, otherObjects);
+      signal.throwIfAborted();
+      if (!mask.includes(1)) throw new Error(`Object ${objectId}: no pixel found there; try another box or click`);
+      store.set(position, labels.map((label, pixel) => (mask[pixel] ? objectId : label === objectId ? 0 : label)));
+    } catch (error) {
+      state.prompts = prompts;
+      throw error;
+    } finally {
+      draw();
+    }
+    remember(work);
+    return `Object ${objectId} marked: add clicks to correct it, mark another object, or track`;
+  });
+}
+
+export async function track() {
+  const { model, video, store, position: first, image } = state;
+  const labels = store.get(first);
+  if (!model?.backend || !video || !labels) return;
+  const count = video.timestamps.length - 1 - first;
+  if (!count) {
+    showStatus('No frame follows this one: mark an object on an earlier frame to track it', true);
+    return;
+  }
+  await perform('track', async (signal) => {
+    progress.value = 0;
+    showStatus('Tracking…');
+    await model.call('start', image, labels);
+    signal.throwIfAborted();
+    const begin = performance.now();
+    let done = 0;
+    for await (const frame of video.read(first + 1)) {
+      signal.throwIfAborted();
+      const found = await model.call('step', frame);
+      signal.throwIfAborted();
+      if (!done) remember();
+      done += 1;
+      store.set(first + done, found);
+      show(first + done, frame);
+      progress.value = done / count;
+      const speed = (done * 1000) / (performance.now() - begin);
+      element('speed').textContent = `${speed.toFixed(1)} frames/s, ${model.backend}`;
+    }
+    return `Tracked ${done} frames: scrub, correct, download or undo`;
+  });
+}
+
+export async function play() {
+  const { activity, video } = state;
+  if (activity?.name === 'play') {
+    cancel();
+    return;
+  }
+  if (!video) return;
+  await perform('play', async (signal) => {
+    let index = state.position + 1 < video.timestamps.length ? state.position : 0;
+    const [begin, start] = [performance.now(), video.timestamps[index]];
+    for await (const frame of video.read(index)) {
+      const wait = 1000 * (video.timestamps[index] - start) - (performance.now() - begin);
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      signal.throwIfAborted();
+      show(index, frame);
+      index += 1;
+    }
+    return '';
+  });
+}

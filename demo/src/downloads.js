@@ -1,0 +1,58 @@
+/** Downloads of masks and of the video with overlay. */
+
+import { zipSync } from 'fflate';
+import { perform } from './activities.js';
+import { LabelStore, drawOverlay, encodePng } from './labels.js';
+import { state } from './state.js';
+import { WIDTH, encodeWebm } from './video.js';
+import { showStatus } from './view.js';
+
+/** @typedef {import('./video.js').Video} Video */
+
+/** @param {Blob} blob @param {string} suffix */
+function download(blob, suffix) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = `${state.video?.name.replace(/\.[^.]*$/, '')}_${suffix}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+export async function saveMasks() {
+  const { store, video } = /** @type {typeof state & {video: Video}} */ (state);
+  await perform('export', async (signal) => {
+    /** @type {Record<string, [Uint8Array, {level: 0}]>} */
+    const files = {};
+    for (const index of [...store.frames.keys()].sort((first, second) => first - second)) {
+      const png = encodePng(/** @type {Uint8Array} */ (store.get(index)), WIDTH, video.content, [video.width, video.height]);
+      files[`${String(index).padStart(5, '0')}.png`] = [png, { level: 0 }];
+      showStatus(`Writing masks: ${Object.keys(files).length} of ${store.frames.size}`);
+      await new Promise((resolve) => setTimeout(resolve));
+      signal.throwIfAborted();
+    }
+    download(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (zipSync(files))], { type: 'application/zip' }), 'masks.zip');
+    state.downloaded = new LabelStore(store.frames);
+    return `${Object.keys(files).length} masks saved`;
+  });
+}
+
+export async function saveOverlay() {
+  const { store, video } = /** @type {typeof state & {video: Video}} */ (state);
+  await perform('export', async (signal) => {
+    const indices = [...store.frames.keys()];
+    const [first, last] = [Math.min(...indices), Math.max(...indices)];
+    async function* frames() {
+      let index = first;
+      for await (const frame of video.read(first, last + 1)) {
+        signal.throwIfAborted();
+        showStatus(`Encoding frame ${index - first + 1} of ${last - first + 1}`);
+        yield drawOverlay(frame, store.get(index));
+        index += 1;
+      }
+    }
+    const blob = await encodeWebm(video, frames(), first);
+    signal.throwIfAborted();
+    download(blob, 'overlay.webm');
+    return 'Overlay saved';
+  });
+}

@@ -1,0 +1,61 @@
+/** State of the page, and earlier work for Undo. */
+
+import { LabelStore } from './labels.js';
+import { HEIGHT, WIDTH } from './video.js';
+
+/** @typedef {import('./model.js').Model} Model */
+/** @typedef {import('./prompts.js').Prompt} Prompt */
+/** @typedef {import('./video.js').Video} Video */
+/** @typedef {'open' | 'play' | 'segment' | 'track' | 'export'} Activity */
+
+/**
+ * What Undo restores.
+ * @typedef {object} Work
+ * @property {Video | null} video
+ * @property {LabelStore} store
+ * @property {number} position index of the shown frame
+ * @property {ImageData} image shown frame
+ * @property {number} objectId chosen object
+ * @property {number} objectCount
+ * @property {ReadonlyMap<number, Prompt>} prompts of the objects on the shown frame, by id
+ */
+
+/** What is shown when an activity is canceled; others end by themselves. @type {Partial<Record<Activity, string>>} */
+export const CANCELED = { open: 'Opening canceled', track: 'Tracking canceled', export: 'Download canceled' };
+
+/** Number of changes that can be undone. */
+const MAX_UNDO = 20;
+
+/** @type {Work} */
+const emptyWork = {
+  video: null, store: new LabelStore(), position: 0, image: new ImageData(WIDTH, HEIGHT), objectId: 1, objectCount: 1, prompts: new Map(),
+};
+
+export const state = {
+  ...emptyWork,
+  /** @type {Model | null} */
+  model: null,
+  /** Whether the model is being loaded. */
+  loading: false,
+  /** Work before each change, oldest first. @type {Work[]} */
+  history: [],
+  /** Labels that were downloaded last. */
+  downloaded: new LabelStore(),
+  /** Box that is being drawn: start and end. @type {[number, number, number, number] | null} */
+  drag: null,
+  /** Running activity. @type {{name: Activity, controller: AbortController} | null} */
+  activity: null,
+  /** Ends the decoding of a frame to show. */
+  seeking: new AbortController(),
+};
+
+/** @returns {Work} */
+export function copyWork() {
+  const { video, store, position, image, objectId, objectCount, prompts } = state;
+  return { video, store: new LabelStore(store.frames), position, image, objectId, objectCount, prompts };
+}
+
+/** Save the state for Undo. */
+export function remember(work = copyWork()) {
+  state.history = [...state.history, work].slice(-MAX_UNDO);
+}

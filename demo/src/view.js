@@ -1,0 +1,114 @@
+/** The shown frame, controls and messages of the page. */
+
+import { COLORS, drawOverlay } from './labels.js';
+import { describeError } from './model.js';
+import { CANCELED, state } from './state.js';
+import { HEIGHT, WIDTH } from './video.js';
+
+/** @template {HTMLElement} T @param {string} id @returns {T} */
+export const element = (id) => /** @type {T} */ (document.getElementById(id));
+export const view = /** @type {HTMLCanvasElement} */ (element('view'));
+const context = /** @type {CanvasRenderingContext2D} */ (view.getContext('2d'));
+export const slider = /** @type {HTMLInputElement} */ (element('frame'));
+export const size = /** @type {HTMLSelectElement} */ (element('size'));
+export const compute = /** @type {HTMLSelectElement} */ (element('compute'));
+export const exclude = /** @type {HTMLInputElement} */ (element('exclude'));
+export const progress = /** @type {HTMLProgressElement} */ (element('progress'));
+
+/** @param {string} text @param {boolean} [failed] */
+export function showStatus(text, failed = false) {
+  element('status').textContent = text;
+  element('status').classList.toggle('error', failed);
+}
+
+/** @param {unknown} error */
+export function showError(error) {
+  showStatus(describeError(error), true);
+}
+
+/** @param {import('./worker.js').Progress} loaded */
+export function showProgress({ stage, done, total }) {
+  progress.value = total ? Math.min(1, done / total) : 0;
+  const megabytes = (/** @type {number} */ bytes) => Math.round(bytes / 1e6);
+  const ofTotal = total ? ` of ${megabytes(total)}` : ''; // some servers send no Content-Length
+  showStatus(stage === 'download' ? `Loading the model: ${megabytes(done)}${ofTotal} MB` : 'Preparing the model…');
+}
+
+export function updateControls() {
+  const { model, video, store, position, objectCount, activity, history } = state;
+  const [idle, marked] = [activity === null, store.frames.size > 0];
+  const playing = activity?.name === 'play';
+  /** @type {[string, boolean][]} */
+  const enabled = [
+    ['play', video !== null && (idle || playing)], ['frame', video !== null && (idle || playing)],
+    ['add', idle && marked && objectCount < COLORS.length], ['clear', idle && marked], ['undo', idle && history.length > 0],
+    ['track', idle && Boolean(model?.backend) && store.frames.has(position)], ['cancel', activity !== null && activity.name in CANCELED],
+    ['size', idle], ['compute', idle], ['file', idle], ['masks', idle && marked], ['overlay', idle && marked],
+  ];
+  for (const [id, value] of enabled) /** @type {HTMLButtonElement} */ (element(id)).disabled = !value;
+  element('play').textContent = playing ? '⏸' : '▶';
+  element('play').setAttribute('aria-label', playing ? 'Pause' : 'Play');
+  progress.hidden = !state.loading && activity?.name !== 'track';
+  slider.max = String(video ? video.timestamps.length - 1 : 0);
+  slider.value = String(position);
+  element('position').textContent = video ? `${position + 1} / ${video.timestamps.length}` : '0 / 0';
+}
+
+export function showObjects() {
+  element('objects').replaceChildren(...Array.from({ length: state.objectCount }, (_, index) => {
+    const button = document.createElement('button');
+    const dot = document.createElement('span');
+    dot.style.background = `rgb(${COLORS[index].join()})`;
+    button.append(dot, `Object ${index + 1}`);
+    button.setAttribute('aria-pressed', String(state.objectId === index + 1));
+    button.addEventListener('click', () => {
+      state.objectId = index + 1;
+      showObjects();
+    });
+    return button;
+  }));
+}
+
+export function draw() {
+  const { drag, image, position, prompts, store } = state;
+  context.putImageData(drawOverlay(image, store.get(position)), 0, 0);
+  context.lineWidth = 2;
+  context.strokeStyle = '#fff';
+  if (drag) context.strokeRect(drag[0], drag[1], drag[2] - drag[0], drag[3] - drag[1]);
+  for (const [id, { positive, negative, box }] of prompts) {
+    context.strokeStyle = `rgb(${COLORS[id - 1].join()})`;
+    if (box) context.strokeRect(...box);
+    for (const [points, color] of /** @type {const} */ ([[positive, '#fff'], [negative, '#000']])) {
+      for (const [x, y] of points) {
+        context.beginPath();
+        context.arc(x, y, 6, 0, 7);
+        context.fillStyle = color;
+        context.fill();
+        context.stroke();
+      }
+    }
+  }
+}
+
+/** @param {number} index @param {ImageData} image */
+export function show(index, image) {
+  if (index !== state.position) state.prompts = new Map();
+  Object.assign(state, { position: index, image });
+  draw();
+  updateControls();
+}
+
+/**
+ * Return the pixel of the frame under the pointer, within the video.
+ * @param {PointerEvent} event
+ * @returns {[number, number]}
+ */
+export function locate(event) {
+  const box = view.getBoundingClientRect();
+  const { x, y, width, height } = state.video?.content ?? { x: 0, y: 0, width: WIDTH, height: HEIGHT };
+  /** @param {number} value @param {number} low @param {number} extent */
+  const clamp = (value, low, extent) => Math.min(low + extent, Math.max(low, value));
+  const pixelX = ((event.clientX - box.left) * WIDTH) / box.width;
+  const pixelY = ((event.clientY - box.top) * HEIGHT) / box.height;
+  return [clamp(pixelX, x, width), clamp(pixelY, y, height)];
+}

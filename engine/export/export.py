@@ -1,0 +1,181 @@
+"""Export of a model: its graphs as ONNX files, their weights in one file, described by ``export.json``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import warnings
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch.ops import aten
+
+from aotlab.configs.protocol import bound_memory
+from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
+from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
+from aotlab.engine.export.graphs import PROMPTING, Graph, build_graphs, build_prompt_graph
+from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, Clip, quantize, record_inputs
+from aotlab.engine.export.resize import resize_antialiased
+from aotlab.networks.model import VOSModel
+from aotlab.networks.preprocess import network_size
+from aotlab.utils.errors import require
+from aotlab.utils.files import make_folder, require_writable, sha256
+from aotlab.utils.locks import LOCK_SUFFIX, locked
+from aotlab.utils.versioned_files import FileKind, wrap
+
+if TYPE_CHECKING:
+    import onnx
+
+MAX_FOLDED = 4096
+"""elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
+EXPORT = FileKind("export", 11, "export again")
+CONFIG_PARTS = ("name", "confidence_temperature", "model", "memory")
+"""settings that a runtime needs, and their name"""
+EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
+EXPORT_PACKAGES = ("onnx", "onnxscript")
+"""packages that write ONNX files"""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Content of ``export.json``."""
+
+    network_size: list[int]
+    """[height, width] of the resized frames"""
+    sha256: dict[str, str]
+    """digest of each file, by its name"""
+    prompting: dict[str, float]
+    """`PROMPTING`; empty without a prompt network"""
+    config: Config
+    """settings; `CONFIG_PARTS` are written"""
+
+
+def resolve_export_config(config: Config) -> Config:
+    """Return the settings of graphs: float32, one size, no rules, and a memory of at most ``memory.frames``.
+
+    ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
+    ``memory.newest`` is always a number: ``memory.frames`` if it does not apply.
+    """
+    memory = config.memory
+    require(
+        memory.policy in EXPORTED_POLICIES,
+        f"memory.policy {memory.policy}: cannot be exported, only {', '.join(EXPORTED_POLICIES)}; "
+        "add memory.policy=bounded_fifo memory.frames=4",
+    )
+    require(
+        memory.frames > 1 and memory.short_term_frames == 1,
+        f"exported graphs need memory.frames from 2 on and memory.short_term_frames=1, got {memory.frames} and "
+        f"{memory.short_term_frames}",
+    )
+    memory = bound_memory(memory)
+    applies = memory.policy == "bounded_fifo" and memory.newest is not None
+    return replace(
+        config,
+        memory=memory if applies else replace(memory, newest=memory.frames),
+        compute=ComputeConfig(),
+        input=replace(config.input, min_object=None),
+        rules=RulesConfig(),
+    )
+
+
+def export_model(
+    model: VOSModel,
+    config: Config,
+    folder: Path,
+    *,
+    video: tuple[int, int],
+    half: bool = False,
+    prompts: bool = True,
+    force: bool = False,
+    calibration: Clip = (),
+    quantize_encoder: bool = False,
+) -> Description:
+    """Write a model's graphs, their weights and ``export.json``.
+
+    Args:
+        config: ``memory.frames`` bounds long-term memory.
+        folder: folder to create; its lock is next to it.
+        video: (height, width) of the frames in pixels, which decides the network's size.
+        half: store weights in float16; the graphs compute in float32.
+        prompts: write the prompt network too, if the model has one.
+        force: replace an earlier export in ``folder``.
+        calibration: clip for int8, see `quantize`; empty for float32.
+        quantize_encoder: quantize ``encode`` too.
+    """
+    config = resolve_export_config(config)
+    size = network_size(video, config.input, align_corners=config.model.align_corners)
+    make_folder(require_writable(folder.parent))
+    lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
+    with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
+        graphs = build_graphs(model, size, config.memory.frames, fused=bool(calibration))
+        if config.memory.policy != "restricted":
+            del graphs["relevance"]
+        if prompts and model.prompts is not None:
+            graphs["prompt"] = build_prompt_graph(model)
+        protos = {name: _convert_to_onnx(graph) for name, graph in graphs.items()}
+        if calibration:
+            with tempfile.TemporaryDirectory() as plain:
+                _write_graphs(Path(plain), deepcopy(protos), size, config, half=False)
+                inputs = record_inputs(Path(plain), calibration)
+            names = (*QUANTIZED_GRAPHS, "encode") if quantize_encoder else QUANTIZED_GRAPHS
+            protos |= {name: quantize(protos[name], inputs[name]) for name in names}
+        return _write_graphs(temporary, protos, size, config, half=half)
+
+
+def _write_graphs(
+    folder: Path, protos: dict[str, onnx.ModelProto], size: tuple[int, int], config: Config, *, half: bool
+) -> Description:
+    """Write graphs, whose weights are moved, and ``export.json``."""
+    with (folder / WEIGHTS_FILE).open("wb") as weights:
+        shared = SharedWeights(weights, half=half)
+        for name, proto in protos.items():
+            shared.move(proto)
+            (folder / f"{name}.onnx").write_bytes(proto.SerializeToString())
+    description = Description(
+        network_size=list(size),
+        sha256={path.name: sha256(path) for path in sorted(folder.iterdir())},
+        prompting=PROMPTING if "prompt" in protos else {},
+        config=config,
+    )
+    content = asdict(description)
+    content["config"] = {name: content["config"][name] for name in CONFIG_PARTS}
+    text = json.dumps(wrap(EXPORT, content), indent=1)
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+    return description
+
+
+def _convert_to_onnx(graph: Graph) -> onnx.ModelProto:
+    from onnxscript.optimizer import optimize
+
+    args, shapes = tuple(graph.inputs.values()), (tuple(graph.axes.get(name) for name in graph.inputs),)
+    log_level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # the exporter reports progress
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(graph, args, dynamic_shapes=shapes, strict=False)
+            antialiased = aten._upsample_bilinear2d_aa.vec
+            if any(node.target == antialiased for node in program.graph.nodes):
+                program = program.run_decompositions({antialiased: resize_antialiased})
+            converted = torch.onnx.export(
+                program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False, optimize=False
+            )
+            assert converted is not None
+            optimize(converted.model, output_size_limit=MAX_FOLDED)
+            named = (
+                (converted.model.graph.inputs, graph.inputs),
+                (converted.model.graph.outputs, graph.outputs),
+            )
+            for values, names in named:
+                for value, name in zip(values, names, strict=True):
+                    value.name = name
+            inputs = converted.model.graph.inputs
+            # onnxruntime's OpenVINO provider confuses the inputs of a graph that does not use all of them
+            inputs[:] = [value for value in inputs if value.uses() or value.is_graph_output()]
+            return converted.model_proto
+    finally:
+        logging.disable(log_level)

@@ -1,0 +1,217 @@
+"""Strokes, refusals, selections and answers that a slow connection or a closed page could lose."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab_studio.document import editing
+from aotlab_studio.session import actions
+from studio.tests.annotation.browser import Page, Wire, needs_browser
+from studio.tests.annotation.clips import draw, list_titles, truth, wait_until
+from tests.marks import slow
+
+pytestmark = needs_browser
+
+LEAVE = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+"""The browser asks whether to leave the page."""
+
+
+def close(page):
+    """Close the tab and leave."""
+    page.tab.on("dialog", lambda dialog: dialog.accept())
+    with page.tab.expect_event("close"):  # answers the dialog
+        page.tab.close(run_before_unload=True)
+
+
+def wait_idle(page):
+    page.until(lambda: page.tab.get_attribute("#view", "aria-busy") == "false")
+
+
+def test_undo_is_not_overtaken_if_the_user_stays(new_page):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((10, 10), (20, 10))
+    new_page.until(lambda: wire.held)
+    new_page.key("Control+z")
+    new_page.stroke((10, 30), (20, 30))
+    with new_page.tab.expect_response("**/edits"):
+        assert not new_page.tab.evaluate(LEAVE)
+    wire.actions = ()
+    wire.release()
+    new_page.until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
+    wait_idle(new_page)
+    assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
+
+
+@pytest.mark.parametrize("action", ["delete", *slow("merge")])
+def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, action):
+    draw(served.session, 0, 1)
+    document, page = served.session.document, Page(context, served.url, opened=False)
+    wire = Wire(page, "add_object")
+    page.key("n")
+    page.until(lambda: wire.held)
+    page.objects(2)
+    page.stroke((5, 5), (20, 5))
+    page.key("1")
+    page.selected("object 1")
+    page.tab.click(f"#{action}")
+    if action == "merge":
+        page.tab.click("dialog[open] .main")
+    page.stroke((5, 35), (20, 35))
+    close(page)
+    wait_until(lambda: document.snapshot.labels(0)[35, 15])
+    assert document.snapshot.labels(0)[5, 15] == 2
+    assert document.snapshot.labels(0)[35, 15] == (3 if action == "delete" else 2)
+    assert 1 not in document.snapshot.objects
+
+
+@pytest.mark.parametrize("later", ["n", *slow("Control+z", "t", "q")])
+def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
+    draw(session, 0, 1)
+    editing.add_object(session.document)
+    editing.change_object(session.document, 1, locked=True)
+    wire = Wire(new_page, "paint")
+    new_page.objects(2)
+    new_page.key("1")
+    new_page.stroke((10, 10), (20, 10))
+    new_page.until(lambda: wire.held)
+    new_page.key(later)
+    wire.release()
+    new_page.status("locked")
+    action = {"n": "add_object", "Control+z": "undo", "t": "track", "q": "toggle_checked"}[later]
+    new_page.until(lambda: wire.list_sent(action) and len(wire.answers) == len(wire.sent))
+    wait_idle(new_page)
+    new_page.settle()
+    assert "locked" in new_page.tab.inner_text("#status.error")
+
+
+def test_redo_selects_the_object_that_was_selected(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.key_done("n")
+    page.selected("object 2")
+    page.key_done("n")
+    page.selected("object 3")
+    for key, name in (("z", 2), ("z", 1), ("y", 2), ("y", 3)):
+        page.key_done(f"Control+{key}")
+        page.selected(f"object {name}")
+
+
+def test_refused_version_says_so_in_its_dialog(page, session):
+    draw(session, 0, 1)
+    page.tab.click("#open-versions")
+    page.tab.fill("#version-title", "first")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(actions.ACTIONS, "save_version")
+        page.tab.press("#version-title", "Enter")
+        page.tab.wait_for_selector("#versions-dialog [role=alert] >> text=no such action")
+    assert page.tab.input_value("#version-title") == "first"
+    page.tab.press("#version-title", "Enter")
+    page.tab.wait_for_selector("#versions li >> text=first")
+    assert not page.tab.inner_text("#versions-dialog [role=alert]")
+
+
+def test_versions_that_cannot_be_listed_open_no_dialog(new_page, monkeypatch):
+    wire = Wire(new_page)
+    monkeypatch.delitem(actions.ACTIONS, "list_versions")
+    new_page.tab.click("#open-versions")
+    new_page.status("no such action")
+    new_page.until(lambda: len(wire.answers) == len(wire.sent))
+    new_page.settle()
+    assert not new_page.tab.is_visible("#versions-dialog")
+
+
+@pytest.mark.parametrize("way", ["double click", *slow("Enter")])
+def test_equal_corners_make_no_polygon(page, way):
+    page.key("p")
+    page.tab.mouse.click(*page.at(10, 10))
+    if way == "double click":
+        page.tab.mouse.dblclick(*page.at(30, 10))
+    else:
+        page.tab.focus("#view")
+        page.key("w", "Enter", "Enter")
+    page.settle()
+    assert not page.labels(0).any()
+    page.tab.mouse.click(*page.at(30, 30))
+    page.key_done("Control+Enter")
+    assert (page.labels(0) == 1)[14, 22:28].all()
+
+
+def test_polygon_refused_after_a_seek_can_be_restored(new_page, session):
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, locked=True)
+    wire = Wire(new_page, "outline")
+    new_page.objects(1)
+    new_page.key("p")
+    for point in ((10, 10), (30, 10), (30, 30)):
+        new_page.tab.mouse.click(*new_page.at(*point))
+    new_page.key("Enter")
+    new_page.until(lambda: wire.held)
+    new_page.seek(3)
+    wire.release()
+    new_page.status("locked")
+    wire.actions = ()
+    new_page.key_done("j")
+    new_page.tab.click(".toast >> text=Restore")
+    new_page.wait_frame(0)
+    new_page.key_done("Control+Enter")
+    assert (new_page.labels(0) == 1)[14, 20:28].all()
+
+
+def test_undo_waits_for_loaded_masks(page, session, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    page.drag((10, 30), (20, 30))
+    held = []
+    page.answer(re.compile("/masks/"), lambda route: held.append(route))
+    page.tab.set_input_files("#load", tmp_path / "masks.png")
+    page.until(lambda: held)
+    page.key("Control+z")
+    page.settle()
+    held.pop().continue_()
+    page.status("undone")
+    wait_idle(page)
+    assert page.labels(0)[30, 15] == 1
+    assert list_titles(session.document)[0] == "brush"
+
+
+def test_sixty_seconds_are_a_minute(page, session):
+    session.document.frames.rate = Fraction(1000, 59996)
+    page.open()
+    page.seek(1)
+    assert "1:00.00" in page.tab.inner_text("#time")
+
+
+def test_name_cancels_no_prompt(new_page, session):
+    draw(session, 0, 1)
+    session.document.shared = True
+    wire = Wire(new_page, "suggest")
+    new_page.objects(1)
+    new_page.tab.fill("#person", "Ann")
+    new_page.tab.press("#person", "Enter")
+    new_page.until(lambda: wire.list_sent("describe")[1:])
+    wait_idle(new_page)
+    socket = wire.socket
+    new_page.key("1", "x")
+    new_page.selected("object 1")
+    new_page.stroke((37, 22), (53, 38))
+    new_page.until(lambda: wire.held)
+    new_page.tab.fill("#person", "Bob")
+    new_page.tab.press("#person", "Enter")
+    new_page.until(lambda: wire.list_sent("describe")[2:])
+    socket.send(wire.held.pop())
+    new_page.selected("object 2")
+    new_page.key_done("m")
+    assert [entry.author for entry in session.document.log.entries.values()][-2:] == ["Ann", "Bob"]
+
+
+def test_transport_of_a_low_window_shows_that_there_is_more(idle_page):
+    idle_page.tab.set_viewport_size({"width": 640, "height": 345})
+    style = "getComputedStyle(document.querySelector('.transport')).maskImage"
+    assert "gradient" in idle_page.tab.evaluate(style)
+    idle_page.tab.evaluate("document.querySelector('.transport').scrollLeft = 1e6")
+    bar, last = (idle_page.tab.locator(name).bounding_box() for name in (".transport", "#zoom-out"))
+    assert last["x"] + last["width"] <= bar["x"] + bar["width"] - 24
