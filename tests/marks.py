@@ -1,13 +1,13 @@
-"""Marks of tests: parameters that are slow, presets of every method, systems with signals."""
+"""Marks of tests: parameters that are slow, presets of every method, systems with signals and forks."""
 
-import sys
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
-needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs signals, forks or devices of POSIX")
 
 
 def slow(*values: Any) -> list[Any]:

@@ -41,6 +41,9 @@ OTHERS = {
 """programs whose command lines are not checked"""
 
 
+TEST_FOLDERS = ("tests", "studio/tests", "runtime/tests", "research/tests", "demo/tests")
+
+
 def blocks(*languages):
     """All code blocks in some languages, each with the name of its page and its line."""
     return [
@@ -267,3 +270,10 @@ def test_notebook_runs(page, cells, image, text, monkeypatch):
         assert read_numbers(output.get("text", "")) == pytest.approx(read_numbers(before), rel=0.02)
     assert any(image in output.get("data", {}) for output in printed)
     assert any(text in output.get("text", "") for output in printed)
+
+
+def test_readme_of_the_tests_names_each_helper():
+    text = (ROOT / "tests" / "README.md").read_text()
+    modules = {path.name for folder in TEST_FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    helpers = {name for name in modules if not name.startswith(("test_", "conftest", "__init__"))}
+    assert {name for name in helpers if name not in text} == set()

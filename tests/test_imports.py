@@ -1,12 +1,11 @@
 """Imports between packages, here and in the studio, and the one function that opens images."""
 
-import ast
-from functools import cache
 from graphlib import TopologicalSorter
 
 import pytest
 
 from aotlab.configs.files import ROOT
+from tests.imports import list_imports
 
 LAYERS: list[tuple[str, ...]] = [
     ("utils",), ("configs",), ("media",), ("networks", "dataloaders", "evaluation"), ("engine",), ("video",),
@@ -23,23 +22,6 @@ ALLOWED = {
 
 def sources(package):
     return sorted((ROOT / package).rglob("*.py"))
-
-
-@cache
-def find_imports(source):
-    """Nodes of all imports of a source."""
-    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Import, ast.ImportFrom))]
-
-
-def list_imports(source, package):
-    """Full names of all modules that a source imports anywhere, also inside functions."""
-    for node in find_imports(source):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        else:
-            base = ".".join(filter(None, [package if node.level else "", node.module]))
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def find_breaches(source, package):

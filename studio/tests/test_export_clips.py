@@ -22,7 +22,7 @@ from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.batch import Batch, describe_project
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
-from studio.tests.annotation.results import change_record, write_results
+from studio.tests.annotation.results import change_record, open_clip, write_results
 
 
 @pytest.fixture
@@ -44,14 +44,9 @@ def batch(tmp_path):
     return tmp_path / "batch"
 
 
-def open_clip(batch, name):
-    state = open_document(batch / name)
-    return Session(state, lambda: TruthTracker())
-
-
 def set_status(batch, *values, **options):
     """Set the status of clip a; arguments as of `Session.set_status`."""
-    with closing(open_clip(batch, "a")) as session:
+    with closing(open_clip(batch / "a")) as session:
         session.set_status(*values, **options)
 
 
@@ -62,7 +57,7 @@ def read_status(batch):
 def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     before = (batch / "c" / "coco.json").read_bytes()
     for name in ("a", "b"):
-        session = open_clip(batch, name)
+        session = open_clip(batch / name)
         assert session.describe().status == "open"
         run_action(session, {"do": "outline", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
         assert session.describe().status == "in progress"
@@ -71,7 +66,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
             {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "proceed"},
         )
         session.close()
-    open_clip(batch, "c").close()
+    open_clip(batch / "c").close()
     assert read_status(batch) == ["corrected", "accepted", "open"]
     assert main([str(batch)]) == 0
     assert "2 corrected clips exported\nleft out: c (open)\n" in capsys.readouterr().out
@@ -86,7 +81,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
 
 def test_new_class_reaches_clips_exported_before(batch):
     for name, class_name in (("a", "cat"), ("b", "dog")):
-        session = open_clip(batch, name)
+        session = open_clip(batch / name)
         editing.change_object(session.document, 1, class_name=class_name)
         session.set_status("corrected", outdated="proceed")
         session.close()
@@ -99,7 +94,7 @@ def test_new_class_reaches_clips_exported_before(batch):
 def test_class_names_of_a_job_are_exported(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
-    session = open_clip(folder, "a")
+    session = open_clip(folder / "a")
     assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", "dog"]
     session.set_status("accepted")
     session.close()
@@ -117,7 +112,7 @@ def test_class_names_of_a_job_are_exported(tmp_path):
 def test_corrected_class_reaches_the_record(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
-    session = open_clip(folder, "a")
+    session = open_clip(folder / "a")
     editing.change_object(session.document, 1, class_name="kitten")
     session.set_status("corrected")
     session.close()
@@ -150,7 +145,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     for index in (0, 1, *range(6, LENGTH)):
         (folder / "a" / "masks" / f"{index:05d}.png").unlink()
     change_record(folder / "a", frames=4, first_frame=2, last_frame=5, error="stopped")
-    session = open_clip(folder, "a")
+    session = open_clip(folder / "a")
     document = session.document
     for index in (0, 6):
         with pytest.raises(
@@ -172,7 +167,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
 
 def correct(batch):
     """Draw on frame 4 of clip a, and set its status."""
-    with closing(open_clip(batch, "a")) as session:
+    with closing(open_clip(batch / "a")) as session:
         editing.outline(session.document, 4, 1, square(40, 25, 8))
         session.set_status("corrected", outdated="proceed")
 
@@ -209,7 +204,7 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
     assert read_mask(copy / "a" / "masks" / "00004.png")[28, 44] == 1
     (tmp_path / "clips").rename(tmp_path / "gone")
     with pytest.raises(InputError, match="next to the results"):
-        open_clip(copy, "b")
+        open_clip(copy / "b")
     assert main([str(copy)]) == 1
 
 
@@ -240,7 +235,7 @@ def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
 
 
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
-    sessions = [open_clip(batch, name) for name in ("a", "b")]
+    sessions = [open_clip(batch / name) for name in ("a", "b")]
     for session in sessions:
         editing.outline(session.document, 4, 1, square(40, 25, 8))
         session.set_status("corrected", outdated="proceed")
@@ -255,7 +250,7 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
 
 def test_clip_in_work_is_not_exported(batch, capsys):
     before = (batch / "a" / "coco.json").read_bytes()
-    session = open_clip(batch, "a")
+    session = open_clip(batch / "a")
     editing.outline(session.document, 4, 1, square(40, 25, 8))
     session.close()
     assert read_status(batch) == ["in progress"]

@@ -9,7 +9,7 @@ import pytest
 
 import aotlab
 from aotlab import sdk
-from tests.test_imports import list_imports
+from tests.imports import list_imports
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {

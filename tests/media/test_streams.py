@@ -11,6 +11,7 @@ import pytest
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.limits import make_pipe
+from tests.marks import needs_posix
 from tests.media.video_files import write_gray
 from tests.processes import run_python
 
@@ -102,7 +103,8 @@ def test_garbage_rejected(tmp_path, file_server):
 
 
 @pytest.mark.parametrize(("source", "words"), [
-    ("/dev/null", r"/dev/null: not readable \(Inappropriate ioctl"),  # only the reader of cameras asks for it
+    # only the reader of cameras asks for it
+    pytest.param("/dev/null", r"/dev/null: not readable \(Inappropriate ioctl", marks=needs_posix),
     ("63", "camera 63: not readable"),
 ])  # fmt: skip
 def test_missing_camera_is_named(tmp_path, monkeypatch, source, words):

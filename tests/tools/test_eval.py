@@ -173,7 +173,7 @@ def test_signal_ends_the_run_which_resumes(tmp_path, loaded, capsys, monkeypatch
 
     def step(self, frame, mask=None, *, size=None):
         if next(count, None) == 7:  # in the second sequence
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return plain(self, frame, mask, size=size)
 
     monkeypatch.setattr(RepeatingTracker, "step", step)

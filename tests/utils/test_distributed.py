@@ -1,6 +1,5 @@
 """Joining the processes that torchrun starts: whatever the environment says wrongly, and a rank that is lost."""
 
-import os
 import socket
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from aotlab.utils.distributed import assign_by_cost, join_process_group
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.shards import SHARD_VARIABLES, Shard
+from tests.marks import needs_posix
 from tests.processes import reserve_port, run_python
 
 NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -81,7 +81,7 @@ sys.exit(main())
 """two ranks that import once; the second dies"""
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the second rank is a fork of the first")
+@needs_posix
 def test_death_of_a_rank_stops_the_others():
     with reserve_port() as port:
         done = run_python("-c", RANKS, env={**TWO, "MASTER_PORT": str(port)}, timeout=120)

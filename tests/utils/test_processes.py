@@ -1,6 +1,5 @@
 """Signals during a long run."""
 
-import os
 import signal
 import threading
 
@@ -14,16 +13,16 @@ def test_signal_sets_the_flag_and_handler_is_restored(number):
     before = signal.getsignal(number)
     with stop_flag() as stop:
         assert not stop.is_set()
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert stop.wait(60)
     assert signal.getsignal(number) is before
 
 
 def test_second_interrupt_acts_at_once():
     with pytest.raises(KeyboardInterrupt), stop_flag() as stop:  # noqa: PT012
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert stop.wait(60)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         threading.Event().wait(60)
 
 

@@ -32,7 +32,9 @@ def test_reading_and_tracking_wait_for_slow_writing():
 
     def write(_):
         if not counts:
+            deadline = time.monotonic() + 60
             while len(read) < max_read or len(tracked) < max_tracked:
+                assert time.monotonic() < deadline
                 time.sleep(0.01)
             time.sleep(0.05)  # more would be read or tracked meanwhile
             counts.extend([len(read), len(tracked)])

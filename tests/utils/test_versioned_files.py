@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aotlab.engine.benchmark.records import SEQUENCE_KIND, SequenceRecord
@@ -48,7 +48,6 @@ def test_changed_field_rejected(tmp_path, name, caplog):
         lambda tree: json.dumps(tree).encode()
     )
 )
-@settings(max_examples=50)
 def test_corrupt_record_is_skipped(tmp_path, caplog, content):
     caplog.clear()
     path = tmp_path / "file.json"

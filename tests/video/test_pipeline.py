@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
@@ -30,6 +31,7 @@ from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images
 from tests.engine.small_model import clip, stripes
 from tests.limits import limit_file_size
+from tests.marks import needs_posix
 from tests.repeating_tracker import RepeatingTracker
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
@@ -110,6 +112,7 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     assert source.yielded < 20  # and the rest of the video was not run for nothing
 
 
+@needs_posix  # Windows wakes no waiting main thread
 def test_signal_stops_a_silent_source(tmp_path):
     tracked, release = threading.Event(), threading.Event()
     source = Source(
@@ -125,7 +128,9 @@ def test_second_interrupt_leaves_no_half_video(tmp_path):
     half_videos = []
 
     def interrupt_twice():
+        deadline = time.monotonic() + 60
         while not half_videos:  # the writer is a few frames behind
+            assert time.monotonic() < deadline
             half_videos.extend(tmp_path.glob(".overlay*"))
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)

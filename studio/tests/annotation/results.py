@@ -9,8 +9,11 @@ from PIL import Image
 from aotlab import write_mask
 from aotlab.sdk import JobRecord, read_job_record, write_job_record
 from aotlab_studio.files import write_json
+from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
-from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
+from aotlab_studio.session.session import Session
+from studio.tests.annotation.clips import LENGTH, TruthTracker, draw_folder, image, truth
+from tests.segment_by_color import segment_by_color
 
 
 def change_record(results, **changes):
@@ -32,3 +35,8 @@ def write_results(folder, names, lost=()):
         write_json(results / "review.json", review)
         Image.fromarray(image(0)).save(results / "thumbnail.jpg")
     return folder / "batch"
+
+
+def open_clip(path, project=None):
+    """Open a session of a clip of a batch."""
+    return Session(open_document(path, project=project), TruthTracker, segment_by_color)

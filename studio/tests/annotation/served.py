@@ -30,6 +30,7 @@ class Served:
         self.thread = threading.Thread(target=self.server.run_on_socket, daemon=True)
         self.thread.start()
         while not self.server.started:
+            assert self.thread.is_alive()
             self.thread.join(0.02)
 
     def get(self, path, method="GET", cookie=True, **headers):

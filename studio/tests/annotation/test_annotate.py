@@ -34,6 +34,7 @@ from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
 from studio.tests.annotation.results import change_record
+from tests.marks import needs_posix
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
@@ -153,7 +154,7 @@ raise SystemExit(main())
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
+@needs_posix
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("serving", [True, False])
 def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status, serving):

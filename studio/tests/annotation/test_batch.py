@@ -40,7 +40,7 @@ from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.clips import find_clips
 from aotlab_studio.session.export import export_masks
-from aotlab_studio.session.session import OutdatedError, Session
+from aotlab_studio.session.session import OutdatedError
 from studio.tests.annotation.browser import Page, choose_status, find_violations, needs_browser
 from studio.tests.annotation.clips import (
     HEIGHT,
@@ -57,13 +57,8 @@ from studio.tests.annotation.clips import (
     truth,
     wait_until,
 )
-from studio.tests.annotation.results import change_record, write_results
+from studio.tests.annotation.results import change_record, open_clip, write_results
 from studio.tests.annotation.served import Served
-from tests.segment_by_color import segment_by_color
-
-
-def open_clip(path, project=None):
-    return Session(open_document(path, project=project), TruthTracker, segment_by_color)
 
 
 @pytest.fixture

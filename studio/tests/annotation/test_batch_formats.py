@@ -10,8 +10,7 @@ from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_wri
 from aotlab_studio.document import editing
 from aotlab_studio.session.batch import Batch
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
-from studio.tests.annotation.results import change_record, write_results
-from studio.tests.annotation.test_batch import open_clip
+from studio.tests.annotation.results import change_record, open_clip, write_results
 
 CLASS_NAMES = {3: "person", 7: "ball"}
 """class names by object id"""

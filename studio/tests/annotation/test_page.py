@@ -42,9 +42,9 @@ pytestmark = needs_browser
 def test_page_works_with_the_keyboard_only(page):
     page.tab.focus("#view")
     page.key("x", "w")
-    cursor(page, 2, 2)
+    move_cursor(page, 2, 2)
     page.key("Enter")
-    cursor(page, 18, 18)
+    move_cursor(page, 18, 18)
     page.key_done("Enter")
     assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
     page.track("t", last=4)
@@ -61,15 +61,16 @@ def test_page_works_with_the_keyboard_only(page):
     assert (page.labels(1) == 1).any()
 
 
-def cursor(page, x, y):
+def move_cursor(page, x, y):
     """Move the keyboard's cursor to a pixel."""
-    while True:
+    for _ in range(1000):
         at = re.findall(r"\d+", page.tab.inner_text("#status"))
         dx, dy = x - int(at[0]), y - int(at[1])
-        if abs(dx) < 1 and abs(dy) < 1:
+        if dx == dy == 0:
             return
-        name, way = ("d" if dx > 0 else "a", abs(dx)) if abs(dx) >= 1 else ("s" if dy > 0 else "w", abs(dy))
-        page.key(name if way >= 8 else f"Shift+{name}")
+        key, distance = ("d" if dx > 0 else "a", abs(dx)) if dx else ("s" if dy > 0 else "w", abs(dy))
+        page.key(key if distance >= 8 else f"Shift+{key}")
+    pytest.fail("the cursor did not arrive")
 
 
 def test_two_tabs_share_changes_and_ask_no_other_host(page, served):
@@ -84,7 +85,7 @@ def test_two_tabs_share_changes_and_ask_no_other_host(page, served):
     assert other.problems == []
 
 
-def touches(page, kind, *points):
+def send_touch(page, kind, *points):
     """Put fingers on pixels of the frame, move or lift them."""
     places = [dict(zip(("x", "y"), page.at(*point), strict=True)) for point in points]
     points = [{**place, "id": number} for number, place in enumerate(places)]
@@ -93,33 +94,33 @@ def touches(page, kind, *points):
 
 def test_one_finger_draws_and_two_pan_and_zoom(page):
     with page.done():
-        touches(page, "touchStart", (10, 10))
-        touches(page, "touchMove", (16, 12))
-        touches(page, "touchMove", (22, 14))
-        touches(page, "touchEnd")
+        send_touch(page, "touchStart", (10, 10))
+        send_touch(page, "touchMove", (16, 12))
+        send_touch(page, "touchMove", (22, 14))
+        send_touch(page, "touchEnd")
     drawn = page.labels(0)
     assert drawn[12, 16] == 1
     before = page.place()
-    touches(page, "touchStart", (20, 20))
-    touches(page, "touchStart", (20, 20), (40, 20))
-    touches(page, "touchMove", (15, 22), (45, 22))
-    touches(page, "touchMove", (10, 24), (50, 24))
-    touches(page, "touchEnd")
+    send_touch(page, "touchStart", (20, 20))
+    send_touch(page, "touchStart", (20, 20), (40, 20))
+    send_touch(page, "touchMove", (15, 22), (45, 22))
+    send_touch(page, "touchMove", (10, 24), (50, 24))
+    send_touch(page, "touchEnd")
     page.until(lambda: page.place()[-1] > 1.2 * before[-1])
     assert (page.labels(0) == drawn).all()
 
 
 def test_tap_clicks_and_two_fingers_do_not(page):
     page.key("c")
-    touches(page, "touchStart", (20, 20))
-    touches(page, "touchStart", (20, 20), (40, 20))
-    touches(page, "touchMove", (18, 20), (42, 20))
-    touches(page, "touchEnd")
+    send_touch(page, "touchStart", (20, 20))
+    send_touch(page, "touchStart", (20, 20), (40, 20))
+    send_touch(page, "touchMove", (18, 20), (42, 20))
+    send_touch(page, "touchEnd")
     assert not page.labels(0).any()
     page.key("0")
     with page.done():
-        touches(page, "touchStart", (10, 10))
-        touches(page, "touchEnd")
+        send_touch(page, "touchStart", (10, 10))
+        send_touch(page, "touchEnd")
     assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
 
 
@@ -155,10 +156,10 @@ def test_palm_beside_the_pen_draws_nothing(page):
     with page.done():
         pen(page, "mousePressed", (10, 10))
         pen(page, "mouseMoved", (15, 10))
-        touches(page, "touchStart", (40, 30))
-        touches(page, "touchMove", (42, 30))
+        send_touch(page, "touchStart", (40, 30))
+        send_touch(page, "touchMove", (42, 30))
         pen(page, "mouseMoved", (20, 10))
-        touches(page, "touchEnd")
+        send_touch(page, "touchEnd")
         pen(page, "mouseReleased", (20, 10))
     drawn = page.labels(0)
     assert [drawn[10, 12], drawn[10, 18]] == [1, 1]
@@ -169,8 +170,8 @@ def test_third_finger_does_not_draw(idle_page):
     fingers = (10, 10), (20, 10), (30, 30)
     before = idle_page.pixel(30, 30)
     for count in (1, 2, 3):
-        touches(idle_page, "touchStart", *fingers[:count])
-    touches(idle_page, "touchEnd")
+        send_touch(idle_page, "touchStart", *fingers[:count])
+    send_touch(idle_page, "touchEnd")
     idle_page.tab.mouse.move(*idle_page.at(5, 35))
     idle_page.settle()
     assert idle_page.pixel(30, 30) == before
@@ -180,15 +181,15 @@ def test_lifted_finger_does_not_move_the_view(idle_page):
     idle_page.tab.evaluate(
         "document.addEventListener('pointerdown', ({ pointerId }) => { window.newest = pointerId; })"
     )
-    touches(idle_page, "touchStart", (10, 10))
-    touches(idle_page, "touchStart", (10, 10), (40, 10))
-    touches(idle_page, "touchMove", (11, 10), (41, 10))
+    send_touch(idle_page, "touchStart", (10, 10))
+    send_touch(idle_page, "touchStart", (10, 10), (40, 10))
+    send_touch(idle_page, "touchMove", (11, 10), (41, 10))
     # the protocol lifts all fingers at once only
     idle_page.tab.evaluate(
         "document.getElementById('view').dispatchEvent(new PointerEvent('pointerup', { pointerId: newest }))"
     )
-    touches(idle_page, "touchMove", (12, 10), (41, 10))
-    touches(idle_page, "touchEnd")
+    send_touch(idle_page, "touchMove", (12, 10), (41, 10))
+    send_touch(idle_page, "touchEnd")
     idle_page.tab.mouse.move(*idle_page.at(30, 20))
     idle_page.until(lambda: len(idle_page.place()) == 3)
     assert idle_page.place()[:2] == pytest.approx([28, 20], abs=1)
@@ -1230,7 +1231,7 @@ def test_click_on_an_invisible_mask_selects_nothing(page, session):
     assert page.tab.get_attribute("#objects [name=select2]", "aria-pressed") == "false"
     page.tab.focus("#view")
     page.key("w")
-    cursor(page, 45, 30)
+    move_cursor(page, 45, 30)
     assert "object 2" not in page.tab.inner_text("#status")
 
 

@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from aotlab_studio.formats.cvat import format_cvat
 from aotlab_studio.formats.label_studio import format_label_studio
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
-from studio.tests.formats.test_reading import labelme, png, shape
+from studio.tests.formats.examples import labelme, png, shape
 from tests.marks import slow
 from tests.media.sample import VIDEO, read_masks, tracked
 from tests.mutations import JSON, check_mutations, corrupt_bytes, find_refusal
@@ -83,7 +83,6 @@ def test_damaged_colored_mask_is_read_or_rejected(colored):
     check_damage(colored, colored.read_bytes())
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(JSON)
 def test_any_json_as_legend_is_rejected(colored, tree):
     (colored.parent / "legend.json").write_text(json.dumps(tree))

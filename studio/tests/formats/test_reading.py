@@ -1,17 +1,15 @@
 """Files as other tools write them, and what is rejected of them."""
 
-import base64
 import json
-from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import encode_rle, format_coco, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
+from studio.tests.formats.examples import labelme, png, shape
 from tests.media.sample import SIZE, VIDEO, labels, tracked
 
 TRACK = """<annotations><version>1.1</version>
@@ -38,21 +36,6 @@ def read(tmp_path):
         return read_annotations(tmp_path if folder else tmp_path / next(iter(files)), video, **options)
 
     return read
-
-
-def png(mask):
-    file = BytesIO()
-    Image.fromarray(mask).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def labelme(frame, *shapes, height=24):
-    size = {"imageHeight": height, "imageWidth": 40}
-    return {"version": "5", "shapes": list(shapes), "imagePath": f"{frame:05d}.jpg", **size}
-
-
-def shape(label, points, group=None, kind="polygon", **more):
-    return {"label": label, "points": points, "group_id": group, "shape_type": kind, **more}
 
 
 def result(region_id, points, **more):

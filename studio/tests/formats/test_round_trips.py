@@ -56,7 +56,7 @@ CLIPS = arrays.arrays(
 
 
 @pytest.mark.parametrize("name", EXACT)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=settings().max_examples // 2)  # for each of the formats
 @given(frames=CLIPS)
 def test_random_label_maps_survive_exact_formats(name, folder, frames):
     video = VideoInfo("clip", frames.shape[1:], len(frames))
@@ -171,7 +171,6 @@ def test_label_studio_interface_is_written(tmp_path):
     assert '<Label value="ball" />' in interface
 
 
-@settings(max_examples=20, deadline=None)
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 60), st.integers(1, 60))))
 @example(np.repeat([False, True], [18200, 1300]).reshape(150, 130))  # runs longer than a block
 def test_brush_masks_are_packed_and_unpacked(mask):

@@ -99,7 +99,7 @@ IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**24 + 1, 2**31 - 1])
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 
 
-@settings(max_examples=15)
+@settings(max_examples=settings().max_examples // 2)
 @given(ids=st.lists(IDS, min_size=1, max_size=4, unique=True), dtype=DTYPES, offset=st.integers(0, 40))
 def test_integer_mask_is_returned_unchanged(models, ids, dtype, offset):
     ids = [number for number in ids if number <= np.iinfo(dtype).max]

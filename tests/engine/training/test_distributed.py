@@ -1,6 +1,5 @@
 """Several ranks on this machine's CPU, as torchrun starts them, against one process."""
 
-import os
 import signal
 import subprocess
 import time
@@ -10,6 +9,7 @@ import pytest
 from aotlab.engine.training.state import list_saved_states
 from aotlab.tools import train as train_tool
 from tests.engine.training.tiny_recipes import EXACT, assert_same_steps, read_log, steady_phase, write_recipe
+from tests.marks import needs_posix
 from tests.processes import reserve_port, run_python, start_python
 
 TRAIN = ("-m", "aotlab", "train")
@@ -42,7 +42,7 @@ def rank_variables(port: int) -> dict[str, str]:
     return {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the second rank is a fork of the first")
+@needs_posix
 def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     settings = [*EXACT, "train.accumulate=2"]
     line = ["--config", recipe_file("two", steps=2, batch=4), *settings]

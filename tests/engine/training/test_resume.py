@@ -1,6 +1,5 @@
 """Resuming: a resumed run equals an uninterrupted one, and a kill loses the steps since the last state only."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -137,7 +136,7 @@ def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
 def test_validation_skipped_by_a_stop_runs_on_resume(recipe, monkeypatch):
     config = recipe("run", phase(steps=1), overrides=["data.validation=[{path: drawn}]"])
     with monkeypatch.context() as patch:
-        before_step(patch, 1, lambda: os.kill(os.getpid(), signal.SIGINT))
+        before_step(patch, 1, lambda: signal.raise_signal(signal.SIGINT))
         with pytest.raises(RunStopped, match="interrupted; the state after step 1") as caught:
             run(config)
     assert caught.value.signal_number == signal.SIGINT

@@ -10,6 +10,7 @@ import pytest
 
 from aotlab.configs.files import ROOT
 from aotlab.tools.cli.command import exit_on_signals
+from tests.marks import needs_posix
 from tests.processes import start_python
 
 PROGRAM = """
@@ -59,7 +60,6 @@ def main(words):
 if __name__ == "__main__":
     sys.exit(main())
 """
-posix = pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_full_standard_output_is_one_sentence(program, lines):
     assert (done.returncode, done.stderr) == (1, "stopped: an output has no space left; free space\n")
 
 
-@posix
+@needs_posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_signal_leaves_no_half_written_file(program, tmp_path, name):
     process = start_python(program, "write_file", tmp_path / "out" / "file.txt")
@@ -104,7 +104,7 @@ def test_signal_leaves_no_half_written_file(program, tmp_path, name):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@posix
+@needs_posix
 def test_swallowed_signal_can_be_sent_again(program):
     process = start_python(program, "swallow_signals", 2)
     for _ in range(2):
@@ -114,7 +114,7 @@ def test_swallowed_signal_can_be_sent_again(program):
     assert process.wait(timeout=30) == 0
 
 
-@posix
+@needs_posix
 @pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 )
@@ -133,7 +133,7 @@ def is_alive(pid):
     return True
 
 
-@posix
+@needs_posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
 def test_workers_end_with_their_program(program, name):
     process = start_python(program, "use_workers")
@@ -164,7 +164,7 @@ sys.exit(main())
 """
 
 
-@posix
+@needs_posix
 def test_several_interrupts_show_no_traceback():
     process = start_python("-c", IMPORTING)
     assert process.stdout.readline() == "begun\n"

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 from dataclasses import replace
@@ -470,7 +469,7 @@ def run_until(clips, monkeypatch, number):
 
     def step(self, frame, mask=None):
         if next(numbers) == number:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return original(self, frame, mask)
 
     with monkeypatch.context() as patch:

@@ -1,6 +1,5 @@
 """``aotlab track`` on one video, with a tracker that repeats the last mask."""
 
-import os
 import re
 import signal
 import sys
@@ -441,7 +440,7 @@ def interrupt(monkeypatch, video, tmp_path, mask, *, args, number=signal.SIGINT)
 
     def send_signal(self, frame, mask=None):
         if frame[0, 0, 2] == 42:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         return step(self, frame, mask)
 
     with monkeypatch.context() as patch:
