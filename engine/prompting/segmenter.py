@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral
+from typing import TypeGuard
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class PromptSegmenter(ABC):
         """
 
 
-def has_prompts(prompts: Mapping[int, Prompt] | None) -> bool:
+def has_prompts(prompts: Mapping[int, Prompt] | None) -> TypeGuard[Mapping[int, Prompt]]:
     """Return whether there are any prompts; raises `InputError` unless they are None or a dict."""
     require(prompts is None or isinstance(prompts, Mapping), EXPECTED_PROMPTS)
     return bool(prompts)

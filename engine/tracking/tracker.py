@@ -206,10 +206,9 @@ class Tracker:
         self._require_usable()
         frame = convert_frame(frame, self.state.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
-        prompted = has_prompts(prompts)
         if mask is not None:
-            mask = convert_mask(mask, frame, required=not self.ids and not prompted)
-        if prompted:
+            mask = convert_mask(mask, frame, required=not self.ids and not has_prompts(prompts))
+        if has_prompts(prompts):
             mask = self.segmenter(frame, prompts, keep=mask)
             require_pixels(mask, prompts)
         return frame, mask, size

@@ -23,7 +23,7 @@ from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.folder import locate_project
+from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
 from aotlab_studio.document.log import Changes, Layer, Log, State, StatusRecord
 from aotlab_studio.document.masks import LayerResults, Result, ResultStore, encode_png
 from aotlab_studio.document.objects import make_object
@@ -102,10 +102,11 @@ def test_command_refuses_a_changed_video(folder, session, monkeypatch):
 
 
 def test_project_of_another_version_rejected(video, project):
-    change_rows(project, "UPDATE header SET content = replace(content, '\"version\":7', '\"version\":8')")
+    change_rows(project, "UPDATE header SET content = replace(content, '\"version\":', '\"version\":9')")
     for path in (video, project):
         with pytest.raises(
-            InputError, match=r"project.sqlite: version 8; this program reads 7; move its folder away$"
+            InputError,
+            match=rf"project.sqlite: version 9{FORMAT_VERSION}; this program reads {FORMAT_VERSION}; move its folder",
         ):
             open_session(path)
 
