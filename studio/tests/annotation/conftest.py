@@ -2,14 +2,20 @@
 
 import asyncio
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from types import SimpleNamespace
 
 import pytest
 
+from aotlab import sdk
+from aotlab_studio import lock
 from aotlab_studio.review.checks import Check
+from aotlab_studio.server.batch_app import build_batch_app
+from aotlab_studio.session import batch as batches
+from aotlab_studio.session.batch import Batch
 from studio.tests.annotation.browser import CHROMIUM, FLAGS, VIEWPORT, WAIT, Page
 from studio.tests.annotation.clips import draw_folder, open_session
+from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
 
 
@@ -144,3 +150,35 @@ def page(new_page):
     new_page.open()
     new_page.key("b")
     return new_page
+
+
+@pytest.fixture
+def results(tmp_path):
+    return write_results(tmp_path, ["a", "b", "c"], lost=["b"])
+
+
+@pytest.fixture
+def batch(results):
+    batch = Batch(results, open_clip)
+    yield batch
+    batch.close()
+
+
+@pytest.fixture
+def served_list(batch, monkeypatch):
+    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
+    served = Served(batch, build_batch_app(batch))
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def other_machine(monkeypatch):
+    """From now on, this process is one on another machine."""
+
+    def move():
+        # as on a network file system that keeps file locks to one machine
+        monkeypatch.setattr(sdk, "locked", lambda *_, **__: nullcontext())
+        monkeypatch.setattr(lock, "_find_kernel", lambda: "another")
+
+    return move

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
+import numpy as np
 from PIL import Image
 
 from aotlab import write_mask
@@ -40,3 +42,28 @@ def write_results(folder, names, lost=()):
 def open_clip(path, project=None):
     """Open a session of a clip of a batch."""
     return Session(open_document(path, project=project), TruthTracker, segment_by_color)
+
+
+def statuses(batch):
+    return {clip.name: clip.status for clip in batch.list_clips()}
+
+
+def enter(batch, name, person="", **options):
+    """Begin a request that does not end; return the session of its clip."""
+    request = batch.use(name, person, **options)
+    vars(batch).setdefault("requests", []).append(request)  # it ends when it is removed
+    return request.__enter__()
+
+
+def set_status(batch, name, person, *values, **options):
+    with batch.use(name, person) as session:
+        session.set_status(*values, **options)
+
+
+def replace_results(results, name, shift, frames=range(LENGTH)):
+    """Replace the results of a clip by those of another run, as `aotlab track` does."""
+    shutil.rmtree(results / name / "masks")
+    for index in frames:
+        write_mask(results / name / "masks" / f"{index:05d}.png", np.roll(truth(index), shift, 0))
+    changes = {"first_frame": frames[0], "last_frame": frames[-1], "frames": len(frames)}
+    change_record(results / name, input_digest=f"another {shift}", **changes)

@@ -1,16 +1,14 @@
-"""All videos of a batch on one server: list, status, people, locks."""
+"""All videos of a batch on one server: list, status, people, exports."""
 
 import io
 import json
-import os
 import platform
 import re
-import shutil
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import pytest
 from PIL import Image
 from websockets.exceptions import InvalidStatus
 
-from aotlab import InputError, JobOptions, Prediction, open_frames, sdk, track, write_mask
+from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
 from aotlab.sdk import JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
@@ -36,12 +34,9 @@ from aotlab_studio.server import app as web
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session import clips
-from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.clips import find_clips
 from aotlab_studio.session.export import export_masks
-from aotlab_studio.session.session import OutdatedError
-from studio.tests.annotation.browser import Page, choose_status, find_violations, needs_browser
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
@@ -57,44 +52,16 @@ from studio.tests.annotation.clips import (
     truth,
     wait_until,
 )
-from studio.tests.annotation.results import change_record, open_clip, write_results
+from studio.tests.annotation.results import (
+    change_record,
+    enter,
+    open_clip,
+    replace_results,
+    set_status,
+    statuses,
+    write_results,
+)
 from studio.tests.annotation.served import Served
-
-
-@pytest.fixture
-def results(tmp_path):
-    return write_results(tmp_path, ["a", "b", "c"], lost=["b"])
-
-
-@pytest.fixture
-def batch(results):
-    batch = Batch(results, open_clip)
-    yield batch
-    batch.close()
-
-
-@pytest.fixture
-def served(batch, monkeypatch):
-    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
-    served = Served(batch, build_batch_app(batch))
-    yield served
-    served.close()
-
-
-def statuses(batch):
-    return {clip.name: clip.status for clip in batch.list_clips()}
-
-
-def enter(batch, name, person="", **options):
-    """Begin a request that does not end; return the session of its clip."""
-    request = batch.use(name, person, **options)
-    vars(batch).setdefault("requests", []).append(request)  # it ends when it is removed
-    return request.__enter__()
-
-
-def set_status(batch, name, person, *values, **options):
-    with batch.use(name, person) as session:
-        session.set_status(*values, **options)
 
 
 def post_as(served, person, path, content):
@@ -108,36 +75,36 @@ def post_status(served, name, person="", **values):
     return post_as(served, person, f"/clip/{name}/edits", [{"do": "set_status", **values}]).json()[0]
 
 
-def test_list_starts_with_the_worst_video(served):
-    clips = json.loads(served.get("/clips").content)
+def test_list_starts_with_the_worst_video(served_list):
+    clips = json.loads(served_list.get("/clips").content)
     assert [clip["name"] for clip in clips] == ["b", "a", "c"]
     assert clips[0]["sentences"] == ["frame 3: object 1 is lost"]
     assert {clip["status"] for clip in clips} == {"open"}
-    assert b"batch.js" in served.get("/").content
-    assert served.get("/thumbnail/b").headers["content-type"] == "image/jpeg"
-    assert served.get("/thumbnail/x").status_code == 409
+    assert b"batch.js" in served_list.get("/").content
+    assert served_list.get("/thumbnail/b").headers["content-type"] == "image/jpeg"
+    assert served_list.get("/thumbnail/x").status_code == 409
 
 
-def test_clip_is_served_below_its_name(served):
-    assert b"main.js" in served.get("/clip/b/").content
-    assert served.get("/clip/b/page/main.js").status_code == 200
-    assert served.get("/clip/b/labels/0").status_code == 200
-    talk = served.open(path="clip/b/socket")
+def test_clip_is_served_below_its_name(served_list):
+    assert b"main.js" in served_list.get("/clip/b/").content
+    assert served_list.get("/clip/b/page/main.js").status_code == 200
+    assert served_list.get("/clip/b/labels/0").status_code == 200
+    talk = served_list.open(path="clip/b/socket")
     described = talk.do("describe")["result"]
     assert described["name"] == "b"
-    assert "no such clip" in served.get("/clip/x/").text
+    assert "no such clip" in served_list.get("/clip/x/").text
     talk.socket.close()
 
 
-def test_first_edit_and_finishing_set_the_status(batch, served):
-    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Zo%C3%AB")
+def test_first_edit_and_finishing_set_the_status(batch, served_list):
+    talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Zo%C3%AB")
     assert statuses(batch)["b"] == "open"
     talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
     assert statuses(batch)["b"] == "in progress"
     (clip, *_) = batch.list_clips()
     assert clip.author == "Zoë"
     assert clip.holder.startswith("Zoë on ")
-    assert "error" not in post_status(served, "b", "Zo%C3%AB", status="rejected", note="blurred")
+    assert "error" not in post_status(served_list, "b", "Zo%C3%AB", status="rejected", note="blurred")
     (clip, *_) = batch.list_clips()
     assert (clip.status, clip.note) == ("rejected", "blurred")
     assert [version["title"] for version in talk.do("list_versions")["result"]] == ["rejected: blurred"]
@@ -146,23 +113,23 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     talk.socket.close()
 
 
-def test_documented_program_accepts_all_clips(batch, served):
+def test_documented_program_accepts_all_clips(batch, served_list):
     page = (Path(__file__).resolve().parents[3] / "docs" / "tutorials" / "batch.md").read_text()
     (program,) = re.findall(r"```python\n(import httpx.*?)```", page, re.DOTALL)
-    exec(program, {"url": served.url})
+    exec(program, {"url": served_list.url})
     assert {clip.status for clip in batch.list_clips()} == {"accepted"}
     assert {clip.author for clip in batch.list_clips()} == {"Ann"}
 
 
-def test_change_without_a_name_is_refused_in_a_list(batch, served):
-    talk = served.open(path="clip/b/socket")
+def test_change_without_a_name_is_refused_in_a_list(batch, served_list):
+    talk = served_list.open(path="clip/b/socket")
     assert "type your name" in talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)["error"]
     assert statuses(batch)["b"] == "open"
     talk.socket.close()
 
 
-def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
-    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
+def test_status_is_stored_under_the_name_of_who_set_it(batch, served_list):
+    talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
     talk.do("describe")
     set_status(batch, "b", "Bob", "accepted")
     (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
@@ -170,48 +137,51 @@ def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
     talk.socket.close()
 
 
-def test_refused_page_logs_no_error(served, caplog):
-    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
+def test_refused_page_logs_no_error(served_list, caplog):
+    talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
     talk.do("describe")
     with pytest.raises(InvalidStatus):
-        served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Bob")
+        served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Bob")
     talk.socket.close()
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_second_person_is_refused_and_released_later(batch, served):
-    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
+def test_second_person_is_refused_and_released_later(batch, served_list):
+    talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
     talk.do("describe")
     refused = httpx.get(
-        f"{served.address}/clip/b/", headers={"cookie": f"{served.cookie}; aotlab_person=Bob"}
+        f"{served_list.address}/clip/b/", headers={"cookie": f"{served_list.cookie}; aotlab_person=Bob"}
     )
     assert refused.status_code == 409
     assert "Ann has it open" in refused.text
-    edits = post_as(served, "Bob", "/clip/b/edits", [{"do": "add_object"}])
+    edits = post_as(served_list, "Bob", "/clip/b/edits", [{"do": "add_object"}])
     assert (edits.status_code, "Ann has it open" in edits.text) == (409, True)
     status = [{"do": "set_status", "value": "rejected", "note": "dark"}]
-    assert post_as(served, "Bob", "/clip/b/edits", status).status_code == 200
+    assert post_as(served_list, "Bob", "/clip/b/edits", status).status_code == 200
     talk.socket.close()
     wait_until(lambda: not batch.list_clips()[0].holder)
     allowed = httpx.get(
-        f"{served.address}/clip/b/", headers={"cookie": f"{served.cookie}; aotlab_person=Bob"}
+        f"{served_list.address}/clip/b/", headers={"cookie": f"{served_list.cookie}; aotlab_person=Bob"}
     )
     assert allowed.status_code == 200
 
 
-def test_invalid_status_rejected(served):
-    assert "Invalid enum value 'perfect' - at `status`" in post_status(served, "a", status="perfect")["error"]
-    assert "unknown field `color`" in post_status(served, "a", status="open", color=1)["error"]
-    post = partial(served.get, "/clip/a/edits", method="POST")
-    assert post(origin=served.address, content=b"[").status_code == 422
+def test_invalid_status_rejected(served_list):
+    assert (
+        "Invalid enum value 'perfect' - at `status`"
+        in post_status(served_list, "a", status="perfect")["error"]
+    )
+    assert "unknown field `color`" in post_status(served_list, "a", status="open", color=1)["error"]
+    post = partial(served_list.get, "/clip/a/edits", method="POST")
+    assert post(origin=served_list.address, content=b"[").status_code == 422
     assert post(content=b"[]").status_code == 403
 
 
-def test_half_sent_status_is_no_internal_error(batch, served, caplog):
-    request = f"POST /clip/b/edits HTTP/1.1\r\nHost: {served.host}\r\nOrigin: {served.address}\r\n"
-    with socket.create_connection(served.host.split(":"), timeout=60) as client:
-        client.sendall(f"{request}Cookie: {served.cookie}\r\nContent-Length: 9\r\n\r\nhalf".encode())
-    served.close()
+def test_half_sent_status_is_no_internal_error(batch, served_list, caplog):
+    request = f"POST /clip/b/edits HTTP/1.1\r\nHost: {served_list.host}\r\nOrigin: {served_list.address}\r\n"
+    with socket.create_connection(served_list.host.split(":"), timeout=60) as client:
+        client.sendall(f"{request}Cookie: {served_list.cookie}\r\nContent-Length: 9\r\n\r\nhalf".encode())
+    served_list.close()
     assert "Traceback" not in caplog.text
     assert not caplog.records
 
@@ -376,15 +346,6 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path):
     batch.close()
 
 
-def replace_results(results, name, shift, frames=range(LENGTH)):
-    """Replace the results of a clip by those of another run, as `aotlab track` does."""
-    shutil.rmtree(results / name / "masks")
-    for index in frames:
-        write_mask(results / name / "masks" / f"{index:05d}.png", np.roll(truth(index), shift, 0))
-    changes = {"first_frame": frames[0], "last_frame": frames[-1], "frames": len(frames)}
-    change_record(results / name, input_digest=f"another {shift}", **changes)
-
-
 def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     replace_results(results, "a", 3)
@@ -454,9 +415,9 @@ def test_edited_clip_of_an_unknown_tracking_says_so(results, batch):
     assert "tracked again" in clip.sentences[0]
 
 
-def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
+def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served_list):
     def accept():
-        return post_status(served, "a", "Ann", status="accepted", digest=digest)
+        return post_status(served_list, "a", "Ann", status="accepted", digest=digest)
 
     def edit():
         with batch.use("a", "Bob") as session:
@@ -472,11 +433,11 @@ def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
         assert statuses(batch)["a"] == "in progress"
 
 
-def test_export_names_who_made_it(results, batch, served):
+def test_export_names_who_made_it(results, batch, served_list):
     for name in ("a", "b"):
         set_status(batch, name, "Ann", "accepted")
     session = enter(batch, "b", "Ann")
-    answer = post_as(served, "Bob", "/export", [])
+    answer = post_as(served_list, "Bob", "/export", [])
     assert answer.json()["names"] == ["a", "b"]
     records = [json.loads((results / name / ".corrected").read_text()) for name in ("a", "b")]
     assert [record["person"] for record in records] == ["Bob", "Bob"]
@@ -597,11 +558,11 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
     ],
     ids=["mask", "object"],
 )
-def test_edit_while_a_status_waits_refuses_it(batch, served, edit):
+def test_edit_while_a_status_waits_refuses_it(batch, served_list, edit):
     session = enter(batch, "a", "Ann")
     session.runner.wait = lambda seconds: edit(session.with_actor(Actor("Bob")))
     (digest,) = [clip.digest for clip in batch.list_clips() if clip.name == "a"]
-    answer = post_status(served, "a", "Ann", status="accepted", outdated="wait", digest=digest)
+    answer = post_status(served_list, "a", "Ann", status="accepted", outdated="wait", digest=digest)
     assert answer["error"] == "a: changed meanwhile; look at it, then set the status again"
     assert statuses(batch)["a"] == "in progress"
 
@@ -644,223 +605,6 @@ def test_command_serves_a_batch(results, capsys, monkeypatch):
     assert "batch: 3 videos" in capsys.readouterr().out
     assert cli.main([str(results), "--no-browser", "--project", "p"]) == 2
     assert "--project p: a batch has" in capsys.readouterr().err
-
-
-@pytest.fixture
-def other_machine(monkeypatch):
-    """From now on, this process is one on another machine."""
-
-    def move():
-        # as on a network file system that keeps file locks to one machine
-        monkeypatch.setattr(sdk, "locked", lambda *_, **__: nullcontext())
-        monkeypatch.setattr(lock, "_find_kernel", lambda: "another")
-
-    return move
-
-
-def age(path, seconds):
-    os.utime(path, (time.time() - seconds,) * 2)
-
-
-def test_lease_holds_on_another_machine(folder, session, other_machine):
-    session.document.database.folder_lock.name_person("Ann")
-    other_machine()
-    with pytest.raises(InputError, match=r"clip.aotlab: in use by Ann on .*; close it there, or wait 60 s"):
-        open_session(folder)
-    age(session.document.folder / lock.LEASE, 50)
-    with pytest.raises(InputError, match="in use by Ann"):
-        open_session(folder)
-
-
-def test_expired_lease_is_taken_and_its_owner_stops_writing(folder, session, other_machine):
-    editing.add_object(session.document)
-    other_machine()
-    age(session.document.folder / lock.LEASE, 61)  # as after sleep
-    other = open_session(folder)
-    with pytest.raises(InputError, match="taken over by another program"):
-        editing.add_object(session.document)
-    editing.add_object(other.document)
-    session.close()
-    assert lock.read_owner(other.document.folder) is not None
-    other.close()
-    assert lock.read_owner(other.document.folder) is None
-
-
-def test_lease_of_a_killed_program_is_replaced_at_once(folder):
-    first = open_session(folder)
-    first.document.database.folder_lock._file_lock.close()  # as the system does
-    open_session(folder).close()
-
-
-def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
-    here = open_clip(results / "a")
-    other_machine()
-    with pytest.raises(InputError, match="in use by another program on"):
-        set_status(batch, "a", "Ann", "accepted")
-    with pytest.raises(InputError, match="close it there"):
-        enter(batch, "a", "Bob", page=True)
-    here.close()
-    set_status(batch, "a", "Bob", "accepted")
-    assert statuses(batch)["a"] == "accepted"
-
-
-@needs_browser
-def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results, batch):
-    change_record(results / "a", error="no mask")
-    (results / "a" / "thumbnail.jpg").unlink()
-    tab = context.new_page()
-    failed = []
-    tab.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
-    tab.goto(served.url)
-    tab.wait_for_selector("#clips tr")
-    assert "no mask" in tab.inner_text("#clips tr:first-child")
-    assert tab.is_visible("#clips tr:first-child a")
-    place = tab.locator("#next-clip").bounding_box()
-    choose_status(tab, "accepted", of="c")
-    tab.wait_for_selector("#status.error")
-    assert "Type your name first" in tab.inner_text("#status")
-    assert tab.locator("#next-clip").bounding_box() == place
-    line, summary = (tab.locator(name).bounding_box() for name in ("#status", "#summary"))
-    assert line["y"] + line["height"] <= summary["y"]
-    tab.wait_for_selector("[aria-label='Status of c: open']")
-    assert statuses(batch)["c"] == "open"
-    tab.close()
-    assert failed == []
-
-
-def open_list(context, served, *, fixed_clock=False):
-    """Open the list in a tab, under a name."""
-    tab = context.new_page()
-    if fixed_clock:
-        tab.clock.install()
-    tab.goto(served.url)
-    tab.fill("#person", "Ann")
-    tab.keyboard.press("Enter")
-    return tab
-
-
-@needs_browser
-def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, monkeypatch):
-    asked = []
-
-    def set_status(self, outdated, **values):
-        asked.append(outdated)
-        if outdated == "ask":
-            raise OutdatedError("accept", [(2, 4)], waits=True)
-
-    monkeypatch.setitem(ACTIONS, "set_status", set_status)
-    tab = open_list(context, served)
-    for choice in ("", "wait"):
-        choose_status(tab, "accepted", of="c")
-        tab.wait_for_selector("dialog[open] p >> text=3 frames are outdated")
-        with tab.expect_response("**/clips"):
-            tab.click(f"dialog[open] button[value='{choice}']")
-        assert tab.inner_text("#status") == ""
-    assert asked == ["ask", "ask", "wait"]
-    tab.close()
-
-
-@needs_browser
-def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
-    for name in ("one", "two"):
-        draw_folder(tmp_path / "videos" / name)
-    batch = Batch(tmp_path / "videos", open_clip)
-    served = Served(batch, build_batch_app(batch))
-    tab = open_list(context, served)
-    assert not tab.is_visible("#track-all")
-    for name in ("one", "two"):
-        tab.click(f"#clips a >> text={name}")
-        tab.wait_for_selector("#view[aria-busy=false]")
-        page = Page.__new__(Page)
-        page.tab, page.size = tab, (40, 60)
-        tab.keyboard.press("x")
-        page.stroke((3, 3), (18, 18))
-        tab.wait_for_selector("#objects li")
-        tab.click("#clips")
-        tab.wait_for_selector("#clips tr")
-    tab.click("#track-all")
-    wait_until(
-        lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips())
-    )
-    wait_until(lambda: all(run.done() for run in batch._runs.values()))
-    tab.reload()
-    tab.wait_for_selector("#clips tr")
-    tab.click("#export-clips")
-    tab.wait_for_selector("#status >> text=0 clips exported. Left out: one (in progress), two (in progress).")
-    for name in ("one", "two"):
-        choose_status(tab, "accepted", of=name)
-        wait_until(lambda name=name: statuses(batch)[name] == "accepted")
-    tab.check("#export-form [name=cvat]")
-    tab.click("#export-clips")
-    tab.wait_for_selector("#status >> text=2 clips exported")
-    assert (tmp_path / "videos" / "one.masks" / "cvat.xml").is_file()
-    tab.close()
-    served.close()
-
-
-@needs_browser
-def test_page_says_that_a_clip_was_tracked_again(context, served, results, batch):
-    with batch.use("a", "Ann") as session:
-        draw(session, 4, 2)
-    replace_results(results, "a", 3, range(2, 6))
-    tab = open_list(context, served)
-    tab.click("#clips a >> text=a")
-    tab.wait_for_selector("#status >> text=the video was tracked again")
-    assert "outside the tracked part" not in tab.inner_text("#time")
-    tab.close()
-
-
-@needs_browser
-def test_list_says_who_has_a_clip_open(context, served, batch):
-    with batch.use("a", "Ann", page=True):
-        tab = open_list(context, served)
-        tab.wait_for_selector("#clips td:last-child >> text=in use by Ann on")
-        tab.close()
-
-
-@needs_browser
-def test_list_opens_the_next_clip_under_a_name(clock_context, served, batch):
-    tab = clock_context.new_page()
-    problems = []
-    tab.on("pageerror", lambda error: problems.append(str(error)))
-    tab.goto(served.url)
-    tab.wait_for_selector("#clips tr")
-    assert tab.inner_text("#clips tr:first-child").startswith("b")
-    tab.clock.install()
-    tab.reload()
-    tab.wait_for_selector("#clips tr")
-    tab.keyboard.press(">")
-    tab.wait_for_selector("#status.error")
-    tab.focus("#clips tr:first-child a")
-    with tab.expect_response("**/clips"):
-        tab.clock.run_for(5000)  # the list is read again
-    assert tab.evaluate("document.activeElement.tagName") == "A"
-    assert "Type your name first" in tab.inner_text("#status")
-    tab.fill("#person", "Ann")
-    tab.keyboard.press("Enter")
-    assert tab.evaluate("document.activeElement === document.body")
-    choose_status(tab, "accepted", of="c")
-    tab.wait_for_selector("#clips .accepted")
-    tab.click("#next-clip")
-    tab.wait_for_selector("#view[aria-busy=false]")
-    assert tab.inner_text("#name") == "b"
-    assert not tab.is_visible("#name-field")
-    tab.keyboard.press("m")
-    tab.wait_for_selector("#clip-status >> text=in progress")
-    assert batch.list_clips()[0].holder.startswith("Ann on")
-    choose_status(tab, "rejected", note="dark")
-    wait_until(lambda: batch.list_clips()[0].note == "dark")
-    tab.focus("#view")
-    tab.keyboard.press(">")
-    tab.wait_for_function("() => document.getElementById('name')?.textContent === 'a'")
-    tab.click("#clips")
-    tab.wait_for_selector("#clips .rejected")
-    assert "Ann" in tab.inner_text("#clips tr:has(.rejected) td:last-child")
-    assert tab.input_value("#person") == "Ann"
-    assert find_violations(tab) == []
-    tab.close()
-    assert problems == []
 
 
 class DoubtfulTracker(TruthTracker):
@@ -932,66 +676,6 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
         state.close()
 
 
-@needs_browser
-def test_list_keeps_a_note_that_is_typed(context, served, batch):
-    tab = open_list(context, served)
-    tab.click("[aria-label^='Status of c']")
-    tab.keyboard.type("da")
-    set_status(batch, "a", "Bob", "accepted")
-    with tab.expect_response("**/clips"):
-        tab.keyboard.type("r")
-    tab.keyboard.type("k")
-    tab.click("dialog[open] [value=rejected]")
-    tab.wait_for_selector("#clips .rejected >> text=rejected: dark")
-    tab.wait_for_selector("#clips .accepted")
-    assert tab.evaluate("document.activeElement.ariaLabel") == "Status of c: rejected: dark"
-    wait_until(lambda: {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark")
-    with batch.use("c", "Ann") as session:
-        assert [version.title for version in session.document.list_versions()] == ["rejected: dark"]
-    tab.close()
-
-
-@needs_browser
-def test_list_keeps_a_refused_reason(clock_context, served, results, batch):
-    tab = open_list(clock_context, served, fixed_clock=True)  # it is not read again by itself
-    replace_results(results, "c", 3)
-    choose_status(tab, "rejected", note="dark", of="c")
-    tab.wait_for_selector("#status.error >> text=changed since the list was read")
-    tab.wait_for_selector("[aria-label='Status of c: open']")
-    assert statuses(batch)["c"] == "open"
-    choose_status(tab, "rejected", of="c")  # offers the note again
-    tab.wait_for_selector("#clips .rejected")
-    assert {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark"
-    tab.close()
-
-
-@needs_browser
-def test_older_list_does_not_replace_a_newer_one(clock_context, served):
-    tab = open_list(clock_context, served, fixed_clock=True)
-    tab.wait_for_selector("#clips tr")
-    held = []
-
-    def answer(route):
-        if held:
-            route.continue_()
-        else:
-            held.append((route, route.fetch()))
-
-    tab.route("**/clips", answer)
-    with tab.expect_request("**/clips"):
-        tab.clock.run_for(5000)  # the list is read again
-    with tab.expect_response("**/clip/c/edits"):
-        choose_status(tab, "accepted", of="c")
-    # after the request that the answer started
-    tab.evaluate("fetch('clips').then((answer) => answer.text())")
-    route, response = held[0]
-    with tab.expect_event("requestfinished", lambda request: request == route.request):
-        route.fulfill(response=response)
-    tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
-    tab.wait_for_selector("#clips .accepted")
-    tab.close()
-
-
 def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     change_record(results / "a", error="not finished")
@@ -1000,16 +684,16 @@ def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch):
     assert any(text.startswith("a") for text in [*exported.names, *exported.problems, *exported.left_out])
 
 
-def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, served, monkeypatch):
+def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, served_list, monkeypatch):
     def list_timers():
         return [thread for thread in threading.enumerate() if getattr(thread, "function", 0) == batch.release]
 
     monkeypatch.setattr(batches, "RELEASE_SECONDS", 60)
     for _ in range(5):
-        served.get("/clip/a/labels/0")
+        served_list.get("/clip/a/labels/0")
     wait_until(lambda: len(list_timers()) == 1)
     (timer,) = list_timers()
-    served.get("/clip/a/labels/0")
+    served_list.get("/clip/a/labels/0")
     wait_until(lambda: len(list_timers()) == 1 and not timer.is_alive())
     batch.release("a")
     wait_until(lambda: not list_timers())

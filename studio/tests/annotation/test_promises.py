@@ -1,4 +1,4 @@
-"""Faults that a professional saw in a browser, which the document must make impossible."""
+"""Faults that a document must make impossible: lost masks, stale results, refusals that change something."""
 
 from __future__ import annotations
 

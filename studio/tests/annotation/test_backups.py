@@ -1,0 +1,472 @@
+"""Damaged files and backups of a project."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab import InputError
+from aotlab_studio.document import editing
+from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
+from aotlab_studio.document.log import Changes, State, StatusRecord
+from aotlab_studio.document.masks import Result, ResultStore, encode_png
+from aotlab_studio.document.objects import make_object
+from aotlab_studio.document.scores import Score
+from aotlab_studio.opening import open_document
+from aotlab_studio.session.actions import run_action
+from studio.tests.annotation.clips import (
+    LENGTH,
+    change_rows,
+    draw,
+    list_titles,
+    open_session,
+    set_mask,
+    start_job,
+    truth,
+)
+from tests.limits import limit_file_size
+from tests.mutations import replace_values
+
+
+def test_project_of_another_version_rejected(video, project):
+    change_rows(project, "UPDATE header SET content = replace(content, '\"version\":', '\"version\":9')")
+    for path in (video, project):
+        with pytest.raises(
+            InputError,
+            match=rf"project.sqlite: version 9{FORMAT_VERSION}; this program reads {FORMAT_VERSION}; move its folder",
+        ):
+            open_session(path)
+
+
+SIZE = (24, 32)
+
+
+@pytest.fixture
+def video(tmp_path):
+    """A folder of three frames."""
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for index in range(3):
+        Image.new("RGB", SIZE[::-1], (40, 90, index)).save(folder / f"{index:05d}.png")
+    return folder
+
+
+@pytest.fixture
+def project(video, tmp_path):
+    """A project of it with an object that is given on frame 0."""
+    document = open_document(video)
+    editing.add_object(document)
+    mask = np.zeros(SIZE, bool)
+    mask[4:10, 4:10] = True
+    set_mask(document, 0, 1, mask)
+    document.close()
+    return tmp_path / "clip.aotlab"
+
+
+def read_project(video):
+    """Everything that a page asks for at once; False where the project is refused."""
+    try:
+        document = open_document(video)
+    except InputError:
+        return False
+    try:
+        for index in range(3):
+            try:
+                document.snapshot.labels(index)
+            except InputError:
+                continue
+        assert all(index < 3 for index in [*document.snapshot.keyframes, *document.snapshot.tracked_frames])
+        assert all(document.snapshot.scores(index) is not None for index in range(3))
+        document.snapshot.list_outdated()
+        assert document.status.value
+    finally:
+        document.close()
+    return True
+
+
+def test_replaced_fields_of_the_header_are_read_or_rejected(video, project):
+    assert read_project(video)
+    header = json.loads(change_rows(project, "SELECT content FROM header")[0][0])
+    for changed in replace_values(header):
+        change_rows(project, "UPDATE header SET content = ?", json.dumps(changed).encode())
+        read_project(video)
+        with suppress(InputError):
+            locate_project(project)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"5", b"\xff\xfe", b"[" * 100_000])
+def test_invalid_header_rejected(video, project, content):
+    change_rows(project, "UPDATE header SET content = ?", content)
+    for path in (video, project):
+        with pytest.raises(
+            InputError, match=r"the header: not readable \(.*\); replace it by project.sqlite.bak"
+        ):
+            open_document(path)
+
+
+def test_replaced_fields_of_the_log_are_read_or_rejected(video, project):
+    assert read_project(video)
+    for number, record in change_rows(project, "SELECT id, content FROM records"):
+        for changed in replace_values(json.loads(record)):
+            content = json.dumps(changed).encode()
+            change_rows(project, "UPDATE records SET content = ? WHERE id = ?", content, number)
+            read_project(video)
+        change_rows(project, "UPDATE records SET content = ? WHERE id = ?", record, number)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"type":"head","move":"redo"}',
+        b'{"type":"head","move":"undo"}',
+        None,
+    ],
+)
+def test_damaged_record_is_named(video, project, content):
+    if content is None:
+        change_rows(project, "DELETE FROM records WHERE id = 1")
+    else:
+        change_rows(project, "UPDATE records SET content = ? WHERE id = 1", content)
+    with pytest.raises(InputError, match=r"record 1: not readable \(.*\); replace it by project.sqlite.bak"):
+        open_document(video)
+
+
+@pytest.mark.parametrize("place", ["start", "schema", "middle", "end"])
+def test_damaged_file_is_replaced_by_its_backup(video, project, place):
+    with closing(open_document(video)) as document:
+        for index in range(100):
+            document.log.append(StatusRecord("open", "", f"{index} " + "x" * 3000))
+    with (project / PROJECT_FILE).open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
+        file.write(b"X" * 5000)
+    with pytest.raises(
+        InputError, match=r"project.sqlite: cannot be .*; replace it by project.sqlite.bak, or"
+    ):
+        open_document(video)
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    with closing(open_document(video)) as document:
+        assert document.log.size == 102
+        assert document.snapshot.labels(0).any()
+
+
+def test_failed_backup_is_reported(folder, session, caplog):
+    draw(session, 0, 1)
+    with limit_file_size(0):
+        session.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert re.match(r".*clip\.aotlab: no backup was made \(.*cannot be written", caplog.text)
+    open_session(folder).close()
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_missing_file_does_not_replace_its_backup(video, project, content):
+    backup = (project / BACKUP_FILE).read_bytes()
+    (project / PROJECT_FILE).unlink()
+    if content is not None:
+        (project / PROJECT_FILE).write_bytes(content)
+    with pytest.raises(InputError, match=r"missing or empty; replace it by project.sqlite.bak"):
+        open_document(video)
+    assert (project / BACKUP_FILE).read_bytes() == backup
+
+
+def test_result_that_cannot_be_read_again_is_not_stored(session):
+    results, ids = session.document.results, truth(0)
+    with pytest.raises(ValueError, match="float"):
+        results.put(1, Result(0, {1: Score(math.nan, 1, 0.0, 0.0)}), ids)
+    results.put(1, Result(1, {1: Score(1.0, 1, 0.0, 0.0)}), ids)
+    again = ResultStore(session.document.database, ids.shape, LENGTH)
+    assert [*again.open(1).frames] == [1]
+
+
+def test_exports_while_tracking_keep_no_results_in_memory(session, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.document.masks.MAX_LIMITED_LAYERS", 3)
+    results = ResultStore(session.document.database, (40, 60), LENGTH)
+    for last_row in range(1, 9):
+        results.put(1, Result(0), np.ones((40, 60), np.uint8))
+        assert results.open(1, last_row).frames[0].row_id == last_row
+    assert len(results._layers) == 1
+    assert len(results._limited_layers._items) == 3
+
+
+def test_order_of_objects_is_not_part_of_a_state():
+    one, two = make_object(1), make_object(2)
+    states = [State().apply(Changes(objects=objects)) for objects in ({1: one, 2: two}, {2: two, 1: one})]
+    assert repr(states[0]) == repr(states[1])
+
+
+def test_backup_has_no_results_and_reuses_no_id(folder, session, reopen):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    session.document.save_version("tracked")
+    last = session.document.results.last_row
+    session.close()
+    project = session.document.folder
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    again = reopen(folder)
+    document = again.document
+    assert (document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
+    assert document.snapshot.list_outdated() == [(1, LENGTH - 1)]
+    start_job(again, 0).wait()
+    assert document.snapshot.list_outdated() == []
+    assert document.database.query("SELECT min(id) > ? FROM results", last) == [(1,)]
+
+
+def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    draw(session, 4, 1)
+    assert session.runner.wait(60)
+    session.document.save_version("tracked")
+    session.close()
+    project = session.document.folder
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    session = reopen(folder)
+    assert session.runner.wait(60)
+    before = session.document.snapshot.digest
+    editing.clear(session.document, 4, 1)
+    session.document.restore_version(1)
+    assert session.document.snapshot.digest == before
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_backup_keeps_the_intact_copy_of_a_damaged_mask(folder, session, reopen):
+    draw(session, 0, 1)
+    session.close()
+    project, (digest,) = session.document.folder, session.document.snapshot.keyframe(0).values()
+    change_rows(project, "UPDATE masks SET content = x'00' WHERE id = ?", digest)
+    session = reopen(folder)
+    editing.set_note(session.document, 3, "look")
+    draw(session, 5, 1)
+    session.close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    snapshot = Document.read(project).snapshot
+    assert snapshot.state.notes == {3: "look"}
+    for index in (0, 5):
+        assert (snapshot.labels(index) == (truth(index) == 1)).all()
+
+
+@pytest.mark.parametrize("size", [0, 100, 8192])
+def test_damaged_backup_is_set_aside(video, project, size):
+    content = (project / BACKUP_FILE).read_bytes()
+    damaged = content[:size] + b"X" * (len(content) - size) * (size > 0)
+    (project / BACKUP_FILE).write_bytes(damaged)
+    with closing(open_document(video)) as document:
+        editing.set_note(document, 0, "look")
+    assert (project / f"{BACKUP_FILE}.1").read_bytes() == damaged
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    assert Document.read(project).snapshot.labels(0).any()
+
+
+def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatch):
+    def make_project(*args, **options):
+        monkeypatch.undo()
+        open_session(folder).close()  # after this opening has seen no project
+        monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
+        return Database(*args, **options)
+
+    monkeypatch.setattr("aotlab_studio.opening.Database", make_project)
+    with pytest.raises(ZeroDivisionError):
+        open_document(folder)
+    assert Document.read(folder.with_name("clip.aotlab")).log.size == 0
+
+
+def test_failed_opening_leaves_no_project(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        open_document(folder)
+    assert not folder.with_name("clip.aotlab").exists()
+
+
+def test_backup_is_of_the_last_history(folder, reopen):
+    for frame in (0, 5):
+        session = reopen(folder)
+        project = session.document.folder
+        if frame == 0:
+            shutil.copy(project / PROJECT_FILE, folder.parent / "older")
+        draw(session, frame, 1)
+        session.close()
+        if frame == 0:
+            shutil.copy(folder.parent / "older", project / PROJECT_FILE)
+    shown = []
+    for name in (BACKUP_FILE, f"{BACKUP_FILE}.1"):
+        (project / name).replace(project / PROJECT_FILE)
+        shown.append(Document.read(project).snapshot.keyframes)
+    assert shown == [[5], [0]]
+
+
+def test_opening_an_older_project_keeps_the_newer_backup(folder, session, reopen):
+    draw(session, 0, 1)
+    session.close()
+    project = session.document.folder
+    shutil.copy(project / PROJECT_FILE, folder.parent / "older")
+    again = reopen(folder)
+    draw(again, 5, 1)
+    again.close()
+    shutil.copy(folder.parent / "older", project / PROJECT_FILE)
+    open_session(folder).close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    assert Document.read(project).snapshot.keyframes == [0, 5]
+
+
+def test_mask_damaged_in_the_backup_is_copied_again(folder, session, reopen):
+    draw(session, 0, 1)
+    session.close()
+    project = session.document.folder
+    with closing(sqlite3.connect(project / BACKUP_FILE)) as connection, connection:
+        connection.execute("UPDATE masks SET content = x'00'")
+    again = reopen(folder)
+    draw(again, 5, 1)
+    again.close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    assert (Document.read(project).snapshot.labels(0) == (truth(0) == 1)).all()
+    assert not [*project.glob("*.new*")]
+
+
+def test_full_disk_is_named(video, project):
+    with closing(open_document(video)) as document:
+        document.database.query("PRAGMA max_page_count = 1")
+        full = r"cannot be written \(database or disk is full\); free space"
+        with pytest.raises(InputError, match=full):  # noqa: PT012 - the page that is full is a later one
+            for _ in range(100):
+                editing.set_note(document, 0, "x" * 400)
+                editing.set_note(document, 0, "")
+        shown = document.log.size
+    with closing(open_document(video)) as again:
+        assert again.log.size == shown
+        editing.set_note(again, 0, "now")
+
+
+def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
+    session, noise = reopen(folder), np.random.default_rng(0)
+    document = session.document
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+
+    def draw_noise(frame):
+        set_mask(document, frame, 1, noise.random(document.masks.size) < 0.5)
+
+    def describe(document):
+        return document.snapshot.digest, list_titles(document), document.log.size
+
+    write_error = pytest.raises(InputError, match=r"project\.sqlite: cannot be written")
+    with limit_file_size(document.database.path.stat().st_size + 10_000), write_error:
+        for _ in range(1000):
+            draw_noise(3)
+            acknowledged = describe(document)
+    with limit_file_size(0):
+        for act in (lambda: draw_noise(3), session.undo, lambda: session.track(0)):
+            with write_error:
+                act()
+    assert describe(document) == acknowledged
+    draw_noise(5)
+    session.close()
+    with closing(open_document(folder)) as again:
+        assert describe(again) == describe(document)
+        for frame in (3, 5):
+            assert (again.snapshot.labels(frame) == document.snapshot.labels(frame)).all()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        encode_png(np.zeros(SIZE, bool))[:-9],
+        encode_png(np.ones(SIZE, bool)),
+        encode_png(np.ones((5, 7), bool)),
+        b"GIF89a",
+    ],
+)
+def test_damaged_mask_is_named_and_can_be_drawn_again(folder, session, content, reopen):
+    draw(session, 0, 1, 2)
+    draw(session, 4, 1, 2)
+    start_job(session, 0).wait()
+    digest = session.document.snapshot.keyframe(4)[1]
+    kept = session.document.database.read_content("masks", digest)
+    session.close()
+    change_rows(session.document.folder, "DELETE FROM masks WHERE id = ?", digest)
+    if content is not None:
+        change_rows(session.document.folder, "INSERT INTO masks VALUES (?, ?)", digest, content)
+    again = reopen(folder)
+    document = again.document
+    assert run_action(again, {"do": "describe"}).timeline.marks[1][4] == "G"
+    assert (document.snapshot.labels(5) == truth(5)).all()
+    sentence = r"frame 4: a drawn mask is damaged; reset the frame, then draw it again"
+    for use in (
+        lambda: document.snapshot.labels(4),
+        lambda: again.export(["masks"]),
+        lambda: again.track(0),
+        lambda: again.set_status("accepted"),
+        lambda: draw(again, 4, 2),
+    ):
+        with pytest.raises(InputError, match=f"^{sentence}$"):
+            use()
+    editing.remove_keyframe(document, 4)
+    assert (document.snapshot.labels(4) == truth(4)).all()  # the tracked one shows
+    draw(again, 4, 1)
+    assert document.database.read_content("masks", digest) == kept
+    again.undo()
+    again.undo()
+    assert (document.snapshot.labels(4) == truth(4)).all()
+
+
+def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder, session, reopen):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    session.close()
+    change_rows(session.document.folder, "UPDATE results SET content = x'00' WHERE id = 5")
+    session = reopen(folder)
+    sentence = r"mask of frame 5 is damaged; clear tracking of the frame, then track it again$"
+    with pytest.raises(InputError, match=sentence):
+        session.document.snapshot.labels(5)
+    with pytest.raises(InputError, match=sentence):
+        session.set_status("accepted")
+    job = start_job(session, 0)
+    job.wait()
+    assert re.search(sentence, job.problem)
+    session.undo()
+    editing.drop_results(session.document, 5, 5)
+    start_job(session, 0).wait()
+    assert (session.document.snapshot.labels(5) == truth(5) * (truth(5) == 1)).all()
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_unreadable_database_is_not_called_a_damaged_mask(session, monkeypatch):
+    draw(session, 0, 1)
+    document = Document.read(session.document.folder)
+
+    def fail(*_):
+        raise InputError(
+            "project.sqlite: cannot be read (database is locked); close the program that uses it"
+        )
+
+    monkeypatch.setattr(document.database, "read_content", fail)
+    with pytest.raises(InputError, match=r"^frame 0: project\.sqlite: cannot be read"):
+        document.snapshot.labels(0)
+
+
+@pytest.mark.parametrize("name", [".lock", PROJECT_FILE, JOURNAL_FILE, "export"])
+def test_links_in_a_project_rejected(video, project, tmp_path, name):
+    mine = tmp_path / "mine"
+    mine.write_text("kept")
+    (project / name).unlink(missing_ok=True)
+    (project / name).symlink_to(mine)
+    assert not read_project(video)
+    assert mine.read_text() == "kept"

@@ -1,0 +1,240 @@
+"""The page of a list of videos, in a browser."""
+
+from aotlab_studio.server.batch_app import build_batch_app
+from aotlab_studio.session import batch as batches
+from aotlab_studio.session.actions import ACTIONS
+from aotlab_studio.session.batch import Batch
+from aotlab_studio.session.session import OutdatedError
+from studio.tests.annotation.browser import Page, choose_status, find_violations, needs_browser
+from studio.tests.annotation.clips import (
+    draw,
+    draw_folder,
+    wait_until,
+)
+from studio.tests.annotation.results import (
+    change_record,
+    open_clip,
+    replace_results,
+    set_status,
+    statuses,
+)
+from studio.tests.annotation.served import Served
+
+
+@needs_browser
+def test_list_asks_for_a_name_and_explains_failed_clips(context, served_list, results, batch):
+    change_record(results / "a", error="no mask")
+    (results / "a" / "thumbnail.jpg").unlink()
+    tab = context.new_page()
+    failed = []
+    tab.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+    tab.goto(served_list.url)
+    tab.wait_for_selector("#clips tr")
+    assert "no mask" in tab.inner_text("#clips tr:first-child")
+    assert tab.is_visible("#clips tr:first-child a")
+    place = tab.locator("#next-clip").bounding_box()
+    choose_status(tab, "accepted", of="c")
+    tab.wait_for_selector("#status.error")
+    assert "Type your name first" in tab.inner_text("#status")
+    assert tab.locator("#next-clip").bounding_box() == place
+    line, summary = (tab.locator(name).bounding_box() for name in ("#status", "#summary"))
+    assert line["y"] + line["height"] <= summary["y"]
+    tab.wait_for_selector("[aria-label='Status of c: open']")
+    assert statuses(batch)["c"] == "open"
+    tab.close()
+    assert failed == []
+
+
+def open_list(context, served, *, fixed_clock=False):
+    """Open the list in a tab, under a name."""
+    tab = context.new_page()
+    if fixed_clock:
+        tab.clock.install()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    return tab
+
+
+@needs_browser
+def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, batch, monkeypatch):
+    asked = []
+
+    def set_status(self, outdated, **values):
+        asked.append(outdated)
+        if outdated == "ask":
+            raise OutdatedError("accept", [(2, 4)], waits=True)
+
+    monkeypatch.setitem(ACTIONS, "set_status", set_status)
+    tab = open_list(context, served_list)
+    for choice in ("", "wait"):
+        choose_status(tab, "accepted", of="c")
+        tab.wait_for_selector("dialog[open] p >> text=3 frames are outdated")
+        with tab.expect_response("**/clips"):
+            tab.click(f"dialog[open] button[value='{choice}']")
+        assert tab.inner_text("#status") == ""
+    assert asked == ["ask", "ask", "wait"]
+    tab.close()
+
+
+@needs_browser
+def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
+    for name in ("one", "two"):
+        draw_folder(tmp_path / "videos" / name)
+    batch = Batch(tmp_path / "videos", open_clip)
+    served = Served(batch, build_batch_app(batch))
+    tab = open_list(context, served)
+    assert not tab.is_visible("#track-all")
+    for name in ("one", "two"):
+        tab.click(f"#clips a >> text={name}")
+        tab.wait_for_selector("#view[aria-busy=false]")
+        page = Page.__new__(Page)
+        page.tab, page.size = tab, (40, 60)
+        tab.keyboard.press("x")
+        page.stroke((3, 3), (18, 18))
+        tab.wait_for_selector("#objects li")
+        tab.click("#clips")
+        tab.wait_for_selector("#clips tr")
+    tab.click("#track-all")
+    wait_until(
+        lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips())
+    )
+    wait_until(lambda: all(run.done() for run in batch._runs.values()))
+    tab.reload()
+    tab.wait_for_selector("#clips tr")
+    tab.click("#export-clips")
+    tab.wait_for_selector("#status >> text=0 clips exported. Left out: one (in progress), two (in progress).")
+    for name in ("one", "two"):
+        choose_status(tab, "accepted", of=name)
+        wait_until(lambda name=name: statuses(batch)[name] == "accepted")
+    tab.check("#export-form [name=cvat]")
+    tab.click("#export-clips")
+    tab.wait_for_selector("#status >> text=2 clips exported")
+    assert (tmp_path / "videos" / "one.masks" / "cvat.xml").is_file()
+    tab.close()
+    served.close()
+
+
+@needs_browser
+def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, batch):
+    with batch.use("a", "Ann") as session:
+        draw(session, 4, 2)
+    replace_results(results, "a", 3, range(2, 6))
+    tab = open_list(context, served_list)
+    tab.click("#clips a >> text=a")
+    tab.wait_for_selector("#status >> text=the video was tracked again")
+    assert "outside the tracked part" not in tab.inner_text("#time")
+    tab.close()
+
+
+@needs_browser
+def test_list_says_who_has_a_clip_open(context, served_list, batch):
+    with batch.use("a", "Ann", page=True):
+        tab = open_list(context, served_list)
+        tab.wait_for_selector("#clips td:last-child >> text=in use by Ann on")
+        tab.close()
+
+
+@needs_browser
+def test_list_opens_the_next_clip_under_a_name(clock_context, served_list, batch):
+    tab = clock_context.new_page()
+    problems = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.goto(served_list.url)
+    tab.wait_for_selector("#clips tr")
+    assert tab.inner_text("#clips tr:first-child").startswith("b")
+    tab.clock.install()
+    tab.reload()
+    tab.wait_for_selector("#clips tr")
+    tab.keyboard.press(">")
+    tab.wait_for_selector("#status.error")
+    tab.focus("#clips tr:first-child a")
+    with tab.expect_response("**/clips"):
+        tab.clock.run_for(5000)  # the list is read again
+    assert tab.evaluate("document.activeElement.tagName") == "A"
+    assert "Type your name first" in tab.inner_text("#status")
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement === document.body")
+    choose_status(tab, "accepted", of="c")
+    tab.wait_for_selector("#clips .accepted")
+    tab.click("#next-clip")
+    tab.wait_for_selector("#view[aria-busy=false]")
+    assert tab.inner_text("#name") == "b"
+    assert not tab.is_visible("#name-field")
+    tab.keyboard.press("m")
+    tab.wait_for_selector("#clip-status >> text=in progress")
+    assert batch.list_clips()[0].holder.startswith("Ann on")
+    choose_status(tab, "rejected", note="dark")
+    wait_until(lambda: batch.list_clips()[0].note == "dark")
+    tab.focus("#view")
+    tab.keyboard.press(">")
+    tab.wait_for_function("() => document.getElementById('name')?.textContent === 'a'")
+    tab.click("#clips")
+    tab.wait_for_selector("#clips .rejected")
+    assert "Ann" in tab.inner_text("#clips tr:has(.rejected) td:last-child")
+    assert tab.input_value("#person") == "Ann"
+    assert find_violations(tab) == []
+    tab.close()
+    assert problems == []
+
+
+@needs_browser
+def test_list_keeps_a_note_that_is_typed(context, served_list, batch):
+    tab = open_list(context, served_list)
+    tab.click("[aria-label^='Status of c']")
+    tab.keyboard.type("da")
+    set_status(batch, "a", "Bob", "accepted")
+    with tab.expect_response("**/clips"):
+        tab.keyboard.type("r")
+    tab.keyboard.type("k")
+    tab.click("dialog[open] [value=rejected]")
+    tab.wait_for_selector("#clips .rejected >> text=rejected: dark")
+    tab.wait_for_selector("#clips .accepted")
+    assert tab.evaluate("document.activeElement.ariaLabel") == "Status of c: rejected: dark"
+    wait_until(lambda: {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark")
+    with batch.use("c", "Ann") as session:
+        assert [version.title for version in session.document.list_versions()] == ["rejected: dark"]
+    tab.close()
+
+
+@needs_browser
+def test_list_keeps_a_refused_reason(clock_context, served_list, results, batch):
+    tab = open_list(clock_context, served_list, fixed_clock=True)  # it is not read again by itself
+    replace_results(results, "c", 3)
+    choose_status(tab, "rejected", note="dark", of="c")
+    tab.wait_for_selector("#status.error >> text=changed since the list was read")
+    tab.wait_for_selector("[aria-label='Status of c: open']")
+    assert statuses(batch)["c"] == "open"
+    choose_status(tab, "rejected", of="c")  # offers the note again
+    tab.wait_for_selector("#clips .rejected")
+    assert {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark"
+    tab.close()
+
+
+@needs_browser
+def test_older_list_does_not_replace_a_newer_one(clock_context, served_list):
+    tab = open_list(clock_context, served_list, fixed_clock=True)
+    tab.wait_for_selector("#clips tr")
+    held = []
+
+    def answer(route):
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    tab.route("**/clips", answer)
+    with tab.expect_request("**/clips"):
+        tab.clock.run_for(5000)  # the list is read again
+    with tab.expect_response("**/clip/c/edits"):
+        choose_status(tab, "accepted", of="c")
+    # after the request that the answer started
+    tab.evaluate("fetch('clips').then((answer) => answer.text())")
+    route, response = held[0]
+    with tab.expect_event("requestfinished", lambda request: request == route.request):
+        route.fulfill(response=response)
+    tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
+    tab.wait_for_selector("#clips .accepted")
+    tab.close()

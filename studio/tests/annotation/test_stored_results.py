@@ -1,0 +1,247 @@
+"""Stored results: edits by other programs, damage, replacement, writes that stop midway."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from contextlib import closing
+
+import msgspec
+import numpy as np
+import pytest
+
+from aotlab import InputError
+from aotlab_studio.document import editing
+from aotlab_studio.document.database import Database
+from aotlab_studio.document.document import Actor
+from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord
+from aotlab_studio.document.masks import LayerResults, Result, ResultStore
+from aotlab_studio.document.scores import Score
+from studio.tests.annotation.clips import (
+    LENGTH,
+    change_rows,
+    draw,
+    set_mask,
+    start_job,
+    truth,
+)
+
+
+def test_scores_are_those_of_the_masks_that_show(session):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    draw(session, 5, 2)
+    document = session.document
+    tracked = document.snapshot.scores(5)[1]
+    assert tracked.area == (truth(5) == 1).sum()
+    set_mask(document, 5, 2, truth(5) == 1)  # covers object 1
+    assert document.snapshot.scores(5)[1].area == 0
+    assert document.timeline().marks[1][5] == "a"
+    set_mask(document, 5, 1, truth(5) == 1)
+    assert document.snapshot.scores(5)[1].confidence == 1
+
+
+def test_scores_of_the_same_mask_tracked_again_are_new(session):
+    draw(session, 0, 1)
+    draw(session, 5, 2)
+    document, index, seen = session.document, 5, []
+    for layer_id, confidence in ((1, 0.9), (2, 0.4)):
+        document.edit("track", Changes(layers={layer_id: Layer([1], 1, 9)}))
+        document.add_result(layer_id, Result(index, {1: Score(confidence, 100, 0.0, 0.0)}), truth(index) == 1)
+        seen.append(document.snapshot.scores(index)[1].confidence)
+    assert seen == [0.9, 0.4]
+
+
+@pytest.fixture
+def database(tmp_path):
+    with closing(Database(tmp_path, writable=True)) as database:
+        yield database
+
+
+def test_edits_of_another_program_are_kept(tmp_path, database):
+    record = msgspec.json.encode(StatusRecord("accepted", ""))
+    change_rows(tmp_path, "INSERT INTO records VALUES (1, ?)", record)
+    with pytest.raises(InputError, match="another program has changed this project"):
+        Log(database).append(StatusRecord("rejected", ""))
+    with pytest.raises(InputError, match="another program has changed this project"):
+        ResultStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
+    assert Log(Database(tmp_path)).status.status == "accepted"
+
+
+DAMAGE = "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2"
+
+
+LOSS = "DELETE FROM results WHERE id = 2"
+
+
+def test_replaced_result_never_uncovers_its_frame():
+    written = []
+
+    class Coverage(np.ndarray):
+        def __setitem__(self, frame, value):
+            written.append(value)
+            super().__setitem__(frame, value)
+
+    layer, result = LayerResults(3), Result(1, {1: Score(1.0, 1, 0.0, 0.0)})
+    layer.add(result)
+    layer.coverage[1] = layer.coverage[1].view(Coverage)
+    layer.add(result)
+    layer.add(Result(1, absent=[2]))
+    assert written == [1, 0]
+    assert [covered[1] for covered in layer.coverage.values()] == [0, -1]
+
+
+@pytest.mark.parametrize("statement", [DAMAGE, LOSS])
+def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
+    layers = ResultStore(database, (4, 6), 3)
+    for index in range(3):
+        layers.put(1, Result(index), np.full((4, 6), index, np.uint16))
+    layers.finish(1)
+    database.close()
+    change_rows(tmp_path, statement)
+    with closing(Database(tmp_path, writable=True)) as database:
+        layers = ResultStore(database, (4, 6), 3)
+        layer = layers.open(1)
+        assert (sorted(layer.frames), layer.finished) == ([0, 2], False)
+        assert (layers.read(layer, 2) == 2).all()
+        layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
+        layers.finish(1)
+        layer = ResultStore(database, (4, 6), 3).open(1)
+        assert (sorted(layer.frames), layer.finished) == ([0, 1, 2], True)
+
+
+def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
+    layers = ResultStore(database, (4, 6), 3)
+    layers.put(1, Result(0, provisional=True), np.full((4, 6), 1, np.uint16))
+    layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
+    database.close()
+    change_rows(tmp_path, DAMAGE)
+    with closing(Database(tmp_path, writable=True)) as database:
+        layer = ResultStore(database, (4, 6), 3).open(1)
+        assert layer.frames[0].provisional
+
+
+def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
+    ResultStore(database, (4, 6), 3).put(1, Result(0), np.ones((4, 6), np.uint16))
+    layers, query = ResultStore(database, (4, 6), 3), database.query
+
+    def fail(*arguments):
+        monkeypatch.setattr(database, "query", query)
+        raise InputError("cannot be read")
+
+    monkeypatch.setattr(database, "query", fail)
+    with pytest.raises(InputError, match="cannot be read"):
+        layers.open(1)
+    layers.put(1, Result(1), np.ones((4, 6), np.uint16))
+    assert sorted(ResultStore(database, (4, 6), 3).open(1).frames) == [0, 1]
+
+
+def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
+    layers = ResultStore(database, (4, 6), 3)
+    layers.put(1, Result(0, provisional=True), np.ones((4, 6), np.uint16))
+    layer, sha256 = layers.open(1), hashlib.sha256
+
+    def replace_first(content):
+        monkeypatch.undo()
+        layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
+        return sha256(content)
+
+    monkeypatch.setattr(hashlib, "sha256", replace_first)
+    assert (layers.read(layer, 0) == 1).all()
+    assert (layers.read(layer, 0) == 2).all()
+
+
+@pytest.mark.parametrize("statement", [DAMAGE, LOSS])
+def test_frame_of_a_lost_result_is_outdated(folder, session, statement, reopen):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    session.close()
+    change_rows(session.document.folder, statement)
+    again = reopen(folder)
+    assert again.document.snapshot.tracked_frames == [1, *range(3, LENGTH)]
+    assert again.document.snapshot.list_outdated() == [(2, 2)]
+    start_job(again, 0).wait()
+    assert again.document.snapshot.list_outdated() == []
+
+
+def test_replaced_results_go_unless_a_version_shows_them(folder, session, reopen):
+    draw(session, 0, 1)
+    session.document.edit("tracking", Changes(layers={1: Layer([1], 1, 3)}))
+
+    def store(x):
+        for index in (1, 2, 3):
+            session.document.add_result(1, Result(index, {1: Score(1.0, 1, 0.0, 0.0)}), mask(x))
+
+    def mask(x):
+        return (np.arange(truth(0).size).reshape(truth(0).shape) == x).astype(np.uint16)
+
+    def reopen_and_count():
+        again = reopen(folder)
+        return again, again.document.database.query("SELECT count(*) FROM results")[0][0]
+
+    store(5)
+    store(6)
+    session, count = reopen_and_count()
+    assert count == 3
+    session.document.save_version("six")
+    store(7)
+    store(8)
+    session.document.finish_layer(1)
+    session, count = reopen_and_count()
+    assert count == 7
+    assert (session.document.snapshot.labels(2) == mask(8)).all()
+    session.document.restore_version(1)
+    assert (session.document.snapshot.labels(2) == mask(6)).all()
+
+
+@pytest.mark.parametrize("statement", ["masks", "records"])
+def test_drawing_and_its_entry_are_stored_together(folder, session, statement, reopen):
+    draw(session, 0, 1)
+    before, database = session.document.log.size, session.document.database
+    with database.transaction() as connection:
+        connection.execute(
+            f"CREATE TRIGGER full BEFORE INSERT ON {statement} BEGIN SELECT raise(ABORT, 'full'); END"
+        )
+    with pytest.raises(InputError, match=r"cannot be written \(full\)"):
+        draw(session, 3, 1)
+    with database.transaction() as connection:
+        connection.execute("DROP TRIGGER full")
+    assert database.query("SELECT count(*) FROM records") == [(before,)]
+    assert database.query("SELECT count(*) FROM masks") == [(1,)]
+    draw(session, 3, 1)
+    again = reopen(folder)
+    assert (again.document.snapshot.labels(3) == truth(3) * (truth(3) == 1)).all()
+
+
+def test_mask_of_a_refused_edit_is_not_stored(session):
+    draw(session, 0, 1)
+    session.document.shared = True
+    with pytest.raises(InputError, match="type your name first"):
+        draw(session, 3, 1)
+    editing.set_note(session.document.with_actor(Actor("Ann")), 3, "look")
+    assert session.document.database.query("SELECT count(*) FROM masks") == [(1,)]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from studio.tests.annotation.clips import draw, open_session, set_mask
+session = open_session(Path(sys.argv[1]))
+draw(session, 0, 1)
+mask = np.zeros((40, 60), bool)
+for pixel in range(2000):
+    mask.flat[pixel] = True
+    set_mask(session.document, 1, 1, mask)
+    print(pixel, flush=True)
+"""
+
+
+def test_acknowledged_strokes_survive_a_kill(folder, reopen):
+    with subprocess.Popen([sys.executable, "-c", WRITER, folder], stdout=subprocess.PIPE) as writer:
+        seen = [int(writer.stdout.readline()) for _ in range(40)]
+        writer.kill()
+        seen += [int(line) for line in writer.stdout]
+    session = reopen(folder)
+    assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)

@@ -1,0 +1,378 @@
+"""Uploads of masks and files of other tools: names, ids, classes, damage."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aotlab import InputError
+from aotlab.media.rle import compress_rle
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, format_coco
+from aotlab_studio.document import editing
+from aotlab_studio.server import app as web
+from aotlab_studio.session import uploads
+from aotlab_studio.session.uploads import UnclearObjectsError, load_upload, read_upload
+from studio.tests.annotation.clips import (
+    HEIGHT,
+    LENGTH,
+    WIDTH,
+    draw,
+    open_session,
+    png,
+    start_job,
+    truth,
+    zip_files,
+)
+
+BROKEN_LZMA = zip_files({"a.png": b"x" * 99}, zipfile.ZIP_LZMA).replace(b"\x80\0\0<", b"\x80\0\0\xc3")
+
+
+def post(served, content, frame=0):
+    return served.get(f"/masks/{frame}", "POST", Origin=served.address, content=content)
+
+
+def test_mask_is_uploaded_for_the_shown_frame(served):
+    assert post(served, png(truth(2)), 2).json()["frames"] == [2]
+    assert (served.session.document.snapshot.labels(2) == truth(2)).all()
+    assert [post(served, b"x", frame).status_code for frame in ("99", "9" * 5000)] == [404, 404]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no image", png(truth(0))[:60], png(np.ones((4, 4))), b"GIF89a" + b"\0" * 99, png(np.zeros((40, 60, 3))),
+     png(np.zeros((40, 60))), b"{", b"[" * 5000, b'{"images": 1, "annotations": []}', b"<", b"<annotations/>",
+     b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>', b"PK\3\4broken",
+     zip_files({}), zip_files({"note.md": b"x"}), BROKEN_LZMA, zip_files({"1/00000.png": b"x", "2/00000.png": b"x"})],
+)  # fmt: skip
+def test_broken_upload_rejected_without_a_path(served, content):
+    answer = post(served, content)
+    assert answer.status_code == 422
+    assert answer.text.startswith("mask")
+    assert "\n" not in answer.text
+    assert "/tmp" not in answer.text
+    assert "root:" not in answer.text
+    assert not served.session.document.snapshot.labels(0).any()
+
+
+def test_names_in_an_archive_stay_inside(served, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    names = ["../../escaped.png", f"{tmp_path}/escaped.png", "..\\escaped.png", "a/../../escaped/00001.png"]
+    for name in names:
+        post(served, zip_files({name: png(truth(0)), f"x{name}": png(truth(0))}))
+    assert [path.name for path in tmp_path.rglob("*") if "escaped" in path.name] == []
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_too_large_uploads_rejected(served, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.session.uploads.MAX_UNPACKED_BYTES", 1000)
+    answer = post(served, zip_files({"00000.png": b"\0" * 2000}))
+    assert (answer.status_code, "split it" in answer.text) == (422, True)
+    monkeypatch.setattr(web, "MAX_UPLOAD_BYTES", 1000)
+    assert post(served, b"x" * 2000).status_code == 413
+
+
+def coco(*frames):
+    regions = {index: [Region(each, encode_rle(truth(index) == each)) for each in (1, 2)] for index in frames}
+    fish = Annotations((HEIGHT, WIDTH), regions, {1: "fish", 2: "fish"}, {n: f"{n:05d}" for n in frames})
+    return json.dumps(format_coco(fish, VideoInfo("clip", fish.size, LENGTH))).encode()
+
+
+def mots(*frames):
+    line = f"{{}} {{}} 1 {HEIGHT} {WIDTH} {{}}"
+    return "\n".join(
+        line.format(index, 1000 + number, compress_rle(encode_rle(truth(index) == number)))
+        for index in frames
+        for number in (1, 2)
+    ).encode()
+
+
+def labelme(index):
+    rows, columns = np.nonzero(truth(index) == 1)
+    box = [[float(columns.min()), float(rows.min())], [float(columns.max()), float(rows.max())]]
+    corners = [box[0], [box[1][0], box[0][1]], box[1], [box[0][0], box[1][1]]]
+    shape = {"label": "box", "points": corners, "shape_type": "polygon", "group_id": None}
+    tree = {"version": "5", "flags": {}, "shapes": [shape], "imagePath": f"{index:05d}.png"}
+    return json.dumps({**tree, "imageHeight": HEIGHT, "imageWidth": WIDTH}).encode()
+
+
+COLORED = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]])
+
+
+LEGEND = json.dumps({"#ff0000": "car", "#0000ff": "dog"}).encode()
+
+
+WHOLE = {
+    "coco": coco(3, 5),
+    "mots": mots(3, 5),
+    "archived coco": zip_files({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
+    "frames": zip_files({f"clip/{index:05d}.png": png(truth(index)) for index in (3, 5)}),
+    "object_ids": zip_files(
+        {
+            f"clip/{number}/{index:05d}.png": png(255 * (truth(index) == number))
+            for index in (3, 5)
+            for number in (1, 2)
+        }
+    ),
+    "colors": zip_files(
+        {f"{index:05d}.png": png(COLORED[truth(index)]) for index in (3, 5)} | {"legend.json": LEGEND}
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["masks", "overlay"], ["coco", "cvat", "review"], ["objects"], ["label_studio"], ["mots"], ["yolo"]],
+)
+def test_archive_of_the_page_is_loaded(session, folder, tmp_path, names):
+    draw(session, 0, 1, 2)
+    draw(session, 5, 1)
+    editing.change_object(session.document, 2, class_name="dish")  # YOLO tells objects apart by class only
+    session.export(names)
+    other = open_session(folder, project=tmp_path / "other.aotlab")
+    assert load_upload(other.document, 0, session.archive.read_bytes()).frames == [0, 5]
+    for index in (0, 5):
+        differ = other.document.snapshot.labels(index) != session.document.snapshot.labels(index)
+        assert differ.mean() <= (0.01 if names == ["yolo"] else 0)
+    classes = {item.class_name for item in other.document.snapshot.objects.values()}
+    assert "dish" in classes or names[0] in ("masks", "objects")
+    other.close()
+
+
+@pytest.mark.parametrize("names", [["mots"], ["label_studio"]])
+def test_archive_of_a_file_with_its_classes_is_loaded(session, names):
+    draw(session, 0, 1, 2)
+    session.export(names)
+    folder = session.archive.parent
+    files = {path.name: path.read_bytes() for path in folder.glob(f"{names[0]}*")}
+    assert len(files) == 2
+    assert load_upload(session.document, 0, zip_files(files)).frames == [0]
+
+
+def test_archive_of_yolo_labels_with_one_image_is_loaded(session):
+    square = b"0 0.2 0.2 0.5 0.2 0.5 0.6 0.2 0.6\n"
+    files = {"labels/00003.txt": square, "images/00003.png": png(truth(3)), "data.yaml": b"names: [dish]"}
+    assert load_upload(session.document, 0, zip_files(files)).frames == [3]
+    assert [item.class_name for item in session.document.snapshot.objects.values()] == ["dish"]
+
+
+@pytest.mark.parametrize("names", [["3"], ["3", "5"]])
+def test_archive_of_yolo_labels_is_loaded(session, names):
+    square = "0 0.2 0.2 0.5 0.2 0.5 0.6 0.2 0.6\n"
+    files = {f"set/labels/{int(name):05d}.txt": square.encode() for name in names}
+    archive = zip_files({**files, "set/images/00003.jpg": b"x"})
+    assert load_upload(session.document, 0, archive).frames == [int(name) for name in names]
+    assert session.document.snapshot.labels(3)[HEIGHT // 2, WIDTH // 3] == 1
+
+
+def test_upload_with_names_of_no_frame_is_refused(session):
+    archive = zip_files({f"mask_{index}.png": png(truth(index)) for index in (3, 5)})
+    with pytest.raises(InputError, match=r"are not frames of clip: 'mask_3\.png', 'mask_5\.png'"):
+        load_upload(session.document, 0, archive)
+
+
+@pytest.mark.parametrize("field", [{"id": 2**31 + 1}, {"name": "\ud800"}])
+def test_upload_that_could_not_be_read_again_is_refused(session, folder, field, reopen):
+    tree = json.loads(coco(3))
+    tree["categories"][0] |= field
+    for region in tree["annotations"]:
+        region["category_id"] = tree["categories"][0]["id"]
+    with pytest.raises(InputError, match="edit: not readable"):
+        load_upload(session.document, 0, json.dumps(tree).encode())
+    assert session.document.snapshot.keyframes == []
+    session.close()
+    reopen(folder)
+
+
+def test_accepted_upload_stays_accepted_when_opened_again(session, folder, reopen):
+    tree = json.loads(coco(3))
+    tree["annotations"][0]["attributes"]["age"] = float("nan")
+    load_upload(session.document, 0, json.dumps(tree).encode())
+    session.set_status("accepted")
+    assert session.document.status.value == "accepted"
+    again = reopen(folder)
+    assert again.document.status.value == "accepted"
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_upload_of_several_frames_is_one_step(session, kind):
+    assert load_upload(session.document, 0, WHOLE[kind]).frames == [3, 5]
+    assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in (3, 5))
+    assert session.document.snapshot.keyframes == [3, 5]
+    session.undo()
+    assert session.document.snapshot.keyframes == []
+    assert [*session.document.snapshot.objects] == []
+
+
+def test_single_image_is_for_the_shown_frame(session):
+    assert load_upload(session.document, 7, png(truth(7))).frames == [7]
+    colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
+    assert load_upload(session.document, 8, colored, targets={1: 1, 2: 2}).frames == [8]
+    assert (session.document.snapshot.labels(8) == truth(8)).all()
+
+
+def test_binary_mask_goes_to_the_chosen_object(session):
+    draw(session, 0, 1, 2)
+    binary = png(255 * (truth(3) == 1))
+    load_upload(session.document, 3, binary, chosen=2)
+    assert ((session.document.snapshot.labels(3) == 2) == (truth(3) == 1)).all()
+    with pytest.raises(UnclearObjectsError):
+        load_upload(session.document, 3, binary)
+    load_upload(session.document, 4, binary, targets={255: None})
+    assert [*session.document.snapshot.objects] == [1, 2, 3]
+
+
+def test_upload_for_another_object_is_asked_about(served):
+    document = served.session.document
+    draw(served.session, 0, 1, 2)
+    first = png(truth(3) == 1)
+    head = {"Origin": served.address, "content": first}
+    assert served.get("/masks/3?chosen=1", "POST", **head).json()["frames"] == [3]
+    answer = served.get("/masks/4?chosen=2", "POST", **head)
+    assert (answer.status_code, answer.json()) == (409, [{"id": 1, "name": "", "target": 1}])
+    assert document.snapshot.keyframes == [0, 3]
+    assert served.get('/masks/4?chosen=2&targets={"1":2}', "POST", **head).json()["frames"] == [4]
+    assert ((document.snapshot.labels(4) == 2) == (truth(3) == 1)).all()
+    answer = served.get('/masks/4?targets={"1":9}', "POST", **head)
+    assert (answer.status_code, "no such object" in answer.text) == (422, True)
+
+
+def test_upload_of_other_names_is_matched_by_id_then_name(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 2, name="fish")
+    with pytest.raises(UnclearObjectsError) as raised:
+        load_upload(session.document, 0, WHOLE["colors"])
+    assert [(each.name, each.target) for each in raised.value.objects] == [("car", 1), ("dog", 2)]
+    content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
+    editing.delete_object(session.document, 1)
+    load_upload(session.document, 0, content, chosen=2)
+    assert [(item.id, item.name) for item in session.document.snapshot.objects.values()] == [
+        (2, "fish"),
+        (3, "tree"),
+    ]
+    double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
+    editing.change_object(session.document, 3, name="fish")
+    with pytest.raises(UnclearObjectsError):
+        load_upload(session.document, 0, double)
+
+
+def test_upload_names_new_objects(session):
+    load_upload(session.document, 0, WHOLE["colors"])
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["car", "dog"]
+
+
+def test_folder_names_become_object_names(session):
+    content = zip_files({"dog/00003.png": png(truth(3) == 2), "cat/00003.png": png(truth(3) == 1)})
+    load_upload(session.document, 0, content)
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["cat", "dog"]
+    assert (session.document.snapshot.labels(3) == truth(3)).all()
+
+
+def test_labelme_files_are_matched_by_image_name(session):
+    assert load_upload(session.document, 0, labelme(4)).frames == [4]
+    assert load_upload(
+        session.document, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})
+    ).frames == [5, 6]
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["box"]
+
+
+def test_upload_for_missing_frames_changes_nothing(session):
+    content = zip_files({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
+    with pytest.raises(InputError, match="99"):
+        load_upload(session.document, 0, content)
+    assert session.document.snapshot.keyframes == []
+
+
+def name_shape(index, label):
+    tree = json.loads(labelme(index))
+    tree["shapes"][0]["label"] = label
+    return json.dumps(tree).encode()
+
+
+def test_assigned_ids_do_not_bind_to_objects(session):
+    document = session.document
+    draw(session, 0, 1, 2)
+    for object_id, name in ((1, "cat"), (2, "bird")):
+        editing.change_object(document, object_id, name=name)
+    for index, name in ((3, "dog"), (4, "bird"), (5, "cat")):
+        load_upload(document, 0, name_shape(index, name))
+    assert [item.name for item in document.snapshot.objects.values()] == ["cat", "bird", "dog"]
+    assert [np.unique(document.snapshot.labels(index)).tolist() for index in (3, 4, 5)] == [
+        [0, 3],
+        [0, 2],
+        [0, 1],
+    ]
+
+
+def test_upload_that_arrives_twice_is_loaded_once(served, monkeypatch):
+    targets, head = '{"1":null,"2":null}', {"Origin": served.address, "content": png(truth(3))}
+    parsed = []
+    monkeypatch.setattr(uploads, "read_upload", lambda *values: [read_upload(*values), parsed.append(1)][0])
+    answers = [served.get(f"/masks/3?id={2**40}&targets={targets}", "POST", **head).json() for _ in range(2)]
+    assert answers[0] == answers[1] == {"frames": [3], "losses": {}, "step": 1}
+    assert parsed == [1]
+    for unusable in ("x", "1"):
+        assert served.get(f"/masks/3?id={unusable}", "POST", **head).status_code == 422
+    assert served.get(f"/masks/3?id={2**40 + 1}&targets={targets}", "POST", **head).json()["step"] == 2
+
+
+@pytest.mark.parametrize("protection", ["hidden", "locked"])
+def test_upload_keeps_class_and_attributes_of_protected_objects(session, protection):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, **{protection: True})
+    tree = json.loads(coco(3))
+    for annotation in tree["annotations"]:
+        annotation["attributes"]["blurred"] = True
+    before = session.document.snapshot.find_object(1)
+    load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    assert session.document.snapshot.find_object(1) == before
+    assert session.document.snapshot.find_object(2).class_name == "fish"
+    assert [*session.document.snapshot.state.attributes] == [2]
+
+
+def test_loaded_class_gets_an_id_of_its_own(session):
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, class_name="dog")
+    load_upload(session.document, 3, WHOLE["coco"], targets={1: None, 2: None})
+    assert session.document.snapshot.state.classes == {"dog": 1, "fish": 2}
+    session.export(["coco", "yolo"])
+    folder = session.archive.parent
+    content = json.loads((folder / "coco.json").read_text())
+    assert {each["name"]: each["id"] for each in content["categories"]} == {"dog": 1, "fish": 2}
+    assert (folder / "yolo" / "data.yaml").read_text().count('"dog"') == 1
+
+
+def test_upload_behind_a_locked_object_makes_nothing_absent(session):
+    draw(session, 0, 1, 2)
+    document = session.document
+    start_job(session, 0).wait()
+    editing.change_object(document, 1, locked=True)
+    load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
+    assert document.snapshot.keyframe(3) == {}
+    assert (document.snapshot.labels(3) == truth(3)).all()
+
+
+@pytest.mark.parametrize("field", ["locked", "hidden"])
+def test_upload_takes_no_pixels_of_a_protected_object(session, field):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, **{field: True})
+    load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
+    assert (session.document.snapshot.labels(0) == truth(0)).all()
+
+
+def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, monkeypatch):
+    page = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "http.md").read_text()
+    (program,) = re.findall(r"```python\n(import json.*?)```", page, re.DOTALL)
+    (tmp_path / "first.png").write_bytes(png(np.where(truth(0) == 1, 1, 0)))
+    monkeypatch.chdir(tmp_path)
+    names = {"url": served.url}
+    exec(program, names)
+    assert "error" not in names["answer"]
+    now = served.session.document.snapshot
+    assert (now.labels(0) == (truth(0) == 1)).all()
+    assert now.objects[1].class_name == "cat"
