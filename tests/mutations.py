@@ -69,7 +69,7 @@ def mutate_tree(tree, random):
     return changed
 
 
-def find_refusal(read, path, errors=InputError):
+def read_error(read, path, errors=InputError):
     """Return the error of ``read(path)``, which has to be one plain sentence that names the file; "": it is read."""
     try:
         read(path)
@@ -85,11 +85,11 @@ def find_refusal(read, path, errors=InputError):
 def check_mutations(read, path, tree, count):
     """Read a JSON file as it is; with one part changed, ``count`` times, it is read or refused."""
     path.write_text(json.dumps(tree))
-    assert not find_refusal(read, path)
+    assert not read_error(read, path)
     random = Random(0)
     for _ in range(count):
         path.write_text(json.dumps(mutate_tree(tree, random)))
-        find_refusal(read, path)
+        read_error(read, path)
 
 
 def change_json(path, change):

@@ -19,7 +19,7 @@ from tests.drawn_clips import write_noise
 from tests.media import sample
 from tests.media.image_files import DEEP, FORMATS, READERS, write_png
 from tests.media.video_files import CONTAINERS, write_texture
-from tests.mutations import corrupt_bytes, find_refusal
+from tests.mutations import corrupt_bytes, read_error
 from tests.published import to_published
 
 tifffile, OpenEXR = pytest.importorskip("tifffile"), pytest.importorskip("OpenEXR")
@@ -60,7 +60,7 @@ def read_image_file(path: Path) -> None:
         facts = check(path, decode=True)
         assert facts.size is not None or facts.finding is not None
     for read in READERS:
-        find_refusal(read, path)
+        read_error(read, path)
     READERS[0](path)
 
 
@@ -100,11 +100,11 @@ ALWAYS_REFUSED = ("0.tif", "masks.json", "a.safetensors", "a.pth")
 def test_damaged_file_is_read_or_named(tmp_path, name, write, read, count, max_changes):
     path = tmp_path / name
     write(path)
-    assert not find_refusal(read, path)
+    assert not read_error(read, path)
     refused = []
     for content in corrupt_bytes(path.read_bytes(), count, max_changes):
         path.write_bytes(content)
-        refused.append(find_refusal(read, path))
+        refused.append(read_error(read, path))
     assert refused[0]
     assert name not in ALWAYS_REFUSED or all(refused[:10])
 
@@ -119,4 +119,4 @@ def test_scrambled_pickle_of_weights_rejected(tmp_path):
         with zipfile.ZipFile(tmp_path / "a.pth", "w") as target:
             for name, content in (members | {data: scrambled}).items():
                 target.writestr(name, content)
-        assert find_refusal(read_weights, tmp_path / "a.pth")
+        assert read_error(read_weights, tmp_path / "a.pth")

@@ -309,7 +309,7 @@ NEEDED_EXTRAS = {
 """command line to what it needs"""
 
 
-def test_missing_extra_is_one_sentence(tmp_path):
+def test_missing_extra_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "clip").mkdir()
     (tmp_path / "mask.png").touch()
     lines = [line.split() for line in NEEDED_EXTRAS]

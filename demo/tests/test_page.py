@@ -168,7 +168,7 @@ def test_sample_tracked_without_requests(loaded, address, tmp_path):
     ]
     tracker = Tracker.from_pretrained(overrides=[*settings, "compute.precision=float32"])
     prompted = tracker.fresh().step(frames[0], prompts={1: Prompt(box=BOX)}).labels
-    assert iou(prompted == 1, masks[0] == 1) >= 0.97
+    assert iou(prompted == 1, masks[0] == 1) >= 0.97  # browsers scale images with other filters
     tracker.step(frames[0], masks[0])
     equal = [(tracker.step(frame).labels == masks[index]).mean() for index, frame in enumerate(frames[1:], 1)]
     assert min(equal) >= 0.999
@@ -322,7 +322,7 @@ def test_own_video_tracked_in_its_size(loaded, tmp_path):
     assert sorted(masks) == [0, 1, 2, 3, 4, 5]
     assert {mask.shape for mask in masks.values()} == {square.shape}
     found, expected = ([(axis.min(), axis.max()) for axis in np.nonzero(mask)] for mask in (masks[0], square))
-    np.testing.assert_allclose(found, expected, atol=4)
+    np.testing.assert_allclose(found, expected, atol=4)  # pixels: a mask has a quarter of the resolution
     loaded.fill("#frame", "5")
     loaded.wait_for_selector("#position >> text=/^6 /")
     loaded.click("#track")

@@ -38,6 +38,7 @@ def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
             pytorch_tracker.step(frame, masks.get(index)),
         )
         assert actual.ids == expected.ids
+        # onnxruntime sums in another order: masks differ in ties, logits by a thousandth of their spread
         assert (actual.labels == expected.labels).mean() >= min_equal
         assert actual.confidence == pytest.approx(expected.confidence, abs=2e-3)
         if index not in masks and min_equal >= 0.999:
@@ -61,4 +62,4 @@ def assert_equal_prompted_masks(pair):
         labels = tracker.fresh().step(frame, OTHER_OBJECT, prompts=prompts).labels
         assert ((labels == 7) == (OTHER_OBJECT == 7)).all()
         results.append((tracker.prompt(frame, prompts).labels, labels))
-    assert (np.array(results[0]) == np.array(results[1])).mean() >= 0.999
+    assert (np.array(results[0]) == np.array(results[1])).mean() >= 0.999  # ties on outlines

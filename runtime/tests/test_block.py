@@ -146,4 +146,5 @@ def test_block_in_numpy_equals_graphs(exported):
     for name, tensor in (
         ("embeddings_1", embedding), ("states_0_key", key), ("memory_0_long_key", key), ("memory_0_long_value", value),
     ):  # fmt: skip
+        # float32 sums in another order
         np.testing.assert_allclose(tensor, expected[name][0], atol=1e-4 * np.abs(tensor).max(), err_msg=name)

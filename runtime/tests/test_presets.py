@@ -63,14 +63,14 @@ def test_bundled_model_on_sample_equals_pytorch(tmp_path):
     print(
         f"\nequal pixels: from a box {from_box:.3%}, tracked {np.mean(tracked):.3%}, worst {min(tracked):.3%}"
     )
-    assert min(from_box, *tracked) >= 0.999
+    assert min(from_box, *tracked) >= 0.999  # ties on outlines
     assert np.any(pairs[-1][0])
 
 
 @pytest.mark.slow
 def test_half_weights_keep_the_masks(tmp_path):
     pair = export_pair(tmp_path / "export", "aott", *FIFO, half=True)
-    assert_equal_masks(pair, MASKS, min_equal=0.95)
+    assert_equal_masks(pair, MASKS, min_equal=0.95)  # float16 weights; random networks have many near ties
     assert (tmp_path / "export" / "weights.bin").stat().st_size < 2.2 * sum(
         parameter.numel() for parameter in pair[1].model.parameters()
     )
@@ -122,4 +122,4 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
         ids |= set(np.unique(expected)) if index else set()
     print(f"\n| {preset} | {policy if exported else f'{policy} → bounded_fifo'} | {100 * min(equal):.3f} |")
     assert len(ids) > 1
-    assert min(equal) >= 0.999
+    assert min(equal) >= 0.999  # ties on outlines

@@ -14,6 +14,8 @@ from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
 from aotlab.networks.identity_bank import IdentityBank
 
 HEIGHT, WIDTH = 33, 49
+ROUNDING = 1e-4
+"""relative to the values: float32 sums in another order"""
 
 
 class TinyEncoder(Encoder):

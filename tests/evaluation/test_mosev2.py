@@ -15,7 +15,7 @@ SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
 """of frames; the first two have a tolerance without a fraction"""
 
 
-def plain_measures(truth, prediction):
+def reference_measures(truth, prediction):
     """J, F_dot, F and absence as the published scorer says, on whole frames."""
     union, common = (truth | prediction).sum(), (truth & prediction).sum()
     region = 1.0 if union == 0 else min(1.0, (common + 1) / (union + 1))
@@ -43,7 +43,7 @@ def test_measures_equal_plain_evaluator(size):
             prediction[draw_disc(size, row + shift[0], column + shift[1], radius + 1)] = object_id
     for object_id in range(1, 8):
         true, found = truth == object_id, prediction == object_id
-        expected = plain_measures(true, found)
+        expected = reference_measures(true, found)
         values = METRIC.score(true, found, size)
         assert values == pytest.approx(expected, abs=1e-12)
 

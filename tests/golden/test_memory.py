@@ -84,12 +84,12 @@ def test_evicted_frames_equal_reference(policy: str, case: dict, case_arrays: di
         assert decision.store
         assert decision.evict == step["evicted_position"]
         if step.get("R") is not None and None not in step["R"]:
-            assert_judged_alike(chooser, kept, arrays_of_step, step)
+            assert_same_decision(chooser, kept, arrays_of_step, step)
         kept = [frame for place, frame in enumerate(kept) if place != decision.evict] + [step["frame"]]
         assert kept == step["indexes_after"]
 
 
-def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> None:
+def assert_same_decision(chooser, kept: list[int], inputs: dict, step: dict) -> None:
     running = np.array([chooser.running[frame] for frame in kept])
     np.testing.assert_allclose(running, step["R"], atol=1e-5)
     keys = draw_keys(inputs)

@@ -23,7 +23,7 @@ from aotlab.sdk import (
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, read_masks, tracked
-from tests.mutations import check_mutations, find_refusal
+from tests.mutations import check_mutations, read_error
 
 
 def save_binary(path, mask):
@@ -131,7 +131,7 @@ def test_frames_after_an_understated_length_are_of_the_video():
 def test_broken_json_and_coco_with_replaced_parts(tmp_path):
     for text in (b"", b"{", b"[" * 100000, b"[NaN]", b"\xff"):
         (tmp_path / "bad.json").write_bytes(text)
-        assert find_refusal(read_masks, tmp_path / "bad.json")
+        assert read_error(read_masks, tmp_path / "bad.json")
     tree = format_coco(tracked(), VIDEO)
     tree["images"], tree["annotations"] = tree["images"][:2], tree["annotations"][:2]
     tree["annotations"][0]["segmentation"] = [[3, 3, 20, 4, 18, 16, 5, 12]]
@@ -147,7 +147,7 @@ def test_path_that_is_not_a_file_rejected(name, tmp_path):
         make_pipe(path)
     if "loop" in name:
         path.symlink_to(path)
-    assert find_refusal(read_masks, path, (InputError, OSError))
+    assert read_error(read_masks, path, (InputError, OSError))
 
 
 def test_folder_with_circular_links_and_pipes(tmp_path):
@@ -157,7 +157,7 @@ def test_folder_with_circular_links_and_pipes(tmp_path):
     (tmp_path / "3").symlink_to(tmp_path)
     assert len(read_masks(tmp_path)) == 1
     make_pipe(tmp_path / "1" / "00001.png")
-    assert find_refusal(read_masks, tmp_path)
+    assert read_error(read_masks, tmp_path)
 
 
 def test_closed_folder_rejected(closed_folder):

@@ -82,7 +82,7 @@ def test_standard_input_is_read(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closes a file descriptor of a child process")
-def test_closed_standard_input_is_one_sentence(tmp_path):
+def test_closed_standard_input_is_reported_in_one_sentence(tmp_path):
     words = f"-m aotlab track - --box 1,2,30,40 --output {tmp_path}/out".split()
     done = run_python(*words, preexec_fn=lambda: os.close(0))  # <&-
     assert done.returncode == 2

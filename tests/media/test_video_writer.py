@@ -80,7 +80,7 @@ def test_clock_that_jumps_loses_no_frame(tmp_path, suffix, jump):
         assert times[7] - times[4] == pytest.approx(3 / 24, abs=0.01)
 
 
-def test_full_disk_is_one_sentence_and_leaves_no_file(tmp_path):
+def test_full_disk_is_reported_and_leaves_no_file(tmp_path):
     def full(*_):
         raise OSError(28, "No space left on device")
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import build, clip, run, stripes
+from tests.engine.small_model import ROUNDING, build, clip, run, stripes
 from tests.marks import METHOD_PRESETS, slow
 
 
@@ -23,4 +23,4 @@ def test_traced_model_gives_the_logits_of_the_plain_one(preset, monkeypatch):
         for more in (["compute.compile=true"], [])
     )
     for found, expected in zip(traced, plain, strict=True):
-        torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found.logits, expected.logits, atol=ROUNDING, rtol=ROUNDING)

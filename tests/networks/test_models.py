@@ -168,7 +168,8 @@ def test_transition_rectifies_both_sides_of_the_sum():
 @pytest.mark.parametrize("sine", [False, True])
 @torch.no_grad()
 def test_sine_positions_distinguish_tokens(sine):
-    order, x = torch.randperm(12), torch.randn(1, 12, DIM)
+    generator = torch.Generator().manual_seed(0)
+    order, x = torch.randperm(12, generator=generator), torch.randn(1, 12, DIM, generator=generator)
     seen: list[torch.Tensor] = []
     tested = block(window=0, sine_position=sine)
     tested.self_attention.register_forward_hook(lambda _, __, output: seen.append(output))

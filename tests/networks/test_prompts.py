@@ -9,7 +9,7 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import tiny_settings
+from tests.engine.small_model import ROUNDING, tiny_settings
 
 TINY = tiny_settings("aott")
 
@@ -35,7 +35,9 @@ def test_objects_share_features_across_batch(prompted):
     features = prompted.prompts.encode(IMAGE)
     logits = prompted.prompts(features, PROMPTS)
     assert logits.shape == (2, 1, 13, 17)
-    assert torch.allclose(logits[1:], prompted.prompts(features, PROMPTS[1:]), atol=1e-5)
+    assert torch.allclose(
+        logits[1:], prompted.prompts(features, PROMPTS[1:]), atol=1e-5
+    )  # kernels depend on the batch
     assert not torch.allclose(logits[1:], logits[:1], atol=1e-4)
 
 
@@ -44,7 +46,7 @@ def test_optimized_network_equals_plain(prompted):
     with torch.no_grad():
         expected = prompted.prompts(prompted.prompts.encode(IMAGE), PROMPTS)
         found = fast(fast.encode(IMAGE), PROMPTS)
-    assert torch.allclose(found, expected, atol=1e-4)  # two prompts differ by 1e-3
+    assert torch.allclose(found, expected, atol=ROUNDING)  # two prompts differ by 1e-3
 
 
 def test_prompts_share_checkpoint_and_are_optional(prompted, tmp_path):

@@ -103,7 +103,7 @@ def test_invalid_line_is_rejected_before_loading(tmp_path, loaded, run_expecting
 
 
 def test_read_only_output_is_rejected_before_loading(tmp_path, loaded, run_expecting_error, monkeypatch):
-    # root may write anywhere, so the refusal of the file system is played
+    # root may write anywhere, so the refusal of the file system is simulated
     def fail(dir):
         raise OSError(30, os.strerror(30))
 

@@ -60,7 +60,7 @@ def test_failed_clean_up_does_not_hide_the_error(tmp_path):
         raise InputError("the first error")
 
 
-def test_full_disk_is_one_sentence(tmp_path):
+def test_full_disk_is_reported_in_one_sentence(tmp_path):
     full = pytest.raises(InputError, match=r"file\.bin: cannot be written \(File too large\)")
     with limit_file_size(10**6), full:
         write_bytes(tmp_path / "file.bin", bytes(2 * 10**6))

@@ -41,16 +41,16 @@ class Snapshot:
 
     locked: dict[int, bool] = field(default_factory=dict)
     """by id of each object"""
-    given: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
+    drawn: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
     """pixels by frame and object"""
     layers: dict[int, Layer] = field(default_factory=dict)
     merged: dict[int, int] = field(default_factory=dict)
-    frozen: dict[int, dict[int, Made]] = field(default_factory=dict)
+    frozen: dict[int, dict[int, StoredFrame]] = field(default_factory=dict)
     """by layer and frame: what layers had that were not complete when the version was kept"""
 
     def copy(self) -> Snapshot:
         return Snapshot(
-            dict(self.locked), dict(self.given), dict(self.layers), dict(self.merged), dict(self.frozen)
+            dict(self.locked), dict(self.drawn), dict(self.layers), dict(self.merged), dict(self.frozen)
         )
 
     def resolve(self, raw: int) -> int:
@@ -59,11 +59,11 @@ class Snapshot:
         return raw if raw in self.locked else 0
 
     def has_drawn_mask(self, frame: int, object_id: int) -> bool:
-        return object_id in self.locked and (frame, object_id) in self.given
+        return object_id in self.locked and (frame, object_id) in self.drawn
 
 
 @dataclass
-class Made:
+class StoredFrame:
     """Masks that a job has stored of a frame."""
 
     masks: dict[int, frozenset[int]]
@@ -76,7 +76,7 @@ class Model:
 
     def __init__(self) -> None:
         self.history, self.head = [Snapshot()], 0
-        self.made: dict[tuple[int, int], Made] = {}
+        self.made: dict[tuple[int, int], StoredFrame] = {}
         """by layer and frame"""
         self.complete: set[int] = set()
         self.origin: dict[int, Snapshot] = {}
@@ -95,7 +95,7 @@ class Model:
         for layer_id in snapshot.layers:
             self.origin.setdefault(layer_id, snapshot)
 
-    def find_made(self, layer_id: int, frame: int) -> Made | None:
+    def find_made(self, layer_id: int, frame: int) -> StoredFrame | None:
         frozen = self.now.frozen.get(layer_id)
         return self.made.get((layer_id, frame)) if frozen is None else frozen.get(frame)
 
@@ -140,7 +140,7 @@ class Model:
                 assert made is not None
                 for pixel in made.masks[raw]:
                     shown[pixel] = target
-        for (index, object_id), mask in now.given.items():
+        for (index, object_id), mask in now.drawn.items():
             if index == frame and object_id in now.locked:
                 for pixel in mask:
                     shown[pixel] = object_id
@@ -209,7 +209,7 @@ def nearest(
 ) -> tuple[int, frozenset[int]] | None:
     """The nearest keyframe on which objects have pixels, on one side of a frame, and all of their pixels."""
     found = dict[int, frozenset[int]]()
-    for (index, each), mask in snapshot.given.items():
+    for (index, each), mask in snapshot.drawn.items():
         if (
             each in together & {*snapshot.locked}
             and mask
@@ -239,7 +239,7 @@ class History(RuleBasedStateMachine):
         self.open()
         for object_id, (frame, mask) in enumerate(drawn, start=1):
             self.add()
-            self.give(object_id, frame, mask)
+            self.draw_mask(object_id, frame, mask)
         layer = Layer([1, 2, 3], 1, COUNT - 1)
         self.follow(lambda _: None, lambda: self.document.edit("tracking", Changes(layers={1: layer})))
         for frame in range(1, COUNT):
@@ -292,37 +292,37 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.model.now.locked)
     @rule(data=st.data(), frame=frames, mask=masks)
     def draw(self, data, frame, mask) -> None:
-        self.give(self.pick(data), frame, mask)
+        self.draw_mask(self.pick(data), frame, mask)
 
-    def give(self, object_id: int, frame: int, mask: frozenset[int]) -> None:
+    def draw_mask(self, object_id: int, frame: int, mask: frozenset[int]) -> None:
         now, shown = self.model.now, self.model.show(frame)
         after = frozenset(pixel for pixel in mask if not now.locked.get(shown[pixel], False))
         if now.locked[object_id]:
             after = None
-        unchanged = now.given.get((frame, object_id)) == after == find_pixels(shown, object_id)
+        unchanged = now.drawn.get((frame, object_id)) == after == find_pixels(shown, object_id)
         is_tracked = self.model.is_tracked_beside(frame, object_id)
 
         def change(snapshot: Snapshot) -> None:
             assert after is not None, "a locked object was drawn"
-            for (index, each), other in now.given.items():
+            for (index, each), other in now.drawn.items():
                 if index == frame and each != object_id and each in now.locked:
-                    snapshot.given[index, each] = other - after
+                    snapshot.drawn[index, each] = other - after
                 elif index == frame and each not in now.locked:
-                    del snapshot.given[index, each]  # nobody can see it again but by undo
+                    del snapshot.drawn[index, each]  # nobody can see it again but by undo
             if unchanged:
-                snapshot.given = dict(now.given)
-            snapshot.given[frame, object_id] = after
+                snapshot.drawn = dict(now.drawn)
+            snapshot.drawn[frame, object_id] = after
 
         layers = self.follow(
             change,
             lambda: editing.edit_mask(self.document, frame, object_id, lambda _: to_array(mask), "draw"),
         )
-        given, changed, corrected = self.model.now.given, {object_id}, set()
-        changed |= {each for each in now.locked if given.get((frame, each)) != now.given.get((frame, each))}
+        drawn, changed, corrected = self.model.now.drawn, {object_id}, set()
+        changed |= {each for each in now.locked if drawn.get((frame, each)) != now.drawn.get((frame, each))}
         for layer in layers or ():
             (each,) = {now.resolve(raw) for raw in layer.objects}
             assert each in changed, "a job is for another object"
-            assert layer.first <= frame <= layer.last or not given.get((frame, each))
+            assert layer.first <= frame <= layer.last or not drawn.get((frame, each))
             corrected.add(each)
         if layers is not None and after and is_tracked and not unchanged:
             assert object_id in corrected, "an object is not tracked again"
@@ -333,9 +333,9 @@ class History(RuleBasedStateMachine):
         locked = self.model.now.locked
 
         def change(snapshot: Snapshot) -> None:
-            snapshot.given = {
+            snapshot.drawn = {
                 key: mask
-                for key, mask in snapshot.given.items()
+                for key, mask in snapshot.drawn.items()
                 if key[0] != frame or locked.get(key[1], False)
             }
 
@@ -353,7 +353,7 @@ class History(RuleBasedStateMachine):
         """Objects that lose a mask on this frame and are tracked beside their nearest other one, an earlier if any."""
         now, objects = self.model.now, set()
         for object_id in (each for each, locked in now.locked.items() if not locked):
-            drawn = [index for (index, each), mask in now.given.items() if each == object_id and mask]
+            drawn = [index for (index, each), mask in now.drawn.items() if each == object_id and mask]
             others = sorted(index for index in drawn if index != frame)
             keyframe = ([index for index in others if index < frame][-1:] or others)[:1]
             if frame in drawn and keyframe and self.model.is_tracked_beside(*keyframe, object_id, frame):
@@ -388,11 +388,11 @@ class History(RuleBasedStateMachine):
         def change(snapshot: Snapshot) -> None:
             for frame in range(COUNT):
                 if now.has_drawn_mask(frame, object_id) or now.has_drawn_mask(frame, into):
-                    for each in [each for (index, each) in now.given if index == frame]:
+                    for each in [each for (index, each) in now.drawn if index == frame]:
                         if each == object_id or each not in now.locked:
-                            del snapshot.given[frame, each]
+                            del snapshot.drawn[frame, each]
                     both = find_pixels(shown[frame], object_id) | find_pixels(shown[frame], into)
-                    snapshot.given[frame, into] = both
+                    snapshot.drawn[frame, into] = both
             del snapshot.locked[object_id]
             snapshot.merged[object_id] = into
 
@@ -411,7 +411,7 @@ class History(RuleBasedStateMachine):
     def drop_results(self, frame, last) -> None:
         self.follow(lambda _: None, lambda: editing.drop_results(self.document, frame, last))
 
-    @precondition(lambda self: self.model.now.given)
+    @precondition(lambda self: self.model.now.drawn)
     @rule(data=st.data(), frame=frames, direction=st.sampled_from(["forward", "backward", "both"]))
     def track(self, data, frame, direction) -> None:
         first, last = sorted((data.draw(frames), data.draw(frames)))
@@ -467,7 +467,7 @@ class History(RuleBasedStateMachine):
             covered = frozenset().union(*kept.values())
             pixels = {raw: mask - covered for raw, mask in pixels.items()} | kept
             absent |= earlier.absent.difference(unlocked)
-        self.model.made[key, frame] = Made(pixels, absent, provisional)
+        self.model.made[key, frame] = StoredFrame(pixels, absent, provisional)
         after = self.model.show(frame)
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
             "a locked object lost pixels"
@@ -532,7 +532,7 @@ class History(RuleBasedStateMachine):
         self.open()
 
     @invariant()
-    def same_pixels(self) -> None:
+    def document_equals_model(self) -> None:
         if not hasattr(self, "document"):
             return
         steps["steps"] += 1

@@ -18,7 +18,7 @@ from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbe
 LENGTH = 40
 
 
-class Counter:
+class NumberTracker:
     """A tracker whose mask is as many pixels wide as the number that the frame shows, plus one."""
 
     device, ids = "cpu", (1,)
@@ -42,7 +42,7 @@ def test_page_track_and_overlay_agree_on_frames(name, tmp_path):
     numbers = []
     with suppress(InputError):  # cut off
         numbers.extend(parse_number(frame) for frame in open_frames(path))
-    session = open_session(path, Counter(), cache_bytes=0)
+    session = open_session(path, NumberTracker(), cache_bytes=0)
     served = Served(session)
     assert session.document.frames.count == len(numbers)
     for index in (len(numbers) - 1, 7, 14, 1, 0, 13, len(numbers) - 2):

@@ -15,7 +15,7 @@ from studio.tests.annotation.clips import (
 pytestmark = needs_browser
 
 
-class Slow:
+class HeldFrames:
     """Holds the images of some frames back until they are released."""
 
     def __init__(self, page: Page, *frames: int) -> None:
@@ -38,7 +38,7 @@ def test_queued_keys_act_on_their_own_frames(page, session):
     for index in range(4):
         draw(session, index, 1)
     page.objects(1)
-    slow = Slow(page, 1, 2)
+    slow = HeldFrames(page, 1, 2)
     page.key("ArrowRight", "m", "ArrowRight", "ArrowRight", "m")
     assert [(page.labels(index) == 1).any() for index in range(4)] == [True] * 4
     with page.done():
@@ -49,7 +49,7 @@ def test_queued_keys_act_on_their_own_frames(page, session):
 
 
 def test_nothing_is_drawn_on_a_loading_frame(page):
-    slow = Slow(page, 5)
+    slow = HeldFrames(page, 5)
     with page.tab.expect_response("**/frame/5?near=1"):
         page.tab.fill("#frame", "5")
         page.tab.press("#frame", "Enter")
@@ -76,7 +76,7 @@ def test_nothing_is_drawn_without_an_image(new_page):
 def test_failed_frame_drops_its_queued_keys(page, session):
     draw(session, 0, 1)
     page.objects(1)
-    slow = Slow(page, 1)
+    slow = HeldFrames(page, 1)
     page.key("ArrowRight", "m")
     page.until(lambda: slow.held)
     slow.release(status=404, body="broken")
@@ -92,7 +92,7 @@ def test_escape_drops_the_keys_before_it_only(page, session):
     for index in range(2):
         draw(session, index, 1)
     page.objects(1)
-    slow = Slow(page, 1)
+    slow = HeldFrames(page, 1)
     page.key("ArrowRight", "m", "Escape", "i")
     slow.release()
     page.wait_frame(1)

@@ -282,7 +282,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
 
 
 @pytest.mark.parametrize(
-    ("request_", "words"),
+    ("arguments", "words"),
     [
         ((3,), "no mask to track"),
         ((99,), "has no frame 99"),
@@ -291,13 +291,13 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
         ((0, "forward"), "all objects are locked"),
     ],
 )
-def test_invalid_request_rejected(session, request_, words):
+def test_invalid_request_rejected(session, arguments, words):
     draw(session, 0, 1)
     if words == "no mask to track":
         session.undo()
     editing.change_object(session.document, 1, locked="locked" in words)
     with pytest.raises(InputError, match=words):
-        session.track(*request_)
+        session.track(*arguments)
 
 
 def test_failed_tracker_is_reported_and_results_stay(folder, reopen):

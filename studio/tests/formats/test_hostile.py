@@ -14,7 +14,7 @@ from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.formats.examples import labelme, png, shape
 from tests.marks import slow
 from tests.media.sample import VIDEO, read_masks, tracked
-from tests.mutations import JSON, check_mutations, corrupt_bytes, find_refusal
+from tests.mutations import JSON, check_mutations, corrupt_bytes, read_error
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
 """replacements of every attribute and text of an XML file"""
@@ -24,7 +24,7 @@ def check_damage(path, content):
     """Read prefixes of a file, which are no masks, and the file with random bytes changed."""
     for number, changed in enumerate(corrupt_bytes(content, 40, 3)):
         path.write_bytes(changed)
-        assert find_refusal(read_masks, path) or number >= 9
+        assert read_error(read_masks, path) or number >= 9
 
 
 def label_studio_tasks():
@@ -71,7 +71,7 @@ def test_cvat_with_replaced_texts_is_read_or_rejected(kind, count, tmp_path):
         else:
             element.set(key, text)
         path.write_bytes(ElementTree.tostring(root))
-        find_refusal(read_masks, path)
+        read_error(read_masks, path)
 
 
 def test_damaged_cvat_is_read_or_rejected(tmp_path):
@@ -86,4 +86,4 @@ def test_damaged_colored_mask_is_read_or_rejected(colored):
 @given(JSON)
 def test_any_json_as_legend_is_rejected(colored, tree):
     (colored.parent / "legend.json").write_text(json.dumps(tree))
-    assert find_refusal(read_masks, colored)
+    assert read_error(read_masks, colored)

@@ -42,7 +42,7 @@ def make_tracker(model: tuple[VOSModel, Config], scale: float) -> Tracker:
 
 
 def track_view(model: tuple[VOSModel, Config], scale: float, flip: bool, frames, mask) -> list[Tensor]:
-    """Probabilities of a whole clip as one view sees it by itself, turned back."""
+    """Probabilities of a whole clip from one view alone, flipped back."""
     flipped = [flip_array(frame, flip) for frame in frames]
     steps = run(make_tracker(model, scale), flipped, {0: flip_array(mask, flip)})
     return [flip_maps(step.probabilities, flip) for step in steps]

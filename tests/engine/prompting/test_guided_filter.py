@@ -13,6 +13,7 @@ def test_outline_moves_towards_a_nearby_edge():
     errors = ((logits > 0) != (image[0] > 0)).sum()
     for size, radius in (((60, 80), 5), ((31, 41), 3)):
         sharp = guided_filter(logits, image, size, radius) > 0
+        # moved by a part of the way: each pixel averages the fits of all squares around it
         assert (sharp != (image[0] > 0)).sum() < 0.7 * errors
 
 
@@ -20,7 +21,7 @@ def test_flat_image_keeps_the_mask():
     logits = torch.full((40, 40), -4.0)
     logits[10:30, 10:30] = 4
     kept = guided_filter(logits, torch.full((3, 40, 40), 90.0), (40, 40), 3) > 0
-    assert ((kept == (logits > 0)).float().mean()) > 0.97
+    assert ((kept == (logits > 0)).float().mean()) > 0.97  # without edges, corners are rounded
 
 
 def test_probability_is_the_mean_of_fits_on_all_squares():

@@ -93,7 +93,7 @@ def test_objects_are_segmented_together_at_two_resolutions():
     prompts = {3: Prompt(points=[(30, 30)]), 300: Prompt(box=(72, 42, 26, 26))}
     labels = NetworkSegmenter(model)(frame(), prompts)
     expected = np.where(frame()[..., 0] > 0, 3, np.where(frame()[..., 1] > 0, 300, 0))
-    assert (labels == expected).mean() > 0.97
+    assert (labels == expected).mean() > 0.97  # outlines are resized from the grid of the network
     assert model.prompts.sizes == [(241, 321), *[(241, 257)] * 2], "both passes of the box see one crop"
 
 

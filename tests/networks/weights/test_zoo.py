@@ -79,7 +79,7 @@ def test_source_of_stored_weights_is_ignored_with_a_warning(aott, caplog):
     ("gdown.exceptions", "FileURLRetrievalError", r"Too many users.*AOTT_PRE_YTB_DAV\.pth"),
     ("requests", "ConnectionError", r"retry, or put AOTT_PRE_YTB_DAV\.pth of"),
 ])  # fmt: skip
-def test_google_drive_failure_is_one_sentence(home, monkeypatch, module, error, words):
+def test_google_drive_failure_is_reported_in_one_sentence(home, monkeypatch, module, error, words):
     gdown, errors = pytest.importorskip("gdown", reason="needs gdown"), pytest.importorskip(module)
 
     def fail(**_):

@@ -56,7 +56,7 @@ def test_settings_and_video_may_be_anywhere(video, parts):
     (["--scales", "big"], "Invalid value for '--scales': must be above 0, got big; see aotlab example --help"),
     (["--config", "aotx"], "Invalid value for '--config': config aotx: no such file or preset; did you mean aott?"),
 ])  # fmt: skip
-def test_invalid_line_is_one_sentence(run_expecting_error, line, message):
+def test_invalid_line_is_reported_in_one_sentence(run_expecting_error, line, message):
     assert run_expecting_error(example, *line).startswith(f"error: {message}")
 
 
@@ -166,7 +166,9 @@ def test_invalid_numbers_of_commands_are_one_sentence(line, option, run_expectin
     ids=["long", "setting", "nul", "control"],
 )
 @pytest.mark.parametrize("option", ["VIDEO", "--mask", "--checkpoint", "--config"])
-def test_impossible_path_is_one_sentence(run_expecting_error, value, option, tmp_path, monkeypatch):
+def test_impossible_path_is_reported_in_one_sentence(
+    run_expecting_error, value, option, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x").touch()
     line = ["track", "x", "--mask", "x", "--output", "out"]

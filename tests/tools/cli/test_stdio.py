@@ -87,7 +87,7 @@ def test_pipe_closed_early_is_not_an_error(program, lines, codes):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
 @pytest.mark.parametrize("lines", [10, 100000])
-def test_full_standard_output_is_one_sentence(program, lines):
+def test_full_standard_output_is_reported_in_one_sentence(program, lines):
     done = shell(f"run print_lines {lines} > /dev/full", program)
     assert (done.returncode, done.stderr) == (1, "stopped: an output has no space left; free space\n")
 
