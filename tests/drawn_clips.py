@@ -24,7 +24,7 @@ class Clip:
     """T×H×W uint8, 255 for void"""
 
 
-def draw_clip(
+def draw_moving_clip(
     stems: Sequence[str],
     ids: Mapping[int, int] | None = None,
     *,

@@ -19,7 +19,7 @@ from tests.drawn_clips import (
     HEIGHT,
     WIDTH,
     Clip,
-    draw_clip,
+    draw_moving_clip,
     lay_out_davis,
     lay_out_split,
     stems_from,
@@ -51,7 +51,7 @@ def scored_split(name: str) -> str:
 
 def davis_clip(frames: int, ids: dict[int, int] | None = None, *, seed: int) -> Clip:
     """A narrow clip as high as the results for DAVIS."""
-    return draw_clip(stems_from(0, frames), ids, seed=seed, size=(480, 200))
+    return draw_moving_clip(stems_from(0, frames), ids, seed=seed, size=(480, 200))
 
 
 def make_davis2016(root: Path) -> None:
@@ -77,8 +77,8 @@ def make_davis2017(root: Path) -> None:
 def make_youtubevos(root: Path) -> None:
     """train with categories; valid with first masks alone, an object that comes late, and all frames."""
     clips = {
-        "0a1b2c3d4e": draw_clip(stems_from(0, 6, 5), {2: 0, 5: 0, 3: 2}, seed=1),
-        "1f00aa2233": draw_clip(stems_from(0, 5, 5), {1: 0}, seed=2),
+        "0a1b2c3d4e": draw_moving_clip(stems_from(0, 6, 5), {2: 0, 5: 0, 3: 2}, seed=1),
+        "1f00aa2233": draw_moving_clip(stems_from(0, 5, 5), {1: 0}, seed=2),
     }
     lay_out_split(root / "train", clips)
     write_youtube_meta(root / "train", clips, categories=True)
@@ -96,12 +96,12 @@ def make_vost(root: Path) -> None:
     """val: ids with void, an id that comes late and is no object, frames at 10 per second; test: first masks."""
     form = "frame{:05d}"
     clips = {
-        "1083_cut_tomato": draw_clip(stems_from(12, 8, 6, form), {1: 0, 3: 4}, seed=1),
-        "2001_fold_cloth": draw_clip(stems_from(6, 6, 6, form), seed=2),
+        "1083_cut_tomato": draw_moving_clip(stems_from(12, 8, 6, form), {1: 0, 3: 4}, seed=1),
+        "2001_fold_cloth": draw_moving_clip(stems_from(6, 6, 6, form), seed=2),
     }
     for clip in clips.values():
         clip.labels[:, :3] = 255
-    hidden = {"3001_tear_paper": draw_clip(stems_from(0, 4, 6, form), seed=3)}
+    hidden = {"3001_tear_paper": draw_moving_clip(stems_from(0, 4, 6, form), seed=3)}
     lay_out_split(root, clips)
     lay_out_split(root, hidden, labels={name: clip.stems[:1] for name, clip in hidden.items()})
     for split, named in (("val", clips), ("test", hidden)):
@@ -116,7 +116,7 @@ def make_vost(root: Path) -> None:
 def make_visor(root: Path) -> None:
     """val: one sequence of two frames and one with an object that comes late; the second is of an unseen kitchen."""
     clips = {
-        f"{video}_seq_{number:05d}": draw_clip(
+        f"{video}_seq_{number:05d}": draw_moving_clip(
             stems_from(140, count, 60, f"{video}_frame_{{:010d}}"), ids, seed=count
         )
         for video, number, count, ids in (("P01_107", 1, 2, {1: 0, 2: 0}), ("P07_110", 9, 4, {1: 0, 2: 2}))
@@ -127,9 +127,12 @@ def make_visor(root: Path) -> None:
 
 def make_mose(root: Path) -> None:
     """train with all labels and a video of one frame; valid with the first masks alone."""
-    clips = {"0a0b0c0d": draw_clip(stems_from(0, 5), seed=1), "1a1b1c1d": draw_clip(stems_from(0, 4), seed=2)}
+    clips = {
+        "0a0b0c0d": draw_moving_clip(stems_from(0, 5), seed=1),
+        "1a1b1c1d": draw_moving_clip(stems_from(0, 4), seed=2),
+    }
     clips["0a0b0c0d"].labels[2] = 0  # all objects hidden
-    lay_out_split(root / "train", {**clips, "330ac20d": draw_clip(stems_from(0, 1), seed=3)})
+    lay_out_split(root / "train", {**clips, "330ac20d": draw_moving_clip(stems_from(0, 1), seed=3)})
     lay_out_split(root / "valid", clips, labels={name: clip.stems[:1] for name, clip in clips.items()})
 
 
@@ -143,7 +146,7 @@ def make_mosev2(root: Path) -> None:
 def make_sav(root: Path) -> None:
     """val: every fourth frame labeled; one object lies on another, and one comes late."""
     for name, starts in (("sav_000001", (0, 0)), ("sav_000002", (0, 2))):
-        clip = draw_clip(stems_from(0, 17), {1: 0}, seed=3)
+        clip = draw_moving_clip(stems_from(0, 17), {1: 0}, seed=3)
         write_frames(root / "sav_val" / "JPEGImages_24fps" / name, clip)
         for number, start in enumerate(starts):
             for index in range(0, 17, 4):
@@ -162,7 +165,7 @@ def make_burst(root: Path) -> None:
     sequences = []
     for number, (source, name, starts) in enumerate((("HACS", "kite", (0, 0)), ("YFCC100M", "v_1", (0, 4)))):
         stems = stems_from(0, 9, form="frame{:04d}")
-        clip = draw_clip(stems, {3: starts[0], 7: starts[1]}, seed=number)
+        clip = draw_moving_clip(stems, {3: starts[0], 7: starts[1]}, seed=number)
         write_frames(root / "frames" / "val" / source / name, clip)
         masks = []
         for index in range(0, 9, 4):
@@ -186,13 +189,13 @@ def make_lvos(root: Path) -> None:
     """valid with all labels, an object that comes late, and one unseen video; test with first masks alone."""
     form = "{:08d}"
     clips = {
-        "7K7WVzGG": draw_clip(stems_from(1, 8, 5, form), {1: 0, 2: 3}, seed=1),
-        "d83wYdy0": draw_clip(stems_from(1, 7, 5, form), {1: 2}, seed=2),
+        "7K7WVzGG": draw_moving_clip(stems_from(1, 8, 5, form), {1: 0, 2: 3}, seed=1),
+        "d83wYdy0": draw_moving_clip(stems_from(1, 7, 5, form), {1: 2}, seed=2),
     }
     lay_out_split(root / "valid", clips)
     write_lvos_meta(root / "valid", clips)
     write_list(root / "valid" / "unseen_videos.txt", ["d83wYdy0"])
-    hidden = {"AbCd1234": draw_clip(stems_from(1, 6, 5, form), {1: 0, 2: 2}, seed=3)}
+    hidden = {"AbCd1234": draw_moving_clip(stems_from(1, 6, 5, form), {1: 0, 2: 2}, seed=3)}
     clip = hidden["AbCd1234"]
     clip.labels[2][clip.labels[2] == 1] = 0  # the second label holds the new object alone
     lay_out_split(root / "test", hidden, labels={"AbCd1234": (clip.stems[0], clip.stems[2])})
@@ -201,8 +204,8 @@ def make_lvos(root: Path) -> None:
 def make_longvideo(root: Path) -> None:
     """Two videos of many frames and few labels; the first label is that of the second frame in one."""
     clips = {
-        "blueboy": draw_clip(stems_from(0, 12), {255: 0}, seed=1),
-        "dressage": draw_clip(stems_from(0, 10), {1: 0}, seed=2),
+        "blueboy": draw_moving_clip(stems_from(0, 12), {255: 0}, seed=1),
+        "dressage": draw_moving_clip(stems_from(0, 10), {1: 0}, seed=2),
     }
     lay_out_split(root, clips, labels={"blueboy": stems_from(0, 4, 3), "dressage": stems_from(1, 3, 4)})
 
@@ -210,8 +213,8 @@ def make_longvideo(root: Path) -> None:
 def make_folder(root: Path) -> None:
     """Two sequences: ids with a gap, and one with an object that comes late."""
     clips = {
-        "first": draw_clip(stems_from(0, 5), {1: 0, 4: 0}, seed=1),
-        "second": draw_clip(stems_from(0, 6), {1: 0, 2: 2}, seed=2),
+        "first": draw_moving_clip(stems_from(0, 5), {1: 0, 4: 0}, seed=1),
+        "second": draw_moving_clip(stems_from(0, 6), {1: 0, 2: 2}, seed=2),
     }
     lay_out_split(root, clips)
 

@@ -29,7 +29,7 @@ from aotlab.tools.main import main
 from aotlab.utils.errors import EXTRAS
 from tests.documents import split_blocks, split_commands
 from tests.drawn_clips import (
-    draw_clip,
+    draw_moving_clip,
     lay_out_davis,
     lay_out_split,
     stems_from,
@@ -184,7 +184,7 @@ def inputs(tmp_path_factory):
     (folder / "jobs.csv").write_text("video,masks\nvideo.mp4,first.png\nlong.mp4,first.png\n")
     for name in ("A", "B"):
         (folder / f"{name}.safetensors").symlink_to(BUNDLED_CHECKPOINT)
-    clip = draw_clip(stems_from(0, 6))
+    clip = draw_moving_clip(stems_from(0, 6))
     clips = {f"clip{index}": clip for index in range(4)}
     lay_out_split(folder / "labeled", clips)
     data = folder / "datasets"

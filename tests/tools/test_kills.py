@@ -11,7 +11,7 @@ from aotlab.media.masks import write_mask
 from aotlab.tools import eval as evaluation
 from aotlab.tools import track
 from aotlab.video import resume
-from tests.drawn_clips import draw_clip, stems_from, write_frames
+from tests.drawn_clips import draw_moving_clip, stems_from, write_frames
 from tests.miniatures import make_mose
 from tests.processes import die_before, ends_in_process
 
@@ -51,7 +51,7 @@ def run_killed(tool, folder, *arguments):
 @pytest.fixture
 def clips(tmp_path):
     for name in "abc":
-        clip = draw_clip(stems_from(0, 8), seed=ord(name))
+        clip = draw_moving_clip(stems_from(0, 8), seed=ord(name))
         write_frames(tmp_path / "clips" / name, clip)
         write_mask(tmp_path / "clips" / f"{name}.png", clip.labels[0])
     return tmp_path / "clips"

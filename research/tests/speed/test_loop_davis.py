@@ -8,14 +8,14 @@ from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from research.speed.loop_davis import loop_davis, main
-from tests.drawn_clips import draw_clip, lay_out_davis, stems_from
+from tests.drawn_clips import draw_moving_clip, lay_out_davis, stems_from
 
 
 @pytest.fixture
 def clips():
     return {
-        "bear": draw_clip(stems_from(0, 4), seed=1),
-        "camel": draw_clip(stems_from(10, 3, 5), {1: 0}, seed=2),
+        "bear": draw_moving_clip(stems_from(0, 4), seed=1),
+        "camel": draw_moving_clip(stems_from(10, 3, 5), {1: 0}, seed=2),
     }
 
 

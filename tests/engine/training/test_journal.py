@@ -38,7 +38,7 @@ def train(journal, name, first, last, **values):
             journal.log_step(step, {name: float(step + i) for i, name in enumerate(MEASURES)} | values)
 
 
-def log_lines(folder):
+def read_strict_log(folder):
     """The lines as a reader of pure JSON has them, without NaN."""
     text = (folder / "log.jsonl").read_text()
     assert "NaN" not in text
@@ -47,7 +47,7 @@ def log_lines(folder):
 
 
 def places(folder):
-    return [(line["phase"], line["step"]) for line in log_lines(folder)]
+    return [(line["phase"], line["step"]) for line in read_strict_log(folder)]
 
 
 def scalars(folder, tag):
@@ -67,7 +67,7 @@ def clip(frames=3, batch=3, side=65):
 
 def test_log_lines_hold_means(journal, tmp_path):
     train(journal(), "main", 1, 5)
-    lines = log_lines(tmp_path)
+    lines = read_strict_log(tmp_path)
     assert [(line["step"], line["loss"]) for line in lines] == [(2, 1.5), (4, 3.5), (5, 5.0)]
     assert list(lines[0]) == ["phase", "step", *MEASURES, "time"]
 
@@ -78,7 +78,7 @@ def test_steps_before_an_interrupt_are_logged(journal, tmp_path):
         for step in (1, 2, 3):
             interrupted.log_step(step, dict.fromkeys(MEASURES, float(step)))
         raise KeyboardInterrupt
-    assert [(line["step"], line["loss"]) for line in log_lines(tmp_path)] == [(3, 2.0)]
+    assert [(line["step"], line["loss"]) for line in read_strict_log(tmp_path)] == [(3, 2.0)]
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf])
@@ -86,7 +86,7 @@ def test_non_finite_numbers_are_null(journal, tmp_path, value):
     writer = journal()
     train(writer, "late", 1, 2, gradient_norm=value, iou=math.nan)
     writer.log_line({"event": "skipped", "loss": value})
-    trained, note = log_lines(tmp_path)
+    trained, note = read_strict_log(tmp_path)
     assert (trained["gradient_norm"], trained["iou"], trained["loss"]) == (None, None, 1.5)
     assert note["loss"] is None
 
@@ -137,7 +137,7 @@ def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
     with writer.phase("main", 0):
         writer.log_scores(3, {"J&F": 71.26, "J": 70.0, "F": 72.52})
     assert "main, step 3: validation J&F 71.3  J 70.0  F 72.5" in capsys.readouterr().err
-    (line,) = log_lines(tmp_path)
+    (line,) = read_strict_log(tmp_path)
     assert (line["phase"], line["step"], line["J&F"]) == ("main", 3, 71.26)
 
 
