@@ -79,7 +79,7 @@ def draw_text(
 ) -> None:
     """Write white ASCII letters with a black edge, ``height`` pixels high, into the image (H×W×3 uint8), in place.
 
-    ``point`` is (x, y) of the lower left corner, or of the center if ``centered``.
+    ``point`` is (x, y) of the lower left corner, or of the center if ``centered``; centered letters are moved inside.
     """
     import cv2
 
@@ -87,7 +87,8 @@ def draw_text(
     x, y = int(point[0]), int(point[1])
     if centered:
         (width, text_height), _ = cv2.getTextSize(text, font, scale, 1)
-        x, y = x - width // 2, y + text_height // 2
+        x = min(max(x - width // 2, 0), image.shape[1] - width)
+        y = min(max(y + text_height // 2, text_height), image.shape[0])
     thickness = max(1, round(height / 12))
     for color, line in (((0, 0, 0), thickness + 2), ((255, 255, 255), thickness)):
         cv2.putText(image, text, (x, y), font, scale, color, line, cv2.LINE_AA)
