@@ -75,6 +75,19 @@ def choose_status(tab, status, *, note=None, of=""):
     tab.click(f"dialog[open] button[value='{status}']")
 
 
+def hold_first_answer():
+    """Return a list, which gets the first route and its answer, and the handler that passes all later requests."""
+    held = []
+
+    def answer(route):
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    return held, answer
+
+
 def find_violations(tab):
     """Run axe-core on the page; return its violations."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")

@@ -5,7 +5,13 @@ from aotlab_studio.session import batch as batches
 from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.session import OutdatedError
-from studio.tests.annotation.browser import Page, choose_status, find_violations, needs_browser
+from studio.tests.annotation.browser import (
+    Page,
+    choose_status,
+    find_violations,
+    hold_first_answer,
+    needs_browser,
+)
 from studio.tests.annotation.clips import (
     draw,
     draw_folder,
@@ -217,14 +223,7 @@ def test_list_keeps_a_refused_reason(clock_context, served_list, results, batch)
 def test_older_list_does_not_replace_a_newer_one(clock_context, served_list):
     tab = open_list(clock_context, served_list, fixed_clock=True)
     tab.wait_for_selector("#clips tr")
-    held = []
-
-    def answer(route):
-        if held:
-            route.continue_()
-        else:
-            held.append((route, route.fetch()))
-
+    held, answer = hold_first_answer()
     tab.route("**/clips", answer)
     with tab.expect_request("**/clips"):
         tab.clock.run_for(5000)  # the list is read again

@@ -339,7 +339,7 @@ class History(RuleBasedStateMachine):
                 if key[0] != frame or locked.get(key[1], False)
             }
 
-        before, corrected = self.model.show(frame), self.find_objects_to_track_again(frame)
+        before, corrected = self.model.show(frame), self.find_objects_to_correct(frame)
         layers = self.follow(change, lambda: editing.remove_keyframe(self.document, frame))
         if layers is not None:
             now = self.model.now
@@ -349,7 +349,7 @@ class History(RuleBasedStateMachine):
             "a locked object was covered"
         )
 
-    def find_objects_to_track_again(self, frame: int) -> set[int]:
+    def find_objects_to_correct(self, frame: int) -> set[int]:
         """Objects that lose a mask on this frame and are tracked beside their nearest other one, an earlier if any."""
         now, objects = self.model.now, set()
         for object_id in (each for each, locked in now.locked.items() if not locked):

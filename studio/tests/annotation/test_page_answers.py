@@ -18,7 +18,7 @@ from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.files import encode_json
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
-from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
+from studio.tests.annotation.browser import Page, Wire, choose_status, hold_first_answer, needs_browser
 from studio.tests.annotation.clips import (
     draw,
     hold,
@@ -86,14 +86,7 @@ def test_stroke_right_after_undo_is_kept(page):
 
 
 def test_masks_that_change_while_they_load_are_loaded_again(page, session):
-    held = []
-
-    def answer(route):
-        if held:
-            route.continue_()
-        else:
-            held.append((route, route.fetch()))
-
+    held, answer = hold_first_answer()
     page.answer(re.compile(r"/labels/0\?"), answer)
     draw(session, 0, 1)
     page.until(lambda: held)

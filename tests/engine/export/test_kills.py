@@ -42,7 +42,7 @@ def test_killed_export_leaves_nothing(tmp_path):
     assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
 
 
-def export_again(folder):
+def check_second_export_refused(folder):
     with pytest.raises(InputError, match="already contains an export"):
         export_empty(folder)
 
@@ -53,7 +53,7 @@ def test_export_killed_while_replacing_keeps_the_earlier_one(tmp_path, calls):
     assert ends_in_process(export_empty, folder)
     before = (folder / "export.json").read_bytes()
     assert not ends_in_process(export_until, "os.replace", folder, calls, True)
-    assert ends_in_process(export_again, folder)
+    assert ends_in_process(check_second_export_refused, folder)
     assert (folder / "export.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir() if path.suffix not in (".part", ".lock")] == ["export"]
     assert ends_in_process(export_empty, folder, True)

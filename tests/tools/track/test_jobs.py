@@ -505,7 +505,7 @@ def test_results_never_replace_videos_and_masks(clips, capsys, args):
     assert {path: path.read_bytes() for path in clips.rglob("*.png")} == before
 
 
-def test_failed_video_leaves_no_record_in_a_folder_of_other_files(clips, out):
+def test_failed_video_leaves_no_record_among_other_files(clips, out):
     (out / "photos").mkdir(parents=True)
     (out / "photos" / "own.jpg").write_text("mine")
     (clips / "list.csv").write_text(f"name,video,masks\nphotos,{clips / 'a'},missing.png\n")
