@@ -54,7 +54,7 @@ def test_full_disk_keeps_the_last_export(session):
     session.export(["masks"])
     content = session.archive.read_bytes()
     with (
-        limit_file_size(len(content) - 1),
+        limit_file_size(len(content) // 2),  # the time of the export changes its size by a few bytes
         pytest.raises(InputError, match=r"clip\.zip: cannot be written"),
     ):
         session.export(["masks"])
