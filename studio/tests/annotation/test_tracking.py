@@ -14,7 +14,9 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
+from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
@@ -625,6 +627,26 @@ def test_loaded_masks_are_tracked_from(session, long_pause):
     assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
     propagate(session)
     assert session.document.snapshot.list_outdated() == []
+
+
+def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, monkeypatch):
+    calls, keyframe = [], Snapshot.keyframe
+    monkeypatch.setattr(Snapshot, "keyframe", lambda now, index: calls.append(index) or keyframe(now, index))
+    draw(session, 0, 1, 2)
+    snapshot = session.document.snapshot
+
+    def count_calls(before, *frames):
+        """Return the calls to plan masks on frames, and the number of layers."""
+        digests = dict.fromkeys((1, 2), "0" * 32)
+        after = before.with_state(before.state.apply(Changes(keyframes=dict.fromkeys(frames, digests))))
+        calls.clear()
+        layers = plan_corrections(before, after, frames)
+        return len(calls), len(layers)
+
+    assert count_calls(snapshot, *range(1, LENGTH)) == (0, 0)  # nothing is tracked
+    run(session, 0)
+    (few, _), (many, _) = (count_calls(session.document.snapshot, *range(2, end, 2)) for end in (4, 12))
+    assert many <= 5 * few
 
 
 def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain, takewhile
 
@@ -71,55 +72,60 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     """Return the layers that track each object again whose drawn mask an edit changes on one of some frames.
 
     An object is tracked from its new mask, or from the nearest one if its mask is removed.
+
+    Args:
+        before: the document before the edit, whose results the edit keeps; its keyframes are passed too.
+        frames: frames whose drawn masks the edit sets or removes, in order.
     """
+    has_result, layers = _flag_results(before), list[Layer]()
+    if not has_result.any():
+        return layers
     drawn_ids = {*chain.from_iterable(side.keyframe(index) for side in (before, after) for index in frames)}
-    layers: list[Layer | None] = []
     for object_id in sorted({after.state.resolve(key) for key in drawn_ids} - {0}):
         then, now = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
-        references = set[int]()
+        references, drawn_frames = set[int](), [*now]
         for frame in frames:
             if frame in now and now[frame] != then.get(frame):
                 references.add(frame)
             elif frame in then and frame not in now:
-                earlier = [index for index in now if index < frame][-1:]
-                later = [index for index in now if index > frame][:1]
+                place = bisect_left(drawn_frames, frame)
+                earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
                 is_absent = object_id in after.keyframe(frame)  # which tracking does not pass
                 references.update(earlier + later if is_absent else earlier or later)
-        layers += [_plan_correction(before, after, index, object_id) for index in sorted(references)]
-    return [layer for layer in layers if layer is not None]
+        layers += _plan_object(before, after, object_id, sorted(references), has_result)
+    return layers
 
 
-def _plan_correction(before: Snapshot, after: Snapshot, frame: int, object_id: int) -> Layer | None:
-    """Return the layer that tracks an object from a keyframe; None if no frame depends on it.
+def _plan_object(
+    before: Snapshot, after: Snapshot, object_id: int, references: Collection[int], has_result: np.ndarray
+) -> Iterator[Layer]:
+    """Yield the layers that track an object from some of its keyframes, if frames depend on them.
 
-    It covers frames with results, present or to come, up to the keyframes of the object before and after it; before
-    it, only frames that have results of the object or are between two of its masks.
+    They cover frames with results, present or to come, up to the keyframes of the object before and after; before a
+    keyframe, only frames that have results of the object or are between two of its masks.
 
     Args:
-        before: the document before the edit, whose results the edit keeps; its keyframes are passed too.
+        has_result: which frames have results of any object before the edit, N bool.
     """
-    object_ids = after.include_merged_ids([object_id])
-    own_frames = [index for index in after.keyframes if object_id in after.keyframe(index)]
-    previous = max((index for index in own_frames if index < frame), default=-1)
-    following = min((index for index in own_frames if index > frame), default=after.count)
-    has_result = _flag_results(before)
-    passable = has_result.copy()
+    object_ids, drawn_masks = after.include_merged_ids([object_id]), after.state.keyframes
+    own_frames = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
+    has_own_result, passable = _flag_results(before, object_ids), has_result.copy()
     passable[[*before.keyframes, *after.keyframes]] = True
-    # after the keyframe: frames with results, up to the next keyframe of the object
-    reachable = takewhile(passable.__getitem__, range(frame + 1, following))
-    last = max((index for index in reachable if has_result[index]), default=frame)
-    # before it: all frames since its previous keyframe, or those with its results
-    gap = slice(previous + 1, frame)
-    if (
-        previous >= 0
-        and after.keyframe(previous)[object_id]
-        and passable[gap].all()
-        and has_result[gap].any()
-    ):
-        return Layer(object_ids, previous + 1, last, frame, "correction", previous)
-    has_own_result = _flag_results(before, object_ids)
-    first = min(takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1)), default=frame)
-    return None if first == last == frame else Layer(object_ids, first, last, frame, "correction")
+    for frame in references:
+        place = bisect_left(own_frames, frame)
+        previous, following = own_frames[place - 1], own_frames[place + 1]
+        # after the keyframe: frames with results, up to the next keyframe of the object
+        reachable = takewhile(passable.__getitem__, range(frame + 1, following))
+        last = max((index for index in reachable if has_result[index]), default=frame)
+        # before it: all frames since its previous keyframe, or those with its results
+        gap = slice(previous + 1, frame)
+        is_between_masks = previous >= 0 and bool(drawn_masks[previous][object_id])
+        if is_between_masks and passable[gap].all() and has_result[gap].any():
+            yield Layer(object_ids, previous + 1, last, frame, "correction", previous)
+            continue
+        first = min(takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1)), default=frame)
+        if first < last:
+            yield Layer(object_ids, first, last, frame, "correction")
 
 
 def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
