@@ -255,7 +255,8 @@ class Batch:
             elif file.is_file():
                 stamp = clip.digest, *read_stamp(file)
                 if name not in self._described or self._described[name][0] != stamp:
-                    self._described[name] = stamp, describe_project(name, Document.read(clip.project))
+                    document = clip.read_document()
+                    self._described[name] = stamp, describe_project(name, document) if document else shown
                 shown = self._described[name][1]
             error = error if shown.status == "open" else ""  # others have masks or a decision of a person
         except InputError as problem:
