@@ -396,8 +396,14 @@ def _export_clip(
             for name in tracked:
                 files = sdk.list_output_files(results / name, job)
                 old_files.update(file.relative_to(results).as_posix() for file in files)
-            replace_export(made, sdk.CORRECTED_FILE, record, old_files=old_files)
-            if not clip.is_video:
-                class_names, _ = snapshot.describe_objects()
-                sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
+            class_names, _ = snapshot.describe_objects()
+            try:
+                # first, as after a kill in between, the digest of the masks says that they are not exported
+                if not clip.is_video:
+                    sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
+                replace_export(made, sdk.CORRECTED_FILE, record, old_files=old_files)
+            except BaseException:
+                if not clip.is_video:
+                    sdk.write_job_record(results, job)
+                raise
     return kept
