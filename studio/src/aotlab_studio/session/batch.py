@@ -230,7 +230,7 @@ class Batch:
     def _track(self, name: str, person: str) -> str:
         """Track the range of a clip in both directions; return the error message."""
         try:
-            with self.use(name, person) as session:
+            with self.use(name, person, page=True) as session:  # not while another person has it open
                 (first, last), drawn, _ = list_frames_to_track(session.document.snapshot)
                 session.track(drawn[0] if drawn else first, "both", first, last)
                 job = session.runner.job
