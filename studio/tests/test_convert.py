@@ -31,6 +31,7 @@ from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
+from tests.processes import die_before, ends_in_process
 
 
 @pytest.fixture
@@ -363,6 +364,35 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     assert (read_mask(tmp_path / "set/train/Annotations/a/00003.png") != 2).all()
     (results / "a/masks/00004.png").unlink()
     assert "error: a: masks/00004.png, an exported mask, is missing; run aotlab export-clips" in merge(1)
+
+
+def export_until_killed(results, function):
+    die_before(function)
+    export_clips([str(results)])
+
+
+@pytest.mark.parametrize("function", ["sdk.write_job_record", "session.batch.replace_export"])
+def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
+    results = write_results(tmp_path, ["a", "b"])
+    session = open_session(results / "a")
+    editing.change_object(session.document, 1, class_name="cat")
+    session.document.set_status("accepted", "")
+    session.close()
+    place = "aotlab." if function.startswith("sdk") else "aotlab_studio."
+    assert not ends_in_process(export_until_killed, results, place + function)
+    assert main([str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 1
+    assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
+
+
+def test_failed_export_keeps_the_record_of_tracking(tmp_path):
+    results = write_results(tmp_path, ["a"])
+    session, before = open_session(results / "a"), read_job(results / "a")
+    editing.change_object(session.document, 1, class_name="cat")
+    session.document.set_status("accepted", "")
+    session.close()
+    (results / "a" / "masks" / "own.txt").touch()
+    assert export_clips([str(results)]) == 1
+    assert read_job(results / "a") == before
 
 
 def test_moved_videos_are_found(tmp_path, capsys):

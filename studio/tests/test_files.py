@@ -4,12 +4,15 @@ import errno
 import json
 import os
 import shutil
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from aotlab import InputError
 from aotlab_studio.files import (
+    MOVE_LOCK,
     REPLACED,
     clean_up,
     list_files,
@@ -111,3 +114,61 @@ def test_export_after_a_killed_one_replaces_both(tmp_path, renames, kind):
     assert set(json.loads((out / "export.json").read_bytes())["files"]) <= {*shown}
     export(out, "coco.json", "masks/2.png")
     assert sorted(list_files(out)) == ["coco.json", "export.json", "masks/2.png"]
+
+
+class Killed(BaseException):
+    """The program does nothing from now on."""
+
+
+def ends(monkeypatch, number, work, *args):
+    """Return whether work comes to its end before the ``number``-th change of a folder, from which on all fail."""
+    steps = count(1)
+
+    def limit(function):
+        def change_or_die(*args, **options):
+            if next(steps) >= number:
+                raise Killed
+            return function(*args, **options)
+
+        return change_or_die
+
+    with monkeypatch.context() as patch, suppress(Killed):
+        for name in ("mkdir", "rename", "replace", "rmdir", "unlink"):
+            patch.setattr(os, name, limit(getattr(os, name)))
+        work(*args)
+        return True
+    return False
+
+
+def write_export(out, text, *names):
+    with stage_files(out) as made:
+        for name in names:
+            (made / name).parent.mkdir(exist_ok=True)
+            (made / name).write_text(text)
+        replace_export(made, "export.json", {"digest": text}, old_files=read_exported(out, "export.json"))
+
+
+def test_two_kills_leave_one_whole_export(tmp_path, monkeypatch):
+    old, new = ("coco.json", "cvat.xml", "masks/0.png"), ("coco.json", "masks/0.png", "masks/1.png")
+    shown, is_whole = set(), False
+    for number in count():
+        first = tmp_path / str(number)
+        write_export(first, "old", *old)
+        if is_whole := ends(monkeypatch, number, write_export, first, "new", *new):
+            break
+        for second_number in count():
+            out = shutil.copytree(first, tmp_path / "out")
+            is_clean = ends(monkeypatch, second_number, clean_up, out, "export.json")
+            clean_up(out, "export.json")
+            text = json.loads((out / "export.json").read_bytes())["digest"]
+            names = old if text == "old" else new
+            (out / MOVE_LOCK).unlink(missing_ok=True)  # which the next export locks again
+            assert sorted(list_files(out)) == sorted([*names, "export.json"]), (number, second_number)
+            assert {(out / name).read_text() for name in names} == {text}
+            assert not list(out.glob(".aotlab-*-*"))
+            shown.add(text)
+            shutil.rmtree(out)
+            if is_clean:
+                break
+    assert is_whole
+    assert shown == {"old", "new"}

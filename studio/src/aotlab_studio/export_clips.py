@@ -14,7 +14,10 @@ from aotlab import sdk
 
 @sdk.command("aotlab export-clips")
 @click.argument(
-    "folder", metavar="FOLDER", type=Path, help="results of a list of videos: the --output of track --jobs"
+    "folder",
+    metavar="FOLDER",
+    type=Path,
+    help="results of a list of videos, the --output of track --jobs, or a folder of videos",
 )
 @click.option(
     "--write",

@@ -24,7 +24,7 @@ STAGED = ".aotlab-new-"
 REPLACED = ".aotlab-replaced-"
 """prefix of folders with files being replaced"""
 REMOVED = ".aotlab-removed-"
-"""prefix of folders with files that have been replaced"""
+"""prefix of folders with files to delete"""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -85,8 +85,10 @@ def clean_up(folder: Path, record_name: str) -> None:
     for staged in folder.glob(f"{STAGED}*"):
         if is_moving and not (staged / record_name).exists():
             move_entries(staged, folder)
-        shutil.rmtree(staged, ignore_errors=True)
+        with suppress(OSError):  # in use
+            staged.rename(folder / staged.name.replace(STAGED, REMOVED, 1))  # at once, unlike its files
     restore_replaced(folder)
+    _delete_removed(folder)
 
 
 @contextmanager
@@ -155,5 +157,9 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = (), reco
             ) from error
         for leftover in folder.glob(f"{REPLACED}*"):  # none of it is moved back any more
             leftover.rename(folder / leftover.name.replace(REPLACED, REMOVED, 1))
-        for leftover in folder.glob(f"{REMOVED}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        _delete_removed(folder)
+
+
+def _delete_removed(folder: Path) -> None:
+    for leftover in folder.glob(f"{REMOVED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)

@@ -16,6 +16,7 @@ from aotlab_studio.document.folder import (
     EXPORT_RECORD,
     PROJECT_SUFFIX,
     digest_results,
+    has_project,
     locate_project,
     read_job,
     read_levels,
@@ -66,14 +67,13 @@ def open_document(
     else:
         results_folder = Path(os.path.realpath(path))
         folder, levels = project or results_folder.with_name(results_folder.name + PROJECT_SUFFIX), job.levels
-        moved = not os.path.exists(job.video) and (folder / PROJECT_FILE).is_file()
+        moved = not os.path.exists(job.video) and has_project(folder)
         video = locate_project(folder)[0] if moved else sdk.find_video(results_folder, job)
-    existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     require_no_links(folder)
     database, is_new = Database(folder, writable=True), False
     try:
-        is_new = not (existed or database.read_content("header", 1))
+        is_new = database.is_empty
         clean_up(folder / EXPORT, EXPORT_RECORD)
         write_header(database, frames, same_video=same_video)
         document = Document(database, frames)

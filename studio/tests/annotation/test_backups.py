@@ -25,6 +25,8 @@ from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
 from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.batch import Batch
+from aotlab_studio.session.clips import BatchClip
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
@@ -37,6 +39,7 @@ from studio.tests.annotation.clips import (
 )
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
+from tests.processes import die_before, ends_in_process
 
 
 def test_project_of_another_version_rejected(video, project):
@@ -184,6 +187,36 @@ def test_missing_file_does_not_replace_its_backup(video, project, content):
     with pytest.raises(InputError, match=r"missing or empty; replace it by project.sqlite.bak"):
         open_document(video)
     assert (project / BACKUP_FILE).read_bytes() == backup
+
+
+def open_until_killed(path, function):
+    die_before(function)
+    open_document(path)
+
+
+@pytest.mark.parametrize(
+    "function", ["document.database._create_tables", "opening.clean_up", "document.folder.encode_json"]
+)
+def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function):
+    project = tmp_path / "clip.aotlab"
+    assert not ends_in_process(open_until_killed, video, f"aotlab_studio.{function}")
+    assert (project / PROJECT_FILE).is_file()
+    assert locate_project(video) == (video, project)
+    assert BatchClip(tmp_path, "clip", is_video=True).read_document() is None
+    batch = Batch(tmp_path, open_session)
+    (clip,) = batch.list_clips()
+    assert (clip.status, clip.error) == ("open", "")
+    batch.close()
+    with pytest.raises(InputError, match=r"clip.aotlab: not a project yet; open its video"):
+        open_document(project)
+    open_document(video).close()
+    assert Document.read(project).log.size == 0
+
+
+def test_project_without_its_header_is_damaged(video, project):
+    change_rows(project, "DELETE FROM header")
+    with pytest.raises(InputError, match="the header: not readable"):
+        open_document(video)
 
 
 def test_result_that_cannot_be_read_again_is_not_stored(session):

@@ -109,7 +109,8 @@ def test_first_edit_and_finishing_set_the_status(batch, served_list):
     assert (clip.status, clip.note) == ("rejected", "blurred")
     assert [version["title"] for version in talk.do("list_versions")["result"]] == ["rejected: blurred"]
     talk.do("undo")
-    assert statuses(batch)["b"] == "in progress"
+    (clip, *_) = batch.list_clips()
+    assert (clip.status, clip.note) == ("in progress", "")  # the note was another person's
     talk.socket.close()
 
 
@@ -444,6 +445,26 @@ def test_export_names_who_made_it(results, batch, served_list):
     assert session.document.log.status.author == "Ann"
 
 
+def test_work_on_all_clips_needs_a_name(served_list):
+    for path in ("/track", "/export"):
+        answer = post_as(served_list, "", path, [])
+        assert (answer.status_code, answer.text.startswith("name: type your name first")) == (409, True)
+
+
+def test_clip_that_another_person_has_open_is_not_tracked(tmp_path):
+    folder = tmp_path / "videos"
+    draw_folder(folder / "one")
+    with closing(Batch(folder, open_clip)) as batch:
+        session = enter(batch, "one", "Ann", page=True, connected=True)
+        editing.set_range(session.document, 1, 4)
+        draw(session, 1, 1)
+        titles = list_titles(session.document)
+        assert batch.track_all("Bob") == 1
+        wait_until(lambda: batch._runs["one"].done())
+        assert batch.list_clips()[0].sentences == ["one: Ann has it open; choose another clip, or wait"]
+        assert list_titles(session.document) == titles
+
+
 def test_export_problem_names_no_folder_of_the_server(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     (results / "a" / "coco.json").unlink(missing_ok=True)
@@ -514,8 +535,8 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
             draw(session, 3, 1)
 
     @contextmanager
-    def use_late(name, person):
-        with use(name, person) as session:
+    def use_late(name, person, **options):
+        with use(name, person, **options) as session:
             if name == "one" and failure == "undone":
                 session.undo()
             elif name == "one":

@@ -152,6 +152,7 @@ class Model:
             key
             for key, layer in sorted(now.layers.items())
             if layer.kind != "empty" and (key in now.frozen or key not in self.complete)
+            and any(now.resolve(raw) for raw in layer.objects)
             and not any(
                 other > key
                 and newer.first <= layer.first + (layer.reference_frame == layer.first)

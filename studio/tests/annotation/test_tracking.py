@@ -891,11 +891,36 @@ def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
     job = start_job(session, 0)
     wait_until(lambda: job.done)
     run_action(session, {"do": "delete_object", "object_id": 1})
+    job.wait(60)
     run_action(session, {"do": "undo"})
     tracker.allow()
+    assert list_visible_frames(session) == list(range(job.done + 1))
+    assert session.document.snapshot.list_outdated() == [(job.done + 1, LENGTH - 1)]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [{"do": "delete_object", "object_id": 1}, {"do": "drop_results", "frame": 0}],
+    ids=lambda edit: edit["do"],
+)
+def test_request_that_nothing_needs_stops(session, edit):
+    draw(session, 0, 1)
+    hold(session, 3)
+    job = start_job(session, 0)
+    wait_until(lambda: job.done)
+    run_action(session, edit)
     job.wait(60)
-    assert (job.status, job.done) == ("done", LENGTH - 1)
-    assert session.document.snapshot.list_outdated() == []
+    assert job.status == "stopped"
+    assert not session.runner.busy
+
+
+def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    run_action(session, stroke(5, 50, 20))
+    assert session.runner.list_pending()
+    run_action(session, {"do": "delete_object", "object_id": 1})
+    assert not session.runner.list_pending()
 
 
 def test_scores_of_a_merged_object_are_of_all_its_pixels(session):

@@ -95,6 +95,12 @@ class Database:
         rows = self.query(f"SELECT content FROM {table} WHERE id = ?", key)
         return rows[0][0] if rows else b""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it stores nothing, as after a kill while the project was created."""
+        tables = self.query("SELECT name FROM sqlite_master")
+        return not (tables and self.query("SELECT 1 FROM header UNION ALL SELECT 1 FROM records"))
+
     def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself.
 

@@ -44,6 +44,7 @@ from aotlab_studio.document.log import (
     utc_now,
 )
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
+from aotlab_studio.document.objects import require_name
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
@@ -304,7 +305,7 @@ class Document:
                 still_valid &= all(indices.issuperset(range(first, last + 1)) for first, last in outdated)
             if still_valid:
                 return Status(record.status, record.note, record.author)
-            return Status("in progress", record.note, editor)
+            return Status("in progress", "", editor)
 
     def has_changed_since(self, entry: int) -> bool:
         """Return whether other masks or objects show than at an entry; True if there is no such entry."""
@@ -419,8 +420,8 @@ class Document:
         return VersionRecord(self.log.head, title, self.results.last_row, self.snapshot.unfinished)
 
     def _append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
-        if self.shared and not self.actor.name:
-            raise InputError("name: type your name first; it is stored with each change")
+        if self.shared:
+            require_name(self.actor.name)
         stamp = {"author": self.actor.name, "time": utc_now()}
         self.log.append(*(msgspec.structs.replace(record, **stamp) for record in records), new_pngs=new_pngs)
 

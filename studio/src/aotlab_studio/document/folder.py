@@ -63,6 +63,11 @@ def read_header(database: Database) -> Header:
     raise InputError(f"{database.path}: {problem}; move its folder away")
 
 
+def has_project(folder: Path) -> bool:
+    """Return whether a folder holds a project; an empty one is none."""
+    return (folder / PROJECT_FILE).is_file() and not Database(folder).is_empty
+
+
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     """Return the video and the project folder for a path: a video, a folder of frames, or a project.
 
@@ -70,7 +75,9 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     `InputError` for a project whose video is missing.
     """
     real = Path(os.path.realpath(path))
-    if not (path / PROJECT_FILE).is_file():
+    if not has_project(path):
+        if (path / PROJECT_FILE).is_file():
+            raise InputError(f"{path}: not a project yet; open its video")
         return path, project or real.with_name(real.name + PROJECT_SUFFIX)
     stored_path = read_header(Database(path)).video.path
     for video in (path / stored_path, real.parent / Path(stored_path).name):
@@ -82,7 +89,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
     """Return the levels of a project; None if unset."""
-    return read_header(Database(folder)).video.levels if (folder / PROJECT_FILE).is_file() else None
+    return read_header(Database(folder)).video.levels if has_project(folder) else None
 
 
 def read_job(folder: Path) -> sdk.JobRecord | None:
@@ -115,7 +122,7 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     video = StoredVideo(path, frames.count, frames.size, sdk.compute_fingerprint(frames.path))
     if frames.levels is not None and not frames.levels.estimated:
         video.levels = (frames.levels.low, frames.levels.high)
-    old = read_header(database) if database.read_content("header", 1) else None
+    old = None if database.is_empty else read_header(database)
     if old is not None:
         _require_same_video(folder, old.video, video, same_content=not same_video)
     header = Header(FORMAT_VERSION, old.id if old else secrets.token_hex(8), video)

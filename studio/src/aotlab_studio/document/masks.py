@@ -131,7 +131,7 @@ decode_result = msgspec.json.Decoder(Result).decode
 
 
 class LayerResults:
-    """Results of a layer by frame; the last intact one counts."""
+    """Results of a layer by frame; the last one counts."""
 
     def __init__(self, count: int) -> None:
         self._count = count

@@ -53,6 +53,12 @@ def clean_name(text: str) -> str:
     return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
 
 
+def require_name(person: str) -> None:
+    """Raise `InputError` without the name of a person whose change others see."""
+    if not person:
+        raise InputError("name: type your name first; it is stored with each change")
+
+
 def make_object(object_id: int, name: str | None = None, class_name: str = "") -> ObjectInfo:
     """Return a new object; raise `InputError` for an unusable name or an id above 65535."""
     if object_id > 65535:

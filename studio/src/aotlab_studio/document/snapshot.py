@@ -275,18 +275,30 @@ class Snapshot:
 
     @cached_property
     def pending(self) -> list[int]:
-        """Unfinished layers that no newer one replaces, oldest first."""
+        """Unfinished layers that are needed, oldest first."""
+        return [key for key in self.unfinished if self.needs_layer(key)]
+
+    def needs_layer(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
+        """Return whether a layer is in the history, has an object that is not deleted, and no newer one replaces it.
+
+        Args:
+            ignore_corrections: also if a correction replaces it.
+        """
         layers = self.state.layers
-
-        def replaces(newer: Layer, layer: Layer) -> bool:
-            covers = newer.first <= layer.tracked_range[0] and newer.last >= layer.tracked_range[1]
-            return covers and {*newer.objects} >= {key for key in layer.objects if self.state.resolve(key)}
-
-        return [
-            key
-            for key in self.unfinished
-            if not any(other > key and replaces(newer, layers[key]) for other, newer in layers.items())
+        layer = layers.get(layer_id)
+        object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
+        if layer is None or not object_ids:
+            return False
+        first, last = layer.tracked_range
+        newer_layers = [
+            newer
+            for key, newer in layers.items()
+            if key > layer_id and not (ignore_corrections and newer.kind == "correction")
         ]
+        return not any(
+            newer.first <= first and newer.last >= last and object_ids <= {*newer.objects}
+            for newer in newer_layers
+        )
 
     def list_unlocked(self, layer: Layer) -> list[int]:
         """Return the ids in a layer of objects that are not locked."""

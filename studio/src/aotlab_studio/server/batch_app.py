@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from aotlab import InputError
+from aotlab_studio.document.objects import require_name
 from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
 from aotlab_studio.session.batch import Batch
 
@@ -42,11 +43,13 @@ def build_batch_app(batch: Batch) -> Starlette:
         return JSONResponse(msgspec.to_builtins(batch.list_clips()))
 
     def track_all(request: Request) -> Response:
-        return JSONResponse(batch.track_all(read_person(request)))
+        require_name(person := read_person(request))
+        return JSONResponse(batch.track_all(person))
 
     async def export_all(request: Request) -> Response:
+        require_name(person := read_person(request))
         outputs = msgspec.json.decode(await read_body(request), type=list[str])
-        exported = await run_in_threadpool(batch.export_all, outputs, read_person(request))
+        exported = await run_in_threadpool(batch.export_all, outputs, person)
         return JSONResponse(msgspec.to_builtins(exported))
 
     def get_thumbnail(request: Request) -> Response:

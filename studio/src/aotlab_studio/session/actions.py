@@ -20,11 +20,12 @@ from aotlab_studio.document.log import Entry
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
-UNKNOWN = Actor()
 
-
-def run_action(session: Session, message: dict[str, Any], actor: Actor = UNKNOWN) -> Any:
+def run_action(session: Session, message: dict[str, Any], actor: Actor | None = None) -> Any:
     """Carry out the action ``do`` of a message, an edit once for each `Actor.message`, and return its result.
+
+    Args:
+        actor: who carries it out; None: the actor of the session's view.
 
     An unknown action or field, or a value of another type, raises `InputError`.
     """
@@ -39,11 +40,11 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = UNKNOWN
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
-    view, before = session.with_actor(actor), document.log.head
+    view, before = session if actor is None else session.with_actor(actor), document.log.head
     if action in (*MASK_ACTIONS, Session.suggest):  # drawing interrupts the tracking of corrections
         session.runner.delay_corrections()
     with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
-        if (record := document.log.messages.get(actor.message)) is not None:
+        if (record := document.log.messages.get(view.document.actor.message)) is not None:
             returns_edit = signature(action, eval_str=True).return_annotation is EditResult
             if not (isinstance(record, Entry) and returns_edit):
                 return None

@@ -230,7 +230,7 @@ class Batch:
     def _track(self, name: str, person: str) -> str:
         """Track the range of a clip in both directions; return the error message."""
         try:
-            with self.use(name, person) as session:
+            with self.use(name, person, page=True) as session:  # not while another person has it open
                 (first, last), drawn, _ = list_frames_to_track(session.document.snapshot)
                 session.track(drawn[0] if drawn else first, "both", first, last)
                 job = session.runner.job
@@ -255,7 +255,8 @@ class Batch:
             elif file.is_file():
                 stamp = clip.digest, *read_stamp(file)
                 if name not in self._described or self._described[name][0] != stamp:
-                    self._described[name] = stamp, describe_project(name, Document.read(clip.project))
+                    document = clip.read_document()
+                    self._described[name] = stamp, describe_project(name, document) if document else shown
                 shown = self._described[name][1]
             error = error if shown.status == "open" else ""  # others have masks or a decision of a person
         except InputError as problem:
@@ -395,8 +396,14 @@ def _export_clip(
             for name in tracked:
                 files = sdk.list_output_files(results / name, job)
                 old_files.update(file.relative_to(results).as_posix() for file in files)
-            replace_export(made, sdk.CORRECTED_FILE, record, old_files=old_files)
-            if not clip.is_video:
-                class_names, _ = snapshot.describe_objects()
-                sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
+            class_names, _ = snapshot.describe_objects()
+            try:
+                # first, as after a kill in between, the digest of the masks says that they are not exported
+                if not clip.is_video:
+                    sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
+                replace_export(made, sdk.CORRECTED_FILE, record, old_files=old_files)
+            except BaseException:
+                if not clip.is_video:
+                    sdk.write_job_record(results, job)
+                raise
     return kept

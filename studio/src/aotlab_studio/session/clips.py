@@ -8,7 +8,7 @@ from pathlib import Path
 from aotlab import sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_job
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, has_project, read_job
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.files import read_json, read_stamp
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview
@@ -83,7 +83,7 @@ class BatchClip:
 
     def read_document(self) -> Document | None:
         """Read its project; None without one. Raises `InputError` if it is damaged."""
-        return Document.read(self.project) if (self.project / PROJECT_FILE).is_file() else None
+        return Document.read(self.project) if has_project(self.project) else None
 
 
 def find_clips(folder: Path) -> list[BatchClip]:

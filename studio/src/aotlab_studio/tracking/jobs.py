@@ -228,11 +228,14 @@ class JobRunner:
                 self.job.stop("interrupt" if self.job.layer.is_automatic else "finish")
 
     def schedule(self) -> None:
-        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not in the history."""
+        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not needed."""
         with self._changed:
             self._failed_layers, self._corrections_due = set(), time.monotonic() + PROPAGATION_DELAY
-            if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
-                self.job.stop("interrupt")
+            if self.job is not None:
+                snapshot = self._document.snapshot
+                # a job ends before the corrections that its own results get
+                if not snapshot.needs_layer(self.job.layer_id, ignore_corrections=True):
+                    self.job.stop("interrupt")
             self._changed.notify_all()
 
     def list_pending(self) -> list[int]:
