@@ -54,7 +54,7 @@ def test_nothing_is_drawn_on_a_loading_frame(page):
         page.tab.fill("#frame", "5")
         page.tab.press("#frame", "Enter")
     page.stroke((10, 10), (30, 10))
-    page.status("Frame 5 does not show yet")
+    page.status("Frame 5 is still loading")
     slow.release()
     page.wait_frame(5)
     page.drag((10, 10), (30, 10))
