@@ -234,7 +234,7 @@ export class Toolbox {
   press(point, subtract, isSecondClick = false) {
     if (this.tool.name !== 'pan') this.app.playback.cancelSeek();
     if (!this.app.playback.isReady) {
-      showMessage(`Frame ${this.app.playback.destination.frame} is still loading; nothing was drawn.`, true);
+      showMessage(`Frame ${this.app.playback.destination.frame} has not loaded yet; nothing was drawn.`, true);
       return;
     }
     this.pressed = { frame: this.app.playback.frame, target: this.app.selection.ensureTarget() };
