@@ -788,10 +788,10 @@ def press(page, code, key, **how):
     )
 
 
-def test_cursor_keys_follow_their_place_on_other_layouts(idle_page):
-    press(idle_page, "KeyW", "z")
+def test_brackets_follow_their_place_and_letters_do_not(idle_page):
+    press(idle_page, "KeyZ", "w")
     idle_page.status("Cursor at 30, 12")
-    press(idle_page, "KeyA", "q")
+    press(idle_page, "KeyQ", "a")
     idle_page.status("Cursor at 22, 12")
     radius = idle_page.radius()
     press(idle_page, "BracketRight", "*")

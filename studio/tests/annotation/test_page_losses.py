@@ -20,6 +20,14 @@ pytestmark = needs_browser
 LEAVE = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
 """The browser asks whether to leave the page."""
 
+MOVE = """([x, y]) => {
+    for (let step = 0; step < 3000; step += 1) {
+        const values = { pointerId: 1, clientX: x + 100.37 * (step % 2), clientY: y };
+        document.getElementById('view').dispatchEvent(new PointerEvent('pointermove', values));
+    }
+}"""
+"""Moves the mouse to and fro 3000 times; the mouse of the browser would take a minute."""
+
 
 def close(page):
     """Close the tab and leave."""
@@ -45,6 +53,65 @@ def test_undo_is_not_overtaken_if_the_user_stays(new_page):
     new_page.until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
     wait_idle(new_page)
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
+
+
+def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
+    wire = Wire(new_page)
+    new_page.drag((10, 10), (20, 10))
+    send, held = wire.send, []
+    wire.send = lambda server, text: held.append((server, text)) if "undo" in text else send(server, text)
+    new_page.key("Control+z")
+    new_page.until(lambda: held)
+    new_page.stroke((10, 30), (20, 30))
+    with new_page.tab.expect_response("**/edits"):
+        new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
+    send(*held.pop())
+    new_page.status("something else was done since")
+    wait_idle(new_page)
+    assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [True, True]
+
+
+@pytest.mark.parametrize(("texts", "stored"), [(["first", ""], {}), (["first", "first"], {0: "first"})])
+def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, texts, stored):
+    wire = Wire(new_page)
+    send, held = wire.send, []
+    wire.send = lambda server, text: held.append((server, text)) if "set_note" in text else send(server, text)
+    for text in texts:
+        new_page.tab.fill("#note", text)
+        new_page.tab.press("#note", "Enter")
+    new_page.until(lambda: held)
+    wire.send = send
+    send(*held.pop())
+    wait_idle(new_page)
+    assert session.document.snapshot.state.notes == stored
+    assert len(wire.list_sent("set_note")) == len({*texts})
+
+
+def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "paint")
+    new_page.key("1")
+    new_page.selected("object 1")
+    new_page.stroke((10, 30), (20, 30))
+    new_page.until(lambda: wire.held)
+    for _ in range(3):
+        new_page.tab.mouse.move(*new_page.at(10, 10))
+        new_page.tab.mouse.down()
+        new_page.tab.evaluate(MOVE, new_page.at(10, 10))
+        new_page.tab.mouse.up()
+    new_page.tab.evaluate("""() => {
+        window.parts = [];
+        window.fetch = async (_, { body, keepalive }) => { parts.push([JSON.parse(body), body.length, keepalive]); };
+        dispatchEvent(new Event('pagehide'));
+    }""")
+    parts = new_page.tab.evaluate("parts")
+    assert sum(size for _, size, _ in parts) > 65536
+    assert [keepalive for *_, keepalive in parts] == [True, False]
+    assert len(parts[0][0]) > 1
+    assert parts[0][1] < 60000
+    ids = [message["id"] for messages, *_ in parts for message in messages]
+    assert ids == sorted(ids)
+    assert len(ids) == 4
 
 
 @pytest.mark.parametrize("action", ["delete", *slow("merge")])
@@ -87,6 +154,61 @@ def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
     wait_idle(new_page)
     new_page.settle()
     assert "locked" in new_page.tab.inner_text("#status.error")
+
+
+def test_range_typed_before_a_close_is_stored(context, served):
+    page = Page(context, served.url)
+    page.tab.focus("#last")
+    page.tab.keyboard.type("5")
+    close(page)
+    wait_until(lambda: served.session.document.snapshot.state.ranges.get("track") == (0, 5))
+
+
+def test_late_undo_leaves_a_frame_that_the_user_sought(new_page):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((8, 10), (12, 10))
+    new_page.until(lambda: wire.held)
+    new_page.key("Control+z")
+    new_page.seek(8)
+    wire.release()
+    new_page.status("undone")
+    wait_idle(new_page)
+    new_page.settle()
+    assert new_page.tab.get_attribute("#strips", "aria-valuenow") == "8"
+
+
+def test_restored_polygon_of_a_new_object_selects_it(page):
+    page.key("p")
+    for point in ((10, 10), (30, 10), (30, 30)):
+        page.tab.mouse.click(*page.at(*point))
+    page.key("b")
+    page.tab.click(".toast >> text=Restore")
+    page.settle()
+    page.key_done("Control+Enter")
+    page.objects(1)
+    page.settle()
+    assert page.tab.locator("#objects [aria-pressed=true].select").count() == 1
+
+
+@pytest.mark.parametrize(("key", "code", "tool"), [("e", "KeyD", "eraser"), *slow(("o", "KeyS", "reassign"))])
+def test_letters_of_dvorak_choose_tools(page, key, code, tool):
+    page.tab.evaluate(
+        "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code, bubbles: true }))",
+        [key, code],
+    )
+    assert page.tool() == tool
+
+
+def test_fourth_message_leaves_the_one_that_restores(page):
+    page.key("p")
+    for point in ((10, 10), (30, 10), (30, 30)):
+        page.tab.mouse.click(*page.at(*point))
+    page.key("b")
+    page.tab.evaluate("""async () => {
+        const { showToast } = await import('./page/dom.js');
+        for (const text of ['one', 'two', 'three']) showToast(text);
+    }""")
+    assert page.tab.locator(".toast span").all_inner_texts() == ["Polygon dropped", "two", "three"]
 
 
 def test_redo_selects_the_object_that_was_selected(page, session):

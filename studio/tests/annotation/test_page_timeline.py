@@ -54,7 +54,7 @@ def test_nothing_is_drawn_on_a_loading_frame(page):
         page.tab.fill("#frame", "5")
         page.tab.press("#frame", "Enter")
     page.stroke((10, 10), (30, 10))
-    page.status("Frame 5 does not show yet")
+    page.status("Frame 5 has not loaded yet")
     slow.release()
     page.wait_frame(5)
     page.drag((10, 10), (30, 10))
@@ -69,7 +69,7 @@ def test_nothing_is_drawn_without_an_image(new_page):
     new_page.tab.mouse.move(*new_page.at(10, 10))
     new_page.tab.mouse.down()
     new_page.tab.mouse.up()
-    new_page.status("Frame 0 does not show")
+    new_page.status("Frame 0 has not loaded yet")
     assert not new_page.labels(0).any()
 
 

@@ -5,7 +5,7 @@
  * @template {keyof Actions} A
  * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer
  */
-/** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} Failed */
+/** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} ShownError */
 
 /**
  * A message without an answer.

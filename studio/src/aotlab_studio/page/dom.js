@@ -69,7 +69,14 @@ export class TextField {
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
     (input.closest('label') ?? input).after(this.problem);
     input.onblur = () => this.commit();
-    input.onkeydown = (event) => { if (event.key === 'Escape') input.value = this.shownValue.text; };
+    input.onkeydown = (event) => { if (event.key === 'Escape') input.value = this.savedText; };
+  }
+
+  /** Text that was sent last and not refused, or is stored. */
+  get savedText() {
+    const { subject, text } = this.shownValue;
+    const draft = this.drafts.get(subject);
+    return draft && !draft.error ? draft.text : text;
   }
 
   /** Show stored text of a frame or object unless the user is typing. @param {number} subject @param {string} text */
@@ -85,12 +92,17 @@ export class TextField {
 
   /** Store the typed text. */
   async commit() {
-    const { subject, text: before } = this.shownValue;
+    const { shownValue: { subject }, drafts } = this;
     const draft = { text: this.input.value.trim(), error: '' };
-    this.drafts.set(subject, draft);
-    const { error } = draft.text === before ? {} : await this.store(subject, draft.text);
-    if (error) draft.error = error.message;
-    else if (this.drafts.get(subject) === draft) this.drafts.delete(subject);
+    if (draft.text !== this.savedText) {
+      drafts.set(subject, draft);
+      const { error } = await this.store(subject, draft.text);
+      if (error) draft.error = error.message;
+      else {
+        if (drafts.get(subject) === draft) drafts.delete(subject);
+        if (this.shownValue.subject === subject) this.shownValue = { subject, text: draft.text };
+      }
+    } else if (drafts.get(subject)?.error) drafts.delete(subject);
     this.show(this.storedValue.subject, this.storedValue.text);
   }
 }
@@ -229,7 +241,7 @@ export async function clearErrorAfter(action) {
 /** @param {any} error */
 export const showError = ({ message }) => showMessage(message, true);
 
-/** Show an error, and return it as an answer. @param {Error} error @returns {import('./connection.js').Failed} */
+/** Show an error, and return it as an answer. @param {Error} error @returns {import('./connection.js').ShownError} */
 export function reportError(error) {
   showError(error);
   return { error };
@@ -271,7 +283,9 @@ export function showToast(text, buttons = {}, step) {
     createElement('span', {}, text), ...actions, createCloseButton(close));
   if (step) box.dataset.step = String(step);
   element('toasts').append(box);
-  while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
+  const boxes = [...element('toasts').children];
+  // what a button does may not be possible in another way
+  if (boxes.length > MAX_TOASTS) (boxes.find((each) => !each.querySelector('button:not(.small)')) ?? boxes[0]).remove();
   const expire = () => {
     if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100);
     else close();
@@ -313,7 +327,7 @@ export const CANCELED = new Error('Canceled.');
  * @template T
  * @param {(choice?: {outdated: 'wait' | 'proceed'}) => Promise<T>} send
  * @param {{outdated: 'wait' | 'proceed'}} [choice]
- * @returns {Promise<T & {error?: undefined} | import('./connection.js').Failed>}
+ * @returns {Promise<T & {error?: undefined} | import('./connection.js').ShownError>}
  */
 export async function sendOrAsk(send, choice) {
   try {

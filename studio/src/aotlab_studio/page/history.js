@@ -14,6 +14,8 @@ export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
+    /** Frame shown by the last undo or redo; the next one may leave it. */
+    this.shownFrame = -1;
     element('open-versions').onclick = async () => {
       if (!(await this.showVersions()).error) element('versions-dialog').showModal();
     };
@@ -50,9 +52,9 @@ export class EditHistory {
     if (texts.length) this.offerUndo(answer, `${taker} took ${texts.join(', ')}`);
   }
 
-  /** Undo the last step. @param {number} [step] only if it is this one */
+  /** Undo a step, by default the last one, unless another was made since. @param {number} [step] */
   undo(step) {
-    return this.move('undo', () => ({ step }));
+    return this.undoOrRedo('undo', () => ({ step: step ?? this.app.state.step }));
   }
 
   /**
@@ -60,18 +62,21 @@ export class EditHistory {
    * @param {'undo' | 'redo'} action
    * @param {() => {step?: number} | undefined} [getMessage] called after them; undefined: do nothing
    */
-  async move(action, getMessage = () => ({})) {
+  async undoOrRedo(action, getMessage = () => ({})) {
     const { app: { playback, queue, selection } } = this;
     playback.cancelSeek();
+    const { frame } = playback.destination;
     const answer = await queue.runInOrder({ action }, async () => {
-      const { frame } = playback.destination;
       const { app: { objects }, id, target } = selection;
       const message = getMessage();
       if (!message) return { error: CANCELED };
       const { error, result: step } = await queue.sendNow(action, message, target);
       if (error) return { error };
       selection.selectAfterMove(id, objects);
-      if (step && step.frame !== null && playback.mayChangeFrame(frame)) playback.seek(step.frame);
+      if (step && step.frame !== null && [frame, this.shownFrame].some((each) => playback.mayChangeFrame(each))) {
+        this.shownFrame = step.frame;
+        playback.seek(step.frame);
+      }
       return { step };
     });
     if (answer.step) showHint(`${answer.step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);

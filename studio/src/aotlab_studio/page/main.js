@@ -27,7 +27,7 @@ import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
-/** @import { ActionAnswer, Failed } from './connection.js' */
+/** @import { ActionAnswer, ShownError } from './connection.js' */
 /** @import { Actions, Description, DocumentState, ServerEvent } from './protocol.js' */
 
 export class App {
@@ -187,7 +187,7 @@ export class App {
   /**
    * Send an action at once, and show its error.
    * @type {<A extends keyof Actions>(action: A, message: Actions[A]['message'], id?: number)
-   *   => Promise<ActionAnswer<A> | Failed>}
+   *   => Promise<ActionAnswer<A> | ShownError>}
    */
   async request(action, message, id) {
     const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
@@ -201,11 +201,11 @@ export class App {
     }
   }
 
-  /** Commit the text being typed and send unanswered edits when the page closes. @param {boolean} mayStay */
-  flush(mayStay) {
+  /** Commit what is being typed and send unanswered edits when the page closes. @param {boolean} userMayStay */
+  flush(userMayStay) {
     const field = document.activeElement;
-    if (field instanceof HTMLInputElement && field.type === 'text') field.blur();
-    this.queue.post(mayStay);
+    if (field instanceof HTMLInputElement) field.blur();
+    this.queue.sendOnClose(userMayStay);
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */

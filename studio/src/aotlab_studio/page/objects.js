@@ -6,7 +6,7 @@ import {
   TextField,
 } from './dom.js';
 
-/** @import { ActionAnswer, Failed } from './connection.js' */
+/** @import { ActionAnswer, ShownError } from './connection.js' */
 /** @import { Actions } from './protocol.js' */
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -89,7 +89,7 @@ export class ObjectPanel {
   /**
    * Edit the selected object's mask on this frame; `values`: further fields of the message.
    * @type {<A extends 'fill_holes' | 'clear' | 'split_object' | 'reassign'>(action: A, values?: object)
-   *   => Promise<ActionAnswer<A> | Failed>}
+   *   => Promise<ActionAnswer<A> | ShownError>}
    */
   editMask(action, values) {
     const { selection, playback: { frame }, queue } = this.app;

@@ -3,12 +3,12 @@
 import { clearErrorAfter, reportError } from './dom.js';
 
 /** @import { Actions } from './protocol.js' */
-/** @import { ActionAnswer, Failed } from './connection.js' */
+/** @import { ActionAnswer, ShownError } from './connection.js' */
 /**
  * Handle of an object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it.
  * @typedef {{readonly id: number}} ObjectRef
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: ObjectRef, id?: number)
- *   => Promise<ActionAnswer<A> | Failed>} SendAction `id`: of a message that may be sent again
+ *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
  */
 
 /** Actions that the server stores once, however often their messages arrive. @type {string[]} */
@@ -21,7 +21,7 @@ const REPEATABLE_ACTIONS = [
 const CREATING_ACTIONS = ['paint', 'outline', 'suggest'];
 /** Actions that remove the object of their message. @type {string[]} */
 const REMOVING_ACTIONS = ['delete_object', 'merge_objects'];
-/** Largest body in bytes that a browser sends after the page has closed. */
+/** Bytes in all that a browser sends after the page has closed. */
 const MAX_KEEPALIVE = 60000;
 
 /** @typedef {{action: keyof Actions | 'load', message?: object, target?: ObjectRef}} QueuedAction not answered yet */
@@ -32,6 +32,24 @@ const addObjectId = (message, target) => (
 
 /** Return the object of later edits if an action creates or removes theirs; 0: a new one. @param {any} message */
 const findSuccessor = ({ into }, createdId = 0) => createdId || into || 0;
+
+/**
+ * Return how many messages, the oldest, a browser sends after the page has closed. Those of one new object are sent
+ * together.
+ * @param {any[]} messages
+ */
+function countKeepalive(messages) {
+  let [count, size] = [0, 0];
+  for (const message of messages) {
+    size += JSON.stringify(message).length + 1;
+    if (size < MAX_KEEPALIVE) count += 1;
+  }
+  for (let index = count - 1; index >= 0; index -= 1) {
+    const { target } = messages[index];
+    if (messages.slice(count).some((later) => later.object_id === null && later.target === target)) count = index;
+  }
+  return count;
+}
 
 export class EditQueue {
   /** @param {import('./main.js').App} app */
@@ -114,9 +132,9 @@ export class EditQueue {
 
   /**
    * Send the unanswered edits, except those of an object that a prompt may create.
-   * @param {boolean} mayStay whether the page may stay open, and an undo between them be sent later
+   * @param {boolean} userMayStay whether the page may stay open, and an undo between them be sent later
    */
-  post(mayStay) {
+  sendOnClose(userMayStay) {
     /** Objects that prompts may create. @type {Set<ObjectRef | undefined>} */
     const promptedObjects = new Set();
     /** Objects of later edits of removed ones. @type {Map<ObjectRef | undefined, ObjectRef>} */
@@ -128,7 +146,7 @@ export class EditQueue {
       const object = successors.get(target) ?? target;
       const fullMessage = addObjectId(message, object);
       const isRepeatable = REPEATABLE_ACTIONS.includes(action);
-      if (mayStay && !isRepeatable) break;
+      if (userMayStay && !isRepeatable) break;
       if (!numbers.has(object)) numbers.set(object, numbers.size);
       if (action === 'suggest') promptedObjects.add(object);
       else if (isRepeatable && (fullMessage.object_id !== null || !promptedObjects.has(object))) {
@@ -136,8 +154,11 @@ export class EditQueue {
       }
       if (REMOVING_ACTIONS.includes(action)) successors.set(target, { id: findSuccessor(message) });
     }
-    if (!messages.length) return;
-    const body = JSON.stringify(messages);
-    fetch('edits', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
+    const count = countKeepalive(messages);
+    const post = (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
+      if (part.length) fetch('edits', { method: 'POST', body: JSON.stringify(part), keepalive }).catch(() => {});
+    };
+    post(messages.slice(0, count), true);
+    post(messages.slice(count), false);
   }
 }

@@ -22,7 +22,7 @@ const KEY_NAMES = {
   ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', '=': '+',
 };
 
-/** Keys identified by their position, whatever the layout, besides W, A, S and D. @type {Record<string, string>} */
+/** Keys identified by their position, whatever the layout. @type {Record<string, string>} */
 const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 
 /** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
@@ -33,9 +33,7 @@ function getKeyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
   const control = ctrlKey || metaKey;
   const letter = /^Key([A-Z])$/.exec(code)?.[1];
   let key = KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
-  // a keyboard without Latin letters; or W, A, S or D, or the letter that one of them displaces
-  const isNamedByPosition = /^[^ -~]$/.test(typed) || (!control && /[WASD]/.test(`${letter}${key[1] ? '' : key}`));
-  if (letter && isNamedByPosition) key = letter;
+  if (letter && /^[^ -~]$/.test(typed)) key = letter; // a keyboard without Latin letters
   else if (!control && typed !== '+') key = KEYS_BY_POSITION[code] || key;
   const shift = shiftKey && (key.length > 1 || /[A-Z←→↑↓]/.test(key));
   return (control ? 'Ctrl+' : '') + (shift ? 'Shift+' : '') + key;
@@ -148,7 +146,7 @@ function createBindings(app) {
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
       bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || history.undo(), 'undo'),
-      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.move('redo'), 'redo'),
+      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
     ],
     'Draw without a mouse': [
       bind('W A S D', 'move the cursor', (key) => moveCursor(app, key)),

@@ -179,6 +179,7 @@ export class Toolbox {
         const { frame, target } = input.pressed;
         this.setTool(tool.name);
         selection.selectByUser(target.id);
+        selection.target = target; // it may not exist yet
         await playback.seek(frame);
         if (playback.frame !== frame) return;
         if (this.hasUnfinishedInput) this.dropPoints(); // drawn since
@@ -218,7 +219,7 @@ export class Toolbox {
   removeLast() {
     const { app: { history, playback: { frame } } } = this;
     if (this.dropLast()) return;
-    history.move('undo', () => (this.findClicks(frame).length ? { step: this.app.state.step } : undefined));
+    history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.state.step } : undefined));
   }
 
   /** Remove the last corner or the stroke; return whether there was one. */
@@ -233,7 +234,7 @@ export class Toolbox {
   press(point, subtract, isSecondClick = false) {
     if (this.tool.name !== 'pan') this.app.playback.cancelSeek();
     if (!this.app.playback.isReady) {
-      showMessage(`Frame ${this.app.playback.destination.frame} does not show yet; nothing was drawn.`, true);
+      showMessage(`Frame ${this.app.playback.destination.frame} has not loaded yet; nothing was drawn.`, true);
       return;
     }
     this.pressed = { frame: this.app.playback.frame, target: this.app.selection.ensureTarget() };
