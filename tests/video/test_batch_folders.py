@@ -25,7 +25,7 @@ from aotlab.video.job import Job
 from aotlab.video.plan import make_record, plan_job
 from aotlab.video.run import track_job
 from aotlab.video.track import JobOptions
-from tests.drawn_clips import write_images
+from tests.drawn_clips import write_images, write_masks
 from tests.limits import make_pipe
 
 INPUTS = {"write": [], "a": 1}
@@ -151,16 +151,21 @@ def test_nothing_outside_the_folder_is_removed(tmp_path, output, name):
     assert (output / "other").read_text() == "kept"
 
 
-def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
-    (tmp_path / "frames").mkdir()
-    (tmp_path / "frames" / "0.jpg").symlink_to(tmp_path / "gone")
-    (tmp_path / "m.png").write_bytes(b"x")
-    assert digest_inputs(Job("a", str(tmp_path / "frames"), (str(tmp_path / "m.png"),)), INPUTS)
+def test_digest_names_missing_masks(tmp_path):
     make_pipe(tmp_path / "pipe.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises((InputError, OSError), match=mask):
-            digest_inputs(Job("a", str(tmp_path / "frames"), (str(tmp_path / mask),)), INPUTS)
+            digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, {})
+
+
+def test_hidden_files_beside_masks_are_not_digested(tmp_path):
+    write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
+    job = Job("a", tmp_path, tmp_path / "masks")
+    before = digest_inputs(job, INPUTS, {})
+    for name in (".DS_Store", "Thumbs.db"):
+        (tmp_path / "masks" / name).touch()
+    assert digest_inputs(job, INPUTS, {}) == before
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
