@@ -543,8 +543,13 @@ def test_progress_without_one_of_its_masks_starts_over(
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_run_after_a_damaged_mask_starts_over(interrupted, video, mask, tmp_path, tracker, capsys, number):
-    (interrupted / "masks" / NAMES[number]).write_bytes(b"damaged")
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.write_bytes(b"damaged"), lambda path: save(path, 1, (16, 24))]
+)
+def test_run_after_a_damaged_mask_starts_over(
+    interrupted, video, mask, tmp_path, tracker, capsys, number, damage
+):
+    damage(interrupted / "masks" / NAMES[number])
     assert run(video, tmp_path, mask, args=WRITE) in (1, 2)
     assert "the next run starts from the first frame" in capsys.readouterr().err
     steps = tracker.steps
@@ -683,7 +688,7 @@ def test_video_of_same_size_and_time_is_not_the_tracked_one(mask, tmp_path, caps
         os.utime(tmp_path / name / "raw" / "00000.bmp", ns=(0, 0))
     assert run(tmp_path / "a" / "raw", tmp_path, mask) == 0
     assert run(tmp_path / "b" / "raw", tmp_path, mask) == 2
-    assert "already contains results of other inputs" in capsys.readouterr().err
+    assert "already contains results of other content of the video" in capsys.readouterr().err
     os.utime(tmp_path / "a" / "raw" / "00000.bmp", ns=(5, 5))  # an archive holds whole seconds
     assert run(tmp_path / "a" / "raw", tmp_path, mask) == 0
 
