@@ -171,6 +171,9 @@ def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard |
     with stop_flag() as stop:
         records = batch.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
+    if batch.summary_error:
+        print(f"error: {batch.summary_error}", file=sys.stderr)
+        status = 1
     if stop.is_set():
         names = [] if shard else [job.name for job in jobs if job.name not in records]
         remainder = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""

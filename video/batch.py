@@ -65,13 +65,15 @@ class Batch:
         force: bool = False,
     ) -> None:
         for name in (job.name for job in jobs):
-            message = f"job {name}: a file of the list has this name; give the job another"
+            message = f"job {name}: this name is reserved; choose another"
             require(name.lower() not in LIST_FILES, message)
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         self._requested = options
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
+        self.summary_error: str | None = None
+        """why `track` could not write the summary"""
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -79,10 +81,10 @@ class Batch:
         return result_settings(self._tracker, self._requested)
 
     def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
-        """Track all unfinished jobs, or those of one shard; return the records of ended ones by name.
+        """Track all unfinished jobs, or those of one shard; return the records of finished and failed ones by name.
 
-        Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
-        Job i is of shard i modulo their count. The last shard to finish writes the summary.
+        Shards of a list share only the output folder: run them on any machine, in any order, repeatedly. Job i is
+        of shard i modulo their count. The last shard to finish writes the summary.
 
         Args:
             stop: flag that stops the run; the current job resumes next time.
@@ -97,7 +99,7 @@ class Batch:
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
                 records = self._add_stored(self._run_until_stopped(self._jobs, stop))
-                write_summary(self._output, self._jobs, records)
+                self._write_summary(records)
                 return records
         jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
@@ -106,8 +108,15 @@ class Batch:
         with self._locked():
             ended = self._add_stored(records)
             if len(ended) == len(self._jobs):
-                write_summary(self._output, self._jobs, ended)
+                self._write_summary(ended)
         return records
+
+    def _write_summary(self, records: Mapping[str, JobRecord]) -> None:
+        """Write the summary; an error must not hide those of the jobs."""
+        try:
+            write_summary(self._output, self._jobs, records)
+        except InputError as error:
+            self.summary_error = str(error)
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings and the locked output folder, and announce the jobs, which are a part of the list."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
 UNKNOWN_FRAME = -1
-"""number of the first frame if it is in a file name that was not read"""
+"""first frame if its number is that in a file name, which is not read"""
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
@@ -45,16 +45,17 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     }
 
 
-def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
-    """Return a digest of what results depend on: the job, and `result_settings`.
+def digest_inputs(job: Job, settings: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> str:
+    """Return a digest of what results depend on: the job with the contents of its files, and `result_settings`.
 
-    It covers the contents of mask files, and sizes and times of video files.
+    ``fingerprint``: result of `compute_fingerprint` for the video, which may be moved; empty for a stream.
     """
-    path = Path(strip_credentials(job.video))
-    files = [path] if path.is_file() else []
-    if path.is_dir():
-        files = sorted(list_images(path))
-    video = path.resolve().name if files else str(path)  # which may be moved
+    path, times = Path(job.video), []
+    if fingerprint:  # samples leave out parts of large files; archives hold whole seconds
+        times = [
+            int(file.stat().st_mtime) for file in (sorted(list_images(path)) if path.is_dir() else [path])
+        ]
+    video = (*fingerprint.values(), times) if fingerprint else strip_credentials(job.video)
     first = job.start
     if first is None:
         first = UNKNOWN_FRAME if settings.get("by_name") else 0
@@ -69,28 +70,19 @@ def digest_inputs(job: Job, settings: Mapping[str, Any]) -> str:
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)
     parts = (
-        settings, job.overrides, video, [_read_stamp(file) for file in files], levels, rate, first, job.end,
-        masks, prompts, sorted(job.classes.items()), segmenter,
+        settings, job.overrides, video, levels, rate, first, job.end, masks, prompts, sorted(job.classes.items()),
+        segmenter,
     )  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:
-    """Return names and digests of a file and its sidecar files, patterns beside it, or of all files of a folder."""
+    """Return names and digests of a file and its sidecars, patterns beside it, or of the visible files of a folder."""
     if path.is_dir():
-        files = [file for file in path.rglob("*") if file.is_file()]
+        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name != "Thumbs.db"]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
     stem = glob.escape(path.stem)
     sidecar_files = {
         file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()
     }
     return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(sidecar_files - {path}))]
-
-
-def _read_stamp(file: Path) -> tuple[str, int, int]:
-    """Return name, size and time of a file; only the name of a dangling link."""
-    try:
-        stat = file.stat()
-    except OSError:
-        return file.name, 0, 0
-    return file.name, stat.st_size, stat.st_mtime_ns

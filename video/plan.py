@@ -15,7 +15,7 @@ from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import VideoInfo
-from aotlab.media.video import open_frames
+from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import sibling_path
 from aotlab.utils.text import strip_credentials
@@ -121,8 +121,10 @@ def plan_job(
     settings, record = read_settings(), make_record(job, frames)
     is_repeatable = in_list or job.is_repeatable(options)  # else another run has other frames
     outputs = options.file_names + [PROMPT_MASKS] * job.has_prompts
+    fingerprint = compute_fingerprint(Path(job.video)) if job.is_stored else {}
+    digest = digest_inputs(job, settings, fingerprint) if is_repeatable else secrets.token_hex()
     record = replace(
-        record, input_digest=digest_inputs(job, settings) if is_repeatable else secrets.token_hex(),
+        record, input_digest=digest, fingerprint=fingerprint,
         class_names=masks.annotations.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
     )  # fmt: skip
     action, earlier = choose_action(folder, record, job.input_paths, force=force)

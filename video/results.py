@@ -3,7 +3,8 @@
 The folder of a video belongs to the inputs in its record: video, masks, settings and outputs.
 
 * Finished results of the same inputs are reused. Unfinished and failed ones are resumed, else tracked again.
-* Finished results that lack a file, and all results of other inputs, are replaced only with ``force``.
+* Finished results that lack a file, failed ones with edited masks, and all results of other inputs, are replaced only
+  with ``force``.
 * Corrected masks, files that no record lists, and inputs are never replaced.
 
 The folder of a list contains the folders of its videos, so it is not the folder of a video.
@@ -55,7 +56,7 @@ def choose_action(
         folder: output folder.
         record: record of this run before its first frame.
         inputs: files and folders that must not be among the outputs.
-        force: replace results of other inputs, and finished results that lack a file.
+        force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
 
     Raises:
         InputError: the folder contains what this run must not replace.
@@ -71,13 +72,18 @@ def choose_action(
     require_free(folder, "corrected masks" if (folder / CORRECTED_FILE).exists() else "")
     unrecorded = _find_unrecorded(folder, record, earlier)
     require_free(folder, f"{unrecorded}, which no record lists" if unrecorded else "")
+    action: Action = "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track"
     if any(_has_content(folder / name) for name in earlier.outputs):
         if not same_inputs:
-            require_free(folder, "results of other inputs or settings", force=force)
+            is_other_video = record.fingerprint and earlier.fingerprint not in ({}, record.fingerprint)
+            content = "content of the video" if is_other_video else "inputs or settings"
+            require_free(folder, f"results of other {content}", force=force)
         elif earlier.error is None:
-            require_free(folder, f"results without {missing}", force=force)
+            require_free(folder, f"results with {missing} missing", force=force)
+        elif earlier.error != UNFINISHED and action == "track" and _has_edited_masks(folder):
+            require_free(folder, "masks that were edited after its run failed", force=force)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
-    return "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track", earlier
+    return action, earlier
 
 
 def _find_missing(folder: Path, record: JobRecord) -> str:
@@ -87,9 +93,17 @@ def _find_missing(folder: Path, record: JobRecord) -> str:
             return name
     if MASKS_FOLDER in record.written:
         masks = (folder / MASKS_FOLDER).glob("*.png")  # the folder may be a link
-        missing = record.frames - sum(record.has_frame(path.stem) for path in masks)
+        # a program that was killed may leave an empty file
+        stems = [path.stem for path in masks if path.is_file() and path.stat().st_size]
+        missing = record.frames - sum(map(record.has_frame, stems))
         return f"{missing} of {record.frames} masks" if missing > 0 else ""
     return ""
+
+
+def _has_edited_masks(folder: Path) -> bool:
+    """Return whether a mask is newer than the record, which a run writes last."""
+    time = (folder / JOB_RECORD).stat().st_mtime_ns
+    return any(path.stat().st_mtime_ns > time for path in (folder / MASKS_FOLDER).glob("*.png"))
 
 
 def _find_unrecorded(folder: Path, record: JobRecord, earlier: JobRecord) -> str:
@@ -113,16 +127,21 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
 
     ``inputs``: files and folders of images, which may be links.
     """
-    targets = {(folder / name).resolve() for name in names}
+    targets = {_resolve(folder / name) for name in names}
     for path in inputs:
-        if os.path.realpath(path) == os.path.realpath(folder):  # masks in folders would be those of objects
+        if _resolve(path) == _resolve(folder):  # masks in folders would be those of objects
             raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
         for file in [path, *path.iterdir()] if path.is_dir() else [path]:
-            resolved = Path(os.path.realpath(file))  # links may be circular
+            resolved = _resolve(file)
             if not targets.isdisjoint((resolved, *resolved.parents)):
                 raise InputError(
                     f"output {folder}: the results would overwrite {path}; choose another folder"
                 )
+
+
+def _resolve(path: Path) -> Path:
+    """Return the path without links, of which `Path.resolve` refuses circular ones."""
+    return Path(os.path.realpath(path))
 
 
 def read_corrected(folder: Path) -> JobRecord | None:
@@ -131,17 +150,20 @@ def read_corrected(folder: Path) -> JobRecord | None:
 
 
 def record_failure(folder: Path, record: JobRecord) -> None:
-    """Record that the job of a list failed; finished results, results of other inputs and files of others stay.
+    """Record that the job of a list failed; results of runs that have ended, and files of others, keep their record.
 
     Args:
         folder: output folder of the job.
         record: record of the job with its error, without outputs.
     """
-    earlier = read_job_record(folder)
-    is_kept = earlier.error is None if earlier else folder.is_dir() and any(folder.iterdir())
-    if not is_kept:
-        results = replace(earlier, error=record.error) if earlier and earlier.outputs else record
-        with suppress(InputError):
+    with suppress(InputError, OSError):
+        earlier = read_job_record(folder)
+        if earlier is None:
+            is_kept = folder.is_dir() and any(folder.iterdir())
+        else:  # see _has_edited_masks
+            is_kept = earlier.error is None or (earlier.error != UNFINISHED and bool(earlier.outputs))
+        if not is_kept:
+            results = replace(earlier, error=record.error) if earlier and earlier.outputs else record
             write_job_record(folder, results)
 
 
@@ -157,10 +179,19 @@ def require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     require_free(output, "results of a single video" if (output / JOB_RECORD).exists() else "")
     require_list_files(output)
     has_results = bool(list_job_folders(output))
-    folders = {(output / job.name).resolve(): job for job in jobs}
+    target = _resolve(output)
+    folders: dict[Path, Job] = {}
     for job in jobs:
-        for path in map(Path.resolve, job.input_paths):
-            if not has_results and path.is_file() and path.parent == output.resolve():
+        other = folders.setdefault(_resolve(output / job.name), job)
+        if other is not job:
+            raise InputError(
+                f"{job.name}: its folder of results is a link to that of {other.name}; remove the link"
+            )
+    for job in jobs:
+        for path in map(_resolve, job.input_paths):
+            if path == target:
+                raise InputError(f"output {output}: is the input folder {path}; choose another folder")
+            if not has_results and path.is_file() and path.parent == target:
                 require_free(output, f"the video or mask {path.name}")
             owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
             if owner is not job:
@@ -174,7 +205,7 @@ def require_list_files(output: Path) -> None:
     """Raise `InputError` if a folder has another file with the name of a file of a list."""
     for name in LIST_FILES:
         is_other = (output / name).exists() and not _is_list_file(output / name)
-        require_free(output, f"{name}, which no list has written" if is_other else "")
+        require_free(output, f"a {name} that was edited or is not of aotlab" if is_other else "")
 
 
 def _is_list_file(path: Path) -> bool:

@@ -103,7 +103,7 @@ class ResumingTracker:
         self._add_previous()
         self._index += 1
         if self._index <= self._last:
-            return self._restore(self._index)
+            return self._restore(self._index, frame.shape[:2])
         if self._content is not None and self._mask_path(self._content["last"] + 1).is_file():
             self._save(self._content)
             self._content = None
@@ -127,10 +127,11 @@ class ResumingTracker:
             confidence = prediction.confidence if self._has_confidence else dict.fromkeys(prediction.ids, 1.0)
             self._confidence[self._index], self._previous = dict(confidence), None
 
-    def _restore(self, index: int) -> StoredPrediction:
-        """Return the stored prediction of a frame."""
+    def _restore(self, index: int, size: tuple[int, ...]) -> StoredPrediction:
+        """Return the stored prediction of a frame of a size."""
         try:
-            labels = read_mask(self._mask_path(index))
+            labels = read_mask(path := self._mask_path(index))
+            require(labels.shape == size, f"{path}: its size is not that of the video")
         except InputError as error:
             remove(self._path)
             raise InputError(f"{error}; the next run starts from the first frame") from error

@@ -24,7 +24,6 @@ from aotlab.media.job_record import (
     write_job_record,
 )
 from aotlab.media.masks import write_mask
-from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError, require, require_free
 from aotlab.utils.files import remove
 from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
@@ -182,8 +181,6 @@ def track_job(
             resumed = action == "resume" and resuming.load()
         if not resumed:
             tracker.reset(run.frames.count)
-        if job.is_stored:
-            record.fingerprint = compute_fingerprint(Path(job.video))
         with _replace_results(folder, record, earlier, resumed=resumed):
             for index, labels in prompt_masks.items():
                 path = folder / PROMPT_MASKS / f"{source.stem(index)}.png"

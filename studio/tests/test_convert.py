@@ -19,6 +19,7 @@ from aotlab.dataloaders.benchmarks.sequences import read_metadata
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.training.check_data import check_folder
 from aotlab.dataloaders.training.layouts import open_videos
+from aotlab.media.video import compute_fingerprint
 from aotlab.media.video_writer import VideoWriter
 from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
@@ -223,6 +224,16 @@ def test_videos_are_merged_and_split_to_coco(tmp_path):
         for name in names:
             found = read_annotations(out / f"{part}.json", VideoInfo(name, (HEIGHT, WIDTH), CLIP_LENGTH))
             assert all((found.mask(index) == truth(index)).all() for index in range(CLIP_LENGTH))
+
+
+def test_one_video_is_not_in_train_and_val(tmp_path, capsys):
+    results = write_results(tmp_path, ["a", "b", "c"])
+    for name in "ab":
+        change_record(results / name, fingerprint=compute_fingerprint(tmp_path / "videos" / name))
+    line = [str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]
+    assert main([*line, "--split", "0.7"]) == 2
+    assert "a and b: results of the same video" in capsys.readouterr().err
+    assert main(line) == 0
 
 
 @pytest.mark.parametrize("name", ["figure.png", "figure.mp4"])

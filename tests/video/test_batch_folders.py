@@ -25,7 +25,7 @@ from aotlab.video.job import Job
 from aotlab.video.plan import make_record, plan_job
 from aotlab.video.run import track_job
 from aotlab.video.track import JobOptions
-from tests.drawn_clips import write_images
+from tests.drawn_clips import write_images, write_masks
 from tests.limits import make_pipe
 
 INPUTS = {"write": [], "a": 1}
@@ -89,6 +89,32 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     assert record.error
 
 
+def test_closed_job_folder_is_a_failed_job(closed_folder):
+    job = Job(closed_folder.name, "gone.mp4", "gone.png")
+    batch = Batch([job], closed_folder.parent, TrackerOptions(), JobOptions(write=("masks",)))
+    assert batch.run(job, StopFlag()).error
+
+
+def test_two_jobs_with_one_folder_are_refused(output, jobs):
+    (output / "run").mkdir()
+    (output / "b").symlink_to("run")
+    with pytest.raises(InputError, match="b: its folder of results is a link to that of run"):
+        Batch(jobs, output, TrackerOptions(), JobOptions()).track(StopFlag())
+
+
+def test_folder_of_frames_is_no_output_of_a_list(tmp_path):
+    write_images(tmp_path / "a", np.zeros((1, 8, 8, 3), np.uint8))
+    jobs = [Job("a", tmp_path / "a", tmp_path / "a.png")]
+    with pytest.raises(InputError, match="is the input folder"):
+        Batch(jobs, tmp_path / "a", TrackerOptions(), JobOptions()).track(StopFlag())
+
+
+def test_circular_link_in_an_output_folder_is_no_internal_error(output, jobs):
+    (output / "run").symlink_to("run")
+    record = Batch(jobs, output, TrackerOptions(), JobOptions()).track(StopFlag())["run"]
+    assert "internal error" not in record.error
+
+
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):
     write_job_record(output / "run", replace(make_record(jobs[0]), input_digest="digest", outputs=["masks"]))
     record = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
@@ -101,14 +127,14 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 def test_file_of_others_is_no_file_of_a_list(output, jobs, name):
     (output / name).write_text("mine")
     batch = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",)), force=True)
-    with pytest.raises(InputError, match=f"already contains {name}, which no list has written"):
+    with pytest.raises(InputError, match=f"already contains a {name} that was edited or is not of aotlab"):
         batch.track(StopFlag())
     assert (output / name).read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
 def test_job_named_like_a_file_of_the_list_is_refused(output, name):
-    with pytest.raises(InputError, match=f"job {name}: a file of the list has this name"):
+    with pytest.raises(InputError, match=f"job {name}: this name is reserved"):
         Batch([Job(name, "a.mp4")], output, TrackerOptions(), JobOptions())
 
 
@@ -151,16 +177,21 @@ def test_nothing_outside_the_folder_is_removed(tmp_path, output, name):
     assert (output / "other").read_text() == "kept"
 
 
-def test_dangling_links_are_digested_and_missing_masks_named(tmp_path):
-    (tmp_path / "frames").mkdir()
-    (tmp_path / "frames" / "0.jpg").symlink_to(tmp_path / "gone")
-    (tmp_path / "m.png").write_bytes(b"x")
-    assert digest_inputs(Job("a", str(tmp_path / "frames"), (str(tmp_path / "m.png"),)), INPUTS)
+def test_digest_names_missing_masks(tmp_path):
     make_pipe(tmp_path / "pipe.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises((InputError, OSError), match=mask):
-            digest_inputs(Job("a", str(tmp_path / "frames"), (str(tmp_path / mask),)), INPUTS)
+            digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, {})
+
+
+def test_hidden_files_beside_masks_are_not_digested(tmp_path):
+    write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
+    job = Job("a", tmp_path, tmp_path / "masks")
+    before = digest_inputs(job, INPUTS, {})
+    for name in (".DS_Store", "Thumbs.db"):
+        (tmp_path / "masks" / name).touch()
+    assert digest_inputs(job, INPUTS, {}) == before
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):

@@ -1,13 +1,14 @@
 """Folders of results: what a run does with those that an earlier run left."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
-from aotlab.video.results import choose_action
+from aotlab.video.results import choose_action, record_failure
 from aotlab.video.resume import STATE_FILE
 
 
@@ -68,6 +69,30 @@ def test_results_are_reused_resumed_replaced_or_refused(tmp_path, earlier, actio
     earlier.write(tmp_path)
     assert try_action(tmp_path, WANTED) == action
     assert try_action(tmp_path, WANTED, force=True) == forced_action
+
+
+def test_empty_masks_are_missing(tmp_path):
+    DONE.write(tmp_path)
+    (tmp_path / MASK).write_bytes(b"")
+    assert try_action(tmp_path, WANTED) == "refuse"
+
+
+def test_masks_edited_after_a_failure_need_force(tmp_path):
+    replace(STOPPED, record=replace(WANTED, error="disk full"), files=FILES).write(tmp_path)
+    os.utime(tmp_path / JOB_RECORD)
+    assert try_action(tmp_path, WANTED) == "track"
+    os.utime(tmp_path / MASK, (2**32, 2**32))
+    assert try_action(tmp_path, WANTED) == "refuse"
+    record_failure(tmp_path, replace(WANTED, error="refused", outputs=[]))
+    assert read_job_record(tmp_path).error == "disk full"
+    assert try_action(tmp_path, WANTED, force=True) == "track"
+
+
+def test_changed_video_is_named(tmp_path):
+    earlier = Earlier(replace(OTHER.record, error="frame 3: damaged", fingerprint={"bytes": 1}), FILES)
+    replace(earlier, record=replace(earlier.record, outputs=BOTH)).write(tmp_path)
+    with pytest.raises(InputError, match="results of other content of the video; choose another, or"):
+        choose_action(tmp_path, replace(WANTED, fingerprint={"bytes": 2}))
 
 
 def test_results_without_a_digest_are_not_reused(tmp_path):

@@ -166,6 +166,13 @@ def merge_results(results: Path, output: Path, format_name: str, train_share: fl
     classes = merge_classes(results, [video.annotations for video in videos])
     # of all videos of the list, so that one that is left out does not change the part of another
     val_names = choose_val([clip.name for clip in clips], train_share)
+    first_names = dict[str, str]()
+    for clip in clips:
+        if clip.name in names and (samples := clip.job.fingerprint.get("samples")):
+            first = first_names.setdefault(samples, clip.name)
+            if (first in val_names) != (clip.name in val_names):
+                problem = "results of the same video, of which one is for train and one for val"
+                raise InputError(f"{first} and {clip.name}: {problem}; delete one, or omit --split")
     parts = {"train": [video for video in videos if video.name not in val_names]}
     if val_names:
         parts["val"] = [video for video in videos if video.name in val_names]

@@ -15,6 +15,7 @@ from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
+from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, Output
 from tests.drawn_clips import write_plain
@@ -92,6 +93,20 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
     assert len(list((out / "b" / "masks").iterdir())) == 3
 
 
+def test_errors_are_printed_if_the_summary_cannot_be_written(clips, out, capsys, monkeypatch):
+    def fail(*args):
+        raise InputError("summary.csv: cannot be written")
+
+    monkeypatch.setattr("aotlab.video.batch.write_summary", fail)
+    assert run(clips) == 1
+    (clips / "c.png").write_bytes(b"no mask")
+    for args in ((), ("--shard", "0/1")):
+        assert run(clips, *args) == 1
+        errors = capsys.readouterr().err
+        assert "error: c:" in errors
+        assert "error: summary.csv: cannot be written" in errors
+
+
 def test_finished_job_stays_finished_while_its_video_is_missing(clips, tracker, capsys):
     assert run(clips) == 0
     jobs = write_jobs(clips, "video,masks", "a,a.png", "b,b.png", "c,c.png")
@@ -156,7 +171,7 @@ def test_finished_results_without_a_file_need_force(clips, out, tracker, capsys,
     mask = save(out / "a" / "masks" / "00001.png", 7)
     (out / "a" / name).unlink()
     assert run(clips) == 1
-    assert "a: already contains results without " in capsys.readouterr().err
+    assert "a: already contains results with " in capsys.readouterr().err
     assert read_mask(mask).max() == 7
     assert run(clips, "--force") == 0
     assert tracker.steps == 12
@@ -167,7 +182,9 @@ def test_finished_results_without_a_file_need_force(clips, out, tracker, capsys,
 def test_files_of_others_named_like_those_of_a_list_stay(clips, out, read_error_line, name, option):
     assert run(clips) == 0
     (out / name).write_text("mine")
-    assert f"already contains {name}, which no list has written" in read_error_line(run(clips, *option))
+    assert f"already contains a {name} that was edited or is not of aotlab" in read_error_line(
+        run(clips, *option)
+    )
     assert (out / name).read_text() == "mine"
 
 

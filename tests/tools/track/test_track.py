@@ -1,11 +1,13 @@
 """``aotlab track`` on one video, with a tracker that repeats the last mask."""
 
+import os
 import re
 import signal
 import sys
 import threading
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +18,7 @@ from aotlab.media.annotations import read_annotations
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.regions import VideoInfo
-from aotlab.media.video import open_frames
+from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.tools.cli.track_report import report_result
 from aotlab.tools.track import default_output, main
 from aotlab.utils.errors import InputError
@@ -26,6 +28,7 @@ from aotlab.video.digest import digest_inputs
 from aotlab.video.directions import TimedTracker
 from aotlab.video.job import Job
 from aotlab.video.track import TrackResult
+from tests.drawn_clips import write_images
 from tests.limits import make_pipe
 from tests.media.video_files import state_frames, write_gray, write_texture
 from tests.numbered_videos import cut_end
@@ -540,8 +543,13 @@ def test_progress_without_one_of_its_masks_starts_over(
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_run_after_a_damaged_mask_starts_over(interrupted, video, mask, tmp_path, tracker, capsys, number):
-    (interrupted / "masks" / NAMES[number]).write_bytes(b"damaged")
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.write_bytes(b"damaged"), lambda path: save(path, 1, (16, 24))]
+)
+def test_run_after_a_damaged_mask_starts_over(
+    interrupted, video, mask, tmp_path, tracker, capsys, number, damage
+):
+    damage(interrupted / "masks" / NAMES[number])
     assert run(video, tmp_path, mask, args=WRITE) in (1, 2)
     assert "the next run starts from the first frame" in capsys.readouterr().err
     steps = tracker.steps
@@ -630,17 +638,21 @@ def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
     assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
 
 
+def digest_job(job):
+    return digest_inputs(job, {}, compute_fingerprint(Path(job.video)))
+
+
 def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
     mask, encoder, decoder = (tmp_path / name for name in ("first.png", "encoder.onnx", "decoder.onnx"))
     for path in (mask, encoder, decoder):
         path.write_bytes(b"unchanged")
     job = Job("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
-    digests = {digest_inputs(job, {})}
+    digests = {digest_job(job)}
     for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
         (tmp_path / name).write_bytes(b"other")
-        digests.add(digest_inputs(job, {}))
+        digests.add(digest_job(job))
     (tmp_path / "second_classes.json").write_bytes(b"of another mask")
-    digests.add(digest_inputs(job, {}))
+    digests.add(digest_job(job))
     assert len(digests) == 5
 
 
@@ -670,17 +682,28 @@ SAME = [
 ]
 
 
+def test_video_of_same_size_and_time_is_not_the_tracked_one(mask, tmp_path, capsys):
+    for name in "ab":
+        write_images(tmp_path / name / "raw", [np.full((32, 48, 3), ord(name), np.uint8)], "{:05d}.bmp")
+        os.utime(tmp_path / name / "raw" / "00000.bmp", ns=(0, 0))
+    assert run(tmp_path / "a" / "raw", tmp_path, mask) == 0
+    assert run(tmp_path / "b" / "raw", tmp_path, mask) == 2
+    assert "already contains results of other content of the video" in capsys.readouterr().err
+    os.utime(tmp_path / "a" / "raw" / "00000.bmp", ns=(5, 5))  # an archive holds whole seconds
+    assert run(tmp_path / "a" / "raw", tmp_path, mask) == 0
+
+
 @pytest.mark.parametrize("spelling", SAME, ids=str)
 def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelling):
     (tmp_path / "link").symlink_to(video)
     job = Job(
         "out", str(video), str(mask), boxes=("4,8,20,12", ":2=1,2,3,4"), classes="cat", levels="0, 255", rate="25"
     )  # fmt: skip
-    before = digest_inputs(job, {})
+    before = digest_job(job)
     monkeypatch.chdir(tmp_path)
-    assert digest_inputs(replace(job, **spelling), {}) == before
+    assert digest_job(replace(job, **spelling)) == before
     for other in ({"masks": "1=first.png"}, {"boxes": "5,8,20,12"}, {"end": 3}, {"levels": "auto"}):
-        assert digest_inputs(replace(job, **other), {}) != before
+        assert digest_job(replace(job, **other)) != before
 
 
 def test_file_as_output_is_named(video, mask, run_expecting_error):
