@@ -46,7 +46,7 @@ VERIFIED_FRAMES = 12
     metavar="FRAMES MASKS",
     nargs=2,
     type=ExistingPath,
-    help="folders of a clip like your videos, which int8 is calibrated with and --verify tracks",
+    help="folders of a clip like your videos, resized to --size, for calibrating int8 and for --verify",
 )
 @flag(
     "--quantize-encoder",
@@ -113,7 +113,7 @@ def main(
         from aotlab.engine.export.verify import require_provider
 
         require_provider(provider)
-    clip = read_clip(*calibrate, CALIBRATION_FRAMES) if calibrate else []
+    clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
     description = export_model(
         model, model_config, output, video=size[::-1], half=half, prompts=not no_prompts, force=force,

@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.engine.export.export import export_model
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.prompts import find_far_from_points
+from aotlab_runtime.prompts import find_pixels_far_from_points
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, clip, stripes
 
@@ -141,7 +141,7 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
     kept = np.frombuffer((tmp_path / "kept").read_bytes(), bool).reshape(len(masks), 5, 480, 854)
     for mask, found, clicks in zip(masks, kept, points, strict=True):
         for click, mask_kept in zip(clicks, found, strict=True):
-            assert np.array_equal(mask_kept, mask & ~find_far_from_points(mask, click[None]))
+            assert np.array_equal(mask_kept, mask & ~find_pixels_far_from_points(mask, click[None]))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ MAX_FOLDED = 4096
 EXPORT = FileKind("export", 11, "export again")
 CONFIG_PARTS = ("name", "confidence_temperature", "model", "memory")
 """settings that a runtime needs, and their name"""
-EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
+EXPORTED_POLICIES = ("bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 
@@ -55,27 +55,25 @@ class Description:
 
 
 def resolve_export_config(config: Config) -> Config:
-    """Return the settings of graphs: float32, one size, no rules, and a memory of at most ``memory.frames``.
+    """Return the settings that graphs run with: float32, one size, no rules, and a memory of at most ``memory.frames``.
 
-    ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
+    Policies without a bound are replaced as by `bound_memory`: the same masks for up to that many stored frames.
     ``memory.newest`` is always a number: ``memory.frames`` if it does not apply.
     """
-    memory = config.memory
+    memory = bound_memory(config.memory)
     require(
         memory.policy in EXPORTED_POLICIES,
-        f"memory.policy {memory.policy}: cannot be exported, only {', '.join(EXPORTED_POLICIES)}; "
-        "add memory.policy=bounded_fifo memory.frames=4",
+        f"memory.policy {memory.policy}: cannot be exported; add --memory bounded_fifo --memory-frames 4",
     )
+    require(memory.frames > 1, f"memory.frames {memory.frames}: cannot be exported; use at least 2")
     require(
-        memory.frames > 1 and memory.short_term_frames == 1,
-        f"exported graphs need memory.frames from 2 on and memory.short_term_frames=1, got {memory.frames} and "
-        f"{memory.short_term_frames}",
+        memory.short_term_frames == 1,
+        f"memory.short_term_frames {memory.short_term_frames}: cannot be exported; use 1",
     )
-    memory = bound_memory(memory)
-    applies = memory.policy == "bounded_fifo" and memory.newest is not None
+    has_limit = memory.policy == "bounded_fifo" and memory.newest is not None
     return replace(
         config,
-        memory=memory if applies else replace(memory, newest=memory.frames),
+        memory=memory if has_limit else replace(memory, newest=memory.frames),
         compute=ComputeConfig(),
         input=replace(config.input, min_object=None),
         rules=RulesConfig(),

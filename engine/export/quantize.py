@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import match_masks, read_video
 from aotlab.media.images import read_image
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import read_mask, resize_labels
 from aotlab.utils.errors import require
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Clip = Sequence[tuple[np.ndarray, np.ndarray]]
 """frames H×W×3 uint8 RGB with their masks H×W of object ids"""
 QUANTIZED_GRAPHS = ("assign_identities", "propagate", "memorize", "decode")
-"""graphs in int8; ``encode`` is optional, as it costs accuracy on objects unlike those of the calibration"""
+"""graphs in int8; ``encode`` is optional, because it loses accuracy on objects unlike those of the calibration"""
 OPERATORS = ("Conv", "MatMul", "Gemm")
 MIN_WEIGHTS = 50_000
 """weights of the smallest operator in int8; smaller ones are as fast in float32"""
@@ -31,8 +32,10 @@ CALIBRATION_FRAMES = 16
 """number of frames whose tensors give the ranges"""
 
 
-def read_clip(images: Path, masks: Path, length: int) -> Clip:
+def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | None = None) -> Clip:
     """Read the first frames of a folder that have masks of the same name, at least 2.
+
+    ``size``: (height, width) to resize them to; None: keep theirs.
 
     Raises:
         InputError: fewer frames with masks, frames of different sizes, unreadable files, or a first mask without
@@ -53,7 +56,15 @@ def read_clip(images: Path, masks: Path, length: int) -> Clip:
     require(
         bool(clip[0][1].any()), f"--calibrate {masks}: the first mask has no objects; start with one that has"
     )
-    return clip
+    if size is None:
+        return clip
+    return [
+        (
+            np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC)),
+            resize_labels(mask, size),
+        )
+        for frame, mask in clip
+    ]
 
 
 def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:

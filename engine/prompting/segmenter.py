@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 import numpy as np
 
-from aotlab.media.prompt import Prompt
+from aotlab.media.prompt import Point, Prompt
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.numbers import POSITIVE_COUNT
 
@@ -25,7 +25,7 @@ class PromptSegmenter(ABC):
     """
 
     def __call__(
-        self, frame: np.ndarray, prompts: Mapping[int, Prompt], *, keep: np.ndarray | None = None
+        self, frame: np.ndarray, prompts: Mapping[int, Prompt | Point], *, keep: np.ndarray | None = None
     ) -> np.ndarray:
         """Return the object ids H×W of a frame.
 
@@ -37,15 +37,15 @@ class PromptSegmenter(ABC):
         Raises:
             InputError: no prompts by object id, or one that does not fit the frame.
         """
-        prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
+        checked_prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
         if keep is None:
-            return self.segment(frame, prompts)
-        kept = (keep > 0) & ~np.isin(keep, list(prompts))
-        prompts = {
+            return self.segment(frame, checked_prompts)
+        kept = (keep > 0) & ~np.isin(keep, list(checked_prompts))
+        checked_prompts = {
             object_id: replace(prompt, exclude=kept if prompt.exclude is None else kept | prompt.exclude)
-            for object_id, prompt in prompts.items()
+            for object_id, prompt in checked_prompts.items()
         }
-        return np.where(kept, keep, self.segment(frame, prompts))
+        return np.where(kept, keep, self.segment(frame, checked_prompts))
 
     @abstractmethod
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
@@ -55,13 +55,13 @@ class PromptSegmenter(ABC):
         """
 
 
-def has_prompts(prompts: Mapping[int, Prompt] | None) -> TypeGuard[Mapping[int, Prompt]]:
+def has_prompts(prompts: Mapping[int, Prompt | Point] | None) -> TypeGuard[Mapping[int, Prompt | Point]]:
     """Return whether there are any prompts; raises `InputError` unless they are None or a dict."""
     require(prompts is None or isinstance(prompts, Mapping), EXPECTED_PROMPTS)
     return bool(prompts)
 
 
-def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[int, Prompt]:
+def check_prompts(prompts: Mapping[int, Prompt | Point], size: tuple[int, int]) -> dict[int, Prompt]:
     """Return prompts by object id, with boxes cropped to a frame of (height, width); a pair (x, y) is one point.
 
     Raises:
@@ -71,13 +71,17 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
         isinstance(key, Integral) and key in POSITIVE_COUNT for key in prompts
     )
     require(has_ids, EXPECTED_PROMPTS)
+    require(
+        all(isinstance(prompt, Prompt) or type(prompt).__name__ != "Prompt" for prompt in prompts.values()),
+        "prompts: of another package; import Prompt from aotlab",
+    )
     prompts_by_id = {
         int(key): prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
     }
     return {object_id: prompt.crop_box(size, object_id) for object_id, prompt in prompts_by_id.items()}
 
 
-def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt]) -> None:
+def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt | Point]) -> None:
     """Raise `InputError` unless each prompted object has a pixel in the ids H×W."""
     for object_id in prompts:
         if not (labels == object_id).any():

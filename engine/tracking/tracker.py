@@ -47,7 +47,7 @@ from aotlab.engine.tracking.inputs import (
 )
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, checksum_weights
-from aotlab.media.prompt import Prompt
+from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.fast.optimize import prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
@@ -176,7 +176,7 @@ class Tracker:
         mask: MaskLike | None = None,
         *,
         size: ImageSize | None = None,
-        prompts: Mapping[int, Prompt] | None = None,
+        prompts: Mapping[int, Prompt | Point] | None = None,
     ) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
 
@@ -186,8 +186,8 @@ class Tracker:
                 masks may add objects. A 0/255 mask means id 255; pass ``mask > 0`` for id 1.
             size: (height, width) of the prediction; None means the frame's. Masks for memory are made in this size, or
                 in the frame's if that is larger, before they are resized for the network.
-            prompts: prompts by object id, see `prompt`; their masks are added to ``mask``, where they replace the
-                pixels of their objects and take no pixel of others.
+            prompts: prompts by object id, or one point (x, y) each; their masks are added to ``mask``, where they
+                replace the pixels of their objects and take no pixel of others.
 
         Raises:
             InputError: unusable input; the tracker is unchanged. After a failure while updating memory, only `reset`
@@ -200,7 +200,7 @@ class Tracker:
         frame: FrameLike,
         mask: MaskLike | None,
         size: ImageSize | None,
-        prompts: Mapping[int, Prompt] | None = None,
+        prompts: Mapping[int, Prompt | Point] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
         self._require_usable()
@@ -234,7 +234,7 @@ class Tracker:
         mask: MaskLike | None = None,
         *,
         size: ImageSize | None = None,
-        prompts: Mapping[int, Prompt] | None = None,
+        prompts: Mapping[int, Prompt | Point] | None = None,
     ) -> PredictedFrame:
         """Predict the masks of a frame for `commit`; arguments and errors as `step`. Nothing changes.
 
@@ -353,16 +353,19 @@ class Tracker:
         return self.model.encode(normalize(image))
 
     @torch.inference_mode()
-    def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
+    def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt | Point]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
 
         Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
         frame = convert_frame(frame, self.state.frame_shape)
-        prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
-        logits = self.segmenter.logits(frame, prompts)
+        checked_prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
+        logits = self.segmenter.logits(frame, checked_prompts)
         return Prediction(
-            tuple(prompts), logits, logits.max(0).indices, temperature=self.config.confidence_temperature
+            tuple(checked_prompts),
+            logits,
+            logits.max(0).indices,
+            temperature=self.config.confidence_temperature,
         )
 
     def forget(self, object_id: int) -> None:

@@ -10,10 +10,11 @@ import pytest
 import aotlab
 import aotlab_runtime
 from aotlab import InputError
-from aotlab.engine.prompting.network import REFINE_MARGIN, find_pixels_far_from_points
+from aotlab.engine.prompting import network
+from aotlab.engine.prompting.network import REFINE_MARGIN
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
 from aotlab_runtime import prompts
-from aotlab_runtime.prompts import find_far_from_points
+from aotlab_runtime.prompts import find_pixels_far_from_points
 from runtime.tests.exports import assert_equal_prompted_masks
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import clip, stripes
@@ -154,8 +155,8 @@ def test_crops_equal_framework(prompt, part):
 
 
 def assert_same_pixels_are_far(mask, point):
-    far = find_far_from_points(mask, np.array([point]))
-    assert np.array_equal(far, find_pixels_far_from_points(mask, aotlab.Prompt(points=point)))
+    far = find_pixels_far_from_points(mask, np.array([point]))
+    assert np.array_equal(far, network.find_pixels_far_from_points(mask, aotlab.Prompt(points=point)))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -212,3 +213,11 @@ def test_step_without_prompts_tracks_and_prompt_needs_one(tracker):
     assert tracker.step(frames[1], prompts={}).ids == (1,)
     with pytest.raises((InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"):
         tracker.prompt(frames[1], {})
+
+
+@pytest.mark.parametrize("tracker", ["aotlab_runtime", "aotlab"], indirect=True)
+def test_prompt_of_the_other_package_rejected(tracker):
+    is_runtime = isinstance(tracker, aotlab_runtime.Tracker)
+    package, other = (aotlab_runtime, aotlab) if is_runtime else (aotlab, aotlab_runtime)
+    with pytest.raises(package.InputError, match=f"import Prompt from {package.__name__}$"):
+        tracker.prompt(clip(1)[0], {1: other.Prompt(points=(5, 5))})

@@ -64,6 +64,22 @@ def test_differing_graphs_stop_export(
     assert [len(clip) for clip in clips] == [3 if precision == "int8" else 12]
 
 
+def test_calibration_clip_is_resized_to_the_export(tmp_path, monkeypatch, save_clip):
+    """Otherwise --verify compares PyTorch at the clip's size with graphs of another."""
+    (tmp_path / "out").mkdir()
+    shapes = []
+
+    def export_model(*args, calibration, **settings):
+        shapes.extend((frame.shape, mask.shape, mask.max()) for frame, mask in calibration)
+        return SimpleNamespace(config=load_config("aott"))
+
+    monkeypatch.setattr(export, "export_model", export_model)
+    clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 2)
+    args = ["--config", "aott", "--size", "98x66", "--output", str(tmp_path / "out"), *clip_args]
+    assert main(args) == 0
+    assert shapes == [((66, 98, 3), (66, 98), 1)] * 2
+
+
 @pytest.mark.parametrize(("masks", "message"), [
     ([np.eye(33, 49, dtype=np.uint8)], "expected masks for at least 2 frames"),
     ([np.zeros((33, 49), np.uint8)] * 2, "the first mask has no objects; start with one that has"),
@@ -90,7 +106,7 @@ def test_settings_are_shown_as_they_will_be(capsys):
 
 @pytest.mark.parametrize(("args", "message"), [
     ([], "--output: missing"),
-    (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
+    (["--output", "out", "memory.policy=relevance_redundancy"], "add --memory bounded_fifo --memory-frames 4"),
     (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
     (["--output", "out", "--provider", "foo"], "'--provider': must be one of cpu, cuda"),
     (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),

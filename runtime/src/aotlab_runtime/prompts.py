@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeGuard
 
@@ -28,9 +28,9 @@ BOX_MARGIN = 0.12
 """margin around a box, as a fraction of its sides; pixels beyond it are outliers"""
 EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
 MAX_OUTSIDE_FRACTION = 0.1
-"""A box with a larger share of its width or height outside the image probably means two corners."""
+"""A box with a larger share of its width or height outside the image is probably given as two corners."""
 MAX_PART_DISTANCE = 0.5
-"""largest distance of a component without a point from those with one, divided by the square root of their area"""
+"""A part farther than this from every clicked part is dropped; unit: square root of the area of the clicked parts."""
 
 
 class CheckedPrompt(NamedTuple):
@@ -52,9 +52,9 @@ class Prompt:
     >>> Prompt(box=(100, 60, 50, 40))
     """
 
-    points: Sequence[Point] | Point = ()
+    points: ArrayLike = ()
     """points (x, y), or a single point, on the object (positive) or off it (negative)"""
-    labels: Sequence[int] | int | None = None
+    labels: ArrayLike | None = None
     """1 for a positive, 0 for a negative point; None: all are positive"""
     box: tuple[float, float, float, float] | None = None
     """box around the object: left, top, width, height"""
@@ -116,6 +116,10 @@ def has_prompts(prompts: Mapping[int, Prompt | Point] | None) -> TypeGuard[Mappi
 def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
     """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
     require(has_prompts(prompts) and all(is_integer_in(key, 1) for key in prompts), EXPECTED_PROMPTS)
+    require(
+        all(isinstance(prompt, Prompt) or type(prompt).__name__ != "Prompt" for prompt in prompts.values()),
+        "prompts: of another package; import Prompt from aotlab_runtime",
+    )
     return {
         int(key): (prompt if isinstance(prompt, Prompt) else Prompt(prompt)).check(size, int(key))
         for key, prompt in prompts.items()
@@ -158,7 +162,7 @@ def segment_prompts(
     logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in objects])
     logits[:, is_excluded] = EXCLUDED
     for object_logits, prompt in zip(logits, exclusive_prompts, strict=True):
-        object_logits[find_outliers(object_logits > 0, prompt.positive, prompt.box)] = EXCLUDED
+        object_logits[find_pixels_far_from_prompt(object_logits > 0, prompt.positive, prompt.box)] = EXCLUDED
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
     return Prediction(ids, logits, graphs.config["confidence_temperature"])
 
@@ -231,13 +235,13 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
     return planes
 
 
-def find_outliers(mask: np.ndarray, points: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+def find_pixels_far_from_prompt(mask: np.ndarray, points: np.ndarray, box: np.ndarray | None) -> np.ndarray:
     """Return the pixels of a mask H×W bool that lie far outside the box; without a box, those far from the points.
 
     ``points``: (x, y) on the object, P×2; the box extends to them. ``box``: (left, top) and (right, bottom), 2×2.
     """
     if box is None:
-        return find_far_from_points(mask, points)
+        return find_pixels_far_from_points(mask, points)
     margin = BOX_MARGIN * (box[1] - box[0])
     corners = np.concatenate([box + np.stack([-margin, margin]), points])
     (left, top), (right, bottom) = corners.min(0), corners.max(0)
@@ -245,7 +249,7 @@ def find_outliers(mask: np.ndarray, points: np.ndarray, box: np.ndarray | None) 
     return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
 
 
-def find_far_from_points(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return the components of a mask H×W bool far from those with a point (x, y), else from the largest."""
     height, width = mask.shape
     components = label_components(mask)

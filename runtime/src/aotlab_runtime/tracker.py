@@ -1,18 +1,19 @@
 """`Tracker`: frames and masks in, masks out.
 
-AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has one of M identities:
-learned vectors, one for each pixel of a token's patch. The graphs of an export, with x: the frame's L tokens, and E:
-their identity embeddings (`graphs.py` has the shapes):
+AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has one of M identities,
+from 1 on; identity 0 is the background. An identity is a learned vector for each pixel position in a patch, which is
+the area of one token. The graphs of an export, with x: the frame's L tokens, and E: their identity embeddings
+(`graphs.py` has the shapes):
 
     encode(frame) → features_f4, features_f8, features_f16, features_projected
         the encoder's maps at strides 4, 8 and 16; x, the last map projected to C channels
     propagate(features_projected, memory_*) → embeddings_*, states_*
         embeddings_0 = x
-        in each block N = 0, 1, …, with the memory K and V of earlier frames:
+        in each block N = 0, 1, …, with keys K and values V of earlier frames in memory:
             x = x + self_attention(norm1(x))
             tokens = norm2(x)                                               states_N_tokens
             Q = query(tokens)                                               states_N_key
-            x = x + long_attention(Q, K, V) + short_attention(Q, K, V)
+            x = x + long_attention(Q, K_long, V_long) + short_attention(Q, K_short, V_short)
             x = x + feedforward(norm3(x))
             embeddings_(N+1) = norm(x)
     decode(embeddings_*, features_f4, features_f8, features_f16) → logits
@@ -28,7 +29,9 @@ their identity embeddings (`graphs.py` has the shapes):
     prompt(image, planes, rough_mask) → logits, refined_logits
         an object's mask from points and a box; only with a prompt network
 
-    frame with a mask:  encode, assign_identities(mask), reference, memorize
+    first frame:        encode, assign_identities(mask), reference, memorize
+    frame with a mask:  encode, propagate, decode, labels = argmax(logits), in which the objects of the mask are
+                        replaced by the mask, assign_identities(labels), reference, memorize
     other frames:       encode, propagate, decode, labels = argmax(logits), assign_identities(labels), memorize
 
 An attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from
@@ -36,11 +39,12 @@ its input, with sine positions added for Q and K. Long-term attention reads all 
 and every n-th other frame. Short-term attention reads a window around the same place in an earlier frame, usually the
 last, and adds learned relative positions to its logits and values. ``runtime/tests/test_block.py`` is a block in NumPy.
 
-One projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens that look
-like it, and receives their identities. In deeper blocks of AOT, x already carries identities. DeAOT (Yang, Yang;
-NeurIPS 2022) therefore splits x into a visual and an identity branch: keys come from the visual branch, values from
-both. Gated propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from x,
-before a depthwise convolution and a projection.
+Adding E to the tokens marks each stored value with the objects that its patch shows, so that attention copies them to
+new frames. One projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens
+that look like it, and receives their identities. In deeper blocks of AOT, x already carries identities. DeAOT (Yang,
+Yang; NeurIPS 2022) therefore splits x into a visual and an identity branch: keys come from the visual branch, values
+from both. Gated propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from
+x, before a depthwise convolution and a projection.
 """
 
 from __future__ import annotations
@@ -54,6 +58,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
@@ -66,8 +71,6 @@ log = logging.getLogger(__name__)
 
 STATE_VERSION = 12
 """version of `Tracker.state_dict`"""
-TOKEN_SIDE = 16
-"""pixels of the network's input per token, in height and width"""
 NO_OBJECT = np.float32(-1e10)
 """logit outside an object, on a frame with a mask: a probability of exactly 0, so that the confidence is 1"""
 
@@ -115,8 +118,8 @@ class Tracker:
 
     def step(
         self,
-        frame: np.ndarray,
-        mask: np.ndarray | None = None,
+        frame: ArrayLike,
+        mask: ArrayLike | None = None,
         *,
         prompts: Mapping[int, Prompt | Point] | None = None,
     ) -> Prediction:
@@ -132,23 +135,24 @@ class Tracker:
         Raises:
             InputError: unusable input. A failed step changes nothing.
         """
-        frame = check_frame(frame, self._frame_shape)
-        object_mask = np.zeros(frame.shape[:2], int) if mask is None else check_mask(mask, frame)
+        image = check_frame(frame, self._frame_shape)
+        size = image.shape[0], image.shape[1]
+        object_mask = np.zeros(size, int) if mask is None else check_mask(mask, image)
         if has_prompts(prompts):
-            object_mask = draw_prompts(self.graphs, frame, prompts, object_mask)
+            object_mask = draw_prompts(self.graphs, image, prompts, object_mask)
         has_mask = object_mask.any()
         if mask is not None and not has_mask and not self.groups:
             raise InputError("mask is empty: give ids above 0 where the objects are")
         if self._frame_shape is None:
-            self._warn_if_stretched(frame)
+            self._warn_if_stretched(image)
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
         run = self.graphs.run
-        features = run("encode", {"frame": frame}) if groups or has_mask else {}
+        features = run("encode", {"frame": image}) if groups or has_mask else {}
         decoded_frames = []
         for group in groups:
             propagated = features | run("propagate", features | group.read())
             decoded_frames.append(propagated | run("decode", propagated))
-        logits = self._merge_logits(groups, decoded_frames, frame.shape[:2])
+        logits = self._merge_logits(groups, decoded_frames, size)
         prediction = Prediction(self.ids, logits, self.graphs.config["confidence_temperature"])
         if has_mask:
             prediction = self._overwrite_with_mask(prediction, object_mask)
@@ -156,13 +160,13 @@ class Tracker:
             self._store_reference(groups, features, prediction.labels)
         else:
             self._store_tracked(groups, decoded_frames, prediction.labels)
-        self.groups, self._frame_shape = groups, frame.shape
+        self.groups, self._frame_shape = groups, image.shape
         return prediction
 
-    def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt | Point]) -> Prediction:
+    def prompt(self, frame: ArrayLike, prompts: Mapping[int, Prompt | Point]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
-        frame = check_frame(frame, self._frame_shape)
-        return segment_prompts(self.graphs, frame, prompts, np.zeros(frame.shape[:2], int))
+        image = check_frame(frame, self._frame_shape)
+        return segment_prompts(self.graphs, image, prompts, np.zeros(image.shape[:2], int))
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it disappears from the next frame; its id can be reused.
@@ -258,7 +262,8 @@ class Tracker:
     def _warn_if_stretched(self, frame: np.ndarray) -> None:
         """Log a warning if the network's input has another aspect ratio than a frame, beyond the rounding to tokens."""
         (height, width), size = frame.shape[:2], self.graphs.network_size
-        rounding = TOKEN_SIDE // 2 + 1  # pixels of each side
+        stride = self.graphs.config["model"]["stages"][0]["stride"]
+        rounding = stride // 2 + 1  # pixels of each side
         if abs(size[0] * width - size[1] * height) > rounding * (height + width):
             log.warning(
                 "frames of %d×%d are stretched to %d×%d in the network; export with --size %dx%d",

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.configs.load import load_config
+from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
 from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.export.resize import resize_bicubic
@@ -78,11 +79,16 @@ def test_graphs_compute_in_float32():
     assert resolve_export_config(config).compute.precision == "float32"
 
 
+def test_every_nth_is_exported_as_trackers_bound_it():
+    config = load_config("aotl")
+    assert config.memory.policy == "every_nth"
+    assert resolve_export_config(config).memory.policy == apply_protocol(config, "bounded").memory.policy
+
+
 @pytest.mark.parametrize(("preset", "overrides", "message"), [
-    ("aotl", (), "memory.policy every_nth: .*first_frame, bounded_fifo, restricted; .*memory.frames=4"),
-    ("r50_aotl_ermu", (), "memory.policy relevance_redundancy: "),
-    ("aott", ("memory.frames=1",), "need memory.frames from 2 on"),
-    ("aott", ("memory.short_term_frames=2",), "need .*memory.short_term_frames=1, got 9 and 2"),
+    ("r50_aotl_ermu", (), "memory.policy relevance_redundancy: .*--memory bounded_fifo --memory-frames 4"),
+    ("aott", ("memory.frames=1",), "memory.frames 1: cannot be exported; use at least 2"),
+    ("aott", ("memory.short_term_frames=2",), "memory.short_term_frames 2: cannot be exported; use 1"),
 ])  # fmt: skip
 def test_memory_without_runtime_rejected(preset, overrides, message):
     with pytest.raises(InputError, match=message):
