@@ -48,7 +48,8 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     if labels.any():
         window = _find_window(labels > 0)
         ids = palette_index(labels[window])
-        many = np.count_nonzero(cv2.calcHist([ids], [0], None, [256], [0, 256])) > MANY_OBJECTS + 1
+        counts = cv2.calcHist([ids], [0], None, [256], [0, 256])
+        many = np.count_nonzero(counts[1:]) > MANY_OBJECTS
         width, fill, halo = (
             (1, MANY_FILL_OPACITY, MANY_HALO_OPACITY)
             if many

@@ -88,10 +88,13 @@ def test_ids_of_single_pixels_and_of_no_object_are_drawn():
     assert not drawn[30:, :20].any()
 
 
-def test_many_objects_leave_the_frame_visible(monkeypatch):
-    frame = np.full((100, 100, 3), 60, np.uint8)
-    labels = np.kron(np.arange(1, 26).reshape(5, 5), np.ones((20, 20), int))
-    thin = draw_overlay(frame, labels).astype(int)
-    monkeypatch.setattr("aotlab.media.overlay.MANY_OBJECTS", 25)
-    thick = draw_overlay(frame, labels).astype(int)
-    assert np.abs(thin - 60).mean() < np.abs(thick - 60).mean()
+@pytest.mark.parametrize("background", [0, 20])
+def test_more_than_twelve_objects_are_fainter(background):
+    def draw_object(count):
+        """Mean change of the first object's pixels, beside ``count`` - 1 others."""
+        labels = np.repeat(np.arange(1, count + 1), 20) * np.ones((20, 1), int)
+        labels = np.pad(labels, ((0, 0), (0, background)))
+        frame = gray(*labels.shape)
+        return np.abs(draw_overlay(frame, labels)[:, :10].astype(int) - frame[:, :10]).mean()
+
+    assert draw_object(12) == draw_object(2) > draw_object(13) > 0

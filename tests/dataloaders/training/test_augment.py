@@ -71,7 +71,7 @@ def test_large_image_is_averaged():
 def test_crop_contains_object_on_reference_frame():
     # One object beside ignored pixels in a wide image, which a single random crop shows about one time in six.
     image, mask = np.zeros((65, 400, 3), np.uint8), np.full((65, 400), 255, np.uint8)
-    mask[:, :60] = 1
+    mask[:, :60], mask[::8, 60::8] = 1, 2  # no crop shows 100 pixels of 2
     shown = [
         count_ids(make_video_clip([image], [mask], phase(short_edge=65), rng(seed))[1][0])[1] > 100
         for seed in range(60)

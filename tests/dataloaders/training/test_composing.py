@@ -82,6 +82,15 @@ def test_pasted_objects_are_mostly_visible(monkeypatch):
     assert sum(share > MIN_VISIBLE for share in shares) >= 36
 
 
+def test_visible_object_is_pasted_at_the_first_try(monkeypatch):
+    motions = []
+    small = Motion(np.array([10, 10]), np.zeros(2), scale=0.3, growth=0, turn=0)  # beside the first clip's object
+    draw_motion = "aotlab.dataloaders.training.clips.random_motion"
+    monkeypatch.setattr(draw_motion, lambda *_: motions.append(small) or small)
+    assert composed(0).num_objects == 2
+    assert len(motions) == 1
+
+
 def test_motion_ends_on_the_last_frame(monkeypatch):
     motion = Motion(np.array([15, 20]), np.array([50, 40]), scale=0.5, growth=0, turn=0)
     monkeypatch.setattr("aotlab.dataloaders.training.clips.random_motion", lambda *_: motion)

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.groups import Group, find_vanished_ids, resize_indices, split_by_group
+from aotlab.engine.tracking.groups import (
+    Group,
+    find_vanished_ids,
+    merge_logits,
+    resize_indices,
+    split_by_group,
+)
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import ROUNDING, build, clip, run, stripes
@@ -94,6 +100,15 @@ def test_identity_of_forgotten_object_stays_reserved_in_masks():
         masks = split_by_group(groups[:count], chosen, chosen.shape, 10)
         assert [mask.shape[1] for mask in masks] == [[4], [11, 11]][count - 1]
         assert [mask.argmax(1)[0, 0].tolist() for mask in masks] == expected
+
+
+def test_probabilities_of_several_groups_are_clamped():
+    groups = [Group([1], None), Group([2], None)]
+    certain = torch.tensor([100.0, -100.0]).view(1, 2, 1, 1)
+    logits = merge_logits(groups, [certain, -certain], (1, 1), align_corners=True).flatten()
+    # the published 1e-5 of 1: background, the first object, and the second, which is there
+    assert logits.sigmoid().tolist() == pytest.approx([1e-5, 1e-5, 1 - 1e-5], rel=0.01)
+    assert logits[2].item() == pytest.approx(np.log(1e5), rel=0.01)
 
 
 @pytest.mark.parametrize(("length", "resized"), [(150, 145), (266, 257), (480, 481), (1080, 593), (17, 33)])
