@@ -84,9 +84,9 @@ def test_pasted_objects_are_mostly_visible(monkeypatch):
 
 def test_visible_object_is_pasted_at_the_first_try(monkeypatch):
     motions = []
-    small = Motion(np.array([10, 10]), np.zeros(2), scale=0.3, growth=0, turn=0)  # beside the first clip's object
+    beside = Motion(np.array([10, 10]), np.zeros(2), scale=0.3, growth=0, turn=0)
     draw_motion = "aotlab.dataloaders.training.clips.random_motion"
-    monkeypatch.setattr(draw_motion, lambda *_: motions.append(small) or small)
+    monkeypatch.setattr(draw_motion, lambda *_: motions.append(beside) or beside)
     assert composed(0).num_objects == 2
     assert len(motions) == 1
 
