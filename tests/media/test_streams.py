@@ -73,7 +73,7 @@ def test_damaged_packets_are_skipped(tmp_path, file_server):
 def test_standard_input_is_read(tmp_path):
     code = (
         "from aotlab.media.video import open_frames\n"
-        "source = open_frames('-', timeout=20)\n"
+        "source = open_frames('-', timeout=120)\n"
         "print(source.name, *[round(frame.mean() / 20) * 20 for frame in source])"
     )
     with write_gray(tmp_path / "clip.mkv").open("rb") as stdin:
