@@ -705,16 +705,17 @@ def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch):
     assert any(text.startswith("a") for text in [*exported.names, *exported.problems, *exported.left_out])
 
 
-def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, served_list, monkeypatch):
+def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch):
     def list_timers():
         return [thread for thread in threading.enumerate() if getattr(thread, "function", 0) == batch.release]
 
     monkeypatch.setattr(batches, "RELEASE_SECONDS", 60)
-    for _ in range(5):
-        served_list.get("/clip/a/labels/0")
-    wait_until(lambda: len(list_timers()) == 1)
-    (timer,) = list_timers()
-    served_list.get("/clip/a/labels/0")
-    wait_until(lambda: len(list_timers()) == 1 and not timer.is_alive())
+    timers = []
+    for _ in range(3):
+        with batch.use("a", "", page=True):
+            pass
+        wait_until(lambda: len(list_timers()) == 1)
+        timers += list_timers()
+    assert len({*timers}) == 3
     batch.release("a")
     wait_until(lambda: not list_timers())
