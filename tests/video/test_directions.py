@@ -116,6 +116,12 @@ def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
     assert [4 in ids for ids in shown[5:]] == [True, False]
 
 
+def test_object_is_removed_where_the_others_get_masks(models, tmp_path):
+    masks = {0: stripes([4, 9]), 3: stripes([4])}
+    results = track_both(Tracker(*models["aott"]), clip(5), masks, tmp_path, removals={3: [9]})
+    assert [prediction.ids for _, _, prediction in results[3:]] == [(4,), (4,)]
+
+
 def test_disagreement_is_of_common_objects():
     ahead = make_prediction((1,), [[0.0, 0.9], [1.0, 0.1]])
     backward = make_probabilities((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
