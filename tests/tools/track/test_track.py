@@ -142,6 +142,11 @@ def test_frames_are_numbered_as_in_file_names(numbered, mask, tmp_path, capsys, 
     assert "not among the frames to track, 1001 to 1004" in capsys.readouterr().err
 
 
+def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
+    assert run(video, tmp_path, mask, args=["--remove", "2:1", "--write", "masks"]) == 0
+    assert [*values(tmp_path).values()] == [1, 1, 0, 0]
+
+
 @pytest.mark.parametrize(("args", "expected"), [
     (["--write", "objects,coco,alpha,overlay", "--no-overlay"], ["alpha", "coco.json", "objects"]),
     (["--write", "masks", "--write", "coco, masks"], ["coco.json", "masks"]),
