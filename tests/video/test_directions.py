@@ -116,10 +116,12 @@ def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
     assert [4 in ids for ids in shown[5:]] == [True, False]
 
 
-def test_object_is_removed_where_the_others_get_masks(models, tmp_path):
-    masks = {0: stripes([4, 9]), 3: stripes([4])}
-    results = track_both(Tracker(*models["aott"]), clip(5), masks, tmp_path, removals={3: [9]})
+def test_masks_of_all_but_a_removed_object_reset_the_memory(models, tmp_path):
+    frames, masks = clip(5), {0: stripes([4, 9]), 3: stripes([4])}
+    results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9]})
+    forward = run(Tracker(*models["aott"]), frames[3:], {0: masks[3]})
     assert [prediction.ids for _, _, prediction in results[3:]] == [(4,), (4,)]
+    assert torch.equal(results[4][2].logits, forward[1].logits)
 
 
 def test_disagreement_is_of_common_objects():
