@@ -174,6 +174,21 @@ def draw(session, index, *object_ids):
         set_mask(session.document, index, object_id, truth(index) == object_id)
 
 
+def list_labels(document):
+    """Masks of all frames: H×W ids each."""
+    return [document.snapshot.labels(index) for index in range(LENGTH)]
+
+
+def equal_labels(first, second):
+    """Whether two lists of masks are equal."""
+    return all((one == other).all() for one, other in zip(first, second, strict=True))
+
+
+def outline_message(frame, object_id, corners):
+    """The message of an outline that propagates."""
+    return {"do": "outline", "frame": frame, "object_id": object_id, "points": corners}
+
+
 def refresh_review(session):
     """Make open pages ask for the frames to check again."""
     session.document.emit(ResultsEvent(session.document.revision))

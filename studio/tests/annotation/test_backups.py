@@ -23,6 +23,7 @@ from aotlab_studio.document.log import Changes, State, StatusRecord
 from aotlab_studio.document.masks import Result, ResultStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
+from aotlab_studio.lock import LEASE
 from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.batch import Batch
@@ -31,12 +32,15 @@ from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
     draw,
+    equal_labels,
+    list_labels,
     list_titles,
     open_session,
     set_mask,
     start_job,
     truth,
 )
+from studio.tests.annotation.results import write_results
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
 from tests.processes import die_before, ends_in_process
@@ -503,3 +507,58 @@ def test_links_in_a_project_rejected(video, project, tmp_path, name):
     (project / name).symlink_to(mine)
     assert not read_project(video)
     assert mine.read_text() == "kept"
+
+
+def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
+    results = write_results(tmp_path, ["a"]) / "a"
+    session = reopen(results)
+    editing.change_object(session.document, 1, name="cat")
+    session.document.set_status("corrected", "")
+    before, project = list_labels(session.document), session.document.folder
+    session.close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    again = reopen(results)
+    assert equal_labels(before, list_labels(again.document))
+    assert again.document.snapshot.list_outdated() == []
+    assert again.document.status.value == "corrected"
+    again.document.restore_version(1)
+    assert equal_labels(before, list_labels(again.document))
+    again.close()
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    (results / "masks" / "00005.png").write_bytes(b"damaged")
+    again = reopen(results)
+    assert again.document.snapshot.objects[1].name == "cat"
+    assert again.document.snapshot.list_outdated() == [(0, LENGTH - 1)]
+
+
+def test_entries_survive_a_write_that_was_cut_off(folder, session, tmp_path, reopen):
+    before = []
+    for x in range(5, 50, 5):
+        paint = {
+            "do": "paint",
+            "frame": 0,
+            "object_id": 1 if before else None,
+            "points": [[x, 20]],
+            "radius": 3,
+        }
+        run_action(session, paint)
+        before.append(session.document.snapshot.labels(0))
+    database, killed = session.document.database, tmp_path / "killed.aotlab"
+    with suppress(ZeroDivisionError), database.transaction() as connection:
+        connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
+        connection.execute("DELETE FROM masks")
+        connection.execute("UPDATE records SET content = zeroblob(9000)")
+        shutil.copytree(session.document.folder, killed)
+        raise ZeroDivisionError
+    assert (killed / JOURNAL_FILE).stat().st_size
+    (killed / LEASE).unlink()
+    session.close()
+    assert (Document.read(killed).snapshot.labels(0) == before[-1]).all()
+    again = reopen(folder, project=killed)
+    for labels in reversed(before):
+        assert (again.document.snapshot.labels(0) == labels).all()
+        assert again.undo() is not None
+    assert again.undo() is None
+    editing.add_object(again.document)
+    again.close()
+    reopen(folder)

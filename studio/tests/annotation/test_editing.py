@@ -445,3 +445,21 @@ def test_check_mark_is_removed_from_a_frame_without_masks(session):
     assert document.snapshot.checked_frames == []
     with pytest.raises(InputError, match="no mask to check"):
         editing.toggle_checked(document, 3)
+
+
+def test_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):
+    draw(session, 0, 1, 2)
+    start_job(session, 0).wait()
+    before = session.document.snapshot.labels(5)
+    found = run_action(
+        session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1}
+    )
+    assert list(found.losses) == [2]
+    assert set(session.document.snapshot.keyframe(5)) == {1}
+    assert session.document.snapshot.scores(5).keys() == {1, 2}
+    changed = session.document.snapshot.labels(5) != before
+    assert 0 < changed.sum() == found.losses[2] < 9
+    run_action(
+        session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True}
+    )
+    assert (session.document.snapshot.labels(5) == before).all()

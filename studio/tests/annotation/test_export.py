@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from msgspec.structs import asdict
 
-from aotlab import InputError, open_frames
+from aotlab import InputError, open_frames, read_mask
 from aotlab.sdk import (
     Annotations,
     Region,
@@ -19,18 +19,23 @@ from aotlab.sdk import (
     format_coco,
 )
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Changes
-from aotlab_studio.protocol import ExportResult
+from aotlab_studio.protocol import ExportEvent, ExportResult
+from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.export import draw_names, read_prediction
+from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
     WIDTH,
+    TruthTracker,
     draw,
     draw_folder,
     open_session,
+    outline_message,
+    square,
     start_job,
     truth,
     wait_until,
@@ -202,3 +207,63 @@ def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_pa
     assert (first.name, first.class_name) == ("Rex", "dog")
     assert other.document.snapshot.state.attributes[1][0]["cut"] == "yes"
     assert (second.name, second.class_name) == ("object 2", "")
+
+
+def test_outdated_frames_are_named_in_the_export(session, long_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    run_action(session, outline_message(1, 1, square(50, 2, 6)))
+    with pytest.raises(OutdatedError) as found:
+        run_action(session, {"do": "export", "names": ["masks"]})
+    words = (
+        "10 frames are outdated (2 to 11), and tracking is running. Wait for it, or export them as they are?"
+    )
+    assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
+    with session.document.lock:
+        editing.change_object(session.document, 1, locked=True)
+        with pytest.raises(OutdatedError, match=r"Unlock their objects and track them again, or accept them"):
+            session.set_status("accepted")
+        session.undo()
+    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor("Ann"))
+    record = json.loads((session.archive.parent / "export.json").read_text())
+    assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
+
+
+def test_export_names_the_model_of_each_frame(session, long_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    session.runner.make_tracker = lambda: TruthTracker(digest="1")
+    start_job(session, 0, last=3).wait()
+    editing.drop_results(session.document, 10)
+    session.export(["masks"])
+    models = json.loads((session.archive.parent / "export.json").read_text())["models"]
+    assert [(item["layer"], item["frames"]) for item in models] == [(1, [[4, 9]]), (2, [[1, 3]])]
+    for item, checkpoint in zip(models, ("0" * 16, "1" * 16), strict=True):
+        assert item["model"].startswith(f"truth, checkpoint {checkpoint}, settings ")
+
+
+def test_export_waits_for_corrections(session, short_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    run_action(session, outline_message(1, 1, square(50, 2, 6)))
+    run_action(session, {"do": "export", "names": ["masks"], "outdated": "wait"})
+    assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
+
+
+def test_export_and_its_record_show_the_same_masks(session):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    before, edit = session.document.snapshot, session.document.log.head
+
+    def interfere(event):
+        if isinstance(event, ExportEvent) and event.done == 3:
+            draw(session, 5, 1, 2)
+            editing.drop_results(session.document, 6)
+
+    session.document.listeners.append(interfere)
+    result = session.export(["masks"])
+    record = json.loads((session.archive.parent / "export.json").read_text())
+    assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.digest, [])
+    assert (result.missing, result.unclassed) == (0, 1)
+    written = read_mask(session.archive.parent / "masks" / "00008.png")
+    assert (written == before.labels(8)).all()

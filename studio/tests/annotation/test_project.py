@@ -33,6 +33,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     write_video,
 )
+from studio.tests.annotation.results import change_record, write_results
 from studio.tests.annotation.served import Served
 
 
@@ -272,3 +273,30 @@ def test_person_is_not_written_into_a_lost_lease(session):
     with pytest.raises(InputError, match=r"taken over by another program on .* meanwhile"):
         session.document.database.folder_lock.name_person("Ann")
     assert lease.read_bytes() == other
+
+
+def test_classes_of_results_are_offered(tmp_path, reopen):
+    results = write_results(tmp_path, ["a"]) / "a"
+    change_record(results, class_names={1: "cat", 2: "dog"})
+    session = reopen(results)
+    assert session.describe().classes == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("range", "problem"),
+    [((8, 3), "From must not be after To"), ((0, LENGTH), "frames to track are 0 to 11")],
+)
+def test_invalid_range_rejected(session, range, problem):
+    with pytest.raises(InputError, match=f"range {range[0]} to {range[1]}: {problem}"):
+        editing.set_range(session.document, *range)
+
+
+def test_range_belongs_to_the_document(session, folder, tmp_path):
+    run_action(session, {"do": "set_range", "first": 3, "last": 8})
+    assert session.describe().range == (3, 8)
+    other = open_session(folder, project=tmp_path / "other.aotlab")
+    assert other.describe().range is None
+    assert other.describe().project != session.describe().project
+    other.close()
+    run_action(session, {"do": "undo"})
+    assert session.describe().range is None

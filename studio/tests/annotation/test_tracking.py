@@ -25,10 +25,14 @@ from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
     draw,
+    equal_labels,
     hold,
+    list_labels,
     list_titles,
+    outline_message,
     png,
     set_mask,
+    square,
     start_job,
     truth,
     wait_until,
@@ -933,3 +937,59 @@ def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
     assert scores[1].area == parts[1].area + parts[2].area == len(rows)
     assert (scores[1].x, scores[1].y) == pytest.approx((columns.mean(), rows.mean()), abs=0.05)
     assert scores[1].confidence == max(parts.values(), key=lambda score: score.area).confidence
+
+
+def test_second_object_changes_no_frame_of_the_first(session, short_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    before = list_labels(session.document)
+    run_action(session, outline_message(5, None, square(40, 25, 10)))
+    wait_until_propagated(session)
+    after = list_labels(session.document)
+    assert all((labels == 2).any() for labels in after[5:])
+    assert equal_labels([labels == 1 for labels in before], [labels == 1 for labels in after])
+
+
+class Greedy(TruthTracker):
+    """Gives every pixel of object 1 to object 2, if it knows object 2."""
+
+    def step(self, frame, mask=None):
+        found = super().step(frame, mask)
+        if 2 not in self.ids or mask is not None:
+            return found
+        logits = found.logits.clone()
+        one, two = (self.ids.index(each) + 1 for each in (1, 2))
+        logits[two] = logits[[one, two]].max(0).values
+        logits[one] = -3.0
+        return Prediction(self.ids, logits, logits.max(0).indices)
+
+
+def test_lost_pixels_are_counted_and_come_back(session, short_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    before = list_labels(session.document)
+    session.runner.make_tracker = Greedy
+    run_action(session, outline_message(5, None, square(40, 25, 10)))
+    wait_until_propagated(session)
+    lost = sum(
+        int(((old == 1) & (new != 1)).sum())
+        for old, new in zip(before, list_labels(session.document), strict=True)
+    )
+    assert session.runner.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
+    run_action(session, {"do": "undo"})
+    assert equal_labels(list_labels(session.document), before)
+
+
+def test_correction_resumed_with_another_model_names_both(session, short_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
+    run_action(session, outline_message(1, 1, square(50, 2, 6)))
+    session.runner.wait(60)
+    session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
+    session.runner.wait(60)
+    models = [
+        (item["layer"], item["model"].split()[2][0], item["frames"])
+        for item in session.document.snapshot.list_models()
+    ]
+    assert models == [(1, "0", [(4, 11)]), (2, "2", [(3, 3)]), (2, "3", [(2, 2)])]

@@ -1,0 +1,186 @@
+"""Status of a clip: what it covers, what it waits for, who set it; checked frames and notes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aotlab import InputError, Prediction
+from aotlab_studio.document import editing
+from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.session.actions import run_action
+from studio.tests.annotation.clips import (
+    LENGTH,
+    TruthTracker,
+    draw,
+    find_frame_number,
+    hold,
+    outline_message,
+    square,
+    start_job,
+    wait_until,
+    wait_until_propagated,
+)
+
+
+def test_acceptance_belongs_to_the_masks(session, short_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Ann"))
+    assert (session.describe().status, session.document.status.author) == ("accepted", "Ann")
+    editing.set_note(session.document.with_actor(Actor("Dan")), 1, "later")
+    assert session.document.status.author == "Ann"
+    run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
+    start_job(session, 0).wait()
+    assert session.describe().status == "accepted"  # the masks are the same
+    run_action(session, outline_message(4, 1, square(50, 2, 6)))
+    assert session.describe().status == "in progress"
+    wait_until_propagated(session)
+    assert session.describe().status == "in progress"
+    run_action(session, {"do": "undo"})
+    assert session.describe().status == "accepted"
+
+
+def test_acceptance_waits_for_corrections(session, short_pause):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    run_action(session, outline_message(1, 1, square(50, 2, 6)))
+    status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": session.document.digest}
+    run_action(session, status)
+    assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
+
+
+@pytest.mark.parametrize("outdated", ["ask", "wait"])
+def test_acceptance_of_masks_that_nobody_saw_rejected(session, outdated):
+    draw(session, 0, 1)
+    status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
+    draw(session, 1, 1)
+    with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
+        run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "in progress"
+    run_action(session, {"do": "undo"})
+    editing.set_note(session.document, 0, "changes no mask")
+    run_action(session, status, Actor("Ann", message=7))
+    assert session.describe().status == "accepted"
+    draw(session, 1, 1)
+    run_action(session, status, Actor("Ann", message=7))  # sent again
+    for unknown in (99, 2**31):
+        with pytest.raises(InputError, match="changed meanwhile"):
+            run_action(session, {**status, "step": unknown})
+
+
+def test_repeated_acceptance_is_stored_once(folder, reopen):
+    session, message = reopen(folder), {"do": "set_status", "status": "accepted"}
+    draw(session, 0, 1)
+    run_action(session, message, Actor("Ann", message=7))
+    draw(session, 1, 2)
+    for _ in ("same program", "started again"):
+        run_action(session, message, Actor("Ann", message=7))
+        assert session.document.status.value == "in progress"
+        assert len(session.document.log.versions) == 1
+        session = reopen(folder)
+
+
+def test_killed_tracking_is_not_accepted(folder, session, reopen):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    run_action(session, {"do": "set_status", "status": "accepted"})
+    hold(session, 4)
+    run_action(session, {"do": "track", "frame": 0})
+    wait_until(lambda: session.runner.job.done >= 2)
+    session.close()
+    read = Document.read(session.document.folder)
+    assert read.status.value == "in progress"
+    assert read.snapshot.list_outdated()[-1][1] == LENGTH - 1
+    again = reopen(folder)
+    with pytest.raises(
+        InputError, match=r"tracking was cut off\. Track them again, or accept them as they are"
+    ):
+        run_action(again, {"do": "set_status", "status": "accepted"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({"class_name": "dog"}, False),
+        ({"name": "Rex"}, False),
+        ({"attributes": {"a": "b"}}, False),
+        ({"color": "#123456"}, True),
+    ],
+)
+def test_acceptance_covers_all_that_is_exported(session, changes, holds):
+    draw(session, 0, 1)
+    run_action(session, {"do": "set_status", "status": "accepted"})
+    run_action(session, {"do": "change_object", "object_id": 1, **changes})
+    assert session.describe().status == ("accepted" if holds else "in progress")
+    run_action(session, {"do": "undo"})
+    assert session.describe().status == "accepted"
+
+
+def test_acceptance_and_its_version_are_stored_together(session):
+    draw(session, 0, 1)
+    with session.document.database.transaction() as connection:
+        full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
+        connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
+    with pytest.raises(InputError, match=r"cannot be written \(full\)"):
+        session.set_status("accepted")
+    stored = Document.read(session.document.folder)
+    assert stored.status.value == session.document.status.value == "in progress"
+
+
+def test_message_with_an_unknown_field_rejected(session):
+    with pytest.raises(InputError, match=r"set_status: .*outdatd"):
+        run_action(session, {"do": "set_status", "status": "accepted", "outdatd": "proceed"})
+    assert session.document.status.value == "open"
+
+
+def test_author_of_each_entry_is_who_made_it(session):
+    run_action(session, {"do": "add_object"}, Actor("Ann"))
+    run_action(
+        session, {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}, Actor("Bob")
+    )
+    run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Cid"))
+    run_action(session, {"do": "undo"}, Actor("Dan"))
+    rows = session.document.database.query("SELECT content FROM records ORDER BY id")
+    lines = [json.loads(content) for (content,) in rows]
+    assert [line["author"] for line in lines] == ["Ann", "Bob", "Cid", "Cid", "Dan"]
+    assert all(line["time"].endswith("+00:00") for line in lines)
+
+
+def test_note_on_a_frame_is_kept_and_undone(session):
+    run_action(session, {"do": "set_note", "frame": 3, "text": "ear is missing"}, Actor("Ann"))
+    assert session.describe().notes == {3: "ear is missing"}
+    run_action(session, {"do": "undo"})
+    assert session.describe().notes == {}
+
+
+def test_checked_frame_leaves_the_list_until_its_masks_change(folder, reopen):
+    class Jumping(TruthTracker):
+        """Shifts everything on frame 7."""
+
+        def __init__(self, shift=20):
+            super().__init__()
+            self.shift = shift
+
+        def step(self, frame, mask=None):
+            found = super().step(frame, mask)
+            logits = found.logits.roll(self.shift if find_frame_number(frame) == 7 else 0, 1)
+            return Prediction(found.ids, logits, logits.max(0).indices)
+
+    session = reopen(folder, Jumping())
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    listed = {entry.frame for entry in session.review()}
+    assert 7 in listed
+    for frame in sorted(listed):
+        run_action(session, {"do": "toggle_checked", "frame": frame})
+    assert {*session.describe().checked} == listed
+    assert session.review() == []
+    start_job(session, 0).wait()
+    assert {entry.frame for entry in session.review()} == set()  # the same masks
+    session.runner.make_tracker = TruthTracker
+    start_job(session, 0).wait()
+    session.runner.make_tracker = lambda: Jumping(shift=15)
+    start_job(session, 0).wait()
+    assert 7 in {entry.frame for entry in session.review()}

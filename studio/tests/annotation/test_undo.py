@@ -1,0 +1,107 @@
+"""Undo and restored versions bring back every mask, also while tracking and after a restart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aotlab_studio.document import editing
+from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.masks import Result
+from aotlab_studio.document.scores import Score
+from aotlab_studio.session.actions import run_action
+from studio.tests.annotation.clips import (
+    LENGTH,
+    draw,
+    equal_labels,
+    hold,
+    list_labels,
+    open_session,
+    outline_message,
+    square,
+    start_job,
+    truth,
+    wait_until,
+    wait_until_propagated,
+)
+
+
+def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder, session):
+    hold(session, 5)
+    run_action(session, {"do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
+    run_action(session, {"do": "track", "frame": 0})
+    wait_until(lambda: session.runner.job.done >= 3)
+    run_action(session, {"do": "undo"})
+    run_action(session, {"do": "undo"})
+    session.runner.job.wait(60)
+    assert not any(labels.any() for labels in list_labels(session.document))
+    folder_lock = session.document.database.folder_lock
+    session.runner.close()
+    folder_lock.release()  # as after a kill: nothing else is written
+    again = open_session(folder)
+    found = run_action(again, {"do": "outline", "frame": 0, "object_id": None, "points": square(30, 20, 8)})
+    assert found.object_id == 2
+    assert [item.name for item in again.document.snapshot.objects.values()] == ["object 2"]
+    assert not any(labels.any() for labels in list_labels(again.document)[1:])
+    again.close()
+
+
+@pytest.mark.parametrize("action", ["delete_object", "merge_objects"])
+def test_undo_of_delete_or_merge_brings_all_masks_back(folder, session, action, reopen):
+    draw(session, 0, 1, 2)
+    start_job(session, 0).wait()
+    draw(session, 6, 2)
+    before = list_labels(session.document)
+    run_action(session, {"do": action, "object_id": 2, **({"into": 1} if action == "merge_objects" else {})})
+    assert not any((labels == 2).any() for labels in list_labels(session.document))
+    again = reopen(folder)
+    run_action(again, {"do": "undo"})
+    assert equal_labels(list_labels(again.document), before)
+
+
+def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
+    draw(session, 0, 1, 2)
+    start_job(session, 0).wait()
+    run_action(session, outline_message(4, 2, square(50, 2, 6)))
+    wait_until_propagated(session)
+    corrected = [labels == 2 for labels in list_labels(session.document)]
+    editing.change_object(session.document, 2, locked=True)
+    start_job(session, 0).wait()
+    run_action(session, {"do": "undo"})
+    assert equal_labels([labels == 2 for labels in list_labels(session.document)], corrected)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_version_is_restored_as_it_was_kept(session, count):
+    draw(session, 0, 1)
+    layer = Layer([1], 1, LENGTH - 1)
+    session.document.edit("tracking", Changes(layers={1: layer}))
+
+    def store(*frames):
+        for index in frames:
+            score = Score(1.0, 100, 0.0, 0.0)
+            session.document.add_result(1, Result(index, {1: score}), (truth(index) == 1).astype(np.uint16))
+
+    store(*range(1, count + 1))
+    session.document.save_version("half")
+    kept = list_labels(session.document)
+    store(*range(count + 1, LENGTH))
+    session.document.finish_layer(1)
+    whole = list_labels(session.document)
+    session.document.restore_version(1)
+    assert equal_labels(list_labels(session.document), kept)
+    assert session.document.snapshot.list_outdated() == [(count + 1, LENGTH - 1)]
+    session.undo()
+    assert equal_labels(list_labels(session.document), whole)
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_undo_of_a_restored_version_survives_a_restart(folder, session, reopen):
+    draw(session, 0, 1)
+    session.document.save_version("drawn")
+    start_job(session, 0).wait()
+    whole = list_labels(session.document)
+    session.document.restore_version(1)
+    again = reopen(folder)
+    again.undo()
+    assert equal_labels(list_labels(again.document), whole)
