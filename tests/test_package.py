@@ -285,10 +285,10 @@ def test_folders_beside_an_installed_package_are_ignored(tmp_path):
 
 
 def without_optional_libraries(folder):
-    """A folder for PYTHONPATH under which no optional library can be imported."""
+    """Value of PYTHONPATH under which this checkout can be imported and no optional library."""
     text = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL!r}))\n"
     (folder / "sitecustomize.py").write_text(text)
-    return folder
+    return os.pathsep.join((str(folder), str(ROOT / "src")))
 
 
 @pytest.mark.slow
@@ -330,8 +330,7 @@ def test_missing_export_libraries_are_one_sentence(tmp_path, monkeypatch, run_ex
 
 @pytest.mark.slow
 def test_prompt_without_opencv_names_the_extra(tmp_path):
-    path = f"{without_optional_libraries(tmp_path)}{os.pathsep}{ROOT / 'src'}"
-    done = run(sys.executable, "-c", PROMPTS, cwd=tmp_path, path=path)
+    done = run(sys.executable, "-c", PROMPTS, cwd=tmp_path, path=without_optional_libraries(tmp_path))
     assert done.stderr.endswith("InputError: cv2 must be installed for this; pip install 'aotlab[video]'\n")
 
 
