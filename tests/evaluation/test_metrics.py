@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.evaluation.metrics import REGION_AND_CONTOUR, region_similarity
+from aotlab.evaluation.rules import make_vost_row
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import (
     compute_statistics,
@@ -60,3 +61,10 @@ def test_worst_objects_come_first_and_ties_by_name():
     }
     worst = list_worst_objects(make_scores_table(scores), 3, "J")
     assert worst == [("b", "2", 25.0), ("a", "2", 50.0), ("b", "1", 50.0)]
+
+
+@pytest.mark.parametrize(("frames", "tail"), [(3, 1), (4, 1), (5, 2), (7, 2), (8, 2), (9, 3)])
+def test_vost_scores_the_last_quarter_rounded_up_apart(frames, tail):
+    region = np.arange(frames) / frames
+    row = make_vost_row(region, region)
+    assert row["J_tr"] == pytest.approx(100 * region[-tail:].mean())
