@@ -99,6 +99,27 @@ def test_outlines_keep_masks_without_holes(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", list_mask_formats())
+def test_parts_of_an_object_survive_another_format(name, tmp_path):
+    given = read_annotations(write("cvat_polygons", tmp_path, tracked()), VIDEO)
+    found = read_annotations(write(name, tmp_path, given), VIDEO)
+    assert len(given.frames[2]) == len(found.frames[2]) == 2
+    differ = [(found.mask(frame) > 0) != (given.mask(frame) > 0) for frame in range(LENGTH)]
+    assert np.mean(differ) <= (0.02 if name in OUTLINES else 0)
+
+
+def test_part_under_another_object_stays_under_it(tmp_path):
+    square = '<polygon frame="0" outside="0" points="{0},2;{1},2;{1},12;{0},12" z_order="{2}"/>'
+    parts = [(1, 2, 12, 0), (2, 8, 18, 1), (1, 16, 24, 2)]
+    tracks = [
+        f'<track id="{order}" group_id="{object_id}" label="a">{square.format(left, right, order)}</track>'
+        for object_id, left, right, order in parts
+    ]
+    (tmp_path / "clip.xml").write_text(f"<annotations>{''.join(tracks)}</annotations>")
+    mask = read_annotations(tmp_path / "clip.xml", VIDEO).mask(0)
+    assert mask[5].tolist() == [0] * 2 + [1] * 6 + [2] * 8 + [1] * 8 + [0] * 16
+
+
+@pytest.mark.parametrize("name", list_mask_formats())
 def test_frames_without_objects_are_written(name, tmp_path):
     assert write(name, tmp_path, Annotations(SIZE, {0: []})).exists()
 

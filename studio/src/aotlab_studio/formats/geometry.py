@@ -53,9 +53,9 @@ def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
     return [outline for outline in outlines if len(outline) >= 3]
 
 
-def average_confidence(regions: Sequence[sdk.Region]) -> float:
-    """Return the mean confidence with four decimals; 0 without regions."""
-    return round(sum(region.confidence for region in regions) / max(len(regions), 1), 4)
+def average(values: Sequence[float]) -> float:
+    """Return the mean with four decimals; 0 without values."""
+    return round(sum(values) / max(len(values), 1), 4)
 
 
 def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) -> None:
