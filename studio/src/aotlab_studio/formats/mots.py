@@ -25,7 +25,8 @@ def mots_to_coco(path: Path) -> dict[str, Any]:
     rows = [line.split() for line in lines if line.strip()]
     if any(len(row) != 6 for row in rows):
         raise ValueError("expected lines of frame, object, class, height, width, run lengths")
-    images, annotations, uses = dict[int, Any](), [], defaultdict[int, set[int]](set)
+    images, annotations = dict[int, Any](), list[dict[str, Any]]()
+    uses = defaultdict[int, set[int]](set)
     for *values, counts in rows:
         frame, number, class_id, height, width = map(int, values)
         if number != IGNORED:
