@@ -1,5 +1,6 @@
 """Every format written and read back: exactly, or up to holes and smoothed edges for outlines."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -234,6 +235,14 @@ def test_gaps_of_yolo_classes_are_named(tmp_path):
         2: "ball",
     }
     assert (path / "labels" / "00000.txt").read_text().startswith("0 ")
+    assert read_annotations(path, VIDEO).class_ids() == annotations.classes
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_dots_in_the_name_of_a_video_survive(name, tmp_path, caplog):
+    video = replace(VIDEO, name="take.2.final")
+    read_annotations(write(name, tmp_path, tracked(), video), video, strict=True)
+    assert not caplog.text
 
 
 def test_mots_classes_without_names_keep_ids(tmp_path):

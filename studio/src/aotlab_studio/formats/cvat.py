@@ -46,10 +46,11 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
     require_masks(regions, [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None])
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
-    task, video = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
+    task, file = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
+    video = PurePosixPath(file or "").stem
     if not video and task is not None and task.find("id") is None:  # written by aotlab
-        video = task.findtext("name")
-    return ParsedFile(regions, classes, PurePosixPath(video or "").stem)
+        video = task.findtext("name", "")
+    return ParsedFile(regions, classes, video)
 
 
 def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:
