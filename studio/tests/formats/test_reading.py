@@ -133,7 +133,7 @@ ENTITIES = "".join(f'<!ENTITY b{n} "{f"&b{n - 1 or str()};" * 10}">' for n in ra
         (TRACK.replace("<height>24", "<height>25").format(more=""), "40×25"),
         ('<annotations><track id="0"><box frame="0" xtl="1" ytl="1"/></track></annotations>', "box"),
         (f'<!DOCTYPE a [<!ENTITY b "ha">{ENTITIES}]><annotations>&b11;</annotations>', "amplification"),
-        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "no shape"),
+        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "no mask or polygon"),
         *[(text, r"bad\.xml") for text in ("", "<annotations>", "<a>" * 10**5 + "</a>" * 10**5, "no xml")],
     ],
 )
