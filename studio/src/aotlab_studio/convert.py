@@ -34,7 +34,7 @@ RECORD = ".aotlab-convert.json"
     metavar="IN",
     type=Path,
     help="file or folder of masks, as for track --mask; with --merge, the --output of track --jobs, or a folder of "
-    "videos that are annotated",
+    "annotated videos",
 )
 @click.argument("output", metavar="OUT", type=Path, help="file or folder to write")
 @click.option(
@@ -55,7 +55,7 @@ RECORD = ".aotlab-convert.json"
     help="share of the videos of --merge that go to train, such as 0.9; the others, each as a whole and the same every "
     "time, go to val (default: 1)",
 )
-@click.option("--force", is_flag=True, help="replace OUT, a file or a folder of this command")
+@click.option("--force", is_flag=True, help="replace OUT: a file, or a folder that this command wrote")
 def main(
     masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool
 ) -> int:

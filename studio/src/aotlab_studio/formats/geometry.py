@@ -62,7 +62,9 @@ def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) 
     """Log the kinds of shapes that are left out; raise `ValueError` if no region has a mask."""
     kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()[:200]
     if not any(region.rle is not None for region in regions):
-        raise ValueError(f"only shapes of kind {kinds}, no mask or polygon" if others else "no mask or polygon")
+        raise ValueError(
+            f"only shapes of kind {kinds}, no mask or polygon" if others else "no mask or polygon"
+        )
     if others:
         log.warning("shapes of kind %s are left out", kinds)
 
