@@ -324,6 +324,13 @@ def test_boxes_beside_polygons_are_named(read, caplog):
     read({"clip.xml": TRACK.format(more=box)})
     assert "shapes of kind rectangle are left out" in caplog.text
     assert "shapes of kind box are left out" in caplog.text
+    read({"clip.xml": TRACK.format(more=box.replace("box", "skeleton"))})
+    assert "shapes of kind skeleton are left out" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [None, ""])
+def test_labelme_shape_without_a_kind_is_a_polygon(read, kind):
+    assert read({"0.json": labelme(0, shape("a", SQUARE, kind=kind))}).objects() == [1]
 
 
 @pytest.mark.parametrize("name", ["notes.json", "legend.json"])
