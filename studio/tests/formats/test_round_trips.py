@@ -108,6 +108,16 @@ def test_parts_of_an_object_survive_another_format(name, tmp_path):
     assert np.mean(differ) <= (0.02 if name in OUTLINES else 0)
 
 
+@pytest.mark.parametrize("name", list_mask_formats())
+def test_single_pixels_in_corners_can_be_read_again(name, tmp_path):
+    mask = np.zeros(SIZE, bool)
+    mask[[0, 0, 5, -1], [0, -1, 9, -1]] = True
+    found = read_annotations(
+        write(name, tmp_path, Annotations(SIZE, {0: [Region(3, encode_rle(mask))]})), VIDEO
+    )
+    assert ((found.mask(0) > 0) != mask).sum() <= (1 if name in OUTLINES else 0)
+
+
 def test_part_under_another_object_stays_under_it(tmp_path):
     square = '<polygon frame="0" outside="0" points="{0},2;{1},2;{1},12;{0},12" z_order="{2}"/>'
     parts = [(1, 2, 12, 0), (2, 8, 18, 1), (1, 16, 24, 2)]

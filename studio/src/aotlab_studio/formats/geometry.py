@@ -50,7 +50,8 @@ def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
     contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     contours = sorted(contours, key=cv2.contourArea, reverse=True)
     outlines = [(cv2.approxPolyDP(contour, 0.6, True)[:, 0] + 0.5) / 2 for contour in contours]
-    return [outline for outline in outlines if len(outline) >= 3]
+    # one within the first pixel would be read as fractions of the image
+    return [outline for outline in outlines if len(outline) >= 3 and outline.max() > 1]
 
 
 def average(values: Sequence[float]) -> float:
