@@ -14,14 +14,8 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import (
-    ParsedFile,
-    Size,
-    parse_numbers,
-    place_mask,
-    require_masks,
-    trace_outlines,
-)
+from aotlab_studio.formats import ParsedFile, Size, parse_numbers, require_masks
+from aotlab_studio.formats.geometry import place_mask, trace_outlines
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""

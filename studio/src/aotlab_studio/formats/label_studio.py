@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats.geometry import ParsedFile, Size, average
+from aotlab_studio.formats import ParsedFile, Size, average
 
 RESULT_TYPES = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""

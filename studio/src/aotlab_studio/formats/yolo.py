@@ -11,7 +11,8 @@ import yaml
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import ParsedFile, Size, parse_numbers, trace_outlines
+from aotlab_studio.formats import ParsedFile, Size, parse_numbers
+from aotlab_studio.formats.geometry import trace_outlines
 
 
 def parse_yolo(folder: Path, size: Size) -> ParsedFile:

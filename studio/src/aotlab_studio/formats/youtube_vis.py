@@ -8,7 +8,7 @@ from typing import Any
 
 from aotlab import sdk
 from aotlab_studio.files import write_json
-from aotlab_studio.formats.geometry import average
+from aotlab_studio.formats import average
 
 LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 """fields of an annotation with a value for each frame, and the fields of COCO with these values"""
