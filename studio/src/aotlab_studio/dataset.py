@@ -130,15 +130,11 @@ def read_masks(clip: BatchClip) -> VideoMasks:
     job = clip.job
     if job.error:
         raise InputError(job.error)
-    if clip.is_video:
-        source = open_frames(clip.path, levels=read_levels(clip.project))
-        annotations = sdk.read_annotations(clip.project, sdk.VideoInfo.from_source(source))
-        return VideoMasks(clip.name, source, annotations)
     video = sdk.find_video(clip.path, job)
     sdk.require_same_video(clip.path, job, video)
-    source = open_frames(video, levels=job.levels)
+    source = open_frames(video, levels=job.levels or read_levels(clip.project))
     info = sdk.VideoInfo.from_source(source)
-    annotations = sdk.read_annotations(clip.path, info)
+    annotations = sdk.read_annotations(clip.project if clip.is_video else clip.path, info)
     annotations.classes = load_job_masks(job, info).classes | annotations.classes
     return VideoMasks(clip.name, source, annotations)
 

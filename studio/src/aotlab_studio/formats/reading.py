@@ -43,7 +43,10 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
             return ParsedFile(regions)
         files = sdk.order_names(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
-            trees = [_read_json(file) for file in files]
+            trees = []
+            for file in files:
+                with sdk.reading(file):
+                    trees.append(json.loads(file.read_bytes()))
         except InputError:
             masks = [*path.glob("[!.]*.png"), *path.glob("*/*.png")]
             if masks and read_colors(masks[0]) is None:  # the core reads them
@@ -69,11 +72,6 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
 def parse_coco(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
     """Return the objects and class ids of COCO JSON."""
     return ParsedFile(sdk.parse_coco(tree, video), sdk.parse_classes(tree))
-
-
-def _read_json(file: Path) -> Any:
-    with sdk.reading(file):
-        return json.loads(file.read_bytes())
 
 
 def read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
