@@ -14,7 +14,13 @@ import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, read_mode, require_image_size
-from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
+from aotlab.media.job_record import (
+    CORRECTED_FILE,
+    JOB_RECORD,
+    MASKS_FOLDER,
+    read_job_record,
+    require_tracked_frames,
+)
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import list_image_files
 from aotlab.media.region_matching import NO_OBJECT, match_regions
@@ -61,7 +67,8 @@ def read_annotations(
 
     Args:
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or of ``<object>/<frame>.png`` (binary); COCO
-            JSON; a folder of results, whose record states video and class names; or a format of an installed plug-in.
+            JSON; a folder of results, whose record states video and class names, or of an export of videos; or a format
+            of an installed plug-in.
         video: the video that the masks are for.
         frame: return only this frame; if the file has a single frame, use it for this one.
         strict: raise, not only warn, if the file states the name of another video.
@@ -73,10 +80,11 @@ def read_annotations(
     folder, record = path, read_job_record(path)
     if record is not None and record.error is not None:
         log.warning("%s: results of a run that did not end (%s)", folder, record.error)
-    if (folder / JOB_RECORD).is_file():
-        names = [name for name in TRACKED_MASKS if (folder / name).exists()]
-        require(names, f"{folder}: results without masks; track the video again and write masks")
-        path = folder / names[0]
+    if (folder / JOB_RECORD).is_file() or (folder / CORRECTED_FILE).is_file():
+        outputs = [name for name in TRACKED_MASKS if (folder / name).exists()]
+        require(outputs, f"{folder}: results without masks; track the video again and write masks")
+        # without a record, only the other outputs have class names
+        path = folder / min(outputs, key=lambda name: record is None and name == MASKS_FOLDER)
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):

@@ -8,8 +8,11 @@ from dataclasses import replace
 from itertools import count
 from typing import TypeGuard
 
+import numpy as np
+
 from aotlab.media.matching import match_frames, require_different_frames, select_images
 from aotlab.media.regions import MAX_ID, Annotations, ParsedRegion, Region, VideoInfo
+from aotlab.media.rle import Size, decode_rle, encode_rle
 from aotlab.utils.errors import InputError, require
 
 NO_OBJECT = "contains no object; give a mask with an id above 0, or a polygon, where an object is"
@@ -21,7 +24,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     Frames are matched by image name (`match_frames`); by number if the file names no images, or states numbers and the
     video's frames have no names. Regions with one key are one object. Regions without a key are separate objects if all
     are on one frame; else regions of one class are one object, if no frame has two of them. An integer above 0 as a key
-    is the object id; other objects get free ids in order.
+    is the object id; other objects get free ids in order. The regions of an object on one frame are joined.
 
     Raises:
         InputError: no object, too many, another video's frames, or ambiguous regions.
@@ -43,6 +46,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         result.frames[frame].append(Region(ids[key], region.rle, attributes=region.attributes))
         if region.class_name:
             result.class_names.setdefault(ids[key], region.class_name)
+    result.frames = {frame: _join_regions(parts, video.size) for frame, parts in result.frames.items()}
     result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))
     return result
 
@@ -85,6 +89,21 @@ def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
             "export with track ids or groups, or give each object its own class"
         )
     return [("class", region.class_name) if region.key is None else region.key for _, region in regions]
+
+
+def _join_regions(regions: list[Region], size: Size) -> list[Region]:
+    """Return one region for each object; its earlier parts lose the pixels that other objects cover."""
+    if len({region.object_id for region in regions}) == len(regions):
+        return regions
+    joined, ids = dict[int, Region](), np.zeros(size, np.uint16)
+    for region in regions:
+        mask = decode_rle(region.rle, size)
+        if (earlier := joined.pop(region.object_id, None)) is not None:
+            mask |= ids == region.object_id
+            region = replace(region, attributes={**earlier.attributes, **region.attributes})
+        ids[mask] = region.object_id
+        joined[region.object_id] = replace(region, rle=encode_rle(mask))
+    return [*joined.values()]
 
 
 def _is_id(key: Hashable) -> TypeGuard[int]:

@@ -226,6 +226,33 @@ def test_videos_are_merged_and_split_to_coco(tmp_path):
             assert all((found.mask(index) == truth(index)).all() for index in range(CLIP_LENGTH))
 
 
+def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
+    videos, out = tmp_path / "videos", tmp_path / "set"
+    for name, status in (("a", "accepted"), ("b", "corrected"), ("c", "in progress"), ("d", "rejected")):
+        session = open_session(draw_folder(videos / name))
+        draw(session, 2, 1, 2)
+        editing.change_object(session.document, 2, class_name="dish")
+        if status != "in progress":
+            session.document.set_status(status, "")
+        session.close()
+    draw_folder(videos / "e")
+    line = [str(videos), str(out), "--to", "coco", "--merge", "--split", "0.5"]
+    assert main([*line[:-1], "0.9"]) == 2
+    assert (
+        "no tracked video for val; neither corrected nor accepted, and left out: c" in capsys.readouterr().err
+    )
+    assert main(line) == 0
+    words = (
+        "1 video in train, 1 in val, 2 classes; neither corrected nor accepted, and left out: c, e; rejected"
+    )
+    assert words in capsys.readouterr().out
+    tree = json.loads((out / "train.json").read_text())
+    assert {each["name"] for each in tree["categories"]} == {"dish", "object"}
+    assert [image["file_name"] for image in tree["images"]] == ["a/00002.png"]
+    found = read_annotations(out / "train.json", VideoInfo("a", (HEIGHT, WIDTH), CLIP_LENGTH))
+    assert (found.mask(2) == truth(2)).all()
+
+
 def test_one_video_is_not_in_train_and_val(tmp_path, capsys):
     results = write_results(tmp_path, ["a", "b", "c"])
     for name in "ab":
@@ -265,7 +292,7 @@ def test_video_left_out_does_not_change_the_split(tmp_path, capsys):
     for name in parts[0]:
         change_record(results / name, error="not finished")
     assert main([str(results), str(tmp_path / "o"), "--to", "coco", "--merge", "--split", "0.6"]) == 2
-    assert "no video is left for val" in capsys.readouterr().err
+    assert "no tracked video for val; clip0, clip1" in capsys.readouterr().err
 
 
 def test_classes_of_the_record_name_masks(tmp_path):
@@ -321,7 +348,9 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     assert "gone.mp4" in third
     change_record(results / "d", error="not finished", video=str(tmp_path / "gone.mp4"))
     assert main([str(results), str(out), "--to", "coco", "--merge", "--force"]) == 2
-    assert re.search("holds 0 tracked videos; a, d: not finished; .*; b: no record", capsys.readouterr().err)
+    assert re.search(
+        "no tracked video for train; a, d: not finished; .*; b: no record", capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -469,7 +498,7 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
             "--to cvat: holds one video; with --merge give one of coco, yolo, masks",
         ),
         (["--to", "coco"], "give --video for the masks of one video, or --merge"),
-        (["--to", "coco", "--merge"], "holds 0 tracked videos"),
+        (["--to", "coco", "--merge"], "no tracked video for train; give the --output of track --jobs"),
         (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
         (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
     ],

@@ -21,7 +21,7 @@ from aotlab_studio.session import batch as batches
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.batch import Batch, describe_project
 from aotlab_studio.session.session import Session
-from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
+from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square, truth
 from studio.tests.annotation.results import change_record, open_clip, write_results
 
 
@@ -194,6 +194,19 @@ def test_export_of_videos_without_an_output_writes_nothing(tmp_path, capsys):
     assert "error: a: no output is chosen; choose one, such as masks" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "videos").iterdir()) == before
     assert main([str(tmp_path / "videos"), "--write", "masks"]) == 0
+
+
+@pytest.mark.parametrize("outputs", ["masks", "masks,coco"])
+def test_exported_masks_of_videos_are_read(tmp_path, outputs):
+    video = draw_folder(tmp_path / "videos" / "a")
+    with closing(open_session(video)) as session:
+        draw(session, 0, 1, 2)
+        editing.change_object(session.document, 2, class_name="fish")
+        session.document.set_status("accepted", "")
+    assert main([str(video.parent), "--write", outputs]) == 0
+    found = sdk.read_annotations(video.with_name("a.masks"), sdk.VideoInfo.from_source(open_frames(video)))
+    assert (found.mask(0) == truth(0)).all()
+    assert found.class_names.get(2) == (None if outputs == "masks" else "fish")
 
 
 def test_copied_batch_finds_its_videos(batch, tmp_path):

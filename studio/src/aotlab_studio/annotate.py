@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from aotlab_studio.session.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
 
-HOST_WARNING = (
-    "warning: --host {host}: whoever reaches this address and has the token can see and change everything, "
-    "unencrypted; ssh -L is safer"
-)
+HOST_WARNING = "whoever reaches this address and has the token can see and change everything, unencrypted"
 INTERRUPTED = 130
 """exit status after Ctrl-C"""
 
@@ -157,8 +154,8 @@ def main(
             cleanup.callback(session.close)
             session.document.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
-            unit = "frame" if frames.count == 1 else "frames"
-            title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
+            count = sdk.format_count(frames.count, "frame")
+            title = f"{frames.name}: {count}, masks in {session.document.folder}"
             if session.document.conflict:
                 print(f"warning: {session.document.conflict}", file=sys.stderr)
             session.runner.schedule()
@@ -169,13 +166,13 @@ def main(
         else:
             batch = Batch(Path(video[0]), opener)
             cleanup.callback(batch.close)
-            title = f"{batch.folder}: {len(batch.list_clips())} videos"
+            title = f"{batch.folder}: {sdk.format_count(len(batch.list_clips()), 'video')}"
             app = build_batch_app(batch)
         server = Server(app, bind_socket(host, port), host=host)
         print(title)
         print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
         if host not in LOCAL_HOSTS:
-            print(HOST_WARNING.format(host=host), file=sys.stderr)
+            print(f"warning: --host {host}: {HOST_WARNING}; ssh -L is safer", file=sys.stderr)
         loader.preload()  # meanwhile
         if not no_browser:
             _open_browser(server.url, cleanup)

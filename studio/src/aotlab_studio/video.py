@@ -63,10 +63,6 @@ class FrameStore(sdk.FrameSource):
         """Return the image file of a frame; None for a video."""
         return self._source.file(index)
 
-    def _find_reader(self, source: sdk.VideoFrames, name: str) -> sdk.VideoReader:
-        with self._lock:
-            return self._readers.setdefault(name, sdk.VideoReader(source))
-
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.read(index, "iterate") for index in range(self.count))
 
@@ -79,7 +75,8 @@ class FrameStore(sdk.FrameSource):
         require_frame(index, self.count)
         found = self._decoded.get(index)
         if found is None and isinstance(self._source, sdk.VideoFrames):
-            video = self._find_reader(self._source, reader)
+            with self._lock:
+                video = self._readers.setdefault(reader, sdk.VideoReader(self._source))
             with video.lock:
                 found = self._decoded.get(index)  # another thread may have read it meanwhile
                 return video.read(index, self._decoded.put) if found is None else _to_rgb(found)

@@ -431,13 +431,56 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen):
     again.close()
 
 
-def test_edit_without_an_answer_needs_no_object(served):
-    messages = [
-        {"id": 2**40, "do": "add_object"},
-        {"id": 2**40 + 1, "do": "delete_object", "object_id": None},
-    ]
-    answer = served.get("/edits", "POST", Origin=served.address, content=json.dumps(messages).encode())
-    assert ["error" in message for message in answer.json()] == [False, False]
+@pytest.fixture(params=["socket", "edits"])
+def send_all(served, request):
+    """Send messages over the WebSocket, or with ``POST /edits``; return results, or errors."""
+
+    def send_all(*messages):
+        if request.param == "socket":
+            talk = served.open()
+            answers = [talk.raw(json.dumps({"id": n, **message})) for n, message in enumerate(messages)]
+        else:
+            content = json.dumps(messages).encode()
+            answers = served.get("/edits", "POST", Origin=served.address, content=content).json()
+        return [answer.get("result", answer.get("error")) for answer in answers]
+
+    return send_all
+
+
+def outline_target(target, left, object_id=None):
+    fields = {"frame": 0, "object_id": object_id, "points": square(left, 5, 8)}
+    return {"do": "outline", "target": target, **fields}
+
+
+def test_messages_of_one_target_are_for_one_object(served, send_all):
+    send_all(outline_target("a", 2), outline_target("b", 20), outline_target("a", 10), {"do": "add_object"})
+    labels = served.session.document.snapshot.labels(0)
+    assert [*served.session.document.snapshot.objects] == [1, 2, 3]
+    assert labels[8, [5, 12, 24]].tolist() == [1, 1, 2]
+
+
+def test_target_stays_with_the_object_that_is_split(served, send_all):
+    split = {"do": "split_object", "frame": 0, "object_id": None, "target": "a", "point": [34, 8]}
+    send_all(outline_target("a", 2), outline_target("a", 30), split, outline_target("a", 12))
+    assert served.session.document.snapshot.labels(0)[8, [5, 14, 34]].tolist() == [1, 1, 2]
+
+
+def test_target_of_a_removed_object_is_its_successor(served, send_all):
+    draw(served.session, 3, 7)
+    merge = {"do": "merge_objects", "object_id": None, "target": "a", "into": 7}
+    delete = {"do": "delete_object", "object_id": None, "target": "b"}
+    send_all(outline_target("a", 2), merge, outline_target("a", 12), outline_target("b", 40), delete)
+    assert served.session.document.snapshot.labels(0)[8, [5, 14, 44]].tolist() == [7, 7, 0]
+    send_all(
+        outline_target("b", 2, object_id=7), {**delete, "object_id": 7}, outline_target("b", 40, object_id=7)
+    )
+    assert served.session.document.snapshot.labels(0)[8, [5, 44]].tolist() == [0, 10]
+
+
+def test_message_without_an_object_creates_none(send_all):
+    add, note = {"do": "add_object", "target": 5}, {"do": "set_note", "frame": 0, "text": "ear", "target": 5}
+    results = send_all(note, add, note, {"do": "delete_object", "object_id": None, "target": 5})
+    assert [result is None for result in results] == [True, False, True, True]
 
 
 @pytest.mark.parametrize("action", ["timeline", "list_versions", "save_version"])
@@ -452,7 +495,7 @@ def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
     monkeypatch.setattr(web, "run_action", lambda *args: None)
     with ThreadPoolExecutor(1) as threads:
         with session.document.lock:  # as while a result is stored, before its event
-            answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Actor("Ann")))
+            answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Actor("Ann"), {}))
             with pytest.raises(FutureTimeout):
                 answer.result(0.3)
         assert answer.result(60).revision == session.document.revision

@@ -127,7 +127,15 @@ WHOLE = {
 
 @pytest.mark.parametrize(
     "names",
-    [["masks", "overlay"], ["coco", "cvat", "review"], ["objects"], ["label_studio"], ["mots"], ["yolo"]],
+    [
+        ["masks", "overlay"],
+        ["coco", "cvat", "review"],
+        ["objects"],
+        ["label_studio"],
+        ["mots"],
+        ["yolo"],
+        ["cvat_polygons"],
+    ],
 )
 def test_archive_of_the_page_is_loaded(session, folder, tmp_path, names):
     draw(session, 0, 1, 2)
@@ -138,9 +146,21 @@ def test_archive_of_the_page_is_loaded(session, folder, tmp_path, names):
     assert load_upload(other.document, 0, session.archive.read_bytes()).frames == [0, 5]
     for index in (0, 5):
         differ = other.document.snapshot.labels(index) != session.document.snapshot.labels(index)
-        assert differ.mean() <= (0.01 if names == ["yolo"] else 0)
+        assert differ.mean() <= (0.01 if names[0] in ("yolo", "cvat_polygons") else 0)
     classes = {item.class_name for item in other.document.snapshot.objects.values()}
     assert "dish" in classes or names[0] in ("masks", "objects")
+    other.close()
+
+
+def test_archive_with_coco_keeps_marks_of_absence(session, folder, tmp_path):
+    draw(session, 0, 1, 2)
+    draw(session, 5, 1)
+    editing.clear(session.document, 5, 2)
+    session.export(["masks", "coco"])
+    other = open_session(folder, project=tmp_path / "other.aotlab")
+    load_upload(other.document, 0, session.archive.read_bytes())
+    assert other.document.timeline().marks == session.document.timeline().marks
+    assert "g" in other.document.timeline().marks[2]
     other.close()
 
 

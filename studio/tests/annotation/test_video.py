@@ -41,10 +41,12 @@ def test_any_order_gives_the_same_frames(video):
 
 def test_slow_frame_has_nearby_image_at_once(video):
     store = FrameStore(video)
-    store._find_reader(store._source, "view").lock.acquire()  # someone decodes on the way to the frame
+    store.read(0)
+    reader = store._readers["view"]
+    reader.lock.acquire()  # someone decodes on the way to the frame
     near = cv2.imdecode(np.frombuffer(store.read_nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert abs(int(near[20, 20]) - 4 * store._index.find_key_frame(50)) < 6
-    store._find_reader(store._source, "view").lock.release()
+    reader.lock.release()
     store.read(45)
     near = cv2.imdecode(np.frombuffer(store.read_nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert abs(int(near[20, 20]) - 180) < 4

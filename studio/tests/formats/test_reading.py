@@ -133,7 +133,7 @@ ENTITIES = "".join(f'<!ENTITY b{n} "{f"&b{n - 1 or str()};" * 10}">' for n in ra
         (TRACK.replace("<height>24", "<height>25").format(more=""), "40×25"),
         ('<annotations><track id="0"><box frame="0" xtl="1" ytl="1"/></track></annotations>', "box"),
         (f'<!DOCTYPE a [<!ENTITY b "ha">{ENTITIES}]><annotations>&b11;</annotations>', "amplification"),
-        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "no shape"),
+        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "no mask or polygon"),
         *[(text, r"bad\.xml") for text in ("", "<annotations>", "<a>" * 10**5 + "</a>" * 10**5, "no xml")],
     ],
 )
@@ -324,6 +324,13 @@ def test_boxes_beside_polygons_are_named(read, caplog):
     read({"clip.xml": TRACK.format(more=box)})
     assert "shapes of kind rectangle are left out" in caplog.text
     assert "shapes of kind box are left out" in caplog.text
+    read({"clip.xml": TRACK.format(more=box.replace("box", "skeleton"))})
+    assert "shapes of kind skeleton are left out" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [None, ""])
+def test_labelme_shape_without_a_kind_is_a_polygon(read, kind):
+    assert read({"0.json": labelme(0, shape("a", SQUARE, kind=kind))}).objects() == [1]
 
 
 @pytest.mark.parametrize("name", ["notes.json", "legend.json"])

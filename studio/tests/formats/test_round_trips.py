@@ -1,5 +1,6 @@
 """Every format written and read back: exactly, or up to holes and smoothed edges for outlines."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,6 +97,37 @@ def test_outlines_keep_masks_without_holes(name, tmp_path):
         filled[7:10, 6 + frame : 9 + frame] = True
         mask = found.mask(frame) > 0
         assert (mask & filled).sum() / (mask | filled).sum() > (1 - 1e-9 if name == "cvat_polygons" else 0.9)
+
+
+@pytest.mark.parametrize("name", list_mask_formats())
+def test_parts_of_an_object_survive_another_format(name, tmp_path):
+    given = read_annotations(write("cvat_polygons", tmp_path, tracked()), VIDEO)
+    found = read_annotations(write(name, tmp_path, given), VIDEO)
+    assert len(given.frames[2]) == len(found.frames[2]) == 2
+    differ = [(found.mask(frame) > 0) != (given.mask(frame) > 0) for frame in range(LENGTH)]
+    assert np.mean(differ) <= (0.02 if name in OUTLINES else 0)
+
+
+@pytest.mark.parametrize("name", list_mask_formats())
+def test_single_pixels_in_corners_can_be_read_again(name, tmp_path):
+    mask = np.zeros(SIZE, bool)
+    mask[[0, 0, 5, -1], [0, -1, 9, -1]] = True
+    found = read_annotations(
+        write(name, tmp_path, Annotations(SIZE, {0: [Region(3, encode_rle(mask))]})), VIDEO
+    )
+    assert ((found.mask(0) > 0) != mask).sum() <= (1 if name in OUTLINES else 0)
+
+
+def test_part_under_another_object_stays_under_it(tmp_path):
+    square = '<polygon frame="0" outside="0" points="{0},2;{1},2;{1},12;{0},12" z_order="{2}"/>'
+    parts = [(1, 2, 12, 0), (2, 8, 18, 1), (1, 16, 24, 2)]
+    tracks = [
+        f'<track id="{order}" group_id="{object_id}" label="a">{square.format(left, right, order)}</track>'
+        for object_id, left, right, order in parts
+    ]
+    (tmp_path / "clip.xml").write_text(f"<annotations>{''.join(tracks)}</annotations>")
+    mask = read_annotations(tmp_path / "clip.xml", VIDEO).mask(0)
+    assert mask[5].tolist() == [0] * 2 + [1] * 6 + [2] * 8 + [1] * 8 + [0] * 16
 
 
 @pytest.mark.parametrize("name", list_mask_formats())
@@ -213,6 +245,14 @@ def test_gaps_of_yolo_classes_are_named(tmp_path):
         2: "ball",
     }
     assert (path / "labels" / "00000.txt").read_text().startswith("0 ")
+    assert read_annotations(path, VIDEO).class_ids() == annotations.classes
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_dots_in_the_name_of_a_video_survive(name, tmp_path, caplog):
+    video = replace(VIDEO, name="take.2.final")
+    read_annotations(write(name, tmp_path, tracked(), video), video, strict=True)
+    assert not caplog.text
 
 
 def test_mots_classes_without_names_keep_ids(tmp_path):

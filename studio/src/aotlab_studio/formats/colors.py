@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import InputError, sdk
-from aotlab_studio.formats.geometry import Size
+from aotlab_studio.formats import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """file names of a legend: JSON of colors (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""

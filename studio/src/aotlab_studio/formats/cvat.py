@@ -14,19 +14,11 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import (
-    ParsedFile,
-    Size,
-    parse_numbers,
-    place_mask,
-    require_masks,
-    trace_outlines,
-)
+from aotlab_studio.formats import ParsedFile, Size, parse_numbers, require_masks
+from aotlab_studio.formats.geometry import place_mask, trace_outlines
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
-IGNORED_SHAPES = ("box", "ellipse", "points", "polyline")
-"""shapes without pixels"""
 
 Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 """values of one track's shape, and the object's attributes, by frame"""
@@ -43,13 +35,15 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
         height, width = (int(stated.findtext(side, "")) for side in ("height", "width"))
         sdk.require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
-    require_masks(regions, [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None])
+    tags = {element.tag for parent in ("track", "image") for element in root.iterfind(f".//{parent}/*")}
+    require_masks(regions, tags.difference(AREA_SHAPES, ("attribute", "tag")))
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
-    task, video = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
+    task, file = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
+    video = PurePosixPath(file or "").stem
     if not video and task is not None and task.find("id") is None:  # written by aotlab
-        video = task.findtext("name")
-    return ParsedFile(regions, classes, PurePosixPath(video or "").stem)
+        video = task.findtext("name", "")
+    return ParsedFile(regions, classes, video)
 
 
 def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:

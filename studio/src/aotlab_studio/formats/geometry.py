@@ -1,29 +1,11 @@
-"""Contents of files of masks, and masks that they describe by a part of the image or by outlines."""
+"""Masks of a part of the image, and outlines of masks."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Sequence
-
 import numpy as np
-from msgspec import Struct
 
 from aotlab import sdk
-
-log = logging.getLogger(__name__)
-
-Size = tuple[int, int]
-"""(height, width) in pixels"""
-
-
-class ParsedFile(Struct):
-    """Contents of a file of masks."""
-
-    regions: list[sdk.ParsedRegion]
-    classes: dict[str, int] = {}
-    """class ids by class name; empty if unset"""
-    video: str = ""
-    """name of the video; empty if unset"""
+from aotlab_studio.formats import Size
 
 
 def place_mask(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:
@@ -50,24 +32,5 @@ def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
     contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     contours = sorted(contours, key=cv2.contourArea, reverse=True)
     outlines = [(cv2.approxPolyDP(contour, 0.6, True)[:, 0] + 0.5) / 2 for contour in contours]
-    return [outline for outline in outlines if len(outline) >= 3]
-
-
-def average_confidence(regions: Sequence[sdk.Region]) -> float:
-    """Return the mean confidence with four decimals; 0 without regions."""
-    return round(sum(region.confidence for region in regions) / max(len(regions), 1), 4)
-
-
-def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) -> None:
-    """Log the kinds of shapes that are left out; raise `ValueError` if no region has a mask."""
-    kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()[:200]
-    if not any(region.rle is not None for region in regions):
-        content = f"only shapes of kind {kinds}" if others else "no shape"
-        raise ValueError(f"holds {content}, but no mask or polygon")
-    if others:
-        log.warning("shapes of kind %s are left out", kinds)
-
-
-def parse_numbers(text: str) -> list[float]:
-    """Return the numbers of a text like ``1,2;3,4``; raise `ValueError` for any other."""
-    return [float(part) for part in text.replace(";", " ").replace(",", " ").split()]
+    # one within the first pixel would be read as fractions of the image
+    return [outline for outline in outlines if len(outline) >= 3 and outline.max() > 1]

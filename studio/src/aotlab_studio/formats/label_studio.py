@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats.geometry import ParsedFile, Size, average_confidence
+from aotlab_studio.formats import ParsedFile, Size, average
 
 RESULT_TYPES = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""
@@ -74,7 +74,8 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
                 "score": round(region.confidence, 4),
                 "value": {"format": "rle", "rle": brush, "brushlabels": [class_name]},
             })  # fmt: skip
-        prediction = {"model_version": "aotlab", "score": average_confidence(regions), "result": results}
+        score = average([region.confidence for region in regions])
+        prediction = {"model_version": "aotlab", "score": score, "result": results}
         image = f"{LOCAL_FILES_URL}{video.image_name(frame, annotations.stem(frame))}"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
     return tasks

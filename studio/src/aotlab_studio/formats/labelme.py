@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from aotlab import sdk
-from aotlab_studio.formats.geometry import ParsedFile, Size, place_mask, require_masks
+from aotlab_studio.formats import ParsedFile, Size, require_masks
+from aotlab_studio.formats.geometry import place_mask
 
-SHAPES = {"polygon", "mask", "None"}
-"""kinds of shapes with pixels; None: polygon"""
+SHAPES = {"polygon", "mask"}
+"""kinds of shapes with pixels"""
 
 
 def is_labelme(tree: Any) -> bool:
@@ -36,15 +37,17 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> ParsedFile:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else (label, str(group))
                 regions.append(sdk.ParsedRegion(None, rle, label, key, name))
-    require_masks(
-        regions, {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
-    )
+    require_masks(regions, {_find_kind(shape) for tree in trees for shape in tree["shapes"]} - SHAPES)
     return ParsedFile(regions)
+
+
+def _find_kind(shape: dict[str, Any]) -> str:
+    return str(shape.get("shape_type") or "polygon")
 
 
 def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
     """Return the run lengths of a polygon or mask; None for other shapes."""
-    kind = shape.get("shape_type", "polygon")
+    kind = _find_kind(shape)
     if kind == "polygon":
         return sdk.fill_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
     if kind != "mask":

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from aotlab import InputError, sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats.geometry import ParsedFile, Size
 
 IDS_PER_CLASS = 1000
 """largest number of objects of one class, plus one"""
@@ -16,45 +16,34 @@ IGNORED = 10 * IDS_PER_CLASS
 """object of the region to ignore, where people and cars are not annotated"""
 
 
-def parse_mots(path: Path, size: Size) -> ParsedFile:
-    """Return the objects and class ids by class name, from the file beside it; without one, "class 2" for the class 2.
+def mots_to_coco(path: Path) -> dict[str, Any]:
+    """Return MOTS text as COCO JSON, with the class ids by name from the file beside it.
 
     The id within its class is the object id, unless several classes use it.
     """
-    rows = [
-        line.split()
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
-        if line.strip()
-    ]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    rows = [line.split() for line in lines if line.strip()]
     if any(len(row) != 6 for row in rows):
         raise ValueError("expected lines of frame, object, class, height, width, run lengths")
-    records, uses = [], defaultdict[int, set[int]](set)
+    images, annotations = dict[int, Any](), list[dict[str, Any]]()
+    uses = defaultdict[int, set[int]](set)
     for *values, counts in rows:
         frame, number, class_id, height, width = map(int, values)
-        sdk.require_size(height, width, size)
         if number != IGNORED:
-            uses[number % IDS_PER_CLASS].add(class_id)
-            records.append((frame, sdk.parse_rle(counts, size), number % IDS_PER_CLASS, class_id))
-    classes = _read_classes(path)
-    if classes is None:
-        classes = {f"class {class_id}": class_id for class_id in sorted({int(row[2]) for row in rows})}
-    names = {class_id: name for name, class_id in classes.items()}
-    regions = []
-    for frame, rle, object_id, class_id in records:
-        key = object_id if len(uses[object_id]) == 1 else (class_id, object_id)
-        regions.append(sdk.ParsedRegion(frame, rle, names.get(class_id, ""), key))
-    return ParsedFile(regions, classes)
-
-
-def _read_classes(path: Path) -> dict[str, int] | None:
-    """Return class ids by class name from the file beside MOTS text; None without one."""
+            object_id = number % IDS_PER_CLASS
+            uses[object_id].add(class_id)
+            images[frame] = {"id": frame, "frame_id": frame, "height": height, "width": width}
+            segmentation = {"size": [height, width], "counts": counts}
+            annotations.append({
+                "image_id": frame, "category_id": class_id, "track_id": object_id, "segmentation": segmentation,
+            })  # fmt: skip
+    for record in annotations:
+        if len(uses[record["track_id"]]) > 1:
+            record["track_id"] = f"{record['track_id']} of class {record['category_id']}"
     file = path.with_name(f"{path.stem}_classes.json")
-    if not file.is_file():
-        return None
-    tree = json.loads(file.read_text(encoding="utf-8-sig"))
-    if not isinstance(tree, dict) or not all(type(value) is int for value in tree.values()):
-        raise ValueError(f"{file.name} is not class ids by class name")
-    return tree
+    classes = json.loads(file.read_text(encoding="utf-8-sig")) if file.is_file() else {}
+    categories = [{"id": class_id, "name": name} for name, class_id in classes.items()]
+    return {"images": [*images.values()], "annotations": annotations, "categories": categories}
 
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:

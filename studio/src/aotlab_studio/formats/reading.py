@@ -10,14 +10,14 @@ from xml.etree import ElementTree
 from aotlab import InputError, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
+from aotlab_studio.formats import ParsedFile
 from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors, read_legend
 from aotlab_studio.formats.cvat import parse_cvat
-from aotlab_studio.formats.geometry import ParsedFile
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
-from aotlab_studio.formats.mots import parse_mots
+from aotlab_studio.formats.mots import mots_to_coco
 from aotlab_studio.formats.yolo import parse_yolo
-from aotlab_studio.formats.youtube_vis import parse_youtube_vis
+from aotlab_studio.formats.youtube_vis import youtube_vis_to_coco
 
 
 def read(path: Path, video: sdk.VideoInfo) -> sdk.Annotations | None:
@@ -43,7 +43,10 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
             return ParsedFile(regions)
         files = sdk.order_names(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
-            trees = [_read_json(file) for file in files]
+            trees = []
+            for file in files:
+                with sdk.reading(file):
+                    trees.append(json.loads(file.read_bytes()))
         except InputError:
             masks = [*path.glob("[!.]*.png"), *path.glob("*/*.png")]
             if masks and read_colors(masks[0]) is None:  # the core reads them
@@ -54,21 +57,21 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
         root = ElementTree.fromstring(path.read_bytes())  # refuses entities that grow without bound
         return parse_cvat(root, size)
     if suffix == ".txt":
-        return parse_mots(path, size)
+        return parse_coco(mots_to_coco(path), video)
     if suffix == ".json":
         tree = json.loads(path.read_bytes())
         if is_label_studio(tree):
             return parse_label_studio(tree, size)
         if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
-            return parse_youtube_vis(tree, video)
+            return parse_coco(youtube_vis_to_coco(tree, video), video)
         return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path)
     return None if image is None else ParsedFile(parse_colors(image, read_legend(path.parent), size))
 
 
-def _read_json(file: Path) -> Any:
-    with sdk.reading(file):
-        return json.loads(file.read_bytes())
+def parse_coco(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
+    """Return the objects and class ids of COCO JSON."""
+    return ParsedFile(sdk.parse_coco(tree, video), sdk.parse_classes(tree))
 
 
 def read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:

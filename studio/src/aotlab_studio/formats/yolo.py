@@ -11,7 +11,8 @@ import yaml
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import ParsedFile, Size, parse_numbers, trace_outlines
+from aotlab_studio.formats import ParsedFile, Size, parse_numbers
+from aotlab_studio.formats.geometry import trace_outlines
 
 
 def parse_yolo(folder: Path, size: Size) -> ParsedFile:
@@ -95,7 +96,7 @@ def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _read_names(path: Path) -> dict[int, str]:
-    """Return class names by class id; empty without a data.yaml."""
+    """Return class names by class id, without those of `format_settings` for unused ids; empty without a data.yaml."""
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8") as file:  # errors of YAML name it
@@ -103,7 +104,7 @@ def _read_names(path: Path) -> dict[int, str]:
     listed = [*(enumerate(names) if isinstance(names, list) else names.items())]
     if any(isinstance(name, list | dict) for _, name in listed):  # whose aliases could expand without end
         raise ValueError(f"{path.name}: names of classes are not text")
-    return {int(class_id): str(name) for class_id, name in listed}
+    return {int(class_id): str(name) for class_id, name in listed if name != f"unused {class_id}"}
 
 
 YOLO = sdk.MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)

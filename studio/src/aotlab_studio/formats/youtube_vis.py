@@ -8,11 +8,14 @@ from typing import Any
 
 from aotlab import sdk
 from aotlab_studio.files import write_json
-from aotlab_studio.formats.geometry import ParsedFile, average_confidence
+from aotlab_studio.formats import average
+
+LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
+"""fields of an annotation with a value for each frame, and the fields of COCO with these values"""
 
 
-def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
-    """Return the objects of one video."""
+def youtube_vis_to_coco(tree: Any, video: sdk.VideoInfo) -> dict[str, Any]:
+    """Return YouTube-VIS JSON as COCO JSON, with an annotation for each frame of a track."""
     lengths = {stored["id"]: len(stored.get("file_names") or ()) for stored in tree["videos"]}
     annotations = []
     for index, record in enumerate(tree["annotations"]):
@@ -36,8 +39,7 @@ def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
             }
             for place in range(lengths[stored["id"]])
         ]  # fmt: skip
-    regions = sdk.parse_coco({**tree, "images": images, "annotations": annotations}, video)
-    return ParsedFile(regions, sdk.parse_classes(tree))
+    return {**tree, "images": images, "annotations": annotations}
 
 
 def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> dict[str, Any]:
@@ -46,27 +48,24 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
     Frames that are not annotated are left out of ``file_names``.
     """
     coco = sdk.format_coco(annotations, video)
-    (stored,), frames = coco["videos"], sorted(annotations.frames)
-    tracks: dict[int, dict[int, tuple[dict[str, Any], sdk.Region]]] = defaultdict(dict)
-    for record, (frame, region) in zip(coco["annotations"], annotations.regions(), strict=True):
-        tracks[region.object_id][frame] = record, region
-
-    def list_values(object_id: int, field: str) -> list[Any]:
-        records = [tracks[object_id].get(frame, ({"area": 0}, None))[0] for frame in frames]
-        return [record[field] if record["area"] else None for record in records]
-
+    size = {"height": annotations.size[0], "width": annotations.size[1]}
+    tracks: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for record in coco["annotations"]:
+        tracks[record["track_id"]][record["image_id"]] = record
+    tracked = []
+    for object_id, records in sorted(tracks.items()):
+        visible = {image_id: record for image_id, record in records.items() if record["area"]}
+        tracked.append({
+            "id": object_id, "video_id": 1, "track_id": object_id, "iscrowd": 0, **size,
+            "category_id": next(iter(records.values()))["category_id"],
+            "score": average([record["score"] for record in visible.values()]),
+            **{
+                name: [visible.get(image["id"], {}).get(field) for image in coco["images"]]
+                for name, field in LISTS.items()
+            },
+        })  # fmt: skip
     names = [image["file_name"] for image in coco["images"]]
-    size = {key: stored[key] for key in ("height", "width")}
-    tracked = [
-        {
-            "id": object_id, "video_id": 1, "track_id": object_id, "iscrowd": 0,
-            "score": average_confidence([region for _, region in track.values() if region.area]), **size,
-            "segmentations": list_values(object_id, "segmentation"), "bboxes": list_values(object_id, "bbox"),
-            "areas": list_values(object_id, "area"), "category_id": next(iter(track.values()))[0]["category_id"],
-        }
-        for object_id, track in sorted(tracks.items())
-    ]  # fmt: skip
-    videos = [{"id": 1, "file_names": names, **size, "length": len(frames)}]
+    videos = [{"id": 1, "file_names": names, **size, "length": len(names)}]
     return {"info": coco["info"], "categories": coco["categories"], "videos": videos, "annotations": tracked}
 
 

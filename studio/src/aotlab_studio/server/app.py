@@ -31,6 +31,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
 from aotlab_studio.document.document import Actor
+from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.events import Event
 from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
@@ -61,6 +62,8 @@ MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
 """cookie with the name of the person at the page"""
+Targets = dict[str, int | None]
+"""object of each ``target``, a page's name of an object that may not exist yet; None: a new one"""
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
@@ -120,8 +123,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     async def store_edits(request: Request) -> Response:
         """Store edits and statuses: messages, in order. Return an `Answer` or a `Failure` for each.
 
-        A page that closes sends those that are not acknowledged. Messages without an object, but with the same
-        ``target``, are for the object that the first of them makes.
+        A page that closes sends those that are not acknowledged.
         """
         try:
             messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
@@ -129,17 +131,10 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             return PlainTextResponse(f"edits: {error}", 422)
         if any(message.get("do") not in CLOSING_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(CLOSING_ACTIONS)}", 422)
-        actor, answers = Actor(read_person(request)), list[Answer | Failure]()
-        objects = dict[str, int | None]()
-        for message in messages:
-            target = str(message.pop("target", None))
-            lacks_object = message.get("object_id", 0) is None
-            if lacks_object:
-                message["object_id"] = objects.get(target)
-            answer = await answer_message(find_session(request), message, actor, CapacityLimiter(1))
-            answers.append(answer)
-            if isinstance(answer, Answer) and (lacks_object or message["do"] == "add_object"):
-                objects[target] = getattr(answer.result, "object_id", objects.get(target))
+        session, actor, targets = find_session(request), Actor(read_person(request)), Targets()
+        answers = [
+            await answer_message(session, message, actor, targets, CapacityLimiter(1)) for message in messages
+        ]
         return Response(encode_json(answers), media_type="application/json")
 
     def get_archive(request: Request) -> Response:
@@ -167,10 +162,20 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
 
 async def answer_message(
-    session: Session, message: dict[str, Any], actor: Actor, threads: CapacityLimiter | None = None
+    session: Session,
+    message: dict[str, Any],
+    actor: Actor,
+    targets: Targets,
+    threads: CapacityLimiter | None = None,
 ) -> Answer | Failure:
-    """Carry out an action in one of the threads, once for each message id of a page; return the reply."""
-    document, message_id = session.document, message.get("id")
+    """Carry out an action in one of the threads, once for each message id of a page; return the reply.
+
+    Messages with the same ``target`` are for one object: the one that the first of them creates, and after it is
+    deleted or merged, a new one or the one that has its pixels.
+    """
+    document, message_id, target = session.document, message.get("id"), str(message.pop("target", ""))
+    if target in targets and "object_id" in message:
+        message["object_id"] = targets[target]
     if not isinstance(message_id, int):
         message_id = None
     elif message_id >= MIN_PAGE_ID:
@@ -178,6 +183,10 @@ async def answer_message(
 
     def act() -> Answer:
         result = run_action(session, message, actor)
+        if target and message["do"] in ("delete_object", "merge_objects"):
+            targets[target] = message.get("into")
+        elif target and isinstance(result, EditResult) and message.get("object_id") is None:
+            targets[target] = result.object_id
         with document.lock:  # events of this revision come before the answer
             return Answer(message_id, result, document.revision, document.log.head)
 
@@ -200,6 +209,7 @@ class Connection:
         self._actor = Actor(read_person(socket), socket.query_params.get("page") or secrets.token_hex(8))
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
+        self._targets = Targets()
         self._tasks: set[asyncio.Task[None]] = set()
         """messages handled in the background; the event loop keeps only weak references to tasks"""
         self._threads = CapacityLimiter(MAX_BACKGROUND_MESSAGES)
@@ -240,7 +250,9 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, message: dict[str, Any], threads: CapacityLimiter | None = None) -> None:
-        self._queue.put_nowait(await answer_message(self._session, message, self._actor, threads))
+        self._queue.put_nowait(
+            await answer_message(self._session, message, self._actor, self._targets, threads)
+        )
 
     def _notify(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
@@ -322,7 +334,9 @@ def parse_index(request: Request) -> int:
 
 
 async def read_body(request: Request) -> bytes:
-    """Return the body; answer 413 if it is too large."""
+    """Return the body, which a batch may have read before; answer 413 if it is too large."""
+    if "body" in request.scope:
+        return bytes(request.scope["body"])
     body = bytearray()
     async for part in request.stream():
         body += part

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from aotlab import InputError
@@ -28,11 +27,6 @@ def sets_status_only(body: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError):  # which the clip's application answers
         return True
     return all(message.get("do") == "set_status" for message in messages)
-
-
-async def _receive_body(body: bytes) -> Message:
-    """Return a body that was read before as a message of ASGI."""
-    return {"type": "http.request", "body": body, "more_body": False}
 
 
 def build_batch_app(batch: Batch) -> Starlette:
@@ -62,11 +56,10 @@ def build_batch_app(batch: Batch) -> Starlette:
         """Answer with the application of a clip."""
         name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
         connected = scope["type"] == "websocket"
-        page = True
+        scope, page = {**scope}, True
         if not connected and scope["path"].endswith("/edits"):
-            body = await read_body(Request(scope, receive))
-            page = not sets_status_only(body)
-            receive = partial(_receive_body, body)
+            scope["body"] = await read_body(Request(scope, receive))
+            page = not sets_status_only(scope["body"])
         use, cleanup = batch.use(name, person, page=page, connected=connected), ExitStack()
         try:
             session = await run_in_threadpool(cleanup.enter_context, use)

@@ -33,8 +33,10 @@ MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 """suffixes of files of masks, those first that other files may belong to"""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 """ends of the names of files that belong to others"""
-EXPORTED_MASKS = (*sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "yolo")
-"""files and folders with masks in an archive that the page exported, the best first"""
+EXPORTED_MASKS = (
+    "coco.json", *sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
+)  # fmt: skip
+"""files and folders with masks in an archive that the page exported, the best first; COCO has marks of absence"""
 
 
 class UnclearObjectsError(InputError):
@@ -185,10 +187,14 @@ def _draw_masks(
             snapshot.labels(frame),
             snapshot.keyframe_labels(frame),
         )
-        for target in {ids[file_id] for file_id in ids.keys() & np.unique(loaded).tolist()}:
+        areas = Counter[int]()
+        for region in annotations.frames[frame]:
+            if region.object_id in ids:
+                areas[ids[region.object_id]] += region.area
+        for target, area in areas.items():
             mask = np.isin(loaded, [file_id for file_id in ids if ids[file_id] == target])
             mask &= ~np.isin(before, snapshot.protected_ids)
-            if mask.any():
+            if mask.any() or not area:  # absent
                 keyframes[frame][target] = ""
                 drawn[drawn == target] = 0
                 drawn[mask] = target

@@ -1,0 +1,205 @@
+"""One data set of the videos of a batch: images, masks and classes, for training and for validation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aotlab import InputError, open_frames, sdk, write_mask
+from aotlab_studio.document.folder import read_levels
+from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
+from aotlab_studio.files import REPLACED, ExportRecord, read_json, write_bytes, write_json
+from aotlab_studio.formats.yolo import format_labels, format_settings
+from aotlab_studio.opening import load_job_masks
+from aotlab_studio.session.clips import BatchClip, find_clips, list_results
+
+
+class VideoMasks(NamedTuple):
+    """A video and its masks."""
+
+    name: str
+    source: sdk.FrameSource
+    annotations: sdk.Annotations
+
+
+def merge_clips(folder: Path, output: Path, format_name: str, train_share: float) -> tuple[str, list[str]]:
+    """Write one data set of a batch: ``train`` and, with a share below 1, ``val``, each with annotations and images.
+
+    Every finished or corrected clip that is not rejected is in one of the two, with the frames that have masks; of a
+    folder of videos, the corrected and accepted ones. Class ids are the same in both; classes without an object are
+    left out.
+
+    Returns:
+        what is written, and sentences about clips that are left out.
+    """
+    clips = list_results(folder) or find_clips(folder)
+    videos, notes, problems = collect_videos(clips)
+    names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
+    for problem in sdk.find_class_variants(names):
+        raise InputError(f"{folder}: {problem}")
+    # of all clips, so that one that is left out does not change the part of another
+    val_names = choose_val([clip.name for clip in clips], train_share)
+    first_names = dict[str, str]()
+    for clip in clips:
+        if clip.name in names and (samples := clip.job.fingerprint.get("samples")):
+            first = first_names.setdefault(samples, clip.name)
+            if (first in val_names) != (clip.name in val_names):
+                problem = "results of the same video, of which one is for train and one for val"
+                raise InputError(f"{first} and {clip.name}: {problem}; delete one, or omit --split")
+    parts = {"train": [video for video in videos if video.name not in val_names]}
+    if train_share < 1:
+        parts["val"] = [video for video in videos if video.name in val_names]
+    for part, chosen in parts.items():
+        if not chosen:
+            advice = "; ".join([*problems, *notes]) or "give the --output of track --jobs, or change --split"
+            raise InputError(f"{folder}: no tracked video for {part}; {advice}")
+    classes = merge_classes(folder, [video.annotations for video in videos])
+    for video in videos:
+        video.annotations.classes = classes
+    for part, chosen in parts.items():
+        MERGED_FORMATS[format_name](part, chosen, output)
+    count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
+    written = f"{sdk.format_count(len(parts['train']), 'video')} in train, {len(parts.get('val', ()))} in val"
+    return "; ".join([f"{written}, {count}", *notes]), problems
+
+
+def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[str], list[str]]:
+    """Return the videos that can be used, notes about statuses, and sentences about the other videos."""
+    videos = []
+    by_note, by_problem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for clip in clips:
+        try:
+            status = read_status(clip)
+            if status == "rejected":
+                by_note["rejected, and left out"].append(clip.name)
+            elif clip.is_video and status not in FINAL_STATUSES:
+                by_note["neither corrected nor accepted, and left out"].append(clip.name)
+            else:
+                videos.append(read_masks(clip))
+                if status == "in progress":
+                    by_note["in progress, and without corrections since the last export"].append(clip.name)
+        except InputError as error:
+            by_problem[str(error)].append(clip.name)
+    notes = [f"{text}: {', '.join(names)}" for text, names in by_note.items()]
+    return videos, notes, [f"{', '.join(names)}: {text}; left out" for text, names in by_problem.items()]
+
+
+def choose_val(names: Sequence[str], train_share: float) -> set[str]:
+    """Return the names of the videos that go to ``val``: the middle one of each of as many equal parts."""
+    count = 0 if train_share == 1 else min(max(1, round((1 - train_share) * len(names))), len(names) - 1)
+    return {names[int((part + 0.5) * len(names) / count)] for part in range(count)}
+
+
+def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, int]:
+    """Return class ids by name for the objects of several videos: those that their results share stay."""
+    classes = sdk.read_class_ids(folder / sdk.CLASSES)
+    used = set[str]()
+    for masks in videos:
+        names = {masks.class_name(object_id) for object_id in masks.objects()}
+        classes = sdk.add_class_ids(classes, {name: masks.classes.get(name) for name in sorted(names)})
+        used |= names
+    return {name: class_id for name, class_id in classes.items() if name in used}
+
+
+def read_status(clip: BatchClip) -> VideoStatus:
+    """Return the status of a clip; open if nobody has opened it.
+
+    Raises:
+        InputError: corrected or accepted masks of results are not exported, or an exported one is missing.
+    """
+    document = clip.read_document()
+    status: VideoStatus = "open" if document is None else document.status.value
+    if status == "rejected" or clip.is_video:
+        return status
+    exported = read_json(clip.path / sdk.CORRECTED_FILE, ExportRecord)
+    folder, remedy = sdk.find_output("masks").file_name, f"run aotlab export-clips {clip.path.parent}"
+    for file in sorted(exported.files):
+        if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
+            raise InputError(f"{file}, an exported mask, is missing; {remedy}")
+    if document is not None and document.edited and status in FINAL_STATUSES:
+        snapshot, is_killed = document.snapshot, any(clip.path.glob(f"{REPLACED}*"))
+        if is_killed or (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
+            raise InputError(f"its {status} masks are not exported; {remedy}")
+    return status
+
+
+def read_masks(clip: BatchClip) -> VideoMasks:
+    """Return a clip's video with the masks of its results, or of the project of a video without results."""
+    job = clip.job
+    if job.error:
+        raise InputError(job.error)
+    video = sdk.find_video(clip.path, job)
+    sdk.require_same_video(clip.path, job, video)
+    source = open_frames(video, levels=job.levels or read_levels(clip.project))
+    info = sdk.VideoInfo.from_source(source)
+    annotations = sdk.read_annotations(clip.project if clip.is_video else clip.path, info)
+    annotations.classes = load_job_masks(job, info).classes | annotations.classes
+    return VideoMasks(clip.name, source, annotations)
+
+
+def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
+    """Write ``JPEGImages`` and ``Annotations`` of a folder per video, and classes in ``meta.json``, as YouTube-VOS."""
+    objects = {}
+    for name, source, masks in videos:
+        store_images(source, masks, output / part / "JPEGImages" / name)
+        write_masks(masks, output / part / "Annotations" / name)
+        stems: dict[int, list[str]] = {key: [] for key in masks.objects()}
+        for frame, region in masks.regions():
+            stems[region.object_id].append(masks.stem(frame))
+        described = {str(key): {"category": masks.class_name(key), "frames": stems[key]} for key in stems}
+        objects[name] = {"objects": described}
+    write_json(output / part / "meta.json", {"videos": objects})
+
+
+def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
+    """Write one COCO file, in which ids are unique, and its images."""
+    merged: dict[str, Any] = {"info": {}, "categories": [], "videos": [], "images": [], "annotations": []}
+    images, annotations = merged["images"], merged["annotations"]
+    for video_id, (name, source, masks) in enumerate(videos, start=1):
+        paths = store_images(source, masks, output / part / "images" / name)
+        info = sdk.VideoInfo(name, source.size, source.length, str(source.rate))
+        tree, ids = sdk.format_coco(masks, info), {}
+        merged["categories"] = tree["categories"]  # the same for all videos
+        merged["videos"] += [{**video, "id": video_id} for video in tree["videos"]]
+        for image, path in zip(tree["images"], paths, strict=True):
+            ids[image["id"]] = image_id = len(images) + 1
+            image |= {"id": image_id, "video_id": video_id, "file_name": f"{name}/{path.name}"}
+            images.append(image)
+        for record in tree["annotations"]:
+            record |= {"id": len(annotations) + 1, "image_id": ids[record["image_id"]]}
+            annotations.append(record)
+    write_json(output / f"{part}.json", merged)
+
+
+def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
+    """Write images and labels, and ``data.yaml``, in which the last part is the one to validate with."""
+    for name, source, masks in videos:
+        store_images(source, masks, output / part / "images" / name)
+        masks.stems = {frame: f"{name}/{masks.stem(frame)}" for frame in masks.frames}
+        for file, text in format_labels(masks).items():
+            write_bytes(output / part / file, text.encode())
+    settings = format_settings(videos[0].annotations.classes, "train/images", f"{part}/images")
+    write_bytes(output / "data.yaml", settings.encode())
+
+
+MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks": write_merged_masks}
+"""formats of a data set of several videos, each written part by part: ``train``, then ``val``"""
+
+
+def write_masks(annotations: sdk.Annotations, folder: Path) -> None:
+    """Write the masks of a video as PNGs of object ids, named like its frames."""
+    max_id = annotations.objects()[-1]
+    for frame in annotations.frames:
+        write_mask(folder / f"{annotations.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
+
+
+def store_images(source: sdk.FrameSource, annotations: sdk.Annotations, folder: Path) -> list[Path]:
+    """Store the annotated frames of a video; return their paths."""
+    frames = zip(range(max(annotations.frames) + 1), source, strict=False)
+    return [
+        sdk.store_frame(source, index, image, folder / source.stem(index))
+        for index, image in frames
+        if index in annotations.frames
+    ]
