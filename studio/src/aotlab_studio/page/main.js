@@ -100,6 +100,7 @@ export class App {
 
   /** Show the state described by the server. @param {Description} state */
   async showSession(state) {
+    this.queue.repeatableActions = state.repeatable_actions;
     this.frames.setVideo(state.video);
     this.frames.setRevision(state.revision);
     this.playback.setVideo(state);

@@ -11,12 +11,6 @@ import { clearErrorAfter, reportError } from './dom.js';
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
  */
 
-/** Actions that the server stores once, however often their messages arrive. @type {string[]} */
-const REPEATABLE_ACTIONS = [
-  'paint', 'outline', 'fill_holes', 'clear', 'split_object', 'reassign', 'remove_keyframe', 'add_object',
-  'change_object', 'delete_object', 'merge_objects', 'set_note', 'set_range', 'set_status', 'drop_results',
-  'toggle_checked', 'restore_version',
-];
 /** Actions that make a new object if their message has none. @type {(keyof Actions)[]} */
 const CREATING_ACTIONS = ['paint', 'outline', 'suggest'];
 /** Actions that remove the object of their message. @type {string[]} */
@@ -55,6 +49,8 @@ export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
+    /** Actions that the server stores once, however often their messages arrive. @type {string[]} */
+    this.repeatableActions = [];
     /** Settles when all queued edits are answered. @type {Promise<unknown>} */
     this.previousEdits = Promise.resolve();
     /** Unanswered edits. */
@@ -120,7 +116,7 @@ export class EditQueue {
     const { app } = this;
     const fullMessage = /** @type {any} */ (addObjectId(message, target));
     const needsObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
-    const resendId = REPEATABLE_ACTIONS.includes(action) ? id : undefined;
+    const resendId = this.repeatableActions.includes(action) ? id : undefined;
     const answer = /** @type {any} */ (needsObject
       ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, resendId));
     app.history.reportLosses(answer);
@@ -145,7 +141,7 @@ export class EditQueue {
     for (const [id, { action, message = {}, target }] of this.actions) {
       const object = successors.get(target) ?? target;
       const fullMessage = addObjectId(message, object);
-      const isRepeatable = REPEATABLE_ACTIONS.includes(action);
+      const isRepeatable = this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
       if (!numbers.has(object)) numbers.set(object, numbers.size);
       if (action === 'suggest') promptedObjects.add(object);
