@@ -1,9 +1,8 @@
-/** Main application: sends input to the server and shows its events.
+/** Main application: connects the parts of the page, sends actions, and shows the server's events.
 
- `EditQueue` sends edits, undo, redo and prompts one after the other, through `App.request`, which shows errors. Later
- edits do not wait for a status or an export. `studio/scripts/page_types.py` writes `protocol.d.ts`, types of messages.
- The server owns `App.state`, `Selection` the object that edits are for, `EditQueue` its id, `Playback` the frame,
- `Toolbox` unfinished input, `Tracking` the job; `Viewer` draws what it is given. */
+ `EditQueue` sends edits, undo, redo and prompts one after the other, through `App.request`, which shows errors.
+ `App.state` is a copy of the server's state. `Selection` stores the selected object, `Playback` the frame, `Toolbox`
+ unfinished input, `Tracking` the job. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader } from './clips.js';
 import { Connection } from './connection.js';

@@ -1,6 +1,6 @@
 /** Edits on their way to the server, in order. */
 
-import { clearErrorAfter, reportError } from './dom.js';
+import { clearErrorAfter, showError } from './dom.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
@@ -118,7 +118,7 @@ export class EditQueue {
     const needsObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
     const resendId = this.repeatableActions.includes(action) ? id : undefined;
     const answer = /** @type {any} */ (needsObject
-      ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, resendId));
+      ? showError(new Error('Select an object first.')) : await app.request(action, fullMessage, resendId));
     app.history.reportLosses(answer);
     if (!answer.error && target && !app.findObject(target.id)) {
       app.selection.resolve(target, findSuccessor(fullMessage, answer.result?.object_id));
