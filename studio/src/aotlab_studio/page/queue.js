@@ -1,6 +1,6 @@
 /** Edits on their way to the server, in order. */
 
-import { clearErrorAfter, showError } from './dom.js';
+import { clearErrorAfter } from './dom.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
@@ -11,8 +11,6 @@ import { clearErrorAfter, showError } from './dom.js';
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
  */
 
-/** Actions that make a new object if their message has none. @type {(keyof Actions)[]} */
-const CREATING_ACTIONS = ['paint', 'outline', 'suggest'];
 /** Actions that remove the object of their message. @type {string[]} */
 const REMOVING_ACTIONS = ['delete_object', 'merge_objects'];
 /** Bytes in all that a browser sends after the page has closed. */
@@ -114,11 +112,9 @@ export class EditQueue {
    */
   async sendNow(action, message, target, id) {
     const { app } = this;
-    const fullMessage = /** @type {any} */ (addObjectId(message, target));
-    const needsObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
+    const fullMessage = addObjectId(message, target);
     const resendId = this.repeatableActions.includes(action) ? id : undefined;
-    const answer = /** @type {any} */ (needsObject
-      ? showError(new Error('Select an object first.')) : await app.request(action, fullMessage, resendId));
+    const answer = /** @type {any} */ (await app.request(action, fullMessage, resendId));
     app.history.reportLosses(answer);
     if (!answer.error && target && !app.findObject(target.id)) {
       app.selection.resolve(target, findSuccessor(fullMessage, answer.result?.object_id));
@@ -135,18 +131,18 @@ export class EditQueue {
     const promptedObjects = new Set();
     /** Objects of later edits of removed ones. @type {Map<ObjectRef | undefined, ObjectRef>} */
     const successors = new Map();
-    /** Numbers of the objects, which may not exist yet. @type {Map<ObjectRef | undefined, number>} */
-    const numbers = new Map();
+    /** Objects of the messages, which may not exist yet. @type {(ObjectRef | undefined)[]} */
+    const objects = [];
     const messages = [];
     for (const [id, { action, message = {}, target }] of this.actions) {
       const object = successors.get(target) ?? target;
       const fullMessage = addObjectId(message, object);
       const isRepeatable = this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
-      if (!numbers.has(object)) numbers.set(object, numbers.size);
+      objects.push(object);
       if (action === 'suggest') promptedObjects.add(object);
       else if (isRepeatable && (fullMessage.object_id !== null || !promptedObjects.has(object))) {
-        messages.push({ ...fullMessage, id, do: action, target: numbers.get(object) });
+        messages.push({ ...fullMessage, id, do: action, target: objects.indexOf(object) });
       }
       if (REMOVING_ACTIONS.includes(action)) successors.set(target, { id: findSuccessor(message) });
     }
