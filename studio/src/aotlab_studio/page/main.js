@@ -76,6 +76,9 @@ export class App {
       if (this.hasUnsentWork) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush(false));
+    document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
+      if (document.hidden) this.queue.sendOnClose(true);
+    });
     this.connection = new Connection(this);
   }
 
