@@ -134,6 +134,8 @@ class Description(DocumentState, frozen=True, kw_only=True):
     models: list[str]
     model: str
     """chosen one of ``models``"""
+    repeatable_actions: list[str]
+    """actions that the server stores once, however often their messages arrive"""
     job: JobProgress | None
     problems: list[str]
     """sentences about the project, such as `Document.conflict`"""

@@ -374,7 +374,7 @@ def test_edit_without_an_object_during_an_undo_says_so(new_page, session):
     new_page.until(lambda: wire.held)
     new_page.key("f")
     wire.release()
-    new_page.status("Select an object first")
+    new_page.status("select an object first")
 
 
 def test_refused_polygon_leaves_another_tool(new_page, session):

@@ -40,6 +40,18 @@ def wait_idle(page):
     page.until(lambda: page.tab.get_attribute("#view", "aria-busy") == "false")
 
 
+def test_hidden_page_sends_strokes_that_did_not_arrive(new_page, session):
+    wire = Wire(new_page)
+    wire.send = lambda server, text: None
+    new_page.stroke((40, 10), (40, 30))
+    new_page.tab.evaluate("""() => {
+        Object.defineProperty(document, 'hidden', { value: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+    }""")
+    new_page.until(lambda: len(session.document.log.entries) == 1)
+    assert session.document.snapshot.labels(0)[20, 40] == 1
+
+
 def test_undo_is_not_overtaken_if_the_user_stays(new_page):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))

@@ -1,11 +1,11 @@
 """Edits of masks and of the object list; each is one entry of the log.
 
-The page calls those in `actions.ACTIONS`; their parameters, in pixels of the frame, are the fields of its messages.
+The page calls those in `EDITS`; their parameters, in pixels of the frame, are the fields of its messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
@@ -296,3 +296,13 @@ def _make_object(document: Document) -> ObjectInfo:
     if len(document.snapshot.objects) >= MAX_OBJECTS:
         raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
     return make_object(document.make_object_id())
+
+
+MASK_EDITS: Sequence[Callable[..., Any]] = (
+    paint, outline, fill_holes, clear, remove_keyframe, split_object, reassign,
+)  # fmt: skip
+EDITS: Sequence[Callable[..., Any]] = (
+    *MASK_EDITS, add_object, change_object, delete_object, merge_objects, set_note, set_range, drop_results,
+    toggle_checked, Document.restore_version,
+)  # fmt: skip
+"""actions of the page that change the document"""

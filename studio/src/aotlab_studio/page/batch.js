@@ -93,7 +93,7 @@ function createRow({ name }) {
 async function trackAll() {
   if (!requireName()) return;
   const result = await post('track', null).catch(showError);
-  if (result) showMessage(`${formatCount(result, 'clip')} will be tracked, one after the other.`);
+  if (!result.error) showMessage(`${formatCount(result, 'clip')} will be tracked, one after the other.`);
   await fetchTask.run();
 }
 
@@ -101,7 +101,7 @@ async function trackAll() {
 async function exportClips() {
   showMessage('Exporting…');
   const result = await post('export', [...new FormData(element('export-form')).keys()]).catch(showError);
-  if (!result) return;
+  if (result.error) return;
   const { names, problems, left_out: leftOut } = result;
   const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];
   if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);

@@ -74,7 +74,7 @@ export class ClipHeader {
   async openNext() {
     if (element('clips').hidden) return;
     const clips = await fetchClips('../../').catch(showError);
-    if (!clips) return;
+    if ('error' in clips) return;
     const clip = findNext(clips, this.app.name);
     if (clip) location.assign(`../${encodeURIComponent(clip.name)}/`);
     else showMessage('No other clip needs work.');

@@ -177,7 +177,7 @@ export function drawOncePerRefresh(/** @type {() => void} */ draw) {
 
 /** Runs one at a time; calls during a run trigger one rerun. */
 export class CoalescedTask {
-  /** @param {() => Promise<void>} task which shows its errors */
+  /** @param {() => Promise<unknown>} task which shows its errors */
   constructor(task) {
     this.task = task;
     this.isRequested = false;
@@ -238,12 +238,9 @@ export async function clearErrorAfter(action) {
   return answer;
 }
 
-/** @param {any} error */
-export const showError = ({ message }) => showMessage(message, true);
-
-/** Show an error, and return it as an answer. @param {Error} error @returns {import('./connection.js').ShownError} */
-export function reportError(error) {
-  showError(error);
+/** Show an error, and return it as an answer. @param {any} error @returns {import('./connection.js').ShownError} */
+export function showError(error) {
+  showMessage(error.message, true);
   return { error };
 }
 
@@ -333,7 +330,7 @@ export async function sendOrAsk(send, choice) {
   try {
     return /** @type {any} */ (await send(choice));
   } catch (/** @type {any} */ error) {
-    if (!error.choices?.length) return reportError(error);
+    if (!error.choices?.length) return showError(error);
     const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
     return outdated ? sendOrAsk(send, { outdated }) : { error: CANCELED };
   }

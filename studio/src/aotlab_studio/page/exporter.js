@@ -56,9 +56,9 @@ export class Exporter {
     const { archive, missing, unclassed } = answer.result;
     element('download').hidden = false;
     element('download').textContent = `Download ${archive}`;
-    const objects = `${formatCount(unclassed, 'object')} without a class: “object” in annotation files. `;
-    const frames = `${formatCount(missing, 'frame')} without masks: left out of masks and annotation files; videos show`
-      + ' them without overlay. In CVAT files, objects end before these frames.';
+    const objects = `${formatCount(unclassed, 'object')} without a class, exported as “object”. `;
+    const frames = `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit.`
+      + ' In CVAT files, objects end before them; videos show them without an overlay.';
     element('export-missing').textContent = (unclassed ? objects : '') + (missing ? frames : '');
     if (!element('export-dialog').open) {
       showToast(`${archive} is ready`, { Download: () => element('download').click() });

@@ -1,9 +1,8 @@
-/** Main application: sends input to the server and shows its events.
+/** Main application: connects the parts of the page, sends actions, and shows the server's events.
 
- `EditQueue` sends edits, undo, redo and prompts one after the other, through `App.request`, which shows errors. Later
- edits do not wait for a status or an export. `studio/scripts/page_types.py` writes `protocol.d.ts`, types of messages.
- The server owns `App.state`, `Selection` the object that edits are for, `EditQueue` its id, `Playback` the frame,
- `Toolbox` unfinished input, `Tracking` the job; `Viewer` draws what it is given. */
+ `EditQueue` sends edits, undo, redo and prompts one after the other, through `App.request`, which shows errors.
+ `App.state` is a copy of the server's state. `Selection` stores the selected object, `Playback` the frame, `Toolbox`
+ unfinished input, `Tracking` the job. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader } from './clips.js';
 import { Connection } from './connection.js';
@@ -77,6 +76,9 @@ export class App {
       if (this.hasUnsentWork) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush(false));
+    document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
+      if (document.hidden) this.queue.sendOnClose(true);
+    });
     this.connection = new Connection(this);
   }
 
@@ -100,6 +102,7 @@ export class App {
 
   /** Show the state described by the server. @param {Description} state */
   async showSession(state) {
+    this.queue.repeatableActions = state.repeatable_actions;
     this.frames.setVideo(state.video);
     this.frames.setRevision(state.revision);
     this.playback.setVideo(state);

@@ -1,6 +1,6 @@
 /** Edits on their way to the server, in order. */
 
-import { clearErrorAfter, reportError } from './dom.js';
+import { clearErrorAfter } from './dom.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
@@ -11,14 +11,6 @@ import { clearErrorAfter, reportError } from './dom.js';
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
  */
 
-/** Actions that the server stores once, however often their messages arrive. @type {string[]} */
-const REPEATABLE_ACTIONS = [
-  'paint', 'outline', 'fill_holes', 'clear', 'split_object', 'reassign', 'remove_keyframe', 'add_object',
-  'change_object', 'delete_object', 'merge_objects', 'set_note', 'set_range', 'set_status', 'drop_results',
-  'toggle_checked', 'restore_version',
-];
-/** Actions that make a new object if their message has none. @type {(keyof Actions)[]} */
-const CREATING_ACTIONS = ['paint', 'outline', 'suggest'];
 /** Actions that remove the object of their message. @type {string[]} */
 const REMOVING_ACTIONS = ['delete_object', 'merge_objects'];
 /** Bytes in all that a browser sends after the page has closed. */
@@ -55,6 +47,8 @@ export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
+    /** Actions that the server stores once, however often their messages arrive. @type {string[]} */
+    this.repeatableActions = [];
     /** Settles when all queued edits are answered. @type {Promise<unknown>} */
     this.previousEdits = Promise.resolve();
     /** Unanswered edits. */
@@ -118,11 +112,9 @@ export class EditQueue {
    */
   async sendNow(action, message, target, id) {
     const { app } = this;
-    const fullMessage = /** @type {any} */ (addObjectId(message, target));
-    const needsObject = fullMessage.object_id === null && !CREATING_ACTIONS.includes(action);
-    const resendId = REPEATABLE_ACTIONS.includes(action) ? id : undefined;
-    const answer = /** @type {any} */ (needsObject
-      ? reportError(new Error('Select an object first.')) : await app.request(action, fullMessage, resendId));
+    const fullMessage = addObjectId(message, target);
+    const resendId = this.repeatableActions.includes(action) ? id : undefined;
+    const answer = /** @type {any} */ (await app.request(action, fullMessage, resendId));
     app.history.reportLosses(answer);
     if (!answer.error && target && !app.findObject(target.id)) {
       app.selection.resolve(target, findSuccessor(fullMessage, answer.result?.object_id));
@@ -139,18 +131,18 @@ export class EditQueue {
     const promptedObjects = new Set();
     /** Objects of later edits of removed ones. @type {Map<ObjectRef | undefined, ObjectRef>} */
     const successors = new Map();
-    /** Numbers of the objects, which may not exist yet. @type {Map<ObjectRef | undefined, number>} */
-    const numbers = new Map();
+    /** Objects of the messages, which may not exist yet. @type {(ObjectRef | undefined)[]} */
+    const objects = [];
     const messages = [];
     for (const [id, { action, message = {}, target }] of this.actions) {
       const object = successors.get(target) ?? target;
       const fullMessage = addObjectId(message, object);
-      const isRepeatable = REPEATABLE_ACTIONS.includes(action);
+      const isRepeatable = this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
-      if (!numbers.has(object)) numbers.set(object, numbers.size);
+      objects.push(object);
       if (action === 'suggest') promptedObjects.add(object);
       else if (isRepeatable && (fullMessage.object_id !== null || !promptedObjects.has(object))) {
-        messages.push({ ...fullMessage, id, do: action, target: numbers.get(object) });
+        messages.push({ ...fullMessage, id, do: action, target: objects.indexOf(object) });
       }
       if (REMOVING_ACTIONS.includes(action)) successors.set(target, { id: findSuccessor(message) });
     }

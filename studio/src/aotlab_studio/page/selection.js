@@ -6,7 +6,7 @@ export class Selection {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Record of the selected object. @type {import('./queue.js').ObjectRef} */
+    /** Reference to the selected object. @type {import('./queue.js').ObjectRef} */
     this.target = { id: 0 };
     /** Objects in the order of their selection, the latest first. @type {number[]} */
     this.recentIds = [];
@@ -24,14 +24,14 @@ export class Selection {
     return this.item?.id ?? 0;
   }
 
-  /** Return the record for the next edit: a new one if another page has deleted the object; edits begun on it fail. */
+  /** Return the object for the next edit: a new one if another page has deleted it. */
   ensureTarget() {
     const { target, app: { queue } } = this;
     if (target.id && !this.item && !queue.pendingCount) this.target = { id: 0 };
     return this.target;
   }
 
-  /** Let edits of a target go to an object, which is there now. @param {{id: number}} target @param {number} id */
+  /** Set the object that receives the edits of a target. @param {{id: number}} target @param {number} id */
   resolve(target, id) {
     target.id = id;
     if (target === this.target) this.recentIds.unshift(id);

@@ -14,7 +14,6 @@ import { TOOLS } from './tools.js';
  * @property {(key: string) => unknown} run
  * @property {boolean} waitsForFrame whether it acts on the requested frame, and waits until it shows
  * @property {(keyof import('./protocol.js').Elements)[]} [buttons] one for each key, or one for all
- * @property {() => unknown} [click] what the buttons do, if not `run`
  */
 
 /** @type {Record<string, string>} */
@@ -71,10 +70,10 @@ export function connectShortcuts(app) {
   /** @type {Map<string, Binding>} */
   const bindings = new Map();
   for (const binding of Object.values(groups).flat()) {
-    const { keys, run, click, waitsForFrame, buttons = [] } = binding;
+    const { keys, run, waitsForFrame, buttons = [] } = binding;
     for (const key of keys) bindings.set(key, binding);
     for (const [index, button] of elements(...buttons).entries()) {
-      button.onclick = () => app.commands.add(click ?? (() => run(keys[index])), waitsForFrame);
+      button.onclick = () => app.commands.add(() => run(keys[index]), waitsForFrame);
       showKey(button, keys[index]);
     }
   }
@@ -125,10 +124,10 @@ const PAN_KEYS = { 'Ctrl+←': [80, 0], 'Ctrl+→': [-80, 0], 'Ctrl+↑': [0, 80
 
 /**
  * Return a binding of keys separated by spaces; `bindChange`: one that changes masks and waits for the frame.
- * @type {(keys: string, text: string, run: Binding['run'], buttons?: string, click?: Binding['click']) => Binding}
+ * @type {(keys: string, text: string, run: Binding['run'], buttons?: string) => Binding}
  */
-const bind = (keys, text, run, buttons, click) => ({
-  keys: keys.split(' '), text, run, click, waitsForFrame: false,
+const bind = (keys, text, run, buttons) => ({
+  keys: keys.split(' '), text, run, waitsForFrame: false,
   buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ')),
 });
 /** @type {typeof bind} */
@@ -144,7 +143,7 @@ function createBindings(app) {
       bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
       bindChange('Backspace', 'remove the last corner or click', () => toolbox.removeLast()),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
-      bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape(), 'stop', () => tracking.stop()),
+      bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape()),
       bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || history.undo(), 'undo'),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
     ],

@@ -232,7 +232,7 @@ export class Toolbox {
 
   /** @param {Point} point @param {boolean} subtract as with Shift @param {boolean} [isSecondClick] of a double click */
   press(point, subtract, isSecondClick = false) {
-    if (this.tool.name !== 'pan') this.app.playback.cancelSeek();
+    if (this.tool !== PAN) this.app.playback.cancelSeek();
     if (!this.app.playback.isReady) {
       showMessage(`Frame ${this.app.playback.destination.frame} has not loaded yet; nothing was drawn.`, true);
       return;

@@ -16,6 +16,7 @@ export class Tracking {
     this.model = '';
     /** First and last frame to track, as stored or dragged; Infinity: to the end. @type {[number, number]} */
     this.range = [0, Infinity];
+    element('stop').onclick = () => this.stop();
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
@@ -84,10 +85,10 @@ export class Tracking {
 
   /** @param {JobProgress} job */
   showEnd({ background, done, lost_pixels: lostPixels, problem, status }) {
-    const losses = lostPixels ? `took ${formatCount(lostPixels, 'pixel')} from other objects` : '';
+    const losses = lostPixels ? `${formatCount(lostPixels, 'pixel')} taken from other objects` : '';
     if (problem) showMessage(problem, true);
-    else if (!background) showToast(`Tracking ${status}: ${formatCount(done, 'frame')}${losses && `; it ${losses}`}`);
-    else if (losses && status === 'done') showToast(`The correction ${losses}`);
+    else if (!background) showToast(`Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`);
+    else if (losses && status === 'done') showToast(`Correction done: ${losses}`);
     if (done) this.app.review.fetchTask.run();
   }
 

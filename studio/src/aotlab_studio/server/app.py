@@ -38,8 +38,8 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import encode_json
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.session.actions import EDITS, run_action
-from aotlab_studio.session.session import OutdatedError, Session
+from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.session import REPEATABLE_ACTIONS, OutdatedError, Session
 from aotlab_studio.session.uploads import UnclearObjectsError, load_upload
 from aotlab_studio.video import encode_jpeg, require_frame
 
@@ -51,8 +51,6 @@ MAX_CONNECTIONS = 500
 """largest number of connections; processes may commonly open 1024 files"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
-CLOSING_ACTIONS = (*(action.__name__ for action in EDITS), "set_status")
-"""actions that need no connection"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
 MessageId = Annotated[int, msgspec.Meta(ge=MIN_PAGE_ID)]
@@ -129,8 +127,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"edits: {error}", 422)
-        if any(message.get("do") not in CLOSING_ACTIONS for message in messages):
-            return PlainTextResponse(f"edits: expected {', '.join(CLOSING_ACTIONS)}", 422)
+        if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
+            return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
         session, actor, targets = find_session(request), Actor(read_person(request)), Targets()
         answers = [
             await answer_message(session, message, actor, targets, CapacityLimiter(1)) for message in messages

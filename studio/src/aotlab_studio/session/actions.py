@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from aotlab import InputError
-from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.editing import EditResult
+from aotlab_studio.document.editing import EDITS, MASK_EDITS, EditResult
 from aotlab_studio.document.log import Entry
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
@@ -36,12 +35,14 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
         fields = {key: value for key, value in message.items() if key not in ("id", "do")}
         values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
     except (msgspec.ValidationError, OverflowError) as error:
+        if message.get("object_id", 0) is None and "object_id" in str(error):
+            raise InputError("object_id: none given; select an object first") from error
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
     view, before = session if actor is None else session.with_actor(actor), document.log.head
-    if action in (*MASK_ACTIONS, Session.suggest):  # drawing interrupts the tracking of corrections
+    if action in (*MASK_EDITS, Session.suggest):  # drawing interrupts the tracking of corrections
         session.runner.delay_corrections()
     with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
         if (record := document.log.messages.get(view.document.actor.message)) is not None:
@@ -65,15 +66,6 @@ def _make_message_type(action: Callable[..., Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(action.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-MASK_ACTIONS: Sequence[Callable[..., Any]] = (
-    editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
-    editing.reassign,
-)  # fmt: skip
-EDITS: Sequence[Callable[..., Any]] = (
-    *MASK_ACTIONS, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
-    editing.set_note, editing.set_range, editing.drop_results, editing.toggle_checked, Document.restore_version,
-)  # fmt: skip
-"""actions whose messages may arrive again"""
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     *EDITS, Document.timeline, Document.list_versions, Document.save_version,
 )  # fmt: skip

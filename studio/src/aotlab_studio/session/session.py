@@ -17,7 +17,7 @@ from msgspec import Meta
 from aotlab import InputError, Prompt, sdk
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
+from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
 from aotlab_studio.document.events import Step
 from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
@@ -52,6 +52,8 @@ MAX_WAIT = 3600.0
 """largest number of seconds that a status or an export waits for corrections"""
 MAX_CHECKS = 500
 """maximum number of checks in a review"""
+REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "set_status"]
+"""actions that need no connection, and whose message may arrive again"""
 
 
 class Session:
@@ -101,6 +103,7 @@ class Session:
                 outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
                 models=self.loader.names if self.loader else [],
                 model=self.loader.chosen if self.loader else "",
+                repeatable_actions=REPEATABLE_ACTIONS,
                 job=job.report() if job is not None and job.alive else None,
                 problems=[*filter(None, [document.conflict])],
             )
