@@ -119,14 +119,15 @@ def plan_job(
         )
     masks.annotations.class_names.update(job.classes)
     settings, record = read_settings(), make_record(job, frames)
-    is_repeatable = in_list or job.is_repeatable(options)  # else another run has other frames
     outputs = options.file_names + [PROMPT_MASKS] * job.has_prompts
-    fingerprint = compute_fingerprint(Path(job.video)) if job.is_stored else {}
-    digest = digest_inputs(job, settings, fingerprint) if is_repeatable else secrets.token_hex()
     record = replace(
-        record, input_digest=digest, fingerprint=fingerprint,
+        record, fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},
         class_names=masks.annotations.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
     )  # fmt: skip
+    if in_list or job.is_repeatable(options):
+        record.input_digests = digest_inputs(job, settings, record)
+    else:
+        record.input_digests = {"recording": secrets.token_hex()}  # another run has other frames
     action, earlier = choose_action(folder, record, job.input_paths, force=force)
     if action == "reuse":
         record = earlier

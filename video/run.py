@@ -130,7 +130,7 @@ def track(
     )  # fmt: skip
     with locked_output(folder):
         _, earlier = choose_action(folder, record, force=True)
-        require_free(folder, "results of run_job" if earlier.input_digest else "")
+        require_free(folder, "results of run_job" if earlier.input_digests else "")
         with _replace_results(folder, record, earlier):
             tracker.reset(frames.count)
             result = track_frames(TimedTracker(tracker), context, frames, masks, removals, folder, options)

@@ -199,7 +199,7 @@ def test_unreadable_list_rejected(tmp_path):
     make_pipe(tmp_path / "pipe.csv")
     (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
     for name, words in (
-        ("latin", "not readable"), ("wide", "not readable"), ("pipe", "no such file"),
+        ("latin", "not readable"), ("wide", "not readable"), ("pipe", "not a regular file"),
         ("nul", r"not readable \(contains a NUL byte\)"),
         ("loop", "no such file"), ("n" * 300, "too long"),
     ):  # fmt: skip

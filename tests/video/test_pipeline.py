@@ -206,12 +206,12 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
 
 
 @pytest.mark.parametrize(("digest", "files", "words"), [
-    ("digest", {}, "results of run_job"),
+    ({"video": "digest"}, {}, "results of run_job"),
     (None, {"overlay.mp4": "mine"}, "overlay.mp4, which no record lists"),
 ])  # fmt: skip
 def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
     if digest is not None:
-        write_job_record(tmp_path, JobRecord("a", input_digest=digest))
+        write_job_record(tmp_path, JobRecord("a", input_digests=digest))
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab.media.annotations import find_mask_writer, read_annotations
-from aotlab.media.job_record import read_job_record
+from aotlab.media.job_record import CORRECTED_FILE, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
@@ -263,7 +263,7 @@ def test_forced_list_is_tracked_once(clips, tracker, capsys):
     assert run(clips) == 0
     line = ["memory.every=9", "--force"]
     assert run(clips, line[0]) == 1
-    assert capsys.readouterr().err.count("already contains results of other inputs or settings") == 3
+    assert capsys.readouterr().err.count("already contains results of other inputs (different settings)") == 3
     assert run(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
     assert [run(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
@@ -469,13 +469,17 @@ def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, line)
 
 
 @pytest.mark.parametrize("args", [["--write", "objects"], ["memory.every=9"]])
-def test_results_of_other_settings_need_force(clips, out, capsys, args):
+def test_results_of_other_settings_need_force(clips, out, capsys, caplog, args):
     assert run(clips) == 0
+    (out / "b" / CORRECTED_FILE).touch()
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
     assert run(clips, *args) == 1
     assert "error: c: output" in capsys.readouterr().err
+    warning = caplog.text.index("results of other settings need --force, or another output folder: a, c")
+    assert warning < caplog.text.index("a: failed")
     assert run(clips, *args, "--force") == 0
+    assert "results of other settings are replaced: a, c" in caplog.text
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
 
