@@ -54,7 +54,7 @@ class Batch:
         force: replace results of other inputs or settings.
 
     Raises:
-        InputError: a job is named like a file of the list.
+        InputError: the name of a job is reserved for a file of the list.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Batch:
         """Check the settings and the locked output folder, and announce the jobs, which are a part of the list."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
-            with prefix_errors(job.name):
+            with prefix_errors(job.title):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
         require_list_folder(self._output, self._jobs)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
@@ -222,7 +222,7 @@ class Batch:
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return corrected
             run = self._plan(job)
-            result = track_job(run, self._load_tracker, class_list=self._output / CLASSES, stop=stop)
+            result = track_job(run, self._load_tracker, class_file=self._output / CLASSES, stop=stop)
         except Exception as error:  # a failing job must not stop the others
             if not (job.list_line and job.describe_missing_files()):  # else known since the start
                 log.info("%s: failed", job.name)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
 UNKNOWN_FRAME = -1
-"""first frame if its number is that in a file name, which is not read"""
+"""first frame if file names number the frames, which are not read"""
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:

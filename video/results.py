@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from aotlab.video.job import Job
 
 Action = Literal["track", "resume", "reuse"]
-"""what a run does: track from the first frame, resume, or reuse finished results"""
+"""track from the first frame, resume, or reuse finished results"""
 SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 LIST_FILES = (SUMMARY_FILE, CLASSES)
@@ -50,7 +50,7 @@ LIST_FILES = (SUMMARY_FILE, CLASSES)
 def choose_action(
     folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
 ) -> tuple[Action, JobRecord]:
-    """Return what a run does about the results in its folder, and their record, which is empty without results.
+    """Return what to do with existing results, and their record, which is empty without results.
 
     Args:
         folder: output folder.
@@ -80,7 +80,7 @@ def choose_action(
             difference = f"different {', '.join(changed)}" if changed else "unknown"
             require_free(folder, f"results of other inputs ({difference})", force=force)
         elif earlier.error is None:
-            require_free(folder, f"results with {missing} missing", force=force)
+            require_free(folder, f"results without {missing}", force=force)
         elif earlier.error != UNFINISHED and action == "track" and _has_edited_masks(folder):
             require_free(folder, "masks that were edited after its run failed", force=force)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
