@@ -99,7 +99,7 @@ def require_file_name(name: object, source: str) -> str:
 
     Raises `InputError` for other values, as names of sequences, frames and phases become paths.
     """
-    remedy = "give one of at most 200 bytes, without slashes, that does not begin with a dot"
+    remedy = "give at most 200 bytes without slashes, no dot first, and no space first or last"
     require(is_file_name(name), f"{source}: {ascii(name)[:80]} is not a plain name; {remedy}")
     return str(name)
 
