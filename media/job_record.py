@@ -18,7 +18,7 @@ from aotlab.utils.versioned_files import FileKind, read_versioned, write_version
 
 JOB_RECORD = ".track.json"
 """file with the job record in a folder of results"""
-JOB_KIND = FileKind("record of a run", 1, "delete the folder, or choose another")
+JOB_KIND = FileKind("record of a run", 2, "delete the folder, or choose another")
 CORRECTED_FILE = ".corrected"
 """file that marks a folder with manually corrected results, which job lists do not replace"""
 MASKS_FOLDER = "masks"
@@ -41,8 +41,8 @@ class JobRecord:
 
     name: str
     video: str = ""
-    input_digest: str = ""
-    """digest of the inputs of its results; empty: of `track`, or unknown"""
+    input_digests: dict[str, str] = field(default_factory=dict)
+    """digests of the inputs of its results, of `digest_inputs`; empty: of `track`, or unknown"""
     frames: int = 0
     seconds: float = 0.0
     """seconds spent in the tracker"""

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from click.exceptions import NoSuchCommand
 from click.shell_completion import CompletionItem, shell_complete
 
 from aotlab import __version__
 from aotlab.tools.cli.command import EXIT_CODES, CommandGroup
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins, load_plugin
 
 COMMON_COMMANDS = {
@@ -62,7 +61,7 @@ class AotlabGroup(CommandGroup):
         """Return a command of this package or a plug-in.
 
         Raises:
-            NoSuchCommand: unknown command.
+            UsageError: unknown command.
             InputError: the package of the command is not installed.
         """
         name = cmd_name.replace("_", "-")
@@ -79,7 +78,10 @@ class AotlabGroup(CommandGroup):
             raise InputError(
                 f"aotlab {cmd_name}: needs the package aotlab-studio; pip install ./studio in a checkout"
             )
-        raise NoSuchCommand(cmd_name, possibilities={*COMMANDS, *STUDIO_COMMANDS, *self.commands, *plugins})
+        names = {*COMMANDS, *STUDIO_COMMANDS, *self.commands, *plugins}
+        raise click.UsageError(
+            f"{cmd_name}: no such command; {suggest(name, names, 'see aotlab --help')}", ctx
+        )
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that a word may become; none is imported."""

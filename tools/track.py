@@ -148,6 +148,35 @@ def track_video(
     return report_result(result, realtime=options.realtime)
 
 
+def list_jobs(
+    videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any], *, keep_errors: bool
+) -> tuple[list[Job], Mapping[int, InputError]]:
+    """Return the jobs of several videos or of a list, and the errors of its lines.
+
+    Args:
+        videos: the videos; empty with a list.
+        job_file: the list.
+        inputs: arguments of `Job` for all jobs.
+        keep_errors: return the errors instead of raising them.
+    """
+    from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
+
+    refuse_options(
+        {option: inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()},
+        # a shell splits 1, 2
+        "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
+    )
+    errors: Mapping[int, InputError] = {}
+    try:
+        jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
+    except InvalidRowsError as error:
+        if not keep_errors:
+            raise
+        jobs, errors = error.jobs, error.errors
+    jobs = apply_to_images(jobs, inputs["levels"], inputs["rate"])
+    return [replace(job, segmenter=inputs["segmenter"]) for job in jobs], errors
+
+
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
     """Return the jobs, those of images with levels and frame rate unless they have their own."""
     if not (levels or rate):
@@ -315,40 +344,19 @@ def main(
         raise UsageError("--shard, --summarize and --dry-run: give only one of them")
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job
-    from aotlab.video.job_file import InvalidRowsError, find_masks_beside, list_video_jobs, read_jobs
-    from aotlab.video.plan import MaskError
+    from aotlab.video.job_file import find_masks_beside
 
     options = read_job_options(inputs)  # the rest are arguments of Job
     if len(video) == 1:
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
         job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
-        has_objects = job.has_objects
-        if not has_objects:
+        if not job.has_objects:
             job = replace(job, masks=find_masks_beside(video[0]))
-        try:
-            return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
-        except MaskError as error:
-            if has_objects:
-                raise
-            # a file next to the video that was not meant as masks
-            raise InputError(f"{error}; or give a box, points or masks") from error
+        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
 
     refuse_options({"--realtime": options.realtime}, "applies to a single video; remove it")
-    refuse_options(
-        {option: inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()},
-        # a shell splits 1, 2
-        "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
-    )
-    row_errors: Mapping[int, InputError] = {}
-    try:
-        jobs = read_jobs(job_file) if job_file else list_video_jobs(video)
-    except InvalidRowsError as error:
-        if not dry_run:
-            raise
-        jobs, row_errors = error.jobs, error.errors
-    jobs = apply_to_images(jobs, inputs["levels"], inputs["rate"])
-    jobs = [replace(job, segmenter=inputs["segmenter"]) for job in jobs]
+    jobs, row_errors = list_jobs(video, job_file, inputs, keep_errors=dry_run)
     if count_ranks() > 1 and tracker.device == "cuda" and not (dry_run or summarize):
         tracker = replace(tracker, device=f"cuda:{read_count('LOCAL_RANK')}")
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))

@@ -63,7 +63,9 @@ def require_free(output: Path, content: str, *, force: bool | None = None) -> No
         force: replace it; None: not possible.
     """
     remedy = "" if force is None else ", or replace it with --force"
-    require(not content or force, f"output {output}: already contains {content}; choose another{remedy}")
+    require(
+        not content or force, f"output {output}: already contains {content}; choose another output{remedy}"
+    )
 
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:

@@ -99,8 +99,8 @@ def require_file_name(name: object, source: str) -> str:
 
     Raises `InputError` for other values, as names of sequences, frames and phases become paths.
     """
-    problem = f"{source}: {ascii(name)[:80]} is not a plain name"
-    require(is_file_name(name), f"{problem}; give one without slashes, that does not begin with a dot")
+    remedy = "give at most 200 bytes without slashes, no dot first, and no space first or last"
+    require(is_file_name(name), f"{source}: {ascii(name)[:80]} is not a plain name; {remedy}")
     return str(name)
 
 
@@ -164,7 +164,7 @@ def base_name(source: Path) -> str:
 
 def require_file(path: Path, advice: str) -> None:
     """Raise `InputError` unless a path is a regular file."""
-    require(path.is_file(), f"{path}: no such file; {advice}")
+    require(path.is_file(), f"{path}: {'not a regular' if path.exists() else 'no such'} file; {advice}")
 
 
 def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
@@ -194,7 +194,7 @@ def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = M
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal digits; raises `InputError` if it cannot be read."""
-    require_file(path, "give a regular file")
+    require_file(path, "give another")
     total = hashlib.sha256()
     with reading(path, "check its permissions"), path.open("rb") as file:
         while block := file.read(2**20):
@@ -207,9 +207,13 @@ def digest_samples(path: Path) -> str:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         total = hashlib.sha256(str(size).encode())
-        for index in range(NUM_SAMPLES):
-            file.seek(max(0, size - SAMPLE_BYTES) * index // (NUM_SAMPLES - 1))
-            total.update(file.read(SAMPLE_BYTES))
+        if size <= NUM_SAMPLES * SAMPLE_BYTES:
+            file.seek(0)
+            total.update(file.read())
+        else:
+            for index in range(NUM_SAMPLES):
+                file.seek((size - SAMPLE_BYTES) * index // (NUM_SAMPLES - 1))
+                total.update(file.read(SAMPLE_BYTES))
     return total.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Locks of one process on a file and one run on an output folder, and files left by killed programs."""
+"""File locks, and cleanup after killed processes."""
 
 from __future__ import annotations
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import UNFINISHED, JobRecord, read_job_record
+from aotlab.media.job_record import CORRECTED_FILE, UNFINISHED, JobRecord, read_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, require
 from aotlab.utils.files import make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
-from aotlab.utils.text import format_count, strip_credentials
+from aotlab.utils.text import format_count, join_truncated, strip_credentials
 from aotlab.video.classes import CLASSES
-from aotlab.video.digest import result_settings
+from aotlab.video.digest import digest_settings, result_settings
 from aotlab.video.job import Job
 from aotlab.video.plan import JobRun, make_record, plan_job
 from aotlab.video.results import (
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
+MAX_LISTED = 10
+"""largest number of jobs in a warning"""
 
 
 class Batch:
@@ -52,7 +54,7 @@ class Batch:
         force: replace results of other inputs or settings.
 
     Raises:
-        InputError: a job is named like a file of the list.
+        InputError: the name of a job is reserved for a file of the list.
     """
 
     def __init__(
@@ -122,13 +124,24 @@ class Batch:
         """Check the settings and the locked output folder, and announce the jobs, which are a part of the list."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
-            with prefix_errors(job.name):
+            with prefix_errors(job.title):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
         require_list_folder(self._output, self._jobs)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
-        for job in jobs:  # known before hours of tracking other videos
+        # known before hours of tracking other videos
+        for job in jobs:
             if job.list_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.list_line, problem)
+        if names := [job.name for job in jobs if self._has_other_settings(job)]:
+            outcome = "are replaced" if self._force else "need --force, or another output folder"
+            log.warning("results of other settings %s: %s", outcome, join_truncated(names, MAX_LISTED))
+
+    def _has_other_settings(self, job: Job) -> bool:
+        """Return whether the results of a job, if there are any, are of other settings than this list's."""
+        folder = self._output / job.name
+        if (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
+            return False
+        return record.input_digests.get("settings") not in (None, digest_settings(job, self.settings))
 
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""
@@ -209,7 +222,7 @@ class Batch:
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return corrected
             run = self._plan(job)
-            result = track_job(run, self._load_tracker, class_list=self._output / CLASSES, stop=stop)
+            result = track_job(run, self._load_tracker, class_file=self._output / CLASSES, stop=stop)
         except Exception as error:  # a failing job must not stop the others
             if not (job.list_line and job.describe_missing_files()):  # else known since the start
                 log.info("%s: failed", job.name)

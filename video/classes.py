@@ -27,11 +27,11 @@ class ObjectClasses:
     """attributes of the objects"""
 
     @classmethod
-    def from_annotations(cls, annotations: Annotations, class_list: Path | None) -> ObjectClasses:
-        """Return the classes of a video, with the class ids of ``class_list``, see `merge_class_ids`."""
+    def from_annotations(cls, annotations: Annotations, class_file: Path | None) -> ObjectClasses:
+        """Return the classes of a video, with the class ids of ``class_file``, see `merge_class_ids`."""
         classes = annotations.class_ids()
-        if class_list is not None:  # names without an id in the masks may have any
-            classes = merge_class_ids(class_list, {name: annotations.classes.get(name) for name in classes})
+        if class_file is not None:  # names without an id in the masks may have any
+            classes = merge_class_ids(class_file, {name: annotations.classes.get(name) for name in classes})
         return cls(annotations.class_names, classes, annotations.attribute_table())
 
 

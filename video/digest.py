@@ -1,4 +1,4 @@
-"""Digest of a job's inputs; identifies earlier runs."""
+"""Digests of a job's inputs; identify earlier runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from aotlab.media.annotations import SIDECAR_FILES
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.images import list_images
+from aotlab.media.job_record import JobRecord
 from aotlab.media.prompt import group_prompts
 from aotlab.utils.files import sha256
 from aotlab.utils.text import strip_credentials
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
 UNKNOWN_FRAME = -1
-"""first frame if its number is that in a file name, which is not read"""
+"""first frame if file names number the frames, which are not read"""
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
@@ -45,17 +46,22 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     }
 
 
-def digest_inputs(job: Job, settings: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> str:
-    """Return a digest of what results depend on: the job with the contents of its files, and `result_settings`.
+def digest_settings(job: Job, settings: Mapping[str, Any]) -> str:
+    """Return a digest of `result_settings` with the job's overrides."""
+    return _digest(settings, job.overrides)
 
-    ``fingerprint``: result of `compute_fingerprint` for the video, which may be moved; empty for a stream.
+
+def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord) -> dict[str, str]:
+    """Return digests of what results depend on: the job with the contents of its files, and `result_settings`.
+
+    ``record``: has name and fingerprint of the video, which may be moved.
     """
-    path, times = Path(job.video), []
-    if fingerprint:  # samples leave out parts of large files; archives hold whole seconds
-        times = [
-            int(file.stat().st_mtime) for file in (sorted(list_images(path)) if path.is_dir() else [path])
-        ]
-    video = (*fingerprint.values(), times) if fingerprint else strip_credentials(job.video)
+    video: tuple[Any, ...] = (strip_credentials(job.video),)
+    if record.fingerprint:  # samples leave out parts of large files; archives hold whole seconds
+        path = Path(job.video)
+        files = sorted(list_images(path)) if path.is_dir() else [path]
+        times = [int(file.stat().st_mtime) for file in files]
+        video = (record.video_name, record.fingerprint, times)
     first = job.start
     if first is None:
         first = UNKNOWN_FRAME if settings.get("by_name") else 0
@@ -69,11 +75,17 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], fingerprint: Mapping[st
     segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)
-    parts = (
-        settings, job.overrides, video, levels, rate, first, job.end, masks, prompts, sorted(job.classes.items()),
-        segmenter,
-    )  # fmt: skip
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return {
+        "video": _digest(video, levels, rate),
+        "frames": _digest(first, job.end),
+        "masks or prompts": _digest(masks, prompts, segmenter),
+        "classes": _digest(sorted(job.classes.items())),
+        "settings": digest_settings(job, settings),
+    }
+
+
+def _digest(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
 def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:

@@ -40,7 +40,7 @@ class InvalidRowsError(InputError):
     def __init__(self, errors: Mapping[int, InputError], jobs: list[Job]) -> None:
         (_, message), *others = errors.items()
         listed = join_truncated([number for number, _ in others], MAX_LISTED)
-        super().__init__(f"{message}; also wrong: line {listed}" if others else str(message))
+        super().__init__(f"{message}; also invalid: line {listed}" if others else str(message))
         self.errors, self.jobs = errors, jobs
 
 
@@ -78,8 +78,8 @@ def read_jobs(path: Path) -> list[Job]:
             raise InvalidRowsError(errors, jobs)
     if not jobs:
         raise InputError(
-            f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "
-            "next to them"
+            f"{path}: contains no videos; give a header such as video,masks and a line per video, or a folder with "
+            "masks next to them"
         )
     return _require_different_names(jobs, str(path), "give each its own in the column name")
 

@@ -338,12 +338,9 @@ def find_output(name: str) -> type[Output]:
     if name in plugins:
         plugin: type[Output] = load_plugin(plugins[name])
         return plugin
-    mask_writer = find_mask_writer(name)
-
-    class FormatFile(AnnotationFile):
-        file_name, description, writer = mask_writer.file_name, mask_writer.description, mask_writer
-
-    return FormatFile
+    writer = find_mask_writer(name)
+    attributes = {"writer": writer, "file_name": writer.file_name, "description": writer.description}
+    return type("FormatFile", (AnnotationFile,), attributes)
 
 
 class Outputs:

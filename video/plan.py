@@ -17,20 +17,17 @@ from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import sibling_path
+from aotlab.utils.files import prefix_errors, sibling_path
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.digest import digest_inputs
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
 from aotlab.video.job import MASK_SUFFIXES, Job
+from aotlab.video.job_file import find_masks_beside
 from aotlab.video.results import Action, choose_action
 from aotlab.video.track import JobOptions, group_removals
 
 log = logging.getLogger(__name__)
-
-
-class MaskError(InputError):
-    """Bad mask files of a job."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def plan_job(
             refused, as lines may be mixed up.
 
     Raises:
-        InputError: a bad video or prompt, or the folder contains what must not be replaced; `MaskError` for masks.
+        InputError: a bad video, mask or prompt, or the folder contains what must not be replaced.
     """
     if problem := job.describe_missing_files():
         raise InputError(problem)
@@ -98,14 +95,13 @@ def plan_job(
     if not job.has_objects:
         names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
-            f"{video_name}: no object to track; give a box, points or masks, or put {names} next to it"
+            f"{video_name}: nothing to track; give a box, points or masks, or put {names} next to it"
         )
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
-    try:
+    # perhaps not meant as masks
+    with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
-    except InputError as error:
-        raise MaskError(str(error)) from error
     prompts = _index_prompts(job, source, frames, masks)
     ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
@@ -119,14 +115,15 @@ def plan_job(
         )
     masks.annotations.class_names.update(job.classes)
     settings, record = read_settings(), make_record(job, frames)
-    is_repeatable = in_list or job.is_repeatable(options)  # else another run has other frames
     outputs = options.file_names + [PROMPT_MASKS] * job.has_prompts
-    fingerprint = compute_fingerprint(Path(job.video)) if job.is_stored else {}
-    digest = digest_inputs(job, settings, fingerprint) if is_repeatable else secrets.token_hex()
     record = replace(
-        record, input_digest=digest, fingerprint=fingerprint,
+        record, fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},
         class_names=masks.annotations.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
     )  # fmt: skip
+    if in_list or job.is_repeatable(options):
+        record.input_digests = digest_inputs(job, settings, record)
+    else:
+        record.input_digests = {"recording": secrets.token_hex()}  # another run has other frames
     action, earlier = choose_action(folder, record, job.input_paths, force=force)
     if action == "reuse":
         record = earlier

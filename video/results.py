@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from aotlab.video.job import Job
 
 Action = Literal["track", "resume", "reuse"]
-"""what a run does: track from the first frame, resume, or reuse finished results"""
+"""track from the first frame, resume, or reuse finished results"""
 SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 LIST_FILES = (SUMMARY_FILE, CLASSES)
@@ -50,7 +50,7 @@ LIST_FILES = (SUMMARY_FILE, CLASSES)
 def choose_action(
     folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
 ) -> tuple[Action, JobRecord]:
-    """Return what a run does about the results in its folder, and their record, which is empty without results.
+    """Return what to do with existing results, and their record, which is empty without results.
 
     Args:
         folder: output folder.
@@ -65,7 +65,7 @@ def choose_action(
     if earlier is None:
         require_free(folder, "results of a list of videos" if list_job_folders(folder) else "")
         earlier = JobRecord(record.name, error=UNFINISHED)
-    same_inputs = bool(record.input_digest) and record.input_digest == earlier.input_digest
+    same_inputs = bool(record.input_digests) and record.input_digests == earlier.input_digests
     missing = _find_missing(folder, earlier)
     if same_inputs and earlier.error is None and not missing:
         return "reuse", earlier
@@ -75,11 +75,12 @@ def choose_action(
     action: Action = "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track"
     if any(_has_content(folder / name) for name in earlier.outputs):
         if not same_inputs:
-            is_other_video = record.fingerprint and earlier.fingerprint not in ({}, record.fingerprint)
-            content = "content of the video" if is_other_video else "inputs or settings"
-            require_free(folder, f"results of other {content}", force=force)
+            digests = record.input_digests
+            changed = [part for part, digest in earlier.input_digests.items() if digests.get(part) != digest]
+            difference = f"different {', '.join(changed)}" if changed else "unknown"
+            require_free(folder, f"results of other inputs ({difference})", force=force)
         elif earlier.error is None:
-            require_free(folder, f"results with {missing} missing", force=force)
+            require_free(folder, f"results without {missing}", force=force)
         elif earlier.error != UNFINISHED and action == "track" and _has_edited_masks(folder):
             require_free(folder, "masks that were edited after its run failed", force=force)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)

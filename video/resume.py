@@ -113,7 +113,7 @@ class ResumingTracker:
         return prediction
 
     def save_stopped(self, num_frames: int) -> None:
-        """Save the state of a run that stopped after writing its frames; a state that cannot be saved is left out."""
+        """Save the state of a run that stopped after writing its frames, if it can be saved."""
         self._add_previous()
         if self._last < self._index == self._first + num_frames - 1:
             with suppress(InputError):

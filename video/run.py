@@ -114,7 +114,8 @@ def track(
     from aotlab.video.directions import TimedTracker  # loads PyTorch
 
     options, folder = options or JobOptions(), Path(output)
-    require(bool(masks), "masks: expected masks by frame index, with at least one; pass {0: mask}")
+    is_mapping = isinstance(masks, Mapping) and len(masks) > 0
+    require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     frames = frames or FrameSelection(source, by_name=options.by_name)
     for index in masks:
         frames.require(index, f"mask of frame {index}")
@@ -130,7 +131,7 @@ def track(
     )  # fmt: skip
     with locked_output(folder):
         _, earlier = choose_action(folder, record, force=True)
-        require_free(folder, "results of run_job" if earlier.input_digest else "")
+        require_free(folder, "results of run_job" if earlier.input_digests else "")
         with _replace_results(folder, record, earlier):
             tracker.reset(frames.count)
             result = track_frames(TimedTracker(tracker), context, frames, masks, removals, folder, options)
@@ -142,7 +143,7 @@ def track_job(
     run: JobRun,
     load_tracker: LoadTracker,
     *,
-    class_list: Path | None = None,
+    class_file: Path | None = None,
     on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
@@ -151,7 +152,7 @@ def track_job(
     Args:
         run: the job, of `plan_job`.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
-        class_list: file with the class ids of a list of jobs, to which this job's classes are added.
+        class_file: file with the class ids of a list of jobs, to which this job's classes are added.
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
@@ -186,7 +187,7 @@ def track_job(
                 path = folder / PROMPT_MASKS / f"{source.stem(index)}.png"
                 write_mask(path, labels, max_id=max(run.prompts[index]))
                 run.masks.add(index, labels)
-            classes = ObjectClasses.from_annotations(run.masks.annotations, class_list)
+            classes = ObjectClasses.from_annotations(run.masks.annotations, class_file)
             context = OutputContext(source, classes, run.frames.number)
             result = track_frames(
                 resuming or timed, context, run.frames, run.masks, run.removals, folder, options, stop=stop
@@ -239,7 +240,8 @@ def _replace_results(
         remove_leftovers(path)
     if not resumed:
         remove(folder / STATE_FILE)
-        write_job_record(folder, replace(earlier, error=UNFINISHED))  # if it is killed among the files
+        # in case it is killed while removing them
+        write_job_record(folder, replace(earlier, error=UNFINISHED))
         remove_results(folder, earlier)
     write_job_record(folder, record)
     try:

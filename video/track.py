@@ -291,11 +291,9 @@ def describe_problem(
     num_frames = outputs.last + 1
     if not num_frames:
         return f"{source.name}: ended before the first frame to track; give an earlier start"
-    for name, indices in (("mask", masks), ("removal", removals)):
-        unused = [index for index in indices if index >= num_frames]
-        if unused:
-            return (
-                f"{source.name}: the {name} of frame {min(unused)} was not used, the video holds {num_frames} frames; "
-                f"give a frame from 0 to {num_frames - 1}"
-            )
+    if unused := [index for index in (*masks, *removals) if index >= num_frames]:
+        return (
+            f"{source.name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} "
+            f"frames; give a frame from 0 to {num_frames - 1}"
+        )
     return None

@@ -109,7 +109,7 @@ def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):
         main([str(tmp_path / "in.json"), str(video), "--to", "masks", "--video", str(video), "--force"]) == 2
     )
     first, second = capsys.readouterr().err.splitlines()
-    assert "already contains data; choose another, or replace it with --force" in first
+    assert "already contains data; choose another output, or replace it with --force" in first
     assert "would replace the input" in second
 
 

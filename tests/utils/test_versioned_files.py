@@ -79,7 +79,7 @@ def write_huge(path):
 
 
 @pytest.mark.parametrize(("write", "words"), [
-    (lambda path: write_versioned(path, JOB_KIND._replace(version=2), {}),
+    (lambda path: write_versioned(path, JOB_KIND._replace(version=JOB_KIND.version + 1), {}),
      "written by another program or another version of this one"),
     (write_huge, "larger than 64 MB"),
 ])  # fmt: skip

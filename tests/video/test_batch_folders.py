@@ -76,8 +76,9 @@ def test_results_written_since_the_plan_stay(output, tmp_path):
     job, options = Job("a", tmp_path / "a", tmp_path / "a.png"), JobOptions(write="masks")
     run = plan_job(job, output, options, lambda: INPUTS)
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
-    for digest, words in (("other", "results of other inputs"), (run.record.input_digest, "has finished it")):
-        write_job_record(output, JobRecord("a", "other.mp4", digest, frames=1, outputs=["masks"]))
+    others = ({"video": "other"}, "results of other inputs")
+    for digests, words in (others, (run.record.input_digests, "has finished it")):
+        write_job_record(output, JobRecord("a", "other.mp4", digests, frames=1, outputs=["masks"]))
         with pytest.raises(InputError, match=words):
             track_job(run, None)
         assert read_job_record(output).frames == 1
@@ -116,11 +117,12 @@ def test_circular_link_in_an_output_folder_is_no_internal_error(output, jobs):
 
 
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):
-    write_job_record(output / "run", replace(make_record(jobs[0]), input_digest="digest", outputs=["masks"]))
+    earlier = replace(make_record(jobs[0]), input_digests={"video": "digest"}, outputs=["masks"])
+    write_job_record(output / "run", earlier)
     record = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
     assert "run.mp4: no such file" in record.error
     stored = read_job_record(output / "run")
-    assert (stored.error, stored.input_digest) == (record.error, "digest")
+    assert (stored.error, stored.input_digests) == (record.error, earlier.input_digests)
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
@@ -182,16 +184,16 @@ def test_digest_names_missing_masks(tmp_path):
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises((InputError, OSError), match=mask):
-            digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, {})
+            digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"))
 
 
 def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
     job = Job("a", tmp_path, tmp_path / "masks")
-    before = digest_inputs(job, INPUTS, {})
+    before = digest_inputs(job, INPUTS, JobRecord("a"))
     for name in (".DS_Store", "Thumbs.db"):
         (tmp_path / "masks" / name).touch()
-    assert digest_inputs(job, INPUTS, {}) == before
+    assert digest_inputs(job, INPUTS, JobRecord("a")) == before
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):

@@ -223,7 +223,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("fields", "words"), [
     ({"boxes": (10, 2, None, 40)}, "box 10,2,None,40: expected"),
     ({"points": [(1, float("nan"))]}, "point 1,nan: expected"),
-    ({"name": "a/b"}, "name: 'a/b' is not a plain name; give one without slashes"),
+    ({"name": "a/b"}, "name: 'a/b' is not a plain name; give at most 200 bytes without slashes"),
     ({"name": ""}, "name: '' is not a plain name"),
     ({"classes": {1: None}}, r"class: expected a text or a list of texts, got \[None\]"),
 ])  # fmt: skip

@@ -107,13 +107,13 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
     ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
     ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3: classes .* differ only in letter case; give both"),
-    ("a.csv", "video,masks\n", "holds no videos; give a header"),
+    ("a.csv", "video,masks\n", "contains no videos; give a header"),
     ("a.csv", "video,masks\n\u00e9.mp4,a.png\ne\u0301.mp4,a.png\n", "2 jobs are called \u00e9, in any letter case"),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
      "2 jobs are called a, in any letter case; give each its own in the column name"),
     ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
     ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
-    ("a.jsonl", "\n", "holds no videos"),
+    ("a.jsonl", "\n", "contains no videos"),
     ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "line 2: levels wide: expected auto, or LOW,HIGH"),
     ("a.csv", "video,masks\na, b.mp4,a.png\n", "line 2: .*more values than the 2 columns of the header"),
     ("a.csv", "video,name,masks\na.mp4,a.png\n", "line 2: .*fewer values than the 3 columns of the header"),
@@ -124,6 +124,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),
     ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected a text or a list of texts"),
     ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "line 1: masks: expected a text or a list of texts"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": {"0": "a.png"}}', "line 1: masks: expected a text or a list of texts"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected a text"),
     ("a.jsonl", '{"video": "a.mp4", "box": [1, 2, 3, 4], "class": [{"1": "cat"}]}',
      "class: expected a text or a list of texts"),
@@ -151,7 +152,7 @@ def test_invalid_list_names_its_line(tmp_path, name, text, words):
 
 def test_all_wrong_lines_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("video,masks,start\na,m,x\nb,m,\n,m,\nd,m,-1\n")
-    with pytest.raises(InputError, match=r"line 2: start x: .*; also wrong: line 4, 5$"):
+    with pytest.raises(InputError, match=r"line 2: start x: .*; also invalid: line 4, 5$"):
         read_jobs(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("video,masks,start,end,fps\na,m,x,y,z\nb,m,1,,\n")
     with pytest.raises(InvalidRowsError, match=r"line 2: fps z: [^;]*$") as raised:
@@ -199,7 +200,7 @@ def test_unreadable_list_rejected(tmp_path):
     make_pipe(tmp_path / "pipe.csv")
     (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
     for name, words in (
-        ("latin", "not readable"), ("wide", "not readable"), ("pipe", "no such file"),
+        ("latin", "not readable"), ("wide", "not readable"), ("pipe", "not a regular file"),
         ("nul", r"not readable \(contains a NUL byte\)"),
         ("loop", "no such file"), ("n" * 300, "too long"),
     ):  # fmt: skip

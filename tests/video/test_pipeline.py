@@ -206,12 +206,12 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
 
 
 @pytest.mark.parametrize(("digest", "files", "words"), [
-    ("digest", {}, "results of run_job"),
+    ({"video": "digest"}, {}, "results of run_job"),
     (None, {"overlay.mp4": "mine"}, "overlay.mp4, which no record lists"),
 ])  # fmt: skip
 def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
     if digest is not None:
-        write_job_record(tmp_path, JobRecord("a", input_digest=digest))
+        write_job_record(tmp_path, JobRecord("a", input_digests=digest))
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
@@ -272,6 +272,7 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
 
 @pytest.mark.parametrize(("masks", "frames", "words"), [
     ({}, None, "masks: expected masks by frame index, with at least one"),
+    (MASK, None, "masks: expected masks by frame index, with at least one"),
     ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
     ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
 ])  # fmt: skip
@@ -332,7 +333,7 @@ def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, valid
 
 @pytest.mark.parametrize(("masks", "removals", "words"), [
     ({0: MASK, 9: MASK * 2}, (), "frame 9"),
-    ({0: MASK}, ((10**6, 1),), "the removal of frame 1000000 was not used"),
+    ({0: MASK}, ((10**6, 1),), "the mask or removal of frame 1000000 was not used"),
 ])  # fmt: skip
 def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
     result = track(

@@ -30,11 +30,15 @@ class Earlier:
 
 MASKS, BOTH = ["masks"], ["masks", "coco.json"]
 MASK, FILES = "masks/00000.png", ("masks/00000.png", "coco.json")
-WANTED = JobRecord("a", "/a.mp4", "digest", error="not finished", written=BOTH, outputs=BOTH)
+WANTED = JobRecord(
+    "a", "/a.mp4", {"video": "a", "settings": "b"}, error="not finished", written=BOTH, outputs=BOTH
+)
 DONE = Earlier(replace(WANTED, error=None, frames=1), FILES)
 STOPPED = Earlier(WANTED, (*FILES, STATE_FILE))
-OTHER = Earlier(replace(DONE.record, input_digest="other", outputs=MASKS), (MASK,))
-UNKNOWN = Earlier(replace(OTHER.record, input_digest=""), (MASK,))
+OTHER = Earlier(
+    replace(DONE.record, input_digests={"video": "other", "settings": "b"}, outputs=MASKS), (MASK,)
+)
+UNKNOWN = Earlier(replace(OTHER.record, input_digests={}), (MASK,))
 
 
 def try_action(folder, record, **options):
@@ -88,11 +92,15 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
     assert try_action(tmp_path, WANTED, force=True) == "track"
 
 
-def test_changed_video_is_named(tmp_path):
-    earlier = Earlier(replace(OTHER.record, error="frame 3: damaged", fingerprint={"bytes": 1}), FILES)
-    replace(earlier, record=replace(earlier.record, outputs=BOTH)).write(tmp_path)
-    with pytest.raises(InputError, match="results of other content of the video; choose another, or"):
-        choose_action(tmp_path, replace(WANTED, fingerprint={"bytes": 2}))
+@pytest.mark.parametrize(("earlier", "words"), [
+    (OTHER, "different video"),
+    (replace(OTHER, record=replace(OTHER.record, input_digests={"recording": "c"})), "different recording"),
+    (UNKNOWN, "unknown"),
+])  # fmt: skip
+def test_changed_inputs_are_named(tmp_path, earlier, words):
+    earlier.write(tmp_path)
+    with pytest.raises(InputError, match=rf"results of other inputs \({words}\); choose another output, or"):
+        choose_action(tmp_path, WANTED)
 
 
 def test_results_without_a_digest_are_not_reused(tmp_path):

@@ -23,7 +23,7 @@ from aotlab_studio.document.folder import (
     require_no_links,
     write_header,
 )
-from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores, read_scores
@@ -145,7 +145,7 @@ def _store_results(
     results, inputs = sdk.read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*results.objects(), *inputs.objects()})
-    model = f"unknown; from a job with inputs {job.input_digest[:16]}"
+    model = f"unknown; from a job with inputs {digest_values(job.input_digests)[:16]}"
     tracked_frames = range(job.first_frame, min(job.first_frame + job.frames, document.frames.count))
     for index in sorted({*tracked_frames, *results.frames}):
         ids = results.mask(index)

@@ -66,4 +66,4 @@ def replace_results(results, name, shift, frames=range(LENGTH)):
     for index in frames:
         write_mask(results / name / "masks" / f"{index:05d}.png", np.roll(truth(index), shift, 0))
     changes = {"first_frame": frames[0], "last_frame": frames[-1], "frames": len(frames)}
-    change_record(results / name, input_digest=f"another {shift}", **changes)
+    change_record(results / name, input_digests={"video": f"another {shift}"}, **changes)

@@ -183,7 +183,7 @@ def test_circular_links_and_pipes_are_reported(tmp_path):
         make_pipe(tmp_path / kind / "a" / f"00001.{ending}")
     report = check_folder(tmp_path, "video")
     assert any("00000.jpg: no such file" in str(finding) for finding in report.findings)
-    assert any("00001.jpg: no such file" in str(finding) for finding in report.findings)
+    assert any("00001.jpg: not a regular file" in str(finding) for finding in report.findings)
 
 
 def test_time_to_check_names_is_proportional_to_their_number(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab.media.annotations import find_mask_writer, read_annotations
-from aotlab.media.job_record import read_job_record
+from aotlab.media.job_record import CORRECTED_FILE, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
@@ -165,13 +165,13 @@ def test_package_installed_later_repeats_nothing(clips, out, tracker, monkeypatc
     assert read_mask(mask).max() == 7
 
 
-@pytest.mark.parametrize("name", ["coco.json", "masks/00002.png"])
-def test_finished_results_without_a_file_need_force(clips, out, tracker, capsys, name):
+@pytest.mark.parametrize(("name", "lost"), [("coco.json", "coco.json"), ("masks/00002.png", "1 of 3 masks")])
+def test_finished_results_without_a_file_need_force(clips, out, tracker, capsys, name, lost):
     assert run(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)
     (out / "a" / name).unlink()
     assert run(clips) == 1
-    assert "a: already contains results with " in capsys.readouterr().err
+    assert f"a: already contains results without {lost}; choose" in capsys.readouterr().err
     assert read_mask(mask).max() == 7
     assert run(clips, "--force") == 0
     assert tracker.steps == 12
@@ -263,7 +263,7 @@ def test_forced_list_is_tracked_once(clips, tracker, capsys):
     assert run(clips) == 0
     line = ["memory.every=9", "--force"]
     assert run(clips, line[0]) == 1
-    assert capsys.readouterr().err.count("already contains results of other inputs or settings") == 3
+    assert capsys.readouterr().err.count("already contains results of other inputs (different settings)") == 3
     assert run(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
     assert [run(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
@@ -410,7 +410,9 @@ def test_dry_run_names_all_wrong_cells(clips, capsys, read_error_line):
     streams = capsys.readouterr()
     words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
     assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 5
-    assert "error: c (jobs.csv, line 5): c.png: not" in streams.err.replace(f"{clips}/", "")
+    assert "error: c (jobs.csv, line 5): masks next to the video: c.png: not" in streams.err.replace(
+        f"{clips}/", ""
+    )
     rows = [line.split()[:-1] for line in streams.out.splitlines()[1:]]
     assert rows == [["line", "2"], ["line", "3"], ["line", "4"], ["c"], ["d"], ["5"]]
     assert streams.out.splitlines()[-1] == "5 failed"
@@ -455,7 +457,7 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     assert "did you mean memory.every?" in streams.err
     assert "1 failed, 1 to track" in streams.out
     assert run(jobs) == 2  # before the first video
-    assert "error: a: " in (text := capsys.readouterr().err)
+    assert f"error: a ({jobs}, line 1): " in (text := capsys.readouterr().err)
     assert "did you mean memory.every?" in text
 
 
@@ -469,13 +471,17 @@ def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, line)
 
 
 @pytest.mark.parametrize("args", [["--write", "objects"], ["memory.every=9"]])
-def test_results_of_other_settings_need_force(clips, out, capsys, args):
+def test_results_of_other_settings_need_force(clips, out, capsys, caplog, args):
     assert run(clips) == 0
+    (out / "b" / CORRECTED_FILE).touch()
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
     assert run(clips, *args) == 1
     assert "error: c: output" in capsys.readouterr().err
+    warning = caplog.text.index("results of other settings need --force, or another output folder: a, c")
+    assert warning < caplog.text.index("a: failed")
     assert run(clips, *args, "--force") == 0
+    assert "results of other settings are replaced: a, c" in caplog.text
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
 

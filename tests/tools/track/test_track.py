@@ -164,7 +164,7 @@ def test_write_help_lists_outputs(capsys):
 
 
 REFUSED = [
-    (["video"], "video: no object to track; give a box, points or masks"),
+    (["video"], "video: nothing to track; give a box, points or masks"),
     ([], "VIDEO: missing; give a video file"),
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
@@ -216,7 +216,7 @@ def test_one_video_is_refused_by_several_ranks(
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
-    (["--write", "masks"], "other inputs or settings; choose another, or replace it with --force"),
+    (["--write", "masks"], "results of other inputs (unknown); choose another output, or replace it with --force"),
     (["--force", "--write", "mattes16"], "results take about 9.22 KB, but 5 KB are free"),
 ]  # fmt: skip
 
@@ -275,8 +275,8 @@ def test_one_video_uses_the_mask_beside_it(video, tmp_path, capsys):
 def test_other_file_beside_a_video_is_no_reason_to_give_up(video, tmp_path, run_expecting_error):
     video.with_suffix(".json").write_text("{}")
     message = run_expecting_error(main, str(video), "--output", str(tmp_path / "out"), "--dry-run")
+    assert message.startswith("error: masks next to the video: ")
     assert "video.json: not masks in a known format; expected" in message
-    assert message.endswith("; or give a box, points or masks")
 
 
 def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
@@ -317,9 +317,15 @@ def test_printed_settings_are_those_of_the_tracker(capsys, args, policy):
 
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask) == 0
-    for other in (["memory.every=9"], ["--end", "1"], ["--write", "masks"]):
+    for other, part in (
+        (["memory.every=9"], "settings"),
+        (["--end", "1"], "frames"),
+        (["--class", "cat"], "classes"),
+    ):
         assert run(video, tmp_path, mask, args=other) == 2
-        assert "already contains results of other inputs or settings; choose" in capsys.readouterr().err
+        assert (
+            f"already contains results of other inputs (different {part}); choose" in capsys.readouterr().err
+        )
     own = tmp_path / "out" / "masks" / NAMES[2]
     for wrong in (
         ["--remove", "99999:1"],
@@ -644,7 +650,8 @@ def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
 
 
 def digest_job(job):
-    return digest_inputs(job, {}, compute_fingerprint(Path(job.video)))
+    name, fingerprint = open_frames(job.video).name, compute_fingerprint(Path(job.video))
+    return digest_inputs(job, {}, JobRecord("a", video_name=name, fingerprint=fingerprint))
 
 
 def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
@@ -652,13 +659,13 @@ def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
     for path in (mask, encoder, decoder):
         path.write_bytes(b"unchanged")
     job = Job("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
-    digests = {digest_job(job)}
+    digests = [digest_job(job)]
     for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
         (tmp_path / name).write_bytes(b"other")
-        digests.add(digest_job(job))
+        digests.append(digest_job(job))
     (tmp_path / "second_classes.json").write_bytes(b"of another mask")
-    digests.add(digest_job(job))
-    assert len(digests) == 5
+    assert digest_job(job) == digests[-1]
+    assert len({digest["masks or prompts"] for digest in digests}) == 5
 
 
 EARLY = [["memory.evry=2"], ["--device", "cuda:99"], ["--output", "file"]]
@@ -693,9 +700,18 @@ def test_video_of_same_size_and_time_is_not_the_tracked_one(mask, tmp_path, caps
         os.utime(tmp_path / name / "raw" / "00000.bmp", ns=(0, 0))
     assert run(tmp_path / "a" / "raw", tmp_path, mask) == 0
     assert run(tmp_path / "b" / "raw", tmp_path, mask) == 2
-    assert "already contains results of other content of the video" in capsys.readouterr().err
+    assert "already contains results of other inputs (different video);" in capsys.readouterr().err
     os.utime(tmp_path / "a" / "raw" / "00000.bmp", ns=(5, 5))  # an archive holds whole seconds
     assert run(tmp_path / "a" / "raw", tmp_path, mask) == 0
+
+
+def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
+    video, mask = write_gray(tmp_path / "before.mp4", 3), tmp_path / "first.png"
+    write_mask(mask, np.ones((48, 64), np.uint8))
+    assert run(video, tmp_path, mask, args=WRITE) == 0
+    renamed = video.rename(tmp_path / "after.mp4")
+    assert run(renamed, tmp_path, mask, args=WRITE) == 2  # its annotation files have the name
+    assert "results of other inputs (different video);" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("spelling", SAME, ids=str)

@@ -105,7 +105,7 @@ def digest_results(folder: Path) -> str:
     job = read_job(folder)
     if job is None or not job.written:
         return ""
-    return digest_values(job.input_digest, job.frames, job.first_frame, job.last_frame, job.fingerprint)
+    return digest_values(job.input_digests, job.frames, job.first_frame, job.last_frame, job.fingerprint)
 
 
 def require_no_links(folder: Path) -> None:
