@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
 DESCRIPTION_FILE = "export.json"
 WEIGHTS_FILE = "weights.bin"
 """weights of all graphs, each stored once"""
-EXPORTED_NAMES = re.compile(
-    r"export\.json|weights\.bin|"
-    r"(assign_identities|decode|encode|memorize|prompt|propagate|reference|relevance)\.onnx"
-)
+GRAPH_NAMES = (
+    "assign_identities", "decode", "encode", "memorize", "prompt", "propagate", "reference", "relevance"
+)  # fmt: skip
+EXPORTED_NAMES = {DESCRIPTION_FILE, WEIGHTS_FILE, *(f"{name}.onnx" for name in GRAPH_NAMES)}
 """names of the files of an export"""
 MIN_SHARED_BYTES = 1024
 """smaller constants stay in the graphs"""
@@ -44,7 +43,7 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     replaced = folder.parent / f".{folder.name}.old"
     _restore(folder, replaced)
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
-    is_export = DESCRIPTION_FILE in names and all(map(EXPORTED_NAMES.fullmatch, names))
+    is_export = DESCRIPTION_FILE in names and EXPORTED_NAMES.issuperset(names)
     require_free(folder, "" if is_export or not names else "files that are not of an export")
     require_free(folder, "an export" if names else "", force=force)
     remove_leftovers(folder.parent, glob.escape(folder.name))
