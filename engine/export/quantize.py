@@ -111,7 +111,7 @@ def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) ->
 
     names = [value.name for value in proto.graph.input]
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in proto.graph.initializer}
-    excluded = [
+    small_nodes = [
         node.name
         for node in proto.graph.node
         if max((sizes.get(name, 0) for name in node.input), default=0) < MIN_WEIGHTS
@@ -132,6 +132,6 @@ def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) ->
             reduce_range=True,  # CPUs without VNNI add pairs of products of 8 bits in 16 bits, which overflows
             activation_type=QuantType.QUInt8,  # onnxruntime leaves some products with int8 inputs in float32
             op_types_to_quantize=OPERATORS,
-            nodes_to_exclude=excluded,
+            nodes_to_exclude=small_nodes,
         )
         return onnx.load(path)

@@ -23,9 +23,9 @@ def resize_bicubic(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _cubic_taps(source: int, target: int) -> list[tuple[Tensor, Tensor]]:
     """Return indices and weights, ``target`` each, of the four source pixels around each target pixel."""
-    places = (torch.arange(target) + 0.5) * (source / target) - 0.5
-    first = places.floor()
-    shift = places - first
+    positions = (torch.arange(target) + 0.5) * (source / target) - 0.5
+    first = positions.floor()
+    shift = positions - first
     # distances without abs, which OpenVINO 2026.4 drops if it knows the frame's size
     weights = _far_weight(1 + shift), _near_weight(shift), _near_weight(1 - shift), _far_weight(2 - shift)
     taps = []

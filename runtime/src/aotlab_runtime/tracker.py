@@ -1,8 +1,9 @@
 """`Tracker`: frames and masks in, masks out.
 
 AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has one of M identities,
-from 1 on; identity 0 is the background. An identity is a learned vector for each pixel position in a patch, which is
-the area of one token. The graphs of an export, with x: the frame's L tokens, and E: their identity embeddings
+numbered from 1; identity 0 is the background. An identity is learned: one vector per pixel position in a patch, which
+is the area of one token (section 4.1). Blocks of self-attention and of attention to earlier frames carry identities to
+the next frame (section 4.2). The graphs of an export, with x: the frame's L tokens, and E: their identity embeddings
 (`graphs.py` has the shapes):
 
     encode(frame) → features_f4, features_f8, features_f16, features_projected
@@ -23,28 +24,29 @@ the area of one token. The graphs of an export, with x: the frame's L tokens, an
     memorize(states_*, id_embeddings_*) → memory_*
         in each block, K = Q and V = value(tokens + E)
     reference(features_projected, id_embeddings_*) → embeddings_*, states_*
-        propagate with the frame itself as memory
+        propagate with the frame itself as memory: K = Q and V = value(tokens + E)
     relevance(states_0_key, memory_0_long_key, logits) → relevance
-        how much each stored frame is attended to; only with the policy ``restricted`` (RMem)
+        each stored frame's share of the attention; only with the policy ``restricted`` (RMem)
     prompt(image, planes, rough_mask) → logits, refined_logits
         an object's mask from points and a box; only with a prompt network
 
     first frame:        encode, assign_identities(mask), reference, memorize
-    frame with a mask:  encode, propagate, decode, labels = argmax(logits), in which the objects of the mask are
-                        replaced by the mask, assign_identities(labels), reference, memorize
     other frames:       encode, propagate, decode, labels = argmax(logits), assign_identities(labels), memorize
+    later masks:        encode, propagate, decode, labels = argmax(logits) with the mask's objects as in the mask,
+                        assign_identities(labels), reference, memorize
 
-An attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from
-its input, with sine positions added for Q and K. Long-term attention reads all tokens of T frames: frames with a mask,
+Attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from its
+input, with sine positions added for Q and K. Long-term attention reads all tokens of T frames: frames with a mask,
 and every n-th other frame. Short-term attention reads a window around the same place in an earlier frame, usually the
 last, and adds learned relative positions to its logits and values. ``runtime/tests/test_block.py`` is a block in NumPy.
 
 Adding E to the tokens marks each stored value with the objects that its patch shows, so that attention copies them to
-new frames. One projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens
-that look like it, and receives their identities. In deeper blocks of AOT, x already carries identities. DeAOT (Yang,
-Yang; NeurIPS 2022) therefore splits x into a visual and an identity branch: keys come from the visual branch, values
-from both. Gated propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from
-x, before a depthwise convolution and a projection.
+new frames. (The paper adds E after the projection ``value``; the published code adds it before, as here.) One
+projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens that look like
+it, and receives their identities. In deeper blocks of AOT, x already carries identities. DeAOT (Yang, Yang; NeurIPS
+2022) therefore splits x into a visual and an identity branch: keys come from the visual branch, values from both. Gated
+propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from x, before a
+depthwise convolution and a projection.
 """
 
 from __future__ import annotations
