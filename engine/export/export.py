@@ -37,7 +37,7 @@ MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
 EXPORT = FileKind("export", 11, "export again")
 CONFIG_PARTS = ("name", "confidence_temperature", "model", "memory")
-"""settings that a runtime needs, and their name"""
+"""name and settings that the runtime needs"""
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""

@@ -114,6 +114,18 @@ def test_forgotten_object_has_no_pixel(tracker):
     assert np.array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
 
 
+def test_masks_after_forgetting_equal_pytorch(exported):
+    masks, labels = {0: stripes(range(1, 13)), 3: stripes([20, 2])}, []
+    for tracker in (tracker.fresh() for tracker in exported[1:]):
+        for index, frame in enumerate(clip(5)):
+            prediction = tracker.step(frame, masks.get(index))
+            if index in (0, 1):
+                tracker.forget(1 + 10 * index)  # of the first group, then of the second
+        labels.append(prediction.labels)
+        assert prediction.ids == (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 20)
+    assert (labels[0] == labels[1]).mean() >= 0.999  # ties
+
+
 @pytest.mark.parametrize("object_id", [0, -1, 3, 2**70, True, 1.0, "1", None, np.ones((3, 3))])
 def test_object_that_is_not_tracked_cannot_be_forgotten(tracker, object_id):
     tracker.step(clip(1)[0], MASKS[0])
