@@ -145,17 +145,18 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: n
     checked_prompts = check_prompts(prompts, frame.shape[:2])
     if not graphs.prompting:
         raise InputError("this export has no prompt network; export without --no-prompts, or give a mask")
-    ids, exclusive_prompts = (*checked_prompts,), share_points([*checked_prompts.values()])
+    ids = (*checked_prompts,)
+    shared_prompts = share_points([*checked_prompts.values()])
     is_excluded = ~np.isin(mask, [0, *ids])
-    coarse_logits = np.stack([segment_object(graphs, frame, prompt) for prompt in exclusive_prompts])
+    coarse_logits = np.stack([segment_object(graphs, frame, prompt) for prompt in shared_prompts])
     coarse_logits[:, is_excluded] = EXCLUDED
     strongest = coarse_logits.max(0)
     is_overlap = (coarse_logits < strongest) & (strongest > 0)
     rough_masks = np.where(is_overlap, 0, 1 / (1 + np.exp(-coarse_logits)))
-    objects = zip(exclusive_prompts, rough_masks, strict=True)
+    objects = zip(shared_prompts, rough_masks, strict=True)
     logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in objects])
     logits[:, is_excluded] = EXCLUDED
-    for object_logits, prompt in zip(logits, exclusive_prompts, strict=True):
+    for object_logits, prompt in zip(logits, shared_prompts, strict=True):
         object_logits[find_pixels_far_from_prompt(object_logits > 0, prompt.positive, prompt.box)] = EXCLUDED
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
     return Prediction(ids, logits, graphs.config["confidence_temperature"])

@@ -292,7 +292,8 @@ class Tracker:
                 raise ValueError("changed or damaged since it was saved")
             frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
             for index, ids in enumerate(header["groups"]):
-                group, prefix = Group(self.graphs.config["memory"], header["length"], tuple(ids)), f"{index}."
+                group = Group(self.graphs.config["memory"], header["length"], tuple(ids))
+                prefix = f"{index}."
                 stored = {
                     name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)
                 }
