@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from copy import deepcopy
 from dataclasses import asdict, replace
@@ -28,7 +29,7 @@ from aotlab.networks.preprocess import network_size
 from aotlab.utils.errors import require
 from aotlab.utils.files import make_folder, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked
-from aotlab.utils.versioned_files import FileKind, write_versioned
+from aotlab.utils.versioned_files import FileKind, wrap
 
 if TYPE_CHECKING:
     import onnx
@@ -130,7 +131,8 @@ def _write_graphs(
         "prompting": PROMPTING if "prompt" in protos else {},
         "config": {name: settings[name] for name in CONFIG_PARTS},
     }
-    write_versioned(folder / DESCRIPTION_FILE, EXPORT, content)
+    text = json.dumps(wrap(EXPORT, content), indent=1)
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
 @silence_exporters()
