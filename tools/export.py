@@ -115,14 +115,14 @@ def main(
         require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
-    description = export_model(
+    export_config = export_model(
         model, model_config, output, video=size[::-1], half=half, prompts=not no_prompts, force=force,
         calibration=clip, quantize_encoder=quantize_encoder,
     )  # fmt: skip
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(
         f"{output}: {model_config.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "
-        f"up to {description.config.memory.frames} frames in long-term memory"
+        f"up to {export_config.memory.frames} frames in long-term memory"
     )
     if verify:
         import torch
@@ -132,7 +132,7 @@ def main(
 
         synthetic = zip(*draw_clip(VERIFIED_FRAMES, *size[::-1], seed=0), strict=True)
         clip = clip[:VERIFIED_FRAMES] or list(synthetic)
-        agreement = verify_export(model, description.config, output, clip=clip, provider=provider)
+        agreement = verify_export(model, export_config, output, clip=clip, provider=provider)
         print(
             f"largest difference of logits {agreement.difference:.1e} of their spread, {agreement.equal:.4%} of the "
             f"labels equal; J {100 * agreement.exported_region:.1f}, PyTorch {100 * agreement.pytorch_region:.1f}; "

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
-import warnings
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,13 @@ from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
 from aotlab.engine.export.graphs import PROMPTING, Graph, build_graphs, build_prompt_graph
-from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, Clip, quantize, record_inputs
+from aotlab.engine.export.quantize import (
+    QUANTIZED_GRAPHS,
+    Clip,
+    quantize,
+    record_inputs,
+    silence_exporters,
+)
 from aotlab.engine.export.resize import resize_antialiased
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size
@@ -34,24 +38,10 @@ MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
 EXPORT = FileKind("export", 11, "export again")
 CONFIG_PARTS = ("name", "confidence_temperature", "model", "memory")
-"""settings that a runtime needs, and their name"""
+"""name and settings that the runtime needs"""
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
-
-
-@dataclass(frozen=True)
-class Description:
-    """Content of ``export.json``."""
-
-    network_size: list[int]
-    """[height, width] of the resized frames"""
-    sha256: dict[str, str]
-    """digest of each file, by its name"""
-    prompting: dict[str, float]
-    """`PROMPTING`; empty without a prompt network"""
-    config: Config
-    """settings; `CONFIG_PARTS` are written"""
 
 
 def resolve_export_config(config: Config) -> Config:
@@ -91,8 +81,8 @@ def export_model(
     force: bool = False,
     calibration: Clip = (),
     quantize_encoder: bool = False,
-) -> Description:
-    """Write a model's graphs, their weights and ``export.json``.
+) -> Config:
+    """Write a model's graphs, their weights and ``export.json``; return the export's settings.
 
     Args:
         config: ``memory.frames`` bounds long-term memory.
@@ -121,59 +111,49 @@ def export_model(
                 inputs = record_inputs(Path(plain), calibration)
             names = (*QUANTIZED_GRAPHS, "encode") if quantize_encoder else QUANTIZED_GRAPHS
             protos |= {name: quantize(protos[name], inputs[name]) for name in names}
-        return _write_graphs(temporary, protos, size, config, half=half)
+        _write_graphs(temporary, protos, size, config, half=half)
+    return config
 
 
 def _write_graphs(
     folder: Path, protos: dict[str, onnx.ModelProto], size: tuple[int, int], config: Config, *, half: bool
-) -> Description:
+) -> None:
     """Write graphs, whose weights are moved, and ``export.json``."""
     with (folder / WEIGHTS_FILE).open("wb") as weights:
         shared = SharedWeights(weights, half=half)
         for name, proto in protos.items():
             shared.move(proto)
             (folder / f"{name}.onnx").write_bytes(proto.SerializeToString())
-    description = Description(
-        network_size=list(size),
-        sha256={path.name: sha256(path) for path in sorted(folder.iterdir())},
-        prompting=PROMPTING if "prompt" in protos else {},
-        config=config,
-    )
-    content = asdict(description)
-    content["config"] = {name: content["config"][name] for name in CONFIG_PARTS}
+    settings = asdict(config)
+    content = {
+        "network_size": size,
+        "sha256": {path.name: sha256(path) for path in sorted(folder.iterdir())},
+        "prompting": PROMPTING if "prompt" in protos else {},
+        "config": {name: settings[name] for name in CONFIG_PARTS},
+    }
     text = json.dumps(wrap(EXPORT, content), indent=1)
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
-    return description
 
 
+@silence_exporters()
 def _convert_to_onnx(graph: Graph) -> onnx.ModelProto:
     from onnxscript.optimizer import optimize
 
     args, shapes = tuple(graph.inputs.values()), (tuple(graph.axes.get(name) for name in graph.inputs),)
-    log_level = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # the exporter reports progress
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.export.export(graph, args, dynamic_shapes=shapes, strict=False)
-            antialiased = aten._upsample_bilinear2d_aa.vec
-            if any(node.target == antialiased for node in program.graph.nodes):
-                program = program.run_decompositions({antialiased: resize_antialiased})
-            converted = torch.onnx.export(
-                program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False, optimize=False
-            )
-            assert converted is not None
-            optimize(converted.model, output_size_limit=MAX_FOLDED)
-            named = (
-                (converted.model.graph.inputs, graph.inputs),
-                (converted.model.graph.outputs, graph.outputs),
-            )
-            for values, names in named:
-                for value, name in zip(values, names, strict=True):
-                    value.name = name
-            inputs = converted.model.graph.inputs
-            # onnxruntime's OpenVINO provider confuses the inputs of a graph that does not use all of them
-            inputs[:] = [value for value in inputs if value.uses() or value.is_graph_output()]
-            return converted.model_proto
-    finally:
-        logging.disable(log_level)
+    with torch.no_grad():
+        program = torch.export.export(graph, args, dynamic_shapes=shapes, strict=False)
+        antialiased = aten._upsample_bilinear2d_aa.vec
+        if any(node.target == antialiased for node in program.graph.nodes):
+            program = program.run_decompositions({antialiased: resize_antialiased})
+        converted = torch.onnx.export(
+            program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False, optimize=False
+        )
+    assert converted is not None
+    optimize(converted.model, output_size_limit=MAX_FOLDED)
+    inputs, outputs = converted.model.graph.inputs, converted.model.graph.outputs
+    for values, names in ((inputs, graph.inputs), (outputs, graph.outputs)):
+        for value, name in zip(values, names, strict=True):
+            value.name = name
+    # onnxruntime's OpenVINO provider confuses the inputs of a graph that does not use all of them
+    inputs[:] = [value for value in inputs if value.uses() or value.is_graph_output()]
+    return converted.model_proto

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
 DESCRIPTION_FILE = "export.json"
 WEIGHTS_FILE = "weights.bin"
 """weights of all graphs, each stored once"""
-EXPORTED_NAMES = re.compile(
-    r"export\.json|weights\.bin|"
-    r"(assign_identities|decode|encode|memorize|prompt|propagate|reference|relevance)\.onnx"
-)
+GRAPH_NAMES = (
+    "assign_identities", "decode", "encode", "memorize", "prompt", "propagate", "reference", "relevance"
+)  # fmt: skip
+EXPORTED_NAMES = {DESCRIPTION_FILE, WEIGHTS_FILE, *(f"{name}.onnx" for name in GRAPH_NAMES)}
 """names of the files of an export"""
 MIN_SHARED_BYTES = 1024
 """smaller constants stay in the graphs"""
@@ -41,10 +40,10 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     files, or that cannot be written.
     """
     folder = folder.resolve()
-    replaced = folder.parent / f".{folder.name}.old"
-    _restore(folder, replaced)
+    backup = folder.parent / f".{folder.name}.old"
+    _restore(folder, backup)
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
-    is_export = DESCRIPTION_FILE in names and all(map(EXPORTED_NAMES.fullmatch, names))
+    is_export = DESCRIPTION_FILE in names and EXPORTED_NAMES.issuperset(names)
     require_free(folder, "" if is_export or not names else "files that are not of an export")
     require_free(folder, "an export" if names else "", force=force)
     remove_leftovers(folder.parent, glob.escape(folder.name))
@@ -54,20 +53,20 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
             temporary.mkdir()
             yield temporary
             if names:
-                os.replace(folder, replaced)
+                os.replace(folder, backup)
             os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        _restore(folder, replaced)
+        _restore(folder, backup)
 
 
-def _restore(folder: Path, replaced: Path) -> None:
-    """Rename a replaced export back if its successor is missing, else remove it."""
+def _restore(folder: Path, backup: Path) -> None:
+    """Rename the backup of an export back if the export is missing, else remove it."""
     with writing(folder):
         if os.path.lexists(folder):
-            shutil.rmtree(replaced, ignore_errors=True)
-        elif os.path.lexists(replaced):
-            os.replace(replaced, folder)
+            shutil.rmtree(backup, ignore_errors=True)
+        elif os.path.lexists(backup):
+            os.replace(backup, folder)
 
 
 class SharedWeights:
@@ -78,7 +77,7 @@ class SharedWeights:
         self._offsets: dict[bytes, int] = {}  # by digest of the content
 
     def move(self, proto: onnx.ModelProto) -> None:
-        """Move the large constants of a graph to the file, in float16 with a cast before use if so chosen.
+        """Move the large constants of a graph to the file; with ``half``, in float16 with a cast before use.
 
         Notes of the exporter, such as stack traces, are dropped: they are most of a graph.
         """
@@ -94,9 +93,9 @@ class SharedWeights:
             if array.nbytes < MIN_SHARED_BYTES:
                 continue
             if self._half and array.dtype == np.float32 and np.abs(array).max() <= largest:
-                array, used = array.astype(np.float16), tensor.name
-                tensor.name, tensor.data_type = f"{used}_half", TensorProto.FLOAT16
-                cast = helper.make_node("Cast", [tensor.name], [used], to=TensorProto.FLOAT)
+                array, name = array.astype(np.float16), tensor.name
+                tensor.name, tensor.data_type = f"{name}_half", TensorProto.FLOAT16
+                cast = helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT)
                 proto.graph.node.insert(0, cast)
             content = array.tobytes()
             digest = hashlib.sha256(content).digest()

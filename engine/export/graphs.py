@@ -3,8 +3,8 @@
 Reference frames read no memory and have their own graph of propagate. A graph processes one group of objects. The
 video's frames may have any size, and long-term memory holds a varying number of frames, so attention needs no mask and
 is exact; all other shapes are fixed, except in the prompt graph. Tensors have names: ``memory_1_long_key`` is the key
-of long-term memory of block 1. Methods that you add can be exported if the states of their blocks are NamedTuples of
-tensors.
+of long-term memory of block 1; ``runtime/src/aotlab_runtime/graphs.py`` lists their shapes. Methods that you add can be
+exported if the states of their blocks are NamedTuples of tensors.
 """
 
 from __future__ import annotations
@@ -86,10 +86,6 @@ def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:
     return {"id_embeddings": model.assign_identities(masks)}
 
 
-def _propagate(model: VOSModel, features: Features, memory: Memory) -> dict[str, Any]:
-    return model.propagate(features, memory)._asdict()
-
-
 def _propagate_reference(model: VOSModel, features: Features, id_embeddings: list[Tensor]) -> dict[str, Any]:
     return model.propagate_reference(features, id_embeddings)._asdict()
 
@@ -101,11 +97,15 @@ def _memorize(
     return {"memory": model.memorize(PropagatedFrame([], states, sizes), id_embeddings)}
 
 
+def _propagate(model: VOSModel, features: Features, memory: Memory) -> dict[str, Any]:
+    return model.propagate(features, memory)._asdict()
+
+
 def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> dict[str, Any]:
     return {"logits": model.decode(PropagatedFrame(embeddings, [], []), features)}
 
 
-def _relevance(
+def _compute_relevance(
     model: VOSModel,
     states: list[Any],
     memory_0_long_key: Tensor,
@@ -132,8 +132,8 @@ def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask:
     logits = model.prompts(features, torch.cat([planes, rough.clamp(0, 1)], 1))
     align_corners = model.config.align_corners
     logits = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=align_corners)[0, 0]
-    fitted = size[0] // 2, size[1] // 2
-    return {"logits": logits, "refined_logits": guided_filter(logits, pixels, fitted, FILTER_RADIUS)}
+    filter_size = size[0] // 2, size[1] // 2
+    return {"logits": logits, "refined_logits": guided_filter(logits, pixels, filter_size, FILTER_RADIUS)}
 
 
 class Graph(nn.Module):
@@ -176,27 +176,29 @@ def build_graphs(
         max_frames: largest number of frames in long-term memory.
         fused: compute attention with an operator of onnxruntime, 1.2 times as fast on a CPU; other runtimes lack it.
     """
-    model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
+    model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
     model.prompts = None  # each conversion takes time for all weights of its model
     for module in model.modules():
         if fused and type(module) is Attention:
             module.__class__ = FusedAttention
     with torch.no_grad():
-        frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
+        frame = torch.randint(
+            256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator
+        )
         encode = Graph(model, _encode, {"frame": FRAME_AXES}, frame=frame, size=size)
         features = encode.results["features"]
-        masks = torch.rand(1, model.config.max_objects + 1, *size, generator=images)
+        masks = torch.rand(1, model.config.max_objects + 1, *size, generator=generator)
         identify = Graph(model, _assign_identities, masks=masks)
         id_embeddings = identify.results["id_embeddings"]
         reference = Graph(model, _propagate_reference, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes = reference.results.values()
         assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
         memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)
-        memory, axes = _example_memory(memorize.results["memory"], max_frames)
+        memory, axes = _build_example_memory(memorize.results["memory"], max_frames)
         decode = Graph(model, _decode, embeddings=embeddings, features=features)
         relevance = Graph(
             model,
-            _relevance,
+            _compute_relevance,
             axes,
             states=states[:1],
             memory_0_long_key=memory[0].long.key,
@@ -215,7 +217,7 @@ def build_graphs(
         }
 
 
-def _example_memory(frame_memory: Memory, max_frames: int) -> tuple[list[BlockMemory], FreeAxes]:
+def _build_example_memory(frame_memory: Memory, max_frames: int) -> tuple[list[BlockMemory], FreeAxes]:
     """Return memory in which a frame is stored `EXAMPLE_FRAMES` times, and its axes, up to ``max_frames`` frames."""
     memory = [
         BlockMemory(KeyValue(*(x.repeat(1, EXAMPLE_FRAMES, 1) for x in block.long)), block.short)
@@ -237,10 +239,10 @@ def build_prompt_graph(model: VOSModel) -> Graph:
     the last plane. It returns ``logits`` H×W, and ``refined_logits`` H×W whose outlines lie on edges of the image (see
     `guided_filter`).
     """
-    model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
-    image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
+    model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
+    image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
     size = crop_input_size((3, 4), CROP_EDGE, align_corners=model.config.align_corners)
-    planes = torch.rand(1, len(PLANES) - 1, *size, generator=images)
+    planes = torch.rand(1, len(PLANES) - 1, *size, generator=generator)
     rows, columns = (torch.export.Dim(name, min=2, max=FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
     extra = int(model.config.align_corners)
     axes = {

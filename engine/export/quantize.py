@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
+import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +87,20 @@ def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarr
     return inputs
 
 
+@contextmanager
+def silence_exporters() -> Iterator[None]:
+    """Ignore warnings, and log messages below errors, of libraries that write graphs."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+@silence_exporters()
 def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) -> onnx.ModelProto:
     """Return a graph with int8 weights per channel and uint8 inputs; operators with few weights remain float32.
 
@@ -95,7 +111,7 @@ def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) ->
 
     names = [value.name for value in proto.graph.input]
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in proto.graph.initializer}
-    excluded = [
+    small_nodes = [
         node.name
         for node in proto.graph.node
         if max((sizes.get(name, 0) for name in node.input), default=0) < MIN_WEIGHTS
@@ -106,21 +122,16 @@ def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) ->
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(calls, None)
 
-    log_level = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it advises to fuse operators first, which was done
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "int8.onnx")
-            quantize_static(
-                proto,
-                path,
-                Calls(),
-                per_channel=True,
-                reduce_range=True,  # CPUs without VNNI add pairs of products of 8 bits in 16 bits, which overflows
-                activation_type=QuantType.QUInt8,  # onnxruntime leaves some products with int8 inputs in float32
-                op_types_to_quantize=OPERATORS,
-                nodes_to_exclude=excluded,
-            )
-            return onnx.load(path)
-    finally:
-        logging.disable(log_level)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "int8.onnx")
+        quantize_static(
+            proto,
+            path,
+            Calls(),
+            per_channel=True,
+            reduce_range=True,  # CPUs without VNNI add pairs of products of 8 bits in 16 bits, which overflows
+            activation_type=QuantType.QUInt8,  # onnxruntime leaves some products with int8 inputs in float32
+            op_types_to_quantize=OPERATORS,
+            nodes_to_exclude=small_nodes,
+        )
+        return onnx.load(path)

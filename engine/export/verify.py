@@ -100,7 +100,7 @@ def verify_export(
         differences.append(float(np.abs(prediction.logits - logits).max() / logits.std()))
         labels = prediction.labels, np.asarray(expected.labels)
         equal.append(float((labels[0] == labels[1]).mean()))
-        regions.extend([region_similarity(mask == i, found == i) for found in labels] for i in ids)
+        regions.extend([region_similarity(mask == i, predicted == i) for predicted in labels] for i in ids)
     medians = [statistics.median(times) for times in zip(*seconds, strict=True)]
     return Agreement(
         float(np.max(differences)), statistics.mean(equal), *np.mean(regions, axis=0).tolist(), *medians

@@ -20,6 +20,7 @@ import aotlab
 import aotlab_runtime
 from aotlab.engine.export.export import EXPORT
 from aotlab.utils.versioned_files import unwrap, wrap
+from tests.engine.small_model import clip
 
 SOURCE = Path(aotlab_runtime.__file__).parent
 
@@ -47,7 +48,12 @@ DAMAGED_FOLDERS = {
     "no description": (lambda folder: (folder / "export.json").unlink(), "export.json"),
     "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable export"),
     "deep list": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable export"),
-    "list": (lambda folder: (folder / "export.json").write_text("[]"), "not a usable export"),
+    "list": (lambda folder: (folder / "export.json").write_text("[]"), "of version None, expected 11"),
+    "missing version": (lambda folder: (folder / "export.json").write_text("{}"), "missing 'version'"),
+    "missing settings": (
+        lambda folder: (folder / "export.json").write_text('{"version": 11}'),
+        "missing 'config'",
+    ),
     "changed settings": (
         lambda folder: rewrite(folder, network_size=[1, 1]),
         "changed or damaged since it was written",
@@ -144,15 +150,13 @@ def test_runtime_tracks_where_pytorch_cannot_be_imported(exported):
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=120)
 
 
-def list_names(cls):
-    return {name for name in (*dir(cls), *getattr(cls, "__dataclass_fields__", ())) if name[0] != "_"}
-
-
-def test_readme_lists_missing_names():
-    readme = (SOURCE.parents[1] / "README.md").read_text("utf-8")
-    listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: (.*)$", readme, re.MULTILINE))
-    internal = {"from_pretrained", "positive", "negative", "crop_box"}
-    for name, words in listed.items():
-        missing = list_names(getattr(aotlab, name)) - list_names(getattr(aotlab_runtime, name)) - internal
-        assert missing == set(re.findall(r"`(\w+)`", words)) - {"size", "step"}
-    assert len(listed) == 3
+def test_readme_lists_missing_names(exported):
+    text = (SOURCE.parents[1] / "README.md").read_text("utf-8").partition("Not supported:")[2]
+    listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: ([^*;]*)", text, re.MULTILINE))
+    names = []
+    for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
+        objects = tracker, tracker.fresh().step(clip(1)[0]), package.Prompt(points=(1, 1))
+        # attributes of the instances too, such as those of vars(tracker)
+        names.append([{name for name in dir(item) if name[0] != "_"} for item in objects])
+    for kind, own, framework in zip(("Tracker", "Prediction", "Prompt"), *names, strict=True):
+        assert framework - own == set(re.findall(r"`(\w+)`", listed[kind])), kind

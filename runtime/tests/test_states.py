@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from torch.utils import _pytree as pytree
 
 import aotlab_runtime
 from runtime.tests.exports import MASKS
@@ -42,6 +43,7 @@ def change_header(state, **values):
 
 DAMAGED_STATES = {
     "missing header": lambda state: state.pop("header"),
+    "missing version": lambda state: change_header(state, version=...),
     "other header": lambda state: state.update(header=np.array("[")),
     "missing groups": lambda state: change_header(state, groups=None),
     "other ids": lambda state: change_header(state, groups=[["a", []]]),
@@ -66,6 +68,34 @@ def test_damaged_states_rejected(exported, case):
         runtime.load_state_dict(state)
     assert "\n" not in str(raised.value)
     assert np.array_equal(runtime.step(clip(2)[1]).logits, expected)  # unchanged
+
+
+@pytest.mark.parametrize("state", [None, [], {}, "state.npz", {"header": np.array("{}")}])
+def test_other_objects_are_not_states(tracker, state):
+    with pytest.raises(ValueError, match=r"tracker state: .*(another|program|missing 'version')"):
+        tracker.load_state_dict(state)
+
+
+def test_state_of_the_other_package_rejected(exported):
+    trackers = [tracker.fresh() for tracker in exported[1:]]
+    states = [tracker.state_dict() for tracker in trackers]
+    for tracker, state in zip(trackers, reversed(states), strict=True):
+        with pytest.raises(ValueError, match=r"tracker state: .* by another program"):
+            tracker.load_state_dict(state)
+
+
+def test_changes_of_a_state_do_not_reach_its_trackers(tracker):
+    frames, other = clip(3), tracker.fresh()
+    tracker.step(frames[0], MASKS[0])
+    tracker.step(frames[1])
+    state = tracker.state_dict()
+    other.load_state_dict(state)
+    for array in pytree.tree_leaves(state):
+        if getattr(array, "ndim", 0):
+            array[...] = 0
+    expected = tracker.step(frames[2])
+    assert (expected.labels > 0).any()
+    assert np.array_equal(other.step(frames[2]).logits, expected.logits)
 
 
 def test_state_of_another_export_rejected(exported, monkeypatch):

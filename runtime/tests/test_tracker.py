@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
@@ -32,6 +34,28 @@ def test_background_before_the_first_mask(tracker):
     assert prediction.ids == ()
     assert prediction.labels.shape == (HEIGHT, WIDTH)
     assert not prediction.labels.any()
+
+
+def test_images_tensors_and_views_are_accepted(tracker):
+    frame, mask = clip(1)[0], MASKS[0].astype(np.uint8)
+    for convert in (Image.fromarray, torch.from_numpy, np.asfortranarray, np.ma.masked_array):
+        prediction = tracker.fresh().step(convert(frame), convert(mask))
+        assert np.array_equal(prediction.labels, mask)
+    flipped = tracker.fresh().step(frame[::-1, ::-1], mask[::-1, ::-1])
+    assert np.array_equal(flipped.labels, mask[::-1, ::-1])
+
+
+def test_trackers_in_threads_share_graphs(tracker):
+    frames = clip(4)
+
+    def track(other):
+        other.step(frames[0], MASKS[0])
+        return [other.step(frame).logits for frame in frames[1:]]
+
+    expected = track(tracker)
+    with ThreadPoolExecutor(3) as pool:
+        for results in pool.map(track, [tracker.fresh() for _ in range(3)]):
+            assert all(map(np.array_equal, results, expected))
 
 
 def test_prediction_is_printed_in_one_line(tracker):
@@ -88,6 +112,18 @@ def test_forgotten_object_has_no_pixel(tracker):
     tracker.step(frames[0], MASKS[0])  # begins like the first one
     other.step(frames[0], MASKS[0])
     assert np.array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
+
+
+def test_masks_after_forgetting_equal_pytorch(exported):
+    masks, labels = {0: stripes(range(1, 13)), 3: stripes([20, 2])}, []
+    for tracker in (tracker.fresh() for tracker in exported[1:]):
+        for index, frame in enumerate(clip(5)):
+            prediction = tracker.step(frame, masks.get(index))
+            if index in (0, 1):
+                tracker.forget(1 + 10 * index)  # of the first group, then of the second
+        labels.append(prediction.labels)
+        assert prediction.ids == (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 20)
+    assert (labels[0] == labels[1]).mean() >= 0.999  # ties
 
 
 @pytest.mark.parametrize("object_id", [0, -1, 3, 2**70, True, 1.0, "1", None, np.ones((3, 3))])

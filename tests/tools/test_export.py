@@ -1,7 +1,5 @@
 """The export tool."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -47,8 +45,7 @@ def test_differing_graphs_stop_export(
 ):
     (tmp_path / "out").mkdir()
     clips = []
-    exported = SimpleNamespace(config=load_config("aott"))
-    monkeypatch.setattr(export, "export_model", lambda *args, **settings: exported)
+    monkeypatch.setattr(export, "export_model", lambda *args, **settings: load_config("aott"))
 
     def verify_export(*args, clip, **settings):
         clips.append(clip)
@@ -71,7 +68,7 @@ def test_calibration_clip_is_resized_to_the_export(tmp_path, monkeypatch, save_c
 
     def export_model(*args, calibration, **settings):
         shapes.extend((frame.shape, mask.shape, mask.max()) for frame, mask in calibration)
-        return SimpleNamespace(config=load_config("aott"))
+        return load_config("aott")
 
     monkeypatch.setattr(export, "export_model", export_model)
     clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 2)

@@ -36,7 +36,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
-from aotlab_runtime.inputs import InputError, is_integer_in, shorten
+from aotlab_runtime.inputs import InputError, describe_error, is_integer_in, shorten
 
 EXPORT_VERSION = 11
 """version of ``export.json``"""
@@ -126,7 +126,8 @@ def read_description(export: str | Path) -> dict[str, Any]:
     try:
         folder = Path(export)
         description: dict[str, Any] = json.loads((folder / "export.json").read_text("utf-8"))
-        if (version := description["version"]) != EXPORT_VERSION:
+        version = description["version"] if isinstance(description, dict) else None
+        if version != EXPORT_VERSION:
             raise ValueError(f"of version {shorten(version)}, expected {EXPORT_VERSION}")
         content = {key: description[key] for key in ("config", "network_size", "prompting")}
         content["sha256"] = {
@@ -137,6 +138,6 @@ def read_description(export: str | Path) -> dict[str, Any]:
             raise ValueError("changed or damaged since it was written")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(
-            f"{export}: not a usable export ({shorten(error, 200)}); run aotlab export"
+            f"{export}: not a usable export ({describe_error(error)}); run aotlab export"
         ) from error
     return description

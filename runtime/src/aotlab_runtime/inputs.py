@@ -26,6 +26,11 @@ def shorten(value: object, length: int = 60) -> str:
     return " ".join(str(value).split())[:length]
 
 
+def describe_error(error: Exception) -> str:
+    """Return the message of another library's error in one line."""
+    return f"missing {error}" if isinstance(error, KeyError) else shorten(error, 200)
+
+
 def is_integer_in(value: object, low: int, high: int = MAX_ID) -> bool:
     """Return whether a value is an integer of Python or NumPy from ``low`` to ``high``; bool is not."""
     return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
@@ -37,14 +42,15 @@ def to_array(name: str, value: ArrayLike) -> np.ndarray:
         return np.asarray(value)
     # ragged lists, tensors on a GPU, broken images
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        message = f"{name}: expected an array, got {type(value).__name__} ({shorten(error, 200)})"
+        message = f"{name}: expected an array, got {type(value).__name__} ({describe_error(error)})"
         raise InputError(message) from error
 
 
 def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of the video's frames, None before the first."""
     array = to_array("frame", frame)
-    is_rgb = getattr(frame, "mode", "RGB") == "RGB"  # PIL images may have other color spaces
+    mode = getattr(frame, "mode", None)  # text for PIL images, a method of tensors
+    is_rgb = mode == "RGB" or not isinstance(mode, str)
     is_frame = is_rgb and array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size
     actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
     require(is_frame, f"frame: expected H×W×3 uint8 RGB, got {actual}")

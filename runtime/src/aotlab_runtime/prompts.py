@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeGuard
 
@@ -17,8 +17,6 @@ from aotlab_runtime.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
-Point = tuple[float, float]
-"""x and y in pixels"""
 Crop = tuple[slice, slice]
 """rows and columns of a frame"""
 
@@ -56,7 +54,7 @@ class Prompt:
     """points (x, y), or a single point, on the object (positive) or off it (negative)"""
     labels: ArrayLike | None = None
     """1 for a positive, 0 for a negative point; None: all are positive"""
-    box: tuple[float, float, float, float] | None = None
+    box: ArrayLike | None = None
     """box around the object: left, top, width, height"""
 
     def check(self, size: ImageSize, object_id: int = 1) -> CheckedPrompt:
@@ -95,6 +93,10 @@ class Prompt:
         return CheckedPrompt(points[labels == 1], points[labels == 0], corners)
 
 
+Prompts = Mapping[int, Prompt | ArrayLike]
+"""prompts by object id; a pair (x, y) is one point"""
+
+
 def to_vectors(values: ArrayLike, length: int, message: str) -> np.ndarray:
     """Convert one or several vectors of finite numbers to an array; raise `InputError` with ``message`` for others."""
     try:
@@ -107,14 +109,14 @@ def to_vectors(values: ArrayLike, length: int, message: str) -> np.ndarray:
     return array.astype(float)
 
 
-def has_prompts(prompts: Mapping[int, Prompt | Point] | None) -> TypeGuard[Mapping[int, Prompt | Point]]:
+def has_prompts(prompts: Prompts | None) -> TypeGuard[Prompts]:
     """Return whether there are any prompts; raise `InputError` unless they are None or a dict."""
     require(prompts is None or isinstance(prompts, Mapping), EXPECTED_PROMPTS)
     return bool(prompts)
 
 
-def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
-    """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
+def check_prompts(prompts: Prompts, size: ImageSize) -> dict[int, CheckedPrompt]:
+    """Return prompts by object id for a frame of (height, width)."""
     require(has_prompts(prompts) and all(is_integer_in(key, 1) for key in prompts), EXPECTED_PROMPTS)
     require(
         all(isinstance(prompt, Prompt) or type(prompt).__name__ != "Prompt" for prompt in prompts.values()),
@@ -126,9 +128,7 @@ def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dic
     }
 
 
-def draw_prompts(
-    graphs: Graphs, frame: np.ndarray, prompts: Mapping[int, Prompt | Point], mask: np.ndarray
-) -> np.ndarray:
+def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray) -> np.ndarray:
     """Return a mask H×W with the objects of prompts in place of their pixels in it; other objects keep theirs."""
     prediction = segment_prompts(graphs, frame, prompts, mask)
     for object_id in prediction.ids:
@@ -137,9 +137,7 @@ def draw_prompts(
     return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
 
 
-def segment_prompts(
-    graphs: Graphs, frame: np.ndarray, prompts: Mapping[int, Prompt | Point], mask: np.ndarray
-) -> Prediction:
+def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray) -> Prediction:
     """Segment objects of a frame from prompts by object id, in two passes.
 
     ``mask``: object ids H×W; pixels of objects without a prompt are excluded.
@@ -147,24 +145,30 @@ def segment_prompts(
     checked_prompts = check_prompts(prompts, frame.shape[:2])
     if not graphs.prompting:
         raise InputError("this export has no prompt network; export without --no-prompts, or give a mask")
-    ids, exclusive_prompts = (*checked_prompts,), []
-    # positive points of other objects are negative points of this one
-    for prompt in checked_prompts.values():
-        others = [other.positive for other in checked_prompts.values() if other is not prompt]
-        exclusive_prompts.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
+    ids = (*checked_prompts,)
+    shared_prompts = share_points([*checked_prompts.values()])
     is_excluded = ~np.isin(mask, [0, *ids])
-    coarse_logits = np.stack([segment_object(graphs, frame, prompt) for prompt in exclusive_prompts])
+    coarse_logits = np.stack([segment_object(graphs, frame, prompt) for prompt in shared_prompts])
     coarse_logits[:, is_excluded] = EXCLUDED
     strongest = coarse_logits.max(0)
     is_overlap = (coarse_logits < strongest) & (strongest > 0)
     rough_masks = np.where(is_overlap, 0, 1 / (1 + np.exp(-coarse_logits)))
-    objects = zip(exclusive_prompts, rough_masks, strict=True)
+    objects = zip(shared_prompts, rough_masks, strict=True)
     logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in objects])
     logits[:, is_excluded] = EXCLUDED
-    for object_logits, prompt in zip(logits, exclusive_prompts, strict=True):
+    for object_logits, prompt in zip(logits, shared_prompts, strict=True):
         object_logits[find_pixels_far_from_prompt(object_logits > 0, prompt.positive, prompt.box)] = EXCLUDED
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
     return Prediction(ids, logits, graphs.config["confidence_temperature"])
+
+
+def share_points(prompts: Sequence[CheckedPrompt]) -> list[CheckedPrompt]:
+    """Add the positive points of every prompt to the negative points of all others."""
+    shared = []
+    for prompt in prompts:
+        others = [other.positive for other in prompts if other is not prompt]
+        shared.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
+    return shared
 
 
 def segment_object(

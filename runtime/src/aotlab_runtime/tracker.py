@@ -1,8 +1,9 @@
 """`Tracker`: frames and masks in, masks out.
 
 AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has one of M identities,
-from 1 on; identity 0 is the background. An identity is a learned vector for each pixel position in a patch, which is
-the area of one token. The graphs of an export, with x: the frame's L tokens, and E: their identity embeddings
+numbered from 1; identity 0 is the background. An identity is learned: one vector per pixel position in a patch, which
+is the area of one token (section 4.1). Blocks of self-attention and of attention to earlier frames carry identities to
+the next frame (section 4.2). The graphs of an export, with x: the frame's L tokens, and E: their identity embeddings
 (`graphs.py` has the shapes):
 
     encode(frame) → features_f4, features_f8, features_f16, features_projected
@@ -23,28 +24,29 @@ the area of one token. The graphs of an export, with x: the frame's L tokens, an
     memorize(states_*, id_embeddings_*) → memory_*
         in each block, K = Q and V = value(tokens + E)
     reference(features_projected, id_embeddings_*) → embeddings_*, states_*
-        propagate with the frame itself as memory
+        propagate with the frame itself as memory: K = Q and V = value(tokens + E)
     relevance(states_0_key, memory_0_long_key, logits) → relevance
-        how much each stored frame is attended to; only with the policy ``restricted`` (RMem)
+        each stored frame's share of the attention; only with the policy ``restricted`` (RMem)
     prompt(image, planes, rough_mask) → logits, refined_logits
         an object's mask from points and a box; only with a prompt network
 
     first frame:        encode, assign_identities(mask), reference, memorize
-    frame with a mask:  encode, propagate, decode, labels = argmax(logits), in which the objects of the mask are
-                        replaced by the mask, assign_identities(labels), reference, memorize
     other frames:       encode, propagate, decode, labels = argmax(logits), assign_identities(labels), memorize
+    later masks:        encode, propagate, decode, labels = argmax(logits) with the mask's objects as in the mask,
+                        assign_identities(labels), reference, memorize
 
-An attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from
-its input, with sine positions added for Q and K. Long-term attention reads all tokens of T frames: frames with a mask,
+Attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from its
+input, with sine positions added for Q and K. Long-term attention reads all tokens of T frames: frames with a mask,
 and every n-th other frame. Short-term attention reads a window around the same place in an earlier frame, usually the
 last, and adds learned relative positions to its logits and values. ``runtime/tests/test_block.py`` is a block in NumPy.
 
 Adding E to the tokens marks each stored value with the objects that its patch shows, so that attention copies them to
-new frames. One projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens
-that look like it, and receives their identities. In deeper blocks of AOT, x already carries identities. DeAOT (Yang,
-Yang; NeurIPS 2022) therefore splits x into a visual and an identity branch: keys come from the visual branch, values
-from both. Gated propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from
-x, before a depthwise convolution and a projection.
+new frames. (The paper adds E after the projection ``value``; the published code adds it before, as here.) One
+projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens that look like
+it, and receives their identities. In deeper blocks of AOT, x already carries identities. DeAOT (Yang, Yang; NeurIPS
+2022) therefore splits x into a visual and an identity branch: keys come from the visual branch, values from both. Gated
+propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from x, before a
+depthwise convolution and a projection.
 """
 
 from __future__ import annotations
@@ -62,10 +64,18 @@ from numpy.typing import ArrayLike
 
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_in, require, shorten
+from aotlab_runtime.inputs import (
+    InputError,
+    check_frame,
+    check_mask,
+    describe_error,
+    is_integer_in,
+    require,
+    shorten,
+)
 from aotlab_runtime.memory import Group
 from aotlab_runtime.prediction import Prediction, softmax
-from aotlab_runtime.prompts import Point, Prompt, draw_prompts, has_prompts, segment_prompts
+from aotlab_runtime.prompts import Prompts, draw_prompts, has_prompts, segment_prompts
 
 log = logging.getLogger(__name__)
 
@@ -117,11 +127,7 @@ class Tracker:
         return tuple(object_id for group in self.groups for object_id in group.ids if object_id)
 
     def step(
-        self,
-        frame: ArrayLike,
-        mask: ArrayLike | None = None,
-        *,
-        prompts: Mapping[int, Prompt | Point] | None = None,
+        self, frame: ArrayLike, mask: ArrayLike | None = None, *, prompts: Prompts | None = None
     ) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
 
@@ -129,8 +135,8 @@ class Tracker:
             frame: H×W×3 uint8 RGB.
             mask: H×W object ids (bool: object 1); where it is 0, objects absent from the mask keep their predicted
                 pixels. Later masks may add objects.
-            prompts: prompts by object id; their masks are treated like ``mask``. They replace the masks of their
-                objects in ``mask`` and never overwrite other objects in it.
+            prompts: prompts by object id, or one point (x, y) each; their masks replace those of their objects in
+                ``mask`` and never overwrite other objects in it.
 
         Raises:
             InputError: unusable input. A failed step changes nothing.
@@ -146,12 +152,8 @@ class Tracker:
         if self._frame_shape is None:
             self._warn_if_stretched(image)
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
-        run = self.graphs.run
-        features = run("encode", {"frame": image}) if groups or has_mask else {}
-        decoded_frames = []
-        for group in groups:
-            propagated = features | run("propagate", features | group.read())
-            decoded_frames.append(propagated | run("decode", propagated))
+        features = self.graphs.run("encode", {"frame": image}) if groups or has_mask else {}
+        decoded_frames = [self._segment_frame(group, features) for group in groups]
         logits = self._merge_logits(groups, decoded_frames, size)
         prediction = Prediction(self.ids, logits, self.graphs.config["confidence_temperature"])
         if has_mask:
@@ -163,7 +165,85 @@ class Tracker:
         self.groups, self._frame_shape = groups, image.shape
         return prediction
 
-    def prompt(self, frame: ArrayLike, prompts: Mapping[int, Prompt | Point]) -> Prediction:
+    def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
+        """Propagate the identities in a group's memory to a frame and decode them; return all outputs and features."""
+        propagated = features | self.graphs.run("propagate", features | group.read())
+        return propagated | self.graphs.run("decode", propagated)
+
+    def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
+        """Merge the ``logits`` of all groups to (1+n)×H×W of all objects; without groups, all background.
+
+        The background probability is the product over the groups, as AOT's published code computes it.
+        """
+        if not groups:
+            return np.zeros((1, *size), np.float32)
+        align_corners = self.graphs.config["model"]["align_corners"]
+        group_logits = [
+            resize(tensors["logits"][0, [0, *group.identities]], size, align_corners=align_corners)
+            for group, tensors in zip(groups, decoded, strict=True)
+        ]
+        if len(groups) == 1:
+            return group_logits[0]
+        probabilities = [softmax(logits) for logits in group_logits]
+        background = np.prod([group[:1] for group in probabilities], axis=0)
+        merged = np.concatenate([background, *(group[1:] for group in probabilities)]).clip(1e-5, 1 - 1e-5)
+        return np.log(merged / (1 - merged))
+
+    def _overwrite_with_mask(self, prediction: Prediction, mask: np.ndarray) -> Prediction:
+        """Replace the pixels of a mask's objects by the mask H×W; new ids come last."""
+        mask_ids = np.unique(mask[mask > 0])
+        labels = np.where((mask > 0) | np.isin(prediction.labels, mask_ids), mask, prediction.labels)
+        for object_id in np.setdiff1d(mask_ids, resize_nearest(mask, self.graphs.network_size)):
+            log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
+        ids = (*prediction.ids, *np.setdiff1d(mask_ids, prediction.ids).tolist())
+        masks = labels == np.array([0, *ids])[:, None, None]
+        logits = np.where(masks, np.float32(0), NO_OBJECT)
+        return Prediction(ids, logits, prediction.temperature)
+
+    def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
+        """Give new objects the free identities in the last group, then in new groups."""
+        for object_id in ids:
+            if not groups or len(groups[-1].ids) == self.graphs.max_objects:
+                groups.append(Group(self.graphs.config["memory"], self._length))
+            groups[-1].ids += (object_id,)
+
+    def _store_reference(self, groups: list[Group], features: Tensors, labels: np.ndarray) -> None:
+        """Store a frame with a mask in the memory of every group; ``labels``: object ids H×W."""
+        for group in groups:
+            id_embeddings = self._assign_identities(group, labels)
+            propagated = self.graphs.run("reference", features | id_embeddings)
+            group.add_reference(self.graphs.run("memorize", propagated | id_embeddings))
+
+    def _store_tracked(self, groups: list[Group], decoded: list[Tensors], labels: np.ndarray) -> None:
+        """Store a frame without a mask; ``decoded``: each group's outputs up to the logits, ``labels``: H×W."""
+        for group, tensors in zip(groups, decoded, strict=True):
+            relevance = None
+            if group.needs_relevance:
+                relevance = self.graphs.run("relevance", tensors | group.read())["relevance"]
+            id_embeddings = self._assign_identities(group, labels)
+            group.add(self.graphs.run("memorize", tensors | id_embeddings), relevance)
+
+    def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
+        """Embed the objects of a group in labels H×W; objects of other groups are background."""
+        resized_labels = resize_nearest(labels, self.graphs.network_size)
+        masks = np.zeros((1 + self.graphs.max_objects, *resized_labels.shape), np.float32)
+        for identity in group.identities:
+            masks[identity] = resized_labels == group.ids[identity - 1]
+        masks[0] = 1 - masks.sum(0)
+        return self.graphs.run("assign_identities", {"masks": masks[None]})
+
+    def _warn_if_stretched(self, frame: np.ndarray) -> None:
+        """Log a warning if the network's input has another aspect ratio than a frame, beyond the rounding to tokens."""
+        (height, width), size = frame.shape[:2], self.graphs.network_size
+        stride = self.graphs.config["model"]["stages"][0]["stride"]
+        rounding = stride // 2 + 1  # pixels of each side
+        if abs(size[0] * width - size[1] * height) > rounding * (height + width):
+            log.warning(
+                "frames of %d×%d are stretched to %d×%d in the network; export with --size %dx%d",
+                width, height, size[1], size[0], width, height,
+            )  # fmt: skip
+
+    def prompt(self, frame: ArrayLike, prompts: Prompts) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
         image = check_frame(frame, self._frame_shape)
         return segment_prompts(self.graphs, image, prompts, np.zeros(image.shape[:2], int))
@@ -186,7 +266,7 @@ class Tracker:
         ``np.savez(path, **state)`` writes it, and `load_state_dict` accepts the result of ``np.load(path)``.
         """
         arrays = {
-            f"{index}.{name}": array
+            f"{index}.{name}": array.copy()
             for index, group in enumerate(self.groups)
             for name, array in group.state_dict().items()
         }
@@ -202,15 +282,18 @@ class Tracker:
         """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
         groups = []
         try:
+            if not isinstance(state, Mapping) or "header" not in state:
+                raise ValueError("saved by another program")
             header = json.loads(str(state["header"]))
             if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
                 raise ValueError("saved with another export or version")
-            arrays = {name: state[name] for name in header["names"]}
+            arrays = {name: np.array(state[name]) for name in header["names"]}
             if header.pop("digest") != digest_state(header, arrays):
                 raise ValueError("changed or damaged since it was saved")
             frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
             for index, ids in enumerate(header["groups"]):
-                group, prefix = Group(self.graphs.config["memory"], header["length"], tuple(ids)), f"{index}."
+                group = Group(self.graphs.config["memory"], header["length"], tuple(ids))
+                prefix = f"{index}."
                 stored = {
                     name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)
                 }
@@ -218,84 +301,9 @@ class Tracker:
                 groups.append(group)
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(
-                f"tracker state: invalid ({shorten(error, 150)}); load the export that saved it, or save it again"
+                f"tracker state: invalid ({describe_error(error)}); load the export that saved it, or save it again"
             ) from error
         self._length, self._frame_shape, self.groups = header["length"], frame_shape, groups
-
-    def _store_reference(self, groups: list[Group], features: Tensors, labels: np.ndarray) -> None:
-        """Store a frame with a mask in the memory of every group; ``labels``: object ids H×W."""
-        for group in groups:
-            id_embeddings = self._assign_identities(group, labels)
-            propagated = self.graphs.run("reference", features | id_embeddings)
-            group.add_reference(self.graphs.run("memorize", propagated | id_embeddings))
-
-    def _store_tracked(self, groups: list[Group], decoded: list[Tensors], labels: np.ndarray) -> None:
-        """Store a frame without a mask; ``decoded``: each group's outputs up to the logits, ``labels``: H×W."""
-        for group, tensors in zip(groups, decoded, strict=True):
-            relevance = None
-            if group.needs_relevance:
-                relevance = self.graphs.run("relevance", tensors | group.read())["relevance"]
-            id_embeddings = self._assign_identities(group, labels)
-            group.add(self.graphs.run("memorize", tensors | id_embeddings), relevance)
-
-    def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
-        """Merge the ``logits`` of all groups to (1+n)×H×W of all objects; without groups, all background.
-
-        The background probability is the product over the groups, as AOT's published code computes it.
-        """
-        if not groups:
-            return np.zeros((1, *size), np.float32)
-        align_corners = self.graphs.config["model"]["align_corners"]
-        group_logits = [
-            resize(tensors["logits"][0, [0, *group.identities]], size, align_corners=align_corners)
-            for group, tensors in zip(groups, decoded, strict=True)
-        ]
-        if len(groups) == 1:
-            return group_logits[0]
-        probabilities = [softmax(logits) for logits in group_logits]
-        background = np.prod([group[:1] for group in probabilities], axis=0)
-        merged = np.concatenate([background, *(group[1:] for group in probabilities)])
-        np.clip(merged, 1e-5, 1 - 1e-5, out=merged)
-        merged /= 1 - merged
-        return np.log(merged, out=merged)
-
-    def _warn_if_stretched(self, frame: np.ndarray) -> None:
-        """Log a warning if the network's input has another aspect ratio than a frame, beyond the rounding to tokens."""
-        (height, width), size = frame.shape[:2], self.graphs.network_size
-        stride = self.graphs.config["model"]["stages"][0]["stride"]
-        rounding = stride // 2 + 1  # pixels of each side
-        if abs(size[0] * width - size[1] * height) > rounding * (height + width):
-            log.warning(
-                "frames of %d×%d are stretched to %d×%d in the network; export with --size %dx%d",
-                width, height, size[1], size[0], width, height,
-            )  # fmt: skip
-
-    def _overwrite_with_mask(self, prediction: Prediction, mask: np.ndarray) -> Prediction:
-        """Replace the pixels of a mask's objects by the mask H×W; new ids come last."""
-        mask_ids = np.unique(mask[mask > 0])
-        labels = np.where((mask > 0) | np.isin(prediction.labels, mask_ids), mask, prediction.labels)
-        for object_id in np.setdiff1d(mask_ids, resize_nearest(mask, self.graphs.network_size)):
-            log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
-        ids = (*prediction.ids, *np.setdiff1d(mask_ids, prediction.ids).tolist())
-        masks = labels == np.array([0, *ids])[:, None, None]
-        logits = np.where(masks, np.float32(0), NO_OBJECT)
-        return Prediction(ids, logits, prediction.temperature)
-
-    def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
-        """Give new objects the free identities in the last group, then in new groups."""
-        for object_id in ids:
-            if not groups or len(groups[-1].ids) == self.graphs.max_objects:
-                groups.append(Group(self.graphs.config["memory"], self._length))
-            groups[-1].ids += (object_id,)
-
-    def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
-        """Embed the objects of a group in labels H×W; objects of other groups are background."""
-        resized_labels = resize_nearest(labels, self.graphs.network_size)
-        masks = np.zeros((1 + self.graphs.max_objects, *resized_labels.shape), np.float32)
-        for identity in group.identities:
-            masks[identity] = resized_labels == group.ids[identity - 1]
-        masks[0] = 1 - masks.sum(0)
-        return self.graphs.run("assign_identities", {"masks": masks[None]})
 
 
 def digest_state(header: Mapping[str, Any], arrays: Tensors) -> str:

@@ -87,10 +87,10 @@ def test_method_of_two_stages_tracks(monkeypatch):
 def test_custom_method_is_exported(scaled, tmp_path):
     model, config = scaled
     model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
-    description = export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
+    export_config = export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
     agreement = verify_export(
         model,
-        description.config,
+        export_config,
         tmp_path / "export",
         clip=list(zip(*draw_clip(4, HEIGHT, WIDTH, seed=0), strict=True)),
     )
