@@ -71,7 +71,7 @@ export async function openVideo(file, name) {
     const video = await Video.open(file, name);
     signal.throwIfAborted();
     const frames = video.timestamps.length;
-    if (!frames) throw new Error(`${name}: contains no frames`);
+    if (!frames) throw new Error(`${name}: contains no frames; it may be truncated`);
     for await (const image of video.read(0, 1)) {
       signal.throwIfAborted();
       if (state.video) remember();
