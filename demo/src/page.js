@@ -134,7 +134,7 @@ async function main() {
   }
   const sample = await fetch('sample.webm').then((answer) => (answer.ok ? answer.blob() : null)).catch(() => null);
   if (sample) await openVideo(sample, 'sample.webm');
-  else showStatus('sample.webm: cannot be fetched; open a video of your own', true);
+  else showStatus('sample.webm: cannot be fetched; open your own video', true);
   await loadModel();
 }
 

@@ -239,7 +239,7 @@ def is_leaving_guarded(tab):
 
 @dataclass(frozen=True)
 class TrackedSample:
-    """What the page did with the bundled model and a box on the sample."""
+    """Results of the page for a box on the sample, with the bundled model."""
 
     masks: dict[int, np.ndarray]
     frames: list[np.ndarray]
@@ -621,7 +621,7 @@ def test_missing_sample_named(open_page, portrait):
         " ? Promise.reject(new TypeError('Failed to fetch')) : real(url, ...rest)",
     )
     tab.wait_for_selector("#speed >> text=drawn")
-    wait_status(tab, "sample.webm: cannot be fetched; open a video of your own")
+    wait_status(tab, "sample.webm: cannot be fetched; open your own video")
     press(tab, (345, 135), (509, 297))
     wait_status(tab, "Open a video first")
     tab.set_input_files("#file", portrait)
