@@ -88,7 +88,7 @@ export async function encodeWebm(video, frames, first) {
   const { x, y, width, height } = video.content;
   const [evenWidth, evenHeight] = [width & ~1, height & ~1];
   const codec = await getFirstEncodableVideoCodec(['vp9', 'vp8', 'av1'], { width: evenWidth, height: evenHeight });
-  if (!codec) throw new Error('This browser cannot encode WebM; download the masks');
+  if (!codec) throw new Error('This browser cannot encode WebM; download the masks instead');
   const canvas = new OffscreenCanvas(evenWidth, evenHeight);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'));
   const output = new Output({ format: new WebMOutputFormat(), target: new BufferTarget() });
