@@ -36,7 +36,7 @@ RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com")
 SITE = "https://aotlab.github.io/aotlab/"
 OTHERS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
-    "uv", "pytest", "curl", "mkdir", "cp", "ln", "source", "xvfb-run",
+    "uv", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run",
 }  # fmt: skip
 """programs whose command lines are not checked"""
 

@@ -1,12 +1,13 @@
 /** Activities of the page, one at a time: opening, playing, segmenting, tracking. */
 
 import { LabelStore } from './labels.js';
-import { Model, describeError } from './model.js';
+import { Model } from './model.js';
 import { CANCELED, copyWork, remember, state } from './state.js';
 import { HEIGHT, Video, WIDTH } from './video.js';
 import {
   compute, draw, element, progress, show, showError, showObjects, showProgress, showStatus, size, updateControls,
 } from './view.js';
+import { describeCount, describeError } from './words.js';
 
 /** @typedef {import('./prompts.js').Prompt} Prompt */
 /** @typedef {import('./state.js').Activity} Activity */
@@ -44,26 +45,22 @@ export function cancel() {
 
 export async function loadModel() {
   state.model?.close(new Error('Another model is loaded'));
-  const model = new Model(showProgress, (error) => {
-    showError(error);
-    updateControls();
-  });
-  const name = size.value;
+  const model = new Model(showProgress, updateControls);
+  const [name, gpu] = [size.value, compute.value === 'gpu'];
   Object.assign(state, { model, loading: true });
   progress.value = 0;
-  showStatus('Loading the model…');
   updateControls();
   let problem = '';
   try {
-    model.backend = await model.call('load', new URL('.', location.href).href, name, compute.value === 'gpu');
+    model.backend = await model.call('load', new URL('.', location.href).href, name, gpu);
   } catch (error) {
     problem = describeError(error);
   }
   if (state.model !== model) return;
   state.loading = false;
   element('speed').textContent = model.backend;
-  if (problem) showStatus(`Model ${name}: cannot be loaded; reload the page, or compute on the CPU (${problem})`, true);
-  else showStatus('Ready: drag a box around an object, or click on it');
+  if (problem) showStatus(`Model ${name}: cannot be loaded (${problem}); load it again${gpu ? ', or compute on the CPU' : ''}`, true);
+  else if (!state.activity && !element('status').classList.contains('error')) showStatus('Ready: drag a box around an object, or click on it');
   updateControls();
 }
 
@@ -74,7 +71,7 @@ export async function openVideo(file, name) {
     const video = await Video.open(file, name);
     signal.throwIfAborted();
     const frames = video.timestamps.length;
-    if (!frames) throw new Error(`${name}: contains no frames`);
+    if (!frames) throw new Error(`${name}: contains no frames; it may be truncated`);
     for await (const image of video.read(0, 1)) {
       signal.throwIfAborted();
       if (state.video) remember();
@@ -82,7 +79,7 @@ export async function openVideo(file, name) {
       reset();
       show(0, image);
     }
-    return video.truncated ? `${name}: the first ${frames} frames` : `${name}: ${frames} frames`;
+    return `${name}: ${video.truncated ? 'only the first ' : ''}${describeCount(frames, 'frame')}`;
   });
 }
 
@@ -177,7 +174,7 @@ export async function track() {
       const speed = (done * 1000) / (performance.now() - begin);
       element('speed').textContent = `${speed.toFixed(1)} frames/s, ${model.backend}`;
     }
-    return `Tracked ${done} frames: scrub, correct, download or undo`;
+    return `Tracked ${describeCount(done, 'frame')}: scrub, correct, download or undo`;
   });
 }
 

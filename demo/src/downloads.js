@@ -6,6 +6,7 @@ import { LabelStore, drawOverlay, encodePng } from './labels.js';
 import { state } from './state.js';
 import { WIDTH, encodeWebm } from './video.js';
 import { showStatus } from './view.js';
+import { describeCount } from './words.js';
 
 /** @typedef {import('./video.js').Video} Video */
 
@@ -32,7 +33,7 @@ export async function saveMasks() {
     }
     download(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (zipSync(files))], { type: 'application/zip' }), 'masks.zip');
     state.downloaded = new LabelStore(store.frames);
-    return `${Object.keys(files).length} masks saved`;
+    return `${describeCount(Object.keys(files).length, 'mask')} saved`;
   });
 }
 

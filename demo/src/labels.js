@@ -27,6 +27,11 @@ export class LabelStore {
     return stored ? inflateSync(stored) : null;
   }
 
+  /** Whether a frame has a pixel of an object. @param {number} index */
+  hasObjects(index) {
+    return this.get(index)?.some(Boolean) ?? false;
+  }
+
   /** Whether another store holds the same labels of all its frames. @param {LabelStore} other */
   isPartOf(other) {
     return [...this.frames].every(([index, labels]) => other.frames.get(index) === labels);

@@ -1,13 +1,8 @@
-/** Return the message of an error, else its kind. @param {unknown} error */
-export function describeError(error) {
-  return error instanceof Error ? error.message || error.name : String(error);
-}
-
 /** A worker with a model. */
 export class Model {
   /**
    * @param {(progress: import('./worker.js').Progress) => void} onProgress
-   * @param {(error: Error) => void} onFailure called when the worker ends by itself
+   * @param {() => void} onFailure called when the worker ends by itself
    */
   constructor(onProgress, onFailure) {
     this.worker = new Worker('worker.js', { type: 'module' });
@@ -27,9 +22,8 @@ export class Model {
       else call?.resolve(data.result);
     });
     this.worker.addEventListener('error', ({ message }) => {
-      const error = new Error(`The model failed (${message || 'its worker cannot be started'}); reload the page`);
-      this.close(error);
-      onFailure(error);
+      this.close(new Error(`worker.js: ${message || 'cannot be started'}`));
+      onFailure();
     });
   }
 

@@ -2,17 +2,24 @@
 
 import { cancel, loadModel, openVideo, play, reset, seek, segment, track, undo } from './activities.js';
 import { saveMasks, saveOverlay } from './downloads.js';
-import { remember, state } from './state.js';
+import { BUSY, remember, state } from './state.js';
 import { compute, draw, element, exclude, locate, showObjects, showStatus, size, slider, updateControls, view } from './view.js';
 
 /** Shortest drag in pixels of a frame that is a box; a shorter one is a click. */
 const MIN_DRAG = 6;
 
+/** Whether an activity runs; if so, say what to do first. */
+function isBusy() {
+  if (state.activity) showStatus(BUSY[state.activity.name], true);
+  return state.activity !== null;
+}
+
 function listen() {
   view.addEventListener('pointerdown', (event) => {
-    if (state.activity || event.button) return;
-    if (!state.model?.backend) {
-      showStatus(state.loading ? 'The model is not loaded yet' : 'No model is loaded; reload the page', !state.loading);
+    if (event.button || !event.isPrimary || isBusy()) return;
+    if (!state.video || !state.model?.backend) {
+      const needed = state.loading ? 'Wait until the model is loaded' : 'Load the model again first';
+      showStatus(state.video ? needed : 'Open a video first', true);
       return;
     }
     view.setPointerCapture(event.pointerId);
@@ -20,7 +27,7 @@ function listen() {
     state.drag = [...point, ...point];
   });
   view.addEventListener('pointermove', (event) => {
-    if (!state.drag) return;
+    if (!state.drag || !event.isPrimary) return;
     [state.drag[2], state.drag[3]] = locate(event);
     draw();
   });
@@ -29,7 +36,7 @@ function listen() {
     draw();
   });
   view.addEventListener('pointerup', (event) => {
-    if (!state.drag) return;
+    if (!state.drag || !event.isPrimary) return;
     const [x0, y0] = state.drag;
     const [x1, y1] = locate(event);
     state.drag = null;
@@ -37,6 +44,7 @@ function listen() {
     const [width, height] = [Math.abs(x1 - x0), Math.abs(y1 - y0)];
     if (Math.min(width, height) >= MIN_DRAG) segment({ box: [Math.min(x0, x1), Math.min(y0, y1), width, height] });
     else if (Math.max(width, height) < MIN_DRAG) segment(event.shiftKey || exclude.checked ? { negative: [[x0, y0]] } : { positive: [[x0, y0]] });
+    else showStatus('The box is too narrow: drag diagonally across the object, or click on it', true);
   });
   slider.addEventListener('input', () => {
     if (state.activity?.name === 'play') cancel();
@@ -44,7 +52,7 @@ function listen() {
   });
   /** @type {[string, () => void][]} */
   const actions = [
-    ['play', play], ['track', track], ['cancel', cancel], ['undo', undo], ['masks', saveMasks], ['overlay', saveOverlay],
+    ['play', play], ['reload', reload], ['track', track], ['cancel', cancel], ['undo', undo], ['masks', saveMasks], ['overlay', saveOverlay],
     ['clear', () => {
       remember();
       reset();
@@ -57,8 +65,8 @@ function listen() {
     }],
   ];
   for (const [id, action] of actions) element(id).addEventListener('click', action);
-  size.addEventListener('change', loadModel);
-  compute.addEventListener('change', loadModel);
+  size.addEventListener('change', reload);
+  compute.addEventListener('change', reload);
   const file = /** @type {HTMLInputElement} */ (element('file'));
   file.addEventListener('change', () => {
     const chosen = file.files?.[0];
@@ -75,9 +83,16 @@ function listen() {
     if (!state.store.isPartOf(state.downloaded)) event.preventDefault();
   });
   document.addEventListener('drop', (event) => {
+    if (isBusy()) return;
     const dropped = event.dataTransfer?.files[0];
-    if (dropped && !state.activity) openVideo(dropped, dropped.name);
+    if (dropped) openVideo(dropped, dropped.name);
+    else showStatus('Drop a video file', true);
   });
+}
+
+function reload() {
+  showStatus('');
+  loadModel();
 }
 
 /** Return a sentence if the browser lacks something that the page needs. */
@@ -119,10 +134,8 @@ async function main() {
   }
   const sample = await fetch('sample.webm').then((answer) => (answer.ok ? answer.blob() : null)).catch(() => null);
   if (sample) await openVideo(sample, 'sample.webm');
-  else showStatus('sample.webm: cannot be fetched; open a video of your own', true);
-  const problem = element('status').textContent;
+  else showStatus('sample.webm: cannot be fetched; open your own video', true);
   await loadModel();
-  if (!state.video && state.model?.backend) showStatus(problem, true);
 }
 
 main();

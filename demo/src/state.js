@@ -20,6 +20,15 @@ import { HEIGHT, WIDTH } from './video.js';
  * @property {ReadonlyMap<number, Prompt>} prompts of the objects on the shown frame, by id
  */
 
+/** What to do before anything else while an activity runs. @type {Record<Activity, string>} */
+export const BUSY = {
+  open: 'Wait until the video is open, or cancel',
+  play: 'Pause the video first',
+  segment: 'Wait until the object is segmented',
+  track: 'Wait until tracking ends, or cancel',
+  export: 'Wait until the download is ready, or cancel',
+};
+
 /** What is shown when an activity is canceled; others end by themselves. @type {Partial<Record<Activity, string>>} */
 export const CANCELED = { open: 'Opening canceled', track: 'Tracking canceled', export: 'Download canceled' };
 

@@ -89,12 +89,12 @@ function parseDescription(text) {
   }
   if (description?.kind !== 'export') throw new Error('export.json: damaged; export again');
   if (description.version !== EXPORT_VERSION) {
-    throw new Error(`export.json: of version ${description.version}, expected ${EXPORT_VERSION}; export again`);
+    throw new Error(`export.json: version ${description.version}, expected ${EXPORT_VERSION}; export again`);
   }
   const { memory, model } = description.config ?? {};
   if (!memory || !model?.stages) throw new Error('export.json: damaged; export again');
   if (memory.policy !== 'bounded_fifo' || memory.insertions !== null || memory.short_term_skip !== 1 || model.stages[0]?.temporal_slots) {
-    throw new Error('memory.policy: the page has bounded_fifo, without insertions, skips or temporal slots; export again');
+    throw new Error('memory.policy: the page supports only bounded_fifo, without insertions, skips or temporal slots; export again');
   }
   return description;
 }
@@ -120,7 +120,7 @@ export class Tracker {
     this.memory = new Memory(this.graphs);
     this.ids = [...new Set(labels)].filter(Boolean).sort((first, second) => first - second);
     if (!this.ids.length || this.ids.length > this.maxObjects) {
-      throw new Error(`${this.ids.length} objects: mark one to ${this.maxObjects}`);
+      throw new Error(`${this.ids.length} objects: mark 1 to ${this.maxObjects}`);
     }
     const channels = labels.map((id) => this.ids.indexOf(id) + 1);
     const features = await this.graphs.run('encode', { frame: this.frameTensor(frame) });

@@ -5,6 +5,7 @@ import {
   WebMOutputFormat,
   getFirstEncodableVideoCodec,
 } from 'mediabunny';
+import { describeError } from './words.js';
 
 /** Size of frames in pixels; videos of other shapes get bars. */
 export const [WIDTH, HEIGHT] = [854, 480];
@@ -59,13 +60,19 @@ export class Video {
 
   /** Decode frames in order, from an index on. @param {number} first @param {number} [end] index after the last */
   async *read(first, end) {
-    for await (const sample of this.sink.samplesAtTimestamps(this.timestamps.slice(first, end))) {
-      if (sample) {
-        this.context.fillRect(0, 0, WIDTH, HEIGHT);
-        sample.draw(this.context, this.content.x, this.content.y, this.content.width, this.content.height);
-        sample.close();
+    let index = first;
+    try {
+      for await (const sample of this.sink.samplesAtTimestamps(this.timestamps.slice(first, end))) {
+        if (sample) {
+          this.context.fillRect(0, 0, WIDTH, HEIGHT);
+          sample.draw(this.context, this.content.x, this.content.y, this.content.width, this.content.height);
+          sample.close();
+        }
+        yield this.context.getImageData(0, 0, WIDTH, HEIGHT);
+        index += 1;
       }
-      yield this.context.getImageData(0, 0, WIDTH, HEIGHT);
+    } catch (error) {
+      throw new Error(`${this.name}: frame ${index + 1} cannot be decoded (${describeError(error)})`);
     }
   }
 }
@@ -81,7 +88,7 @@ export async function encodeWebm(video, frames, first) {
   const { x, y, width, height } = video.content;
   const [evenWidth, evenHeight] = [width & ~1, height & ~1];
   const codec = await getFirstEncodableVideoCodec(['vp9', 'vp8', 'av1'], { width: evenWidth, height: evenHeight });
-  if (!codec) throw new Error('This browser cannot encode WebM; download the masks');
+  if (!codec) throw new Error('This browser cannot encode WebM; download the masks instead');
   const canvas = new OffscreenCanvas(evenWidth, evenHeight);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'));
   const output = new Output({ format: new WebMOutputFormat(), target: new BufferTarget() });

@@ -1,9 +1,9 @@
 /** The shown frame, controls and messages of the page. */
 
 import { COLORS, drawOverlay } from './labels.js';
-import { describeError } from './model.js';
 import { CANCELED, state } from './state.js';
 import { HEIGHT, WIDTH } from './video.js';
+import { describeError } from './words.js';
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 export const element = (id) => /** @type {T} */ (document.getElementById(id));
@@ -31,7 +31,7 @@ export function showProgress({ stage, done, total }) {
   progress.value = total ? Math.min(1, done / total) : 0;
   const megabytes = (/** @type {number} */ bytes) => Math.round(bytes / 1e6);
   const ofTotal = total ? ` of ${megabytes(total)}` : ''; // some servers send no Content-Length
-  showStatus(stage === 'download' ? `Loading the model: ${megabytes(done)}${ofTotal} MB` : 'Preparing the model…');
+  element('speed').textContent = stage === 'download' ? `Loading the model: ${megabytes(done)}${ofTotal} MB` : 'Preparing the model…';
 }
 
 export function updateControls() {
@@ -42,12 +42,13 @@ export function updateControls() {
   const enabled = [
     ['play', video !== null && (idle || playing)], ['frame', video !== null && (idle || playing)],
     ['add', idle && marked && objectCount < COLORS.length], ['clear', idle && marked], ['undo', idle && history.length > 0],
-    ['track', idle && Boolean(model?.backend) && store.frames.has(position)], ['cancel', activity !== null && activity.name in CANCELED],
+    ['track', idle && Boolean(model?.backend) && store.hasObjects(position)], ['cancel', activity !== null && activity.name in CANCELED],
     ['size', idle], ['compute', idle], ['file', idle], ['masks', idle && marked], ['overlay', idle && marked],
   ];
   for (const [id, value] of enabled) /** @type {HTMLButtonElement} */ (element(id)).disabled = !value;
   element('play').textContent = playing ? '⏸' : '▶';
   element('play').setAttribute('aria-label', playing ? 'Pause' : 'Play');
+  element('reload').hidden = state.loading || !model || Boolean(model.backend);
   progress.hidden = !state.loading && activity?.name !== 'track';
   slider.max = String(video ? video.timestamps.length - 1 : 0);
   slider.value = String(position);
@@ -55,18 +56,23 @@ export function updateControls() {
 }
 
 export function showObjects() {
-  element('objects').replaceChildren(...Array.from({ length: state.objectCount }, (_, index) => {
-    const button = document.createElement('button');
-    const dot = document.createElement('span');
-    dot.style.background = `rgb(${COLORS[index].join()})`;
-    button.append(dot, `Object ${index + 1}`);
-    button.setAttribute('aria-pressed', String(state.objectId === index + 1));
-    button.addEventListener('click', () => {
-      state.objectId = index + 1;
-      showObjects();
-    });
-    return button;
-  }));
+  const group = element('objects');
+  while (group.childElementCount < state.objectCount) group.append(createObjectButton(group.childElementCount + 1));
+  while (group.childElementCount > state.objectCount) group.lastElementChild?.remove();
+  [...group.children].forEach((button, index) => button.setAttribute('aria-pressed', String(index + 1 === state.objectId)));
+}
+
+/** Return a button that chooses an object. @param {number} id */
+function createObjectButton(id) {
+  const button = document.createElement('button');
+  const dot = document.createElement('span');
+  dot.style.background = `rgb(${COLORS[id - 1].join()})`;
+  button.append(dot, `Object ${id}`);
+  button.addEventListener('click', () => {
+    state.objectId = id;
+    showObjects();
+  });
+  return button;
 }
 
 export function draw() {

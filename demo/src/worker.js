@@ -1,9 +1,9 @@
 /** Worker that loads a model and runs its tracker, so that the page never waits for it. */
 
 import { unzipSync } from 'fflate';
-import { describeError } from './model.js';
 import { segmentPrompt } from './prompts.js';
 import { Graphs, Tracker } from './tracker.js';
+import { describeCount, describeError } from './words.js';
 
 const MAX_THREADS = 8;
 
@@ -31,7 +31,7 @@ const methods = {
     });
     const graphs = await Graphs.load(runtime, files, gpu ? ['webgpu', 'wasm'] : ['wasm'], (done) => report('prepare', done, 1));
     tracker = new Tracker(graphs);
-    return `${gpu ? 'WebGPU' : 'WASM'}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+    return `${gpu ? 'WebGPU' : 'WASM'}, ${describeCount(threads, 'thread')}`;
   },
 
   /** @param {ImageData} image @param {import('./prompts.js').Prompt} prompt @param {Uint8Array} otherObjects */

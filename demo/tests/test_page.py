@@ -1,4 +1,4 @@
-"""The built page in a headless Chromium: PyTorch's masks, no requests, canceling, downloads, refusals, axe."""
+"""The built page in a headless Chromium: the bundled model beside PyTorch's; the page's behavior with a drawn model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import os
 import threading
 import zipfile
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,31 @@ WAIT = 300_000
 """milliseconds; a busy machine is slow"""
 MAX_LOAD = 30e6
 """bytes of the first load"""
+DRAWN_MODEL = """
+window.model = {
+  load: async () => 'drawn',
+  segment: async (image, { positive, negative, box }, otherObjects) => {
+    const [x, y] = positive.at(-1) ?? [];
+    const [left, top, width, height] = box ?? [x - 20, y - 20, 40, 40];
+    return otherObjects.map((other, pixel) => {
+      const [column, row] = [pixel % 854 - left, Math.floor(pixel / 854) - top];
+      return Number(!other && column >= 0 && row >= 0 && column < width && row < height);
+    });
+  },
+  start: async (image, labels) => { model.labels = labels; },
+  step: async () => model.labels.slice(),
+};
+window.Worker = class extends EventTarget {
+  async postMessage({ id, method, args }) {
+    const answer = await model[method](...args).then((result) => ({ result }), (error) => ({ error: error.message }));
+    this.dispatchEvent(new MessageEvent('message', { data: { id, ...answer } }));
+  }
+  terminate() {}
+};
+"""
+"""The mask of a prompt is its box, or a square around the last click; tracking repeats the masks."""
+PLAIN_SERVER = "Object.defineProperty(navigator, 'serviceWorker', { value: undefined });"
+HOLD_STEPS = "() => { model.step = () => new Promise(() => {}); }"
 
 pytestmark = [
     needs_browser,
@@ -55,12 +81,11 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The built page with the model for 240p."""
+    """The built page without models."""
     folder = tmp_path_factory.mktemp("site")
     build.build_code(folder)
     build.encode_sample(build.SAMPLE, folder / "sample.webm")
     (folder / "models").mkdir()
-    build.export("240p", folder / "models" / "240p.zip")
     return folder
 
 
@@ -72,17 +97,48 @@ def address(site):
     server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def loaded(address, browser):
-    """The page with its model."""
-    tab = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
-    tab.set_default_timeout(WAIT)
-    tab.problems = []
-    tab.on("pageerror", lambda error: tab.problems.append(str(error)))
-    tab.goto(address)
+@pytest.fixture
+def open_page(address, browser):
+    """Open the page with scripts that run before its own; it must not raise."""
+    tabs = []
+
+    def open_page(*scripts):
+        tab = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        tabs.append(tab)
+        tab.set_default_timeout(WAIT)
+        tab.problems = []
+        tab.on("pageerror", lambda error: tab.problems.append(str(error)))
+        for script in scripts:
+            tab.add_init_script(script)
+        tab.goto(address)
+        return tab
+
+    yield open_page
+    for tab in tabs:
+        assert tab.problems == []
+        tab.context.close()
+
+
+@pytest.fixture
+def tab(open_page):
+    """The page with the sample and a drawn model."""
+    tab = open_page(DRAWN_MODEL, PLAIN_SERVER)
     wait_status(tab, "Ready")
-    yield tab
-    assert tab.problems == []
+    return tab
+
+
+@pytest.fixture
+def portrait(tmp_path):
+    """A portrait video of 6 frames in one color."""
+    path = tmp_path / "portrait.webm"
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("libvpx-vp9", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 120, 200, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((200, 120, 3), 90, np.uint8), format="rgb24")
+        for _ in range(6):
+            video.mux(stream.encode(frame))
+        video.mux(stream.encode())
+    return path
 
 
 def wait_status(tab, words):
@@ -90,14 +146,48 @@ def wait_status(tab, words):
     tab.wait_for_function("words => document.getElementById('status').textContent.includes(words)", arg=words)
 
 
-def press(tab, *points, size=(854, 480)):
-    """Drag between two points of the view, or click on one."""
+def wait_position(tab, number):
+    """Wait until the frame of a number, from 1 on, or a later one is shown."""
+    tab.wait_for_function(
+        "number => parseInt(document.getElementById('position').textContent) >= number", arg=number
+    )
+
+
+def press(tab, *points):
+    """Drag between two points of the frame, or click on one."""
     box = tab.locator("#view").bounding_box()
     for index, (x, y) in enumerate(points):
-        tab.mouse.move(box["x"] + x * box["width"] / size[0], box["y"] + y * box["height"] / size[1])
+        tab.mouse.move(box["x"] + x * box["width"] / 854, box["y"] + y * box["height"] / 480)
         if index == 0:
             tab.mouse.down()
     tab.mouse.up()
+
+
+def mark(tab, *points):
+    """Mark an object with a box or a click."""
+    press(tab, *points)
+    wait_status(tab, "marked")
+
+
+def drag_box(tab):
+    left, top, width, height = BOX
+    mark(tab, (left, top), (left + width, top + height))
+
+
+def drop(tab, path=None):
+    """Drop a file on the page, or a text."""
+    files = [[path.name, base64.b64encode(path.read_bytes()).decode()]] if path else []
+    tab.evaluate(
+        """async (files) => {
+          const dataTransfer = new DataTransfer();
+          for (const [name, data] of files) {
+            const content = await (await fetch(`data:;base64,${data}`)).blob();
+            dataTransfer.items.add(new File([content], name));
+          }
+          document.dispatchEvent(new DragEvent('drop', { dataTransfer, cancelable: true }));
+        }""",
+        files,
+    )
 
 
 def download(tab, button):
@@ -114,6 +204,11 @@ def download_masks(tab):
         int(Path(name).stem): np.asarray(Image.open(archive.open(name)))
         for name in sorted(archive.namelist())
     }
+
+
+def assert_equal_masks(found, expected):
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[index], expected[index]) for index in expected)
 
 
 def seek(tab, index):
@@ -135,45 +230,6 @@ def read_frame(tab, index):
     )
 
 
-def test_sample_tracked_without_requests(loaded, address, tmp_path):
-    assert loaded.evaluate("crossOriginIsolated")
-    assert Handler.sent < MAX_LOAD
-    loaded.context.set_offline(True)
-    requests = Handler.requests
-    loaded.on("request", lambda request: loaded.problems.append(request.url))
-    left, top, width, height = BOX
-    press(loaded, (left, top), (left + width, top + height))
-    wait_status(loaded, "marked")
-    loaded.click("#track")
-    loaded.wait_for_function(f"parseInt(document.getElementById('position').textContent) > {TRACKED}")
-    loaded.click("#cancel")
-    assert loaded.inner_text("#status") == "Tracking canceled"
-    assert loaded.is_enabled("#track")
-    assert "frames/s" in loaded.inner_text("#speed")
-    masks = download_masks(loaded)
-    overlay = tmp_path / "overlay.webm"
-    overlay.write_bytes(download(loaded, "#overlay"))
-    assert len(list(open_frames(overlay))) == len(masks) > TRACKED
-    assert [url for url in loaded.problems if not url.startswith("blob:")] == []
-    assert Handler.requests == requests
-    loaded.problems.clear()
-
-    loaded.click("#clear")
-    frames = [read_frame(loaded, index) for index in range(TRACKED + 1)]
-    settings = [
-        "input.min_short_edge=null",
-        "input.max_short_edge=240",
-        "rules.ownership=false",
-        "rules.cuts=false",
-    ]
-    tracker = Tracker.from_pretrained(overrides=[*settings, "compute.precision=float32"])
-    prompted = tracker.fresh().step(frames[0], prompts={1: Prompt(box=BOX)}).labels
-    assert iou(prompted == 1, masks[0] == 1) >= 0.97  # browsers scale images with other filters
-    tracker.step(frames[0], masks[0])
-    equal = [(tracker.step(frame).labels == masks[index]).mean() for index, frame in enumerate(frames[1:], 1)]
-    assert min(equal) >= 0.999
-
-
 def is_leaving_guarded(tab):
     """Whether the browser asks before the page is closed."""
     return tab.evaluate(
@@ -181,103 +237,305 @@ def is_leaving_guarded(tab):
     )
 
 
-def assert_equal_downloads(found, expected):
-    assert found.keys() == expected.keys()
-    assert all(np.array_equal(found[index], expected[index]) for index in expected)
+@dataclass(frozen=True)
+class TrackedSample:
+    """Results of the page for a box on the sample, with the bundled model."""
+
+    masks: dict[int, np.ndarray]
+    frames: list[np.ndarray]
+    isolated: bool
+    loaded_bytes: int
+    requests: int
+    """after loading"""
+    speed: str
 
 
-def test_tracking_clearing_and_opening_are_undone(loaded, tmp_path):
-    draw_portrait(tmp_path / "portrait.webm")
-    loaded.click("#undo")  # of "Clear all"
-    assert not is_leaving_guarded(loaded)  # as they were downloaded
-    masks = download_masks(loaded)
-    assert len(masks) > TRACKED
-    seek(loaded, 0)
-    loaded.click("#track")
-    loaded.wait_for_function("parseInt(document.getElementById('position').textContent) > 2")
-    loaded.click("#cancel")
-    assert is_leaving_guarded(loaded)
-    assert download_masks(loaded).keys() == masks.keys()
-    assert not is_leaving_guarded(loaded)
-    loaded.click("#undo")
-    assert is_leaving_guarded(loaded)
-    loaded.set_input_files("#file", tmp_path / "portrait.webm")
-    wait_status(loaded, "6 frames")
-    assert loaded.is_disabled("#masks")
-    loaded.click("#undo")
-    assert_equal_downloads(download_masks(loaded), masks)
+@pytest.fixture(scope="module")
+def tracked(site, address, browser):
+    build.export("240p", site / "models" / "240p.zip")
+    tab = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    tab.set_default_timeout(WAIT)
+    sent = Handler.sent
+    tab.goto(address)
+    wait_status(tab, "Ready")
+    loaded_bytes, requests = Handler.sent - sent, Handler.requests
+    isolated = tab.evaluate("crossOriginIsolated")
+    tab.context.set_offline(True)
+    drag_box(tab)
+    tab.click("#track")
+    wait_position(tab, TRACKED + 1)
+    tab.click("#cancel")
+    speed = tab.inner_text("#speed")
+    masks = download_masks(tab)
+    tab.click("#clear")
+    frames = [read_frame(tab, index) for index in range(TRACKED + 1)]
+    yield TrackedSample(masks, frames, isolated, loaded_bytes, Handler.requests - requests, speed)
+    tab.context.close()
 
 
-def fail_call(tab, method):
-    """Let the next call of a method of the worker fail."""
+@pytest.fixture(scope="module")
+def tracker():
+    """PyTorch's tracker with the settings of the page's model."""
+    settings = [
+        "input.min_short_edge=null",
+        "input.max_short_edge=240",
+        "rules.ownership=false",
+        "rules.cuts=false",
+    ]
+    return Tracker.from_pretrained(overrides=[*settings, "compute.precision=float32"])
+
+
+def test_first_load_is_small(tracked):
+    assert tracked.loaded_bytes < MAX_LOAD
+
+
+def test_loaded_page_needs_no_network(tracked):
+    assert tracked.requests == 0
+
+
+def test_service_worker_allows_threads(tracked):
+    assert tracked.isolated
+    assert "thread" in tracked.speed
+    assert "frames/s" in tracked.speed
+
+
+def test_mask_of_a_box_equals_pytorch(tracked, tracker):
+    mask = tracker.fresh().step(tracked.frames[0], prompts={1: Prompt(box=BOX)}).labels
+    assert iou(mask == 1, tracked.masks[0] == 1) >= 0.97  # browsers scale images with other filters
+
+
+def test_tracked_masks_equal_pytorch(tracked, tracker):
+    tracker = tracker.fresh()
+    tracker.step(tracked.frames[0], tracked.masks[0])
+    equal = [
+        (tracker.step(frame).labels == tracked.masks[index]).mean()
+        for index, frame in enumerate(tracked.frames[1:], 1)
+    ]
+    assert min(equal) >= 0.999
+
+
+def test_canceling_keeps_tracked_frames(tab):
+    drag_box(tab)
     tab.evaluate(
-        """(method) => {
-          const { postMessage } = Worker.prototype;
-          Worker.prototype.postMessage = function (call) {
-            if (call.method === method) Worker.prototype.postMessage = postMessage;
-            postMessage.call(this, call.method === method ? { ...call, method: 'missing' } : call);
-          };
-        }""",
-        method,
-    )
-
-
-def test_refused_click_keeps_earlier_ones(loaded):
-    seek(loaded, 0)
-    press(loaded, (300, 200))
-    wait_status(loaded, "marked")
-    view, masks = see_view(loaded), download_masks(loaded)
-    fail_call(loaded, "segment")
-    press(loaded, (320, 210))
-    loaded.wait_for_selector("#status.error")
-    assert see_view(loaded) == view
-    assert_equal_downloads(download_masks(loaded), masks)
-
-
-def test_tracking_without_a_frame_is_no_undo_step(loaded):
-    seek(loaded, 0)
-    press(loaded, (300, 200))
-    wait_status(loaded, "marked")
-    masks = download_masks(loaded)
-    press(loaded, (500, 300))
-    wait_status(loaded, "marked")
-    fail_call(loaded, "step")
-    loaded.click("#track")
-    loaded.wait_for_selector("#status.error")
-    loaded.click("#undo")  # of the second click
-    assert_equal_downloads(download_masks(loaded), masks)
-
-
-def test_undecodable_frame_named(loaded):
-    loaded.evaluate(
         """() => {
-          const { decode } = VideoDecoder.prototype;
-          VideoDecoder.prototype.decode = () => {
-            VideoDecoder.prototype.decode = decode;
-            throw new Error('this frame is broken');
+          const { step } = model;
+          let count = 0;
+          model.step = () => ((count += 1) <= 3 ? step() : new Promise(() => {}));
+        }"""
+    )
+    tab.click("#track")
+    wait_position(tab, 4)
+    tab.click("#cancel")
+    assert tab.inner_text("#status") == "Tracking canceled"
+    assert tab.is_enabled("#track")
+    assert sorted(download_masks(tab)) == [0, 1, 2, 3]
+
+
+def test_overlay_has_a_frame_per_mask(tab, portrait):
+    tab.set_input_files("#file", portrait)
+    wait_status(tab, "6 frames")
+    drag_box(tab)
+    tab.click("#track")
+    wait_status(tab, "Tracked 5 frames")
+    overlay = portrait.with_name("overlay.webm")
+    overlay.write_bytes(download(tab, "#overlay"))
+    assert [frame.shape for frame in open_frames(overlay)] == 6 * [(480, 288, 3)]
+
+
+@pytest.mark.parametrize("change", ["tracking", "clearing", "opening"])
+def test_changes_are_undone(tab, portrait, change):
+    drag_box(tab)
+    masks = download_masks(tab)
+    if change == "tracking":
+        tab.click("#track")
+        wait_status(tab, "Tracked")
+        assert len(download_masks(tab)) > 1
+    elif change == "clearing":
+        tab.click("#clear")
+        assert tab.is_disabled("#masks")
+    else:
+        tab.set_input_files("#file", portrait)
+        wait_status(tab, "6 frames")
+        assert tab.is_disabled("#masks")
+    tab.click("#undo")
+    assert_equal_masks(download_masks(tab), masks)
+
+
+def test_leaving_is_guarded_until_the_download(tab):
+    assert not is_leaving_guarded(tab)
+    drag_box(tab)
+    assert is_leaving_guarded(tab)
+    download_masks(tab)
+    assert not is_leaving_guarded(tab)
+    tab.click("#track")
+    wait_status(tab, "Tracked")
+    assert is_leaving_guarded(tab)
+    tab.click("#undo")
+    assert not is_leaving_guarded(tab)
+
+
+def test_refused_click_keeps_earlier_ones(tab):
+    mark(tab, (300, 200))
+    view, masks = see_view(tab), download_masks(tab)
+    tab.evaluate("() => { model.segment = async () => { throw new Error('out of memory'); }; }")
+    press(tab, (320, 210))
+    wait_status(tab, "out of memory")
+    assert see_view(tab) == view
+    assert_equal_masks(download_masks(tab), masks)
+
+
+def test_tracking_without_a_frame_is_no_undo_step(tab):
+    mark(tab, (300, 200))
+    masks = download_masks(tab)
+    mark(tab, (500, 300))
+    tab.evaluate("() => { model.step = async () => { throw new Error('out of memory'); }; }")
+    tab.click("#track")
+    wait_status(tab, "out of memory")
+    tab.click("#undo")  # of the second click
+    assert_equal_masks(download_masks(tab), masks)
+
+
+def test_frames_without_an_object_cannot_be_tracked(tab, portrait):
+    tab.set_input_files("#file", portrait)
+    wait_status(tab, "6 frames")
+    assert tab.is_disabled("#track")
+    drag_box(tab)
+    assert tab.is_enabled("#track")
+    tab.evaluate("() => { model.step = async () => new Uint8Array(854 * 480); }")
+    tab.click("#track")
+    wait_status(tab, "Tracked 5 frames")
+    seek(tab, 3)  # the object is lost
+    assert tab.is_disabled("#track")
+
+
+def test_last_frame_cannot_be_tracked(tab):
+    seek(tab, int(tab.get_attribute("#frame", "max")))
+    drag_box(tab)
+    tab.click("#track")
+    wait_status(tab, "No frame follows this one: mark an object on an earlier frame to track it")
+
+
+def test_narrow_drag_is_explained(tab):
+    view = see_view(tab)
+    press(tab, (200, 100), (203, 300))
+    wait_status(tab, "The box is too narrow: drag diagonally across the object, or click on it")
+    assert see_view(tab) == view
+
+
+def test_click_while_playing_is_explained(tab):
+    tab.click("#play")
+    press(tab, (300, 200))
+    assert tab.inner_text("#status") == "Pause the video first"
+    tab.click("#play")
+    mark(tab, (300, 200))
+
+
+def test_drop_while_tracking_is_explained(tab, portrait):
+    drag_box(tab)
+    tab.evaluate(HOLD_STEPS)
+    tab.click("#track")
+    drop(tab, portrait)
+    wait_status(tab, "Wait until tracking ends, or cancel")
+    tab.click("#cancel")
+    drop(tab, portrait)
+    wait_status(tab, "portrait.webm: 6 frames")
+
+
+def test_dropped_text_is_explained(tab):
+    drop(tab)
+    wait_status(tab, "Drop a video file")
+
+
+def test_shift_and_the_checkbox_remove(tab):
+    tab.evaluate(
+        """() => {
+          const { segment } = model;
+          model.segment = (image, prompt, others) => {
+            window.prompt = prompt;
+            return segment(image, prompt, others);
           };
         }"""
     )
-    loaded.fill("#frame", "9")
-    wait_status(loaded, "this frame is broken")
+    mark(tab, (300, 200))
+    tab.keyboard.down("Shift")
+    press(tab, (320, 210))
+    tab.keyboard.up("Shift")
+    tab.wait_for_function("prompt.negative.length === 1")
+    tab.wait_for_selector("#undo:enabled")
+    tab.check("#exclude")
+    press(tab, (280, 190))
+    tab.wait_for_function("prompt.negative.length === 2 && prompt.positive.length === 1")
 
 
-def test_axe_finds_nothing(loaded):
-    loaded.context.set_offline(False)
-    assert find_violations(loaded) == []
-    loaded.emulate_media(color_scheme="dark")
-    assert find_violations(loaded) == []
+def test_chosen_object_keeps_the_focus(tab):
+    drag_box(tab)
+    tab.click("#add")
+    tab.focus("#objects button >> nth=0")
+    tab.keyboard.press("Enter")
+    assert tab.get_attribute("#objects button:focus", "aria-pressed") == "true"
+    assert tab.inner_text("#objects button:focus") == "Object 1"
+    tab.click("#undo")
+    assert tab.locator("#objects button").count() == 1
+
+
+def test_failed_model_is_loaded_again(open_page):
+    tab = open_page(
+        DRAWN_MODEL, PLAIN_SERVER, "model.load = async () => { throw new Error('Failed to fetch'); };"
+    )
+    wait_status(tab, "Model 240p: cannot be loaded (Failed to fetch); load it again")
+    press(tab, (300, 200))
+    wait_status(tab, "Load the model again first")
+    tab.evaluate("() => { model.load = async () => 'drawn'; }")
+    tab.click("#reload")
+    wait_status(tab, "Ready")
+    assert tab.is_hidden("#reload")
+    mark(tab, (300, 200))
+
+
+def test_errors_stay_while_the_model_loads(open_page, tmp_path):
+    tab = open_page(
+        DRAWN_MODEL,
+        PLAIN_SERVER,
+        "model.load = () => new Promise((end) => { window.end = () => end('drawn'); });",
+    )
+    wait_status(tab, "sample.webm: ")
+    tab.wait_for_function("typeof end === 'function'")
+    press(tab, (300, 200))
+    wait_status(tab, "Wait until the model is loaded")
+    (tmp_path / "notes.txt").write_text("no video")
+    tab.set_input_files("#file", tmp_path / "notes.txt")
+    wait_status(tab, "notes.txt: not a video")
+    tab.evaluate("end()")
+    tab.wait_for_selector("#speed >> text=drawn")
+    wait_status(tab, "notes.txt: not a video")
+
+
+def test_undecodable_frame_named(tab):
+    tab.evaluate(
+        """() => {
+          VideoDecoder.prototype.decode = () => { throw new Error('this frame is broken'); };
+        }"""
+    )
+    tab.fill("#frame", "9")
+    wait_status(tab, "sample.webm: frame 10 cannot be decoded (this frame is broken)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(tab, scheme):
+    drag_box(tab)
+    tab.emulate_media(color_scheme=scheme)
+    assert find_violations(tab) == []
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_controls_keep_their_places(loaded, width):
-    loaded.set_viewport_size({"width": width, "height": 844})
-    rows = loaded.evaluate(
+def test_controls_keep_their_places(tab, width):
+    tab.set_viewport_size({"width": width, "height": 844})
+    rows = tab.evaluate(
         """() => [...document.querySelectorAll('.row')].map(
           (row) => [...row.querySelectorAll(':scope > button')].map((button) => button.offsetHeight))"""
     )
     assert {height for row in rows for height in row} == {34}
-    tops = loaded.evaluate(
+    tops = tab.evaluate(
         """() => [[true, 'Ready'], [false, 'Tracking…'], [true, 'two lines '.repeat(7)]]
           .map(([hidden, text]) => {
             document.getElementById('progress').hidden = hidden;
@@ -285,132 +543,111 @@ def test_controls_keep_their_places(loaded, width):
             return document.getElementById('track').offsetTop;
           })"""
     )
-    loaded.evaluate("document.getElementById('progress').hidden = true")
     assert len(set(tops)) == 1
-    assert loaded.evaluate("document.documentElement.scrollWidth") == width
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_focused_file_input_outlines_its_button(loaded):
-    loaded.keyboard.press("Tab")  # the keyboard makes focus visible
-    loaded.focus("#file")
-    assert loaded.evaluate("getComputedStyle(document.querySelector('label.button')).outlineStyle") == "solid"
+def test_clicks_hit_their_pixels_in_a_small_window(tab):
+    tab.set_viewport_size({"width": 390, "height": 844})
+    mark(tab, (400, 300))
+    rows, columns = np.nonzero(download_masks(tab)[0])
+    scale = 480 / 854  # the sample has 854×480 pixels, the small view 374 columns
+    assert abs(rows.mean() - 300) < 2 / scale
+    assert abs(columns.mean() - 400) < 2 / scale
 
 
-def draw_portrait(path):
-    """Write a portrait video of 6 frames with a yellow square on blue; return the square's mask."""
-    image = np.full((200, 120, 3), (30, 40, 120), np.uint8)
-    image[60:120, 30:90] = (240, 220, 40)
-    with av.open(str(path), "w") as video:
-        stream = video.add_stream("libvpx-vp9", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 120, 200, "yuv420p"
-        for _ in range(6):
-            video.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        video.mux(stream.encode())
-    return image[..., 0] > 100
+def test_focused_file_input_outlines_its_button(tab):
+    tab.keyboard.press("Tab")  # the keyboard makes focus visible
+    tab.focus("#file")
+    assert tab.evaluate("getComputedStyle(document.querySelector('label.button')).outlineStyle") == "solid"
 
 
-def test_own_video_tracked_in_its_size(loaded, tmp_path):
-    square = draw_portrait(tmp_path / "portrait.webm")
-    loaded.set_input_files("#file", tmp_path / "portrait.webm")
-    wait_status(loaded, "6 frames")
-    assert loaded.input_value("#file") == ""  # browsers report a choice of the same file only then
-    press(loaded, (345, 135), (509, 297))
-    wait_status(loaded, "marked")
-    loaded.click("#track")
-    wait_status(loaded, "Tracked 5 frames")
-    masks = download_masks(loaded)
+def test_masks_have_the_size_of_the_video(tab, portrait):
+    tab.set_input_files("#file", portrait)
+    wait_status(tab, "portrait.webm: 6 frames")
+    assert tab.input_value("#file") == ""  # browsers report a choice of the same file only then
+    mark(tab, (355, 144), (499, 288))  # 2.4 pixels of the view a pixel, 283 columns of bars
+    tab.click("#track")
+    wait_status(tab, "Tracked 5 frames")
+    masks = download_masks(tab)
     assert sorted(masks) == [0, 1, 2, 3, 4, 5]
-    assert {mask.shape for mask in masks.values()} == {square.shape}
-    found, expected = ([(axis.min(), axis.max()) for axis in np.nonzero(mask)] for mask in (masks[0], square))
-    np.testing.assert_allclose(found, expected, atol=4)  # pixels: a mask has a quarter of the resolution
-    loaded.fill("#frame", "5")
-    loaded.wait_for_selector("#position >> text=/^6 /")
-    loaded.click("#track")
-    wait_status(loaded, "No frame follows this one: mark an object on an earlier frame to track it")
-    assert len(download_masks(loaded)) == 6
+    assert {mask.shape for mask in masks.values()} == {(200, 120)}
+    spans = [(axis.min(), axis.max()) for axis in np.nonzero(masks[5])]
+    np.testing.assert_allclose(spans, [(60, 119), (30, 89)], atol=1)
 
 
-def test_unreadable_file_refused(loaded, tmp_path):
-    (tmp_path / "notes.txt").write_text("no video")
-    loaded.set_input_files("#file", tmp_path / "notes.txt")
-    wait_status(loaded, "notes.txt: not a video that can be read")
+@pytest.mark.parametrize("content", [b"no video", b"", "truncated"])
+def test_unreadable_file_refused(tab, tmp_path, portrait, content):
+    path = tmp_path / "notes.webm"
+    path.write_bytes(portrait.read_bytes()[:300] if content == "truncated" else content)
+    tab.set_input_files("#file", path)
+    tab.wait_for_selector("#status.error")
+    assert tab.inner_text("#status").startswith("notes.webm: ")
 
 
 @pytest.mark.parametrize(
-    ("script", "words"),
+    ("scripts", "words"),
     [
-        ("delete window.WebAssembly", "WebAssembly is off"),
-        ("delete window.VideoDecoder", "no WebCodecs"),
-        ("VideoDecoder.isConfigSupported = async () => ({supported: false})", "cannot decode vp09"),
+        (["delete window.WebAssembly"], "WebAssembly is off"),
+        (["delete window.VideoDecoder"], "no WebCodecs"),
         (
-            "const Real = Worker; window.Worker = class extends Real { constructor() { super('missing.js'); } }",
-            "Model 240p: cannot be loaded; reload the page, or compute on the CPU (The model failed",
+            [DRAWN_MODEL, "VideoDecoder.isConfigSupported = async () => ({supported: false})"],
+            "cannot decode vp09",
         ),
         (
-            "Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('denied'); } })",
+            [
+                "const Real = Worker; window.Worker = class extends Real { constructor() { super('missing.js'); } }"
+            ],
+            "Model 240p: cannot be loaded (worker.js: cannot be started); load it again",
+        ),
+        (
+            [
+                DRAWN_MODEL,
+                "Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('denied'); } })",
+            ],
             "Ready",
         ),
     ],
 )
-def test_missing_feature_named_or_replaced(address, browser, script, words):
-    tab = browser.new_page()
-    tab.set_default_timeout(WAIT)
-    tab.add_init_script(script)
-    tab.goto(address)
-    wait_status(tab, words)
-    tab.close()
+def test_missing_feature_named_or_replaced(open_page, scripts, words):
+    wait_status(open_page(*scripts), words)
 
 
-def test_missing_sample_named(address, browser, tmp_path):
-    draw_portrait(tmp_path / "portrait.webm")
-    tab = browser.new_page()
-    tab.set_default_timeout(WAIT)
-    problems = []
-    tab.on("pageerror", lambda error: problems.append(str(error)))
-    tab.add_init_script(
+def test_missing_sample_named(open_page, portrait):
+    tab = open_page(
+        DRAWN_MODEL,
+        PLAIN_SERVER,
         "const real = fetch; window.fetch = (url, ...rest) => url === 'sample.webm'"
-        " ? Promise.reject(new TypeError('Failed to fetch')) : real(url, ...rest)"
+        " ? Promise.reject(new TypeError('Failed to fetch')) : real(url, ...rest)",
     )
-    tab.goto(address)
-    wait_status(tab, "sample.webm: cannot be fetched; open a video of your own")
-    tab.wait_for_selector("#speed:not(:empty)")  # the model is loaded
-    view = see_view(tab)
+    tab.wait_for_selector("#speed >> text=drawn")
+    wait_status(tab, "sample.webm: cannot be fetched; open your own video")
     press(tab, (345, 135), (509, 297))
-    assert see_view(tab) == view
-    tab.set_input_files("#file", tmp_path / "portrait.webm")
+    wait_status(tab, "Open a video first")
+    tab.set_input_files("#file", portrait)
     wait_status(tab, "6 frames")
-    press(tab, (345, 135), (509, 297))
-    wait_status(tab, "marked")
-    assert problems == []
-    tab.close()
+    mark(tab, (345, 135), (509, 297))
 
 
 @pytest.mark.parametrize("size", build.SIZES)
-def test_speed_is_shown(address, site, browser, size):
+def test_speed_is_shown(open_page, site, size):
     """The table of docs/howto/demo.md: ``pytest demo/tests -m slow -k speed -s``."""
-    model = site / "models" / f"{size}.zip"
-    if not model.is_file():
-        build.export(size, model)
-    tab = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
-    tab.set_default_timeout(WAIT)
+    for name in {"240p", size}:
+        if not (site / "models" / f"{name}.zip").is_file():
+            build.export(name, site / "models" / f"{name}.zip")
     sent = Handler.sent
-    tab.goto(address)
+    tab = open_page()
     wait_status(tab, "Ready")
     sent = Handler.sent - sent
     if size != tab.input_value("#size"):
         tab.select_option("#size", size)
-        wait_status(tab, "Loading")
         wait_status(tab, "Ready")
-    left, top, width, height = BOX
-    press(tab, (left, top), (left + width, top + height))
-    wait_status(tab, "marked")
+    drag_box(tab)
     tab.click("#track")
-    tab.wait_for_function("parseInt(document.getElementById('position').textContent) > 10")
+    wait_position(tab, 11)
     tab.click("#cancel")
     speed = tab.inner_text("#speed")
     print(
         f"\n| {size} | {speed} | first load {sent / 1e6:.1f} MB | load of the machine {os.getloadavg()[0]:.1f} |"
     )
     assert "frames/s" in speed
-    assert sent < MAX_LOAD
-    tab.context.close()

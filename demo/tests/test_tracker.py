@@ -98,7 +98,7 @@ DAMAGED_MODELS = {
     ),
     "another policy": (
         lambda folder: change_policy(folder / "export.json"),
-        "memory.policy: the page has bounded_fifo, without insertions",
+        "memory.policy: the page supports only bounded_fifo, without insertions",
     ),
     "no settings": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 11}'),
@@ -106,7 +106,7 @@ DAMAGED_MODELS = {
     ),
     "another version": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 6}'),
-        "export.json: of version 6, expected 11; export again",
+        "export.json: version 6, expected 11; export again",
     ),
 }
 
@@ -189,7 +189,7 @@ def test_changed_labels_are_not_those_downloaded():
 
 def test_error_without_a_message_is_named():
     script = f"""
-        import {{ describeError }} from '{(DEMO / "src" / "model.js").as_uri()}';
+        import {{ describeError }} from '{(DEMO / "src" / "words.js").as_uri()}';
         console.log([new RangeError(), new Error('full'), 70].map(describeError).join());"""
     command = ["node", "--input-type=module", "-e", script]
     result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
