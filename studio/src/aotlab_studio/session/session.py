@@ -34,7 +34,7 @@ from aotlab_studio.protocol import (
     OutdatedPolicy,
     ReviewEntry,
 )
-from aotlab_studio.review.checks import Check, find_checks
+from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import (
     PROBABILITIES,
     export_masks,
@@ -384,13 +384,6 @@ def _find_correction(
     if bool(positive) == bool(negative):
         raise InputError("suggest: give either positive or negative points to change a mask")
     return positive or negative
-
-
-def list_checks(snapshot: Snapshot) -> list[Check]:
-    """Return the frames to check, the worst first; none that is marked as checked."""
-    scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
-    drawn_ids = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
-    return [check for check in find_checks(scores, drawn_ids) if check.frame not in snapshot.checked_frames]
 
 
 class OutdatedError(InputError):

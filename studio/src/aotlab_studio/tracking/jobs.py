@@ -18,9 +18,10 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, plan_spans
-from aotlab_studio.document.scores import ReviewSignals, measure_scores
+from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
+from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model
 
 if TYPE_CHECKING:
