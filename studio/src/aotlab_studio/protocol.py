@@ -107,7 +107,7 @@ class JobProgress(Struct, frozen=True):
     """frames per second"""
     remaining: float | None
     """seconds"""
-    lost_pixels: int
+    overwritten_pixels: int
     """pixels that other objects lost, of all frames"""
     problem: str | None
     """error message"""

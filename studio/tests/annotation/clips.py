@@ -193,7 +193,7 @@ def wait_until(condition, seconds=60):
 
 def wait_until_propagated(session):
     """Wait until every correction has been propagated, which its edit started."""
-    wait_until(lambda: not session.runner.list_pending() and not session.runner.busy)
+    wait_until(lambda: not session.runner.list_corrections() and not session.runner.busy)
 
 
 def png(labels):

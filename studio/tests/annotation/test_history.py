@@ -544,7 +544,7 @@ class History(RuleBasedStateMachine):
             assert shown == self.model.show(frame), f"frame {frame}"
             steps["pixels"] += len(shown)
         assert self.document.snapshot.pending == self.model.find_pending()
-        assert self.document.snapshot.pending_corrections == [
+        assert self.document.snapshot.list_corrections() == [
             key
             for key in self.model.find_unfinished()
             if now.layers[key].kind == "correction"

@@ -36,7 +36,7 @@ pytestmark = needs_browser
 
 JOB = {
     "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
-    "lost_pixels": 0, "problem": None,
+    "overwritten_pixels": 0, "problem": None,
 }  # fmt: skip
 LATE_CLOSE = """() => Object.defineProperty(HTMLDialogElement.prototype, 'onclose', {
     set(run) { this.addEventListener('close', (event) => setTimeout(run, 2000, event)); }

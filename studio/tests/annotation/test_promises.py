@@ -131,7 +131,7 @@ def test_lost_pixels_are_counted_and_come_back(session, short_pause):
         int(((old == 1) & (new != 1)).sum())
         for old, new in zip(before, list_labels(session.document), strict=True)
     )
-    assert session.runner.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
+    assert session.runner.job.report().overwritten_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
     assert equal_labels(list_labels(session.document), before)
 

@@ -503,9 +503,9 @@ def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypa
         if result.frame < 3:
             return add_result(layer_id, result, ids)
         document.undo()
-        lost_pixels = add_result(layer_id, result, ids)
+        overwritten_pixels = add_result(layer_id, result, ids)
         document.redo()
-        return lost_pixels
+        return overwritten_pixels
 
     monkeypatch.setattr(document, "add_result", cancel)
     assert run(session, 0).status == "stopped"
@@ -519,7 +519,7 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     def end_job():  # as the thread of `JobRunner`
         with session.runner._changed:
             holds.set()
-            session.runner.list_pending()
+            session.runner.list_corrections()
 
     def undo_meanwhile():
         threading.Thread(target=end_job, daemon=True).start()
@@ -653,9 +653,9 @@ def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 4, 2)
-    assert session.runner.list_pending()
+    assert session.runner.list_corrections()
     run(session, 4)
-    assert (session.runner.list_pending(), session.document.snapshot.list_outdated()) == ([], [])
+    assert (session.runner.list_corrections(), session.document.snapshot.list_outdated()) == ([], [])
 
 
 def test_later_stroke_replaces_an_earlier_correction(folder, short_pause, reopen):
@@ -740,20 +740,20 @@ def test_failed_correction_stays_outdated(session, short_pause):
 def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, monkeypatch):
     draw(session, 0, 1)
     run(session, 0)
-    list_pending, document = session.runner.list_pending, session.document
+    list_corrections, document = session.runner.list_corrections, session.document
 
     def undo_meanwhile():
-        waiting = list_pending()
+        waiting = list_corrections()
         if waiting and list_titles(document)[0] == "brush":
             undo = threading.Thread(target=document.undo)
             undo.start()
             undo.join(0.5)
         return waiting
 
-    monkeypatch.setattr(session.runner, "list_pending", undo_meanwhile)
+    monkeypatch.setattr(session.runner, "list_corrections", undo_meanwhile)
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: list_titles(document)[0] == "tracking")
-    monkeypatch.setattr(session.runner, "list_pending", list_pending)
+    monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
     session.redo()
     assert session.runner.wait(60)
     assert document.snapshot.list_outdated() == []
@@ -762,17 +762,17 @@ def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, 
 def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
     draw(session, 0, 1)
     run(session, 0)
-    failed, list_pending = threading.Event(), session.runner.list_pending
+    failed, list_corrections = threading.Event(), session.runner.list_corrections
 
     def fail():
         failed.set()
         raise InputError("database is locked")
 
-    monkeypatch.setattr(session.runner, "list_pending", fail)
+    monkeypatch.setattr(session.runner, "list_corrections", fail)
     run_action(session, stroke(5, 50, 20))
     assert failed.wait(60)
     wait_until(lambda: "database is locked" in caplog.text)
-    monkeypatch.setattr(session.runner, "list_pending", list_pending)
+    monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
     run_action(session, stroke(8, 50, 20))
     assert session.runner.wait(60)
     assert session.document.snapshot.list_outdated() == []
@@ -918,9 +918,9 @@ def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
     draw(session, 0, 1, 2)
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
-    assert session.runner.list_pending()
+    assert session.runner.list_corrections()
     run_action(session, {"do": "delete_object", "object_id": 1})
-    assert not session.runner.list_pending()
+    assert not session.runner.list_corrections()
 
 
 def test_scores_of_a_merged_object_are_of_all_its_pixels(session):

@@ -16,7 +16,7 @@ from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, format_coco
 from aotlab_studio.document import editing
 from aotlab_studio.server import app as web
 from aotlab_studio.session import uploads
-from aotlab_studio.session.uploads import UnclearObjectsError, load_upload, read_upload
+from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload, read_upload
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
@@ -221,7 +221,7 @@ def test_binary_mask_goes_to_the_chosen_object(session):
     binary = png(255 * (truth(3) == 1))
     load_upload(session.document, 3, binary, chosen=2)
     assert ((session.document.snapshot.labels(3) == 2) == (truth(3) == 1)).all()
-    with pytest.raises(UnclearObjectsError):
+    with pytest.raises(AmbiguousObjectsError):
         load_upload(session.document, 3, binary)
     load_upload(session.document, 4, binary, targets={255: None})
     assert [*session.document.snapshot.objects] == [1, 2, 3]
@@ -245,7 +245,7 @@ def test_upload_for_another_object_is_asked_about(served):
 def test_upload_of_other_names_is_matched_by_id_then_name(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 2, name="fish")
-    with pytest.raises(UnclearObjectsError) as raised:
+    with pytest.raises(AmbiguousObjectsError) as raised:
         load_upload(session.document, 0, WHOLE["colors"])
     assert [(each.name, each.target) for each in raised.value.objects] == [("car", 1), ("dog", 2)]
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
@@ -257,7 +257,7 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
     ]
     double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
     editing.change_object(session.document, 3, name="fish")
-    with pytest.raises(UnclearObjectsError):
+    with pytest.raises(AmbiguousObjectsError):
         load_upload(session.document, 0, double)
 
 

@@ -115,7 +115,7 @@ class Document:
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
             last_rows = (version.last_row for version in self.log.versions)
-            self.results.clean(self.log.list_reachable_layers(), last_rows)
+            self.results.delete_unreachable(self.log.list_reachable_layers(), last_rows)
 
     @classmethod
     def read(cls, folder: Path) -> Document:

@@ -323,8 +323,7 @@ class Snapshot:
         absent = {*result.absent}.intersection(unlocked_ids) | {*before.absent}.difference(unlocked_ids)
         return replace(result, scores=clip_scores(scores, ids) | kept, absent=sorted(absent)), ids
 
-    @property
-    def pending_corrections(self) -> list[int]:
+    def list_corrections(self) -> list[int]:
         """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
         layers = self.state.layers
         return [key for key in self.pending if layers[key].is_automatic and self.list_unlocked(layers[key])]

@@ -83,8 +83,8 @@ export class Tracking {
   }
 
   /** @param {JobProgress} job */
-  showEnd({ background, done, lost_pixels: lostPixels, problem, status }) {
-    const losses = lostPixels ? `took ${formatCount(lostPixels, 'pixel')} from other objects` : '';
+  showEnd({ background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
+    const losses = overwrittenPixels ? `took ${formatCount(overwrittenPixels, 'pixel')} from other objects` : '';
     if (problem) showMessage(problem, true);
     else if (!background) showToast(`Tracking ${status}: ${formatCount(done, 'frame')}${losses && `; it ${losses}`}`);
     else if (losses && status === 'done') showToast(`The correction ${losses}`);

@@ -112,7 +112,7 @@ class Session:
         snapshot = self.document.snapshot
         ranges = snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
-            waits = bool(self.runner.list_pending() or self.runner.busy)
+            waits = bool(self.runner.list_corrections() or self.runner.busy)
             end = snapshot.count if last is None else last + 1
             locked = any(snapshot.outdated[key][first:end].any() for key in snapshot.locked_ids)
             raise OutdatedError(action, ranges, waits=waits, locked=locked)

@@ -37,7 +37,7 @@ EXPORTED_MASKS = (*sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt"
 """files and folders with masks in an archive that the page exported, the best first"""
 
 
-class UnclearObjectsError(InputError):
+class AmbiguousObjectsError(InputError):
     """It is ambiguous which objects of the project a file shows; a person has to choose."""
 
     def __init__(self, objects: list[FileObject]) -> None:
@@ -65,7 +65,7 @@ def load_upload(
             name for all others.
 
     Raises:
-        UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
+        AmbiguousObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
         InputError: a file that cannot be read, no object, only locked or hidden ones, no such target, or too many.
     """
     if (loaded := _find_loaded(document)) is not None:
@@ -145,7 +145,7 @@ def _match_objects(
             targets[file_id] = None
             is_certain &= name not in by_name
     if objects and not (is_certain and chosen in (None, *targets.values())):
-        raise UnclearObjectsError([FileObject(key, names.get(key, ""), targets[key]) for key in ids])
+        raise AmbiguousObjectsError([FileObject(key, names.get(key, ""), targets[key]) for key in ids])
     return targets
 
 
