@@ -135,7 +135,7 @@ def hold_review(monkeypatch):
         release.wait(60)
         return [Check(7, 1, "lost", 1.0)]
 
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find_checks)
+    monkeypatch.setattr("aotlab_studio.review.checks.find_checks", find_checks)
     return begun, release
 
 

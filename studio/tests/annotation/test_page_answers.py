@@ -449,7 +449,7 @@ def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
     def find(*_):
         return [Check(7, 2, "lost", 1.0)] if 2 in session.document.snapshot.objects else []
 
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find)
+    monkeypatch.setattr("aotlab_studio.review.checks.find_checks", find)
     refresh_review(session)
     page.tab.wait_for_selector("#review li")
     page.key("2")
