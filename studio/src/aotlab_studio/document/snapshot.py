@@ -404,7 +404,8 @@ class Snapshot:
         seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects}
         for index in frames:
             marks = rows[index] = dict.fromkeys(self.objects, UNKNOWN)
-            scores, drawn_masks = self.scores(index), self.keyframe(index)
+            drawn_masks = self.keyframe(index)
+            scores = self.scores(index) if self.list_layers(index) else {}  # drawn masks need none
             for object_id, score in scores.items():
                 marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
             marks |= {key: KEYFRAME if digest else KEYFRAME_ABSENT for key, digest in drawn_masks.items()}

@@ -87,23 +87,22 @@ class Session:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.job
         kinds = {name: sdk.find_output(name) for name in sdk.list_outputs() if name not in PROBABILITIES}
-        with document.lock:
-            return Description(
-                **msgspec.structs.asdict(document.describe_state()),
-                name=document.frames.name,
-                project=document.header.id,
-                video=self.video_id,
-                frames=document.frames.count,
-                size=document.frames.size,
-                rate=float(document.frames.rate),
-                shared=document.shared,
-                timeline=document.timeline(),
-                outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
-                models=self.loader.names if self.loader else [],
-                model=self.loader.chosen if self.loader else "",
-                job=job.report() if job is not None and job.alive else None,
-                problems=[*filter(None, [document.conflict])],
-            )
+        return Description(
+            **msgspec.structs.asdict(document.describe_state()),
+            name=document.frames.name,
+            project=document.header.id,
+            video=self.video_id,
+            frames=document.frames.count,
+            size=document.frames.size,
+            rate=float(document.frames.rate),
+            shared=document.shared,
+            timeline=document.timeline(),  # later than the state: pages expect no older marks
+            outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
+            models=self.loader.names if self.loader else [],
+            model=self.loader.chosen if self.loader else "",
+            job=job.report() if job is not None and job.alive else None,
+            problems=[*filter(None, [document.conflict])],
+        )
 
     def check_outdated(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
