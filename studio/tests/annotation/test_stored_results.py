@@ -185,7 +185,7 @@ def test_frame_of_a_lost_result_is_outdated(folder, session, statement, reopen):
 
 def test_replaced_results_go_unless_a_version_shows_them(folder, session, reopen):
     draw(session, 0, 1)
-    session.document.edit("tracking", Changes(layers={1: Layer([1], 1, 3)}))
+    session.document.edit("tracking", Changes(layers={1: Layer([1], 1, 4)}))
 
     def store(x):
         for index in (1, 2, 3):

@@ -914,6 +914,21 @@ def test_request_that_nothing_needs_stops(session, edit):
     assert not session.runner.busy
 
 
+@pytest.mark.parametrize("cleared", [2, 6], ids=["done", "ahead"])
+def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
+    draw(session, 1, 1)
+    run(session, 1)
+    tracker = hold(session, 4)
+    job = start_job(session, 1)
+    wait_until(lambda: job.done == 3)  # and a frame for the reference
+    run_action(session, {"do": "drop_results", "frame": cleared})
+    tracker.allow(100)
+    job.wait(10)
+    assert job.status == "stopped"
+    assert list_visible_frames(session) == [*range(1, cleared)]
+    assert session.document.snapshot.list_outdated() == []
+
+
 def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
     draw(session, 0, 1, 2)
     run(session, 0)

@@ -349,13 +349,15 @@ class Document:
         Locked objects stay as they are, also those of the layer.
 
         Returns:
-            pixels that other objects lose; None if nothing is stored, as the layer is not in the history any more, or
-            is a correction that waits for an unlock.
+            pixels that other objects lose; None if nothing is stored, as the layer is not needed any more, or is a
+            correction that waits for an unlock.
         """
         with self.lock:
             snapshot = self.snapshot
             layer = snapshot.state.layers.get(layer_id)
             if layer is None or layer.last_row is not None:
+                return None
+            if not snapshot.needs_layer(layer_id, ignore_corrections=True):
                 return None
             if layer.is_automatic and not snapshot.list_unlocked(layer):
                 return None

@@ -60,10 +60,9 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         return self.kind == "correction" and self.last_row is None
 
     @property
-    def tracked_range(self) -> FrameRange:
-        """First and last frame that it tracks, without its reference frame."""
-        first, last, start = self.first, self.last, self.reference_frame
-        return first + (first == start), last - (last == start)
+    def tracks_reference(self) -> bool:
+        """Whether it is not complete without a result of its reference frame."""
+        return self.kind == "import" or self.previous_keyframe is not None
 
     def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which frames, N int, are tracked from the drawn mask before them, and which from the one after."""
