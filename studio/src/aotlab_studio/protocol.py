@@ -36,6 +36,8 @@ class LoadedMasks(Struct, frozen=True):
     """lost pixels by id of each object that the file does not contain"""
     step: int
     """the last entry that is not undone"""
+    unchanged: list[int] = []
+    """locked and hidden objects that the file has, or would have covered"""
 
 
 class ExportedClips(Struct, frozen=True):

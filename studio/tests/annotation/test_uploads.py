@@ -314,7 +314,7 @@ def test_upload_that_arrives_twice_is_loaded_once(served, monkeypatch):
     parsed = []
     monkeypatch.setattr(uploads, "read_upload", lambda *values: [read_upload(*values), parsed.append(1)][0])
     answers = [served.get(f"/masks/3?id={2**40}&targets={targets}", "POST", **head).json() for _ in range(2)]
-    assert answers[0] == answers[1] == {"frames": [3], "losses": {}, "step": 1}
+    assert answers[0] == answers[1] == {"frames": [3], "losses": {}, "step": 1, "unchanged": []}
     assert parsed == [1]
     for unusable in ("x", "1"):
         assert served.get(f"/masks/3?id={unusable}", "POST", **head).status_code == 422
@@ -329,7 +329,8 @@ def test_upload_keeps_class_and_attributes_of_protected_objects(session, protect
     for annotation in tree["annotations"]:
         annotation["attributes"]["blurred"] = True
     before = session.document.snapshot.find_object(1)
-    load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    loaded = load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    assert loaded.unchanged == [1]
     assert session.document.snapshot.find_object(1) == before
     assert session.document.snapshot.find_object(2).class_name == "fish"
     assert [*session.document.snapshot.state.attributes] == [2]
@@ -361,7 +362,8 @@ def test_upload_behind_a_locked_object_makes_nothing_absent(session):
 def test_upload_takes_no_pixels_of_a_protected_object(session, field):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, **{field: True})
-    load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
+    loaded = load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
+    assert (loaded.losses, loaded.unchanged) == ({}, [1])
     assert (session.document.snapshot.labels(0) == truth(0)).all()
 
 

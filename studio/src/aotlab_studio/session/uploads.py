@@ -83,8 +83,12 @@ def load_upload(
             targets = _match_objects(
                 snapshot, annotations, names, chosen if chosen in snapshot.objects else None
             )
-        targets = {key: targets.get(key) for key in annotations.objects()}
-        targets = {key: target for key, target in targets.items() if target not in snapshot.protected_ids}
+        targets, protected_ids = (
+            {key: targets.get(key) for key in annotations.objects()},
+            {*snapshot.protected_ids},
+        )
+        unchanged = protected_ids.intersection(targets.values())
+        targets = {key: target for key, target in targets.items() if target not in protected_ids}
         if not targets:
             raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
         ids, objects = _find_objects(document, annotations, targets, names)
@@ -100,13 +104,15 @@ def load_upload(
                 unnamed = {key: text for key, text in texts.items() if key != "name"}
                 attributes.setdefault(ids[file_id], {})[frame] = unnamed
         keyframes, new_pngs, losses = _draw_masks(document, annotations, ids)
+        unchanged |= protected_ids & losses.keys()
+        losses = {key: count for key, count in losses.items() if key not in protected_ids}
         values = Changes(objects=objects, keyframes=keyframes, classes=classes, attributes=attributes)
         document.edit_masks("load masks", values, min(annotations.frames), new_pngs)
-        return LoadedMasks(sorted(annotations.frames), losses, document.log.head)
+        return LoadedMasks(sorted(annotations.frames), losses, document.log.head, sorted(unchanged))
 
 
 def _find_loaded(document: Document) -> LoadedMasks | None:
-    """Return what a message that is sent again has loaded, without losses, which are not stored."""
+    """Return what a message that is sent again has loaded, without its effect on other objects, which is not stored."""
     stored = document.log.messages.get(document.actor.message)
     if not isinstance(stored, Entry):
         return None
@@ -176,7 +182,7 @@ def _find_objects(
 def _draw_masks(
     document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
 ) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
-    """Return the new keyframes, their PNGs, and the pixels that objects without an id in the file lose."""
+    """Return the new keyframes, their PNGs, and the pixels that objects without an id in the file lose, or keep."""
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
     keyframes = {frame: snapshot.keyframe(frame) for frame in annotations.frames}
     for frame in annotations.frames:
@@ -187,12 +193,12 @@ def _draw_masks(
         )
         for target in {ids[file_id] for file_id in ids.keys() & np.unique(loaded).tolist()}:
             mask = np.isin(loaded, [file_id for file_id in ids if ids[file_id] == target])
+            losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
             mask &= ~np.isin(before, snapshot.protected_ids)
             if mask.any():
                 keyframes[frame][target] = ""
                 drawn[drawn == target] = 0
                 drawn[mask] = target
-                losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
         for object_id in keyframes[frame]:
             keyframes[frame][object_id] = document.masks.encode(drawn == object_id, new_pngs)
     return keyframes, new_pngs, dict(losses)
