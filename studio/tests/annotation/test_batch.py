@@ -19,7 +19,7 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
-from aotlab.sdk import JobRecord, write_job_record
+from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.document import editing
@@ -718,3 +718,18 @@ def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, served_list,
     wait_until(lambda: len(list_timers()) == 1 and not timer.is_alive())
     batch.release("a")
     wait_until(lambda: not list_timers())
+
+
+@pytest.mark.parametrize("foreign", [True, False], ids=["foreign", "damaged"])
+def test_foreign_or_damaged_record_revokes_no_status(results, batch, foreign):
+    with batch.use("a", "Ada") as session:
+        editing.change_object(session.document, 1, name="bear")
+    set_status(batch, "a", "Ada", "accepted")
+    if foreign:
+        change_record(results / "a", input_digest="of another video", fingerprint={"sha256": "0"})
+    else:
+        (results / "a" / JOB_RECORD).write_bytes(b"x")
+    assert Document.read(results / "a.aotlab").status.value == "accepted"
+    if foreign:
+        change_record(results / "a", fingerprint={})  # tracked again
+        assert Document.read(results / "a.aotlab").status.value == "in progress"

@@ -182,7 +182,9 @@ class StatusRecord(Stamp, frozen=True, tag="status"):
 
     status: VideoStatus
     digest: str
-    """digest of the masks, objects and tracked results that it holds for"""
+    """result of `digest_content` for the masks and objects that it holds for"""
+    results: str = ""
+    """result of `digest_results` then; a status does not hold for those of another run"""
     note: str = ""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
@@ -235,6 +237,11 @@ class Log:
         """entry that first added each layer"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._load()
+
+    @property
+    def edited(self) -> bool:
+        """Whether a person has made an edit that is not undone, or can be redone."""
+        return bool(self.undone) or self.head > self.last_import
 
     def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         """Store records after the last one, with new drawn masks by digest: all, or none and raise `InputError`."""
