@@ -649,6 +649,15 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, 
     assert many <= 5 * few
 
 
+def test_frames_between_changed_masks_are_tracked_for_one_correction(session, long_pause):
+    draw(session, 0, 1)
+    run(session, 0)
+    before, marks = session.document.snapshot, {frame: {1: f"{frame:032}"} for frame in (3, 6, 9)}
+    after = before.with_state(before.state.apply(Changes(keyframes=marks)))
+    layers = plan_corrections(before, after, [*marks])
+    assert [(layer.first, layer.last) for layer in layers] == [(1, 3), (4, 6), (7, LENGTH - 1)]
+
+
 def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
     draw(session, 0, 1)
     run(session, 0)
