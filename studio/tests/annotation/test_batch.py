@@ -354,7 +354,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         document = session.document
         assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
-        assert (document.edited, document.conflict, list_titles(document)) == (False, "", (None, None))
+        assert (document.log.edited, document.conflict, list_titles(document)) == (False, "", (None, None))
     replace_results(results, "a", 3, range(2, 6))
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.editable_range == (2, 5)
@@ -372,7 +372,7 @@ def test_import_after_a_canceled_request_is_no_edit(results):
     replace_results(results, "a", 3)
     with closing(open_document(results / "a")) as document:
         assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
-        assert (document.edited, document.undo()) == (False, None)
+        assert (document.log.edited, document.undo()) == (False, None)
 
 
 def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):

@@ -187,7 +187,7 @@ def test_only_what_undo_or_redo_leads_to_is_an_edit(session, undone):
         document.undo()
     else:
         document.cancel(1)
-    assert document.edited == undone
+    assert document.log.edited == undone
 
 
 def test_only_unlocked_objects_are_written(session):

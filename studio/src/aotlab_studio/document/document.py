@@ -157,30 +157,20 @@ class Document:
         return self.log.size + self.results.last_row
 
     @property
-    def edited(self) -> bool:
-        """Whether a person has edited it, or can redo an edit."""
-        return self.log.edited
-
-    @property
     def _results_digest(self) -> str:
         """Digest of the results on disk; empty without readable ones of this video."""
         return digest_results(self.results_folder, self.header.video)
 
     @property
-    def _new_results(self) -> str:
+    def new_results(self) -> str:
         """Digest of results on disk that are not imported, or of an unknown run; empty without any."""
         layers, digest = self.snapshot.state.layers.values(), self._results_digest
         return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
 
     @property
-    def has_new_results(self) -> bool:
-        """Whether the results on disk come from a run that is not imported yet, or from an unknown one."""
-        return bool(self._new_results)
-
-    @property
     def conflict(self) -> str:
         """Sentence about edited masks that were tracked again since; empty without them, or if a status keeps them."""
-        if not (self.edited and self.has_new_results) or self.status.value in FINAL_STATUSES:
+        if not (self.log.edited and self.new_results) or self.status.value in FINAL_STATUSES:
             return ""
         return (
             "the video was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
@@ -191,7 +181,7 @@ class Document:
     def digest(self) -> str:
         """Digest of the masks and objects that a status is for; without an edit, of the results that show."""
         with self.lock:
-            if self.edited or self._new_results:
+            if self.log.edited or self.new_results:
                 return digest_values(digest_content(self.snapshot), self._results_digest)
             return digest_values(self._results_digest)  # as of results without a project
 
@@ -297,7 +287,7 @@ class Document:
     def status(self) -> Status:
         """Status that holds now."""
         with self.lock:
-            return find_status(self.log, self.snapshot, self._new_results)
+            return find_status(self.log, self.snapshot, self.new_results)
 
     def has_changed_since(self, entry: int) -> bool:
         """Return whether other masks or objects show than at an entry; True if there is no such entry."""
@@ -340,9 +330,8 @@ class Document:
         with self.lock:
             snapshot = self.snapshot
             layer = snapshot.state.layers.get(layer_id)
-            if layer is None or layer.last_row is not None:
-                return None
-            if not snapshot.needs_layer(layer_id, ignore_corrections=True):
+            is_needed = snapshot.needs_layer(layer_id, ignore_corrections=True)
+            if layer is None or layer.last_row is not None or not is_needed:
                 return None
             if layer.is_automatic and not snapshot.list_unlocked(layer):
                 return None

@@ -343,7 +343,7 @@ def _choose_clips(
                 classes |= document.snapshot.state.classes
             else:
                 status = document.log.status.status if document.log.status else "open"
-                if document.has_new_results and status in FINAL_STATUSES:
+                if document.new_results and status in FINAL_STATUSES:
                     problem = f"tracked again since it was {status}; set its status again"
                     problems.append(f"{clip.name}: {problem}")
                 else:
