@@ -118,7 +118,7 @@ def read_status(clip: BatchClip) -> VideoStatus:
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
-    if document is not None and document.edited and status in FINAL_STATUSES:
+    if document is not None and document.log.edited and status in FINAL_STATUSES:
         snapshot, is_killed = document.snapshot, any(clip.path.glob(f"{REPLACED}*"))
         if is_killed or (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
             raise InputError(f"its {status} masks are not exported; {remedy}")

@@ -79,7 +79,7 @@ def open_document(
         document = Document(database, frames)
         if job is not None:
             document.results_folder = results_folder
-            if not document.edited and (document.has_new_results or not document.log.entries):
+            if not document.log.edited and (document.new_results or not document.log.entries):
                 with database.transaction():
                     _import_results(document, job)
             else:

@@ -37,6 +37,8 @@ class LoadedMasks(Struct, frozen=True):
     """lost pixels by id of each object that the file does not contain"""
     step: int
     """the last entry that is not undone"""
+    unchanged: list[int] = []
+    """locked and hidden objects that the file has, or would have covered"""
 
 
 class ExportedClips(Struct, frozen=True):
@@ -108,7 +110,7 @@ class JobProgress(Struct, frozen=True):
     """frames per second"""
     remaining: float | None
     """seconds"""
-    lost_pixels: int
+    overwritten_pixels: int
     """pixels that other objects lost, of all frames"""
     problem: str | None
     """error message"""

@@ -135,7 +135,7 @@ def hold_review(monkeypatch):
         release.wait(60)
         return [Check(7, 1, "lost", 1.0)]
 
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find_checks)
+    monkeypatch.setattr("aotlab_studio.review.checks.find_checks", find_checks)
     return begun, release
 
 
@@ -208,7 +208,7 @@ def wait_until(condition, seconds=60):
 
 def wait_until_propagated(session):
     """Wait until every correction has been propagated, which its edit started."""
-    wait_until(lambda: not session.runner.list_pending() and not session.runner.busy)
+    wait_until(lambda: not session.runner.list_corrections() and not session.runner.busy)
 
 
 def png(labels):

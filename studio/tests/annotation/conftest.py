@@ -68,7 +68,7 @@ def long_pause(monkeypatch):
 def checks(monkeypatch):
     """List of the frames to check that sessions find."""
     checks: list[Check] = []
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: checks)
+    monkeypatch.setattr("aotlab_studio.review.checks.find_checks", lambda *_: checks)
     return checks
 
 

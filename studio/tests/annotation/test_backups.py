@@ -233,13 +233,13 @@ def test_result_that_cannot_be_read_again_is_not_stored(session):
 
 
 def test_exports_while_tracking_keep_no_results_in_memory(session, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.document.masks.MAX_LIMITED_LAYERS", 3)
+    monkeypatch.setattr("aotlab_studio.document.masks.MAX_FROZEN_LAYERS", 3)
     results = ResultStore(session.document.database, (40, 60), LENGTH)
     for last_row in range(1, 9):
         results.put(1, Result(0), np.ones((40, 60), np.uint8))
         assert results.open(1, last_row).frames[0].row_id == last_row
     assert len(results._layers) == 1
-    assert len(results._limited_layers._items) == 3
+    assert len(results._frozen_layers._items) == 3
 
 
 def test_order_of_objects_is_not_part_of_a_state():

@@ -19,7 +19,7 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
-from aotlab.sdk import JobRecord, write_job_record
+from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.document import editing
@@ -354,7 +354,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         document = session.document
         assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
-        assert (document.edited, document.conflict, list_titles(document)) == (False, "", (None, None))
+        assert (document.log.edited, document.conflict, list_titles(document)) == (False, "", (None, None))
     replace_results(results, "a", 3, range(2, 6))
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.editable_range == (2, 5)
@@ -372,7 +372,7 @@ def test_import_after_a_canceled_request_is_no_edit(results):
     replace_results(results, "a", 3)
     with closing(open_document(results / "a")) as document:
         assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
-        assert (document.edited, document.undo()) == (False, None)
+        assert (document.log.edited, document.undo()) == (False, None)
 
 
 def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
@@ -719,3 +719,18 @@ def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch)
     assert len({*timers}) == 3
     batch.release("a")
     wait_until(lambda: not list_timers())
+
+
+@pytest.mark.parametrize("foreign", [True, False], ids=["foreign", "damaged"])
+def test_foreign_or_damaged_record_revokes_no_status(results, batch, foreign):
+    with batch.use("a", "Ada") as session:
+        editing.change_object(session.document, 1, name="bear")
+    set_status(batch, "a", "Ada", "accepted")
+    if foreign:
+        change_record(results / "a", input_digest="of another video", fingerprint={"sha256": "0"})
+    else:
+        (results / "a" / JOB_RECORD).write_bytes(b"x")
+    assert Document.read(results / "a.aotlab").status.value == "accepted"
+    if foreign:
+        change_record(results / "a", fingerprint={})  # tracked again
+        assert Document.read(results / "a.aotlab").status.value == "in progress"

@@ -153,14 +153,22 @@ class Model:
             for key, layer in sorted(now.layers.items())
             if layer.kind != "empty" and (key in now.frozen or key not in self.complete)
             and any(now.resolve(raw) for raw in layer.objects)
-            and not any(
-                other > key
-                and newer.first <= layer.first + (layer.reference_frame == layer.first)
-                and newer.last >= layer.last - (layer.reference_frame == layer.last)
-                and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
-                for other, newer in now.layers.items()
-            )
+            and self.find_frames_to_track(key, now.layers)
         ]  # fmt: skip
+
+    def find_frames_to_track(self, key: int, layers: dict[int, Layer]) -> list[int]:
+        """Frames without a final result in a layer, of which no newer one covers all its objects."""
+        now, layer = self.now, self.now.layers[key]
+        frames = {*range(layer.first, layer.last + 1)}
+        if layer.previous_keyframe is None:
+            frames -= {layer.reference_frame}
+        made = {frame: self.find_made(key, frame) for frame in frames}
+        return [frame for frame in frames if (made[frame] is None or made[frame].provisional) and not any(
+            other > key
+            and newer.first <= frame <= newer.last
+            and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
+            for other, newer in layers.items()
+        )]  # fmt: skip
 
     def find_unfinished(self) -> list[int]:
         """Layers that jobs may add to."""
@@ -450,13 +458,15 @@ class History(RuleBasedStateMachine):
 
     def store(self, key, frame, own, ids, absent, *, provisional) -> None:
         """Store a frame of a layer; nothing but its objects may change, and what others lose is counted."""
+        layers = {raw: layer for raw, layer in self.model.now.layers.items() if layer.kind != "correction"}
+        is_needed = bool(self.model.find_frames_to_track(key, layers))
         layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
         before, locked = self.model.show(frame), self.model.now.locked
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
         result = Result(frame, scores, sorted(absent), provisional=provisional)
         taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
         unlocked = [raw for raw in layer.objects if not locked.get(self.model.now.resolve(raw), False)]
-        if layer.kind == "correction" and not unlocked:
+        if not is_needed or (layer.kind == "correction" and not unlocked):
             assert taken is None
             return
         pixels = {raw: find_pixels(free, raw) for raw in own if raw in unlocked}
@@ -544,7 +554,7 @@ class History(RuleBasedStateMachine):
             assert shown == self.model.show(frame), f"frame {frame}"
             steps["pixels"] += len(shown)
         assert self.document.snapshot.pending == self.model.find_pending()
-        assert self.document.snapshot.pending_corrections == [
+        assert self.document.snapshot.list_corrections() == [
             key
             for key in self.model.find_unfinished()
             if now.layers[key].kind == "correction"

@@ -36,7 +36,7 @@ pytestmark = needs_browser
 
 JOB = {
     "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
-    "lost_pixels": 0, "problem": None,
+    "overwritten_pixels": 0, "problem": None,
 }  # fmt: skip
 LATE_CLOSE = """() => Object.defineProperty(HTMLDialogElement.prototype, 'onclose', {
     set(run) { this.addEventListener('close', (event) => setTimeout(run, 2000, event)); }
@@ -449,7 +449,7 @@ def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
     def find(*_):
         return [Check(7, 2, "lost", 1.0)] if 2 in session.document.snapshot.objects else []
 
-    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find)
+    monkeypatch.setattr("aotlab_studio.review.checks.find_checks", find)
     refresh_review(session)
     page.tab.wait_for_selector("#review li")
     page.key("2")

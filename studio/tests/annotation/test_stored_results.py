@@ -17,7 +17,7 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord
 from aotlab_studio.document.masks import LayerResults, Result, ResultStore
-from aotlab_studio.document.scores import Score
+from aotlab_studio.document.scores import Score, measure_scores
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
@@ -40,6 +40,24 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert document.timeline().marks[1][5] == "a"
     set_mask(document, 5, 1, truth(5) == 1)
     assert document.snapshot.scores(5)[1].confidence == 1
+
+
+def test_opening_measures_no_drawn_frame_and_blocks_nobody(folder, session, monkeypatch, reopen):
+    draw(session, 0, 1, 2)
+    start_job(session, 0, last=5).wait()
+    set_mask(session.document, 5, 1, truth(5) == 1)
+    draw(session, 9, 1, 2)
+    session.close()
+    session, measured = reopen(folder), []
+
+    def measure(labels, *values):
+        assert not session.document.lock._is_owned()
+        measured.append(labels)
+        return measure_scores(labels, *values)
+
+    monkeypatch.setattr("aotlab_studio.document.snapshot.measure_scores", measure)
+    assert [row[0] + row[5] + row[9] for row in session.describe().timeline.marks.values()] == ["GGG", "G9G"]
+    assert [(labels == truth(5)).all() for labels in measured] == [True]
 
 
 def test_scores_of_the_same_mask_tracked_again_are_new(session):
@@ -167,7 +185,7 @@ def test_frame_of_a_lost_result_is_outdated(folder, session, statement, reopen):
 
 def test_replaced_results_go_unless_a_version_shows_them(folder, session, reopen):
     draw(session, 0, 1)
-    session.document.edit("tracking", Changes(layers={1: Layer([1], 1, 3)}))
+    session.document.edit("tracking", Changes(layers={1: Layer([1], 1, 4)}))
 
     def store(x):
         for index in (1, 2, 3):

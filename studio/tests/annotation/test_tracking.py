@@ -191,7 +191,7 @@ def test_only_what_undo_or_redo_leads_to_is_an_edit(session, undone):
         document.undo()
     else:
         document.cancel(1)
-    assert document.edited == undone
+    assert document.log.edited == undone
 
 
 def test_only_unlocked_objects_are_written(session):
@@ -507,9 +507,9 @@ def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypa
         if result.frame < 3:
             return add_result(layer_id, result, ids)
         document.undo()
-        lost_pixels = add_result(layer_id, result, ids)
+        overwritten_pixels = add_result(layer_id, result, ids)
         document.redo()
-        return lost_pixels
+        return overwritten_pixels
 
     monkeypatch.setattr(document, "add_result", cancel)
     assert run(session, 0).status == "stopped"
@@ -523,7 +523,7 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     def end_job():  # as the thread of `JobRunner`
         with session.runner._changed:
             holds.set()
-            session.runner.list_pending()
+            session.runner.list_corrections()
 
     def undo_meanwhile():
         threading.Thread(target=end_job, daemon=True).start()
@@ -653,13 +653,22 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, 
     assert many <= 5 * few
 
 
+def test_frames_between_changed_masks_are_tracked_for_one_correction(session, long_pause):
+    draw(session, 0, 1)
+    run(session, 0)
+    before, marks = session.document.snapshot, {frame: {1: f"{frame:032}"} for frame in (3, 6, 9)}
+    after = before.with_state(before.state.apply(Changes(keyframes=marks)))
+    layers = plan_corrections(before, after, [*marks])
+    assert [(layer.first, layer.last) for layer in layers] == [(1, 3), (4, 6), (7, LENGTH - 1)]
+
+
 def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 4, 2)
-    assert session.runner.list_pending()
+    assert session.runner.list_corrections()
     run(session, 4)
-    assert (session.runner.list_pending(), session.document.snapshot.list_outdated()) == ([], [])
+    assert (session.runner.list_corrections(), session.document.snapshot.list_outdated()) == ([], [])
 
 
 def test_later_stroke_replaces_an_earlier_correction(folder, short_pause, reopen):
@@ -744,20 +753,20 @@ def test_failed_correction_stays_outdated(session, short_pause):
 def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, monkeypatch):
     draw(session, 0, 1)
     run(session, 0)
-    list_pending, document = session.runner.list_pending, session.document
+    list_corrections, document = session.runner.list_corrections, session.document
 
     def undo_meanwhile():
-        waiting = list_pending()
+        waiting = list_corrections()
         if waiting and list_titles(document)[0] == "brush":
             undo = threading.Thread(target=document.undo)
             undo.start()
             undo.join(0.5)
         return waiting
 
-    monkeypatch.setattr(session.runner, "list_pending", undo_meanwhile)
+    monkeypatch.setattr(session.runner, "list_corrections", undo_meanwhile)
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: list_titles(document)[0] == "tracking")
-    monkeypatch.setattr(session.runner, "list_pending", list_pending)
+    monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
     session.redo()
     assert session.runner.wait(60)
     assert document.snapshot.list_outdated() == []
@@ -766,17 +775,17 @@ def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, 
 def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
     draw(session, 0, 1)
     run(session, 0)
-    failed, list_pending = threading.Event(), session.runner.list_pending
+    failed, list_corrections = threading.Event(), session.runner.list_corrections
 
     def fail():
         failed.set()
         raise InputError("database is locked")
 
-    monkeypatch.setattr(session.runner, "list_pending", fail)
+    monkeypatch.setattr(session.runner, "list_corrections", fail)
     run_action(session, stroke(5, 50, 20))
     assert failed.wait(60)
     wait_until(lambda: "database is locked" in caplog.text)
-    monkeypatch.setattr(session.runner, "list_pending", list_pending)
+    monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
     run_action(session, stroke(8, 50, 20))
     assert session.runner.wait(60)
     assert session.document.snapshot.list_outdated() == []
@@ -918,13 +927,28 @@ def test_request_that_nothing_needs_stops(session, edit):
     assert not session.runner.busy
 
 
+@pytest.mark.parametrize("cleared", [2, 6], ids=["done", "ahead"])
+def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
+    draw(session, 1, 1)
+    run(session, 1)
+    tracker = hold(session, 4)
+    job = start_job(session, 1)
+    wait_until(lambda: job.done == 3)  # and a frame for the reference
+    run_action(session, {"do": "drop_results", "frame": cleared})
+    tracker.allow(100)
+    job.wait(10)
+    assert job.status == "stopped"
+    assert list_visible_frames(session) == [*range(1, cleared)]
+    assert session.document.snapshot.list_outdated() == []
+
+
 def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
     draw(session, 0, 1, 2)
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
-    assert session.runner.list_pending()
+    assert session.runner.list_corrections()
     run_action(session, {"do": "delete_object", "object_id": 1})
-    assert not session.runner.list_pending()
+    assert not session.runner.list_corrections()
 
 
 def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
@@ -964,7 +988,7 @@ class Greedy(TruthTracker):
         return Prediction(self.ids, logits, logits.max(0).indices)
 
 
-def test_lost_pixels_are_counted_and_come_back(session, short_pause):
+def test_overwritten_pixels_are_counted_and_come_back(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     before = list_labels(session.document)
@@ -975,7 +999,7 @@ def test_lost_pixels_are_counted_and_come_back(session, short_pause):
         int(((old == 1) & (new != 1)).sum())
         for old, new in zip(before, list_labels(session.document), strict=True)
     )
-    assert session.runner.job.report().lost_pixels == lost == 100 * (LENGTH - 6)
+    assert session.runner.job.report().overwritten_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
     assert equal_labels(list_labels(session.document), before)
 

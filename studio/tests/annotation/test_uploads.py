@@ -16,7 +16,7 @@ from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, format_coco
 from aotlab_studio.document import editing
 from aotlab_studio.server import app as web
 from aotlab_studio.session import uploads
-from aotlab_studio.session.uploads import UnclearObjectsError, load_upload, read_upload
+from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload, read_upload
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
@@ -241,7 +241,7 @@ def test_binary_mask_goes_to_the_chosen_object(session):
     binary = png(255 * (truth(3) == 1))
     load_upload(session.document, 3, binary, chosen=2)
     assert ((session.document.snapshot.labels(3) == 2) == (truth(3) == 1)).all()
-    with pytest.raises(UnclearObjectsError):
+    with pytest.raises(AmbiguousObjectsError):
         load_upload(session.document, 3, binary)
     load_upload(session.document, 4, binary, targets={255: None})
     assert [*session.document.snapshot.objects] == [1, 2, 3]
@@ -265,7 +265,7 @@ def test_upload_for_another_object_is_asked_about(served):
 def test_upload_of_other_names_is_matched_by_id_then_name(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 2, name="fish")
-    with pytest.raises(UnclearObjectsError) as raised:
+    with pytest.raises(AmbiguousObjectsError) as raised:
         load_upload(session.document, 0, WHOLE["colors"])
     assert [(each.name, each.target) for each in raised.value.objects] == [("car", 1), ("dog", 2)]
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
@@ -277,7 +277,7 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
     ]
     double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
     editing.change_object(session.document, 3, name="fish")
-    with pytest.raises(UnclearObjectsError):
+    with pytest.raises(AmbiguousObjectsError):
         load_upload(session.document, 0, double)
 
 
@@ -334,7 +334,7 @@ def test_upload_that_arrives_twice_is_loaded_once(served, monkeypatch):
     parsed = []
     monkeypatch.setattr(uploads, "read_upload", lambda *values: [read_upload(*values), parsed.append(1)][0])
     answers = [served.get(f"/masks/3?id={2**40}&targets={targets}", "POST", **head).json() for _ in range(2)]
-    assert answers[0] == answers[1] == {"frames": [3], "losses": {}, "step": 1}
+    assert answers[0] == answers[1] == {"frames": [3], "losses": {}, "step": 1, "unchanged": []}
     assert parsed == [1]
     for unusable in ("x", "1"):
         assert served.get(f"/masks/3?id={unusable}", "POST", **head).status_code == 422
@@ -349,7 +349,8 @@ def test_upload_keeps_class_and_attributes_of_protected_objects(session, protect
     for annotation in tree["annotations"]:
         annotation["attributes"]["blurred"] = True
     before = session.document.snapshot.find_object(1)
-    load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    loaded = load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    assert loaded.unchanged == [1]
     assert session.document.snapshot.find_object(1) == before
     assert session.document.snapshot.find_object(2).class_name == "fish"
     assert [*session.document.snapshot.state.attributes] == [2]
@@ -381,7 +382,8 @@ def test_upload_behind_a_locked_object_makes_nothing_absent(session):
 def test_upload_takes_no_pixels_of_a_protected_object(session, field):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, **{field: True})
-    load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
+    loaded = load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
+    assert (loaded.losses, loaded.unchanged) == ({}, [1])
     assert (session.document.snapshot.labels(0) == truth(0)).all()
 
 

@@ -20,17 +20,11 @@ from aotlab.sdk import (
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.masks import ResultStore
-from aotlab_studio.document.scores import (
-    ReviewSignals,
-    Score,
-    Signals,
-    measure_flip,
-    measure_fragment,
-    measure_scores,
-)
+from aotlab_studio.document.scores import Score, Signals, measure_scores
 from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail
+from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
 from aotlab_studio.session.clips import BatchClip, find_clips
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -47,6 +47,7 @@ from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_
 from aotlab_studio.document.objects import require_name
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.snapshot import Snapshot, find_runs
+from aotlab_studio.document.status import Status, digest_content, find_status
 from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
@@ -65,15 +66,6 @@ class Actor:
     """id of the page; while it is connected, no other one can undo or redo the edit"""
     message: int | None = None
     """id of the page's message, if it may arrive again"""
-
-
-class Status(NamedTuple):
-    """Status of a video."""
-
-    value: VideoStatus
-    note: str
-    author: str
-    """who set it, or made the last edit that has made it *in progress*; empty: unknown"""
 
 
 class Document:
@@ -115,7 +107,7 @@ class Document:
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
             last_rows = (version.last_row for version in self.log.versions)
-            self.results.clean(self.log.list_reachable_layers(), last_rows)
+            self.results.delete_unreachable(self.log.list_reachable_layers(), last_rows)
 
     @classmethod
     def read(cls, folder: Path) -> Document:
@@ -165,21 +157,20 @@ class Document:
         return self.log.size + self.results.last_row
 
     @property
-    def edited(self) -> bool:
-        """Whether a person has edited it, or can redo an edit."""
-        return bool(self.log.undone) or self.log.head > self.log.last_import
+    def _results_digest(self) -> str:
+        """Digest of the results on disk; empty without readable ones of this video."""
+        return digest_results(self.results_folder, self.header.video)
 
     @property
-    def has_new_results(self) -> bool:
-        """Whether the results on disk come from a run that is not imported yet, or from an unknown one."""
-        layers = self.snapshot.state.layers.values()
-        imported_digests = {layer.source_digest for layer in layers if layer.kind == "import"}
-        return digest_results(self.results_folder) not in {"", *imported_digests}
+    def new_results(self) -> str:
+        """Digest of results on disk that are not imported, or of an unknown run; empty without any."""
+        layers, digest = self.snapshot.state.layers.values(), self._results_digest
+        return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
 
     @property
     def conflict(self) -> str:
         """Sentence about edited masks that were tracked again since; empty without them, or if a status keeps them."""
-        if not (self.edited and self.has_new_results) or self.status.value in FINAL_STATUSES:
+        if not (self.log.edited and self.new_results) or self.status.value in FINAL_STATUSES:
             return ""
         return (
             "the video was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
@@ -190,8 +181,9 @@ class Document:
     def digest(self) -> str:
         """Digest of the masks and objects that a status is for; without an edit, of the results that show."""
         with self.lock:
-            differs = self.edited or self.has_new_results  # otherwise, as of results without a project
-            return self._content_digest if differs else digest_values(digest_results(self.results_folder))
+            if self.log.edited or self.new_results:
+                return digest_values(digest_content(self.snapshot), self._results_digest)
+            return digest_values(self._results_digest)  # as of results without a project
 
     # Edits
 
@@ -282,8 +274,9 @@ class Document:
         with self.lock:
             if status in FINAL_STATUSES:
                 self.snapshot.check_masks()
+            content, results = digest_content(self.snapshot), self._results_digest
             records: list[Record] = [
-                StatusRecord(status, self._content_digest, note, list(outdated), self.actor.message)
+                StatusRecord(status, content, results, note, list(outdated), self.actor.message)
             ]
             if status in (*FINAL_STATUSES, "rejected") and self.snapshot.objects:
                 records.append(self._make_version(f"{status}: {note}" if note else status))
@@ -292,20 +285,9 @@ class Document:
 
     @property
     def status(self) -> Status:
-        """Status, as long as exports are the same, no other frame is outdated, and the video is not tracked again."""
+        """Status that holds now."""
         with self.lock:
-            record, snapshot, edit = self.log.status, self.snapshot, self.log.entries.get(self.log.head)
-            editor = edit.author if edit is not None else ""
-            if record is None:
-                return Status("in progress" if self.edited else "open", "", editor)
-            still_valid = record.digest == self._content_digest
-            if record.status in FINAL_STATUSES:
-                indices = {index for first, last in record.outdated for index in range(first, last + 1)}
-                outdated = snapshot.list_outdated()
-                still_valid &= all(indices.issuperset(range(first, last + 1)) for first, last in outdated)
-            if still_valid:
-                return Status(record.status, record.note, record.author)
-            return Status("in progress", "", editor)
+            return find_status(self.log, self.snapshot, self.new_results)
 
     def has_changed_since(self, entry: int) -> bool:
         """Return whether other masks or objects show than at an entry; True if there is no such entry."""
@@ -314,14 +296,7 @@ class Document:
                 return False
             if entry not in {0, *self.log.entries}:
                 return True
-            then, now = self.take_snapshot(entry), self.snapshot
-            return (then.digest, then.objects_digest) != (now.digest, now.objects_digest)
-
-    @property
-    def _content_digest(self) -> str:
-        """Digest of masks, objects and tracked results."""
-        snapshot = self.snapshot
-        return digest_values(snapshot.digest, snapshot.objects_digest, digest_results(self.results_folder))
+            return digest_content(self.take_snapshot(entry)) != digest_content(self.snapshot)
 
     def save_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""
@@ -349,13 +324,14 @@ class Document:
         Locked objects stay as they are, also those of the layer.
 
         Returns:
-            pixels that other objects lose; None if nothing is stored, as the layer is not in the history any more, or
-            is a correction that waits for an unlock.
+            pixels that other objects lose; None if nothing is stored, as the layer is not needed any more, or is a
+            correction that waits for an unlock.
         """
         with self.lock:
             snapshot = self.snapshot
             layer = snapshot.state.layers.get(layer_id)
-            if layer is None or layer.last_row is not None:
+            is_needed = snapshot.needs_layer(layer_id, ignore_corrections=True)
+            if layer is None or layer.last_row is not None or not is_needed:
                 return None
             if layer.is_automatic and not snapshot.list_unlocked(layer):
                 return None

@@ -97,13 +97,15 @@ def read_job(folder: Path) -> sdk.JobRecord | None:
     return sdk.read_job_record(Path(os.path.realpath(folder)))
 
 
-def digest_results(folder: Path) -> str:
-    """Return a digest of the run that has tracked a folder of results; empty without a record or an output.
+def digest_results(folder: Path, video: StoredVideo | None = None) -> str:
+    """Return a digest of the run that has tracked a folder of results; empty without a record, or an output of it.
+
+    It is also empty for results of another video than the one given.
 
     An export of corrected masks does not change it.
     """
     job = read_job(folder)
-    if job is None or not job.written:
+    if job is None or not job.written or (video and job.fingerprint not in ({}, video.source)):
         return ""
     return digest_values(job.input_digests, job.frames, job.first_frame, job.last_frame, job.fingerprint)
 

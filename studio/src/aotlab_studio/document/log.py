@@ -60,10 +60,9 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         return self.kind == "correction" and self.last_row is None
 
     @property
-    def tracked_range(self) -> FrameRange:
-        """First and last frame that it tracks, without its reference frame."""
-        first, last, start = self.first, self.last, self.reference_frame
-        return first + (first == start), last - (last == start)
+    def tracks_reference(self) -> bool:
+        """Whether it is not complete without a result of its reference frame."""
+        return self.kind == "import" or self.previous_keyframe is not None
 
     def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which frames, N int, are tracked from the drawn mask before them, and which from the one after."""
@@ -183,7 +182,9 @@ class StatusRecord(Stamp, frozen=True, tag="status"):
 
     status: VideoStatus
     digest: str
-    """digest of the masks, objects and tracked results that it holds for"""
+    """result of `digest_content` for the masks and objects that it holds for"""
+    results: str = ""
+    """result of `digest_results` then; a status does not hold for those of another run"""
     note: str = ""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
@@ -236,6 +237,11 @@ class Log:
         """entry that first added each layer"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._load()
+
+    @property
+    def edited(self) -> bool:
+        """Whether a person has made an edit that is not undone, or can be redone."""
+        return bool(self.undone) or self.head > self.last_import
 
     def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         """Store records after the last one, with new drawn masks by digest: all, or none and raise `InputError`."""

@@ -22,7 +22,7 @@ from aotlab_studio.document.scores import Score
 
 CACHE_BYTES = 64 * 2**20
 """memory for decoded masks of each kind"""
-MAX_LIMITED_LAYERS = 256
+MAX_FROZEN_LAYERS = 256
 """largest number of layers kept in memory as they were at an earlier time"""
 MAX_SCORES = 100_000
 """largest number of scores kept in memory"""
@@ -167,7 +167,7 @@ class ResultStore:
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self._count = database, size, count
         self._layers: dict[int, LayerResults] = {}
-        self._limited_layers: LRUCache[LayerResults] = LRUCache(MAX_LIMITED_LAYERS, lambda _: 1)
+        self._frozen_layers: LRUCache[LayerResults] = LRUCache(MAX_FROZEN_LAYERS, lambda _: 1)
         """layers up to a row, by layer id and row"""
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
@@ -181,7 +181,7 @@ class ResultStore:
         with self._lock:
             if last_row is not None:
                 key = layer_id, last_row
-                return self._limited_layers.get_or_compute(key, lambda: self._load_layer(*key))
+                return self._frozen_layers.get_or_compute(key, lambda: self._load_layer(*key))
             if layer_id not in self._layers:
                 self._layers[layer_id] = self._load_layer(layer_id, None)
             return self._layers[layer_id]
@@ -202,7 +202,7 @@ class ResultStore:
             layer.frames[frame].row_id, lambda: decode_png(self.read_png(layer, frame)).reshape(self._size)
         )
 
-    def clean(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
+    def delete_unreachable(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
         """Remove results that are damaged, of other layers, or superseded both now and in every saved version.
 
         ``last_rows`` has the last row of each version.

@@ -11,8 +11,8 @@ Point = tuple[float, float]
 MAX_RADIUS = 500.0
 CLICK_REACH = 0.25
 """largest distance from a click at which a mask changes, relative to the image's shorter edge"""
-MARK_REACH, OBJECT_REACH = 0.06, 0.25
-"""distance within which a click belongs to an object, relative to the image's shorter edge and to the object's size"""
+IMAGE_DISTANCE, OBJECT_DISTANCE = 0.06, 0.25
+"""largest distance from an object of a click for it, relative to the image's shorter edge and to the object's size"""
 SUBPIXEL_BITS = 4
 """fractional bits of OpenCV's drawing coordinates, in which pixel centers are integers"""
 
@@ -85,7 +85,7 @@ def is_far_from(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[
         left, top, width, height = box
         across = (columns >= left) & (columns < left + width)
         return bool((across & (rows >= top) & (rows < top + height)).sum() < len(rows) / 2)
-    reach = max(2.0, MARK_REACH * min(mask.shape), OBJECT_REACH * len(rows) ** 0.5)
+    reach = max(2.0, IMAGE_DISTANCE * min(mask.shape), OBJECT_DISTANCE * len(rows) ** 0.5)
     distances = [np.hypot(columns + 0.5 - x, rows + 0.5 - y) for x, y in points]
     return bool(distances) and len(rows) > 0 and all(distance.min() > reach for distance in distances)
 

@@ -111,16 +111,22 @@ def _plan_object(
     own_frames = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
     has_own_result, passable = _flag_results(before, object_ids), has_result.copy()
     passable[[*before.keyframes, *after.keyframes]] = True
+
+    def is_merged(previous: int, frame: int) -> bool:
+        """Return whether the frames between two keyframes of the object are tracked from both."""
+        gap, is_drawn = slice(previous + 1, frame), previous >= 0 and bool(drawn_masks[previous][object_id])
+        return is_drawn and bool(passable[gap].all() and has_result[gap].any())
+
     for frame in references:
         place = bisect_left(own_frames, frame)
         previous, following = own_frames[place - 1], own_frames[place + 1]
         # after the keyframe: frames with results, up to the next keyframe of the object
         reachable = takewhile(passable.__getitem__, range(frame + 1, following))
         last = max((index for index in reachable if has_result[index]), default=frame)
+        if following in references and is_merged(frame, following):
+            last = frame  # the correction from there covers them
         # before it: all frames since its previous keyframe, or those with its results
-        gap = slice(previous + 1, frame)
-        is_between_masks = previous >= 0 and bool(drawn_masks[previous][object_id])
-        if is_between_masks and passable[gap].all() and has_result[gap].any():
+        if is_merged(previous, frame):
             yield Layer(object_ids, previous + 1, last, frame, "correction", previous)
             continue
         first = min(takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1)), default=frame)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -16,12 +15,6 @@ from aotlab_studio.files import read_json
 
 SCORES_FILE = "scores.json"
 """scores of all frames, beside the review of results, from which a project finds the same frames to check"""
-CONTACT_DISTANCE = 3
-"""pixels between the two sides of an outline that are compared"""
-SIMILAR_COLOR = 24
-"""largest difference of a channel (0 to 255) between similar colors"""
-MAX_EDGE = 480
-"""shorter edge of the compared images; larger frames are subsampled"""
 
 
 class Signals(Struct, frozen=True, array_like=True):
@@ -99,84 +92,3 @@ def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
     """
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
     return [run for visible, run in runs if not visible and len(run) >= sdk.LostObjects.FRAMES]
-
-
-class ReviewSignals:
-    """Signals of the frames of one video, which are given in order, forward or backward."""
-
-    def __init__(self) -> None:
-        self._last: tuple[int, np.ndarray, np.ndarray] | None = None
-
-    def update(
-        self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
-    ) -> dict[int, Signals]:
-        """Return the signals of each object on the next frame, H×W ids on an image H×W×3 uint8.
-
-        There are no flips if the last frame was not its neighbor.
-        """
-        step = max(1, min(ids.shape) // MAX_EDGE)
-        ids, image = ids[::step, ::step], image[::step, ::step]
-        contact, outline = _count_contacts(ids, image)
-        changed = np.zeros(ids.shape, bool)
-        if self._last is not None and abs(self._last[0] - index) == 1 and self._last[1].shape == ids.shape:
-            last_ids, last_image = self._last[1:]
-            similar = measure_color_distance(image, last_image) <= SIMILAR_COLOR
-            changed = (ids > 0) & (last_ids > 0) & (ids != last_ids) & similar
-        self._last = index, ids.copy(), image.copy()
-        return {
-            object_id: Signals(
-                round(measure_fragment(ids == object_id), 4),
-                round(contact[object_id] / max(1, outline[object_id]), 4),
-                round(measure_flip(ids == object_id, changed), 4),
-            )
-            for object_id in object_ids
-        }
-
-
-def measure_flip(mask: np.ndarray, changed: np.ndarray) -> float:
-    """Return the share of a mask (H×W bool) in the largest connected part of ``changed`` thicker than 2 pixels."""
-    import cv2
-
-    part = mask & changed
-    if not part.any():
-        return 0.0
-    opened = cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    _, _, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
-    return float(stats[1:, cv2.CC_STAT_AREA].max(initial=0) / mask.sum())
-
-
-def measure_fragment(mask: np.ndarray) -> float:
-    """Return the share of a mask (H×W bool) in its second largest part; parts up to 2 pixels apart are one."""
-    import cv2
-
-    pixels = mask.astype(np.uint8)
-    left, top, width, height = cv2.boundingRect(pixels)
-    if not width:
-        return 0.0
-    joined = cv2.morphologyEx(
-        pixels[top : top + height, left : left + width], cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
-    )
-    _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    areas = np.sort(stats[1:, cv2.CC_STAT_AREA])
-    return float(areas[-2] / areas.sum()) if len(areas) > 1 else 0.0
-
-
-def measure_color_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the largest difference of a channel."""
-    return np.asarray(np.abs(first.astype(np.int16) - second).max(-1, initial=0))
-
-
-def _count_contacts(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
-    """Count by object the pairs of pixels across its outline: to objects of similar color, and to anything."""
-    contact: Counter[int] = Counter()
-    outline: Counter[int] = Counter()
-    for labels, pixels in ((ids, image), (ids.T, image.swapaxes(0, 1))):
-        rows, columns = np.nonzero(labels[:-CONTACT_DISTANCE] != labels[CONTACT_DISTANCE:])
-        others = rows + CONTACT_DISTANCE
-        inner, outer = labels[rows, columns], labels[others, columns]
-        distance = measure_color_distance(pixels[rows, columns], pixels[others, columns])
-        similar = (inner > 0) & (outer > 0) & (distance <= SIMILAR_COLOR)
-        for side in (inner, outer):
-            outline.update(side.tolist())
-            contact.update(side[similar].tolist())
-    return contact, outline

@@ -279,26 +279,30 @@ class Snapshot:
         return [key for key in self.unfinished if self.needs_layer(key)]
 
     def needs_layer(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
-        """Return whether a layer is in the history, has an object that is not deleted, and no newer one replaces it.
+        """Return whether a layer is in the history, and has a frame to track: without a final result or a newer layer.
 
         Args:
-            ignore_corrections: also if a correction replaces it.
+            ignore_corrections: also if the newer layer is a correction.
         """
         layers = self.state.layers
         layer = layers.get(layer_id)
         object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
         if layer is None or not object_ids:
             return False
-        first, last = layer.tracked_range
-        newer_layers = [
-            newer
-            for key, newer in layers.items()
-            if key > layer_id and not (ignore_corrections and newer.kind == "correction")
-        ]
-        return not any(
-            newer.first <= first and newer.last >= last and object_ids <= {*newer.objects}
-            for newer in newer_layers
-        )
+        waiting = self._flag_waiting(layer_id)
+        waiting[layer.reference_frame] &= layer.tracks_reference
+        for key, newer in layers.items():
+            is_ignored = ignore_corrections and newer.kind == "correction"
+            if key > layer_id and not is_ignored and object_ids <= {*newer.objects}:
+                waiting[newer.first : newer.last + 1] = False
+        return bool(waiting.any())
+
+    def _flag_waiting(self, layer_id: int, *, provisional: bool = False) -> np.ndarray:
+        """Return which frames of a layer, N bool, have no final result, or, with ``provisional``, a provisional one."""
+        layer, results = self.state.layers[layer_id], self.open_layer(layer_id)
+        waiting = results.provisional.copy() if provisional else ~results.final
+        waiting[: layer.first] = waiting[layer.last + 1 :] = False
+        return waiting
 
     def list_unlocked(self, layer: Layer) -> list[int]:
         """Return the ids in a layer of objects that are not locked."""
@@ -323,8 +327,7 @@ class Snapshot:
         absent = {*result.absent}.intersection(unlocked_ids) | {*before.absent}.difference(unlocked_ids)
         return replace(result, scores=clip_scores(scores, ids) | kept, absent=sorted(absent)), ids
 
-    @property
-    def pending_corrections(self) -> list[int]:
+    def list_corrections(self) -> list[int]:
         """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
         layers = self.state.layers
         return [key for key in self.pending if layers[key].is_automatic and self.list_unlocked(layers[key])]
@@ -344,9 +347,7 @@ class Snapshot:
                 changed = self._find_changed_frames(layer_id, object_id, int(frames[0]), int(frames[-1]))
                 target[frames] |= changed[frames - frames[0]]
         for layer_id, layer in self.state.layers.items():
-            results = self.open_layer(layer_id)
-            waiting = ~results.final if layer_id in self.pending else results.provisional.copy()
-            waiting[: layer.first] = waiting[layer.last + 1 :] = False
+            waiting = self._flag_waiting(layer_id, provisional=layer_id not in self.pending)
             for object_id in layer.objects if waiting.any() else ():
                 if target_id := self.state.resolve(object_id):
                     layer_ids = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))
@@ -405,7 +406,8 @@ class Snapshot:
         seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects}
         for index in frames:
             marks = rows[index] = dict.fromkeys(self.objects, UNKNOWN)
-            scores, drawn_masks = self.scores(index), self.keyframe(index)
+            drawn_masks = self.keyframe(index)
+            scores = self.scores(index) if self.list_layers(index) else {}  # drawn masks need none
             for object_id, score in scores.items():
                 marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
             marks |= {key: KEYFRAME if digest else KEYFRAME_ABSENT for key, digest in drawn_masks.items()}

@@ -159,10 +159,11 @@ async function loadMasks(app) {
   });
   showHint('');
   if (!result) return;
-  const { frames, step } = result;
+  const { frames, step, unchanged } = result;
   const [first, last] = [frames[0], frames[frames.length - 1]];
   const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
-  showHint(`Masks loaded on ${range}.`);
+  const names = unchanged.map((id) => app.getName(id)).join(', ');
+  showHint(`Masks loaded on ${range}.${names && ` Locked or hidden, and unchanged: ${names}.`}`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   if (playback.mayChangeFrame(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }

@@ -84,8 +84,8 @@ export class Tracking {
   }
 
   /** @param {JobProgress} job */
-  showEnd({ background, done, lost_pixels: lostPixels, problem, status }) {
-    const losses = lostPixels ? `${formatCount(lostPixels, 'pixel')} taken from other objects` : '';
+  showEnd({ background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
+    const losses = overwrittenPixels ? `${formatCount(overwrittenPixels, 'pixel')} taken from other objects` : '';
     if (problem) showMessage(problem, true);
     else if (!background) showToast(`Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`);
     else if (losses && status === 'done') showToast(`Correction done: ${losses}`);

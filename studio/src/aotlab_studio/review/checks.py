@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from aotlab import sdk
 from aotlab_studio.document.scores import Score, find_lost
+from aotlab_studio.document.snapshot import Snapshot
 
 REVIEW_FILE = "review.json"
 MIN_DISTANCE = 5
@@ -96,6 +97,13 @@ def find_checks(
         skip = {index for index, object_ids in (drawn_objects or {}).items() if object_id in object_ids}
         checks += _check_object(object_id, frames, [scores[index][object_id] for index in frames], skip)
     return sorted(checks, key=lambda check: (-check.severity, check.frame, check.object_id))
+
+
+def list_checks(snapshot: Snapshot) -> list[Check]:
+    """Return the frames to check, the worst first; none that is marked as checked."""
+    scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
+    drawn_ids = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
+    return [check for check in find_checks(scores, drawn_ids) if check.frame not in snapshot.checked_frames]
 
 
 def _check_object(

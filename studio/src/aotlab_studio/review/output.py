@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay, sdk
-from aotlab_studio.document.scores import SCORES_FILE, ReviewSignals, Score, find_lost, measure_scores
+from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
+from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.video import encode_jpeg
 
 THUMBNAIL = "thumbnail.jpg"

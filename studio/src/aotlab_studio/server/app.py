@@ -40,7 +40,7 @@ from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import REPEATABLE_ACTIONS, OutdatedError, Session
-from aotlab_studio.session.uploads import UnclearObjectsError, load_upload
+from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from aotlab_studio.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
@@ -111,7 +111,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             loaded = await run_in_threadpool(
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
-        except UnclearObjectsError as error:
+        except AmbiguousObjectsError as error:
             return JSONResponse(msgspec.to_builtins(error.objects), 409)
         except (InputError, msgspec.DecodeError) as error:
             return PlainTextResponse(str(error), 422)

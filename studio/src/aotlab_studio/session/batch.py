@@ -24,10 +24,11 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import clean_up, read_exported, read_stamp, stage_files
 from aotlab_studio.lock import LOCK, read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
+from aotlab_studio.review.checks import list_checks
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.session.clips import BatchClip, find_clips
 from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
-from aotlab_studio.session.session import Session, list_checks
+from aotlab_studio.session.session import Session
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
@@ -342,7 +343,7 @@ def _choose_clips(
                 classes |= document.snapshot.state.classes
             else:
                 status = document.log.status.status if document.log.status else "open"
-                if document.has_new_results and status in FINAL_STATUSES:
+                if document.new_results and status in FINAL_STATUSES:
                     problem = f"tracked again since it was {status}; set its status again"
                     problems.append(f"{clip.name}: {problem}")
                 else:

@@ -34,7 +34,7 @@ from aotlab_studio.protocol import (
     OutdatedPolicy,
     ReviewEntry,
 )
-from aotlab_studio.review.checks import Check, find_checks
+from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import (
     PROBABILITIES,
     export_masks,
@@ -89,24 +89,23 @@ class Session:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.job
         kinds = {name: sdk.find_output(name) for name in sdk.list_outputs() if name not in PROBABILITIES}
-        with document.lock:
-            return Description(
-                **msgspec.structs.asdict(document.describe_state()),
-                name=document.frames.name,
-                project=document.header.id,
-                video=self.video_id,
-                frames=document.frames.count,
-                size=document.frames.size,
-                rate=float(document.frames.rate),
-                shared=document.shared,
-                timeline=document.timeline(),
-                outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
-                models=self.loader.names if self.loader else [],
-                model=self.loader.chosen if self.loader else "",
-                repeatable_actions=REPEATABLE_ACTIONS,
-                job=job.report() if job is not None and job.alive else None,
-                problems=[*filter(None, [document.conflict])],
-            )
+        return Description(
+            **msgspec.structs.asdict(document.describe_state()),
+            name=document.frames.name,
+            project=document.header.id,
+            video=self.video_id,
+            frames=document.frames.count,
+            size=document.frames.size,
+            rate=float(document.frames.rate),
+            shared=document.shared,
+            timeline=document.timeline(),  # later than the state: pages expect no older marks
+            outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
+            models=self.loader.names if self.loader else [],
+            model=self.loader.chosen if self.loader else "",
+            repeatable_actions=REPEATABLE_ACTIONS,
+            job=job.report() if job is not None and job.alive else None,
+            problems=[*filter(None, [document.conflict])],
+        )
 
     def check_outdated(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
@@ -115,7 +114,7 @@ class Session:
         snapshot = self.document.snapshot
         ranges = snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
-            waits = bool(self.runner.list_pending() or self.runner.busy)
+            waits = bool(self.runner.list_corrections() or self.runner.busy)
             end = snapshot.count if last is None else last + 1
             locked = any(snapshot.outdated[key][first:end].any() for key in snapshot.locked_ids)
             raise OutdatedError(action, ranges, waits=waits, locked=locked)
@@ -387,13 +386,6 @@ def _find_correction(
     if bool(positive) == bool(negative):
         raise InputError("suggest: give either positive or negative points to change a mask")
     return positive or negative
-
-
-def list_checks(snapshot: Snapshot) -> list[Check]:
-    """Return the frames to check, the worst first; none that is marked as checked."""
-    scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
-    drawn_ids = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
-    return [check for check in find_checks(scores, drawn_ids) if check.frame not in snapshot.checked_frames]
 
 
 class OutdatedError(InputError):

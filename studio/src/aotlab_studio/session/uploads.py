@@ -39,7 +39,7 @@ EXPORTED_MASKS = (
 """files and folders with masks in an archive that the page exported, the best first; COCO has marks of absence"""
 
 
-class UnclearObjectsError(InputError):
+class AmbiguousObjectsError(InputError):
     """It is ambiguous which objects of the project a file shows; a person has to choose."""
 
     def __init__(self, objects: list[FileObject]) -> None:
@@ -67,7 +67,7 @@ def load_upload(
             name for all others.
 
     Raises:
-        UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
+        AmbiguousObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
         InputError: a file that cannot be read, no object, only locked or hidden ones, no such target, or too many.
     """
     if (loaded := _find_loaded(document)) is not None:
@@ -85,8 +85,12 @@ def load_upload(
             targets = _match_objects(
                 snapshot, annotations, names, chosen if chosen in snapshot.objects else None
             )
-        targets = {key: targets.get(key) for key in annotations.objects()}
-        targets = {key: target for key, target in targets.items() if target not in snapshot.protected_ids}
+        targets, protected_ids = (
+            {key: targets.get(key) for key in annotations.objects()},
+            {*snapshot.protected_ids},
+        )
+        unchanged = protected_ids.intersection(targets.values())
+        targets = {key: target for key, target in targets.items() if target not in protected_ids}
         if not targets:
             raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
         ids, objects = _find_objects(document, annotations, targets, names)
@@ -102,13 +106,15 @@ def load_upload(
                 unnamed = {key: text for key, text in texts.items() if key != "name"}
                 attributes.setdefault(ids[file_id], {})[frame] = unnamed
         keyframes, new_pngs, losses = _draw_masks(document, annotations, ids)
+        unchanged |= protected_ids & losses.keys()
+        losses = {key: count for key, count in losses.items() if key not in protected_ids}
         values = Changes(objects=objects, keyframes=keyframes, classes=classes, attributes=attributes)
         document.edit_masks("load masks", values, min(annotations.frames), new_pngs)
-        return LoadedMasks(sorted(annotations.frames), losses, document.log.head)
+        return LoadedMasks(sorted(annotations.frames), losses, document.log.head, sorted(unchanged))
 
 
 def _find_loaded(document: Document) -> LoadedMasks | None:
-    """Return what a message that is sent again has loaded, without losses, which are not stored."""
+    """Return what a message that is sent again has loaded, without its effect on other objects, which is not stored."""
     stored = document.log.messages.get(document.actor.message)
     if not isinstance(stored, Entry):
         return None
@@ -147,7 +153,7 @@ def _match_objects(
             targets[file_id] = None
             is_certain &= name not in by_name
     if objects and not (is_certain and chosen in (None, *targets.values())):
-        raise UnclearObjectsError([FileObject(key, names.get(key, ""), targets[key]) for key in ids])
+        raise AmbiguousObjectsError([FileObject(key, names.get(key, ""), targets[key]) for key in ids])
     return targets
 
 
@@ -178,7 +184,7 @@ def _find_objects(
 def _draw_masks(
     document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
 ) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
-    """Return the new keyframes, their PNGs, and the pixels that objects without an id in the file lose."""
+    """Return the new keyframes, their PNGs, and the pixels that objects without an id in the file lose, or keep."""
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
     keyframes = {frame: snapshot.keyframe(frame) for frame in annotations.frames}
     for frame in annotations.frames:
@@ -193,12 +199,12 @@ def _draw_masks(
                 areas[ids[region.object_id]] += region.area
         for target, area in areas.items():
             mask = np.isin(loaded, [file_id for file_id in ids if ids[file_id] == target])
+            losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
             mask &= ~np.isin(before, snapshot.protected_ids)
             if mask.any() or not area:  # absent
                 keyframes[frame][target] = ""
                 drawn[drawn == target] = 0
                 drawn[mask] = target
-                losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
         for object_id in keyframes[frame]:
             keyframes[frame][object_id] = document.masks.encode(drawn == object_id, new_pngs)
     return keyframes, new_pngs, dict(losses)

@@ -18,9 +18,10 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, plan_spans
-from aotlab_studio.document.scores import ReviewSignals, measure_scores
+from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
+from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class TrackingJob:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self._document = document
         self._start_snapshot = document.take_snapshot(document.log.layer_entries[layer_id])
-        self.total = self.done = self.lost_pixels = 0
+        self.total = self.done = self.overwritten_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         """error message, if it failed"""
@@ -88,7 +89,7 @@ class TrackingJob:
         remaining = round((self.total - self.done) / speed, 1) if speed else None
         return JobProgress(
             self.layer.is_automatic, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
-            self.lost_pixels, self.problem,
+            self.overwritten_pixels, self.problem,
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
@@ -163,9 +164,9 @@ class TrackingJob:
         covered_ids = self._start_snapshot.include_merged_ids({*scores, *(object_ids & result.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
         stored_result = Result(index, scores, absent, provisional=result.provisional, model=model)
-        lost_pixels = document.add_result(self.layer_id, stored_result, ids)
-        self.lost_pixels += lost_pixels or 0
-        return lost_pixels is not None
+        overwritten_pixels = document.add_result(self.layer_id, stored_result, ids)
+        self.overwritten_pixels += overwritten_pixels or 0
+        return overwritten_pixels is not None
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
@@ -238,9 +239,9 @@ class JobRunner:
                     self.job.stop("interrupt")
             self._changed.notify_all()
 
-    def list_pending(self) -> list[int]:
+    def list_corrections(self) -> list[int]:
         """Return the corrections that are still to be tracked, oldest first."""
-        return [key for key in self._document.snapshot.pending_corrections if key not in self._failed_layers]
+        return [key for key in self._document.snapshot.list_corrections() if key not in self._failed_layers]
 
     def wait(self, seconds: float, is_canceled: Callable[[], bool] = lambda: False) -> bool:
         """Track all corrections, and wait until no job is left; return whether that was in time.
@@ -250,13 +251,13 @@ class JobRunner:
         """
 
         def is_done() -> bool:
-            is_idle = self._corrections_due is None or self._closed or not self.list_pending()
+            is_idle = self._corrections_due is None or self._closed or not self.list_corrections()
             return is_canceled() or (is_idle and not self.busy)
 
         self.schedule()
         with self._changed:
             self._changed.wait_for(is_done, seconds)
-            return not (self.busy or self.list_pending())
+            return not (self.busy or self.list_corrections())
 
     def wake(self) -> None:
         """Make `wait` check again whether it is canceled."""
@@ -289,7 +290,7 @@ class JobRunner:
                 delay = None
                 try:
                     with self._document.lock:  # no undo in between
-                        if self._corrections_due is not None and (waiting := self.list_pending()):
+                        if self._corrections_due is not None and (waiting := self.list_corrections()):
                             delay = self._corrections_due - time.monotonic()
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])
