@@ -171,8 +171,8 @@ def inputs(tmp_path_factory):
     """A folder with the files that the pages name."""
     folder = tmp_path_factory.mktemp("inputs")
     sample = lay_out_sample(folder, 24)
-    for name in ("video.mp4", "long.mp4"):
-        shutil.copy(sample / "rabbit.mp4", folder / name)
+    shutil.copy(sample / "rabbit.mp4", folder / "video.mp4")
+    cut_clip(SAMPLE / "rabbit.mp4", folder / "long.mp4", 30)  # another video: one data set has each video once
     for name in ("first", "video"):
         shutil.copy(sample / "rabbit.png", folder / f"{name}.png")
     first = open_frames(sample / "rabbit.mp4").read(0)
