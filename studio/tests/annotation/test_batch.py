@@ -727,7 +727,7 @@ def test_foreign_or_damaged_record_revokes_no_status(results, batch, foreign):
         editing.change_object(session.document, 1, name="bear")
     set_status(batch, "a", "Ada", "accepted")
     if foreign:
-        change_record(results / "a", input_digest="of another video", fingerprint={"sha256": "0"})
+        change_record(results / "a", input_digests={"video": "another"}, fingerprint={"sha256": "0"})
     else:
         (results / "a" / JOB_RECORD).write_bytes(b"x")
     assert Document.read(results / "a.aotlab").status.value == "accepted"
