@@ -24,7 +24,14 @@ class VideoMasks(NamedTuple):
     annotations: sdk.Annotations
 
 
-def merge_clips(folder: Path, output: Path, format_name: str, train_share: float) -> tuple[str, list[str]]:
+def list_mergeable(folder: Path) -> list[BatchClip]:
+    """Return the results in a folder, or else its videos."""
+    return list_results(folder) or find_clips(folder)
+
+
+def merge_clips(
+    folder: Path, clips: Sequence[BatchClip], output: Path, format_name: str, train_share: float
+) -> tuple[str, list[str]]:
     """Write one data set of a batch: ``train`` and, with a share below 1, ``val``, each with annotations and images.
 
     Every finished or corrected clip that is not rejected is in one of the two, with the frames that have masks; of a
@@ -34,7 +41,6 @@ def merge_clips(folder: Path, output: Path, format_name: str, train_share: float
     Returns:
         what is written, and sentences about clips that are left out.
     """
-    clips = list_results(folder) or find_clips(folder)
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
     for problem in sdk.find_class_variants(names):
