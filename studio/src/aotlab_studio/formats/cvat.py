@@ -14,8 +14,15 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats import ParsedFile, Size, parse_numbers, require_masks
-from aotlab_studio.formats.geometry import place_mask, trace_outlines
+from aotlab_studio.formats import (
+    ParsedFile,
+    Size,
+    encode_xml,
+    parse_numbers,
+    place_mask,
+    require_masks,
+    trace_outlines,
+)
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
@@ -77,7 +84,8 @@ def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -
         first, *others = (values.items() for _, values in shapes.values())
         _add_attributes(track, dict(sorted(set(first).intersection(*others))))
     indent(root)
-    return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="utf-8") + b"\n"
+    text = tostring(root, encoding="unicode")
+    return encode_xml(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
 def _list_polygons(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:

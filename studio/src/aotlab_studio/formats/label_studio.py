@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats import ParsedFile, Size, average
+from aotlab_studio.formats import ParsedFile, Size, average, encode_xml
 
 RESULT_TYPES = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""
@@ -93,7 +93,7 @@ def format_interface(annotations: sdk.Annotations) -> str:
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     write_json(path, format_label_studio(annotations, video))
-    write_bytes(path.with_name(f"{path.stem}_config.xml"), format_interface(annotations).encode())
+    write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(format_interface(annotations)))
 
 
 LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", _write)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import sdk
-from aotlab_studio.formats import ParsedFile, Size, require_masks
-from aotlab_studio.formats.geometry import place_mask
+from aotlab_studio.formats import ParsedFile, Size, place_mask, require_masks
 
 SHAPES = {"polygon", "mask"}
 """kinds of shapes with pixels"""
