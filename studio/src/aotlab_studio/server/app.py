@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import secrets
 import socket
 from collections.abc import Callable
@@ -140,7 +141,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         path = find_session(request).archive
         if not path.is_file():
             return PlainTextResponse("nothing is exported yet", 404)
-        return FileResponse(path, filename=path.name)
+        return FileResponse(path, filename=os.fsencode(path.name).decode(errors="replace"))
 
     return Starlette(
         routes=[
@@ -306,21 +307,19 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
 
     Without a port, it is `DEFAULT_PORT`, as browsers keep a page's settings by port, or any free one if that is taken.
     """
-    if port is None:
-        try:
-            return bind_socket(host, DEFAULT_PORT)
-        except InputError:
-            return bind_socket(host, 0)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family)
-        # asyncio sets it only for sockets it creates; without it a response of two parts takes 40 ms more
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
+        listener = socket.create_server((host, DEFAULT_PORT if port is None else port), family=family)
     except (OSError, OverflowError) as error:
         taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        if port is None and taken:
+            return bind_socket(host, 0)
         remedy = "choose another port" if taken else "give an address of this machine, such as 127.0.0.1"
-        raise InputError(f"host {host}, port {port}: cannot listen there ({error}); {remedy}") from error
+        address = f"host {host}" if port is None else f"host {host}, port {port}"
+        raise InputError(f"{address}: cannot listen there ({error}); {remedy}") from error
+    # asyncio sets it only for sockets it creates; without it a response of two parts takes 40 ms more
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def parse_index(request: Request) -> int:
