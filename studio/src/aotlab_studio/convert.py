@@ -74,7 +74,7 @@ def main(
     clips = list_mergeable(masks) if merge else []
     inputs = [masks, *filter(None, [video]), *(Path(clip.job.video) for clip in clips if clip.job.video)]
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
-    require_replaceable(output, *([suffix, ""] if suffix else []), inputs=inputs, force=force)
+    require_replaceable(output, suffix, inputs, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     restore_replaced(output.parent)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
@@ -84,35 +84,34 @@ def main(
         else:
             result, problems = convert(masks, video, made, to), []
         for path in Path(folder).iterdir():  # some formats write two files
-            suffixes = [path.suffix.lower()] if path.is_file() else []
-            require_replaceable(output.with_name(path.name), *suffixes, inputs=inputs, force=force)
+            suffix = path.suffix.lower() if path.is_file() else ""
+            require_replaceable(output.with_name(path.name), suffix, inputs, force=force)
             if path.is_dir():
                 write_json(path / RECORD, {"files": sorted(list_files(path))}, indent=1)
         move_entries(Path(folder), output.parent)
-    if suffix and not output.suffix:
-        print(
-            f"warning: {output}: has no suffix; other programs expect {output.name}{suffix}", file=sys.stderr
-        )
     print(f"{output}: {result}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
-def require_replaceable(output: Path, *suffixes: str, inputs: Sequence[Path], force: bool) -> None:
+def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, force: bool) -> None:
     """Raise `InputError` for an output that is in the way, or that is or contains an input; see `require_new_output`.
 
     With ``force`` too, every file of a folder must be written by a conversion.
+
+    Args:
+        suffix: suffix of the file; empty: the output is a folder.
     """
     target = output.resolve()
     if replaced := next((path for path in inputs if path.resolve().is_relative_to(target)), None):
         raise InputError(f"{output}: the output would replace the input {replaced}; give another name")
-    if output.is_dir() and not suffixes:
+    if output.is_dir() and not suffix:
         written = read_json(output / RECORD, ExportRecord).files | {RECORD}
         if other := next((name for name in list_files(output) if name not in written), ""):
             problem = f"holds {other}, which aotlab convert did not write"
             raise InputError(f"{output}: {problem}; give another name")
-    sdk.require_new_output(output, *suffixes, force=force)
+    sdk.require_new_output(output, *filter(None, [suffix]), force=force)
 
 
 def convert(masks: Path, video: Path, output: Path, format_name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 from aotlab import sdk
@@ -69,8 +68,6 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
     return {"info": coco["info"], "categories": coco["categories"], "videos": videos, "annotations": tracked}
 
 
-def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
-    write_json(path, format_youtube_vis(annotations, video))
-
-
-YOUTUBE_VIS = sdk.MaskWriter("youtube_vis.json", "YouTube-VIS", _write)
+YOUTUBE_VIS = sdk.MaskWriter(
+    "youtube_vis.json", "YouTube-VIS", lambda path, *masks: write_json(path, format_youtube_vis(*masks))
+)
