@@ -70,6 +70,7 @@ def test_invalid_options_rejected(video, options, words, capsys):
         port = taken.getsockname()[1]
         assert cli.main([option.format(video=video, port=port) for option in options]) == 2
     assert words in capsys.readouterr().err
+    assert not video.with_name(f"{video.name}.aotlab").exists()
 
 
 def test_settings_are_shown_with_memory_bounded(capsys):
