@@ -93,13 +93,13 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
 
 
 def choose_val(names: Sequence[str], train_share: float) -> set[str]:
-    """Return the names of the videos that go to ``val``: the middle one of each of as many equal parts."""
+    """Return the names of the videos that go to ``val``, spread evenly over the list."""
     count = 0 if train_share == 1 else min(max(1, round((1 - train_share) * len(names))), len(names) - 1)
     return {names[int((part + 0.5) * len(names) / count)] for part in range(count)}
 
 
 def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, int]:
-    """Return class ids by name for the objects of several videos: those that their results share stay."""
+    """Return class ids by name for the objects of several videos; ids that their results share are kept."""
     classes = sdk.read_class_ids(folder / sdk.CLASSES)
     used = set[str]()
     for masks in videos:
@@ -125,8 +125,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.log.edited and status in FINAL_STATUSES:
-        snapshot, is_killed = document.snapshot, any(clip.path.glob(f"{REPLACED}*"))
-        if is_killed or (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
+        snapshot, is_partial = document.snapshot, any(clip.path.glob(f"{REPLACED}*"))
+        if is_partial or (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 

@@ -37,9 +37,9 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
     Shapes and tracks of one group are one object. Without a group a track is one object, except for masks, which CVAT
     writes as tracks of one frame: masks of one label are one object. Class ids are places in the list of labels.
     """
-    stated = root.find(".//original_size")
-    if stated is not None:
-        height, width = (int(stated.findtext(side, "")) for side in ("height", "width"))
+    original_size = root.find(".//original_size")
+    if original_size is not None:
+        height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
         sdk.require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
     tags = {element.tag for parent in ("track", "image") for element in root.iterfind(f".//{parent}/*")}

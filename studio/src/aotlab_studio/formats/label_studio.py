@@ -53,8 +53,8 @@ def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
         for result in results:
             label = str(next(iter(result["value"].get(result["type"]) or ()), ""))
             name = str(result.get("id"))
-            stated = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
-            key: Hashable = int(stated[1]) if stated else name if uses[name] > 1 else None
+            match = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
+            key: Hashable = int(match[1]) if match else name if uses[name] > 1 else None
             regions.append(sdk.ParsedRegion(None, _parse_result(result, size), label, key, image))
     return ParsedFile([*regions, *(sdk.ParsedRegion(None, None, image=image) for image, _ in tasks)])
 

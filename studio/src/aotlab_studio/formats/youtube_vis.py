@@ -29,11 +29,11 @@ def youtube_vis_to_coco(tree: Any, video: sdk.VideoInfo) -> dict[str, Any]:
     images = []
     for stored in tree["videos"]:
         names = stored.get("file_names") or [""] * lengths[stored["id"]]
-        # of all frames, the order counts; some may be left out
-        whole = not any(names) or (video.length is not None and len(names) >= video.length)
+        # a name for each frame: their order counts; some names may be left out
+        is_complete = not any(names) or (video.length is not None and len(names) >= video.length)
         images += [
             {
-                "id": (stored["id"], place), "video_id": stored["id"], "frame_id": place if whole else None,
+                "id": (stored["id"], place), "video_id": stored["id"], "frame_id": place if is_complete else None,
                 "file_name": names[place], "height": stored["height"], "width": stored["width"],
             }
             for place in range(lengths[stored["id"]])

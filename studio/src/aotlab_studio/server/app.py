@@ -369,7 +369,7 @@ def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
 
 
 def make_page_routes(start: str) -> list[Route]:
-    """Return the routes of the page's files, of which ``start`` is the first; no request reaches the file system."""
+    """Return the routes of the page's files; ``start`` is served at /. No request reaches the file system."""
     folder, pages = files("aotlab_studio") / "page", dict[str, Response]()
     icons = (folder / "icons.svg").read_bytes()
     for file in folder.iterdir():
