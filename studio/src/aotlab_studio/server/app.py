@@ -131,9 +131,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
         session, actor, targets = find_session(request), Actor(read_person(request)), Targets()
-        answers = [
-            await answer_message(session, message, actor, targets, CapacityLimiter(1)) for message in messages
-        ]
+        thread = CapacityLimiter(1)  # not one of those for requests, as a status may wait
+        answers = [await answer_message(session, message, actor, targets, thread) for message in messages]
         return Response(encode_json(answers), media_type="application/json")
 
     def get_archive(request: Request) -> Response:
