@@ -15,7 +15,7 @@ import click
 from click import UsageError
 
 from aotlab import InputError, open_frames, sdk
-from aotlab_studio.dataset import MERGED_FORMATS, list_mergeable, merge_clips, store_images, write_masks
+from aotlab_studio.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
 from aotlab_studio.files import (
     ExportRecord,
     list_files,
@@ -24,6 +24,7 @@ from aotlab_studio.files import (
     restore_replaced,
     write_json,
 )
+from aotlab_studio.session.clips import find_clips, list_results
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
@@ -71,7 +72,7 @@ def main(
         raise UsageError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
     if output.name in ("", ".."):
         raise UsageError(f"OUT {output}: give the name of a file or folder to write")
-    clips = list_mergeable(masks) if merge else []
+    clips = (list_results(masks) or find_clips(masks)) if merge else []
     inputs = [masks, *filter(None, [video]), *(Path(clip.job.video) for clip in clips if clip.job.video)]
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
     require_replaceable(output, suffix, inputs, force=force)
@@ -98,10 +99,7 @@ def main(
 def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, force: bool) -> None:
     """Raise `InputError` for an output that is in the way, or that is or contains an input; see `require_new_output`.
 
-    With ``force`` too, every file of a folder must be written by a conversion.
-
-    Args:
-        suffix: suffix of the file; empty: the output is a folder.
+    Without a suffix, the output is a folder; with ``force`` too, a conversion must have written every file in it.
     """
     target = output.resolve()
     if replaced := next((path for path in inputs if path.resolve().is_relative_to(target)), None):

@@ -13,7 +13,7 @@ from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.files import REPLACED, ExportRecord, read_json, write_bytes, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
-from aotlab_studio.session.clips import BatchClip, find_clips, list_results
+from aotlab_studio.session.clips import BatchClip
 
 
 class VideoMasks(NamedTuple):
@@ -22,11 +22,6 @@ class VideoMasks(NamedTuple):
     name: str
     source: sdk.FrameSource
     annotations: sdk.Annotations
-
-
-def list_mergeable(folder: Path) -> list[BatchClip]:
-    """Return the results in a folder, or else its videos."""
-    return list_results(folder) or find_clips(folder)
 
 
 def merge_clips(
