@@ -178,15 +178,53 @@ def test_project_folder_is_converted(tmp_path):
     assert max(found.frames) == 6
 
 
-def test_output_without_suffix_is_warned_of(video, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["in_classes.json", "in.txt"])
+def test_input_is_not_replaced_by_either_file(video, tmp_path, name, capsys):
+    masks = tmp_path / name
+    find_mask_writer("coco").write(masks, tracked(), VIDEO)
+    content = masks.read_bytes()
+    line = [str(masks), str(tmp_path / "in.txt"), "--to", "mots", "--video", str(video), "--force"]
+    assert main(line) == 2
+    assert f"would replace the input {masks}" in capsys.readouterr().err
+    assert masks.read_bytes() == content
+
+
+def test_merged_set_does_not_replace_its_videos(tmp_path, capsys):
+    results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
+    line = [str(results), str(out), "--to", "masks", "--merge"]
+    assert main(line) == 0
+    video = out / "train" / "JPEGImages" / "b"
+    change_record(results / "b", video=str(video))
+    (results / "a" / ".track.json").unlink()
+    assert main([*line, "--force"]) == 2
+    assert f"would replace the input {video}" in capsys.readouterr().err
+    assert (video / "00000.png").is_file()
+
+
+def test_output_in_capitals_is_written(video, tmp_path):
+    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    line = [str(tmp_path / "in.json"), str(tmp_path / "OUT.XML"), "--to", "cvat", "--video", str(video)]
+    assert main(line) == 0
+    assert (tmp_path / "OUT.XML").is_file()
+
+
+def test_output_needs_a_name(video, tmp_path, monkeypatch, capsys):
+    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert main([str(tmp_path / "in.json"), ".", "--to", "masks", "--video", str(video)]) == 2
+    assert "give the name of a file or folder to write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["Makefile", "out.txt", "out.mp4"])
+def test_output_without_its_suffix_rejected(video, tmp_path, name, capsys):
     find_mask_writer("cvat").write(tmp_path / "in.xml", tracked(), VIDEO)
-    for name, code in (("out", 0), ("out.json", 0), ("out.txt", 2), ("out.mp4", 2)):
-        line = [str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video)]
-        assert main(line) == code
-    errors = capsys.readouterr().err
-    assert errors.count("has no suffix; other programs expect out.json") == 1
-    assert errors.count("unsupported extension; give one that ends in .json") == 2
+    (tmp_path / "Makefile").write_text("mine")
+    line = [str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video), "--force"]
+    assert main(line) == 2
+    assert "unsupported extension; give one that ends in .json" in capsys.readouterr().err
     assert not (tmp_path / "out.txt").exists()
+    assert (tmp_path / "Makefile").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from aotlab_studio.session.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
 
-HOST_WARNING = "whoever reaches this address and has the token can see and change everything, unencrypted"
 INTERRUPTED = 130
 """exit status after Ctrl-C"""
+HOST_WARNING = "anyone who reaches this address with the token can see and change everything, unencrypted"
 
 
 def open_session(
@@ -149,6 +149,7 @@ def main(
         same_video=same_video,
     )
     with _exit_on_signals(), ExitStack() as cleanup:
+        listener = cleanup.enter_context(bind_socket(host, port))  # before a project is created
         if not find_clips(Path(video[0])):
             session = opener(video[0], project=project)
             cleanup.callback(session.close)
@@ -161,14 +162,13 @@ def main(
             session.runner.schedule()
             app = build_app(lambda _: session)
         elif project is not None:
-            problem = "a batch has a project next to each of its results"
-            raise InputError(f"--project {project}: {problem}; remove it")
+            raise UsageError(f"--project {project}: a batch has a project next to each video; remove it")
         else:
             batch = Batch(Path(video[0]), opener)
             cleanup.callback(batch.close)
             title = f"{batch.folder}: {sdk.format_count(len(batch.list_clips()), 'video')}"
             app = build_batch_app(batch)
-        server = Server(app, bind_socket(host, port), host=host)
+        server = Server(app, listener, host=host)
         print(title)
         print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
         if host not in LOCAL_HOSTS:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from aotlab_studio.files import (
     restore_replaced,
     write_json,
 )
+from aotlab_studio.session.clips import find_clips, list_results
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
@@ -68,46 +70,46 @@ def main(
         raise UsageError("--split: applies to --merge only; remove it")
     if merge and to not in MERGED_FORMATS:
         raise UsageError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
-    inputs = [path.resolve() for path in (masks, video) if path is not None]
-    if any(output.resolve() in (path, *path.parents) for path in inputs):
-        raise InputError(f"{output}: the output would replace the input; give another name")
+    if output.name in ("", ".."):
+        raise UsageError(f"OUT {output}: give the name of a file or folder to write")
+    clips = (list_results(masks) or find_clips(masks)) if merge else []
+    inputs = [masks, *filter(None, [video]), *(Path(clip.job.video) for clip in clips if clip.job.video)]
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
-    require_replaceable(output, *([suffix, ""] if suffix else []), force=force)
+    require_replaceable(output, suffix, inputs, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     restore_replaced(output.parent)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         made = Path(folder) / output.name
         if video is None:
-            result, problems = merge_clips(masks, made, to, split)
+            result, problems = merge_clips(masks, clips, made, to, split)
         else:
             result, problems = convert(masks, video, made, to), []
         for path in Path(folder).iterdir():  # some formats write two files
-            suffixes = [path.suffix] if path.is_file() else []
-            require_replaceable(output.with_name(path.name), *suffixes, force=force)
+            suffix = path.suffix.lower() if path.is_file() else ""
+            require_replaceable(output.with_name(path.name), suffix, inputs, force=force)
             if path.is_dir():
                 write_json(path / RECORD, {"files": sorted(list_files(path))}, indent=1)
         move_entries(Path(folder), output.parent)
-    if suffix and not output.suffix:
-        print(
-            f"warning: {output}: has no suffix; other programs expect {output.name}{suffix}", file=sys.stderr
-        )
     print(f"{output}: {result}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
-def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
-    """Raise `InputError` for an output that is in the way; see `require_new_output`.
+def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, force: bool) -> None:
+    """Raise `InputError` for an output that is in the way, or that is or contains an input; see `require_new_output`.
 
-    With ``force`` too, every file of a folder must be written by a conversion.
+    Without a suffix, the output is a folder; with ``force`` too, a conversion must have written every file in it.
     """
-    if output.is_dir() and not suffixes:
+    target = output.resolve()
+    if replaced := next((path for path in inputs if path.resolve().is_relative_to(target)), None):
+        raise InputError(f"{output}: the output would replace the input {replaced}; give another name")
+    if output.is_dir() and not suffix:
         written = read_json(output / RECORD, ExportRecord).files | {RECORD}
         if other := next((name for name in list_files(output) if name not in written), ""):
             problem = f"holds {other}, which aotlab convert did not write"
             raise InputError(f"{output}: {problem}; give another name")
-    sdk.require_new_output(output, *suffixes, force=force)
+    sdk.require_new_output(output, *filter(None, [suffix]), force=force)
 
 
 def convert(masks: Path, video: Path, output: Path, format_name: str) -> str:

@@ -13,7 +13,7 @@ from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.files import REPLACED, ExportRecord, read_json, write_bytes, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
-from aotlab_studio.session.clips import BatchClip, find_clips, list_results
+from aotlab_studio.session.clips import BatchClip
 
 
 class VideoMasks(NamedTuple):
@@ -24,7 +24,9 @@ class VideoMasks(NamedTuple):
     annotations: sdk.Annotations
 
 
-def merge_clips(folder: Path, output: Path, format_name: str, train_share: float) -> tuple[str, list[str]]:
+def merge_clips(
+    folder: Path, clips: Sequence[BatchClip], output: Path, format_name: str, train_share: float
+) -> tuple[str, list[str]]:
     """Write one data set of a batch: ``train`` and, with a share below 1, ``val``, each with annotations and images.
 
     Every finished or corrected clip that is not rejected is in one of the two, with the frames that have masks; of a
@@ -34,7 +36,6 @@ def merge_clips(folder: Path, output: Path, format_name: str, train_share: float
     Returns:
         what is written, and sentences about clips that are left out.
     """
-    clips = list_results(folder) or find_clips(folder)
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
     for problem in sdk.find_class_variants(names):
@@ -87,13 +88,13 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
 
 
 def choose_val(names: Sequence[str], train_share: float) -> set[str]:
-    """Return the names of the videos that go to ``val``: the middle one of each of as many equal parts."""
+    """Return the names of the videos that go to ``val``, spread evenly over the list."""
     count = 0 if train_share == 1 else min(max(1, round((1 - train_share) * len(names))), len(names) - 1)
     return {names[int((part + 0.5) * len(names) / count)] for part in range(count)}
 
 
 def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, int]:
-    """Return class ids by name for the objects of several videos: those that their results share stay."""
+    """Return class ids by name for the objects of several videos; ids that their results share are kept."""
     classes = sdk.read_class_ids(folder / sdk.CLASSES)
     used = set[str]()
     for masks in videos:
@@ -119,8 +120,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.log.edited and status in FINAL_STATUSES:
-        snapshot, is_killed = document.snapshot, any(clip.path.glob(f"{REPLACED}*"))
-        if is_killed or (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
+        snapshot, is_partial = document.snapshot, any(clip.path.glob(f"{REPLACED}*"))
+        if is_partial or (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 

@@ -76,7 +76,7 @@ class ExportRecord(Struct):
 
 
 def clean_up(folder: Path, record_name: str) -> None:
-    """Finish or undo what a killed program has left of an export; the caller is the only one that writes to the folder.
+    """Finish or undo an export that was killed; nobody else may write to the folder meanwhile.
 
     Args:
         record_name: as in `move_entries`; once the new record is moved, the other files follow it.
@@ -104,7 +104,7 @@ def stage_files(folder: Path) -> Iterator[Path]:
 
 
 def restore_replaced(folder: Path) -> None:
-    """Move back what a killed call of `move_entries` has set aside in a folder without replacing it."""
+    """Move back the files that a killed call of `move_entries` has set aside but not replaced."""
     if not any(folder.glob(f"{REPLACED}*")):
         return
     with sdk.locked(folder / MOVE_LOCK):
@@ -136,11 +136,11 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = (), reco
         InputError: that fails; everything in ``folder`` is as before.
     """
     names = sorted(os.listdir(source), key=lambda name: (name != record_name, name))
-    olds = [name for name in {*removed, *names} if os.path.lexists(folder / name)]
-    olds.sort(key=lambda name: (name == record_name, name))
+    old_names = [name for name in {*removed, *names} if os.path.lexists(folder / name)]
+    old_names.sort(key=lambda name: (name == record_name, name))
     with sdk.locked(folder / MOVE_LOCK):
         replaced = Path(tempfile.mkdtemp(dir=folder, prefix=REPLACED))
-        moves = [(folder / name, replaced / name) for name in olds]
+        moves = [(folder / name, replaced / name) for name in old_names]
         moves += [(source / name, folder / name) for name in names]
         try:
             for old, new in moves:
@@ -155,7 +155,7 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = (), reco
             raise InputError(
                 f"{old}: cannot be moved ({error.strerror}); close programs that use it"
             ) from error
-        for leftover in folder.glob(f"{REPLACED}*"):  # none of it is moved back any more
+        for leftover in folder.glob(f"{REPLACED}*"):  # everything is in place
             leftover.rename(folder / leftover.name.replace(REPLACED, REMOVED, 1))
         _delete_removed(folder)
 

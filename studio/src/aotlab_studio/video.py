@@ -26,7 +26,7 @@ Levels = str | tuple[float, float] | None
 
 
 class FrameStore(sdk.FrameSource):
-    """A video with random access. Readers of a video file have their own positions, so that none makes another seek.
+    """A video with random access. Each reader has its own position in a video file, as seeking takes time.
 
     Args:
         path: a video file, a folder of images or a TIFF stack; others raise `InputError`.

@@ -58,6 +58,7 @@ def never_loaded(monkeypatch):
         (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
         (["{video}", "--host", "192.0.2.1"], "give an address of this machine, such as 127.0.0.1"),
         (["{video}", "--host", "999.1.1.1"], "give an address of this machine, such as 127.0.0.1"),
+        (["{video}", "--host", "999.1.1.1"], "host 999.1.1.1: cannot listen there"),
         (["{video}", "--port", "{port}"], "choose another port"),
         (["{video}", "memory.evry=1"], "unknown key memory.evry; did you mean memory.every?"),
         (["{video}", "--depth", "3"], "model.depth: aot has no such setting"),
@@ -69,6 +70,7 @@ def test_invalid_options_rejected(video, options, words, capsys):
         port = taken.getsockname()[1]
         assert cli.main([option.format(video=video, port=port) for option in options]) == 2
     assert words in capsys.readouterr().err
+    assert not video.with_name(f"{video.name}.aotlab").exists()
 
 
 def test_settings_are_shown_with_memory_bounded(capsys):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -126,6 +129,17 @@ def test_painting_tracking_and_undo_over_the_socket(served):
         "unclassed": 1,
     }
     assert served.get("/export.zip").content[:2] == b"PK"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_export_of_a_video_with_an_undecodable_name_is_served(tmp_path):
+    served = Served(open_session(draw_folder(tmp_path / os.fsdecode(b"caf\xe9"))))
+    with closing(served):
+        draw(served.session, 0, 1)
+        assert "error" not in served.open().do("export", names=["masks"])
+        answer = served.get("/export.zip")
+    assert answer.content[:2] == b"PK"
+    assert "caf%EF%BF%BD.zip" in answer.headers["content-disposition"]
 
 
 def test_tracker_settings_are_chosen_and_announced(folder):

@@ -259,7 +259,7 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
         ("labels/00000.txt", "0 0.1", r"00000\.txt: .*a class"),
         ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),
         ("labels/00000.txt", "0 a b", r"00000\.txt: "),
-        ("labels/00000.txt", "0 0 0 1 1", "three"),
+        ("labels/00000.txt", "0 0 0 1 1", "only shapes of kind box"),
         ("labels/00000.txt", "0 .1 .1 .5 .1 .5 .5", r"data\.yaml: names"),
     ],
 )  # fmt: skip

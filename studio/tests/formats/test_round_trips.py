@@ -4,6 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -233,6 +234,18 @@ def test_class_ids_survive_formats(name, tmp_path):
     found = read_annotations(write(name, tmp_path, annotations), VIDEO)
     assert found.class_ids() == {"person": 1, "ball": 2, "tree": 3}
     assert found.class_names == {3: "person", 7: "ball"} or name in OUTLINES
+
+
+@pytest.mark.parametrize("name", list_mask_formats())
+def test_names_that_xml_cannot_hold_are_written(name, tmp_path):
+    annotations = tracked()
+    annotations.class_names = {3: "a\x01\ud800", 7: "ball"}
+    annotations.add_attributes({7: {2: {"seen": "\x0b\uffff"}}})
+    path = write(name, tmp_path, annotations)
+    if name == "label_studio":
+        ElementTree.parse(tmp_path / "label_studio_config.xml")
+    found = read_annotations(path, VIDEO)
+    assert len(found.objects()) == 2
 
 
 def test_gaps_of_yolo_classes_are_named(tmp_path):

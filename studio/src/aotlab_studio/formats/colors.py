@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +19,8 @@ MAX_ID = 65535
 Color = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Legend:
-    """Meaning of the colors of masks."""
-
-    name: str
-    """name of its file"""
-    objects: Mapping[Color, int]
-    """object ids by color; 0: background, black by default"""
-    class_names: Mapping[int, str]
-    """class names by object id"""
+Legend = dict[Color, tuple[int, str]]
+"""object id and class name of each color; id 0: background, black by default"""
 
 
 def read_colors(path: Path) -> np.ndarray | None:
@@ -48,13 +39,13 @@ def parse_colors(image: np.ndarray, legend: Legend, size: Size) -> list[sdk.Pars
     regions = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
         color = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
-        if color not in legend.objects:
+        if color not in legend:
             raise InputError(
-                f"{count} pixels have the color {','.join(map(str, color))}, which {legend.name} lacks; "
+                f"{count} pixels have the color {','.join(map(str, color))}, which the legend lacks; "
                 "add it, or save the mask without smoothing and JPEG compression"
             )
-        if object_id := legend.objects[color]:
-            class_name = legend.class_names.get(object_id, "")
+        object_id, class_name = legend[color]
+        if object_id:
             regions.append(sdk.ParsedRegion(None, sdk.encode_rle(codes == code), class_name, object_id))
     return regions or [sdk.ParsedRegion(None, None)]
 
@@ -95,21 +86,19 @@ def parse_legend(path: Path) -> Legend:
         entries = [(parse_color(row[1]), row[0]) for row in rows]
     taken = {value for _, value in entries if isinstance(value, int)}
     free = (object_id for object_id in range(1, MAX_ID + 1) if object_id not in taken)
-    objects: dict[Color, int] = {(0, 0, 0): 0}
-    class_names: dict[int, str] = {}
+    legend: Legend = {(0, 0, 0): (0, "")}
     for color, value in entries:
         if type(value) is int and 0 <= value <= MAX_ID:
-            objects[color] = value
+            legend[color] = value, ""
         elif not isinstance(value, str):
             raise ValueError(
                 f"{str(value)[:40]!r} is neither a class name nor an object id from 0 to {MAX_ID}"
             )
         elif value.lower() == "background":
-            objects[color] = 0
+            legend[color] = 0, ""
         else:
-            objects[color] = next(free, 0)
-            class_names[objects[color]] = value
-    return Legend(path.name, objects, class_names)
+            legend[color] = next(free, 0), value
+    return legend
 
 
 def parse_color(text: str) -> Color:

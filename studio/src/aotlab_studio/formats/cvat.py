@@ -14,8 +14,15 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats import ParsedFile, Size, parse_numbers, require_masks
-from aotlab_studio.formats.geometry import place_mask, trace_outlines
+from aotlab_studio.formats import (
+    ParsedFile,
+    Size,
+    encode_xml,
+    parse_numbers,
+    place_mask,
+    require_masks,
+    trace_outlines,
+)
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
@@ -30,9 +37,9 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
     Shapes and tracks of one group are one object. Without a group a track is one object, except for masks, which CVAT
     writes as tracks of one frame: masks of one label are one object. Class ids are places in the list of labels.
     """
-    stated = root.find(".//original_size")
-    if stated is not None:
-        height, width = (int(stated.findtext(side, "")) for side in ("height", "width"))
+    original_size = root.find(".//original_size")
+    if original_size is not None:
+        height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
         sdk.require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
     tags = {element.tag for parent in ("track", "image") for element in root.iterfind(f".//{parent}/*")}
@@ -77,7 +84,8 @@ def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -
         first, *others = (values.items() for _, values in shapes.values())
         _add_attributes(track, dict(sorted(set(first).intersection(*others))))
     indent(root)
-    return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="utf-8") + b"\n"
+    text = tostring(root, encoding="unicode")
+    return encode_xml(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
 def _list_polygons(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:

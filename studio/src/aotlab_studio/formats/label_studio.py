@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats import ParsedFile, Size, average
+from aotlab_studio.formats import ParsedFile, Size, average, encode_xml
 
 RESULT_TYPES = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""
@@ -53,8 +53,8 @@ def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
         for result in results:
             label = str(next(iter(result["value"].get(result["type"]) or ()), ""))
             name = str(result.get("id"))
-            stated = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
-            key: Hashable = int(stated[1]) if stated else name if uses[name] > 1 else None
+            match = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
+            key: Hashable = int(match[1]) if match else name if uses[name] > 1 else None
             regions.append(sdk.ParsedRegion(None, _parse_result(result, size), label, key, image))
     return ParsedFile([*regions, *(sdk.ParsedRegion(None, None, image=image) for image, _ in tasks)])
 
@@ -93,7 +93,7 @@ def format_interface(annotations: sdk.Annotations) -> str:
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     write_json(path, format_label_studio(annotations, video))
-    write_bytes(path.with_name(f"{path.stem}_config.xml"), format_interface(annotations).encode())
+    write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(format_interface(annotations)))
 
 
 LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", _write)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import sdk
-from aotlab_studio.formats import ParsedFile, Size, require_masks
-from aotlab_studio.formats.geometry import place_mask
+from aotlab_studio.formats import ParsedFile, Size, place_mask, require_masks
 
 SHAPES = {"polygon", "mask"}
 """kinds of shapes with pixels"""
@@ -37,17 +36,14 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> ParsedFile:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else (label, str(group))
                 regions.append(sdk.ParsedRegion(None, rle, label, key, name))
-    require_masks(regions, {_find_kind(shape) for tree in trees for shape in tree["shapes"]} - SHAPES)
+    kinds = {str(shape.get("shape_type") or "polygon") for tree in trees for shape in tree["shapes"]}
+    require_masks(regions, kinds - SHAPES)
     return ParsedFile(regions)
-
-
-def _find_kind(shape: dict[str, Any]) -> str:
-    return str(shape.get("shape_type") or "polygon")
 
 
 def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
     """Return the run lengths of a polygon or mask; None for other shapes."""
-    kind = _find_kind(shape)
+    kind = shape.get("shape_type") or "polygon"
     if kind == "polygon":
         return sdk.fill_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
     if kind != "mask":

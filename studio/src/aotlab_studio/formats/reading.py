@@ -54,7 +54,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
             raise
         return parse_labelme(trees, size) if trees and all(map(is_labelme, trees)) else None
     if suffix == ".xml":
-        root = ElementTree.fromstring(path.read_bytes())  # refuses entities that grow without bound
+        root = ElementTree.fromstring(path.read_bytes())  # expat limits the expansion of entities
         return parse_cvat(root, size)
     if suffix == ".txt":
         return parse_coco(mots_to_coco(path), video)

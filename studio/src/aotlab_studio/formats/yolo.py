@@ -11,8 +11,7 @@ import yaml
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats import ParsedFile, Size, parse_numbers
-from aotlab_studio.formats.geometry import trace_outlines
+from aotlab_studio.formats import ParsedFile, Size, parse_numbers, require_masks, trace_outlines
 
 
 def parse_yolo(folder: Path, size: Size) -> ParsedFile:
@@ -21,7 +20,7 @@ def parse_yolo(folder: Path, size: Size) -> ParsedFile:
     A class is one object if no frame has it twice.
     """
     files = sdk.order_names(path for path in (folder / "labels").glob("[!.]*.txt") if path.is_file())
-    names, regions = _read_names(folder / "data.yaml"), list[sdk.ParsedRegion]()
+    names, regions, boxes = _read_names(folder / "data.yaml"), list[sdk.ParsedRegion](), set[str]()
     for path in files:
         regions.append(sdk.ParsedRegion(None, None, image=path))
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -32,11 +31,15 @@ def parse_yolo(folder: Path, size: Size) -> ParsedFile:
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
                 if len(values) % 2 or not all(0 <= value <= 1 for value in values):
                     raise ValueError("coordinates")
-            if values:
+            if len(values) == 4:
+                boxes.add("box")
+            elif values:
                 points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
                 regions.append(
                     sdk.ParsedRegion(None, sdk.fill_polygons([points], size), class_name, image=path)
                 )
+    if boxes:
+        require_masks(regions, boxes)
     return ParsedFile(regions, {name: class_id + 1 for class_id, name in names.items()})
 
 

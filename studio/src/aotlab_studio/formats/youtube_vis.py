@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 from aotlab import sdk
@@ -30,11 +29,11 @@ def youtube_vis_to_coco(tree: Any, video: sdk.VideoInfo) -> dict[str, Any]:
     images = []
     for stored in tree["videos"]:
         names = stored.get("file_names") or [""] * lengths[stored["id"]]
-        # of all frames, the order counts; some may be left out
-        whole = not any(names) or (video.length is not None and len(names) >= video.length)
+        # a name for each frame: their order counts; some names may be left out
+        is_complete = not any(names) or (video.length is not None and len(names) >= video.length)
         images += [
             {
-                "id": (stored["id"], place), "video_id": stored["id"], "frame_id": place if whole else None,
+                "id": (stored["id"], place), "video_id": stored["id"], "frame_id": place if is_complete else None,
                 "file_name": names[place], "height": stored["height"], "width": stored["width"],
             }
             for place in range(lengths[stored["id"]])
@@ -69,8 +68,6 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
     return {"info": coco["info"], "categories": coco["categories"], "videos": videos, "annotations": tracked}
 
 
-def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
-    write_json(path, format_youtube_vis(annotations, video))
-
-
-YOUTUBE_VIS = sdk.MaskWriter("youtube_vis.json", "YouTube-VIS", _write)
+YOUTUBE_VIS = sdk.MaskWriter(
+    "youtube_vis.json", "YouTube-VIS", lambda path, *masks: write_json(path, format_youtube_vis(*masks))
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import secrets
 import socket
 from collections.abc import Callable
@@ -130,9 +131,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
         session, actor, targets = find_session(request), Actor(read_person(request)), Targets()
-        answers = [
-            await answer_message(session, message, actor, targets, CapacityLimiter(1)) for message in messages
-        ]
+        thread = CapacityLimiter(1)  # not one of those for requests, as a status may wait
+        answers = [await answer_message(session, message, actor, targets, thread) for message in messages]
         return Response(encode_json(answers), media_type="application/json")
 
     def get_archive(request: Request) -> Response:
@@ -140,7 +140,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         path = find_session(request).archive
         if not path.is_file():
             return PlainTextResponse("nothing is exported yet", 404)
-        return FileResponse(path, filename=path.name)
+        return FileResponse(path, filename=os.fsencode(path.name).decode(errors="replace"))
 
     return Starlette(
         routes=[
@@ -306,21 +306,19 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
 
     Without a port, it is `DEFAULT_PORT`, as browsers keep a page's settings by port, or any free one if that is taken.
     """
-    if port is None:
-        try:
-            return bind_socket(host, DEFAULT_PORT)
-        except InputError:
-            return bind_socket(host, 0)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family)
-        # asyncio sets it only for sockets it creates; without it a response of two parts takes 40 ms more
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
+        listener = socket.create_server((host, DEFAULT_PORT if port is None else port), family=family)
     except (OSError, OverflowError) as error:
         taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        if port is None and taken:
+            return bind_socket(host, 0)
         remedy = "choose another port" if taken else "give an address of this machine, such as 127.0.0.1"
-        raise InputError(f"host {host}, port {port}: cannot listen there ({error}); {remedy}") from error
+        address = f"host {host}" if port is None else f"host {host}, port {port}"
+        raise InputError(f"{address}: cannot listen there ({error}); {remedy}") from error
+    # asyncio sets it only for sockets it creates; without it a response of two parts takes 40 ms more
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def parse_index(request: Request) -> int:
@@ -370,7 +368,7 @@ def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
 
 
 def make_page_routes(start: str) -> list[Route]:
-    """Return the routes of the page's files, of which ``start`` is the first; no request reaches the file system."""
+    """Return the routes of the page's files; ``start`` is served at /. No request reaches the file system."""
     folder, pages = files("aotlab_studio") / "page", dict[str, Response]()
     icons = (folder / "icons.svg").read_bytes()
     for file in folder.iterdir():

@@ -21,7 +21,7 @@ from aotlab_studio.session.batch import Batch
 
 
 def sets_status_only(body: bytes) -> bool:
-    """Return whether edits are statuses, which the list sets for clips that others have open."""
+    """Return whether all edits are statuses, which the list may set while another person has the clip open."""
     try:
         messages = msgspec.json.decode(body, type=list[dict[str, Any]])
     except (msgspec.DecodeError, RecursionError):  # which the clip's application answers

@@ -56,7 +56,7 @@ class GuardMiddleware:
         refusal = self._find_refusal(request, is_first=is_first)
 
         async def send_with_headers(message: Message) -> None:
-            """Send a message; the first one of a response gets the headers, and the cookie when it is asked for."""
+            """Send a message; add the headers to the first one of a response, and the cookie for the right token."""
             if message["type"].endswith("http.response.start"):
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
