@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from aotlab import read_mask
+from studio.tests.annotation.clips import WAIT_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "datasets" / "sample"
@@ -35,8 +36,6 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-WAIT = 90_000
-"""Milliseconds; a busy machine imports PyTorch in half a minute."""
 VIEWPORT = {"width": 1280, "height": 690}
 """too low for thumbnails above the timeline, which take a third of the time to load a page"""
 WATCH = """
@@ -146,7 +145,7 @@ class Page:
         self.url = url
         self.problems: list[str] = []
         self.requests: list[str] = []
-        self.tab.set_default_timeout(WAIT)
+        self.tab.set_default_timeout(1000 * WAIT_SECONDS)
         self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
         self.tab.on("request", lambda request: self.requests.append(request.url))
         self.tab.add_init_script(WATCH)
@@ -214,7 +213,7 @@ class Page:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Wait until something holds."""
-        end = time.monotonic() + WAIT / 1000
+        end = time.monotonic() + WAIT_SECONDS
         while not condition():
             assert time.monotonic() < end, (self.tab.inner_text("#status"), self.requests[-9:])
             self.tab.wait_for_timeout(30)

@@ -12,7 +12,6 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -150,9 +149,8 @@ def test_refused_page_logs_no_error(served_list, caplog):
 def test_second_person_is_refused_and_released_later(batch, served_list):
     talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
     talk.do("describe")
-    refused = httpx.get(
-        f"{served_list.address}/clip/b/", headers={"cookie": f"{served_list.cookie}; aotlab_person=Bob"}
-    )
+    bob = {"cookie": False, "Cookie": f"{served_list.cookie}; aotlab_person=Bob"}
+    refused = served_list.get("/clip/b/", **bob)
     assert refused.status_code == 409
     assert "Ann has it open" in refused.text
     edits = post_as(served_list, "Bob", "/clip/b/edits", [{"do": "add_object"}])
@@ -161,10 +159,7 @@ def test_second_person_is_refused_and_released_later(batch, served_list):
     assert post_as(served_list, "Bob", "/clip/b/edits", status).status_code == 200
     talk.socket.close()
     wait_until(lambda: not batch.list_clips()[0].holder)
-    allowed = httpx.get(
-        f"{served_list.address}/clip/b/", headers={"cookie": f"{served_list.cookie}; aotlab_person=Bob"}
-    )
-    assert allowed.status_code == 200
+    assert served_list.get("/clip/b/", **bob).status_code == 200
 
 
 def test_invalid_status_rejected(served_list):
@@ -727,7 +722,7 @@ def test_foreign_or_damaged_record_revokes_no_status(results, batch, foreign):
         editing.change_object(session.document, 1, name="bear")
     set_status(batch, "a", "Ada", "accepted")
     if foreign:
-        change_record(results / "a", input_digest="of another video", fingerprint={"sha256": "0"})
+        change_record(results / "a", input_digests={"video": "another"}, fingerprint={"sha256": "0"})
     else:
         (results / "a" / JOB_RECORD).write_bytes(b"x")
     assert Document.read(results / "a.aotlab").status.value == "accepted"

@@ -33,6 +33,7 @@ from studio.tests.annotation.clips import (
     TruthTracker,
     draw,
     draw_folder,
+    hold,
     open_session,
     outline_message,
     square,
@@ -89,8 +90,8 @@ def test_export_canceled_before_it_begins(session):
 
 def test_export_canceled_while_it_waits_for_tracking(session):
     track_part(session)
+    hold(session, 0)
     job = start_job(session, 4)
-    job.pause()
     with ThreadPoolExecutor(1) as threads:
         export = threads.submit(session.export, ["masks"], outdated="wait", key=7)
         wait_until(lambda: session._export.locked())

@@ -23,6 +23,7 @@ from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
     LENGTH,
+    WAIT_SECONDS,
     TruthTracker,
     draw,
     equal_labels,
@@ -42,8 +43,7 @@ from studio.tests.annotation.clips import (
 
 def run(session, *args, **options):
     job = start_job(session, *args, **options)
-    job.wait(30)
-    assert not job.alive
+    job.wait()
     return job
 
 
@@ -226,7 +226,7 @@ def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
     tracker.allow(2)
     wait_until(lambda: job.done >= done + 2)
     job.stop()
-    job.wait(60)
+    job.wait()
     assert job.status == "stopped"
     assert len(list_visible_frames(session)) == 1 + job.done < LENGTH
     reports = [event.job for event in events if isinstance(event, JobEvent)]
@@ -267,7 +267,7 @@ def test_stop_before_the_first_frame_leaves_no_step(session, loading):
             loads.wait(60)
         session.stop()
     loaded.set()
-    job.wait(60)
+    job.wait()
     assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
     assert list_titles(session.document) == ("drawn", None)
     assert session.document.snapshot.list_outdated() == []
@@ -281,7 +281,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
         run_action(session, {"do": "track", "frame": 0})
     run_action(session, {"do": "delete_object", "object_id": 2})
     tracker.allow()
-    job.wait(60)
+    job.wait()
     assert list_visible_frames(session) == list_visible_frames(session, 1) == list(range(LENGTH))
     session.undo()
     assert list_visible_frames(session, 2) == list(range(LENGTH))
@@ -336,7 +336,7 @@ def test_frames_of_one_direction_only_are_outdated(session):
     wait_until(lambda: job.done >= 6)
     session.stop()
     tracker.allow()
-    job.wait(60)
+    job.wait()
     provisional = [index for index in range(3, 8) if index in session.document.snapshot.tracked_frames]
     assert provisional
     assert session.document.snapshot.list_outdated() == [(provisional[0], provisional[-1])]
@@ -435,7 +435,7 @@ def propagate(session):
     """Propagate a correction now, and wait for its end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
-        assert session.runner.wait(30)
+        assert session.runner.wait(WAIT_SECONDS)
 
 
 def stroke(frame, *point, object_id=1):
@@ -459,7 +459,7 @@ def test_job_tracks_from_its_own_revision(session, direction, long_pause):
     run_action(session, stroke(corrected, 50, 20))
     tracker.calls.clear()
     job.resume()
-    job.wait(60)
+    job.wait()
     assert job.status == "done"
     assert (corrected, [1]) not in tracker.calls
     assert session.document.snapshot.list_outdated()
@@ -478,7 +478,7 @@ def test_stroke_during_tracking_can_be_undone(session):
     editing.clear(session.document, 9, 2)
     session.undo()
     tracker.allow()
-    job.wait(60)
+    job.wait()
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     session.undo()
     assert list_visible_frames(session, 2) == [0]
@@ -490,7 +490,7 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
     job = start_job(session, 0)
     wait_until(lambda: job.done >= 2)
     run_action(session, {"do": "undo"})
-    job.wait(60)
+    job.wait()
     assert job.status == "stopped"
     assert job.done < job.total
     assert list_visible_frames(session) == [0]
@@ -671,12 +671,10 @@ def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
     assert (session.runner.list_corrections(), session.document.snapshot.list_outdated()) == ([], [])
 
 
-def test_later_stroke_replaces_an_earlier_correction(folder, short_pause, reopen):
-    tracker = TruthTracker()
-    session = reopen(folder, tracker)
+def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
-    tracker.pause = 0.2
+    tracker = hold(session, 3)
     run_action(session, stroke(2, 30, 20))
     wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
     first = session.runner.job
@@ -685,7 +683,7 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause, reopen
     wait_until(lambda: session.runner.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
-    tracker.pause = 0
+    tracker.allow()
     job = run(session, 2)
     assert job.status == "done"
     assert not job.layer.is_automatic
@@ -768,7 +766,7 @@ def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, 
     wait_until(lambda: list_titles(document)[0] == "tracking")
     monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
     session.redo()
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     assert document.snapshot.list_outdated() == []
 
 
@@ -787,7 +785,7 @@ def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_
     wait_until(lambda: "database is locked" in caplog.text)
     monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
     run_action(session, stroke(8, 50, 20))
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -834,7 +832,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause
         wait_until(lambda: session.runner.busy)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     for index in (*range(1, 4), *range(5, LENGTH)):
         assert (session.document.snapshot.labels(index) == before[index]).all()
     assert session.document.snapshot.list_outdated() == [(1, 3), (5, LENGTH - 1)]
@@ -842,7 +840,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause
         session.set_status("accepted", outdated="wait")
     assert refused.value.choices == ["proceed"]
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -855,7 +853,7 @@ def test_object_locked_while_tracked_keeps_its_masks(session):
     wait_until(lambda: job.done)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
-    job.wait(60)
+    job.wait()
     assert (session.document.snapshot.labels(LENGTH - 1) == before).all()
 
 
@@ -904,7 +902,7 @@ def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
     job = start_job(session, 0)
     wait_until(lambda: job.done)
     run_action(session, {"do": "delete_object", "object_id": 1})
-    job.wait(60)
+    job.wait()
     run_action(session, {"do": "undo"})
     tracker.allow()
     assert list_visible_frames(session) == list(range(job.done + 1))
@@ -922,7 +920,7 @@ def test_request_that_nothing_needs_stops(session, edit):
     job = start_job(session, 0)
     wait_until(lambda: job.done)
     run_action(session, edit)
-    job.wait(60)
+    job.wait()
     assert job.status == "stopped"
     assert not session.runner.busy
 
@@ -936,7 +934,7 @@ def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
     wait_until(lambda: job.done == 3)  # and a frame for the reference
     run_action(session, {"do": "drop_results", "frame": cleared})
     tracker.allow(100)
-    job.wait(10)
+    job.wait()
     assert job.status == "stopped"
     assert list_visible_frames(session) == [*range(1, cleared)]
     assert session.document.snapshot.list_outdated() == []
@@ -1009,9 +1007,9 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     start_job(session, 0).wait()
     session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    session.runner.wait(60)
+    session.runner.wait(WAIT_SECONDS)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
-    session.runner.wait(60)
+    session.runner.wait(WAIT_SECONDS)
     models = [
         (item["layer"], item["model"].split()[2][0], item["frames"])
         for item in session.document.snapshot.list_models()
