@@ -66,23 +66,16 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     )
 
 
-def test_both_directions_are_merged_between_keyframes(session):
-    draw(session, 2, 1)
-    draw(session, 8, 1)
-    job = run(session, 2, "both")
-    assert job.done == job.total == 8 + 9
-    assert list_visible_frames(session) == list(range(LENGTH))
-    assert session.document.snapshot.scores(5)[1].disagreement == 0
-    assert session.document.snapshot.scores(10)[1].disagreement is None
-
-
-def test_object_of_one_side_has_no_disagreement(session):
+def test_directions_of_an_object_of_both_keyframes_are_merged(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
-    run(session, 2, "both")
-    assert list_visible_frames(session, 2) == list(range(LENGTH))
-    assert session.document.snapshot.scores(5)[2].disagreement is None
-    assert session.document.snapshot.scores(5)[1].disagreement == 0
+    job = run(session, 2, "both")
+    assert job.done == job.total == 8 + 9
+    snapshot = session.document.snapshot
+    for object_id, between in ((1, 0), (2, None)):
+        assert list_visible_frames(session, object_id) == list(range(LENGTH))
+        assert snapshot.scores(5)[object_id].disagreement == between
+        assert snapshot.scores(10)[object_id].disagreement is None
 
 
 def test_both_directions_carry_an_object_given_late(session):
@@ -687,6 +680,22 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     job = run(session, 2)
     assert job.status == "done"
     assert not job.layer.is_automatic
+
+
+def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
+    draw(session, 0, 1)
+    run(session, 0)
+    tracker = hold(session, 3)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
+    run_action(session, {"do": "stop"})
+    session.runner.job.wait()
+    assert session.document.snapshot.list_outdated()
+    assert len(session.runner.list_corrections()) == 1
+    tracker.allow()
+    run_action(session, stroke(8, 50, 20))
+    wait_until_propagated(session)
+    assert session.document.snapshot.list_outdated() == []
 
 
 def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, long_pause, monkeypatch, reopen):
