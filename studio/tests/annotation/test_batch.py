@@ -197,6 +197,15 @@ def test_two_clips_open_side_by_side(results):
     assert not any(clip.holder for clip in batch.list_clips())
 
 
+def test_page_that_connects_continues_corrections(batch, long_pause, monkeypatch):
+    with batch.use("a", "Ann") as session:
+        draw(session, 4, 2)
+        assert session.document.snapshot.list_outdated()
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
+    session = enter(batch, "a", "Ann", page=True, connected=True)
+    wait_until(lambda: not session.document.snapshot.list_outdated())
+
+
 def test_clip_is_closed_if_its_name_cannot_be_written(batch, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(lock.FolderLock, "name_person", lambda *_: open_document(Path("missing")))
