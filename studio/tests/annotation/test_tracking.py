@@ -565,6 +565,16 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     assert session.runner.job.report().done == session.runner.job.report().total
 
 
+def test_correction_ends_at_the_last_result_before_a_drawing(session, long_pause):
+    draw(session, 0, 1)
+    run(session, 0, last=5)
+    draw(session, 6, 2)
+    run_action(session, stroke(3, 50, 20))
+    (layer_id,) = session.document.snapshot.pending
+    layer = session.document.snapshot.state.layers[layer_id]
+    assert (layer.reference_frame, layer.last, layer.objects) == (3, 5, [1])
+
+
 def test_correction_before_a_backward_result_goes_on_backward(session):
     draw(session, 6, 1)
     run(session, 6, "backward")
