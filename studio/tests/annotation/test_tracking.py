@@ -219,7 +219,7 @@ def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
     tracker.allow(2)
     wait_until(lambda: job.done >= done + 2)
     job.stop()
-    job.wait()
+    job.wait(60)
     assert job.status == "stopped"
     assert len(list_visible_frames(session)) == 1 + job.done < LENGTH
     reports = [event.job for event in events if isinstance(event, JobEvent)]
@@ -260,7 +260,7 @@ def test_stop_before_the_first_frame_leaves_no_step(session, loading):
             loads.wait(60)
         session.stop()
     loaded.set()
-    job.wait()
+    job.wait(60)
     assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
     assert list_titles(session.document) == ("drawn", None)
     assert session.document.snapshot.list_outdated() == []
@@ -274,7 +274,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
         run_action(session, {"do": "track", "frame": 0})
     run_action(session, {"do": "delete_object", "object_id": 2})
     tracker.allow()
-    job.wait()
+    job.wait(60)
     assert list_visible_frames(session) == list_visible_frames(session, 1) == list(range(LENGTH))
     session.undo()
     assert list_visible_frames(session, 2) == list(range(LENGTH))
@@ -329,7 +329,7 @@ def test_frames_of_one_direction_only_are_outdated(session):
     wait_until(lambda: job.done >= 6)
     session.stop()
     tracker.allow()
-    job.wait()
+    job.wait(60)
     provisional = [index for index in range(3, 8) if index in session.document.snapshot.tracked_frames]
     assert provisional
     assert session.document.snapshot.list_outdated() == [(provisional[0], provisional[-1])]
@@ -452,7 +452,7 @@ def test_job_tracks_from_its_own_revision(session, direction, long_pause):
     run_action(session, stroke(corrected, 50, 20))
     tracker.calls.clear()
     job.resume()
-    job.wait()
+    job.wait(60)
     assert job.status == "done"
     assert (corrected, [1]) not in tracker.calls
     assert session.document.snapshot.list_outdated()
@@ -471,7 +471,7 @@ def test_stroke_during_tracking_can_be_undone(session):
     editing.clear(session.document, 9, 2)
     session.undo()
     tracker.allow()
-    job.wait()
+    job.wait(60)
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     session.undo()
     assert list_visible_frames(session, 2) == [0]
@@ -483,7 +483,7 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
     job = start_job(session, 0)
     wait_until(lambda: job.done >= 2)
     run_action(session, {"do": "undo"})
-    job.wait()
+    job.wait(60)
     assert job.status == "stopped"
     assert job.done < job.total
     assert list_visible_frames(session) == [0]
@@ -785,7 +785,7 @@ def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, 
     wait_until(lambda: list_titles(document)[0] == "tracking")
     monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
     session.redo()
-    assert session.runner.wait(WAIT_SECONDS)
+    assert session.runner.wait(60)
     assert document.snapshot.list_outdated() == []
 
 
@@ -804,7 +804,7 @@ def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_
     wait_until(lambda: "database is locked" in caplog.text)
     monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
     run_action(session, stroke(8, 50, 20))
-    assert session.runner.wait(WAIT_SECONDS)
+    assert session.runner.wait(60)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -851,7 +851,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause
         wait_until(lambda: session.runner.busy)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
-    assert session.runner.wait(WAIT_SECONDS)
+    assert session.runner.wait(60)
     for index in (*range(1, 4), *range(5, LENGTH)):
         assert (session.document.snapshot.labels(index) == before[index]).all()
     assert session.document.snapshot.list_outdated() == [(1, 3), (5, LENGTH - 1)]
@@ -859,7 +859,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause
         session.set_status("accepted", outdated="wait")
     assert refused.value.choices == ["proceed"]
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
-    assert session.runner.wait(WAIT_SECONDS)
+    assert session.runner.wait(60)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -872,7 +872,7 @@ def test_object_locked_while_tracked_keeps_its_masks(session):
     wait_until(lambda: job.done)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
-    job.wait()
+    job.wait(60)
     assert (session.document.snapshot.labels(LENGTH - 1) == before).all()
 
 
@@ -921,7 +921,7 @@ def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
     job = start_job(session, 0)
     wait_until(lambda: job.done)
     run_action(session, {"do": "delete_object", "object_id": 1})
-    job.wait()
+    job.wait(60)
     run_action(session, {"do": "undo"})
     tracker.allow()
     assert list_visible_frames(session) == list(range(job.done + 1))
@@ -939,7 +939,7 @@ def test_request_that_nothing_needs_stops(session, edit):
     job = start_job(session, 0)
     wait_until(lambda: job.done)
     run_action(session, edit)
-    job.wait()
+    job.wait(60)
     assert job.status == "stopped"
     assert not session.runner.busy
 
@@ -1026,9 +1026,9 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     start_job(session, 0).wait()
     session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    session.runner.wait(WAIT_SECONDS)
+    session.runner.wait(60)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
-    session.runner.wait(WAIT_SECONDS)
+    session.runner.wait(60)
     models = [
         (item["layer"], item["model"].split()[2][0], item["frames"])
         for item in session.document.snapshot.list_models()
