@@ -161,7 +161,7 @@ class Page:
         """Load the page, perhaps again or at another address, and wait until it is usable."""
         self.url = url or self.url
         self.tab.goto(self.url)
-        self.tab.wait_for_selector("#view[aria-busy=false]")
+        self.wait_idle()
         self.size = self.labels(0).shape
 
     def answer(self, address: str | re.Pattern[str], handler: Callable) -> None:
@@ -237,6 +237,11 @@ class Page:
             self.tab.mouse.move(*self.at(*point), steps=steps)
         self.tab.mouse.up()
 
+    def click(self, *points: tuple[float, float]) -> None:
+        """Click, without waiting for answers."""
+        for point in points:
+            self.tab.mouse.click(*self.at(*point))
+
     def done(self) -> Counted:
         """Waits, at the end of the block, for the answer of what was done in it."""
         return Counted(self, "done")
@@ -267,6 +272,20 @@ class Page:
         self.tab.evaluate(
             "new Promise((end) => setTimeout(() => requestAnimationFrame(() => setTimeout(end))))"
         )
+
+    def wait_idle(self) -> None:
+        """Wait until the page waits for no answer and no masks."""
+        self.tab.wait_for_selector("#view[aria-busy=false]")
+
+    def may_leave(self) -> bool:
+        """Let the page send what is on its way, as before it is left; return whether it does not ask to stay."""
+        return bool(self.tab.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))"))
+
+    def leave(self) -> None:
+        """Close the tab, also if it asks to stay."""
+        self.tab.on("dialog", lambda dialog: dialog.accept())
+        with self.tab.expect_event("close"):  # answers the dialog
+            self.tab.close(run_before_unload=True)
 
     def tracked(self) -> Counted:
         """Waits, at the end of the block, until the page knows that a tracking that began in it has ended."""

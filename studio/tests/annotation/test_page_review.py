@@ -266,7 +266,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     for choice in ("", "proceed"):
         choose_status(page.tab, "accepted")
         answer(choice)
-        page.tab.wait_for_selector("#view[aria-busy=false]")
+        page.wait_idle()
         assert not page.tab.is_visible("#status.error")
         assert page.tab.inner_text("#clip-status") == ("accepted" if choice else "in progress")
     page.until(lambda: session.document.log.status is not None)
