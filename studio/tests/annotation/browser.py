@@ -97,15 +97,7 @@ class Program:
     """``aotlab annotate`` in a separate process."""
 
     def __init__(self, video: Path, *options: str) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "aotlab",
-            "annotate",
-            str(video),
-            "--no-browser",
-            *options,
-        ]
+        command = [sys.executable, "-m", "aotlab", "annotate", str(video), "--no-browser", *options]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
