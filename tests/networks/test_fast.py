@@ -94,9 +94,11 @@ def test_padding_mode_is_kept():
     assert torch.equal(model(image), expected)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_optimized_model_equals_the_plain_one(name):
+@pytest.mark.parametrize(("name", "trained"), [*((name, False) for name in CASES), ("aot", True)])
+def test_optimized_model_equals_the_plain_one(name, trained):
     model, image, object_masks = small(name), images(4, 49, 65), masks(2, 4, 49, 65)
+    if trained:
+        optimize_training(model)
     expected, _ = track(model, image, object_masks)
     actual, _ = track(optimize(model, precision="float32"), image, object_masks)
     torch.testing.assert_close(actual, expected, atol=ROUNDING * (expected.std().item() + 1), rtol=ROUNDING)
@@ -135,14 +137,6 @@ def test_training_keeps_names_results_and_gradients(preset):
     for name, expected in gradients[0].items():
         bound = 1e-3 * expected.abs().max().item() + 1e-6
         torch.testing.assert_close(gradients[1][name], expected, atol=bound, rtol=0, msg=name)
-
-
-def test_trained_model_is_optimized_for_tracking():
-    model, image, object_masks = small("aot"), images(2, 49, 65), masks(1, 4, 49, 65)
-    optimize_training(model)
-    expected, _ = track(model, image, object_masks)
-    actual, _ = track(optimize(model, precision="float32"), image, object_masks)
-    torch.testing.assert_close(actual, expected, atol=ROUNDING * (expected.std().item() + 1), rtol=ROUNDING)
 
 
 @pytest.mark.parametrize(

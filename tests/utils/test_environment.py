@@ -7,12 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from aotlab.networks.fast.optimize import compile_parts
-from aotlab.utils.environment import (
-    SPIN_COUNT,
-    SPIN_VARIABLES,
-    limit_spin_waiting,
-    tune_malloc,
-)
+from aotlab.utils.environment import SPIN_COUNT, SPIN_VARIABLES, limit_spin_waiting, tune_malloc
 from tests.processes import run_python
 
 HUGE_PAGES = 4 * 64 // 2

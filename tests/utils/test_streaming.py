@@ -104,6 +104,22 @@ def test_closed_stream_drops_queue_and_ends_threads(monkeypatch):
     assert set(threading.enumerate()) <= before
 
 
+def test_reading_error_after_a_stop_is_not_raised():
+    stop = threading.Event()
+
+    def items():
+        yield 1
+        stop.wait(60)
+        raise KeyError
+
+    reader = ReadAhead(items(), stop=stop)
+    results = iter(reader)
+    assert next(results) == 1
+    stop.set()
+    reader._thread.join()
+    assert list(results) == []
+
+
 def test_items_left_unread_are_closed():
     closed = threading.Event()
 

@@ -7,13 +7,7 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import (
-    JOB_RECORD,
-    JobRecord,
-    read_job_record,
-    remove_results,
-    write_job_record,
-)
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, remove_results, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError

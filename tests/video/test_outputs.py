@@ -18,13 +18,7 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video.classes import ObjectClasses
-from aotlab.video.outputs import (
-    LostObjects,
-    OutputContext,
-    TrackedFrame,
-    find_output,
-    list_outputs,
-)
+from aotlab.video.outputs import LostObjects, OutputContext, TrackedFrame, find_output, list_outputs
 from aotlab.video.run import track
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images

@@ -194,17 +194,6 @@ def test_results_never_overwrite_the_video(outputs_folder, source, output, names
         )
 
 
-def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
-    write_images(tmp_path / "in", clip(6))
-    options = JobOptions(write=("masks",), progress=False, removals=((3, 9),))
-    source = open_frames(tmp_path / "in")
-    result = track(Tracker(*models["aott"]), source, {0: stripes([4, 9])}, tmp_path / "out", options)
-    assert result.error is None
-    seen = [set(np.unique(read_mask(path))) - {0} for path in sorted((tmp_path / "out/masks").iterdir())]
-    assert seen[0] == {4, 9}
-    assert all(9 not in ids for ids in seen[3:])
-
-
 @pytest.mark.parametrize(("digest", "files", "words"), [
     ({"video": "digest"}, {}, "results of run_job"),
     (None, {"overlay.mp4": "mine"}, "overlay.mp4, which no record lists"),

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from aotlab import read_mask
+from studio.tests.annotation.clips import WAIT_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "datasets" / "sample"
@@ -35,8 +36,6 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-WAIT = 90_000
-"""Milliseconds; a busy machine imports PyTorch in half a minute."""
 VIEWPORT = {"width": 1280, "height": 690}
 """too low for thumbnails above the timeline, which take a third of the time to load a page"""
 WATCH = """
@@ -98,15 +97,7 @@ class Program:
     """``aotlab annotate`` in a separate process."""
 
     def __init__(self, video: Path, *options: str) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "aotlab",
-            "annotate",
-            str(video),
-            "--no-browser",
-            *options,
-        ]
+        command = [sys.executable, "-m", "aotlab", "annotate", str(video), "--no-browser", *options]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
@@ -146,7 +137,7 @@ class Page:
         self.url = url
         self.problems: list[str] = []
         self.requests: list[str] = []
-        self.tab.set_default_timeout(WAIT)
+        self.tab.set_default_timeout(1000 * WAIT_SECONDS)
         self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
         self.tab.on("request", lambda request: self.requests.append(request.url))
         self.tab.add_init_script(WATCH)
@@ -162,7 +153,7 @@ class Page:
         """Load the page, perhaps again or at another address, and wait until it is usable."""
         self.url = url or self.url
         self.tab.goto(self.url)
-        self.tab.wait_for_selector("#view[aria-busy=false]")
+        self.wait_idle()
         self.size = self.labels(0).shape
 
     def answer(self, address: str | re.Pattern[str], handler: Callable) -> None:
@@ -214,7 +205,7 @@ class Page:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Wait until something holds."""
-        end = time.monotonic() + WAIT / 1000
+        end = time.monotonic() + WAIT_SECONDS
         while not condition():
             assert time.monotonic() < end, (self.tab.inner_text("#status"), self.requests[-9:])
             self.tab.wait_for_timeout(30)
@@ -237,6 +228,11 @@ class Page:
         for point in points[1:]:
             self.tab.mouse.move(*self.at(*point), steps=steps)
         self.tab.mouse.up()
+
+    def click(self, *points: tuple[float, float]) -> None:
+        """Click, without waiting for answers."""
+        for point in points:
+            self.tab.mouse.click(*self.at(*point))
 
     def done(self) -> Counted:
         """Waits, at the end of the block, for the answer of what was done in it."""
@@ -268,6 +264,20 @@ class Page:
         self.tab.evaluate(
             "new Promise((end) => setTimeout(() => requestAnimationFrame(() => setTimeout(end))))"
         )
+
+    def wait_idle(self) -> None:
+        """Wait until the page waits for no answer and no masks."""
+        self.tab.wait_for_selector("#view[aria-busy=false]")
+
+    def may_leave(self) -> bool:
+        """Let the page send what is on its way, as before it is left; return whether it does not ask to stay."""
+        return bool(self.tab.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))"))
+
+    def leave(self) -> None:
+        """Close the tab, also if it asks to stay."""
+        self.tab.on("dialog", lambda dialog: dialog.accept())
+        with self.tab.expect_event("close"):  # answers the dialog
+            self.tab.close(run_before_unload=True)
 
     def tracked(self) -> Counted:
         """Waits, at the end of the block, until the page knows that a tracking that began in it has ended."""

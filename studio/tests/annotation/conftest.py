@@ -13,8 +13,8 @@ from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.batch import Batch
-from studio.tests.annotation.browser import CHROMIUM, FLAGS, VIEWPORT, WAIT, Page
-from studio.tests.annotation.clips import draw_folder, open_session
+from studio.tests.annotation.browser import CHROMIUM, FLAGS, VIEWPORT, Page
+from studio.tests.annotation.clips import WAIT_SECONDS, draw_folder, open_session
 from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
 
@@ -97,7 +97,7 @@ def shared_page(browser, tmp_path_factory):
     session = open_session(draw_folder(tmp_path_factory.mktemp("shared") / "clip"))
     served = Served(session)
     context = browser.new_context(viewport=VIEWPORT, accept_downloads=True, has_touch=True)
-    context.set_default_timeout(WAIT)
+    context.set_default_timeout(1000 * WAIT_SECONDS)
     page = Page(context, served.url)
     yield page
     context.close()
@@ -132,7 +132,7 @@ def context(shared_page):
 def clock_context(browser, served):
     """A context for tests that install a clock, which stays in its context and empties `performance.getEntries`."""
     with browser.new_context(viewport=VIEWPORT) as context:
-        context.set_default_timeout(WAIT)
+        context.set_default_timeout(1000 * WAIT_SECONDS)
         yield context
 
 

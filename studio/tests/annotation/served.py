@@ -11,6 +11,7 @@ import numpy as np
 from websockets.sync.client import connect
 
 from aotlab_studio.server import app as web
+from studio.tests.annotation.clips import WAIT_SECONDS
 
 TOKEN = "secret"
 
@@ -37,8 +38,9 @@ class Served:
         own = {"cookie": self.cookie} if cookie else {}
         content = headers.pop("content", None)
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        # reading the list of certificates takes 40 ms
-        return httpx.request(method, self.address + path, headers=own | named, content=content, verify=False)
+        # reading the list of certificates takes 40 ms; an answer takes more than httpx's 5 s on a busy machine
+        options = {"headers": own | named, "content": content, "verify": False, "timeout": WAIT_SECONDS}
+        return httpx.request(method, self.address + path, **options)
 
     def open(self, path="socket", **headers):
         own = {"Cookie": self.cookie, "Origin": self.address} | headers
@@ -50,13 +52,16 @@ class Served:
                     origin=own["Origin"] or None,
                     additional_headers=extra,
                     proxy=None,
+                    open_timeout=WAIT_SECONDS,
+                    ping_interval=None,  # the server's thread may wait for the test
+                    max_queue=None,  # otherwise it ends only after 10 s if messages are left unread
                 )
             )
         )
 
     def close(self):
         self.server.should_exit = True
-        self.thread.join(60)
+        self.thread.join(WAIT_SECONDS)
         self.sockets.close()
         self.session.close()
 
@@ -76,14 +81,14 @@ class PageSocket:
     def raw(self, text):
         self.socket.send(text)
         while True:
-            answer = json.loads(self.socket.recv(timeout=60))
+            answer = json.loads(self.socket.recv(timeout=WAIT_SECONDS))
             if "event" not in answer:
                 return answer
             self.events.append(answer)
 
     def until(self, wanted):
         while not (self.events and wanted(self.events[-1])):
-            answer = json.loads(self.socket.recv(timeout=60))
+            answer = json.loads(self.socket.recv(timeout=WAIT_SECONDS))
             if "event" in answer:
                 self.events.append(answer)
 

@@ -12,7 +12,6 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -150,9 +149,8 @@ def test_refused_page_logs_no_error(served_list, caplog):
 def test_second_person_is_refused_and_released_later(batch, served_list):
     talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
     talk.do("describe")
-    refused = httpx.get(
-        f"{served_list.address}/clip/b/", headers={"cookie": f"{served_list.cookie}; aotlab_person=Bob"}
-    )
+    bob = {"cookie": False, "Cookie": f"{served_list.cookie}; aotlab_person=Bob"}
+    refused = served_list.get("/clip/b/", **bob)
     assert refused.status_code == 409
     assert "Ann has it open" in refused.text
     edits = post_as(served_list, "Bob", "/clip/b/edits", [{"do": "add_object"}])
@@ -161,10 +159,7 @@ def test_second_person_is_refused_and_released_later(batch, served_list):
     assert post_as(served_list, "Bob", "/clip/b/edits", status).status_code == 200
     talk.socket.close()
     wait_until(lambda: not batch.list_clips()[0].holder)
-    allowed = httpx.get(
-        f"{served_list.address}/clip/b/", headers={"cookie": f"{served_list.cookie}; aotlab_person=Bob"}
-    )
-    assert allowed.status_code == 200
+    assert served_list.get("/clip/b/", **bob).status_code == 200
 
 
 def test_invalid_status_rejected(served_list):
@@ -200,6 +195,15 @@ def test_two_clips_open_side_by_side(results):
     assert [session.document.frames.name for session in opened] == ["a", "b"]
     batch.close()
     assert not any(clip.holder for clip in batch.list_clips())
+
+
+def test_page_that_connects_continues_corrections(batch, long_pause, monkeypatch):
+    with batch.use("a", "Ann") as session:
+        draw(session, 4, 2)
+        assert session.document.snapshot.list_outdated()
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
+    session = enter(batch, "a", "Ann", page=True, connected=True)
+    wait_until(lambda: not session.document.snapshot.list_outdated())
 
 
 def test_clip_is_closed_if_its_name_cannot_be_written(batch, monkeypatch):

@@ -12,18 +12,8 @@ from studio.tests.annotation.browser import (
     hold_first_answer,
     needs_browser,
 )
-from studio.tests.annotation.clips import (
-    draw,
-    draw_folder,
-    wait_until,
-)
-from studio.tests.annotation.results import (
-    change_record,
-    open_clip,
-    replace_results,
-    set_status,
-    statuses,
-)
+from studio.tests.annotation.clips import draw, draw_folder, wait_until
+from studio.tests.annotation.results import change_record, open_clip, replace_results, set_status, statuses
 from studio.tests.annotation.served import Served
 
 

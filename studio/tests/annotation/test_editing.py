@@ -18,16 +18,7 @@ from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.clips import (
-    HEIGHT,
-    WIDTH,
-    draw,
-    list_titles,
-    png,
-    square,
-    start_job,
-    truth,
-)
+from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, list_titles, png, square, start_job, truth
 
 
 def test_stroke_is_a_round_brush_along_its_points(session):
@@ -65,13 +56,7 @@ def test_stroke_that_changes_no_pixel_does_nothing(session):
     run_action(session, {"do": "track", "frame": 0})
     session.runner.job.wait()
     step = session.document.log.head
-    stroke = {
-        "do": "paint",
-        "object_id": 1,
-        "points": [(3, 35)],
-        "radius": 2,
-        "erase": True,
-    }
+    stroke = {"do": "paint", "object_id": 1, "points": [(3, 35)], "radius": 2, "erase": True}
     hole = {"do": "fill_holes", "object_id": 1}
     corners = {"do": "outline", "object_id": 1, "points": square(12, 7, 2)}
     for frame, message in product((0, 3), (stroke, hole, corners)):

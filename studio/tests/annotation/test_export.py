@@ -9,15 +9,7 @@ import pytest
 from msgspec.structs import asdict
 
 from aotlab import InputError, open_frames, read_mask
-from aotlab.sdk import (
-    Annotations,
-    Region,
-    TrackedFrame,
-    VideoInfo,
-    encode_rle,
-    find_output,
-    format_coco,
-)
+from aotlab.sdk import Annotations, Region, TrackedFrame, VideoInfo, encode_rle, find_output, format_coco
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Changes
@@ -33,6 +25,7 @@ from studio.tests.annotation.clips import (
     TruthTracker,
     draw,
     draw_folder,
+    hold,
     open_session,
     outline_message,
     square,
@@ -89,8 +82,8 @@ def test_export_canceled_before_it_begins(session):
 
 def test_export_canceled_while_it_waits_for_tracking(session):
     track_part(session)
+    hold(session, 0)
     job = start_job(session, 4)
-    job.pause()
     with ThreadPoolExecutor(1) as threads:
         export = threads.submit(session.export, ["masks"], outdated="wait", key=7)
         wait_until(lambda: session._export.locked())

@@ -8,15 +8,8 @@ import pytest
 from aotlab import InputError
 from aotlab_studio import lock
 from aotlab_studio.document import editing
-from studio.tests.annotation.clips import (
-    open_session,
-)
-from studio.tests.annotation.results import (
-    enter,
-    open_clip,
-    set_status,
-    statuses,
-)
+from studio.tests.annotation.clips import open_session
+from studio.tests.annotation.results import enter, open_clip, set_status, statuses
 
 
 def age(path, seconds):

@@ -441,18 +441,13 @@ def test_negative_click_needs_a_mask(page, session):
     assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
 
 
-def click_corners(page):
-    for x, y in ((10, 10), (30, 10), (30, 30)):
-        page.tab.mouse.click(*page.at(x, y))
-
-
 def test_enter_or_the_first_corner_closes_a_polygon(page):
     page.key("p")
     for last in ("Enter", "Shift+Enter", None):
         for removes in (False, True):
             if removes:
                 page.tab.keyboard.down("Shift")
-            click_corners(page)
+            page.click((10, 10), (30, 10), (30, 30))
             page.tab.keyboard.up("Shift")
             with page.done():
                 if last:
@@ -467,8 +462,7 @@ def test_enter_or_the_first_corner_closes_a_polygon(page):
 
 def test_pan_keeps_the_corners_of_a_polygon(page):
     page.key("p")
-    for x, y in ((10, 10), (30, 10)):
-        page.tab.mouse.click(*page.at(x, y))
+    page.click((10, 10), (30, 10))
     page.key("h")
     cursor = "getComputedStyle(document.getElementById('view')).cursor"
     assert page.tab.evaluate(cursor) == "grab"
@@ -601,8 +595,7 @@ def test_double_click_on_nothing_isolates_nothing(page, session):
 def test_backspace_removes_corners_before_objects(page):
     page.drag((10, 10), (14, 10))
     page.key("p")
-    for point in ((20, 20), (40, 20), (40, 35), (20, 35)):
-        page.tab.mouse.click(*page.at(*point))
+    page.click((20, 20), (40, 20), (40, 35), (20, 35))
     page.key("Backspace", "Control+z")
     page.objects(1)
     assert (page.labels(0) == 1).any()
@@ -628,10 +621,8 @@ def test_dropped_polygon_is_restored_by_its_button(page):
     page.drag((10, 10), (14, 10))
     for key in ("ArrowRight", "b", "n", "t"):
         page.key("p")
-        for point in ((20, 20), (40, 20), (40, 35), (20, 35)):
-            page.tab.mouse.click(*page.at(*point))
-        ask = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-        assert not page.tab.evaluate(ask), key
+        page.click((20, 20), (40, 20), (40, 35), (20, 35))
+        assert not page.may_leave(), key
         page.key(key)
         page.tab.click("text=Restore")
         page.wait_frame(0)
@@ -643,10 +634,9 @@ def test_dropped_polygon_is_restored_by_its_button(page):
 
 def test_restored_polygon_replaces_no_newer_one(page):
     page.key("p")
-    click_corners(page)
+    page.click((10, 10), (30, 10), (30, 30))
     page.key("Escape")
-    for point in ((40, 20), (55, 20), (55, 35), (40, 35)):
-        page.tab.mouse.click(*page.at(*point))
+    page.click((40, 20), (55, 20), (55, 35), (40, 35))
     for x, y in ((28, 12), (50, 30)):
         page.tab.click(".toast >> text=Restore")
         page.key_done("Control+Enter")
@@ -1061,14 +1051,13 @@ def test_buttons_delete_and_merge_are_undone_by_a_key(page, session, action):
 
 def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
     wire = Wire(new_page, "paint")
-    ask = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    assert new_page.tab.evaluate(ask)
+    assert new_page.may_leave()
     new_page.stroke((10, 10), (20, 10))
     new_page.until(lambda: wire.held)
-    assert not new_page.tab.evaluate(ask)
+    assert not new_page.may_leave()
     with new_page.done():
         wire.release()
-    assert new_page.tab.evaluate(ask)
+    assert new_page.may_leave()
 
 
 def test_preview_of_a_click_goes_with_its_object(page):
@@ -1227,7 +1216,7 @@ def test_click_on_an_invisible_mask_selects_nothing(page, session):
     page.shows("object 1")
     page.key("c")
     page.tab.mouse.dblclick(*page.at(45, 30))
-    page.tab.wait_for_selector("#view[aria-busy=false]")
+    page.wait_idle()
     assert page.tab.get_attribute("#objects [name=select2]", "aria-pressed") == "false"
     page.tab.focus("#view")
     page.key("w")

@@ -97,17 +97,12 @@ def test_masks_that_change_while_they_load_are_loaded_again(page, session):
     page.shows("object 1", "object 2")
 
 
-def draw_triangle(page):
-    for x, y in ((10, 10), (30, 10), (30, 30)):
-        page.tab.mouse.click(*page.at(x, y))
-
-
 def test_refused_polygon_can_be_sent_again(page, session):
     draw(session, 0, 1)
     editing.change_object(session.document, 1, locked=True)
     page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     page.key("p")
-    draw_triangle(page)
+    page.click((10, 10), (30, 10), (30, 30))
     page.key_done("Enter")
     page.status("locked")
     page.key_done("j")
@@ -118,7 +113,7 @@ def test_refused_polygon_can_be_sent_again(page, session):
 def test_pending_polygon_is_sent_once(new_page):
     wire = Wire(new_page, "outline")
     new_page.key("p")
-    draw_triangle(new_page)
+    new_page.click((10, 10), (30, 10), (30, 30))
     new_page.key("Enter")
     new_page.until(lambda: wire.held)
     new_page.key("Enter")
@@ -296,7 +291,7 @@ def test_late_answer_moves_no_frame(new_page, session, checks, key, action):
         new_page.tab.mouse.move(*new_page.at(40, 5))
         new_page.tab.mouse.down()
         wire.release()
-        new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
+        new_page.wait_idle()
         with new_page.done():
             new_page.tab.mouse.move(*new_page.at(50, 5), steps=3)
             new_page.tab.mouse.up()
@@ -331,7 +326,7 @@ def test_running_upload_asks_before_the_tab_closes(page, tmp_path):
     page.answer(re.compile("/masks/"), lambda route: held.append(route))
     page.tab.set_input_files("#load", tmp_path / "masks.png")
     page.until(lambda: held)
-    assert not page.tab.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+    assert not page.may_leave()
     with page.done():
         held[0].continue_()
     page.status("Masks loaded on frame 0")
@@ -346,7 +341,7 @@ def test_undo_removes_the_stroke_before_it(new_page):
     wire.actions = ()
     wire.release()
     new_page.until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
-    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
+    new_page.wait_idle()
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
 
 
@@ -383,7 +378,7 @@ def test_refused_polygon_leaves_another_tool(new_page, session):
     wire = Wire(new_page, "outline")
     new_page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     new_page.key("p")
-    draw_triangle(new_page)
+    new_page.click((10, 10), (30, 10), (30, 30))
     new_page.key("Enter")
     new_page.until(lambda: wire.held)
     new_page.key("b")
@@ -578,7 +573,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     wire.send = lose
     new_page.stroke((40, 10), (40, 30))  # never arrives
     new_page.until(lambda: len(session.document.log.entries) == 2)
-    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
+    new_page.wait_idle()
     assert (new_page.labels(0)[20, [10, 40]] == 1).all()
     assert len(session.document.log.entries) == 2
 
@@ -603,8 +598,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     page.key("m")
     choose_status(page.tab, "rejected", note="ear missing")
     page.tab.wait_for_selector("dialog[open]", state="detached")
-    page.tab.on("dialog", lambda dialog: dialog.accept())
-    page.tab.close(run_before_unload=True)
+    page.leave()
     closed.set()
     document = served.session.document
     wait_until(lambda: document.status.note == "ear missing")
@@ -626,7 +620,7 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
     for _ in range(3):
         new_page.until(lambda: wire.held)
         wire.release()
-    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
+    new_page.wait_idle()
     assert [new_page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
     new_page.selected("object 1")
 
@@ -643,7 +637,7 @@ def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
     wire.actions = ()
     wire.release()
     new_page.status("Masks loaded on frame 0")
-    new_page.tab.wait_for_selector("#view[aria-busy=false]")
+    new_page.wait_idle()
     assert (new_page.labels(0) == truth(0)).all()
 
 
@@ -740,8 +734,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
     else:
         page.tab.focus(f"#{field}")
         page.tab.keyboard.type("fish")
-    page.tab.on("dialog", lambda dialog: dialog.accept())
-    page.tab.close(run_before_unload=True)
+    page.leave()
 
     def stored():
         item = document.snapshot.objects[1]
@@ -933,9 +926,7 @@ def test_stroke_on_the_object_of_a_box_makes_no_other_at_a_close(context, served
     page.stroke((5, 38), (15, 38))
     page.tab.focus("#note")
     page.tab.keyboard.type("late")
-    page.tab.on("dialog", lambda dialog: dialog.accept())
-    with page.tab.expect_event("close"):  # answers the dialog
-        page.tab.close(run_before_unload=True)
+    page.leave()
     wait_until(lambda: document.snapshot.state.notes)
     released.set()
     wait_until(lambda: document.snapshot.keyframes)
@@ -954,6 +945,5 @@ def test_command_behind_a_stroke_is_stored_at_a_close(context, served, key, titl
     page.stroke((35, 35), (40, 35))
     page.until(lambda: wire.held)
     page.key(key)
-    page.tab.on("dialog", lambda dialog: dialog.accept())
-    page.tab.close(run_before_unload=True)
+    page.leave()
     wait_until(lambda: list_titles(document)[0] == title)

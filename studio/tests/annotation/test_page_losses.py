@@ -17,9 +17,6 @@ from tests.marks import slow
 
 pytestmark = needs_browser
 
-LEAVE = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-"""The browser asks whether to leave the page."""
-
 MOVE = """([x, y]) => {
     for (let step = 0; step < 3000; step += 1) {
         const values = { pointerId: 1, clientX: x + 100.37 * (step % 2), clientY: y };
@@ -27,17 +24,6 @@ MOVE = """([x, y]) => {
     }
 }"""
 """Moves the mouse to and fro 3000 times; the mouse of the browser would take a minute."""
-
-
-def close(page):
-    """Close the tab and leave."""
-    page.tab.on("dialog", lambda dialog: dialog.accept())
-    with page.tab.expect_event("close"):  # answers the dialog
-        page.tab.close(run_before_unload=True)
-
-
-def wait_idle(page):
-    page.until(lambda: page.tab.get_attribute("#view", "aria-busy") == "false")
 
 
 def test_hidden_page_sends_strokes_that_did_not_arrive(new_page, session):
@@ -59,11 +45,11 @@ def test_undo_is_not_overtaken_if_the_user_stays(new_page):
     new_page.key("Control+z")
     new_page.stroke((10, 30), (20, 30))
     with new_page.tab.expect_response("**/edits"):
-        assert not new_page.tab.evaluate(LEAVE)
+        assert not new_page.may_leave()
     wire.actions = ()
     wire.release()
     new_page.until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
-    wait_idle(new_page)
+    new_page.wait_idle()
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
 
 
@@ -79,7 +65,7 @@ def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
         new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
     send(*held.pop())
     new_page.status("something else was done since")
-    wait_idle(new_page)
+    new_page.wait_idle()
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [True, True]
 
 
@@ -94,7 +80,7 @@ def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, tex
     new_page.until(lambda: held)
     wire.send = send
     send(*held.pop())
-    wait_idle(new_page)
+    new_page.wait_idle()
     assert session.document.snapshot.state.notes == stored
     assert len(wire.list_sent("set_note")) == len({*texts})
 
@@ -141,7 +127,7 @@ def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, act
     if action == "merge":
         page.tab.click("dialog[open] .main")
     page.stroke((5, 35), (20, 35))
-    close(page)
+    page.leave()
     wait_until(lambda: document.snapshot.labels(0)[35, 15])
     assert document.snapshot.labels(0)[5, 15] == 2
     assert document.snapshot.labels(0)[35, 15] == (3 if action == "delete" else 2)
@@ -163,7 +149,7 @@ def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
     new_page.status("locked")
     action = {"n": "add_object", "Control+z": "undo", "t": "track", "q": "toggle_checked"}[later]
     new_page.until(lambda: wire.list_sent(action) and len(wire.answers) == len(wire.sent))
-    wait_idle(new_page)
+    new_page.wait_idle()
     new_page.settle()
     assert "locked" in new_page.tab.inner_text("#status.error")
 
@@ -172,7 +158,7 @@ def test_range_typed_before_a_close_is_stored(context, served):
     page = Page(context, served.url)
     page.tab.focus("#last")
     page.tab.keyboard.type("5")
-    close(page)
+    page.leave()
     wait_until(lambda: served.session.document.snapshot.state.ranges.get("track") == (0, 5))
 
 
@@ -184,15 +170,14 @@ def test_late_undo_leaves_a_frame_that_the_user_sought(new_page):
     new_page.seek(8)
     wire.release()
     new_page.status("undone")
-    wait_idle(new_page)
+    new_page.wait_idle()
     new_page.settle()
     assert new_page.tab.get_attribute("#strips", "aria-valuenow") == "8"
 
 
 def test_restored_polygon_of_a_new_object_selects_it(page):
     page.key("p")
-    for point in ((10, 10), (30, 10), (30, 30)):
-        page.tab.mouse.click(*page.at(*point))
+    page.click((10, 10), (30, 10), (30, 30))
     page.key("b")
     page.tab.click(".toast >> text=Restore")
     page.settle()
@@ -213,8 +198,7 @@ def test_letters_of_dvorak_choose_tools(page, key, code, tool):
 
 def test_fourth_message_leaves_the_one_that_restores(page):
     page.key("p")
-    for point in ((10, 10), (30, 10), (30, 30)):
-        page.tab.mouse.click(*page.at(*point))
+    page.click((10, 10), (30, 10), (30, 30))
     page.key("b")
     page.tab.evaluate("""async () => {
         const { showToast } = await import('./page/dom.js');
@@ -281,8 +265,7 @@ def test_polygon_refused_after_a_seek_can_be_restored(new_page, session):
     wire = Wire(new_page, "outline")
     new_page.objects(1)
     new_page.key("p")
-    for point in ((10, 10), (30, 10), (30, 30)):
-        new_page.tab.mouse.click(*new_page.at(*point))
+    new_page.click((10, 10), (30, 10), (30, 30))
     new_page.key("Enter")
     new_page.until(lambda: wire.held)
     new_page.seek(3)
@@ -307,7 +290,7 @@ def test_undo_waits_for_loaded_masks(page, session, tmp_path):
     page.settle()
     held.pop().continue_()
     page.status("undone")
-    wait_idle(page)
+    page.wait_idle()
     assert page.labels(0)[30, 15] == 1
     assert list_titles(session.document)[0] == "brush"
 
@@ -327,7 +310,7 @@ def test_name_cancels_no_prompt(new_page, session):
     new_page.tab.fill("#person", "Ann")
     new_page.tab.press("#person", "Enter")
     new_page.until(lambda: wire.list_sent("describe")[1:])
-    wait_idle(new_page)
+    new_page.wait_idle()
     socket = wire.socket
     new_page.key("1", "x")
     new_page.selected("object 1")

@@ -13,6 +13,7 @@ from aotlab_studio.review.checks import Check
 from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
+    WAIT_SECONDS,
     TruthTracker,
     draw,
     hold,
@@ -108,7 +109,7 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     assert page.tab.is_visible("#export-start")
     assert not page.tab.is_visible("#export-cancel")
     page.tab.click("#export-start")
-    assert started.wait(30)
+    assert started.wait(WAIT_SECONDS)
     assert page.tab.get_attribute("#view", "aria-busy") == "false"  # strokes can go on
     page.tab.click("#export-cancel")
     page.tab.wait_for_selector("#export-missing >> text=export: canceled")
@@ -198,7 +199,7 @@ def test_undo_of_tracking_brings_a_correction_back(page, session):
     page.seek(4)
     page.drag((50, 3), (54, 3))
     page.until(lambda: (page.labels(8) != before).any())
-    assert session.runner.wait(30)
+    assert session.runner.wait(WAIT_SECONDS)
     corrected = page.labels(8)
     session.runner.make_tracker = TruthTracker
     page.track("t")
@@ -246,7 +247,7 @@ def test_box_beside_a_tracked_object_leaves_it(page, session):
     page.key("x")
     page.drag((37, 22), (53, 38))
     page.until(lambda: (page.labels(LENGTH - 1) == 2).any())
-    assert session.runner.wait(30)
+    assert session.runner.wait(WAIT_SECONDS)
     assert all(((page.labels(index) == 1) == (truth(index) == 1)).all() for index in range(LENGTH))
 
 
@@ -265,7 +266,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     for choice in ("", "proceed"):
         choose_status(page.tab, "accepted")
         answer(choice)
-        page.tab.wait_for_selector("#view[aria-busy=false]")
+        page.wait_idle()
         assert not page.tab.is_visible("#status.error")
         assert page.tab.inner_text("#clip-status") == ("accepted" if choice else "in progress")
     page.until(lambda: session.document.log.status is not None)

@@ -18,14 +18,7 @@ from aotlab_studio.document.document import Actor
 from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord
 from aotlab_studio.document.masks import LayerResults, Result, ResultStore
 from aotlab_studio.document.scores import Score, measure_scores
-from studio.tests.annotation.clips import (
-    LENGTH,
-    change_rows,
-    draw,
-    set_mask,
-    start_job,
-    truth,
-)
+from studio.tests.annotation.clips import LENGTH, change_rows, draw, set_mask, start_job, truth
 
 
 def test_scores_are_those_of_the_masks_that_show(session):

@@ -23,6 +23,7 @@ from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
     LENGTH,
+    WAIT_SECONDS,
     TruthTracker,
     draw,
     equal_labels,
@@ -42,8 +43,7 @@ from studio.tests.annotation.clips import (
 
 def run(session, *args, **options):
     job = start_job(session, *args, **options)
-    job.wait(30)
-    assert not job.alive
+    job.wait()
     return job
 
 
@@ -66,23 +66,16 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     )
 
 
-def test_both_directions_are_merged_between_keyframes(session):
-    draw(session, 2, 1)
-    draw(session, 8, 1)
-    job = run(session, 2, "both")
-    assert job.done == job.total == 8 + 9
-    assert list_visible_frames(session) == list(range(LENGTH))
-    assert session.document.snapshot.scores(5)[1].disagreement == 0
-    assert session.document.snapshot.scores(10)[1].disagreement is None
-
-
-def test_object_of_one_side_has_no_disagreement(session):
+def test_directions_of_an_object_of_both_keyframes_are_merged(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
-    run(session, 2, "both")
-    assert list_visible_frames(session, 2) == list(range(LENGTH))
-    assert session.document.snapshot.scores(5)[2].disagreement is None
-    assert session.document.snapshot.scores(5)[1].disagreement == 0
+    job = run(session, 2, "both")
+    assert job.done == job.total == 8 + 9
+    snapshot = session.document.snapshot
+    for object_id, between in ((1, 0), (2, None)):
+        assert list_visible_frames(session, object_id) == list(range(LENGTH))
+        assert snapshot.scores(5)[object_id].disagreement == between
+        assert snapshot.scores(10)[object_id].disagreement is None
 
 
 def test_both_directions_carry_an_object_given_late(session):
@@ -435,7 +428,7 @@ def propagate(session):
     """Propagate a correction now, and wait for its end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
-        assert session.runner.wait(30)
+        assert session.runner.wait(WAIT_SECONDS)
 
 
 def stroke(frame, *point, object_id=1):
@@ -572,6 +565,16 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     assert session.runner.job.report().done == session.runner.job.report().total
 
 
+def test_correction_ends_at_the_last_result_before_a_drawing(session, long_pause):
+    draw(session, 0, 1)
+    run(session, 0, last=5)
+    draw(session, 6, 2)
+    run_action(session, stroke(3, 50, 20))
+    (layer_id,) = session.document.snapshot.pending
+    layer = session.document.snapshot.state.layers[layer_id]
+    assert (layer.reference_frame, layer.last, layer.objects) == (3, 5, [1])
+
+
 def test_correction_before_a_backward_result_goes_on_backward(session):
     draw(session, 6, 1)
     run(session, 6, "backward")
@@ -671,12 +674,10 @@ def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
     assert (session.runner.list_corrections(), session.document.snapshot.list_outdated()) == ([], [])
 
 
-def test_later_stroke_replaces_an_earlier_correction(folder, short_pause, reopen):
-    tracker = TruthTracker()
-    session = reopen(folder, tracker)
+def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
-    tracker.pause = 0.2
+    tracker = hold(session, 3)
     run_action(session, stroke(2, 30, 20))
     wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
     first = session.runner.job
@@ -685,10 +686,26 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause, reopen
     wait_until(lambda: session.runner.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
-    tracker.pause = 0
+    tracker.allow()
     job = run(session, 2)
     assert job.status == "done"
     assert not job.layer.is_automatic
+
+
+def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
+    draw(session, 0, 1)
+    run(session, 0)
+    tracker = hold(session, 3)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
+    run_action(session, {"do": "stop"})
+    session.runner.job.wait()
+    assert session.document.snapshot.list_outdated()
+    assert len(session.runner.list_corrections()) == 1
+    tracker.allow()
+    run_action(session, stroke(8, 50, 20))
+    wait_until_propagated(session)
+    assert session.document.snapshot.list_outdated() == []
 
 
 def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, long_pause, monkeypatch, reopen):
@@ -936,7 +953,7 @@ def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
     wait_until(lambda: job.done == 3)  # and a frame for the reference
     run_action(session, {"do": "drop_results", "frame": cleared})
     tracker.allow(100)
-    job.wait(10)
+    job.wait()
     assert job.status == "stopped"
     assert list_visible_frames(session) == [*range(1, cleared)]
     assert session.document.snapshot.list_outdated() == []

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from aotlab.engine.rules.cuts import is_cut, make_thumbnail
+from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_resumes, build, clip, run, stripes
 
@@ -59,6 +60,15 @@ def test_frames_after_cut_ignore_short_term_memory(model):
     after, changed = (run(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other))
     for one, two in zip(after[3:], changed[3:], strict=True):
         assert torch.equal(one.logits, two.logits)
+
+
+def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
+    frames, searched = shots(), []
+    monkeypatch.setattr(
+        TrackerRules, "find_reassignments", lambda _, frame, *__: searched.append(frame) or []
+    )
+    run(Tracker(*model), frames, {0: stripes([1, 2])})
+    assert np.array_equal(searched, frames[[0, 1, 2, 4, 5]])
 
 
 def test_mask_after_all_objects_are_forgotten_is_not_a_cut(model):

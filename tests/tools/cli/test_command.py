@@ -179,12 +179,7 @@ def test_impossible_path_is_reported_in_one_sentence(
 
 @pytest.mark.parametrize(
     ("local", "error", "count"),
-    [
-        ("0", InputError, 1),
-        ("1", InputError, 0),
-        ("0", click.UsageError, 1),
-        ("1", click.UsageError, 0),
-    ],
+    [("0", InputError, 1), ("1", InputError, 0), ("0", click.UsageError, 1), ("1", click.UsageError, 0)],
 )
 def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, error, count):
     @command("example", "")
