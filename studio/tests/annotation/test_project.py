@@ -201,6 +201,22 @@ def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     assert session.document.database.query("SELECT count(*) FROM results") == [(0,)]
 
 
+def test_project_of_a_project_rejected(folder, session, tmp_path):
+    session.close()
+    with pytest.raises(InputError, match=r"is a project already; remove the option"):
+        open_session(session.document.folder, project=tmp_path / "other")
+
+
+def test_project_on_another_drive_is_opened(folder, tmp_path, monkeypatch):
+    def fail(*_):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", fail)
+    open_session(folder, project=tmp_path / "project").close()
+    with closing(open_session(tmp_path / "project")) as session:
+        assert session.document.frames.path == folder
+
+
 @pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])
 def test_project_of_any_name_is_opened(folder, tmp_path, name):
     session = open_session(folder, project=tmp_path / name)

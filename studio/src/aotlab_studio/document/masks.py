@@ -196,10 +196,10 @@ class ResultStore:
         """Mark a layer as finished."""
         self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
 
-    def read(self, layer: LayerResults, frame: int) -> np.ndarray:
-        """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
+    def read(self, result: Result) -> np.ndarray:
+        """Return the ids H×W of a result, read-only; raise `InputError` if they are damaged."""
         return self._cache.get_or_compute(
-            layer.frames[frame].row_id, lambda: decode_png(self.read_png(layer, frame)).reshape(self._size)
+            result.row_id, lambda: decode_png(self.read_png(result)).reshape(self._size)
         )
 
     def delete_unreachable(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
@@ -227,12 +227,11 @@ class ResultStore:
                 layer.add(msgspec.structs.replace(decode_result(metadata), row_id=row_id))
         return layer
 
-    def read_png(self, layer: LayerResults, frame: int) -> bytes:
-        """Return the PNG of a frame; raise `InputError` if it is damaged."""
-        result = layer.frames[frame]
+    def read_png(self, result: Result) -> bytes:
+        """Return the PNG of a result; raise `InputError` if it is damaged."""
         content = self._database.read_content("results", result.row_id)
         if hashlib.sha256(content).hexdigest()[:16] != result.digest:
-            problem, remedy = f"the mask of frame {frame} is damaged", "clear tracking of the frame"
+            problem, remedy = f"the mask of frame {result.frame} is damaged", "clear tracking of the frame"
             raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
         return content
 

@@ -166,7 +166,7 @@ class Snapshot:
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.list_layers(index).items():
-            ids = self._results.read(self.open_layer(layer_id), index)
+            ids = self._results.read(self.open_layer(layer_id).frames[index])
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
             layer_labels = table[ids]
@@ -215,7 +215,7 @@ class Snapshot:
         for index in self.annotated_frames:
             self.keyframe_labels(index)
             for layer_id in self.list_layers(index):
-                self._results.read_png(self.open_layer(layer_id), index)
+                self._results.read_png(self.open_layer(layer_id).frames[index])
 
     # Content
 
@@ -313,15 +313,15 @@ class Snapshot:
         """Return a result of a layer, and its ids H×W, in which locked objects have the pixels that they have now."""
         if not self.locked_ids:
             return result, ids
-        unlocked_ids, results = self.list_unlocked(self.state.layers[layer_id]), self.open_layer(layer_id)
+        unlocked_ids = self.list_unlocked(self.state.layers[layer_id])
         ids = np.where(
             np.isin(ids, unlocked_ids) & ~np.isin(self.labels(result.frame), self.locked_ids), ids, 0
         )
         # objects of the layer that were locked since the frame was tracked in the other direction
-        before = results.frames.get(result.frame, Result(result.frame))
+        before = self.open_layer(layer_id).frames.get(result.frame, Result(result.frame))
         kept = {key: score for key, score in before.scores.items() if key not in unlocked_ids}
         if kept:
-            before_ids = self._results.read(results, result.frame)
+            before_ids = self._results.read(before)
             ids = np.where(np.isin(before_ids, [*kept]), before_ids, ids)
         scores = {key: score for key, score in result.scores.items() if key in unlocked_ids}
         absent = {*result.absent}.intersection(unlocked_ids) | {*before.absent}.difference(unlocked_ids)

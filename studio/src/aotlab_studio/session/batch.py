@@ -122,6 +122,8 @@ class Batch:
             is_holder = page or not clip.pages
             clip.requests += 1
             clip.pages += connected
+            if connected and name in self._runs and self._runs[name].done():
+                del self._runs[name]  # its error is shown until a page opens the clip
         stays_open = False
         try:
             if is_holder:

@@ -8,7 +8,7 @@ from pathlib import Path
 from aotlab import sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, has_project, read_job
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, find_project, has_project, read_job
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.files import read_json, read_stamp
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview
@@ -27,7 +27,7 @@ class BatchClip:
 
     def __init__(self, folder: Path, name: str, *, is_video: bool = False) -> None:
         self.name, self.path, self.is_video = name, folder / name, is_video
-        self.project = folder / f"{name}{PROJECT_SUFFIX}"
+        self.project = find_project(self.path)
 
     @property
     def results(self) -> Path:

@@ -169,7 +169,7 @@ def _find_objects(
         class_name = clean_name(annotations.class_names.get(file_id, ""))
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
-            free_id = 1 if file_id == BINARY_ID else file_id
+            free_id = 1 if annotations.objects() == [BINARY_ID] else file_id
             if free_id in document.log.used_objects or free_id in changed:
                 free_id = document.make_object_id({*changed, *annotations.objects()})
             changed[free_id] = item = make_object(free_id, clean_name(names.get(file_id, "")), class_name)
