@@ -563,7 +563,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     def use_late(name, person, **options):
         with use(name, person, **options) as session:
             if name == "one" and failure == "undone":
-                session.undo()
+                session.document.undo()
             elif name == "one":
                 monkeypatch.setattr(session.runner, "start", lambda *_: 1 / 0)
             yield session

@@ -225,7 +225,7 @@ def test_upload_of_several_frames_is_one_step(session, kind):
     assert load_upload(session.document, 0, WHOLE[kind]).frames == [3, 5]
     assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in (3, 5))
     assert session.document.snapshot.keyframes == [3, 5]
-    session.undo()
+    session.document.undo()
     assert session.document.snapshot.keyframes == []
     assert [*session.document.snapshot.objects] == []
 

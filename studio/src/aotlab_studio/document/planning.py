@@ -31,11 +31,7 @@ class Span:
 
 
 def plan_request(
-    snapshot: Snapshot,
-    start: int,
-    direction: Direction = "forward",
-    first: int = 0,
-    last: int | None = None,
+    snapshot: Snapshot, start: int, direction: Direction = "forward", first: int = 0, last: int | None = None
 ) -> Layer:
     """Return the layer of a person's request for all unlocked objects; raise `InputError` for unusable frames.
 

@@ -82,7 +82,8 @@ class Snapshot:
         """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
         attributes = {key: {**by_frame} for key, by_frame in self.state.attributes.items()}
         for item in self.objects.values():
-            if own := ({"name": item.own_name} if item.own_name else {}) | item.attributes:
+            is_named = item.name not in (item.class_name, f"object {item.id}")
+            if own := ({"name": item.name} if is_named else {}) | item.attributes:
                 stored, frames = attributes.get(item.id, {}), self.annotated_frames
                 attributes[item.id] = {index: {**stored.get(index, {}), **own} for index in frames}
         return {item.id: item.class_name for item in self.objects.values() if item.class_name}, attributes
@@ -137,7 +138,7 @@ class Snapshot:
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
-        """Return which frames have results of objects, by their ids in layers, N bool; None: of any object."""
+        """Flag the frames with results of objects, by their ids in layers, N bool; None: of any object."""
         layer_ids = self.newest_layer_ids
         chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
         return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
@@ -233,6 +234,11 @@ class Snapshot:
         ]
         return digest_values(items, self.state.classes, self.state.attributes)
 
+    @property
+    def content_digest(self) -> str:
+        """Digest of the masks and objects that a status is for."""
+        return digest_values(self.digest, self.objects_digest)
+
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
         return digest_values(self._frame_key(index))
@@ -298,7 +304,7 @@ class Snapshot:
         return bool(waiting.any())
 
     def _flag_waiting(self, layer_id: int, *, provisional: bool = False) -> np.ndarray:
-        """Return which frames of a layer, N bool, have no final result, or, with ``provisional``, a provisional one."""
+        """Flag the frames of a layer, N bool, without a final result, or with a provisional one."""
         layer, results = self.state.layers[layer_id], self.open_layer(layer_id)
         waiting = results.provisional.copy() if provisional else ~results.final
         waiting[: layer.first] = waiting[layer.last + 1 :] = False

@@ -115,12 +115,7 @@ def snapshot_for_export(
 
 
 def replace_export(
-    made: Path,
-    record_name: str,
-    record: dict[str, Any],
-    *,
-    old_files: Collection[str],
-    archive: str = "",
+    made: Path, record_name: str, record: dict[str, Any], *, old_files: Collection[str], archive: str = ""
 ) -> None:
     """Write the record of new outputs, with the names of all files, and move all in place of the last export.
 
