@@ -26,9 +26,9 @@ from aotlab_studio.document.folder import (
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_object
-from aotlab_studio.document.scores import measure_scores, read_scores
+from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.files import clean_up
-from aotlab_studio.review.output import ReviewFile
+from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 
@@ -139,10 +139,7 @@ def _restore_results(document: Document, job: sdk.JobRecord) -> None:
 def _store_results(
     document: Document, job: sdk.JobRecord, layer_id: int
 ) -> tuple[sdk.Annotations, sdk.Annotations]:
-    """Store the masks of a job as a layer; return them, and those that it was tracked from.
-
-    Tracked frames without masks show no object. Damaged masks raise `InputError`.
-    """
+    """Store a job's masks, empty on other tracked frames, as a layer; return them, and those it was tracked from."""
     folder, video = document.results_folder, sdk.VideoInfo.from_source(document.frames)
     sdk.require_same_video(folder, job, document.frames.path)
     results, inputs = sdk.read_annotations(folder, video), load_job_masks(job, video)

@@ -192,10 +192,7 @@ class Document:
     ) -> None:
         """Append an edit, unless it changes nothing; raise `InputError` if it cannot be stored.
 
-        Frames have to be in `Snapshot.editable_range`.
-
-        Args:
-            new_pngs: new masks that ``values`` name, as in `MaskStore.encode`.
+        Frames have to be in `Snapshot.editable_range`; ``new_pngs`` are masks of `MaskStore.encode` in ``values``.
         """
         with self.lock:
             first, last = self.snapshot.editable_range
@@ -225,17 +222,14 @@ class Document:
             self.edit(title, msgspec.structs.replace(values, layers=dict(layers)), frame, new_pngs)
 
     def undo(self, step: int | None = None) -> Step | None:
-        """Undo the last edit and return it; None without one.
-
-        Raises `InputError` if it is not the entry ``step``, or another open page made it.
-        """
+        """Undo and return the last edit; raise `InputError` if it is not ``step``, or of another open page."""
         with self.lock:
             if step not in (None, self.log.head):
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
             return self._move("undo")
 
     def redo(self) -> Step | None:
-        """Redo the edit undone last and return it; None without one. Raises `InputError` as `undo`."""
+        """Redo and return the edit undone last; raise `InputError` if it is of another open page."""
         return self._move("redo")
 
     def cancel(self, entry: int) -> bool:
@@ -273,10 +267,7 @@ class Document:
         return self.log.head if self.log.head > self.log.last_import else 0
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
-        """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version.
-
-        A final status raises `InputError` for a damaged mask.
-        """
+        """Store a status and the frames known to be outdated; a final one raises `InputError` for a damaged mask."""
         with self.lock:
             if status in FINAL_STATUSES:
                 self.snapshot.check_masks()

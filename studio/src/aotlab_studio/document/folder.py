@@ -79,10 +79,7 @@ def find_project(path: Path) -> Path:
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
-    """Return the video and the project folder for a path: a video, a folder of frames, or a project.
-
-    Raises `InputError` for a project whose video is missing.
-    """
+    """Return the video and the project folder of a video, a folder of frames or a project; raise without the video."""
     if not has_project(path):
         if (path / PROJECT_FILE).is_file():
             raise InputError(f"{path}: not a project yet; open its video")
@@ -108,9 +105,7 @@ def read_job(folder: Path) -> sdk.JobRecord | None:
 
 
 def digest_results(folder: Path, video: StoredVideo | None = None) -> str:
-    """Return a digest of the run that has tracked a folder of results; empty without a record, or an output of it.
-
-    It is also empty for results of another video than the one given.
+    """Return a digest of the run that has tracked results; empty without a record or output, or for another video.
 
     An export of corrected masks does not change it.
     """

@@ -27,13 +27,9 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 
 
 class Snapshot:
-    """Masks, scores and objects of the document at an entry of its log; layers are read lazily.
+    """Masks, scores and objects of the document at an entry of its log, 0: before the first one.
 
-    A layer that is still being tracked shows its current results.
-
-    Args:
-        entry: number of the entry; 0: before the first one.
-        count: number of frames.
+    Layers are read lazily; one that is still being tracked shows its current results.
     """
 
     def __init__(self, log: Log, entry: int, masks: MaskStore, results: ResultStore, count: int) -> None:
@@ -107,8 +103,7 @@ class Snapshot:
     def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
         """Return the digests of the drawn masks with pixels of an object and of those merged into it, united, by frame.
 
-        Args:
-            state: an earlier state, in which they may not be merged yet; None: the snapshot's.
+        They are those of ``state``, in which the objects may not be merged yet; None: of the snapshot.
         """
         state = self.state if state is None else state
         ids = state.objects.keys() & self.include_merged_ids([object_id])
@@ -287,8 +282,7 @@ class Snapshot:
     def needs_layer(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
         """Return whether a layer is in the history, and has a frame to track: without a final result or a newer layer.
 
-        Args:
-            ignore_corrections: also if the newer layer is a correction.
+        With ``ignore_corrections``, newer corrections do not count.
         """
         layers = self.state.layers
         layer = layers.get(layer_id)
@@ -371,18 +365,15 @@ class Snapshot:
         return find_runs(outdated)
 
     def _find_changed_frames(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
-        """Return which frames of a range, bool, were tracked from a drawn mask that has changed since.
-
-        A frame is tracked from the drawn mask of its object before it, the one after it, or both.
-        """
+        """Flag the frames of a range whose drawn mask before or after, which they are tracked from, has changed."""
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
         target_id = self.state.resolve(object_id)
-        now_drawn, then_drawn = (
+        new_masks, old_masks = (
             self.find_drawn_masks(target_id, state) for state in (self.state, self._log.state(entry))
         )
-        frames, index = sorted({*now_drawn, *then_drawn}), np.arange(first, last + 1)
+        frames, index = sorted({*new_masks, *old_masks}), np.arange(first, last + 1)
         changed = np.array(
-            [False, *(now_drawn.get(frame) != then_drawn.get(frame) for frame in frames), False]
+            [False, *(new_masks.get(frame) != old_masks.get(frame) for frame in frames), False]
         )
         from_before, from_after = layer.flag_directions(index)
         before = changed[np.searchsorted(frames, index, "right")]

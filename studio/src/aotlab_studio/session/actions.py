@@ -23,10 +23,8 @@ from aotlab_studio.video import require_frame
 def run_action(session: Session, message: dict[str, Any], actor: Actor | None = None) -> Any:
     """Carry out the action ``do`` of a message, an edit once for each `Actor.message`, and return its result.
 
-    Args:
-        actor: who carries it out; None: the actor of the session's view.
-
-    An unknown action or field, or a value of another type, raises `InputError`.
+    Without ``actor``, the actor of the session's view carries it out. An unknown action or field, or a value of another
+    type, raises `InputError`.
     """
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:

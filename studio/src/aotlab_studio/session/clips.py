@@ -18,12 +18,7 @@ NO_RECORD = "no record of its tracking; track it"
 
 
 class BatchClip:
-    """A clip in the folder of a batch, whose files are read when needed.
-
-    Args:
-        name: name of its folder of results, or of the video.
-        is_video: whether it is a video, without results.
-    """
+    """A clip of a batch: a folder of results, or with ``is_video`` a video without; its files are read when needed."""
 
     def __init__(self, folder: Path, name: str, *, is_video: bool = False) -> None:
         self.name, self.path, self.is_video = name, folder / name, is_video

@@ -62,7 +62,7 @@ def load_upload(
     Args:
         index: the frame of an image; other files name their frames.
         content: PNG, JSON or XML, or a ZIP of a folder of masks.
-        chosen: the object that is chosen in the page; a mask of 0 and 255 is its.
+        chosen: the object that is chosen in the page, which gets a mask of 0 and 255.
         targets: object of each id in the file, None: a new one; without it, by the ids that the file states, and by
             name for all others.
 
@@ -82,13 +82,10 @@ def load_upload(
             return loaded
         snapshot, names = document.snapshot, _list_names(annotations)
         if targets is None:
-            targets = _match_objects(
-                snapshot, annotations, names, chosen if chosen in snapshot.objects else None
-            )
-        targets, protected_ids = (
-            {key: targets.get(key) for key in annotations.objects()},
-            {*snapshot.protected_ids},
-        )
+            chosen = chosen if chosen in snapshot.objects else None
+            targets = _match_objects(snapshot, annotations, names, chosen)
+        protected_ids = {*snapshot.protected_ids}
+        targets = {key: targets.get(key) for key in annotations.objects()}
         unchanged = protected_ids.intersection(targets.values())
         targets = {key: target for key, target in targets.items() if target not in protected_ids}
         if not targets:
@@ -114,7 +111,7 @@ def load_upload(
 
 
 def _find_loaded(document: Document) -> LoadedMasks | None:
-    """Return what a message that is sent again has loaded, without its effect on other objects, which is not stored."""
+    """Return what a message that is sent again has loaded, without the losses, which are not stored."""
     stored = document.log.messages.get(document.actor.message)
     if not isinstance(stored, Entry):
         return None
@@ -188,11 +185,8 @@ def _draw_masks(
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
     keyframes = {frame: snapshot.keyframe(frame) for frame in annotations.frames}
     for frame in annotations.frames:
-        loaded, before, drawn = (
-            annotations.mask(frame),
-            snapshot.labels(frame),
-            snapshot.keyframe_labels(frame),
-        )
+        loaded, before = annotations.mask(frame), snapshot.labels(frame)
+        drawn = snapshot.keyframe_labels(frame)
         areas = Counter[int]()
         for region in annotations.frames[frame]:
             if region.object_id in ids:
@@ -211,11 +205,7 @@ def _draw_masks(
 
 
 def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotations:
-    """Return the objects of an uploaded file; the object of a mask of 0 and 255 has the id `BINARY_ID`.
-
-    Args:
-        index: frame of an image.
-    """
+    """Return the objects of an uploaded file, those of frame ``index`` of an image; see `BINARY_ID`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
