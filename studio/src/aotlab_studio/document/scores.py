@@ -75,9 +75,6 @@ def clip_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Sc
 
 
 def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
-    """Return the runs of frames on which an object is lost: unseen on `LostObjects.FRAMES` or more in a row.
-
-    ``seen`` has whether it is visible or drawn, by frame in order.
-    """
+    """Return the runs of `LostObjects.FRAMES` or more frames on which an object is neither visible nor drawn."""
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
     return [run for visible, run in runs if not visible and len(run) >= sdk.LostObjects.FRAMES]

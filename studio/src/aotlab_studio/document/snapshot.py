@@ -101,10 +101,7 @@ class Snapshot:
         return [index for index in self.state.keyframes if self.keyframe(index)]
 
     def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
-        """Return the digests of the drawn masks with pixels of an object and of those merged into it, united, by frame.
-
-        They are those of ``state``, in which the objects may not be merged yet; None: of the snapshot.
-        """
+        """Return the drawn masks with pixels of an object and of those merged into it, united, as digests by frame."""
         state = self.state if state is None else state
         ids = state.objects.keys() & self.include_merged_ids([object_id])
         return {

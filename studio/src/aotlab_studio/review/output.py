@@ -26,10 +26,7 @@ MAX_WIDTH = 2000
 
 
 class ReviewFile(sdk.Output):
-    """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
-
-    `read_scores` reads the scores. The thumbnail shows the first frame, the least confident one and the last.
-    """
+    """``review.json``, ``scores.json``, and ``thumbnail.jpg``: the first, the least confident and the last frame."""
 
     file_name, side_files = REVIEW_FILE, (SCORES_FILE, THUMBNAIL)
     description = "where objects are lost, and frames to check"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from aotlab_studio.video import require_frame
 MAX_UNPACKED_BYTES = 512 * 2**20
 """maximum size of an unpacked archive"""
 MAX_FILES = 20_000
+HIDDEN = re.compile(r"(^|/)(\.[^/]|__MACOSX)")
+"""names of files of operating systems in an archive"""
 BINARY_ID = 255
 """the id in a mask of 0 and 255"""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
@@ -238,7 +241,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or the folder of several."""
     with sdk.reading("masks", "pack it again"), zipfile.ZipFile(BytesIO(content)) as archive:
         entries = [
-            entry for entry in archive.infolist() if not (entry.is_dir() or _is_hidden(entry.filename))
+            entry for entry in archive.infolist() if not (entry.is_dir() or HIDDEN.search(entry.filename))
         ]
         if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
             limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
@@ -255,8 +258,3 @@ def _unpack(content: bytes, folder: Path) -> Path:
         if masks:
             return masks[0] if len(masks) == 1 else Path(os.path.commonpath(path.parent for path in masks))
     raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
-
-
-def _is_hidden(name: str) -> bool:
-    """Whether a file of an archive is one of an operating system."""
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
