@@ -68,7 +68,7 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
         follower.start()
         rows.append(measure_tracking_ratio(session, session.runner.make_tracker()))
     follower.join()
-    while session.undo() is not None:
+    while session.document.undo() is not None:
         pass
     server.should_exit = True
     thread.join()

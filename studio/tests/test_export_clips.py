@@ -156,7 +156,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     editing.set_range(document)
     assert session.describe().range == (2, 5)
     editing.drop_results(document, 4)
-    assert session.undo().frame == 4
+    assert session.document.undo().frame == 4
     assert not describe_project("a", document).untracked
     session.set_status("corrected", outdated="proceed")
     session.close()

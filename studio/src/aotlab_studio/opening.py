@@ -14,8 +14,8 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
     EXPORT,
     EXPORT_RECORD,
-    PROJECT_SUFFIX,
     digest_results,
+    find_project,
     has_project,
     locate_project,
     read_job,
@@ -26,9 +26,9 @@ from aotlab_studio.document.folder import (
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_object
-from aotlab_studio.document.scores import measure_scores, read_scores
+from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.files import clean_up
-from aotlab_studio.review.output import ReviewFile
+from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 
@@ -66,7 +66,7 @@ def open_document(
         video, folder = locate_project(path, project)
     else:
         results_folder = Path(os.path.realpath(path))
-        folder, levels = project or results_folder.with_name(results_folder.name + PROJECT_SUFFIX), job.levels
+        folder, levels = project or find_project(path), job.levels
         moved = not os.path.exists(job.video) and has_project(folder)
         video = locate_project(folder)[0] if moved else sdk.find_video(results_folder, job)
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
@@ -79,6 +79,9 @@ def open_document(
         document = Document(database, frames)
         if job is not None:
             document.results_folder = results_folder
+        elif folder == path and digest_results(document.results_folder, document.header.video):
+            job = read_job(document.results_folder)  # opened by the path of the project
+        if job is not None:
             if not document.log.edited and (document.new_results or not document.log.entries):
                 with database.transaction():
                     _import_results(document, job)
@@ -136,10 +139,7 @@ def _restore_results(document: Document, job: sdk.JobRecord) -> None:
 def _store_results(
     document: Document, job: sdk.JobRecord, layer_id: int
 ) -> tuple[sdk.Annotations, sdk.Annotations]:
-    """Store the masks of a job as a layer; return them, and those that it was tracked from.
-
-    Tracked frames without masks show no object. Damaged masks raise `InputError`.
-    """
+    """Store a job's masks, empty on other tracked frames, as a layer; return them, and those it was tracked from."""
     folder, video = document.results_folder, sdk.VideoInfo.from_source(document.frames)
     sdk.require_same_video(folder, job, document.frames.path)
     results, inputs = sdk.read_annotations(folder, video), load_job_masks(job, video)

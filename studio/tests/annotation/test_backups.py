@@ -408,7 +408,7 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
             draw_noise(3)
             acknowledged = describe(document)
     with limit_file_size(0):
-        for act in (lambda: draw_noise(3), session.undo, lambda: session.track(0)):
+        for act in (lambda: draw_noise(3), session.document.undo, lambda: session.track(0)):
             with write_error:
                 act()
     assert describe(document) == acknowledged
@@ -459,8 +459,8 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, session, content, 
     assert (document.snapshot.labels(4) == truth(4)).all()  # the tracked one shows
     draw(again, 4, 1)
     assert document.database.read_content("masks", digest) == kept
-    again.undo()
-    again.undo()
+    again.document.undo()
+    again.document.undo()
     assert (document.snapshot.labels(4) == truth(4)).all()
 
 
@@ -478,7 +478,7 @@ def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder, session,
     job = start_job(session, 0)
     job.wait()
     assert re.search(sentence, job.problem)
-    session.undo()
+    session.document.undo()
     editing.drop_results(session.document, 5, 5)
     start_job(session, 0).wait()
     assert (session.document.snapshot.labels(5) == truth(5) * (truth(5) == 1)).all()
@@ -557,8 +557,8 @@ def test_entries_survive_a_write_that_was_cut_off(folder, session, tmp_path, reo
     again = reopen(folder, project=killed)
     for labels in reversed(before):
         assert (again.document.snapshot.labels(0) == labels).all()
-        assert again.undo() is not None
-    assert again.undo() is None
+        assert again.document.undo() is not None
+    assert again.document.undo() is None
     editing.add_object(again.document)
     again.close()
     reopen(folder)

@@ -383,9 +383,34 @@ def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
     with batch.use("a", "Ann") as session:
         folder = session.document.folder
     batch.close()
-    (folder / BACKUP_FILE).replace(folder / PROJECT_FILE)
-    with closing(open_clip(results / "a")) as session:
-        assert (session.document.snapshot.labels(5) == truth(5)).all()
+    for path in (results / "a", folder):
+        (folder / BACKUP_FILE).replace(folder / PROJECT_FILE)
+        with closing(open_clip(path)) as session:
+            assert (session.document.snapshot.labels(5) == truth(5)).all()
+
+
+def test_project_of_results_opens_the_last_tracking(results):
+    open_document(results / "a").close()
+    replace_results(results, "a", 3)
+    with closing(open_document(results / "a.aotlab")) as document:
+        assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
+        assert not document.log.edited
+
+
+def test_batch_of_links_finds_projects_of_their_videos(tmp_path):
+    for name in ("one", "two"):
+        video = draw_folder(tmp_path / "videos" / name)
+        (tmp_path / "links").mkdir(exist_ok=True)
+        (tmp_path / "links" / name).symlink_to(video)
+    for path in (tmp_path / "videos" / "one", tmp_path / "links" / "two"):
+        with closing(open_session(path)) as session:
+            draw(session, 0, 1)
+    batch = Batch(tmp_path / "links", open_clip)
+    assert [clip.objects for clip in batch.list_clips()] == [1, 1]
+    for name in ("one", "two"):
+        with batch.use(name, "Ann") as session:
+            assert session.document.snapshot.labels(0).any()
+    batch.close()
 
 
 def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
@@ -542,7 +567,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     def use_late(name, person, **options):
         with use(name, person, **options) as session:
             if name == "one" and failure == "undone":
-                session.undo()
+                session.document.undo()
             elif name == "one":
                 monkeypatch.setattr(session.runner, "start", lambda *_: 1 / 0)
             yield session
@@ -557,6 +582,10 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
         else "internal error; the program's output has the details"
     ]
     assert not two.untracked
+    with use("one", "Ann", page=True, connected=True):
+        (one,) = [clip for clip in batch.list_clips() if clip.name == "one"]
+    assert "frame 0" not in str(one.sentences)
+    assert "internal" not in str(one.sentences)
     batch.close()
 
 

@@ -45,10 +45,10 @@ def test_name_follows_the_class_that_it_is(session):
     editing.add_object(session.document)
     editing.change_object(session.document, 1, name="rabbit", class_name="rabbit")
     editing.change_object(session.document, 1, class_name="hare")
-    assert session.document.snapshot.objects[1].own_name == ""
+    assert session.document.snapshot.objects[1].name == "hare"
     editing.change_object(session.document, 1, name="Bob")
     editing.change_object(session.document, 1, class_name="dog")
-    assert session.document.snapshot.objects[1].own_name == "Bob"
+    assert session.document.snapshot.objects[1].name == "Bob"
 
 
 def test_stroke_that_changes_no_pixel_does_nothing(session):
@@ -71,7 +71,7 @@ def test_painting_takes_pixels_unless_locked(session):
     draw(session, 0, 1, 2)
     editing.outline(session.document, 0, 1, square(40, 25, 5))
     assert (session.document.snapshot.labels(0)[25:30, 40:45] == 1).all()
-    session.undo()
+    session.document.undo()
     editing.change_object(session.document, 2, locked=True)
     editing.outline(session.document, 0, 1, square(38, 25, 5))
     assert (session.document.snapshot.labels(0)[25:30, 40:43] == 2).all()
@@ -223,7 +223,7 @@ def test_failed_write_changes_nothing(session, monkeypatch, part):
     assert [*session.document.snapshot.objects] == [1]
     assert list_titles(session.document) == titles
     assert (session.document.snapshot.labels(0) == before).all()
-    session.undo()
+    session.document.undo()
     assert session.document.snapshot.labels(0)[30, 30] == 0
 
 
@@ -245,20 +245,20 @@ def test_undo_and_redo_cover_every_change(session):
     editing.change_object(session.document, 1, name="ball", color="#00ff00")
     editing.delete_object(session.document, 1)
     assert not session.document.snapshot.labels(0).any()
-    session.undo()
+    session.document.undo()
     assert session.document.snapshot.objects[1].name == "ball"
     assert (session.document.snapshot.labels(0) == shown[1]).all()
-    session.undo()
+    session.document.undo()
     assert session.document.snapshot.objects[1].name == "object 1"
-    session.undo()
+    session.document.undo()
     assert (session.document.snapshot.labels(0) == shown[0]).all()
-    while session.undo() is not None:
+    while session.document.undo() is not None:
         pass
     assert [*session.document.snapshot.objects] == []
-    while session.redo() is not None:
+    while session.document.redo() is not None:
         pass
     assert [*session.document.snapshot.objects] == []
-    session.undo()
+    session.document.undo()
     assert (session.document.snapshot.labels(0) == shown[1]).all()
 
 
@@ -270,7 +270,7 @@ def test_merging_objects_changes_all_frames(session):
     for index in (0, 5):
         assert (session.document.snapshot.labels(index) == (truth(index) > 0)).all()
         assert set(session.document.snapshot.keyframe(index)) == {1}
-    session.undo()
+    session.document.undo()
     assert (session.document.snapshot.labels(5) == truth(5)).all()
     with pytest.raises(InputError, match="itself"):
         editing.merge_objects(session.document, 1, 1)
@@ -338,7 +338,7 @@ def test_merging_given_with_tracked_loses_no_pixel(session, given):
     before = session.document.snapshot.labels(5) > 0
     editing.merge_objects(session.document, 2, 1)
     assert ((session.document.snapshot.labels(5) == 1) == before).all()
-    session.undo()
+    session.document.undo()
     assert (session.document.snapshot.labels(5)[truth(5) > 0] == truth(5)[truth(5) > 0]).all()
 
 
@@ -361,7 +361,7 @@ def test_prompt_names_who_lost_tracked_pixels(session):
     start_job(session, 0).wait()
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
-    session.undo()
+    session.document.undo()
     assert ((session.document.snapshot.labels(4) == 1) == (truth(4) == 1)).all()
 
 

@@ -216,7 +216,7 @@ def test_outdated_frames_are_named_in_the_export(session, long_pause):
         editing.change_object(session.document, 1, locked=True)
         with pytest.raises(OutdatedError, match=r"Unlock their objects and track them again, or accept them"):
             session.set_status("accepted")
-        session.undo()
+        session.document.undo()
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor("Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")

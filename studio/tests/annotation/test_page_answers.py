@@ -276,7 +276,7 @@ def test_seek_stops_playback(idle_page):
 def test_late_answer_moves_no_frame(new_page, session, checks, key, action):
     draw(session, 0, 1)
     if key == "Control+y":
-        session.undo()
+        session.document.undo()
     checks.extend([Check(frame, 1, "lost", 1.0) for frame in (3, 7)])
     wire = Wire(new_page, "undo", "redo", "toggle_checked")
     new_page.tab.wait_for_selector("#review li")

@@ -146,13 +146,13 @@ def test_missing_video_of_a_project_is_named(folder, session, tmp_path):
 def test_undo_and_redo_survive_a_restart(folder, session, reopen):
     draw(session, 0, 1)
     editing.clear(session.document, 3, 1)
-    session.undo()
+    session.document.undo()
     session = reopen(folder)
     assert list_titles(session.document) == ("drawn", "mark absent")
-    session.redo()
+    session.document.redo()
     assert session.document.snapshot.keyframes == [0, 3]
     for _ in range(3):
-        session.undo()
+        session.document.undo()
     assert list_titles(session.document) == (None, "new object")
     assert not session.document.snapshot.labels(0).any()
 
@@ -166,7 +166,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, session, short_
     wait_until(lambda: session.runner.job.layer.is_automatic and not session.runner.job.alive)
     assert session.runner.job.done
     session = reopen(folder)
-    assert session.undo().title == "brush"
+    assert session.document.undo().title == "brush"
     assert all((session.document.snapshot.labels(index) == before[index]).all() for index in range(LENGTH))
 
 
@@ -180,7 +180,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     session.document.restore_version(1)
     assert (session.document.snapshot.labels(0) == truth(0)).all()
     assert session.document.snapshot.keyframes == [0]
-    session.undo()
+    session.document.undo()
     assert session.document.snapshot.keyframes == [0, 4]
     assert [*session.document.snapshot.objects] == [1]
     assert [(each.title, each.author) for each in session.document.list_versions()] == [("both", "Ann")]
@@ -191,14 +191,30 @@ def test_versions_are_kept_and_restored_in_one_step(session):
 def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    session.undo()
+    session.document.undo()
     session = reopen(folder)
-    session.redo()
+    session.document.redo()
     assert len(session.document.snapshot.tracked_frames) == LENGTH - 1
-    session.undo()
+    session.document.undo()
     editing.set_note(session.document, 0, "another branch")
     session = reopen(folder)
     assert session.document.database.query("SELECT count(*) FROM results") == [(0,)]
+
+
+def test_project_of_a_project_rejected(folder, session, tmp_path):
+    session.close()
+    with pytest.raises(InputError, match=r"is a project already; remove the option"):
+        open_session(session.document.folder, project=tmp_path / "other")
+
+
+def test_project_on_another_drive_is_opened(folder, tmp_path, monkeypatch):
+    def fail(*_):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", fail)
+    open_session(folder, project=tmp_path / "project").close()
+    with closing(open_session(tmp_path / "project")) as session:
+        assert session.document.frames.path == folder
 
 
 @pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])

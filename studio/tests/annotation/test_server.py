@@ -432,7 +432,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen):
         assert talk.do("describe")["result"]["history"][0]["title"] == "note"
         served.close()
     session = reopen(folder)
-    session.undo()
+    session.document.undo()
     content = json.dumps(messages[3:]).encode()
     again = Served(session)
     (answer,) = again.get("/edits", "POST", Origin=again.address, content=content).json()

@@ -119,7 +119,7 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
     # in both directions, each frame goes to the nearer of the keyframes 0 and 6
     assert list_visible_frames(session, 2) == list(range(6 if direction == "forward" else 3))
     assert all(2 not in session.document.snapshot.scores(index) for index in range(8, LENGTH))
-    session.undo()
+    session.document.undo()
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
@@ -225,7 +225,7 @@ def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
     reports = [event.job for event in events if isinstance(event, JobEvent)]
     assert reports[-1].status == "stopped"
     assert {report.speed for report in reports} == {0, 1}  # without the pause
-    session.undo()
+    session.document.undo()
     assert list_visible_frames(session) == [0]
 
 
@@ -276,7 +276,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
     tracker.allow()
     job.wait(60)
     assert list_visible_frames(session) == list_visible_frames(session, 1) == list(range(LENGTH))
-    session.undo()
+    session.document.undo()
     assert list_visible_frames(session, 2) == list(range(LENGTH))
 
 
@@ -293,7 +293,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
 def test_invalid_request_rejected(session, arguments, words):
     draw(session, 0, 1)
     if words == "no mask to track":
-        session.undo()
+        session.document.undo()
     editing.change_object(session.document, 1, locked="locked" in words)
     with pytest.raises(InputError, match=words):
         session.track(*arguments)
@@ -400,7 +400,7 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
     assert not session.document.snapshot.labels(7).any()
     with pytest.raises(InputError, match="no tracked masks"):
         editing.drop_results(session.document, 5)
-    session.undo()
+    session.document.undo()
     assert (session.document.snapshot.labels(7) == truth(7)).all()
 
 
@@ -459,8 +459,8 @@ def test_job_tracks_from_its_own_revision(session, direction, long_pause):
     propagate(session)
     assert (corrected, [1]) in tracker.calls
     assert session.document.snapshot.list_outdated() == []
-    session.undo()
-    session.undo()
+    session.document.undo()
+    session.document.undo()
     assert list_visible_frames(session) == [start]
 
 
@@ -469,11 +469,11 @@ def test_stroke_during_tracking_can_be_undone(session):
     draw(session, 0, 1, 2)
     job = start_job(session, 0)
     editing.clear(session.document, 9, 2)
-    session.undo()
+    session.document.undo()
     tracker.allow()
     job.wait(60)
     assert list_visible_frames(session, 2) == list(range(LENGTH))
-    session.undo()
+    session.document.undo()
     assert list_visible_frames(session, 2) == [0]
 
 
@@ -487,7 +487,7 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
     assert job.status == "stopped"
     assert job.done < job.total
     assert list_visible_frames(session) == [0]
-    session.redo()
+    session.document.redo()
     assert set(list_visible_frames(session)) >= {0, 1, 2}
     assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
 
@@ -524,7 +524,7 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
         return undo()
 
     monkeypatch.setattr(session.document, "undo", undo_meanwhile)
-    page = threading.Thread(target=session.undo, daemon=True)
+    page = threading.Thread(target=session.document.undo, daemon=True)
     page.start()
     page.join(60)
     assert not page.is_alive()
@@ -538,7 +538,7 @@ def test_correction_propagates_over_keyframes_of_others(session, short_pause):
     wait_until_propagated(session)
     assert list_visible_frames(session, 2) == list(range(5, LENGTH))
     assert list_titles(session.document) == ("prompt", None)
-    session.undo()
+    session.document.undo()
     assert list_visible_frames(session, 2) == []
     assert list_visible_frames(session, 1) == list(range(LENGTH))
 
@@ -594,7 +594,7 @@ def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
     editing.paint(session.document, 6, 1, [(46, 30)], 20)  # all of the other object, which is absent now
     propagate(session)
     assert session.describe().outdated == {2: [(7, 11)]}  # nothing to track these from
-    session.undo()
+    session.document.undo()
     draw(session, 10, 2)
     editing.paint(session.document, 6, 1, [(46, 30)], 20)
     propagate(session)
@@ -739,17 +739,17 @@ def test_undone_correction_waits_no_more_until_it_is_redone(session, long_pause)
     run_action(session, stroke(5, 50, 20))
     run_action(session, stroke(5, 50, 30))
     (second,) = session.document.snapshot.pending
-    session.undo()
+    session.document.undo()
     (first,) = session.document.snapshot.pending
     assert first < second
-    session.undo()
+    session.document.undo()
     assert session.document.snapshot.pending == []
     assert session.document.snapshot.list_outdated() == []
-    session.redo()
+    session.document.redo()
     assert session.document.snapshot.pending == [first]
     run(session, 0)
     assert session.document.snapshot.pending == []
-    session.undo()
+    session.document.undo()
     assert session.document.snapshot.pending == [first]
 
 
@@ -784,7 +784,7 @@ def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, 
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: list_titles(document)[0] == "tracking")
     monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
-    session.redo()
+    session.document.redo()
     assert session.runner.wait(60)
     assert document.snapshot.list_outdated() == []
 
@@ -880,7 +880,7 @@ def test_object_locked_while_tracked_keeps_its_masks(session):
 def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped, reopen):
     draw(session, 0, 1)
     draw(session, 3, 1)
-    session.undo()
+    session.document.undo()
     titles = list_titles(session.document)
 
     def make_tracker():
@@ -894,7 +894,7 @@ def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped, reo
     assert list_titles(session.document) == titles
     again = reopen(folder)
     assert list_titles(again.document) == titles
-    again.redo()
+    again.document.redo()
     assert again.document.snapshot.keyframes == [0, 3]
 
 

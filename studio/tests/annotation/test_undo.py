@@ -91,7 +91,7 @@ def test_version_is_restored_as_it_was_kept(session, count):
     session.document.restore_version(1)
     assert equal_labels(list_labels(session.document), kept)
     assert session.document.snapshot.list_outdated() == [(count + 1, LENGTH - 1)]
-    session.undo()
+    session.document.undo()
     assert equal_labels(list_labels(session.document), whole)
     assert session.document.snapshot.list_outdated() == []
 
@@ -103,5 +103,5 @@ def test_undo_of_a_restored_version_survives_a_restart(folder, session, reopen):
     whole = list_labels(session.document)
     session.document.restore_version(1)
     again = reopen(folder)
-    again.undo()
+    again.document.undo()
     assert equal_labels(list_labels(again.document), whole)

@@ -14,6 +14,7 @@ from aotlab import InputError
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, format_coco
 from aotlab_studio.document import editing
+from aotlab_studio.document.masks import encode_png
 from aotlab_studio.server import app as web
 from aotlab_studio.session import uploads
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload, read_upload
@@ -224,7 +225,7 @@ def test_upload_of_several_frames_is_one_step(session, kind):
     assert load_upload(session.document, 0, WHOLE[kind]).frames == [3, 5]
     assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in (3, 5))
     assert session.document.snapshot.keyframes == [3, 5]
-    session.undo()
+    session.document.undo()
     assert session.document.snapshot.keyframes == []
     assert [*session.document.snapshot.objects] == []
 
@@ -312,6 +313,11 @@ def name_shape(index, label):
     tree = json.loads(labelme(index))
     tree["shapes"][0]["label"] = label
     return json.dumps(tree).encode()
+
+
+def test_id_255_beside_another_is_kept(session):
+    load_upload(session.document, 0, encode_png(np.array([0, 255, 300])[truth(0)]))
+    assert sorted(session.document.snapshot.objects) == [255, 300]
 
 
 def test_assigned_ids_do_not_bind_to_objects(session):

@@ -20,7 +20,6 @@ PROJECT_FILE = "project.sqlite"
 BACKUP_FILE = f"{PROJECT_FILE}.bak"
 JOURNAL_FILE = f"{PROJECT_FILE}-journal"
 DAMAGED_REMEDY = f"replace it by {BACKUP_FILE}, or repair it with the .recover command of sqlite3"
-"""remedy of a damaged file"""
 TIMEOUT = 10.0
 """seconds to wait for another program that reads or writes the file"""
 TABLES = {
@@ -69,10 +68,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Store what the block writes, or nothing of it if it fails; inside another block, it is part of that.
-
-        Raises `InputError` if the folder is not held any more.
-        """
+        """Store all that the block writes, or nothing if it fails; raise `InputError` if the folder is not held."""
         assert self.folder_lock is not None
         with self._lock:
             self.folder_lock.check_held()
@@ -105,10 +101,8 @@ class Database:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself.
 
         The backup of a longer history is not replaced; that of another one, or one that cannot be read, is renamed, to
-        end with ``.1`` or more. Ids of results continue in it, as versions name them.
-
-        Args:
-            is_intact: returns whether content is the mask of a digest. Intact masks of the old backup are kept.
+        end with ``.1`` or more. Ids of results continue in it, as versions name them. Masks of the old backup are kept
+        if ``is_intact(digest, content)``.
         """
         backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
         temporary.unlink(missing_ok=True)  # of a killed program

@@ -37,6 +37,7 @@ from aotlab_studio.document.log import (
     Log,
     Move,
     Record,
+    Status,
     StatusRecord,
     VersionRecord,
     VideoStatus,
@@ -47,7 +48,6 @@ from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_
 from aotlab_studio.document.objects import require_name
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.snapshot import Snapshot, find_runs
-from aotlab_studio.document.status import Status, digest_content, find_status
 from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Document:
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.actor = Actor()
-        """who makes the edits of this view"""
+        """author of this view's edits"""
         self.shared = False
         """whether several people work on the project, so that changes without a name are refused"""
         self.connections: Counter[str | None] = Counter()
@@ -153,7 +153,7 @@ class Document:
 
     @property
     def revision(self) -> int:
-        """Number that grows with each change of what shows."""
+        """Number that grows with each visible change."""
         return self.log.size + self.results.last_row
 
     @property
@@ -169,7 +169,7 @@ class Document:
 
     @property
     def conflict(self) -> str:
-        """Sentence about edited masks that were tracked again since; empty without them, or if a status keeps them."""
+        """Warning that the video was tracked again since its edits; empty otherwise, or if a status accepts this."""
         if not (self.log.edited and self.new_results) or self.status.value in FINAL_STATUSES:
             return ""
         return (
@@ -182,7 +182,7 @@ class Document:
         """Digest of the masks and objects that a status is for; without an edit, of the results that show."""
         with self.lock:
             if self.log.edited or self.new_results:
-                return digest_values(digest_content(self.snapshot), self._results_digest)
+                return digest_values(self.snapshot.content_digest, self._results_digest)
             return digest_values(self._results_digest)  # as of results without a project
 
     # Edits
@@ -192,10 +192,7 @@ class Document:
     ) -> None:
         """Append an edit, unless it changes nothing; raise `InputError` if it cannot be stored.
 
-        Frames have to be in `Snapshot.editable_range`.
-
-        Args:
-            new_pngs: new masks that ``values`` name, as in `MaskStore.encode`.
+        Frames have to be in `Snapshot.editable_range`; ``new_pngs`` are masks of `MaskStore.encode` in ``values``.
         """
         with self.lock:
             first, last = self.snapshot.editable_range
@@ -224,12 +221,15 @@ class Document:
             )
             self.edit(title, msgspec.structs.replace(values, layers=dict(layers)), frame, new_pngs)
 
-    def undo(self) -> Step | None:
-        """Undo the last edit and return it; None without one. Raises `InputError` if it is of another open page."""
-        return self._move("undo")
+    def undo(self, step: int | None = None) -> Step | None:
+        """Undo and return the last edit; raise `InputError` if it is not ``step``, or of another open page."""
+        with self.lock:
+            if step not in (None, self.log.head):
+                raise InputError("undo: something else was done since; use Ctrl+Z step by step")
+            return self._move("undo")
 
     def redo(self) -> Step | None:
-        """Repeat the edit undone last and return it; None without one. Raises `InputError` for one of another page."""
+        """Redo and return the edit undone last; raise `InputError` if it is of another open page."""
         return self._move("redo")
 
     def cancel(self, entry: int) -> bool:
@@ -267,14 +267,11 @@ class Document:
         return self.log.head if self.log.head > self.log.last_import else 0
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
-        """Store a status for the masks that show, and the frames known to be outdated; a final status, as a version.
-
-        A final status raises `InputError` for a damaged mask.
-        """
+        """Store a status and the frames known to be outdated; a final one raises `InputError` for a damaged mask."""
         with self.lock:
             if status in FINAL_STATUSES:
                 self.snapshot.check_masks()
-            content, results = digest_content(self.snapshot), self._results_digest
+            content, results = self.snapshot.content_digest, self._results_digest
             records: list[Record] = [
                 StatusRecord(status, content, results, note, list(outdated), self.actor.message)
             ]
@@ -285,9 +282,21 @@ class Document:
 
     @property
     def status(self) -> Status:
-        """Status that holds now."""
+        """The last status set, if exports are the same since and no other frame is outdated; else *in progress*."""
         with self.lock:
-            return find_status(self.log, self.snapshot, self.new_results)
+            record, edit = self.log.status, self.log.entries.get(self.log.head)
+            editor = edit.author if edit is not None else ""
+            if record is None:
+                return Status("in progress" if self.log.edited else "open", "", editor)
+            is_valid = record.digest == self.snapshot.content_digest
+            is_valid &= self.new_results in ("", record.results)
+            if is_valid and record.status in FINAL_STATUSES:
+                known = {index for first, last in record.outdated for index in range(first, last + 1)}
+                ranges = self.snapshot.list_outdated()
+                is_valid = all(known.issuperset(range(first, last + 1)) for first, last in ranges)
+            if not is_valid:
+                return Status("in progress", "", editor)
+            return Status(record.status, record.note, record.author)
 
     def has_changed_since(self, entry: int) -> bool:
         """Return whether other masks or objects show than at an entry; True if there is no such entry."""
@@ -296,10 +305,10 @@ class Document:
                 return False
             if entry not in {0, *self.log.entries}:
                 return True
-            return digest_content(self.take_snapshot(entry)) != digest_content(self.snapshot)
+            return self.take_snapshot(entry).content_digest != self.snapshot.content_digest
 
     def save_version(self, title: Title = "") -> None:
-        """Name what shows, so that it can be restored; raise `InputError` without an object."""
+        """Save a version, which can be restored; raise `InputError` without an object."""
         with self.lock:
             if not self.snapshot.objects:
                 raise InputError("version: there is no object to keep yet; draw one first")
@@ -321,7 +330,7 @@ class Document:
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
 
-        Locked objects stay as they are, also those of the layer.
+        Locked objects do not change, even those in the layer.
 
         Returns:
             pixels that other objects lose; None if nothing is stored, as the layer is not needed any more, or is a

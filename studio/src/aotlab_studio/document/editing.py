@@ -98,8 +98,11 @@ def edit_mask(
             item = _make_object(document)
             object_id = item.id
             objects[object_id] = item
-        # others that were only tracked stay so
-        masks = document.masks.add_mask(keyframe, object_id, after, new_pngs)
+        masks = {object_id: document.masks.encode(after, new_pngs)}
+        for key in keyframe.keys() - {object_id}:  # others that were only tracked stay so
+            drawn, digest = document.masks.read(keyframe[key]), keyframe[key]
+            is_covered = (drawn & after).any()
+            masks[key] = document.masks.encode(drawn & ~after, new_pngs) if is_covered else digest
         document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs)
         ids, counts = np.unique(labels[after & ~before], return_counts=True)
         losses = {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class StoredVideo(Struct, omit_defaults=True):
     """The video of a project."""
 
     path: str
-    """relative to the project"""
+    """relative to the project, unless it is on another drive of Windows"""
     count: NonNegativeInt
     """number of frames"""
     size: tuple[NonNegativeInt, NonNegativeInt]
@@ -68,19 +69,25 @@ def has_project(folder: Path) -> bool:
     return (folder / PROJECT_FILE).is_file() and not Database(folder).is_empty
 
 
-def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
-    """Return the video and the project folder for a path: a video, a folder of frames, or a project.
+def find_project(path: Path) -> Path:
+    """Return the project folder beside a video or results; for a link, one that exists beside its target.
 
-    A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each. Raises
-    `InputError` for a project whose video is missing.
+    It has the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
     """
-    real = Path(os.path.realpath(path))
+    beside = [Path(f"{resolve(path)}{PROJECT_SUFFIX}") for resolve in (os.path.abspath, os.path.realpath)]
+    return next((folder for folder in beside if (folder / PROJECT_FILE).exists()), beside[0])
+
+
+def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
+    """Return the video and the project folder of a video, a folder of frames or a project; raise without the video."""
     if not has_project(path):
         if (path / PROJECT_FILE).is_file():
             raise InputError(f"{path}: not a project yet; open its video")
-        return path, project or real.with_name(real.name + PROJECT_SUFFIX)
+        return path, project or find_project(path)
+    if project is not None:
+        raise InputError(f"--project {project}: {path} is a project already; remove the option")
     stored_path = read_header(Database(path)).video.path
-    for video in (path / stored_path, real.parent / Path(stored_path).name):
+    for video in (path / stored_path, Path(os.path.realpath(path)).parent / Path(stored_path).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
     remedy = f"put it next to the project, or open it with project {path}"
@@ -98,9 +105,7 @@ def read_job(folder: Path) -> sdk.JobRecord | None:
 
 
 def digest_results(folder: Path, video: StoredVideo | None = None) -> str:
-    """Return a digest of the run that has tracked a folder of results; empty without a record, or an output of it.
-
-    It is also empty for results of another video than the one given.
+    """Return a digest of the run that has tracked results; empty without a record or output, or for another video.
 
     An export of corrected masks does not change it.
     """
@@ -120,7 +125,10 @@ def require_no_links(folder: Path) -> None:
 def write_header(database: Database, frames: FrameStore, *, same_video: bool = False) -> None:
     """Store the video of a project; raise `InputError` for another one, or another content without ``same_video``."""
     folder = database.folder
-    path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
+    path = os.path.realpath(frames.path)
+    with suppress(ValueError):  # on another drive of Windows
+        path = os.path.relpath(path, os.path.realpath(folder))
+    path = path.replace(os.sep, "/")
     video = StoredVideo(path, frames.count, frames.size, sdk.compute_fingerprint(frames.path))
     if frames.levels is not None and not frames.levels.estimated:
         video.levels = (frames.levels.low, frames.levels.high)

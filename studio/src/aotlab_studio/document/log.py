@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
@@ -56,7 +56,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_automatic(self) -> bool:
-        """Whether its job needs no person to start, and to start again after an interruption."""
+        """Whether its job starts, and restarts after an interruption, by itself."""
         return self.kind == "correction" and self.last_row is None
 
     @property
@@ -65,7 +65,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         return self.kind == "import" or self.previous_keyframe is not None
 
     def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which frames, N int, are tracked from the drawn mask before them, and which from the one after."""
+        """Flag the frames, N int, that are tracked from the drawn mask before them, and those from the one after."""
         if self.kind == "correction":
             late = frames > self.reference_frame
             return late | (self.previous_keyframe is not None), ~late
@@ -182,7 +182,7 @@ class StatusRecord(Stamp, frozen=True, tag="status"):
 
     status: VideoStatus
     digest: str
-    """result of `digest_content` for the masks and objects that it holds for"""
+    """`Snapshot.content_digest` of the masks and objects that it holds for"""
     results: str = ""
     """result of `digest_results` then; a status does not hold for those of another run"""
     note: str = ""
@@ -201,6 +201,15 @@ class VersionRecord(Stamp, frozen=True, tag="version"):
     """last result when it was saved"""
     unfinished: list[NonNegativeInt] = []
     """layers that were not finished, and show only their results up to ``last_row``"""
+
+
+class Status(NamedTuple):
+    """Status of a video."""
+
+    value: VideoStatus
+    note: str
+    author: str
+    """who set it, or made the last edit that has made it *in progress*; empty: unknown"""
 
 
 Record = Entry | HeadRecord | StatusRecord | VersionRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -57,19 +57,6 @@ class MaskStore:
         new_pngs[digest] = encode_png(mask)
         self._cache.put(digest, mask.copy())
         return digest
-
-    def add_mask(
-        self, masks: Mapping[int, str], object_id: int, mask: np.ndarray, new_pngs: dict[str, bytes]
-    ) -> dict[int, str]:
-        """Return the digests of a frame's masks by object after one is drawn, and others have lost its pixels.
-
-        New masks are added as in `encode`.
-        """
-        drawn = {object_id: self.encode(mask, new_pngs)}
-        for other in masks.keys() - {object_id}:
-            before = self.read(masks[other])
-            drawn[other] = self.encode(before & ~mask, new_pngs) if (before & mask).any() else masks[other]
-        return drawn
 
     def unite(self, digests: Sequence[str]) -> str:
         """Return the digest of the union of masks; empty if one of them is damaged."""
@@ -196,17 +183,14 @@ class ResultStore:
         """Mark a layer as finished."""
         self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
 
-    def read(self, layer: LayerResults, frame: int) -> np.ndarray:
-        """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
+    def read(self, result: Result) -> np.ndarray:
+        """Return the ids H×W of a result, read-only; raise `InputError` if they are damaged."""
         return self._cache.get_or_compute(
-            layer.frames[frame].row_id, lambda: decode_png(self.read_png(layer, frame)).reshape(self._size)
+            result.row_id, lambda: decode_png(self.read_png(result)).reshape(self._size)
         )
 
     def delete_unreachable(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
-        """Remove results that are damaged, of other layers, or superseded both now and in every saved version.
-
-        ``last_rows`` has the last row of each version.
-        """
+        """Remove results that are damaged, of other layers, or superseded now and in every version, at its last row."""
         ends, visible_rows = sorted({*last_rows, self.last_row}), dict[tuple[int, int, int], int]()
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT id, layer, note FROM results ORDER BY id")
@@ -227,12 +211,11 @@ class ResultStore:
                 layer.add(msgspec.structs.replace(decode_result(metadata), row_id=row_id))
         return layer
 
-    def read_png(self, layer: LayerResults, frame: int) -> bytes:
-        """Return the PNG of a frame; raise `InputError` if it is damaged."""
-        result = layer.frames[frame]
+    def read_png(self, result: Result) -> bytes:
+        """Return the PNG of a result; raise `InputError` if it is damaged."""
         content = self._database.read_content("results", result.row_id)
         if hashlib.sha256(content).hexdigest()[:16] != result.digest:
-            problem, remedy = f"the mask of frame {frame} is damaged", "clear tracking of the frame"
+            problem, remedy = f"the mask of frame {result.frame} is damaged", "clear tracking of the frame"
             raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
         return content
 

@@ -36,16 +36,11 @@ class ObjectInfo:
     hidden: bool = False
     """whether the page does not show it, and refuses edits of its masks"""
     locked: bool = False
-    """whether drawing and tracking change none of its pixels; those under others show again once these are gone"""
+    """whether drawing and tracking change none of its pixels; pixels under others reappear when these are removed"""
     class_name: Text = ""
     """empty: none"""
     attributes: Attributes = field(default_factory=dict)
     """attributes on all frames"""
-
-    @property
-    def own_name(self) -> str:
-        """Name that a person gave it; empty for the name of its class, or a number."""
-        return "" if self.name in (self.class_name, f"object {self.id}") else self.name
 
 
 def clean_name(text: str) -> str:

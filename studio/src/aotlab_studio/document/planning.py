@@ -31,11 +31,7 @@ class Span:
 
 
 def plan_request(
-    snapshot: Snapshot,
-    start: int,
-    direction: Direction = "forward",
-    first: int = 0,
-    last: int | None = None,
+    snapshot: Snapshot, start: int, direction: Direction = "forward", first: int = 0, last: int | None = None
 ) -> Layer:
     """Return the layer of a person's request for all unlocked objects; raise `InputError` for unusable frames.
 
@@ -82,12 +78,12 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
         return layers
     drawn_ids = {*chain.from_iterable(side.keyframe(index) for side in (before, after) for index in frames)}
     for object_id in sorted({after.state.resolve(key) for key in drawn_ids} - {0}):
-        then, now = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
-        references, drawn_frames = set[int](), [*now]
+        old, new = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
+        references, drawn_frames = set[int](), [*new]
         for frame in frames:
-            if frame in now and now[frame] != then.get(frame):
+            if frame in new and new[frame] != old.get(frame):
                 references.add(frame)
-            elif frame in then and frame not in now:
+            elif frame in old and frame not in new:
                 place = bisect_left(drawn_frames, frame)
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
                 is_absent = object_id in after.keyframe(frame)  # which tracking does not pass
@@ -102,10 +98,8 @@ def _plan_object(
     """Yield the layers that track an object from some of its keyframes, if frames depend on them.
 
     They cover frames with results, present or to come, up to the keyframes of the object before and after; before a
-    keyframe, only frames that have results of the object or are between two of its masks.
-
-    Args:
-        has_result: which frames have results of any object before the edit, N bool.
+    keyframe, only frames that have results of the object or are between two of its masks. ``has_result``, N bool, flags
+    the frames that have results of any object before the edit.
     """
     object_ids, drawn_masks = after.include_merged_ids([object_id]), after.state.keyframes
     own_frames = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
@@ -135,7 +129,7 @@ def _plan_object(
 
 
 def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Return which frames have or will have results of objects, as `Snapshot.flag_tracked`."""
+    """Flag the frames that have results of objects or wait for them, as `Snapshot.flag_tracked`."""
     has_result = snapshot.flag_tracked(layer_objects)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
         layer = snapshot.state.layers[layer_id]
@@ -145,10 +139,7 @@ def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = No
 
 
 def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
-    """Return the spans of a layer in the order of tracking.
-
-    The snapshot is the document's at the layer's entry.
-    """
+    """Return the spans of a layer in the order of tracking, from the snapshot of the layer's entry."""
     first, last, start, prior = layer.first, layer.last, layer.reference_frame, layer.previous_keyframe
     forward, backward = Span(range(start + 1, last + 1)), Span(backward=range(start - 1, first - 1, -1))
     if layer.kind == "both":

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
 from aotlab import sdk
-from aotlab_studio.files import read_json
-
-SCORES_FILE = "scores.json"
-"""scores of all frames, beside the review of results, from which a project finds the same frames to check"""
 
 
 class Signals(Struct, frozen=True, array_like=True):
@@ -79,16 +74,7 @@ def clip_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Sc
     }
 
 
-def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
-    """Return the scores of a review by frame and object id; empty if the file is missing or damaged."""
-    return read_json(folder / SCORES_FILE, dict[int, dict[int, Score]])
-
-
 def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
-    """Return the runs of frames on which an object is lost: unseen on `LostObjects.FRAMES` or more in a row.
-
-    Args:
-        seen: whether it is visible or drawn, by frame in order.
-    """
+    """Return the runs of `LostObjects.FRAMES` or more frames on which an object is neither visible nor drawn."""
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
     return [run for visible, run in runs if not visible and len(run) >= sdk.LostObjects.FRAMES]

@@ -27,13 +27,9 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 
 
 class Snapshot:
-    """Masks, scores and objects of the document at an entry of its log; layers are read lazily.
+    """Masks, scores and objects of the document at an entry of its log, 0: before the first one.
 
-    A layer that is still being tracked shows its current results.
-
-    Args:
-        entry: number of the entry; 0: before the first one.
-        count: number of frames.
+    Layers are read lazily; one that is still being tracked shows its current results.
     """
 
     def __init__(self, log: Log, entry: int, masks: MaskStore, results: ResultStore, count: int) -> None:
@@ -82,7 +78,8 @@ class Snapshot:
         """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
         attributes = {key: {**by_frame} for key, by_frame in self.state.attributes.items()}
         for item in self.objects.values():
-            if own := ({"name": item.own_name} if item.own_name else {}) | item.attributes:
+            is_named = item.name not in (item.class_name, f"object {item.id}")
+            if own := ({"name": item.name} if is_named else {}) | item.attributes:
                 stored, frames = attributes.get(item.id, {}), self.annotated_frames
                 attributes[item.id] = {index: {**stored.get(index, {}), **own} for index in frames}
         return {item.id: item.class_name for item in self.objects.values() if item.class_name}, attributes
@@ -104,11 +101,7 @@ class Snapshot:
         return [index for index in self.state.keyframes if self.keyframe(index)]
 
     def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
-        """Return the digests of the drawn masks with pixels of an object and of those merged into it, united, by frame.
-
-        Args:
-            state: an earlier state, in which they may not be merged yet; None: the snapshot's.
-        """
+        """Return the drawn masks with pixels of an object and of those merged into it, united, as digests by frame."""
         state = self.state if state is None else state
         ids = state.objects.keys() & self.include_merged_ids([object_id])
         return {
@@ -137,7 +130,7 @@ class Snapshot:
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
-        """Return which frames have results of objects, by their ids in layers, N bool; None: of any object."""
+        """Flag the frames with results of objects, by their ids in layers, N bool; None: of any object."""
         layer_ids = self.newest_layer_ids
         chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
         return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
@@ -166,7 +159,7 @@ class Snapshot:
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.list_layers(index).items():
-            ids = self._results.read(self.open_layer(layer_id), index)
+            ids = self._results.read(self.open_layer(layer_id).frames[index])
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
             layer_labels = table[ids]
@@ -215,7 +208,7 @@ class Snapshot:
         for index in self.annotated_frames:
             self.keyframe_labels(index)
             for layer_id in self.list_layers(index):
-                self._results.read_png(self.open_layer(layer_id), index)
+                self._results.read_png(self.open_layer(layer_id).frames[index])
 
     # Content
 
@@ -232,6 +225,11 @@ class Snapshot:
             for item in self.objects.values()
         ]
         return digest_values(items, self.state.classes, self.state.attributes)
+
+    @property
+    def content_digest(self) -> str:
+        """Digest of the masks and objects that a status is for."""
+        return digest_values(self.digest, self.objects_digest)
 
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
@@ -281,8 +279,7 @@ class Snapshot:
     def needs_layer(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
         """Return whether a layer is in the history, and has a frame to track: without a final result or a newer layer.
 
-        Args:
-            ignore_corrections: also if the newer layer is a correction.
+        With ``ignore_corrections``, newer corrections do not count.
         """
         layers = self.state.layers
         layer = layers.get(layer_id)
@@ -298,7 +295,7 @@ class Snapshot:
         return bool(waiting.any())
 
     def _flag_waiting(self, layer_id: int, *, provisional: bool = False) -> np.ndarray:
-        """Return which frames of a layer, N bool, have no final result, or, with ``provisional``, a provisional one."""
+        """Flag the frames of a layer, N bool, without a final result, or with a provisional one."""
         layer, results = self.state.layers[layer_id], self.open_layer(layer_id)
         waiting = results.provisional.copy() if provisional else ~results.final
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
@@ -313,15 +310,15 @@ class Snapshot:
         """Return a result of a layer, and its ids H×W, in which locked objects have the pixels that they have now."""
         if not self.locked_ids:
             return result, ids
-        unlocked_ids, results = self.list_unlocked(self.state.layers[layer_id]), self.open_layer(layer_id)
+        unlocked_ids = self.list_unlocked(self.state.layers[layer_id])
         ids = np.where(
             np.isin(ids, unlocked_ids) & ~np.isin(self.labels(result.frame), self.locked_ids), ids, 0
         )
         # objects of the layer that were locked since the frame was tracked in the other direction
-        before = results.frames.get(result.frame, Result(result.frame))
+        before = self.open_layer(layer_id).frames.get(result.frame, Result(result.frame))
         kept = {key: score for key, score in before.scores.items() if key not in unlocked_ids}
         if kept:
-            before_ids = self._results.read(results, result.frame)
+            before_ids = self._results.read(before)
             ids = np.where(np.isin(before_ids, [*kept]), before_ids, ids)
         scores = {key: score for key, score in result.scores.items() if key in unlocked_ids}
         absent = {*result.absent}.intersection(unlocked_ids) | {*before.absent}.difference(unlocked_ids)
@@ -365,18 +362,15 @@ class Snapshot:
         return find_runs(outdated)
 
     def _find_changed_frames(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
-        """Return which frames of a range, bool, were tracked from a drawn mask that has changed since.
-
-        A frame is tracked from the drawn mask of its object before it, the one after it, or both.
-        """
+        """Flag the frames of a range whose drawn mask before or after, which they are tracked from, has changed."""
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
         target_id = self.state.resolve(object_id)
-        now_drawn, then_drawn = (
+        new_masks, old_masks = (
             self.find_drawn_masks(target_id, state) for state in (self.state, self._log.state(entry))
         )
-        frames, index = sorted({*now_drawn, *then_drawn}), np.arange(first, last + 1)
+        frames, index = sorted({*new_masks, *old_masks}), np.arange(first, last + 1)
         changed = np.array(
-            [False, *(now_drawn.get(frame) != then_drawn.get(frame) for frame in frames), False]
+            [False, *(new_masks.get(frame) != old_masks.get(frame) for frame in frames), False]
         )
         from_before, from_after = layer.flag_directions(index)
         before = changed[np.searchsorted(frames, index, "right")]

@@ -16,16 +16,12 @@ from aotlab_studio.document.snapshot import Snapshot
 REVIEW_FILE = "review.json"
 MIN_DISTANCE = 5
 """smallest number of frames between two checks of one object and reason, as a correction also helps its neighbors"""
-
 MIN_SEVERITY = 0.25
 """smallest severity of a check"""
-
 MIN_CONTACT_DISTANCE = 25
 """`MIN_DISTANCE` of contact, which lasts"""
-
 MIN_STRAY_SHARE = 0.08
 """share of an object's pixels in one part, away from its main part or another object's before, that is doubtful"""
-
 REASONS = {
     "lost": "is lost",
     "fragment": "has a part far from the rest",

@@ -8,12 +8,14 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay, sdk
-from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
-from aotlab_studio.files import write_bytes, write_json
+from aotlab_studio.document.scores import Score, find_lost, measure_scores
+from aotlab_studio.files import read_json, write_bytes, write_json
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.video import encode_jpeg
 
+SCORES_FILE = "scores.json"
+"""scores of all frames, beside the review of results, from which a project finds the same frames to check"""
 THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
 """largest number of printed frames to check"""
@@ -24,10 +26,7 @@ MAX_WIDTH = 2000
 
 
 class ReviewFile(sdk.Output):
-    """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
-
-    `read_scores` reads the scores. The thumbnail shows the first frame, the least confident one and the last.
-    """
+    """``review.json``, ``scores.json``, and ``thumbnail.jpg``: the first, the least confident and the last frame."""
 
     file_name, side_files = REVIEW_FILE, (SCORES_FILE, THUMBNAIL)
     description = "where objects are lost, and frames to check"
@@ -93,6 +92,11 @@ class ReviewFile(sdk.Output):
             for first, last in item.lost_on:
                 lines.append(f"warning: object {item.id} is lost on frames {number(first)} to {number(last)}")
         return "\n".join(lines)
+
+
+def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
+    """Return the scores of a review by frame and object id; empty if the file is missing or damaged."""
+    return read_json(folder / SCORES_FILE, dict[int, dict[int, Score]])
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

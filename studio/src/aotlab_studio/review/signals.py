@@ -26,10 +26,7 @@ class ReviewSignals:
     def update(
         self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
     ) -> dict[int, Signals]:
-        """Return the signals of each object on the next frame, H×W ids on an image H×W×3 uint8.
-
-        There are no flips if the last frame was not its neighbor.
-        """
+        """Return the signals of each object on the next frame, H×W ids on H×W×3 uint8; flips need its neighbor."""
         step = max(1, min(ids.shape) // MAX_EDGE)
         ids, image = ids[::step, ::step], image[::step, ::step]
         contact, outline = _count_contacts(ids, image)

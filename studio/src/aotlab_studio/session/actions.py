@@ -23,10 +23,8 @@ from aotlab_studio.video import require_frame
 def run_action(session: Session, message: dict[str, Any], actor: Actor | None = None) -> Any:
     """Carry out the action ``do`` of a message, an edit once for each `Actor.message`, and return its result.
 
-    Args:
-        actor: who carries it out; None: the actor of the session's view.
-
-    An unknown action or field, or a value of another type, raises `InputError`.
+    Without ``actor``, the actor of the session's view carries it out. An unknown action or field, or a value of another
+    type, raises `InputError`.
     """
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:
@@ -67,12 +65,12 @@ def _make_message_type(action: Callable[..., Any]) -> type[msgspec.Struct]:
 
 
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
-    *EDITS, Document.timeline, Document.list_versions, Document.save_version,
+    *EDITS, Document.timeline, Document.list_versions, Document.save_version, Document.undo, Document.redo,
 )  # fmt: skip
 """actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
     Session.describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause, Session.resume,
-    Session.stop, Session.undo, Session.redo, Session.review, Session.export, Session.cancel_export, Session.set_status,
+    Session.stop, Session.review, Session.export, Session.cancel_export, Session.set_status,
 )  # fmt: skip
 """actions whose first parameter is the session"""
 ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_ACTIONS)}

@@ -59,13 +59,6 @@ class OpenClip:
         if self.timer is not None:
             self.timer.cancel()
 
-    def show_person(self, person: str) -> None:
-        """Show others who uses it, unless that is unknown."""
-        folder_lock = self.session.document.database.folder_lock
-        if person not in ("", self.person) and folder_lock is not None:
-            folder_lock.name_person(person)
-            self.person = person
-
 
 class Batch:
     """The clips of a folder. Each is opened for a request, and released when nothing uses it.
@@ -122,10 +115,14 @@ class Batch:
             is_holder = page or not clip.pages
             clip.requests += 1
             clip.pages += connected
+            if connected and (run := self._runs.get(name)) is not None and run.done():
+                self._runs.pop(name, None)  # its error is shown until a page opens the clip
         stays_open = False
         try:
-            if is_holder:
-                clip.show_person(person)
+            folder_lock = clip.session.document.database.folder_lock
+            if is_holder and person not in ("", clip.person) and folder_lock is not None:
+                folder_lock.name_person(person)
+                clip.person = person
             if connected:
                 clip.session.runner.schedule()
             stays_open = page
@@ -191,13 +188,10 @@ class Batch:
     # Work on clips
 
     def track_all(self, person: str) -> int:
-        """Track the range of all clips with drawn masks and frames without a result there; return their number.
-
-        They are tracked one after the other.
-        """
-        waiting = {name for name, run in self._runs.items() if not run.done()}
-        chosen = {clip.name for clip in self.list_clips() if clip.untracked} - waiting
-        for name in sorted(chosen):
+        """Track the range of clips with drawn masks and untracked frames, one after the other; return their number."""
+        waiting = {name for name, run in [*self._runs.items()] if not run.done()}
+        chosen = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
+        for name in chosen:
             self._runs[name] = self._tracking.submit(self._track, name, person)
         return len(chosen)
 
@@ -360,10 +354,7 @@ def _format_problem(clip: BatchClip, error: InputError) -> str:
 
 
 def _list_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
-    """Return the outputs to write, the files of tracking that they replace, and the `PROBABILITIES` that are kept.
-
-    Raises `InputError` if there is nothing to write.
-    """
+    """Return the outputs to write, if any, the files of tracking that they replace, and the `PROBABILITIES` to keep."""
     corrected = {PurePosixPath(file).parts[0] for file in read_exported(clip.results, sdk.CORRECTED_FILE)}
     file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
     tracked = {*clip.job.written} - corrected - {sdk.CORRECTED_FILE}
@@ -378,10 +369,7 @@ def _list_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], s
 def _export_clip(
     clip: BatchClip, outputs: Sequence[str], document: Document, classes: Mapping[str, int]
 ) -> list[str]:
-    """Replace the outputs of a clip by its document's, and write others.
-
-    `PROBABILITIES` of tracking are kept unless they are among ``outputs``; return their names.
-    """
+    """Replace the outputs of a clip by its document's, and write others; return the `PROBABILITIES` that are kept."""
     job, results = clip.job, clip.results
     names, tracked, kept = _list_outputs(clip, outputs)
     snapshot, record = snapshot_for_export(document)

@@ -8,7 +8,7 @@ from pathlib import Path
 from aotlab import sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, has_project, read_job
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, find_project, has_project, read_job
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.files import read_json, read_stamp
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview
@@ -18,16 +18,11 @@ NO_RECORD = "no record of its tracking; track it"
 
 
 class BatchClip:
-    """A clip in the folder of a batch, whose files are read when needed.
-
-    Args:
-        name: name of its folder of results, or of the video.
-        is_video: whether it is a video, without results.
-    """
+    """A clip of a batch: a folder of results, or with ``is_video`` a video without; its files are read when needed."""
 
     def __init__(self, folder: Path, name: str, *, is_video: bool = False) -> None:
         self.name, self.path, self.is_video = name, folder / name, is_video
-        self.project = folder / f"{name}{PROJECT_SUFFIX}"
+        self.project = find_project(self.path)
 
     @property
     def results(self) -> Path:

@@ -104,7 +104,7 @@ def export_masks(
 def snapshot_for_export(
     document: Document, first: int = 0, last: int | None = None
 ) -> tuple[Snapshot, dict[str, Any]]:
-    """Return what shows now, without what is tracked later, and its record for JSON."""
+    """Return the current masks, which later tracking does not change, and their record for JSON."""
     with document.lock:
         snapshot, status = document.snapshot.freeze(), document.status
         return snapshot, {
@@ -115,12 +115,7 @@ def snapshot_for_export(
 
 
 def replace_export(
-    made: Path,
-    record_name: str,
-    record: dict[str, Any],
-    *,
-    old_files: Collection[str],
-    archive: str = "",
+    made: Path, record_name: str, record: dict[str, Any], *, old_files: Collection[str], archive: str = ""
 ) -> None:
     """Write the record of new outputs, with the names of all files, and move all in place of the last export.
 

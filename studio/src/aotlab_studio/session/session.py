@@ -18,7 +18,6 @@ from aotlab import InputError, Prompt, sdk
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
-from aotlab_studio.document.events import Step
 from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
@@ -35,12 +34,7 @@ from aotlab_studio.protocol import (
     ReviewEntry,
 )
 from aotlab_studio.review.checks import list_checks
-from aotlab_studio.session.export import (
-    PROBABILITIES,
-    export_masks,
-    replace_export,
-    snapshot_for_export,
-)
+from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 from aotlab_studio.video import require_frame
@@ -246,26 +240,11 @@ class Session:
         self.document.emit(ModelEvent(name))
 
     def track(
-        self,
-        frame: int,
-        direction: Direction = "forward",
-        first: int = 0,
-        last: int | None = None,
+        self, frame: int, direction: Direction = "forward", first: int = 0, last: int | None = None
     ) -> JobProgress:
         """Start a job; arguments as in `plan_request`. Raise `InputError` for unusable ones, or if a job is running."""
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
-
-    def undo(self, step: int | None = None) -> Step | None:
-        """Undo the last edit; raises `InputError` unless it is ``step``."""
-        with self.document.lock:
-            if step is not None and self.document.log.head != step:
-                raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-            return self.document.undo()
-
-    def redo(self) -> Step | None:
-        """Repeat the edit undone last."""
-        return self.document.redo()
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, of at most `MAX_CHECKS` checks; none that is marked as checked."""
@@ -304,10 +283,9 @@ class Session:
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         try:
-            self._require_not_canceled(key)
             if outdated == "wait":
                 self.runner.wait(MAX_WAIT, lambda: self._is_canceled(key))
-                self._require_not_canceled(key)
+            self._require_not_canceled(key)
             snapshot = self._write_export(names, first, last, outdated, key)
         finally:
             self._export.release()

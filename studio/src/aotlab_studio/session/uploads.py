@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from aotlab_studio.video import require_frame
 MAX_UNPACKED_BYTES = 512 * 2**20
 """maximum size of an unpacked archive"""
 MAX_FILES = 20_000
+HIDDEN = re.compile(r"(^|/)(\.[^/]|__MACOSX)")
+"""names of files of operating systems in an archive"""
 BINARY_ID = 255
 """the id in a mask of 0 and 255"""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
@@ -62,7 +65,7 @@ def load_upload(
     Args:
         index: the frame of an image; other files name their frames.
         content: PNG, JSON or XML, or a ZIP of a folder of masks.
-        chosen: the object that is chosen in the page; a mask of 0 and 255 is its.
+        chosen: the object that is chosen in the page, which gets a mask of 0 and 255.
         targets: object of each id in the file, None: a new one; without it, by the ids that the file states, and by
             name for all others.
 
@@ -82,13 +85,10 @@ def load_upload(
             return loaded
         snapshot, names = document.snapshot, _list_names(annotations)
         if targets is None:
-            targets = _match_objects(
-                snapshot, annotations, names, chosen if chosen in snapshot.objects else None
-            )
-        targets, protected_ids = (
-            {key: targets.get(key) for key in annotations.objects()},
-            {*snapshot.protected_ids},
-        )
+            chosen = chosen if chosen in snapshot.objects else None
+            targets = _match_objects(snapshot, annotations, names, chosen)
+        protected_ids = {*snapshot.protected_ids}
+        targets = {key: targets.get(key) for key in annotations.objects()}
         unchanged = protected_ids.intersection(targets.values())
         targets = {key: target for key, target in targets.items() if target not in protected_ids}
         if not targets:
@@ -114,7 +114,7 @@ def load_upload(
 
 
 def _find_loaded(document: Document) -> LoadedMasks | None:
-    """Return what a message that is sent again has loaded, without its effect on other objects, which is not stored."""
+    """Return what a message that is sent again has loaded, without the losses, which are not stored."""
     stored = document.log.messages.get(document.actor.message)
     if not isinstance(stored, Entry):
         return None
@@ -169,7 +169,7 @@ def _find_objects(
         class_name = clean_name(annotations.class_names.get(file_id, ""))
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
-            free_id = 1 if file_id == BINARY_ID else file_id
+            free_id = 1 if annotations.objects() == [BINARY_ID] else file_id
             if free_id in document.log.used_objects or free_id in changed:
                 free_id = document.make_object_id({*changed, *annotations.objects()})
             changed[free_id] = item = make_object(free_id, clean_name(names.get(file_id, "")), class_name)
@@ -188,11 +188,8 @@ def _draw_masks(
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
     keyframes = {frame: snapshot.keyframe(frame) for frame in annotations.frames}
     for frame in annotations.frames:
-        loaded, before, drawn = (
-            annotations.mask(frame),
-            snapshot.labels(frame),
-            snapshot.keyframe_labels(frame),
-        )
+        loaded, before = annotations.mask(frame), snapshot.labels(frame)
+        drawn = snapshot.keyframe_labels(frame)
         areas = Counter[int]()
         for region in annotations.frames[frame]:
             if region.object_id in ids:
@@ -211,11 +208,7 @@ def _draw_masks(
 
 
 def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotations:
-    """Return the objects of an uploaded file; the object of a mask of 0 and 255 has the id `BINARY_ID`.
-
-    Args:
-        index: frame of an image.
-    """
+    """Return the objects of an uploaded file, those of frame ``index`` of an image; see `BINARY_ID`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
@@ -248,7 +241,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or the folder of several."""
     with sdk.reading("masks", "pack it again"), zipfile.ZipFile(BytesIO(content)) as archive:
         entries = [
-            entry for entry in archive.infolist() if not (entry.is_dir() or _is_hidden(entry.filename))
+            entry for entry in archive.infolist() if not (entry.is_dir() or HIDDEN.search(entry.filename))
         ]
         if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
             limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
@@ -265,8 +258,3 @@ def _unpack(content: bytes, folder: Path) -> Path:
         if masks:
             return masks[0] if len(masks) == 1 else Path(os.path.commonpath(path.parent for path in masks))
     raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
-
-
-def _is_hidden(name: str) -> bool:
-    """Whether a file of an archive is one of an operating system."""
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)

@@ -38,10 +38,7 @@ PROPAGATION_DELAY = 0.6
 
 
 class TrackingJob:
-    """One run of the tracker that makes a layer.
-
-    It reads the keyframes as they were at the layer's entry, and ends when the layer leaves the history.
-    """
+    """Tracking of a layer, from the keyframes at its entry; it ends when the layer leaves the history."""
 
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
@@ -154,7 +151,7 @@ class TrackingJob:
             self._set_status("running")
 
     def _store(self, result: SpanFrame, model: str) -> bool:
-        """Store the layer's objects of a result; return whether it still is in the history."""
+        """Store the layer's objects of a result; return whether the layer is still needed."""
         document, index, object_ids = self._document, result.index, {*self.layer.objects}
         prediction = result.prediction
         tracked_ids = sorted(object_ids.intersection(prediction.ids))
@@ -174,11 +171,7 @@ class TrackingJob:
 
 
 class JobRunner:
-    """Thread that runs the jobs of a document, one at a time: those that a person starts, and its corrections in order.
-
-    Args:
-        make_tracker: makes the tracker of a job; called in the thread.
-    """
+    """Thread that runs the jobs of a document, one at a time: requests of a person, and corrections in order."""
 
     def __init__(self, document: Document, make_tracker: MakeTracker) -> None:
         self._document, self.make_tracker = document, make_tracker
@@ -198,7 +191,7 @@ class JobRunner:
         return self.job is not None and self.job.alive
 
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
-        """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as ``plan``."""
+        """Start a job as an edit of a document's view; raise `InputError` if one is running, or if ``plan`` does."""
         with self._changed:
             if self.job is not None and self.busy and not self.job.layer.is_automatic:
                 raise InputError("tracking: is running already; stop it first")
@@ -244,11 +237,7 @@ class JobRunner:
         return [key for key in self._document.snapshot.list_corrections() if key not in self._failed_layers]
 
     def wait(self, seconds: float, is_canceled: Callable[[], bool] = lambda: False) -> bool:
-        """Track all corrections, and wait until no job is left; return whether that was in time.
-
-        Args:
-            is_canceled: whether to stop waiting; asked again after `wake`.
-        """
+        """Track all corrections and wait for the last job, or for ``is_canceled`` at a `wake`; return if in time."""
 
         def is_done() -> bool:
             is_idle = self._corrections_due is None or self._closed or not self.list_corrections()

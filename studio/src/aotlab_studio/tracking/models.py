@@ -83,13 +83,11 @@ class TrackerLoader:
         self.chosen = name
 
     def preload(self) -> None:
-        """Start loading in a thread, so that the first job need not wait; that job reports errors.
-
-        Python waits for the thread at exit: PyTorch aborts a program that ends while it is being loaded.
-        """
+        """Start loading in a thread, so that the first job need not wait; that job reports errors."""
 
         def load() -> None:
             with contextlib.suppress(InputError):
                 self()
 
+        # no daemon, for which Python does not wait: PyTorch aborts a program that ends while it is being loaded
         threading.Thread(target=load, name="load").start()

@@ -35,11 +35,7 @@ def track_span(
 ) -> Iterator[SpanFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
-    The caller stores the results.
-
-    Args:
-        snapshot: the document at the entry of the layer.
-        folder: where a temporary file is written.
+    The snapshot is that of the layer's entry; a temporary file is written to ``folder``. The caller stores the results.
     """
     forward = _step_frames(tracker, frames, snapshot, span.forward)
     backward = _step_frames(tracker, frames, snapshot, span.backward)
@@ -100,10 +96,7 @@ def _track_both_ways(
     described: Mapping[int, Collection[int]],
     folder: Path,
 ) -> Iterator[SpanFrame]:
-    """Track backward, storing probabilities on disk; then forward, merging the frames ``between``.
-
-    ``described`` has the objects that each reference describes.
-    """
+    """Track backward, storing probabilities on disk; then forward, merging both by the objects ``described``."""
     absent_backward: dict[int, frozenset[int]] = {}
     with sdk.PredictionFile(folder) as backward_file:
         for result in backward:
