@@ -133,7 +133,10 @@ def list_output_files(path: Path, record: JobRecord) -> list[Path]:
     if not path.is_dir() or path.is_symlink():
         return [path]
     if path.name in FRAME_PNGS:
-        return [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
+        frames = [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
+        return [
+            file for file in frames if file.parent == path or file.parent.name.isdecimal()
+        ]  # not 1_backup
     files = (file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file())
     return [file for file in files if record.has_frame(file.stem) or file.name == DATASET_FILE]
 

@@ -259,6 +259,8 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
         path.write_text("mine")
     with pytest.raises(InputError, match="mask of frame 5: not among"):
         track(tracker, source, {5: stripes([4])}, out, options, frames=FrameSelection(source, end=2))
+    with pytest.raises(InputError, match="mask: expected integer object ids"):
+        track(tracker, source, {0: stripes([4]) / 2}, out, options)
     assert len([*(out / "masks").glob("*.png")]) == 6
     assert (
         track(tracker, source, {0: stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames
