@@ -378,7 +378,10 @@ class Outputs:
             self.cuts.append(tracked.index)
 
     def finish(self) -> Exception | None:
-        """Complete all outputs; return the first error."""
+        """Complete all outputs, or discard them if no frame was written; return the first error."""
+        if not self.frames:
+            self.discard()
+            return None
         first_error: Exception | None = None
         for name, output in self._outputs.items():
             try:

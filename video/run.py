@@ -57,8 +57,8 @@ def run_job(
     """Track one video into a folder, or resume it; finished results of the same inputs are reused.
 
     Inputs are checked before the model is loaded, and results are replaced only once the first frame is tracked. A run
-    that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if its
-    inputs are the same and `TrackResult.resumable`; any other starts over.
+    that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if
+    its inputs are the same and `TrackResult.resumable`; any other starts over.
 
     Args:
         job: the video and its masks.
@@ -172,11 +172,13 @@ def track_job(
             raise InUseError(f"{folder}: another process has finished it; run the command again")
         tracker, segmenter = _load_models(run, load_tracker)
         on_start()
-        prompt_masks = {}
+        prompt_files = {}
         if segmenter is not None:
             for index, prompts in run.prompts.items():
-                prompt_masks[index] = segmenter(source.read(index), prompts)
-                require_pixels(prompt_masks[index], prompts)
+                labels = segmenter(source.read(index), prompts)
+                require_pixels(labels, prompts)
+                run.masks.add(index, labels)
+                prompt_files[folder / PROMPT_MASKS / f"{source.stem(index)}.png"] = labels
         timed, resuming, resumed = TimedTracker(tracker), None, False
         if job.is_resumable(options):
             confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
@@ -184,14 +186,9 @@ def track_job(
             resumed = action == "resume" and resuming.load()
         if not resumed:
             tracker.reset(run.frames.count)
-        for index, labels in prompt_masks.items():
-            run.masks.add(index, labels)
         classes = ObjectClasses.from_annotations(run.masks.annotations, class_file)
         context = OutputContext(source, classes, run.frames.number)
-        files = {
-            folder / PROMPT_MASKS / f"{source.stem(index)}.png": mask for index, mask in prompt_masks.items()
-        }
-        with _replace_results(folder, record, earlier, files, resumed=resumed) as begin:
+        with _replace_results(folder, record, earlier, prompt_files, resumed=resumed) as begin:
             result = track_frames(
                 resuming or timed, context, run.frames, run.masks, run.removals, folder, options,
                 on_first_frame=begin, stop=stop,
@@ -232,7 +229,7 @@ def _replace_results(
     folder: Path,
     record: JobRecord,
     earlier: JobRecord,
-    prompt_masks: Mapping[Path, np.ndarray] | None = None,
+    prompt_files: Mapping[Path, np.ndarray] | None = None,
     *,
     resumed: bool = False,
 ) -> Iterator[Callable[[], None]]:
@@ -244,7 +241,7 @@ def _replace_results(
         folder: output folder.
         record: record of the new results, which are removed if the block raises `InputError`.
         earlier: record of the earlier results.
-        prompt_masks: masks of prompts by path, to write.
+        prompt_files: masks of prompts to write, by path.
         resumed: keep the earlier results, as the block resumes them.
     """
     begun = False
@@ -261,7 +258,7 @@ def _replace_results(
             write_job_record(folder, replace(earlier, error=UNFINISHED))
             remove_results(folder, earlier)
         write_job_record(folder, record)
-        for path, mask in (prompt_masks or {}).items():
+        for path, mask in (prompt_files or {}).items():
             write_mask(path, mask)
 
     try:

@@ -219,7 +219,7 @@ def _write_frames(
                     bar.update()
         except Exception as error:  # outputs are completed first
             failure = error
-        unfinished = outputs.finish() if outputs.frames else outputs.discard()
+        unfinished = outputs.finish()
     except KeyboardInterrupt:
         outputs.discard()
         raise
