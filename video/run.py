@@ -24,7 +24,7 @@ from aotlab.media.job_record import (
     write_job_record,
 )
 from aotlab.media.masks import write_mask
-from aotlab.utils.errors import InputError, require, require_free
+from aotlab.utils.errors import InputError, already_contains, require
 from aotlab.utils.files import remove
 from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
@@ -131,7 +131,8 @@ def track(
     )  # fmt: skip
     with locked_output(folder):
         _, earlier = choose_action(folder, record, force=True)
-        require_free(folder, "results of run_job" if earlier.input_digests else "")
+        if earlier.input_digests:
+            raise already_contains(folder, "results of run_job")
         with _replace_results(folder, record, earlier) as begin:
             tracker.reset(frames.count)
             result = track_frames(
