@@ -25,7 +25,7 @@ from aotlab.media.job_record import (
 )
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError, already_contains, require
-from aotlab.utils.files import remove
+from aotlab.utils.files import prefix_errors, remove
 from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
@@ -111,14 +111,17 @@ def track(
             masks, a removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
-    from aotlab.video.directions import TimedTracker  # loads PyTorch
+    from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
+    from aotlab.video.directions import TimedTracker
 
     options, folder = options or JobOptions(), Path(output)
     is_mapping = isinstance(masks, Mapping) and len(masks) > 0
     require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     frames = frames or FrameSelection(source, by_name=options.by_name)
-    for index in masks:
+    for index, mask in masks.items():
         frames.require(index, f"mask of frame {index}")
+        with prefix_errors(f"frame {index}"):
+            convert_mask(mask, source.size, required=index == min(masks))
     ids = {index: np.unique(mask).tolist() for index, mask in masks.items()}
     removals = group_removals(options.removals, ids, frames)
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
