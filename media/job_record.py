@@ -61,7 +61,7 @@ class JobRecord:
     masks: list[str] = field(default_factory=list)
     """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
     class_names: dict[int, str] = field(default_factory=dict)
-    """class names by object id; an export of corrected masks replaces it"""
+    """class names by object id; an export of corrected masks replaces them"""
     levels: str | None = None
     """levels, as in `Job.levels`"""
     fingerprint: dict[str, Any] = field(default_factory=dict)

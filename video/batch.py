@@ -115,7 +115,7 @@ class Batch:
             self.summary_error = str(error)
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
-        """Check the settings and the locked output folder, and announce the jobs, which are a part of the list."""
+        """Check the settings and the locked output folder, and log which part of the list is to be tracked."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.title):
