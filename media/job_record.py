@@ -61,7 +61,7 @@ class JobRecord:
     masks: list[str] = field(default_factory=list)
     """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
     class_names: dict[int, str] = field(default_factory=dict)
-    """class names by object id; an export of corrected masks replaces it"""
+    """class names by object id; an export of corrected masks replaces them"""
     levels: str | None = None
     """levels, as in `Job.levels`"""
     fingerprint: dict[str, Any] = field(default_factory=dict)
@@ -133,7 +133,10 @@ def list_output_files(path: Path, record: JobRecord) -> list[Path]:
     if not path.is_dir() or path.is_symlink():
         return [path]
     if path.name in FRAME_PNGS:
-        return [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
+        frames = [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
+        return [
+            file for file in frames if file.parent == path or file.parent.name.isdecimal()
+        ]  # not 1_backup
     files = (file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file())
     return [file for file in files if record.has_frame(file.stem) or file.name == DATASET_FILE]
 

@@ -314,7 +314,7 @@ def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard |
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
         "Slurm, torchrun or Kubernetes",
     ),
-    flag("--summarize", "write summary.csv and reviews of jobs tracked in shards, and exit"),
+    flag("--summarize", "write summary.csv of jobs tracked in shards, and exit"),
 )
 @tracker_options()
 @quality

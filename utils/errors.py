@@ -55,17 +55,10 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
-def require_free(output: Path, content: str, *, force: bool | None = None) -> None:
-    """Raise `InputError` about the content of an output, if there is any.
-
-    Args:
-        content: what must not be replaced; empty: nothing.
-        force: replace it; None: not possible.
-    """
-    remedy = "" if force is None else ", or replace it with --force"
-    require(
-        not content or force, f"output {output}: already contains {content}; choose another output{remedy}"
-    )
+def already_contains(output: Path, content: str, *, forceable: bool = False) -> InputError:
+    """Return the error about an output that must not be replaced; ``forceable``: except with ``--force``."""
+    remedy = ", or replace it with --force" if forceable else ""
+    return InputError(f"output {output}: already contains {content}; choose another output{remedy}")
 
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:

@@ -115,8 +115,8 @@ def is_file_name(name: object) -> bool:
 def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
     """Turn errors of the block, which reads a file, into an `InputError`: ``SUBJECT: not readable (REASON); ADVICE``.
 
-    ``subject`` is usually the path. Parsers in the block raise `ValueError` with the reason, and use fields without
-    checks. An `InputError` keeps its own advice.
+    ``subject`` is usually the path. Parsers in the block raise `ValueError` with the reason, and need not
+    check fields. An `InputError` keeps its own advice.
     """
     try:
         with prefix_errors(subject):

@@ -43,7 +43,7 @@ class Shard:
 def _read_scheduler() -> str:
     """Return ``I/N`` of the first `SHARD_VARIABLES` of which the index is set; empty without any."""
     names = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ())
-    values = [read_count(name) for name in names]
+    values = [read_count(name, minimum=int(name.endswith("STEP"))) for name in names]
     if len(values) > 2:  # --array=1-15:2 counts from 1 in steps of 2
         values[0] = (values[0] - values[2]) // values[3]
     return "/".join(map(str, values[:2]))

@@ -6,9 +6,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, UNFINISHED, JobRecord, read_job_record
@@ -70,17 +69,12 @@ class Batch:
             message = f"job {name}: this name is reserved; choose another"
             require(name.lower() not in LIST_FILES, message)
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
-        self._requested = options
+        self._read_settings = cache(partial(result_settings, tracker, options))
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
         self.summary_error: str | None = None
         """why `track` could not write the summary"""
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """Settings that the results of all jobs depend on."""
-        return result_settings(self._tracker, self._requested)
 
     def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
         """Track all unfinished jobs, or those of one shard; return the records of finished and failed ones by name.
@@ -121,7 +115,7 @@ class Batch:
             self.summary_error = str(error)
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
-        """Check the settings and the locked output folder, and announce the jobs, which are a part of the list."""
+        """Check the settings and the locked output folder, and log which part of the list is to be tracked."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.title):
@@ -141,7 +135,7 @@ class Batch:
         folder = self._output / job.name
         if (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
             return False
-        return record.input_digests.get("settings") not in (None, digest_settings(job, self.settings))
+        return record.input_digests.get("settings") not in (None, digest_settings(job, self._read_settings()))
 
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""
@@ -193,7 +187,7 @@ class Batch:
 
     def _plan(self, job: Job) -> JobRun:
         folder = self._output / job.name
-        return plan_job(job, folder, self._options, lambda: self.settings, force=self._force, in_list=True)
+        return plan_job(job, folder, self._options, self._read_settings, force=self._force, in_list=True)
 
     def _read_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job whose masks were corrected, with warnings of other classes; None for others."""

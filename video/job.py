@@ -160,7 +160,7 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     types = str | Path | FrameObjectValue
     items = [values] if isinstance(values, types | Mapping) or not np.iterable(values) else list(values)
     if not all(isinstance(item, types) and item != "" for item in items):
-        raise InputError(f"{name}: expected a text or a list of texts, got {values!r:.80}")
+        raise InputError(f"{name}: expected a text or a list of texts, got {shorten(repr(values), 80)}")
     return items
 
 

@@ -1,4 +1,4 @@
-"""Merging of both directions between annotated frames; those of the first pass are spilled to disk."""
+"""Merging of both directions between annotated frames; predictions of the first pass are stored on disk."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class Output:
     """whether ids and confidences suffice to write the frames of an interrupted run again"""
 
     def __init__(self, path: Path, context: OutputContext) -> None:
-        """Prepare the output of a video; it may defer writing."""
+        """Prepare the output of a video; nothing is written before the first frame."""
         self.path, self.context = path, context
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
@@ -122,7 +122,7 @@ class Output:
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Complete the file, if it is not complete after each frame; raise `InputError` on failure."""
+        """Complete the file, which has a frame or more, unless each frame does; raise `InputError` on failure."""
 
     def discard(self) -> None:
         """Remove an incomplete file, if there is one; complete files are kept."""
@@ -257,15 +257,13 @@ class AnnotationFile(Output):
             self._images.append(store_frame(self.context.source, tracked.index, tracked.frame, path))
 
     def finish(self) -> None:
-        """Write the file, unless there were no frames."""
-        annotations, frames = self._annotations, self._annotations.frames
-        if frames:
-            source = self.context.source
-            annotations.add_attributes(self.context.classes.attributes)
-            stated_length = None if source.length_is_estimate else source.length
-            length = max(max(frames) + 1, stated_length or 0)
-            info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
-            self.writer.write(self.path, annotations, info)
+        """Write the file."""
+        annotations, source = self._annotations, self.context.source
+        annotations.add_attributes(self.context.classes.attributes)
+        stated_length = None if source.length_is_estimate else source.length
+        length = max(max(annotations.frames) + 1, stated_length or 0)
+        info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
+        self.writer.write(self.path, annotations, info)
 
     def discard(self) -> None:
         for path in self._images:
@@ -378,7 +376,10 @@ class Outputs:
             self.cuts.append(tracked.index)
 
     def finish(self) -> Exception | None:
-        """Complete all outputs; return the first error."""
+        """Complete all outputs, or discard them if no frame was written; return the first error."""
+        if not self.frames:
+            self.discard()
+            return None
         first_error: Exception | None = None
         for name, output in self._outputs.items():
             try:

@@ -130,18 +130,7 @@ def plan_job(
     elif (first := min(ids)) > frames.first and not options.both_directions:
         _warn_about_empty_masks(job, source, frames, first)
     return JobRun(
-        job,
-        folder,
-        options,
-        force,
-        action,
-        record,
-        source,
-        frames,
-        masks,
-        prompts,
-        removals,
-        objects,
+        job, folder, options, force, action, record, source, frames, masks, prompts, removals, objects
     )
 
 

@@ -31,7 +31,7 @@ from aotlab.media.job_record import (
     write_job_record,
 )
 from aotlab.media.matching import order_names
-from aotlab.utils.errors import InputError, require_free
+from aotlab.utils.errors import InputError, already_contains
 from aotlab.utils.files import atomic_path
 from aotlab.video.classes import CLASSES, read_class_ids
 from aotlab.video.resume import STATE_FILE
@@ -63,26 +63,28 @@ def choose_action(
     """
     earlier = read_job_record(folder)
     if earlier is None:
-        require_free(folder, "results of a list of videos" if list_job_folders(folder) else "")
+        if list_job_folders(folder):
+            raise already_contains(folder, "results of a list of videos")
         earlier = JobRecord(record.name, error=UNFINISHED)
     same_inputs = bool(record.input_digests) and record.input_digests == earlier.input_digests
     missing = _find_missing(folder, earlier)
     if same_inputs and earlier.error is None and not missing:
         return "reuse", earlier
-    require_free(folder, "corrected masks" if (folder / CORRECTED_FILE).exists() else "")
-    unrecorded = _find_unrecorded(folder, record, earlier)
-    require_free(folder, f"{unrecorded}, which no record lists" if unrecorded else "")
+    if (folder / CORRECTED_FILE).exists():
+        raise already_contains(folder, "corrected masks")
+    if unrecorded := _find_unrecorded(folder, record, earlier):
+        raise already_contains(folder, f"{unrecorded}, which no record lists")
     action: Action = "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track"
-    if any(_has_content(folder / name) for name in earlier.outputs):
+    if not force and any(_has_content(folder / name) for name in earlier.outputs):
         if not same_inputs:
             digests = record.input_digests
             changed = [part for part, digest in earlier.input_digests.items() if digests.get(part) != digest]
             difference = f"different {', '.join(changed)}" if changed else "unknown"
-            require_free(folder, f"results of other inputs ({difference})", force=force)
-        elif earlier.error is None:
-            require_free(folder, f"results without {missing}", force=force)
-        elif earlier.error != UNFINISHED and action == "track" and _has_edited_masks(folder):
-            require_free(folder, "masks that were edited after its run failed", force=force)
+            raise already_contains(folder, f"results of other inputs ({difference})", forceable=True)
+        if earlier.error is None:
+            raise already_contains(folder, f"results without {missing}", forceable=True)
+        if earlier.error != UNFINISHED and action == "track" and _has_edited_masks(folder):
+            raise already_contains(folder, "masks that were edited after its run failed", forceable=True)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
     return action, earlier
 
@@ -177,7 +179,8 @@ def list_job_folders(output: Path) -> list[Path]:
 
 def require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     """Raise `InputError` if a list would replace files of others in a folder, or inputs of its jobs."""
-    require_free(output, "results of a single video" if (output / JOB_RECORD).exists() else "")
+    if (output / JOB_RECORD).exists():
+        raise already_contains(output, "results of a single video")
     require_list_files(output)
     has_results = bool(list_job_folders(output))
     target = _resolve(output)
@@ -193,7 +196,7 @@ def require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
             if path == target:
                 raise InputError(f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and path.is_file() and path.parent == target:
-                require_free(output, f"the video or mask {path.name}")
+                raise already_contains(output, f"the video or mask {path.name}")
             owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
             if owner is not job:
                 raise InputError(
@@ -205,8 +208,8 @@ def require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
 def require_list_files(output: Path) -> None:
     """Raise `InputError` if a folder has another file with the name of a file of a list."""
     for name in LIST_FILES:
-        is_other = (output / name).exists() and not _is_list_file(output / name)
-        require_free(output, f"a {name} that was edited or is not of aotlab" if is_other else "")
+        if (output / name).exists() and not _is_list_file(output / name):
+            raise already_contains(output, f"a {name} that was edited or is not of aotlab")
 
 
 def _is_list_file(path: Path) -> bool:

@@ -61,7 +61,7 @@ class ResumingTracker:
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._cuts: list[int] = []
         self._previous: Prediction | None = None
-        self._content: dict[str, Any] | None = None
+        self._unsaved: dict[str, Any] | None = None  # checkpoint whose next frame is not written yet
         self._save_time = time.monotonic()
 
     def load(self) -> bool:
@@ -104,12 +104,12 @@ class ResumingTracker:
         self._index += 1
         if self._index <= self._last:
             return self._restore(self._index, frame.shape[:2])
-        if self._content is not None and self._mask_path(self._content["last"] + 1).is_file():
-            self._save(self._content)
-            self._content = None
+        if self._unsaved is not None and self._mask_path(self._unsaved["last"] + 1).is_file():
+            self._save(self._unsaved)
+            self._unsaved = None
         prediction = self._previous = self._timed.step(frame, mask, removed)
-        if self._content is None and time.monotonic() - self._save_time >= SAVE_SECONDS:
-            self._content, self._save_time = self._describe(), time.monotonic()
+        if self._unsaved is None and time.monotonic() - self._save_time >= SAVE_SECONDS:
+            self._unsaved, self._save_time = self._make_checkpoint(), time.monotonic()
         return prediction
 
     def save_stopped(self, num_frames: int) -> None:
@@ -117,7 +117,7 @@ class ResumingTracker:
         self._add_previous()
         if self._last < self._index == self._first + num_frames - 1:
             with suppress(InputError):
-                self._save(self._describe())
+                self._save(self._make_checkpoint())
 
     def _add_previous(self) -> None:
         """Keep what an interrupted run needs of the last prediction, whose labels have been computed since."""
@@ -140,17 +140,17 @@ class ResumingTracker:
     def _mask_path(self, index: int) -> Path:
         return self._masks / f"{self._stem(index)}.png"
 
-    def _describe(self) -> dict[str, Any]:
-        """Return the content of a checkpoint after the last frame."""
+    def _make_checkpoint(self) -> dict[str, Any]:
+        """Return the checkpoint after the last frame."""
         self._add_previous()
         return {
             "last": self._index, "confidence": {**self._confidence}, "cuts": [*self._cuts],
             "state": self._tracker.state_dict(),
         }  # fmt: skip
 
-    def _save(self, content: Mapping[str, Any]) -> None:
+    def _save(self, checkpoint: Mapping[str, Any]) -> None:
         import torch
 
         buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
-        torch.save(wrap(CHECKPOINT, content), buffer)
+        torch.save(wrap(CHECKPOINT, checkpoint), buffer)
         write_bytes(self._path, buffer.getbuffer())

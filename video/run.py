@@ -24,8 +24,8 @@ from aotlab.media.job_record import (
     write_job_record,
 )
 from aotlab.media.masks import write_mask
-from aotlab.utils.errors import InputError, require, require_free
-from aotlab.utils.files import remove
+from aotlab.utils.errors import InputError, already_contains, require
+from aotlab.utils.files import prefix_errors, remove
 from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
@@ -56,9 +56,9 @@ def run_job(
 ) -> TrackResult:
     """Track one video into a folder, or resume it; finished results of the same inputs are reused.
 
-    Everything is checked before the model is loaded, and results are replaced only after that. A run that ends early
-    does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if its inputs are the
-    same and `TrackResult.resumable`; any other starts over.
+    Inputs are checked before the model is loaded, and results are replaced only once the first frame is tracked. A run
+    that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if
+    its inputs are the same and `TrackResult.resumable`; any other starts over.
 
     Args:
         job: the video and its masks.
@@ -111,14 +111,17 @@ def track(
             masks, a removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
-    from aotlab.video.directions import TimedTracker  # loads PyTorch
+    from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
+    from aotlab.video.directions import TimedTracker
 
     options, folder = options or JobOptions(), Path(output)
     is_mapping = isinstance(masks, Mapping) and len(masks) > 0
     require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     frames = frames or FrameSelection(source, by_name=options.by_name)
-    for index in masks:
+    for index, mask in masks.items():
         frames.require(index, f"mask of frame {index}")
+        with prefix_errors(f"frame {index}"):
+            convert_mask(mask, source.size, required=index == min(masks))
     ids = {index: np.unique(mask).tolist() for index, mask in masks.items()}
     removals = group_removals(options.removals, ids, frames)
     classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
@@ -131,11 +134,14 @@ def track(
     )  # fmt: skip
     with locked_output(folder):
         _, earlier = choose_action(folder, record, force=True)
-        require_free(folder, "results of run_job" if earlier.input_digests else "")
-        with _replace_results(folder, record, earlier):
+        if earlier.input_digests:
+            raise already_contains(folder, "results of run_job")
+        with _replace_results(folder, record, earlier) as begin:
             tracker.reset(frames.count)
-            result = track_frames(TimedTracker(tracker), context, frames, masks, removals, folder, options)
-        _record_result(folder, record, result)
+            result = track_frames(
+                TimedTracker(tracker), context, frames, masks, removals, folder, options, on_first_frame=begin
+            )
+        _record_result(folder, record, result, earlier)
     return result
 
 
@@ -170,11 +176,13 @@ def track_job(
             raise InUseError(f"{folder}: another process has finished it; run the command again")
         tracker, segmenter = _load_models(run, load_tracker)
         on_start()
-        prompt_masks = {}
+        prompt_files = {}
         if segmenter is not None:
             for index, prompts in run.prompts.items():
-                prompt_masks[index] = segmenter(source.read(index), prompts)
-                require_pixels(prompt_masks[index], prompts)
+                labels = segmenter(source.read(index), prompts)
+                require_pixels(labels, prompts)
+                run.masks.add(index, labels)
+                prompt_files[folder / PROMPT_MASKS / f"{source.stem(index)}.png"] = labels
         timed, resuming, resumed = TimedTracker(tracker), None, False
         if job.is_resumable(options):
             confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
@@ -182,21 +190,18 @@ def track_job(
             resumed = action == "resume" and resuming.load()
         if not resumed:
             tracker.reset(run.frames.count)
-        with _replace_results(folder, record, earlier, resumed=resumed):
-            for index, labels in prompt_masks.items():
-                path = folder / PROMPT_MASKS / f"{source.stem(index)}.png"
-                write_mask(path, labels, max_id=max(run.prompts[index]))
-                run.masks.add(index, labels)
-            classes = ObjectClasses.from_annotations(run.masks.annotations, class_file)
-            context = OutputContext(source, classes, run.frames.number)
+        classes = ObjectClasses.from_annotations(run.masks.annotations, class_file)
+        context = OutputContext(source, classes, run.frames.number)
+        with _replace_results(folder, record, earlier, prompt_files, resumed=resumed) as begin:
             result = track_frames(
-                resuming or timed, context, run.frames, run.masks, run.removals, folder, options, stop=stop
-            )
+                resuming or timed, context, run.frames, run.masks, run.removals, folder, options,
+                on_first_frame=begin, stop=stop,
+            )  # fmt: skip
         if resuming is not None:
             if result.interrupted or result.error:
                 resuming.save_stopped(result.frames)
             result = replace(result, restored_frames=resuming.num_restored, resumable=True)
-        _record_result(folder, record, result)
+        _record_result(folder, record, result, earlier)
     return result
 
 
@@ -225,36 +230,52 @@ def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> Pro
 
 @contextmanager
 def _replace_results(
-    folder: Path, record: JobRecord, earlier: JobRecord, *, resumed: bool = False
-) -> Iterator[None]:
-    """Replace the results in a locked folder by those of the block, which are recorded as unfinished.
+    folder: Path,
+    record: JobRecord,
+    earlier: JobRecord,
+    prompt_files: Mapping[Path, np.ndarray] | None = None,
+    *,
+    resumed: bool = False,
+) -> Iterator[Callable[[], None]]:
+    """Yield a function that replaces the results in a locked folder by those of the block, as unfinished ones.
+
+    The block calls it with the first tracked frame; if it fails before, the earlier results stay.
 
     Args:
         folder: output folder.
-        record: record of the new results, which are removed if the block raises `InputError`, before its first frame.
+        record: record of the new results, which are removed if the block raises `InputError`.
         earlier: record of the earlier results.
+        prompt_files: masks of prompts to write, by path.
         resumed: keep the earlier results, as the block resumes them.
     """
-    inner_folders = (path for name in earlier.outputs for path in (folder / name).glob("**/"))
-    for path in (folder, *inner_folders):
-        remove_leftovers(path)
-    if not resumed:
-        remove(folder / STATE_FILE)
-        # in case it is killed while removing them
-        write_job_record(folder, replace(earlier, error=UNFINISHED))
-        remove_results(folder, earlier)
-    write_job_record(folder, record)
-    try:
-        yield
-    except InputError:
+    begun = False
+
+    def begin() -> None:
+        nonlocal begun
+        begun = True
+        inner_folders = (path for name in earlier.outputs for path in (folder / name).glob("**/"))
+        for path in (folder, *inner_folders):
+            remove_leftovers(path)
         if not resumed:
+            remove(folder / STATE_FILE)
+            # in case it is killed while removing them
+            write_job_record(folder, replace(earlier, error=UNFINISHED))
+            remove_results(folder, earlier)
+        write_job_record(folder, record)
+        for path, mask in (prompt_files or {}).items():
+            write_mask(path, mask)
+
+    try:
+        yield begin
+    except InputError:
+        if begun and not resumed:
             remove_results(folder, record)
             remove(folder / JOB_RECORD)
         raise
 
 
-def _record_result(folder: Path, record: JobRecord, result: TrackResult) -> None:
-    """Record the result of a run that has ended."""
+def _record_result(folder: Path, record: JobRecord, result: TrackResult, earlier: JobRecord) -> None:
+    """Record the result of a run that has ended; without a frame, earlier results keep their record."""
     record.frames, record.seconds = result.frames, round(result.seconds, 3)
     record.error = UNFINISHED if result.interrupted else result.error
     if record.last_frame is None and not record.fingerprint:  # of a stream; known only now
@@ -263,6 +284,7 @@ def _record_result(folder: Path, record: JobRecord, result: TrackResult) -> None
     record.written = sorted(masks.union(path.name for path in result.written.values()))
     # on a full disk, the run's error says more than that of its record, which stays unfinished
     with suppress(InputError) if result.error else nullcontext():
-        write_job_record(folder, record)
+        if result.frames or not earlier.outputs:
+            write_job_record(folder, record)
     if record.error is None:
         remove(folder / STATE_FILE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,9 +140,10 @@ def track_frames(
     folder: Path,
     options: JobOptions,
     *,
+    on_first_frame: Callable[[], None],
     stop: StopFlag | None = None,
 ) -> TrackResult:
-    """Track a video and write outputs while the next frames are read, whatever results the folder holds.
+    """Track a video and write outputs while the next frames are read.
 
     Args:
         timed: a tracker that was reset, or restored.
@@ -150,6 +151,7 @@ def track_frames(
         frames: frames to track.
         masks: H×W object ids by index of such a frame.
         removals: ids of the objects to remove, by frame index, of `group_removals`.
+        on_first_frame: called once the first frame is tracked, before it is written.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
@@ -168,7 +170,9 @@ def track_frames(
             else:
                 predictions = track_forward(timed, items, masks, removals)
             with closing(predictions):
-                for index, frame, prediction in predictions:
+                for position, (index, frame, prediction) in enumerate(predictions):
+                    if position == 0:
+                        on_first_frame()
                     annotated = ids.get(index, frozenset())
                     yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
 

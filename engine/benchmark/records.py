@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,8 @@ from typing import Any
 from aotlab.media.labeled_video import ObjectMasks, Video
 from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import list_mask_files
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, require_free
-from aotlab.utils.files import digest_samples, make_folder, reading, remove, sha256
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, already_contains, is_out_of_memory
+from aotlab.utils.files import digest_samples, reading, remove, sha256
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
@@ -56,15 +57,16 @@ class Records:
         self._records: dict[str, SequenceRecord] = {}
         for video in videos if origin is not None else ():
             files = output / video.name
-            if not (output / RECORD_FOLDER).is_dir() and files.is_dir() and any(files.iterdir()):
-                require_free(output, f"{video.name}, which no record lists")
+            if not self._path(video).exists() and files.is_dir() and any(files.iterdir()):
+                raise already_contains(output, f"{video.name}, which no record lists")
             record = read_versioned(
                 self._path(video), SEQUENCE_KIND, lambda content: SequenceRecord(**content)
             )
             if record is None:
                 continue
-            if record.settings not in ("", _digest(origin)):
-                require_free(output, f"results of other models or settings ({video.name})", force=force)
+            if record.settings not in ("", _digest(origin)) and not force:
+                content = f"results of other models or settings ({video.name})"
+                raise already_contains(output, content, forceable=True)
             self._records[video.name] = record
 
     def finished(self, video: Video) -> SequenceRecord | None:
@@ -81,10 +83,12 @@ class Records:
         return record
 
     def begin(self, video: Video) -> None:
-        """Remove the record and the temporary files of a sequence before it is tracked."""
-        if self.origin is not None:
-            make_folder(self.output / RECORD_FOLDER)
-        remove(self._path(video))
+        """Record a sequence as unfinished and remove its temporary files, before it is tracked."""
+        if self.origin is None:
+            remove(self._path(video))
+        else:
+            write_versioned(self._path(video), SEQUENCE_KIND, asdict(SequenceRecord()))
+        remove_leftovers(self.output / RECORD_FOLDER, glob.escape(f"{video.name}.json"))
         folder = self.output / video.name
         for part in (folder, *filter(Path.is_dir, folder.glob("*"))):  # of single objects
             remove_leftovers(part)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from aotlab.utils.errors import require_free
+from aotlab.utils.errors import already_contains
 from aotlab.utils.files import temporary_name, writing
 from aotlab.utils.locks import remove_leftovers
 
@@ -44,8 +44,10 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     _restore(folder, backup)
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
     is_export = DESCRIPTION_FILE in names and EXPORTED_NAMES.issuperset(names)
-    require_free(folder, "" if is_export or not names else "files that are not of an export")
-    require_free(folder, "an export" if names else "", force=force)
+    if names and not is_export:
+        raise already_contains(folder, "files that are not of an export")
+    if names and not force:
+        raise already_contains(folder, "an export", forceable=True)
     remove_leftovers(folder.parent, glob.escape(folder.name))
     temporary = folder.parent / temporary_name(folder)
     try:

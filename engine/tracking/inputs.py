@@ -40,15 +40,15 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
     return array
 
 
-def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarray | None:
+def convert_mask(mask: MaskLike, size: tuple[int, ...], *, required: bool) -> np.ndarray | None:
     """Convert a mask to H×W object ids; return None if it has no object.
 
     Args:
         mask: array, palette image, tensor or lists; True is object 1.
-        frame: H×W×3, its frame.
+        size: (H, W) of its frame.
         required: refuse a mask without objects.
     """
-    array, size = _to_array("mask", mask), frame.shape[:2]
+    array = _to_array("mask", mask)
     if array.dtype.kind not in "biu" or array.shape != size:
         raise InputError(
             f"mask: expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}"

@@ -207,7 +207,7 @@ class Tracker:
         frame = convert_frame(frame, self.state.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
-            mask = convert_mask(mask, frame, required=not self.ids and not has_prompts(prompts))
+            mask = convert_mask(mask, frame.shape[:2], required=not self.ids and not has_prompts(prompts))
         if has_prompts(prompts):
             mask = self.segmenter(frame, prompts, keep=mask)
             require_pixels(mask, prompts)

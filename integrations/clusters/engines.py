@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import fsspec
-from aotlab_clusters import JobResult, run_job
+from aotlab_clusters import JobResult, is_url, run_job
 
 from aotlab import Job, JobOptions, TrackerOptions
 
@@ -72,6 +72,8 @@ def largest_first(jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs with the largest video first, so that no worker starts a long one at the end."""
 
     def size(job: Job) -> int:
+        if not (job.is_stored or is_url(job.video)):  # a stream
+            return 0
         files, path = fsspec.core.url_to_fs(job.video)
         return files.du(path) if files.exists(path) else 0
 

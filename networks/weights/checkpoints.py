@@ -189,7 +189,7 @@ def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
     if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
         tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}
     config = build_config(tree, str(path))
-    return build_config(tree, f"settings over those of {path}", overrides=overrides) if overrides else config
+    return build_config(tree, f"settings for {path}", overrides=overrides) if overrides else config
 
 
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:

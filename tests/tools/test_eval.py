@@ -197,7 +197,10 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
     assert actual["sequences"] == theirs["sequences"]
 
 
-def test_results_of_others_are_never_replaced(data, tmp_path, loaded, run_expecting_error):
+@pytest.mark.parametrize("earlier", [False, True])  # of another sequence
+def test_results_of_others_are_never_replaced(data, tmp_path, loaded, run_expecting_error, earlier):
+    if earlier:
+        assert tool.main(options(data, tmp_path, "--sequence", "clip1")) == 0
     (tmp_path / "clip0").mkdir()
     (tmp_path / "clip0" / "00001.png").write_text("mine")
     line = run_expecting_error(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))

@@ -125,6 +125,7 @@ def test_shard_is_read_from_environment(values, shard, no_shard, monkeypatch):
     ("auto", {"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETIONS=: not a whole number"),
     ("auto", {"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_COUNT=: not a whole number"),
     ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_MIN": "x"}, "SLURM_ARRAY_TASK_MIN=x: not a whole number"),
+    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_STEP": "0"}, "SLURM_ARRAY_TASK_STEP=0: not a whole number of 1"),
     ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_ID": "9"}, "found 4/4"),
 ])  # fmt: skip
 def test_invalid_shard_rejected(text, values, words, no_shard, monkeypatch):

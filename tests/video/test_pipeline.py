@@ -248,6 +248,8 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
         path.write_text("mine")
     with pytest.raises(InputError, match="mask of frame 5: not among"):
         track(tracker, source, {5: stripes([4])}, out, options, frames=FrameSelection(source, end=2))
+    with pytest.raises(InputError, match="mask: expected integer object ids"):
+        track(tracker, source, {0: stripes([4]) / 2}, out, options)
     assert len([*(out / "masks").glob("*.png")]) == 6
     assert (
         track(tracker, source, {0: stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames
@@ -263,6 +265,8 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     ({}, None, "masks: expected masks by frame index, with at least one"),
     (MASK, None, "masks: expected masks by frame index, with at least one"),
     ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
+    ({0: MASK, 3: MASK[:9]}, None, r"frame 3: mask: expected integer object ids of shape \(32, 32\), got"),
+    ({0: MASK * 0}, None, "frame 0: mask is empty"),
     ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
 ])  # fmt: skip
 def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):

@@ -23,10 +23,10 @@ from aotlab.utils.errors import (
     MEMORY_ADVICE,
     InputError,
     RunStopped,
+    already_contains,
     describe_missing_module,
     is_out_of_memory,
     require,
-    require_free,
 )
 from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_writable
 from aotlab.utils.processes import handle_stop_signals
@@ -236,8 +236,8 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         require_writable(path.parent)
     elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
-    if path.exists() and (suffixes or any(path.iterdir())):
-        require_free(path, "data" if suffixes else "files", force=force)
+    if path.exists() and (suffixes or any(path.iterdir())) and not force:
+        raise already_contains(path, "data" if suffixes else "files", forceable=True)
 
 
 def report_failures(failures: Mapping[str, str]) -> int:

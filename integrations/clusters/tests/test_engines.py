@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,11 @@ def check(results, output, undisturbed):
     assert Path(f"{output}/b.killed").exists()
     assert {result.name: result.error for result in results} == {"a": None, "b": None, "c": None}
     assert clips.read_results(Path(output)) == undisturbed
+
+
+def test_streams_come_last(jobs):
+    stream = replace(jobs[0], video="rtsp://camera/live")
+    assert engines.largest_first([stream, *jobs])[-1] is stream
 
 
 def test_ray_repeats_job_of_killed_worker(jobs, undisturbed, killed):

@@ -92,7 +92,7 @@ def test_overrides_change_stored_settings(tmp_path, model, config):
     for overrides in (["memory.every=9"], "memory.every=9"):
         _, settings = load_model(tmp_path / "small.safetensors", overrides=overrides)
         assert (settings.memory.every, settings.model) == (9, config.model)
-    with pytest.raises(InputError, match=r"over those of .*small.safetensors: unknown key memory.evry"):
+    with pytest.raises(InputError, match=r"settings for .*small.safetensors: unknown key memory.evry"):
         load_model(tmp_path / "small.safetensors", overrides=["memory.evry=9"])
 
 

@@ -69,6 +69,7 @@ def test_invalid_line_is_reported_in_one_sentence(run_expecting_error, line, mes
     ("track c.mp4 --quality fst", "--quality': must be one of fast, balanced, full, got fst; did you mean fast?"),
     ("score --dataset davis2018 .", ", got davis2018; did you mean davis2017?"),
     ("convert m.png m.json --to cocoa", ", got cocoa; did you mean coco?"),
+    ("track c.mp4 --output=", "Invalid value for '--output': empty; give a folder"),
     ("track c.mp4 --output FILE", "Invalid value for '--output': {file}: a file; give a folder"),
 ])  # fmt: skip
 def test_option_errors_of_commands_are_one_sentence(run_expecting_error, line, message, tmp_path):

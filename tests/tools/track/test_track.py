@@ -364,6 +364,26 @@ def test_run_that_failed_on_its_first_frame_leaves_nothing(video, mask, tmp_path
     assert run(video, tmp_path, mask) == 0
 
 
+@pytest.mark.parametrize("failure", [InputError("unreadable"), MemoryError(), signal.SIGINT])
+def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, tracker, monkeypatch, failure):
+    def fail(*_):
+        if isinstance(failure, Exception):
+            raise failure
+        signal.raise_signal(failure)
+
+    before = run(video, tmp_path, mask), read_all(tmp_path / "out")
+    monkeypatch.setattr(tracker, "reset" if failure == signal.SIGINT else "step", fail)
+    assert run(video, tmp_path, mask, args=["--end", "2", "--force"]) in (1, 2, 130)
+    assert (0, read_all(tmp_path / "out")) == before
+
+
+def test_earlier_results_stay_if_the_first_frame_is_broken(video, mask, tmp_path):
+    assert run(video, tmp_path, mask) == 0
+    (video / NAMES[2]).write_bytes(b"broken")
+    assert run(video, tmp_path, mask, args=["--start", "2", "--force"]) == 2
+    assert list(values(tmp_path)) == NAMES
+
+
 def read_all(folder):
     """Names and contents of all files in a folder."""
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -593,9 +613,9 @@ def test_files_of_others_in_folders_of_results_stay(numbered, mask, tmp_path, tr
     line = ["--write", "masks,objects"]
     assert run(numbered, tmp_path, mask, args=line) == 0
     mine = [folder / name for folder in folders for name in ("notes.txt", "00000_mine.png", "00000.txt")]
-    mine += [tmp_path / "out" / "masks" / "copies" / "shot.1001.png"]
-    mine[-1].parent.mkdir()
+    mine += [tmp_path / "out" / name / "shot.1001.png" for name in ("masks/copies", "objects/1_copy")]
     for path in mine:
+        path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
     assert run(numbered, tmp_path, mask, args=line) == 0
     assert tracker.loads == 1
