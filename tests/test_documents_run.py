@@ -172,7 +172,7 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     sample = lay_out_sample(folder, 24)
     shutil.copy(sample / "rabbit.mp4", folder / "video.mp4")
-    cut_clip(SAMPLE / "rabbit.mp4", folder / "long.mp4", 30)  # another video: one data set has each video once
+    cut_clip(SAMPLE / "rabbit.mp4", folder / "long.mp4", 30)  # one data set has no video twice
     for name in ("first", "video"):
         shutil.copy(sample / "rabbit.png", folder / f"{name}.png")
     first = open_frames(sample / "rabbit.mp4").read(0)
