@@ -67,7 +67,8 @@ export class ClipHeader {
   show({ shared }) {
     const isListed = new URL('..', location.href).pathname.endsWith('/clip/');
     for (const link of elements('clips', 'next-clip')) link.hidden = !isListed;
-    element('name-field').hidden = isListed || !shared;
+    // a clip may be opened without its list, which asks for the name
+    element('name-field').hidden = !shared || (isListed && element('person').value !== '');
   }
 
   /** Open the next clip that needs work. */

@@ -88,11 +88,11 @@ export class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Throw the reason why there is no connection. @param {string} name of the video */
-  async explainDisconnect(name) {
+  /** Throw an error that says why there is no connection. */
+  async explainDisconnect() {
     const { status } = await fetchOrThrow('page/main.js', { cache: 'no-store' }, 403);
     if (status !== 403) throw new Error(NO_CONNECTION);
-    throw new Error(`This page belongs to an earlier run; open the new link of “aotlab annotate ${name}”.`);
+    throw new Error('This page belongs to an earlier run. Open the link of the new one; this page then reconnects.');
   }
 
   /** @param {ServerEvent | Answer | Failure} message @param {WebSocket} socket */

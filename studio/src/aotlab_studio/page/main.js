@@ -86,7 +86,7 @@ export class App {
   async showConnection(isOpen) {
     try {
       if (isOpen) await clearErrorAfter(this.fetchSession().then((session) => this.showSession(session)));
-      else await this.connection.explainDisconnect(this.name);
+      else await this.connection.explainDisconnect();
     } catch (error) {
       if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
     }

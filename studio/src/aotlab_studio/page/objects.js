@@ -107,8 +107,8 @@ export class ObjectPanel {
 
   async deleteObject() {
     const { history, queue, selection: { item, target } } = this.app;
-    if (!item) return;
-    history.offerUndo(await queue.edit('delete_object', { object_id: item.id }, target), `${item.name} deleted`);
+    const answer = await queue.edit('delete_object', /** @type {any} */ ({ object_id: null }), target);
+    history.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */

@@ -11,9 +11,7 @@ import { clearErrorAfter } from './dom.js';
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
  */
 
-/** Actions that remove the object of their message. @type {string[]} */
-const REMOVING_ACTIONS = ['delete_object', 'merge_objects'];
-/** Bytes in all that a browser sends after the page has closed. */
+/** Largest total size in bytes of what a browser sends after the page has closed. */
 const MAX_KEEPALIVE = 60000;
 
 /** @typedef {{action: keyof Actions | 'load', message?: object, target?: ObjectRef}} QueuedAction not answered yet */
@@ -22,12 +20,9 @@ const MAX_KEEPALIVE = 60000;
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Return the object of later edits if an action creates or removes theirs; 0: a new one. @param {any} message */
-const findSuccessor = ({ into }, createdId = 0) => createdId || into || 0;
-
 /**
- * Return how many messages, the oldest, a browser sends after the page has closed. Those of one new object are sent
- * together.
+ * Return the number of messages, from the oldest, that a browser sends after the page has closed. Those of one new
+ * object are sent together.
  * @param {any[]} messages
  */
 function countKeepalive(messages) {
@@ -117,7 +112,7 @@ export class EditQueue {
     const answer = /** @type {any} */ (await app.request(action, fullMessage, resendId));
     app.history.reportLosses(answer);
     if (!answer.error && target && !app.findObject(target.id)) {
-      app.selection.resolve(target, findSuccessor(fullMessage, answer.result?.object_id));
+      app.selection.resolve(target, answer.result?.object_id || fullMessage.into || 0);
     }
     return answer;
   }
@@ -128,23 +123,18 @@ export class EditQueue {
    */
   sendOnClose(userMayStay) {
     /** Objects that prompts may create. @type {Set<ObjectRef | undefined>} */
-    const promptedObjects = new Set();
-    /** Objects of later edits of removed ones. @type {Map<ObjectRef | undefined, ObjectRef>} */
-    const successors = new Map();
-    /** Objects of the messages, which may not exist yet. @type {(ObjectRef | undefined)[]} */
-    const objects = [];
+    const promptedTargets = new Set();
+    /** Their places name the objects, of which the server knows which are created or removed. */
+    const targets = [...this.actions.values()].map(({ target }) => target);
     const messages = [];
     for (const [id, { action, message = {}, target }] of this.actions) {
-      const object = successors.get(target) ?? target;
-      const fullMessage = addObjectId(message, object);
+      const fullMessage = addObjectId(message, target);
       const isRepeatable = this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
-      objects.push(object);
-      if (action === 'suggest') promptedObjects.add(object);
-      else if (isRepeatable && (fullMessage.object_id !== null || !promptedObjects.has(object))) {
-        messages.push({ ...fullMessage, id, do: action, target: objects.indexOf(object) });
+      if (action === 'suggest') promptedTargets.add(target);
+      else if (isRepeatable && (fullMessage.object_id !== null || !promptedTargets.has(target))) {
+        messages.push({ ...fullMessage, id, do: action, target: targets.indexOf(target) });
       }
-      if (REMOVING_ACTIONS.includes(action)) successors.set(target, { id: findSuccessor(message) });
     }
     const count = countKeepalive(messages);
     const post = (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
