@@ -9,13 +9,11 @@ import {
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
-/** Milliseconds between two refreshes. */
-const INTERVAL = 5000;
+const INTERVAL = 5000; // milliseconds between two refreshes
 
 /** @type {Clip[]} */
 let clips = [];
-/** Whether the list could not be read. */
-let hasFailed = false;
+let hasFailed = false; // whether the list could not be read
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
 const fetchTask = new CoalescedTask(fetchList);
@@ -89,7 +87,6 @@ function createRow({ name }) {
   return { line: createElement('tr', {}, nameCell, checksCell, statusCell, personCell), show };
 }
 
-/** Track all clips with drawn masks. */
 async function trackAll() {
   if (!requireName()) return;
   const result = await post('track', null).catch(showError);

@@ -35,8 +35,7 @@ export class StatusButton {
   constructor(button, store) {
     this.button = button;
     this.store = store;
-    /** Note that the server refused, which the next dialog offers. */
-    this.refusedNote = '';
+    this.refusedNote = ''; // note that the server refused, which the next dialog offers
   }
 
   /** @param {V} value as stored */
@@ -57,8 +56,7 @@ export class StatusButton {
 }
 
 export class ClipHeader {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.status = new StatusButton(element('clip-status'), (status, note) => app.queue.setStatus({ status, note }));
   }
@@ -71,7 +69,6 @@ export class ClipHeader {
     element('name-field').hidden = !shared || (isListed && element('person').value !== '');
   }
 
-  /** Open the next clip that needs work. */
   async openNext() {
     if (element('clips').hidden) return;
     const clips = await fetchClips('../../').catch(showError);

@@ -35,15 +35,13 @@ export async function fetchOrThrow(address, options, expected) {
 export const toError = ({ error, choices }) => Object.assign(new Error(error), { choices });
 
 export class Connection {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     /** Calls without an answer. @type {Map<number, Call>} */
     this.pendingCalls = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
     this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
-    /** Id of this page; no other open page undoes its steps. */
-    this.pageId = String(this.lastId);
+    this.pageId = String(this.lastId); // id of this page; no other open page undoes its steps
     this.reconnectDelay = 250;
     /** @type {WebSocket | undefined} */
     this.socket = undefined;
@@ -88,7 +86,6 @@ export class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Throw an error that says why there is no connection. */
   async explainDisconnect() {
     const { status } = await fetchOrThrow('page/main.js', { cache: 'no-store' }, 403);
     if (status !== 403) throw new Error(NO_CONNECTION);
@@ -120,8 +117,7 @@ export class Connection {
     });
   }
 
-  /** @param {Call} call */
-  send(call) {
+  send(/** @type {Call} */ call) {
     if (!this.isOpen) return;
     call.socket = this.socket;
     this.socket?.send(call.text);

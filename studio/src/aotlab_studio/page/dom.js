@@ -39,8 +39,7 @@ export class RowList {
     this.rows = new Map();
   }
 
-  /** @param {T[]} items */
-  show(items) {
+  show(/** @type {T[]} */ items) {
     const { list, rows } = this;
     this.rows = new Map(items.map((item) => [this.getKey(item), rows.get(this.getKey(item)) ?? this.createRow(item)]));
     const newRows = [...this.rows.values()];
@@ -60,10 +59,8 @@ export class TextField {
   constructor(input, store) {
     this.input = input;
     this.store = store;
-    /** Frame or object whose text the field shows, and its stored text. */
-    this.shownValue = { subject: 0, text: '' };
-    /** Latest stored text, which the field shows unless the user is typing. */
-    this.storedValue = this.shownValue;
+    this.shownValue = { subject: 0, text: '' }; // frame or object whose text the field shows, and its stored text
+    this.storedValue = this.shownValue; // latest stored text, which the field shows unless the user is typing
     /** Unstored texts and errors by frame or object. @type {Map<number, {text: string, error: string}>} */
     this.drafts = new Map();
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
@@ -90,7 +87,6 @@ export class TextField {
     this.problem.textContent = draft?.error ?? '';
   }
 
-  /** Store the typed text. */
   async commit() {
     const { shownValue: { subject }, drafts } = this;
     const draft = { text: this.input.value.trim(), error: '' };
@@ -259,8 +255,7 @@ export function connectUser(onChange) {
   };
 }
 
-/** @param {() => void} onclick */
-const createCloseButton = (onclick) => (
+const createCloseButton = (/** @type {() => void} */ onclick) => (
   createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
 const TOAST_SECONDS = 12;

@@ -2,12 +2,9 @@
 
 import { fetchOrThrow } from './connection.js';
 
-/** Largest size of the cached images in bytes. */
-const MAX_CACHE_BYTES = 192 * 2 ** 20;
-/** Smallest number of cached images, whatever their size. */
-const MIN_CACHED_IMAGES = 8;
-/** Width of a thumbnail in pixels. */
-const THUMBNAIL_PIXELS = 96;
+const MAX_CACHE_BYTES = 192 * 2 ** 20; // largest size of the cached images in bytes
+const MIN_CACHED_IMAGES = 8; // smallest number of cached images, whatever their size
+const THUMBNAIL_PIXELS = 96; // width of a thumbnail in pixels
 
 /** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
 
@@ -32,11 +29,9 @@ function decodeRuns(buffer) {
 
 export class FrameCache {
   constructor() {
-    /** Id of the video; addresses of frames hold it, as browsers cache images by address. */
-    this.video = '';
-    /** Revision of all masks; `revisions`: of single frames changed since. */
-    this.revision = 0;
-    /** @type {Map<number, number>} */
+    this.video = ''; // id of the video; addresses of frames hold it, as browsers cache images by address
+    this.revision = 0; // of all masks
+    /** Revisions of single frames changed since. @type {Map<number, number>} */
     this.revisions = new Map();
     /** @type {Map<number, Promise<ImageBitmap>>} */
     this.images = new Map();
@@ -99,7 +94,6 @@ export class FrameCache {
   }
 }
 
-/** @param {string} address */
-async function fetchImage(address) {
+async function fetchImage(/** @type {string} */ address) {
   return createImageBitmap(await (await fetchOrThrow(address)).blob());
 }

@@ -34,10 +34,8 @@ export class App {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
     this.name = '';
-    /** Id of the project. */
-    this.project = '';
-    /** Number of pending answers; the first one describes the session. */
-    this.pendingCount = 1;
+    this.project = ''; // id of the project
+    this.pendingCount = 1; // number of pending answers; the first one describes the session
     /** Latest state from the server. @type {Omit<DocumentState, 'classes' | 'history'>} */
     this.state = {
       revision: 0, status: 'open', note: '', objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null,
@@ -45,8 +43,7 @@ export class App {
     };
     /** Revision of the newest state of this connection; the program may have been started again before it. */
     this.latestRevision = 0;
-    /** Object to which list and timeline have scrolled. */
-    this.lastScrolledId = 0;
+    this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.commands = new CommandQueue(this);
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
@@ -218,13 +215,11 @@ export class App {
     if (wasBusy !== this.pendingCount > 0) element('view').ariaBusy = String(this.pendingCount > 0);
   }
 
-  /** @param {number} id */
-  findObject(id) {
+  findObject(/** @type {number} */ id) {
     return this.objects.find((item) => item.id === id);
   }
 
-  /** @param {number} id */
-  getName(id) {
+  getName(/** @type {number} */ id) {
     return this.findObject(id)?.name || `object ${id}`;
   }
 
@@ -234,8 +229,7 @@ export class App {
     else this.tracking.stop();
   }
 
-  /** @param {ServerEvent} event */
-  handleEvent(event) {
+  handleEvent(/** @type {ServerEvent} */ event) {
     const { frames, playback, review, timeline, tracking } = this;
     if (event.event === 'frame') {
       frames.revisions.set(event.frame, event.revision);

@@ -11,8 +11,7 @@ import {
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
 
-/** HTTP status of a file whose objects must be matched. */
-const UNMATCHED = 409;
+const UNMATCHED = 409; // HTTP status of a file whose objects must be matched
 
 /** Buttons of a row, with their icons: off, on. */
 const SWITCHES = /** @type {const} */ ([
@@ -53,15 +52,13 @@ function createObjectRow(id, app) {
   return { line, show };
 }
 
-/** Focus the name of the selected object. */
 export function focusName() {
   element('object-name').focus();
   element('object-name').select();
 }
 
 export class ObjectPanel {
-  /** @param {App} app */
-  constructor(app) {
+  constructor(/** @type {App} */ app) {
     this.app = app;
     /** @type {RowList<Item>} */
     this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, app));
@@ -74,7 +71,6 @@ export class ObjectPanel {
     element('load').onchange = () => loadMasks(app).catch(showError);
   }
 
-  /** Show all objects, and the fields of the selected one. */
   show() {
     const { objects, selection: { item } } = this.app;
     this.list.show(objects);

@@ -2,25 +2,19 @@
 
 import { CoalescedTask, element, elements, setIcon, showError, showHint } from './dom.js';
 
-/** Milliseconds before a nearby frame is shown while the requested one is decoded. */
-const NEAR_IMAGE_DELAY = 60;
+const NEAR_IMAGE_DELAY = 60; // milliseconds before a nearby frame is shown while the requested one is decoded
 const PREFETCH_FRAMES = 6;
 
 export class Playback {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.count = 1;
     this.rate = 25;
-    /** Frame that shows, and the revision of its masks. */
-    this.frame = 0;
-    this.revision = 0;
-    /** Requested frame and revision. */
-    this.destination = { frame: 0, revision: 0 };
-    /** Whether frames show as they are tracked, until the user draws or goes to another one. */
-    this.isFollowing = true;
-    /** Whether the user waits for the requested frame; until it shows, nothing is changed. */
-    this.isUserWaiting = false;
+    this.frame = 0; // frame that shows
+    this.revision = 0; // of its masks
+    this.destination = { frame: 0, revision: 0 }; // requested frame and revision
+    this.isFollowing = true; // whether frames show as they are tracked, until the user draws or goes to another one
+    this.isUserWaiting = false; // whether the user waits for the requested frame; until it shows, nothing is changed
     this.loadTask = new CoalescedTask(() => this.loadDestination());
     /** Identifies the playback loop; null: stopped. @type {object | null} */
     this.currentRun = null;
@@ -129,8 +123,7 @@ export class Playback {
     this.app.review.showFrame();
   }
 
-  /** @param {number} by */
-  async step(by) {
+  async step(/** @type {number} */ by) {
     await this.seek(this.destination.frame + by);
     showHint(this.app.timeline.frameDescription);
   }
@@ -156,7 +149,6 @@ export class Playback {
     element('play').setAttribute('aria-label', run ? 'Stop' : 'Play');
   }
 
-  /** Play, or stop. */
   async togglePlay() {
     const { app: { frames }, destination } = this;
     const run = this.currentRun ? null : {};

@@ -154,8 +154,7 @@ export function pressCursor(app, shift) {
 }
 
 class ClickPreview {
-  /** @param {import('./tools.js').Toolbox} toolbox */
-  constructor(toolbox) {
+  constructor(/** @type {import('./tools.js').Toolbox} */ toolbox) {
     this.toolbox = toolbox;
     /** @type {import('./viewer.js').Point | null} */
     this.target = null;
@@ -169,8 +168,7 @@ class ClickPreview {
     return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // checked last: scans the mask
   }
 
-  /** @param {import('./viewer.js').Point} point */
-  moveTo(point) {
+  moveTo(/** @type {import('./viewer.js').Point} */ point) {
     if (this.canPreview) this.target = point;
     else this.clear();
     if (this.target) this.fetchTask.run();

@@ -11,8 +11,7 @@ import { clearErrorAfter } from './dom.js';
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
  */
 
-/** Largest total size in bytes of what a browser sends after the page has closed. */
-const MAX_KEEPALIVE = 60000;
+const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 
 /** @typedef {{action: keyof Actions | 'load', message?: object, target?: ObjectRef}} QueuedAction not answered yet */
 
@@ -39,15 +38,13 @@ function countKeepalive(messages) {
 }
 
 export class EditQueue {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     /** Actions that the server stores once, however often their messages arrive. @type {string[]} */
     this.repeatableActions = [];
     /** Settles when all queued edits are answered. @type {Promise<unknown>} */
     this.previousEdits = Promise.resolve();
-    /** Unanswered edits. */
-    this.pendingCount = 0;
+    this.pendingCount = 0; // unanswered edits
     /** Answer to the last status, after those before. @type {Promise<any>} */
     this.previousStatuses = Promise.resolve();
     /** Unanswered edits and statuses by id of the message. @type {Map<number, QueuedAction>} */

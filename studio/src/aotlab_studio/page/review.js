@@ -7,21 +7,17 @@ import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
-/** Largest number of listed frames; the timeline marks them too. */
-const MAX_LISTED = 50;
+const MAX_LISTED = 50; // largest number of listed frames; the timeline marks them too
 /** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
 const LIVE_PAUSE = { min: 2000, factor: 5 };
 
 export class Review {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     /** Frames to check, the worst first, then corrected ones. @type {ReviewEntry[]} */
     this.entries = [];
-    /** Frame of the last visit. */
-    this.lastVisit = -1;
-    /** Time of the next live refresh, as `performance.now`. */
-    this.nextRefreshTime = 0;
+    this.lastVisit = -1; // frame of the last visit
+    this.nextRefreshTime = 0; // time of the next live refresh, as `performance.now`
     this.fetchTask = new CoalescedTask(() => this.fetch().catch(showError));
     /** @type {RowList<ReviewEntry>} */
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
@@ -83,7 +79,6 @@ export class Review {
     return { line: createElement('li', {}, button), show };
   }
 
-  /** Entries that are not corrected. */
   get openEntries() {
     return this.entries.filter((entry) => !this.isCorrected(entry));
   }

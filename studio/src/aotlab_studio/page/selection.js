@@ -3,15 +3,13 @@
 import { showHint } from './dom.js';
 
 export class Selection {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     /** Reference to the selected object. @type {import('./queue.js').ObjectRef} */
     this.target = { id: 0 };
     /** Objects in the order of their selection, the latest first. @type {number[]} */
     this.recentIds = [];
-    /** Object that alone is drawn while it is selected; 0: all are drawn. */
-    this.isolatedId = 0;
+    this.isolatedId = 0; // id of the only object that is drawn; 0: all are drawn
   }
 
   /** Selected object; undefined: none, or it is not created yet, or another page has deleted it. */
@@ -50,8 +48,7 @@ export class Selection {
     this.replaceTarget(id);
   }
 
-  /** @param {number} id */
-  replaceTarget(id) {
+  replaceTarget(/** @type {number} */ id) {
     if (id !== this.id) this.isolatedId = 0;
     this.target = { id };
     this.app.renderObjects();
@@ -68,15 +65,13 @@ export class Selection {
     if (recentId && (isRestored || (id && !this.id))) this.replaceTarget(recentId);
   }
 
-  /** @param {number} by */
-  selectNext(by) {
+  selectNext(/** @type {number} */ by) {
     const { objects } = this.app;
     const index = objects.findIndex((item) => item.id === this.id);
     this.selectIndex(Math.min(objects.length - 1, Math.max(0, index + by)));
   }
 
-  /** @param {number} index */
-  selectIndex(index) {
+  selectIndex(/** @type {number} */ index) {
     const item = this.app.objects[index];
     if (item) this.selectByUser(item.id);
   }

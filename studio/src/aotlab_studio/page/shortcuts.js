@@ -40,8 +40,7 @@ function getKeyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
 
 /** Key presses and buttons, in order; one that changes masks waits for the frame that the user has requested. */
 export class CommandQueue {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     /** @type {{run: () => void, waitsForFrame: boolean}[]} */
     this.waiting = [];

@@ -26,12 +26,10 @@ import { toPairs } from './viewer.js';
 
 /** Smallest edge of a box in pixels of the frame (as on the server) and in CSS pixels; a smaller drag is a click. */
 const MIN_BOX_EDGE = { frame: 2, css: 4 };
-/** Points of a removing scribble for each negative click. */
-const SCRIBBLE_STEP = 8;
+const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
 /** Smallest distance of two points of a free line in pixels of the frame, and its largest number of points. */
 const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 };
-/** CSS pixels from the first corner within which a click closes the polygon. */
-const CLOSE_DISTANCE = 8;
+const CLOSE_DISTANCE = 8; // CSS pixels from the first corner within which a click closes the polygon
 
 /** @type {Tool[]} */
 export const TOOLS = [
@@ -97,14 +95,12 @@ const PAN = TOOLS[TOOLS.length - 1];
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
 
 export class Toolbox {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.viewer = app.viewer;
     /** @type {Tool} */
     this.tool = TOOLS[0];
-    /** Last tool other than pan, which keeps the points of this one. */
-    this.drawingTool = this.tool;
+    this.drawingTool = this.tool; // last tool other than pan, which keeps the points of this one
     this.radius = 12;
     /** @type {Point[]} */
     this.points = [];
@@ -115,12 +111,9 @@ export class Toolbox {
     this.clicksByStep = new Map();
     /** Input that was sent and is not answered. @type {Sketch[]} */
     this.pendingSketches = [];
-    /** Frame and object at the last press. */
-    this.pressed = { frame: 0, target: app.selection.target };
-    /** Whether the unfinished or last input removes. */
-    this.isSubtracting = false;
-    /** Whether tools remove unless Shift is held, for pens and touch. */
-    this.subtractByDefault = false;
+    this.pressed = { frame: 0, target: app.selection.target }; // frame and object at the last press
+    this.isSubtracting = false; // whether the unfinished or last input removes
+    this.subtractByDefault = false; // whether tools remove unless Shift is held, for pens and touch
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
       const values = { title: help, onclick: () => this.setTool(name) };
       const button = createElement('button', values, createIcon(icon), createElement('span', {}, name));
@@ -136,8 +129,7 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** @param {string} name */
-  setTool(name) {
+  setTool(/** @type {string} */ name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.dropPoints();
     this.tool = tool;
@@ -146,8 +138,7 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** @param {number} factor */
-  resizeBrush(factor) {
+  resizeBrush(/** @type {number} */ factor) {
     this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + 0.5) : this.radius * factor);
   }
 
@@ -245,8 +236,7 @@ export class Toolbox {
     this.show();
   }
 
-  /** @param {Point} point */
-  move(point) {
+  move(/** @type {Point} */ point) {
     if (!this.isDown) return;
     const { points, tool } = this;
     const last = points[points.length - 1];
@@ -261,7 +251,6 @@ export class Toolbox {
     if (this.isDown) await this.tool.release?.(this, isSecondClick);
   }
 
-  /** Close the polygon. */
   close() {
     return this.tool.corners && this.points.length > 2 ? this.send() : undefined;
   }
@@ -278,7 +267,6 @@ export class Toolbox {
     return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE / this.viewer.zoom;
   }
 
-  /** Send the drawn points. */
   async send() {
     const { app: { queue }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };

@@ -25,10 +25,8 @@ export class Viewer {
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
-    /** How masks are drawn. */
-    this.display = { fill: true, outline: true, opacity: 0.45 };
-    /** CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas. */
-    this.zoom = 1;
+    this.display = { fill: true, outline: true, opacity: 0.45 }; // how masks are drawn
+    this.zoom = 1; // CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
@@ -42,14 +40,12 @@ export class Viewer {
     this.sketches = [];
     /** Point of the brush or of the keyboard's cursor. @type {Point | null} */
     this.cursor = null;
-    /** Radius of the brush in pixels of the frame; 0: another tool. */
-    this.cursorRadius = 0;
+    this.cursorRadius = 0; // radius of the brush in pixels of the frame; 0: another tool
     /** Outlines [x, y] of the mask that a click would make. @type {[number, number][][]} */
     this.preview = [];
     /** Position of the pointer in CSS pixels of the canvas. @type {Point | null} */
     this.pointer = null;
-    /** Draw at the next screen refresh. */
-    this.draw = drawOncePerRefresh(() => this.drawNow());
+    this.draw = drawOncePerRefresh(() => this.drawNow()); // draw at the next screen refresh
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
@@ -70,8 +66,7 @@ export class Viewer {
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
 
-  /** @param {Viewer['display']} display */
-  setDisplay(display) {
+  setDisplay(/** @type {Viewer['display']} */ display) {
     this.display = display;
     this.paintMask();
   }
@@ -89,7 +84,6 @@ export class Viewer {
     this.drawNow(); // before the browser shows the resized canvas
   }
 
-  /** Show the whole frame. */
   fit() {
     const { canvas: { clientWidth, clientHeight }, size: { width, height } } = this;
     this.zoom = Math.min(clientWidth / width, clientHeight / height);
