@@ -11,8 +11,7 @@ import {
 
 const INTERVAL = 5000; // milliseconds between two refreshes
 
-/** @type {Clip[]} */
-let clips = [];
+let clips = /** @type {Clip[]} */ ([]);
 let hasFailed = false; // whether the list could not be read
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);

@@ -14,13 +14,9 @@ export async function fetchClips(base) {
   return (await fetchOrThrow(`${base}clips`)).json();
 }
 
-/**
- * Return the next clip that nobody has open and that needs work or, without one, that waits to be accepted.
- * @param {Clip[]} clips
- * @param {string} [name] of this clip
- */
-export function findNext(clips, name) {
-  const index = clips.findIndex((clip) => clip.name === name) + 1;
+/** Return the next clip that nobody has open and that needs work or, without one, that waits to be accepted. */
+export function findNext(/** @type {Clip[]} */ clips, name = '') {
+  const index = clips.findIndex((clip) => clip.name === name) + 1; // after this clip
   const others = [...clips.slice(index), ...clips.slice(0, index)].filter((clip) => (
     clip.name !== name && !clip.holder && clip.status !== 'accepted'));
   return others.find((clip) => clip.status !== 'corrected') ?? others[0];

@@ -35,8 +35,7 @@ export class RowList {
     this.list = list;
     this.getKey = getKey;
     this.createRow = createRow;
-    /** @type {Map<number | string, ReturnType<typeof createRow>>} */
-    this.rows = new Map();
+    this.rows = /** @type {Map<number | string, ReturnType<typeof createRow>>} */ (new Map());
   }
 
   show(/** @type {T[]} */ items) {
@@ -177,8 +176,7 @@ export class CoalescedTask {
   constructor(task) {
     this.task = task;
     this.isRequested = false;
-    /** Resolves after the last requested run; null: idle. @type {Promise<void> | null} */
-    this.currentRun = null;
+    this.currentRun = /** @type {Promise<void> | null} */ (null); // resolves after the last requested run; null: idle
   }
 
   run() {
@@ -221,11 +219,7 @@ export function showHint(text) {
   if (!element('status').className) showMessage(text);
 }
 
-/**
- * Return the answer to an action; without an error, it clears the one that shows already.
- * @template T
- * @param {Promise<T>} action
- */
+/** Return the answer to an action; without an error, it clears the shown one. @template T @param {Promise<T>} action */
 export async function clearErrorAfter(action) {
   const shown = element('status').firstChild;
   const answer = await action;

@@ -8,12 +8,8 @@ const THUMBNAIL_PIXELS = 96; // width of a thumbnail in pixels
 
 /** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
 
-/**
- * Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16).
- * @param {ArrayBuffer} buffer
- * @returns {Labels}
- */
-function decodeRuns(buffer) {
+/** Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16). */
+function decodeRuns(/** @type {ArrayBuffer} */ buffer) {
   const [height, width, count] = new Uint32Array(buffer, 0, 3);
   const lengths = new Uint32Array(buffer, 12, count);
   const values = new Uint16Array(buffer, 12 + 4 * count, count);
@@ -31,10 +27,8 @@ export class FrameCache {
   constructor() {
     this.video = ''; // id of the video; addresses of frames hold it, as browsers cache images by address
     this.revision = 0; // of all masks
-    /** Revisions of single frames changed since. @type {Map<number, number>} */
-    this.revisions = new Map();
-    /** @type {Map<number, Promise<ImageBitmap>>} */
-    this.images = new Map();
+    this.revisions = /** @type {Map<number, number>} */ (new Map()); // of single frames changed since
+    this.images = /** @type {Map<number, Promise<ImageBitmap>>} */ (new Map());
   }
 
   /** Drop the cached images of another video. @param {string} video */
@@ -66,10 +60,10 @@ export class FrameCache {
     for (const index of this.images.keys()) if (this.images.size > maxCount) this.images.delete(index);
   }
 
-  /** Note that masks of all frames, or their colors, changed. @param {number} revision */
+  /** Set the revision of all frames, whose masks or colors changed. @param {number} revision */
   setRevision(revision) {
     this.revision = revision;
-    for (const [frame, own] of this.revisions) if (own <= revision) this.revisions.delete(frame);
+    for (const [frame, newest] of this.revisions) if (newest <= revision) this.revisions.delete(frame);
   }
 
   /** Return the revision of a frame's masks, by which browsers cache them. @param {number} index */

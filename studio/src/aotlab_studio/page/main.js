@@ -89,7 +89,7 @@ export class App {
     }
   }
 
-  /** Fetch the state of the program, which may have been started again. @returns {Promise<Description>} */
+  /** Fetch the state of the program, which may have been restarted. @returns {Promise<Description>} */
   async fetchSession() {
     this.latestRevision = 0;
     this.frames.revisions.clear();

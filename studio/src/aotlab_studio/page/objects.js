@@ -7,7 +7,7 @@ import {
 } from './dom.js';
 
 /** @import { ActionAnswer, ShownError } from './connection.js' */
-/** @import { Actions } from './protocol.js' */
+/** @import { Actions, FileObject, LoadedMasks } from './protocol.js' */
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
 
@@ -112,8 +112,7 @@ export class ObjectPanel {
     return this.app.queue.edit('change_object', { object_id: id, ...changes });
   }
 
-  /** @param {'hidden' | 'locked'} key @param {number} id */
-  toggleSwitch(key, id = this.app.selection.id) {
+  toggleSwitch(/** @type {'hidden' | 'locked'} */ key, /** @type {number} */ id = this.app.selection.id) {
     const item = this.app.findObject(id);
     if (item) this.changeObject(id, { [key]: !item[key] });
   }
@@ -164,14 +163,8 @@ async function loadMasks(app) {
   if (playback.mayChangeFrame(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
-/**
- * Send a file of masks, after asking for its objects if the server does; no result: canceled.
- * @param {File} file
- * @param {string} address
- * @param {App} app
- * @returns {Promise<{result?: import('./protocol.js').LoadedMasks, error?: undefined}>}
- */
-async function sendMasks(file, address, app) {
+/** Send a file of masks; no result: canceled. @returns {Promise<{result?: LoadedMasks, error?: undefined}>} */
+async function sendMasks(/** @type {File} */ file, /** @type {string} */ address, /** @type {App} */ app) {
   const send = async (/** @type {string} */ targets) => {
     app.countPending(1);
     return fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
@@ -185,13 +178,8 @@ async function sendMasks(file, address, app) {
   return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };
 }
 
-/**
- * Ask which objects of the project a file's objects match; undefined: canceled.
- * @param {import('./protocol.js').FileObject[]} objects
- * @param {Item[]} items objects of the project
- * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file; null: a new one
- */
-async function matchObjects(objects, items) {
+/** Ask which objects a file's are; return their ids by id in the file, null: a new one; undefined: canceled. */
+async function matchObjects(/** @type {FileObject[]} */ objects, /** @type {Item[]} */ items) {
   const lists = objects.map(({ target }) => {
     const options = items.map(({ id, name }) => new Option(`${id}: ${name}`, String(id)));
     const list = createElement('select', {}, new Option('a new object', ''), ...options);

@@ -16,8 +16,7 @@ export class Playback {
     this.isFollowing = true; // whether frames show as they are tracked, until the user draws or goes to another one
     this.isUserWaiting = false; // whether the user waits for the requested frame; until it shows, nothing is changed
     this.loadTask = new CoalescedTask(() => this.loadDestination());
-    /** Identifies the playback loop; null: stopped. @type {object | null} */
-    this.currentRun = null;
+    this.currentRun = /** @type {object | null} */ (null); // identifies the playback loop; null: stopped
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;

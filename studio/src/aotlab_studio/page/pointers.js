@@ -11,10 +11,8 @@ const PEN_ERASER = 5;
 export function bindPointers(viewer, toolbox) {
   const { canvas } = viewer;
   const preview = new ClickPreview(toolbox);
-  /** @type {Map<number, {x: number, y: number}>} */
-  const touches = new Map();
-  /** Id of the pointer that draws or pans. @type {number | null} */
-  let activeId = null;
+  const touches = /** @type {Map<number, {x: number, y: number}>} */ (new Map());
+  let activeId = /** @type {number | null} */ (null); // id of the pointer that draws or pans
   /** Last center of what pans, and distance of two fingers. @type {{x: number, y: number, spread: number} | null} */
   let lastPan = null;
   /** Press that waits: a finger's until it is lifted without a second one. @type {(() => void) | null} */
@@ -156,8 +154,7 @@ export function pressCursor(app, shift) {
 class ClickPreview {
   constructor(/** @type {import('./tools.js').Toolbox} */ toolbox) {
     this.toolbox = toolbox;
-    /** @type {import('./viewer.js').Point | null} */
-    this.target = null;
+    this.target = /** @type {import('./viewer.js').Point | null} */ (null);
     this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
   }
 

@@ -19,12 +19,8 @@ const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser se
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/**
- * Return the number of messages, from the oldest, that a browser sends after the page has closed. Those of one new
- * object are sent together.
- * @param {any[]} messages
- */
-function countKeepalive(messages) {
+/** Return how many of the oldest messages outlive the page. Those of one new object are sent together. */
+function countKeepalive(/** @type {any[]} */ messages) {
   let [count, size] = [0, 0];
   for (const message of messages) {
     size += JSON.stringify(message).length + 1;
@@ -84,12 +80,8 @@ export class EditQueue {
     return this.runInOrder({ action, message, target }, (id) => this.sendNow(action, message, target, id));
   }
 
-  /**
-   * Send the status of what the user sees after the earlier edits. The later ones do not wait for its answer, which may
-   * take minutes.
-   * @param {Actions['set_status']['message']} message
-   */
-  setStatus(message) {
+  /** Send the status of what the user sees after the earlier edits. Later ones do not wait minutes for its answer. */
+  setStatus(/** @type {Actions['set_status']['message']} */ message) {
     const seen = this.previousEdits.then(() => { message.step = this.app.state.step; });
     const previous = Promise.all([seen, this.previousStatuses]);
     this.previousStatuses = this.keep({ action: 'set_status', message }, (id) => (
@@ -114,13 +106,9 @@ export class EditQueue {
     return answer;
   }
 
-  /**
-   * Send the unanswered edits, except those of an object that a prompt may create.
-   * @param {boolean} userMayStay whether the page may stay open, and an undo between them be sent later
-   */
-  sendOnClose(userMayStay) {
-    /** Objects that prompts may create. @type {Set<ObjectRef | undefined>} */
-    const promptedTargets = new Set();
+  /** Send the unanswered edits, up to an undo if the user may stay, except of an object that a prompt may create. */
+  sendOnClose(/** @type {boolean} */ userMayStay) {
+    const promptedTargets = /** @type {Set<ObjectRef | undefined>} */ (new Set()); // objects that prompts may create
     /** Their places name the objects, of which the server knows which are created or removed. */
     const targets = [...this.actions.values()].map(({ target }) => target);
     const messages = [];

@@ -14,8 +14,7 @@ const LIVE_PAUSE = { min: 2000, factor: 5 };
 export class Review {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** Frames to check, the worst first, then corrected ones. @type {ReviewEntry[]} */
-    this.entries = [];
+    this.entries = /** @type {ReviewEntry[]} */ ([]); // frames to check, the worst first, then corrected ones
     this.lastVisit = -1; // frame of the last visit
     this.nextRefreshTime = 0; // time of the next live refresh, as `performance.now`
     this.fetchTask = new CoalescedTask(() => this.fetch().catch(showError));

@@ -7,8 +7,7 @@ export class Selection {
     this.app = app;
     /** Reference to the selected object. @type {import('./queue.js').ObjectRef} */
     this.target = { id: 0 };
-    /** Objects in the order of their selection, the latest first. @type {number[]} */
-    this.recentIds = [];
+    this.recentIds = /** @type {number[]} */ ([]); // objects in the order of their selection, the latest first
     this.isolatedId = 0; // id of the only object that is drawn; 0: all are drawn
   }
 
@@ -42,7 +41,7 @@ export class Selection {
     this.setSelected(id);
   }
 
-  /** Select an object; another than the selected one ends isolation. @param {number} id */
+  /** Select an object; another one ends isolation. @param {number} id */
   setSelected(id) {
     this.recentIds = [id, ...this.recentIds.filter((other) => other !== id)];
     this.replaceTarget(id);
@@ -54,15 +53,11 @@ export class Selection {
     this.app.renderObjects();
   }
 
-  /**
-   * If undo or redo removed the selected object, or restored one, select the last selected one that is there.
-   * @param {number} id selected before
-   * @param {{id: number}[]} objects before
-   */
-  selectAfterMove(id, objects) {
-    const isRestored = this.app.objects.some((item) => !objects.some((before) => before.id === item.id));
+  /** If undo or redo removed the selected object, or restored one, select the last selected one that is there. */
+  selectAfterMove(/** @type {number} */ previousId, /** @type {{id: number}[]} */ previousObjects) {
+    const isRestored = this.app.objects.some(({ id }) => !previousObjects.some((before) => before.id === id));
     const recentId = this.recentIds.find((candidate) => this.app.findObject(candidate));
-    if (recentId && (isRestored || (id && !this.id))) this.replaceTarget(recentId);
+    if (recentId && (isRestored || (previousId && !this.id))) this.replaceTarget(recentId);
   }
 
   selectNext(/** @type {number} */ by) {

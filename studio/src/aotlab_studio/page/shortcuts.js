@@ -7,13 +7,9 @@ import { loadSettings, saveSettings } from './settings.js';
 import { TOOLS } from './tools.js';
 
 /**
- * Keys, and buttons that do the same.
- * @typedef {object} Binding
- * @property {string[]} keys
- * @property {string} text
- * @property {(key: string) => unknown} run
- * @property {boolean} waitsForFrame whether it acts on the requested frame, and waits until it shows
- * @property {(keyof import('./protocol.js').Elements)[]} [buttons] one for each key, or one for all
+ * Keys, and buttons that do the same, one for each key or one for all; `waitsForFrame`: until the requested one shows.
+ * @typedef {{keys: string[], text: string, run: (key: string) => unknown, waitsForFrame: boolean,
+ *   buttons?: (keyof import('./protocol.js').Elements)[]}} Binding
  */
 
 /** @type {Record<string, string>} */
@@ -42,8 +38,7 @@ function getKeyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
 export class CommandQueue {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** @type {{run: () => void, waitsForFrame: boolean}[]} */
-    this.waiting = [];
+    this.waiting = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
   }
 
   /** Run a command after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
@@ -66,8 +61,7 @@ export class CommandQueue {
 /** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
 export function connectShortcuts(app) {
   const groups = createBindings(app);
-  /** @type {Map<string, Binding>} */
-  const bindings = new Map();
+  const bindings = /** @type {Map<string, Binding>} */ (new Map());
   for (const binding of Object.values(groups).flat()) {
     const { keys, run, waitsForFrame, buttons = [] } = binding;
     for (const key of keys) bindings.set(key, binding);

@@ -9,8 +9,7 @@ export class Thumbnails {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.strip = element('thumbnails');
-    /** Frames of the thumbnails in view. @type {number[]} */
-    this.frames = [];
+    this.frames = /** @type {number[]} */ ([]); // frames of the thumbnails in view
     this.list = new RowList(this.strip, (frame) => frame, (/** @type {number} */ frame) => {
       const values = { className: 'thumbnail', title: `frame ${frame}`, onclick: () => app.playback.seek(frame) };
       const number = createElement('span', {}, String(frame));

@@ -49,8 +49,7 @@ export class Timeline {
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
     this.maxSpan = Infinity; // number of frames in view; Infinity: all
-    /** Marks of frames by object id. @type {Map<number, string[]>} */
-    this.marks = new Map();
+    this.marks = /** @type {Map<number, string[]>} */ (new Map()); // marks of frames by object id
     this.fetchTask = new CoalescedTask(() => (
       app.query('timeline', {}).then((marks) => this.setMarks(marks), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
@@ -107,8 +106,8 @@ export class Timeline {
   setMarks({ revision, marks }) {
     const previous = this.marks;
     this.marks = new Map(Object.entries(marks).map(([id, letters]) => [Number(id), [...letters]]));
-    for (const [frame, own] of this.app.frames.revisions) {
-      if (own > revision) for (const [id, row] of previous) this.setFrameMarks(frame, { [id]: row[frame] });
+    for (const [frame, newest] of this.app.frames.revisions) {
+      if (newest > revision) for (const [id, row] of previous) this.setFrameMarks(frame, { [id]: row[frame] });
     }
     this.draw();
   }

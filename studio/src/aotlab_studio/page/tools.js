@@ -93,6 +93,7 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
+/** @typedef {{frame: number, target: import('./queue.js').ObjectRef}} Pressed */
 
 export class Toolbox {
   constructor(/** @type {import('./main.js').App} */ app) {
@@ -102,15 +103,10 @@ export class Toolbox {
     this.tool = TOOLS[0];
     this.drawingTool = this.tool; // last tool other than pan, which keeps the points of this one
     this.radius = 12;
-    /** @type {Point[]} */
-    this.points = [];
-    /**
-     * Clicks on an object by the step of the history that the last of them made.
-     * @type {Map<number, {frame: number, id: number, clicks: Click[]}>}
-     */
+    this.points = /** @type {Point[]} */ ([]);
+    /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
-    /** Input that was sent and is not answered. @type {Sketch[]} */
-    this.pendingSketches = [];
+    this.pendingSketches = /** @type {Sketch[]} */ ([]); // input that was sent and is not answered
     this.pressed = { frame: 0, target: app.selection.target }; // frame and object at the last press
     this.isSubtracting = false; // whether the unfinished or last input removes
     this.subtractByDefault = false; // whether tools remove unless Shift is held, for pens and touch
@@ -321,13 +317,9 @@ export class Toolbox {
     return this.showWhilePending(answer, click);
   }
 
-  /**
-   * Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one.
-   * @param {Toolbox['pressed']} pressed
-   * @param {Prompts} prompts
-   * @param {Click} [click]
-   */
-  async requestMask({ frame, target }, prompts, click) {
+  /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
+  async requestMask(/** @type {Pressed} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+    const { frame, target } = pressed;
     const { app, app: { history, queue, selection } } = this;
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
@@ -356,13 +348,8 @@ export class Toolbox {
     return answer;
   }
 
-  /**
-   * Show sent input until it is answered; a refused polygon can be sent again.
-   * @template {{error?: Error}} T
-   * @param {Promise<T>} answer
-   * @param {Click} [click]
-   */
-  async showWhilePending(answer, click) {
+  /** Show sent input until it is answered; a refused polygon can be sent again. */
+  async showWhilePending(/** @type {Promise<{error?: Error}>} */ answer, /** @type {Click=} */ click = undefined) {
     const { tool, input } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];

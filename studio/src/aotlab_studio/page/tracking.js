@@ -9,8 +9,7 @@ import {
 export class Tracking {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** @type {JobProgress | null} */
-    this.job = null;
+    this.job = /** @type {JobProgress | null} */ (null);
     this.model = ''; // name of the selected model
     /** First and last frame to track, as stored or dragged; Infinity: to the end. @type {[number, number]} */
     this.range = [0, Infinity];
@@ -47,8 +46,7 @@ export class Tracking {
     this.showRange();
   }
 
-  /** @param {string[]} names @param {string} model */
-  setModels(names, model) {
+  setModels(/** @type {string[]} */ names, /** @type {string} */ model) {
     const list = element('model');
     list.replaceChildren(...names.map((name) => new Option(name === 'bundled' ? 'the bundled model' : name, name)));
     list.onchange = async () => {
