@@ -93,7 +93,6 @@ async function trackAll() {
   await fetchTask.run();
 }
 
-/** Write the masks of all corrected and accepted clips. */
 async function exportClips() {
   showMessage('Exporting…');
   const result = await post('export', [...new FormData(element('export-form')).keys()]).catch(showError);

@@ -29,12 +29,10 @@ export class Connection {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.pendingCalls = /** @type {Map<number, Call>} */ (new Map()); // by id of the message
-    /** Last message id; the first one is random, so that no two pages share ids. */
-    this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
+    this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52); // of messages; random, so that no two pages share ids
     this.pageId = String(this.lastId); // id of this page; no other open page undoes its steps
     this.reconnectDelay = 250;
-    /** @type {WebSocket | undefined} */
-    this.socket = undefined;
+    this.socket = /** @type {WebSocket | undefined} */ (undefined);
     this.connect();
   }
 

@@ -24,7 +24,7 @@ export function createElement(kind, values, ...children) {
   return node;
 }
 
-/** List that keeps the elements of its rows, which may be pressed, focused or open. @template T */
+/** List that reuses the elements of its rows, so that focus and presses survive an update. @template T */
 export class RowList {
   /**
    * @param {HTMLElement} list
@@ -60,8 +60,7 @@ export class TextField {
     this.store = store;
     this.shownValue = { subject: 0, text: '' }; // frame or object whose text the field shows, and its stored text
     this.storedValue = this.shownValue; // latest stored text, which the field shows unless the user is typing
-    /** Unstored texts and errors by frame or object. @type {Map<number, {text: string, error: string}>} */
-    this.drafts = new Map();
+    this.drafts = /** @type {Map<number, {text: string, error: string}>} */ (new Map()); // unstored, by frame or object
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
     (input.closest('label') ?? input).after(this.problem);
     input.onblur = () => this.commit();

@@ -28,13 +28,7 @@ export class FrameCache {
     this.video = ''; // id of the video; addresses of frames hold it, as browsers cache images by address
     this.revision = 0; // of all masks
     this.revisions = /** @type {Map<number, number>} */ (new Map()); // of single frames changed since
-    this.images = /** @type {Map<number, Promise<ImageBitmap>>} */ (new Map());
-  }
-
-  /** Drop the cached images of another video. @param {string} video */
-  setVideo(video) {
-    if (video !== this.video) this.images.clear();
-    this.video = video;
+    this.images = /** @type {Map<string, Promise<ImageBitmap>>} */ (new Map()); // by address
   }
 
   /** Return the address of a frame. @param {number} index */
@@ -44,11 +38,12 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<ImageBitmap>} */
   getImage(index) {
-    const cached = this.images.get(index);
-    const image = cached ?? fetchImage(this.getAddress(index));
-    this.images.delete(index); // the last one is the most recently used
-    this.images.set(index, image);
-    const forget = () => this.images.get(index) === image && this.images.delete(index);
+    const address = this.getAddress(index);
+    const cached = this.images.get(address);
+    const image = cached ?? fetchImage(address);
+    this.images.delete(address); // the last one is the most recently used
+    this.images.set(address, image);
+    const forget = () => this.images.get(address) === image && this.images.delete(address);
     if (!cached) image.then((bitmap) => this.evict(bitmap), forget);
     return image;
   }
@@ -57,7 +52,7 @@ export class FrameCache {
   evict({ width, height }) {
     const maxCount = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
     // not closed: it may be the image that shows or is about to
-    for (const index of this.images.keys()) if (this.images.size > maxCount) this.images.delete(index);
+    for (const address of this.images.keys()) if (this.images.size > maxCount) this.images.delete(address);
   }
 
   /** Set the revision of all frames, whose masks or colors changed. @param {number} revision */

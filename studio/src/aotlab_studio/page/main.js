@@ -41,8 +41,7 @@ export class App {
       revision: 0, status: 'open', note: '', objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null,
       editable_range: [0, 0],
     };
-    /** Revision of the newest state of this connection; the program may have been started again before it. */
-    this.latestRevision = 0;
+    this.latestRevision = 0; // newest on this connection; a restarted program counts anew
     this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.commands = new CommandQueue(this);
     this.selection = new Selection(this);
@@ -93,14 +92,14 @@ export class App {
   async fetchSession() {
     this.latestRevision = 0;
     this.frames.revisions.clear();
-    const session = await this.query('describe', {});
+    const { result: session } = await this.connection.call('describe', {});
     return session.revision < this.latestRevision ? this.fetchSession() : session; // an event brought a newer state
   }
 
   /** Show the state described by the server. @param {Description} state */
   async showSession(state) {
     this.queue.repeatableActions = state.repeatable_actions;
-    this.frames.setVideo(state.video);
+    this.frames.video = state.video;
     this.frames.setRevision(state.revision);
     this.playback.setVideo(state);
     this.viewer.setSize(state.size);
@@ -150,7 +149,6 @@ export class App {
     return this.state.objects;
   }
 
-  /** Show objects and selection after one of them changed. */
   renderObjects() {
     const { objects, selection } = this;
     this.timeline.draw();
@@ -174,14 +172,6 @@ export class App {
     const top = line.offsetTop - list.offsetTop;
     scrollTo(list, top, top + line.offsetHeight);
     this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.lastScrolledId));
-  }
-
-  /**
-   * Read something; throws errors.
-   * @type {<A extends keyof Actions>(action: A, message: Actions[A]['message']) => Promise<Actions[A]['result']>}
-   */
-  async query(action, message) {
-    return (await this.connection.call(action, message)).result;
   }
 
   /**

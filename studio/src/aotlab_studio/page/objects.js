@@ -92,7 +92,6 @@ export class ObjectPanel {
     return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.ensureTarget());
   }
 
-  /** Add an object and select it. */
   async addObject() {
     const { queue, selection, selection: { id: previousId } } = this.app;
     selection.selectByUser(0);

@@ -16,7 +16,7 @@ export class Playback {
     this.isFollowing = true; // whether frames show as they are tracked, until the user draws or goes to another one
     this.isUserWaiting = false; // whether the user waits for the requested frame; until it shows, nothing is changed
     this.loadTask = new CoalescedTask(() => this.loadDestination());
-    this.currentRun = /** @type {object | null} */ (null); // identifies the playback loop; null: stopped
+    this.playingRun = /** @type {object | null} */ (null); // loop that plays; null: stopped
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;
@@ -143,20 +143,20 @@ export class Playback {
 
   /** @param {object | null} run null: stop */
   setRun(run) {
-    this.currentRun = run;
+    this.playingRun = run;
     setIcon(element('play'), run ? 'pause' : 'play');
     element('play').setAttribute('aria-label', run ? 'Stop' : 'Play');
   }
 
   async togglePlay() {
     const { app: { frames }, destination } = this;
-    const run = this.currentRun ? null : {};
+    const run = this.playingRun ? null : {};
     this.setRun(run);
     if (!run) return;
     this.isFollowing = this.isUserWaiting = false;
     if (destination.frame >= this.count - 1) await this.goTo(0);
     let [due, prefetched] = [performance.now(), destination.frame];
-    while (this.currentRun === run && destination.frame < this.count - 1) {
+    while (this.playingRun === run && destination.frame < this.count - 1) {
       while (prefetched < Math.min(this.count - 1, destination.frame + PREFETCH_FRAMES)) {
         prefetched += 1;
         Promise.all([frames.getImage(prefetched), frames.fetchLabels(prefetched)]).catch(() => {});
@@ -165,6 +165,6 @@ export class Playback {
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.currentRun === run) this.stop();
+    if (this.playingRun === run) this.stop();
   }
 }

@@ -17,9 +17,8 @@ export function bindPointers(viewer, toolbox) {
   let lastPan = null;
   /** Press that waits: a finger's until it is lifted without a second one. @type {(() => void) | null} */
   let pendingPress = null;
-  /** Whether the last press is the second of a double click, and the visible object under the first. */
-  let isSecondClick = false;
-  let clickedId = 0;
+  let isSecondClick = false; // whether the last press is the second of a double click
+  let clickedId = 0; // visible object under the first one
 
   /** Return the center of the fingers, or the position of another pointer. @param {PointerEvent} event */
   const measurePan = ({ clientX, clientY }) => {
@@ -180,9 +179,10 @@ class ClickPreview {
     const { target, toolbox: { app, app: { playback: { frame } }, viewer, viewer: { labels } } } = this;
     if (!target) return;
     viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
-    const outlines = await app.query('preview', { frame, positive: toPairs([target]) }).catch(() => []);
+    const message = { frame, positive: toPairs([target]) };
+    const answer = await app.connection.call('preview', message).catch(() => null);
     const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
-    viewer.preview = isCurrent ? outlines : []; // outside the image, or a click will say what failed
+    viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
     viewer.canvas.classList.remove('waiting');
     viewer.draw();
   }

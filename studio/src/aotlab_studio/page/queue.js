@@ -36,15 +36,11 @@ function countKeepalive(/** @type {any[]} */ messages) {
 export class EditQueue {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** Actions that the server stores once, however often their messages arrive. @type {string[]} */
-    this.repeatableActions = [];
-    /** Settles when all queued edits are answered. @type {Promise<unknown>} */
-    this.previousEdits = Promise.resolve();
+    this.repeatableActions = /** @type {string[]} */ ([]); // the server stores them once, however often they arrive
+    this.previousEdits = /** @type {Promise<unknown>} */ (Promise.resolve()); // settles after all queued edits
     this.pendingCount = 0; // unanswered edits
-    /** Answer to the last status, after those before. @type {Promise<any>} */
-    this.previousStatuses = Promise.resolve();
-    /** Unanswered edits and statuses by id of the message. @type {Map<number, QueuedAction>} */
-    this.actions = new Map();
+    this.previousStatuses = /** @type {Promise<any>} */ (Promise.resolve()); // settles after all statuses
+    this.actions = /** @type {Map<number, QueuedAction>} */ (new Map()); // unanswered ones by id of the message
   }
 
   /**

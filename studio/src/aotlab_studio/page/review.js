@@ -8,8 +8,7 @@ import { isDrawn } from './timeline.js';
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
 const MAX_LISTED = 50; // largest number of listed frames; the timeline marks them too
-/** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
-const LIVE_PAUSE = { min: 2000, factor: 5 };
+const LIVE_PAUSE = { min: 2000, factor: 5 }; // between refreshes: milliseconds, multiple of the last one's duration
 
 export class Review {
   constructor(/** @type {import('./main.js').App} */ app) {
@@ -43,7 +42,7 @@ export class Review {
 
   async fetch() {
     const start = performance.now();
-    const entries = await this.app.query('review', {});
+    const { result: entries } = await this.app.connection.call('review', {});
     const end = performance.now();
     this.nextRefreshTime = end + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (end - start));
     const frames = entries.map(({ frame }) => frame);
@@ -82,7 +81,6 @@ export class Review {
     return this.entries.filter((entry) => !this.isCorrected(entry));
   }
 
-  /** Sentence about what is left. */
   get summary() {
     const { openEntries: { length }, app: { timeline } } = this;
     if (length) return `${formatCount(length, 'frame')} left to check, worst first.`;

@@ -43,15 +43,14 @@ export class Timeline {
     this.app = app;
     const canvas = this.canvas = element('strips');
     this.handleIndex = -1; // index of the pressed handle of the range to track, or -1
-    /** Frame and x of the last press, whether the pointer has moved sideways from there, and whether it is a finger. */
-    this.lastPress = { frame: 0, x: 0, moved: false, isTouch: false };
+    this.lastPress = { frame: 0, x: 0, moved: false, isTouch: false }; // `moved`: sideways since
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
     this.maxSpan = Infinity; // number of frames in view; Infinity: all
     this.marks = /** @type {Map<number, string[]>} */ (new Map()); // marks of frames by object id
     this.fetchTask = new CoalescedTask(() => (
-      app.query('timeline', {}).then((marks) => this.setMarks(marks), showError)));
+      app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.hatching = createHatching(this.context, this.getColor('outdated'));
     this.draw = drawOncePerRefresh(() => this.drawNow());

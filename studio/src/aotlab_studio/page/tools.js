@@ -24,11 +24,9 @@ import { toPairs } from './viewer.js';
  * @property {(points: Point[]) => Point[]} [shape] outline of its input
  */
 
-/** Smallest edge of a box in pixels of the frame (as on the server) and in CSS pixels; a smaller drag is a click. */
-const MIN_BOX_EDGE = { frame: 2, css: 4 };
+const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame (as on the server), CSS pixels; smaller: a click
 const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
-/** Smallest distance of two points of a free line in pixels of the frame, and its largest number of points. */
-const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 };
+const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 }; // distance of two points in pixels of the frame
 const CLOSE_DISTANCE = 8; // CSS pixels from the first corner within which a click closes the polygon
 
 /** @type {Tool[]} */
@@ -99,7 +97,6 @@ export class Toolbox {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.viewer = app.viewer;
-    /** @type {Tool} */
     this.tool = TOOLS[0];
     this.drawingTool = this.tool; // last tool other than pan, which keeps the points of this one
     this.radius = 12;

@@ -11,8 +11,7 @@ export class Tracking {
     this.app = app;
     this.job = /** @type {JobProgress | null} */ (null);
     this.model = ''; // name of the selected model
-    /** First and last frame to track, as stored or dragged; Infinity: to the end. @type {[number, number]} */
-    this.range = [0, Infinity];
+    this.range = /** @type {[number, number]} */ ([0, Infinity]); // to track, as stored or dragged
     element('stop').onclick = () => this.stop();
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }

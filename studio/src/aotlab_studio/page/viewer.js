@@ -19,8 +19,7 @@ export class Viewer {
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.mask = document.createElement('canvas');
     this.image = /** @type {ImageBitmap | null} */ (null);
-    /** Nearby frame, shown dimmed and without masks until the requested one is decoded. @type {ImageBitmap | null} */
-    this.placeholder = null;
+    this.placeholder = /** @type {ImageBitmap | null} */ (null); // nearby frame, until the requested one is decoded
     this.labels = /** @type {import('./frames.js').Labels | null} */ (null);
     this.size = { width: 1, height: 1 };
     this.display = { fill: true, outline: true, opacity: 0.45 }; // how masks are drawn
