@@ -134,10 +134,10 @@ function createBindings(app) {
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
       bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
-      bindChange('Backspace', 'remove the last corner or click', () => toolbox.removeLast()),
+      bindChange('Backspace', 'remove the last corner or click', () => toolbox.undoLastInput()),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape()),
-      bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || history.undo(), 'undo'),
+      bind('Ctrl+Z', 'undo', () => toolbox.removeLastPoint() || history.undo(), 'undo'),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
     ],
     'Draw without a mouse': [

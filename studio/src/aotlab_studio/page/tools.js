@@ -200,14 +200,14 @@ export class Toolbox {
   }
 
   /** Remove the last corner, or the last click on the selected object, which may be on its way. */
-  removeLast() {
+  undoLastInput() {
     const { app: { history, playback: { frame } } } = this;
-    if (this.dropLast()) return;
+    if (this.removeLastPoint()) return;
     history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.state.step } : undefined));
   }
 
   /** Remove the last corner or the stroke; return whether there was one. */
-  dropLast() {
+  removeLastPoint() {
     if (!this.hasUnfinishedInput) return false;
     this.points = this.isDown ? [] : this.points.slice(0, -1);
     this.show();
