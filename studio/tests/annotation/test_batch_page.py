@@ -133,6 +133,24 @@ def test_list_says_who_has_a_clip_open(context, served_list, batch):
 
 
 @needs_browser
+def test_clip_that_is_opened_without_a_name_asks_for_it(context, served_list):
+    tab = context.new_page()
+    tab.goto(served_list.url)
+    tab.wait_for_selector("#clips tr")
+    tab.goto(f"{served_list.address}/clip/a/")
+    tab.wait_for_selector("#view[aria-busy=false]")
+    tab.keyboard.press("n")
+    tab.wait_for_selector("#status.error")
+    assert "type your name first" in tab.inner_text("#status")
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#name-field", state="hidden")
+    tab.keyboard.press("n")
+    tab.wait_for_selector("#objects li:nth-child(3)")
+    tab.close()
+
+
+@needs_browser
 def test_list_opens_the_next_clip_under_a_name(clock_context, served_list, batch):
     tab = clock_context.new_page()
     problems = []

@@ -861,11 +861,23 @@ def serve_other_session(served, session, token):
     return Served(session(), port=int(served.host.split(":")[1]), token=token)
 
 
-def test_page_of_earlier_run_shows_message(page, served, folder):
+def test_page_of_earlier_run_shows_message_and_reconnects(page, served, folder):
     other = serve_other_session(served, lambda: open_session(folder), "another")
     page.status("This page belongs to an earlier run")
-    page.status("aotlab annotate clip")
+    page.stroke((15, 10), (20, 12))
+    Page(page.tab.context, other.url)
+    page.shows("object 1")
     other.close()
+
+
+def test_message_is_above_the_panels_of_a_narrow_window(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.set_viewport_size({"width": 390, "height": 844})
+    page.tab.click("#panels")
+    page.tab.click("#delete")
+    page.tab.click(".toast button >> text='Undo'")
+    page.shows("object 1")
 
 
 def test_other_video_at_the_same_address_inherits_nothing(page, served, tmp_path):

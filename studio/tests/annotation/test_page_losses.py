@@ -112,6 +112,20 @@ def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     assert len(ids) == 4
 
 
+def test_delete_removes_the_object_of_a_stroke_on_its_way(new_page, session):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((5, 5), (20, 5))
+    new_page.key("Delete")
+    new_page.stroke((5, 35), (20, 35))
+    for _ in range(2):
+        new_page.until(lambda: wire.held)
+        wire.release()
+    new_page.until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
+    assert [*session.document.snapshot.objects] == [2]
+    assert not new_page.labels(0)[5].any()
+    assert new_page.labels(0)[35, 15] == 2
+
+
 @pytest.mark.parametrize("action", ["delete", *slow("merge")])
 def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, action):
     draw(served.session, 0, 1)

@@ -9,13 +9,10 @@ import {
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
-/** Milliseconds between two refreshes. */
-const INTERVAL = 5000;
+const INTERVAL = 5000; // milliseconds between two refreshes
 
-/** @type {Clip[]} */
-let clips = [];
-/** Whether the list could not be read. */
-let hasFailed = false;
+let clips = /** @type {Clip[]} */ ([]);
+let hasFailed = false; // whether the list could not be read
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
 const fetchTask = new CoalescedTask(fetchList);
@@ -89,7 +86,6 @@ function createRow({ name }) {
   return { line: createElement('tr', {}, nameCell, checksCell, statusCell, personCell), show };
 }
 
-/** Track all clips with drawn masks. */
 async function trackAll() {
   if (!requireName()) return;
   const result = await post('track', null).catch(showError);
@@ -97,7 +93,6 @@ async function trackAll() {
   await fetchTask.run();
 }
 
-/** Write the masks of all corrected and accepted clips. */
 async function exportClips() {
   showMessage('Exporting…');
   const result = await post('export', [...new FormData(element('export-form')).keys()]).catch(showError);

@@ -14,13 +14,9 @@ export async function fetchClips(base) {
   return (await fetchOrThrow(`${base}clips`)).json();
 }
 
-/**
- * Return the next clip that nobody has open and that needs work or, without one, that waits to be accepted.
- * @param {Clip[]} clips
- * @param {string} [name] of this clip
- */
-export function findNext(clips, name) {
-  const index = clips.findIndex((clip) => clip.name === name) + 1;
+/** Return the next clip that nobody has open and that needs work or, without one, that waits to be accepted. */
+export function findNext(/** @type {Clip[]} */ clips, name = '') {
+  const index = clips.findIndex((clip) => clip.name === name) + 1; // after this clip
   const others = [...clips.slice(index), ...clips.slice(0, index)].filter((clip) => (
     clip.name !== name && !clip.holder && clip.status !== 'accepted'));
   return others.find((clip) => clip.status !== 'corrected') ?? others[0];
@@ -35,8 +31,7 @@ export class StatusButton {
   constructor(button, store) {
     this.button = button;
     this.store = store;
-    /** Note that the server refused, which the next dialog offers. */
-    this.refusedNote = '';
+    this.refusedNote = ''; // note that the server refused, which the next dialog offers
   }
 
   /** @param {V} value as stored */
@@ -57,8 +52,7 @@ export class StatusButton {
 }
 
 export class ClipHeader {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.status = new StatusButton(element('clip-status'), (status, note) => app.queue.setStatus({ status, note }));
   }
@@ -67,10 +61,10 @@ export class ClipHeader {
   show({ shared }) {
     const isListed = new URL('..', location.href).pathname.endsWith('/clip/');
     for (const link of elements('clips', 'next-clip')) link.hidden = !isListed;
-    element('name-field').hidden = isListed || !shared;
+    // a clip may be opened without its list, which asks for the name
+    element('name-field').hidden = !shared || (isListed && element('person').value !== '');
   }
 
-  /** Open the next clip that needs work. */
   async openNext() {
     if (element('clips').hidden) return;
     const clips = await fetchClips('../../').catch(showError);

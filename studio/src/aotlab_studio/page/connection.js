@@ -8,25 +8,16 @@
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} ShownError */
 
 /**
- * A message without an answer.
- * @typedef {object} Call
- * @property {(value: any) => void} resolve
- * @property {(error: Error) => void} reject
- * @property {string} text
- * @property {boolean} canResend whether it is sent again to the next connection
- * @property {WebSocket} [socket] to which it was sent
+ * Unanswered message; `canResend`: it is sent again to the next connection; `socket`: to which it was sent.
+ * @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, text: string, canResend: boolean,
+ *   socket?: WebSocket}} Call
  */
 
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 
-/**
- * Request an address; throw that there is no connection, or the server's error.
- * @param {string} address
- * @param {RequestInit} [options]
- * @param {number} [expected] HTTP status that is no error
- */
-export async function fetchOrThrow(address, options, expected) {
-  const answer = await fetch(address, options).catch(() => { throw new Error(NO_CONNECTION); });
+/** Request an address; throw that there is no connection, or the server's error unless it has an expected status. */
+export async function fetchOrThrow(/** @type {string} */ url, /** @type {RequestInit} */ options = {}, expected = 0) {
+  const answer = await fetch(url, options).catch(() => { throw new Error(NO_CONNECTION); });
   if (answer.ok || answer.status === expected) return answer;
   throw new Error(await answer.text());
 }
@@ -35,22 +26,17 @@ export async function fetchOrThrow(address, options, expected) {
 export const toError = ({ error, choices }) => Object.assign(new Error(error), { choices });
 
 export class Connection {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** Calls without an answer. @type {Map<number, Call>} */
-    this.pendingCalls = new Map();
-    /** Last message id; the first one is random, so that no two pages share ids. */
-    this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
-    /** Id of this page; no other open page undoes its steps. */
-    this.pageId = String(this.lastId);
+    this.pendingCalls = /** @type {Map<number, Call>} */ (new Map()); // by id of the message
+    this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52); // of messages; random, so that no two pages share ids
+    this.pageId = String(this.lastId); // id of this page; no other open page undoes its steps
     this.reconnectDelay = 250;
-    /** @type {WebSocket | undefined} */
-    this.socket = undefined;
+    this.socket = /** @type {WebSocket | undefined} */ (undefined);
     this.connect();
   }
 
-  /** Connect, again after a loss; a connection that is replaced stays until its calls are answered. */
+  /** Connect or reconnect; a replaced connection stays open until its calls are answered. */
   connect() {
     const socket = new WebSocket(new URL(`socket?page=${this.pageId}`, location.href).href.replace('http', 'ws'));
     socket.onopen = () => {
@@ -88,15 +74,13 @@ export class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Throw the reason why there is no connection. @param {string} name of the video */
-  async explainDisconnect(name) {
+  async explainDisconnect() {
     const { status } = await fetchOrThrow('page/main.js', { cache: 'no-store' }, 403);
     if (status !== 403) throw new Error(NO_CONNECTION);
-    throw new Error(`This page belongs to an earlier run; open the new link of “aotlab annotate ${name}”.`);
+    throw new Error('This page belongs to an earlier run. Open the link of the new one; this page then reconnects.');
   }
 
-  /** @param {ServerEvent | Answer | Failure} message @param {WebSocket} socket */
-  receive(message, socket) {
+  receive(/** @type {ServerEvent | Answer | Failure} */ message, /** @type {WebSocket} */ socket) {
     if ('event' in message) return socket === this.socket && this.app.handleEvent(message);
     const call = this.pendingCalls.get(message.id ?? 0);
     this.pendingCalls.delete(message.id ?? 0);
@@ -120,8 +104,7 @@ export class Connection {
     });
   }
 
-  /** @param {Call} call */
-  send(call) {
+  send(/** @type {Call} */ call) {
     if (!this.isOpen) return;
     call.socket = this.socket;
     this.socket?.send(call.text);

@@ -24,7 +24,7 @@ export function createElement(kind, values, ...children) {
   return node;
 }
 
-/** List that keeps the elements of its rows, which may be pressed, focused or open. @template T */
+/** List that reuses the elements of its rows, so that focus and presses survive an update. @template T */
 export class RowList {
   /**
    * @param {HTMLElement} list
@@ -35,12 +35,10 @@ export class RowList {
     this.list = list;
     this.getKey = getKey;
     this.createRow = createRow;
-    /** @type {Map<number | string, ReturnType<typeof createRow>>} */
-    this.rows = new Map();
+    this.rows = /** @type {Map<number | string, ReturnType<typeof createRow>>} */ (new Map());
   }
 
-  /** @param {T[]} items */
-  show(items) {
+  show(/** @type {T[]} */ items) {
     const { list, rows } = this;
     this.rows = new Map(items.map((item) => [this.getKey(item), rows.get(this.getKey(item)) ?? this.createRow(item)]));
     const newRows = [...this.rows.values()];
@@ -60,12 +58,9 @@ export class TextField {
   constructor(input, store) {
     this.input = input;
     this.store = store;
-    /** Frame or object whose text the field shows, and its stored text. */
-    this.shownValue = { subject: 0, text: '' };
-    /** Latest stored text, which the field shows unless the user is typing. */
-    this.storedValue = this.shownValue;
-    /** Unstored texts and errors by frame or object. @type {Map<number, {text: string, error: string}>} */
-    this.drafts = new Map();
+    this.shownValue = { subject: 0, text: '' }; // frame or object whose text the field shows, and its stored text
+    this.storedValue = this.shownValue; // latest stored text, which the field shows unless the user is typing
+    this.drafts = /** @type {Map<number, {text: string, error: string}>} */ (new Map()); // unstored, by frame or object
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
     (input.closest('label') ?? input).after(this.problem);
     input.onblur = () => this.commit();
@@ -90,7 +85,6 @@ export class TextField {
     this.problem.textContent = draft?.error ?? '';
   }
 
-  /** Store the typed text. */
   async commit() {
     const { shownValue: { subject }, drafts } = this;
     const draft = { text: this.input.value.trim(), error: '' };
@@ -181,8 +175,7 @@ export class CoalescedTask {
   constructor(task) {
     this.task = task;
     this.isRequested = false;
-    /** Resolves after the last requested run; null: idle. @type {Promise<void> | null} */
-    this.currentRun = null;
+    this.currentRun = /** @type {Promise<void> | null} */ (null); // resolves after the last requested run; null: idle
   }
 
   run() {
@@ -225,11 +218,7 @@ export function showHint(text) {
   if (!element('status').className) showMessage(text);
 }
 
-/**
- * Return the answer to an action; without an error, it clears the one that shows already.
- * @template T
- * @param {Promise<T>} action
- */
+/** Return the answer to an action; without an error, it clears the shown one. @template T @param {Promise<T>} action */
 export async function clearErrorAfter(action) {
   const shown = element('status').firstChild;
   const answer = await action;
@@ -259,8 +248,7 @@ export function connectUser(onChange) {
   };
 }
 
-/** @param {() => void} onclick */
-const createCloseButton = (onclick) => (
+const createCloseButton = (/** @type {() => void} */ onclick) => (
   createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
 const TOAST_SECONDS = 12;

@@ -8,12 +8,10 @@ const PRESETS = {
 };
 
 export class Exporter {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.boxes = element('outputs').getElementsByTagName('input');
-    /** Random number by which the export can be canceled, also before it is requested. */
-    this.key = 0;
+    this.key = 0; // random number by which the export can be canceled, also before it is requested
     onSubmit(element('export-start'), () => this.start());
     element('presets').append(...Object.entries(PRESETS).map(([preset, outputs]) => {
       const onclick = () => { for (const box of this.boxes) box.checked = outputs.includes(box.name); };
@@ -65,8 +63,7 @@ export class Exporter {
     } else if (!document.activeElement?.matches('input')) element('download').focus(); // not while the user types
   }
 
-  /** @param {boolean} isRunning */
-  setRunning(isRunning) {
+  setRunning(/** @type {boolean} */ isRunning) {
     element('export-start').disabled = isRunning;
     element('export-progress').hidden = element('export-cancel').hidden = !isRunning;
     element('export-progress').value = 0;

@@ -2,21 +2,14 @@
 
 import { fetchOrThrow } from './connection.js';
 
-/** Largest size of the cached images in bytes. */
-const MAX_CACHE_BYTES = 192 * 2 ** 20;
-/** Smallest number of cached images, whatever their size. */
-const MIN_CACHED_IMAGES = 8;
-/** Width of a thumbnail in pixels. */
-const THUMBNAIL_PIXELS = 96;
+const MAX_CACHE_BYTES = 192 * 2 ** 20; // largest size of the cached images in bytes
+const MIN_CACHED_IMAGES = 8; // smallest number of cached images, whatever their size
+const THUMBNAIL_PIXELS = 96; // width of a thumbnail in pixels
 
 /** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
 
-/**
- * Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16).
- * @param {ArrayBuffer} buffer
- * @returns {Labels}
- */
-function decodeRuns(buffer) {
+/** Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16). */
+function decodeRuns(/** @type {ArrayBuffer} */ buffer) {
   const [height, width, count] = new Uint32Array(buffer, 0, 3);
   const lengths = new Uint32Array(buffer, 12, count);
   const values = new Uint16Array(buffer, 12 + 4 * count, count);
@@ -32,20 +25,10 @@ function decodeRuns(buffer) {
 
 export class FrameCache {
   constructor() {
-    /** Id of the video; addresses of frames hold it, as browsers cache images by address. */
-    this.video = '';
-    /** Revision of all masks; `revisions`: of single frames changed since. */
-    this.revision = 0;
-    /** @type {Map<number, number>} */
-    this.revisions = new Map();
-    /** @type {Map<number, Promise<ImageBitmap>>} */
-    this.images = new Map();
-  }
-
-  /** Drop the cached images of another video. @param {string} video */
-  setVideo(video) {
-    if (video !== this.video) this.images.clear();
-    this.video = video;
+    this.video = ''; // id of the video; addresses of frames hold it, as browsers cache images by address
+    this.revision = 0; // of all masks
+    this.revisions = /** @type {Map<number, number>} */ (new Map()); // of single frames changed since
+    this.images = /** @type {Map<string, Promise<ImageBitmap>>} */ (new Map()); // by address
   }
 
   /** Return the address of a frame. @param {number} index */
@@ -55,11 +38,12 @@ export class FrameCache {
 
   /** @param {number} index @returns {Promise<ImageBitmap>} */
   getImage(index) {
-    const cached = this.images.get(index);
-    const image = cached ?? fetchImage(this.getAddress(index));
-    this.images.delete(index); // the last one is the most recently used
-    this.images.set(index, image);
-    const forget = () => this.images.get(index) === image && this.images.delete(index);
+    const address = this.getAddress(index);
+    const cached = this.images.get(address);
+    const image = cached ?? fetchImage(address);
+    this.images.delete(address); // the last one is the most recently used
+    this.images.set(address, image);
+    const forget = () => this.images.get(address) === image && this.images.delete(address);
     if (!cached) image.then((bitmap) => this.evict(bitmap), forget);
     return image;
   }
@@ -68,13 +52,13 @@ export class FrameCache {
   evict({ width, height }) {
     const maxCount = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
     // not closed: it may be the image that shows or is about to
-    for (const index of this.images.keys()) if (this.images.size > maxCount) this.images.delete(index);
+    for (const address of this.images.keys()) if (this.images.size > maxCount) this.images.delete(address);
   }
 
-  /** Note that masks of all frames, or their colors, changed. @param {number} revision */
+  /** Set the revision of all frames, whose masks or colors changed. @param {number} revision */
   setRevision(revision) {
     this.revision = revision;
-    for (const [frame, own] of this.revisions) if (own <= revision) this.revisions.delete(frame);
+    for (const [frame, newest] of this.revisions) if (newest <= revision) this.revisions.delete(frame);
   }
 
   /** Return the revision of a frame's masks, by which browsers cache them. @param {number} index */
@@ -99,7 +83,6 @@ export class FrameCache {
   }
 }
 
-/** @param {string} address */
-async function fetchImage(address) {
+async function fetchImage(/** @type {string} */ address) {
   return createImageBitmap(await (await fetchOrThrow(address)).blob());
 }

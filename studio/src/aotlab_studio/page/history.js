@@ -11,11 +11,9 @@ function formatStep({ title, author, time }) {
 }
 
 export class EditHistory {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** Frame shown by the last undo or redo; the next one may leave it. */
-    this.shownFrame = -1;
+    this.shownFrame = -1; // frame shown by the last undo or redo; the next one may leave it
     element('open-versions').onclick = async () => {
       if (!(await this.showVersions()).error) element('versions-dialog').showModal();
     };
@@ -115,8 +113,7 @@ export class EditHistory {
     return answer;
   }
 
-  /** @param {number} number */
-  async restoreVersion(number) {
+  async restoreVersion(/** @type {number} */ number) {
     element('versions-dialog').close();
     this.offerUndo(await this.app.queue.edit('restore_version', { number }), `Version ${number} restored`);
   }

@@ -34,19 +34,15 @@ export class App {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
     this.name = '';
-    /** Id of the project. */
-    this.project = '';
-    /** Number of pending answers; the first one describes the session. */
-    this.pendingCount = 1;
+    this.project = ''; // id of the project
+    this.pendingCount = 1; // number of pending answers; the first one describes the session
     /** Latest state from the server. @type {Omit<DocumentState, 'classes' | 'history'>} */
     this.state = {
       revision: 0, status: 'open', note: '', objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null,
       editable_range: [0, 0],
     };
-    /** Revision of the newest state of this connection; the program may have been started again before it. */
-    this.latestRevision = 0;
-    /** Object to which list and timeline have scrolled. */
-    this.lastScrolledId = 0;
+    this.latestRevision = 0; // newest on this connection; a restarted program counts anew
+    this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.commands = new CommandQueue(this);
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
@@ -86,24 +82,24 @@ export class App {
   async showConnection(isOpen) {
     try {
       if (isOpen) await clearErrorAfter(this.fetchSession().then((session) => this.showSession(session)));
-      else await this.connection.explainDisconnect(this.name);
+      else await this.connection.explainDisconnect();
     } catch (error) {
       if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
     }
   }
 
-  /** Fetch the state of the program, which may have been started again. @returns {Promise<Description>} */
+  /** Fetch the state of the program, which may have been restarted. @returns {Promise<Description>} */
   async fetchSession() {
     this.latestRevision = 0;
     this.frames.revisions.clear();
-    const session = await this.query('describe', {});
+    const { result: session } = await this.connection.call('describe', {});
     return session.revision < this.latestRevision ? this.fetchSession() : session; // an event brought a newer state
   }
 
   /** Show the state described by the server. @param {Description} state */
   async showSession(state) {
     this.queue.repeatableActions = state.repeatable_actions;
-    this.frames.setVideo(state.video);
+    this.frames.video = state.video;
     this.frames.setRevision(state.revision);
     this.playback.setVideo(state);
     this.viewer.setSize(state.size);
@@ -153,7 +149,6 @@ export class App {
     return this.state.objects;
   }
 
-  /** Show objects and selection after one of them changed. */
   renderObjects() {
     const { objects, selection } = this;
     this.timeline.draw();
@@ -177,14 +172,6 @@ export class App {
     const top = line.offsetTop - list.offsetTop;
     scrollTo(list, top, top + line.offsetHeight);
     this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.lastScrolledId));
-  }
-
-  /**
-   * Read something; throws errors.
-   * @type {<A extends keyof Actions>(action: A, message: Actions[A]['message']) => Promise<Actions[A]['result']>}
-   */
-  async query(action, message) {
-    return (await this.connection.call(action, message)).result;
   }
 
   /**
@@ -218,13 +205,11 @@ export class App {
     if (wasBusy !== this.pendingCount > 0) element('view').ariaBusy = String(this.pendingCount > 0);
   }
 
-  /** @param {number} id */
-  findObject(id) {
+  findObject(/** @type {number} */ id) {
     return this.objects.find((item) => item.id === id);
   }
 
-  /** @param {number} id */
-  getName(id) {
+  getName(/** @type {number} */ id) {
     return this.findObject(id)?.name || `object ${id}`;
   }
 
@@ -234,8 +219,7 @@ export class App {
     else this.tracking.stop();
   }
 
-  /** @param {ServerEvent} event */
-  handleEvent(event) {
+  handleEvent(/** @type {ServerEvent} */ event) {
     const { frames, playback, review, timeline, tracking } = this;
     if (event.event === 'frame') {
       frames.revisions.set(event.frame, event.revision);

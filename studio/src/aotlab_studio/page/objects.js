@@ -7,12 +7,11 @@ import {
 } from './dom.js';
 
 /** @import { ActionAnswer, ShownError } from './connection.js' */
-/** @import { Actions } from './protocol.js' */
+/** @import { Actions, FileObject, LoadedMasks } from './protocol.js' */
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
 
-/** HTTP status of a file whose objects must be matched. */
-const UNMATCHED = 409;
+const UNMATCHED = 409; // HTTP status of a file whose objects must be matched
 
 /** Buttons of a row, with their icons: off, on. */
 const SWITCHES = /** @type {const} */ ([
@@ -53,15 +52,13 @@ function createObjectRow(id, app) {
   return { line, show };
 }
 
-/** Focus the name of the selected object. */
 export function focusName() {
   element('object-name').focus();
   element('object-name').select();
 }
 
 export class ObjectPanel {
-  /** @param {App} app */
-  constructor(app) {
+  constructor(/** @type {App} */ app) {
     this.app = app;
     /** @type {RowList<Item>} */
     this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, app));
@@ -74,7 +71,6 @@ export class ObjectPanel {
     element('load').onchange = () => loadMasks(app).catch(showError);
   }
 
-  /** Show all objects, and the fields of the selected one. */
   show() {
     const { objects, selection: { item } } = this.app;
     this.list.show(objects);
@@ -96,7 +92,6 @@ export class ObjectPanel {
     return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.ensureTarget());
   }
 
-  /** Add an object and select it. */
   async addObject() {
     const { queue, selection, selection: { id: previousId } } = this.app;
     selection.selectByUser(0);
@@ -107,8 +102,8 @@ export class ObjectPanel {
 
   async deleteObject() {
     const { history, queue, selection: { item, target } } = this.app;
-    if (!item) return;
-    history.offerUndo(await queue.edit('delete_object', { object_id: item.id }, target), `${item.name} deleted`);
+    const answer = await queue.edit('delete_object', /** @type {any} */ ({ object_id: null }), target);
+    history.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
@@ -116,8 +111,7 @@ export class ObjectPanel {
     return this.app.queue.edit('change_object', { object_id: id, ...changes });
   }
 
-  /** @param {'hidden' | 'locked'} key @param {number} id */
-  toggleSwitch(key, id = this.app.selection.id) {
+  toggleSwitch(/** @type {'hidden' | 'locked'} */ key, /** @type {number} */ id = this.app.selection.id) {
     const item = this.app.findObject(id);
     if (item) this.changeObject(id, { [key]: !item[key] });
   }
@@ -168,14 +162,8 @@ async function loadMasks(app) {
   if (playback.mayChangeFrame(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
-/**
- * Send a file of masks, after asking for its objects if the server does; no result: canceled.
- * @param {File} file
- * @param {string} address
- * @param {App} app
- * @returns {Promise<{result?: import('./protocol.js').LoadedMasks, error?: undefined}>}
- */
-async function sendMasks(file, address, app) {
+/** Send a file of masks; no result: canceled. @returns {Promise<{result?: LoadedMasks, error?: undefined}>} */
+async function sendMasks(/** @type {File} */ file, /** @type {string} */ address, /** @type {App} */ app) {
   const send = async (/** @type {string} */ targets) => {
     app.countPending(1);
     return fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
@@ -189,13 +177,8 @@ async function sendMasks(file, address, app) {
   return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };
 }
 
-/**
- * Ask which objects of the project a file's objects match; undefined: canceled.
- * @param {import('./protocol.js').FileObject[]} objects
- * @param {Item[]} items objects of the project
- * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file; null: a new one
- */
-async function matchObjects(objects, items) {
+/** Ask which objects a file's are; return their ids by id in the file, null: a new one; undefined: canceled. */
+async function matchObjects(/** @type {FileObject[]} */ objects, /** @type {Item[]} */ items) {
   const lists = objects.map(({ target }) => {
     const options = items.map(({ id, name }) => new Option(`${id}: ${name}`, String(id)));
     const list = createElement('select', {}, new Option('a new object', ''), ...options);

@@ -2,28 +2,21 @@
 
 import { CoalescedTask, element, elements, setIcon, showError, showHint } from './dom.js';
 
-/** Milliseconds before a nearby frame is shown while the requested one is decoded. */
-const NEAR_IMAGE_DELAY = 60;
+const NEAR_IMAGE_DELAY = 60; // milliseconds before a nearby frame is shown while the requested one is decoded
 const PREFETCH_FRAMES = 6;
 
 export class Playback {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.count = 1;
     this.rate = 25;
-    /** Frame that shows, and the revision of its masks. */
-    this.frame = 0;
-    this.revision = 0;
-    /** Requested frame and revision. */
-    this.destination = { frame: 0, revision: 0 };
-    /** Whether frames show as they are tracked, until the user draws or goes to another one. */
-    this.isFollowing = true;
-    /** Whether the user waits for the requested frame; until it shows, nothing is changed. */
-    this.isUserWaiting = false;
+    this.frame = 0; // frame that shows
+    this.revision = 0; // of its masks
+    this.destination = { frame: 0, revision: 0 }; // requested frame and revision
+    this.isFollowing = true; // whether frames show as they are tracked, until the user draws or goes to another one
+    this.isUserWaiting = false; // whether the user waits for the requested frame; until it shows, nothing is changed
     this.loadTask = new CoalescedTask(() => this.loadDestination());
-    /** Identifies the playback loop; null: stopped. @type {object | null} */
-    this.currentRun = null;
+    this.playingRun = /** @type {object | null} */ (null); // loop that plays; null: stopped
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;
@@ -129,8 +122,7 @@ export class Playback {
     this.app.review.showFrame();
   }
 
-  /** @param {number} by */
-  async step(by) {
+  async step(/** @type {number} */ by) {
     await this.seek(this.destination.frame + by);
     showHint(this.app.timeline.frameDescription);
   }
@@ -151,21 +143,20 @@ export class Playback {
 
   /** @param {object | null} run null: stop */
   setRun(run) {
-    this.currentRun = run;
+    this.playingRun = run;
     setIcon(element('play'), run ? 'pause' : 'play');
     element('play').setAttribute('aria-label', run ? 'Stop' : 'Play');
   }
 
-  /** Play, or stop. */
   async togglePlay() {
     const { app: { frames }, destination } = this;
-    const run = this.currentRun ? null : {};
+    const run = this.playingRun ? null : {};
     this.setRun(run);
     if (!run) return;
     this.isFollowing = this.isUserWaiting = false;
     if (destination.frame >= this.count - 1) await this.goTo(0);
     let [due, prefetched] = [performance.now(), destination.frame];
-    while (this.currentRun === run && destination.frame < this.count - 1) {
+    while (this.playingRun === run && destination.frame < this.count - 1) {
       while (prefetched < Math.min(this.count - 1, destination.frame + PREFETCH_FRAMES)) {
         prefetched += 1;
         Promise.all([frames.getImage(prefetched), frames.fetchLabels(prefetched)]).catch(() => {});
@@ -174,6 +165,6 @@ export class Playback {
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.currentRun === run) this.stop();
+    if (this.playingRun === run) this.stop();
   }
 }

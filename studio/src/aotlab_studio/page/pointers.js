@@ -11,17 +11,14 @@ const PEN_ERASER = 5;
 export function bindPointers(viewer, toolbox) {
   const { canvas } = viewer;
   const preview = new ClickPreview(toolbox);
-  /** @type {Map<number, {x: number, y: number}>} */
-  const touches = new Map();
-  /** Id of the pointer that draws or pans. @type {number | null} */
-  let activeId = null;
+  const touches = /** @type {Map<number, {x: number, y: number}>} */ (new Map());
+  let activeId = /** @type {number | null} */ (null); // id of the pointer that draws or pans
   /** Last center of what pans, and distance of two fingers. @type {{x: number, y: number, spread: number} | null} */
   let lastPan = null;
   /** Press that waits: a finger's until it is lifted without a second one. @type {(() => void) | null} */
   let pendingPress = null;
-  /** Whether the last press is the second of a double click, and the visible object under the first. */
-  let isSecondClick = false;
-  let clickedId = 0;
+  let isSecondClick = false; // whether the last press is the second of a double click
+  let clickedId = 0; // visible object under the first one
 
   /** Return the center of the fingers, or the position of another pointer. @param {PointerEvent} event */
   const measurePan = ({ clientX, clientY }) => {
@@ -154,11 +151,9 @@ export function pressCursor(app, shift) {
 }
 
 class ClickPreview {
-  /** @param {import('./tools.js').Toolbox} toolbox */
-  constructor(toolbox) {
+  constructor(/** @type {import('./tools.js').Toolbox} */ toolbox) {
     this.toolbox = toolbox;
-    /** @type {import('./viewer.js').Point | null} */
-    this.target = null;
+    this.target = /** @type {import('./viewer.js').Point | null} */ (null);
     this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
   }
 
@@ -169,8 +164,7 @@ class ClickPreview {
     return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // checked last: scans the mask
   }
 
-  /** @param {import('./viewer.js').Point} point */
-  moveTo(point) {
+  moveTo(/** @type {import('./viewer.js').Point} */ point) {
     if (this.canPreview) this.target = point;
     else this.clear();
     if (this.target) this.fetchTask.run();
@@ -185,9 +179,10 @@ class ClickPreview {
     const { target, toolbox: { app, app: { playback: { frame } }, viewer, viewer: { labels } } } = this;
     if (!target) return;
     viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
-    const outlines = await app.query('preview', { frame, positive: toPairs([target]) }).catch(() => []);
+    const message = { frame, positive: toPairs([target]) };
+    const answer = await app.connection.call('preview', message).catch(() => null);
     const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
-    viewer.preview = isCurrent ? outlines : []; // outside the image, or a click will say what failed
+    viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
     viewer.canvas.classList.remove('waiting');
     viewer.draw();
   }

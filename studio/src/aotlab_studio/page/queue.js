@@ -11,10 +11,7 @@ import { clearErrorAfter } from './dom.js';
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
  */
 
-/** Actions that remove the object of their message. @type {string[]} */
-const REMOVING_ACTIONS = ['delete_object', 'merge_objects'];
-/** Bytes in all that a browser sends after the page has closed. */
-const MAX_KEEPALIVE = 60000;
+const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 
 /** @typedef {{action: keyof Actions | 'load', message?: object, target?: ObjectRef}} QueuedAction not answered yet */
 
@@ -22,15 +19,8 @@ const MAX_KEEPALIVE = 60000;
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Return the object of later edits if an action creates or removes theirs; 0: a new one. @param {any} message */
-const findSuccessor = ({ into }, createdId = 0) => createdId || into || 0;
-
-/**
- * Return how many messages, the oldest, a browser sends after the page has closed. Those of one new object are sent
- * together.
- * @param {any[]} messages
- */
-function countKeepalive(messages) {
+/** Return how many of the oldest messages outlive the page. Those of one new object are sent together. */
+function countKeepalive(/** @type {any[]} */ messages) {
   let [count, size] = [0, 0];
   for (const message of messages) {
     size += JSON.stringify(message).length + 1;
@@ -44,19 +34,13 @@ function countKeepalive(messages) {
 }
 
 export class EditQueue {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** Actions that the server stores once, however often their messages arrive. @type {string[]} */
-    this.repeatableActions = [];
-    /** Settles when all queued edits are answered. @type {Promise<unknown>} */
-    this.previousEdits = Promise.resolve();
-    /** Unanswered edits. */
-    this.pendingCount = 0;
-    /** Answer to the last status, after those before. @type {Promise<any>} */
-    this.previousStatuses = Promise.resolve();
-    /** Unanswered edits and statuses by id of the message. @type {Map<number, QueuedAction>} */
-    this.actions = new Map();
+    this.repeatableActions = /** @type {string[]} */ ([]); // the server stores them once, however often they arrive
+    this.previousEdits = /** @type {Promise<unknown>} */ (Promise.resolve()); // settles after all queued edits
+    this.pendingCount = 0; // unanswered edits
+    this.previousStatuses = /** @type {Promise<any>} */ (Promise.resolve()); // settles after all statuses
+    this.actions = /** @type {Map<number, QueuedAction>} */ (new Map()); // unanswered ones by id of the message
   }
 
   /**
@@ -92,12 +76,8 @@ export class EditQueue {
     return this.runInOrder({ action, message, target }, (id) => this.sendNow(action, message, target, id));
   }
 
-  /**
-   * Send the status of what the user sees after the earlier edits. The later ones do not wait for its answer, which may
-   * take minutes.
-   * @param {Actions['set_status']['message']} message
-   */
-  setStatus(message) {
+  /** Send the status of what the user sees after the earlier edits. Later ones do not wait minutes for its answer. */
+  setStatus(/** @type {Actions['set_status']['message']} */ message) {
     const seen = this.previousEdits.then(() => { message.step = this.app.state.step; });
     const previous = Promise.all([seen, this.previousStatuses]);
     this.previousStatuses = this.keep({ action: 'set_status', message }, (id) => (
@@ -117,34 +97,25 @@ export class EditQueue {
     const answer = /** @type {any} */ (await app.request(action, fullMessage, resendId));
     app.history.reportLosses(answer);
     if (!answer.error && target && !app.findObject(target.id)) {
-      app.selection.resolve(target, findSuccessor(fullMessage, answer.result?.object_id));
+      app.selection.resolve(target, answer.result?.object_id || fullMessage.into || 0);
     }
     return answer;
   }
 
-  /**
-   * Send the unanswered edits, except those of an object that a prompt may create.
-   * @param {boolean} userMayStay whether the page may stay open, and an undo between them be sent later
-   */
-  sendOnClose(userMayStay) {
-    /** Objects that prompts may create. @type {Set<ObjectRef | undefined>} */
-    const promptedObjects = new Set();
-    /** Objects of later edits of removed ones. @type {Map<ObjectRef | undefined, ObjectRef>} */
-    const successors = new Map();
-    /** Objects of the messages, which may not exist yet. @type {(ObjectRef | undefined)[]} */
-    const objects = [];
+  /** Send the unanswered edits, up to an undo if the user may stay, except of an object that a prompt may create. */
+  sendOnClose(/** @type {boolean} */ userMayStay) {
+    const promptedTargets = /** @type {Set<ObjectRef | undefined>} */ (new Set()); // objects that prompts may create
+    /** Their places name the objects, of which the server knows which are created or removed. */
+    const targets = [...this.actions.values()].map(({ target }) => target);
     const messages = [];
     for (const [id, { action, message = {}, target }] of this.actions) {
-      const object = successors.get(target) ?? target;
-      const fullMessage = addObjectId(message, object);
+      const fullMessage = addObjectId(message, target);
       const isRepeatable = this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
-      objects.push(object);
-      if (action === 'suggest') promptedObjects.add(object);
-      else if (isRepeatable && (fullMessage.object_id !== null || !promptedObjects.has(object))) {
-        messages.push({ ...fullMessage, id, do: action, target: objects.indexOf(object) });
+      if (action === 'suggest') promptedTargets.add(target);
+      else if (isRepeatable && (fullMessage.object_id !== null || !promptedTargets.has(target))) {
+        messages.push({ ...fullMessage, id, do: action, target: targets.indexOf(target) });
       }
-      if (REMOVING_ACTIONS.includes(action)) successors.set(target, { id: findSuccessor(message) });
     }
     const count = countKeepalive(messages);
     const post = (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {

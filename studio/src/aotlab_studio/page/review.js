@@ -7,21 +7,15 @@ import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
-/** Largest number of listed frames; the timeline marks them too. */
-const MAX_LISTED = 50;
-/** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
-const LIVE_PAUSE = { min: 2000, factor: 5 };
+const MAX_LISTED = 50; // largest number of listed frames; the timeline marks them too
+const LIVE_PAUSE = { min: 2000, factor: 5 }; // between refreshes: milliseconds, multiple of the last one's duration
 
 export class Review {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** Frames to check, the worst first, then corrected ones. @type {ReviewEntry[]} */
-    this.entries = [];
-    /** Frame of the last visit. */
-    this.lastVisit = -1;
-    /** Time of the next live refresh, as `performance.now`. */
-    this.nextRefreshTime = 0;
+    this.entries = /** @type {ReviewEntry[]} */ ([]); // frames to check, the worst first, then corrected ones
+    this.lastVisit = -1; // frame of the last visit
+    this.nextRefreshTime = 0; // time of the next live refresh, as `performance.now`
     this.fetchTask = new CoalescedTask(() => this.fetch().catch(showError));
     /** @type {RowList<ReviewEntry>} */
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
@@ -48,7 +42,7 @@ export class Review {
 
   async fetch() {
     const start = performance.now();
-    const entries = await this.app.query('review', {});
+    const { result: entries } = await this.app.connection.call('review', {});
     const end = performance.now();
     this.nextRefreshTime = end + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (end - start));
     const frames = entries.map(({ frame }) => frame);
@@ -83,12 +77,10 @@ export class Review {
     return { line: createElement('li', {}, button), show };
   }
 
-  /** Entries that are not corrected. */
   get openEntries() {
     return this.entries.filter((entry) => !this.isCorrected(entry));
   }
 
-  /** Sentence about what is left. */
   get summary() {
     const { openEntries: { length }, app: { timeline } } = this;
     if (length) return `${formatCount(length, 'frame')} left to check, worst first.`;

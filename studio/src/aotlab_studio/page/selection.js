@@ -3,15 +3,12 @@
 import { showHint } from './dom.js';
 
 export class Selection {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     /** Reference to the selected object. @type {import('./queue.js').ObjectRef} */
     this.target = { id: 0 };
-    /** Objects in the order of their selection, the latest first. @type {number[]} */
-    this.recentIds = [];
-    /** Object that alone is drawn while it is selected; 0: all are drawn. */
-    this.isolatedId = 0;
+    this.recentIds = /** @type {number[]} */ ([]); // objects in the order of their selection, the latest first
+    this.isolatedId = 0; // id of the only object that is drawn; 0: all are drawn
   }
 
   /** Selected object; undefined: none, or it is not created yet, or another page has deleted it. */
@@ -44,39 +41,32 @@ export class Selection {
     this.setSelected(id);
   }
 
-  /** Select an object; another than the selected one ends isolation. @param {number} id */
+  /** Select an object; another one ends isolation. @param {number} id */
   setSelected(id) {
     this.recentIds = [id, ...this.recentIds.filter((other) => other !== id)];
     this.replaceTarget(id);
   }
 
-  /** @param {number} id */
-  replaceTarget(id) {
+  replaceTarget(/** @type {number} */ id) {
     if (id !== this.id) this.isolatedId = 0;
     this.target = { id };
     this.app.renderObjects();
   }
 
-  /**
-   * If undo or redo removed the selected object, or restored one, select the last selected one that is there.
-   * @param {number} id selected before
-   * @param {{id: number}[]} objects before
-   */
-  selectAfterMove(id, objects) {
-    const isRestored = this.app.objects.some((item) => !objects.some((before) => before.id === item.id));
+  /** If undo or redo removed the selected object, or restored one, select the last selected one that is there. */
+  selectAfterMove(/** @type {number} */ previousId, /** @type {{id: number}[]} */ previousObjects) {
+    const isRestored = this.app.objects.some(({ id }) => !previousObjects.some((before) => before.id === id));
     const recentId = this.recentIds.find((candidate) => this.app.findObject(candidate));
-    if (recentId && (isRestored || (id && !this.id))) this.replaceTarget(recentId);
+    if (recentId && (isRestored || (previousId && !this.id))) this.replaceTarget(recentId);
   }
 
-  /** @param {number} by */
-  selectNext(by) {
+  selectNext(/** @type {number} */ by) {
     const { objects } = this.app;
     const index = objects.findIndex((item) => item.id === this.id);
     this.selectIndex(Math.min(objects.length - 1, Math.max(0, index + by)));
   }
 
-  /** @param {number} index */
-  selectIndex(index) {
+  selectIndex(/** @type {number} */ index) {
     const item = this.app.objects[index];
     if (item) this.selectByUser(item.id);
   }

@@ -17,9 +17,7 @@ export function loadSettings(project = '') {
 export function saveSettings(changes, project = '') {
   try {
     localStorage.setItem(STORAGE_KEY + project, JSON.stringify({ ...loadSettings(project), ...changes }));
-  } catch {
-    // storage is full or forbidden; settings are not kept
-  }
+  } catch { /* storage is full or forbidden; settings are not kept */ }
 }
 
 /** Restore the settings of the last visit, and store them on leaving. @param {import('./main.js').App} app */

@@ -7,13 +7,9 @@ import { loadSettings, saveSettings } from './settings.js';
 import { TOOLS } from './tools.js';
 
 /**
- * Keys, and buttons that do the same.
- * @typedef {object} Binding
- * @property {string[]} keys
- * @property {string} text
- * @property {(key: string) => unknown} run
- * @property {boolean} waitsForFrame whether it acts on the requested frame, and waits until it shows
- * @property {(keyof import('./protocol.js').Elements)[]} [buttons] one for each key, or one for all
+ * Keys, and buttons that do the same, one for each key or one for all; `waitsForFrame`: until the requested one shows.
+ * @typedef {{keys: string[], text: string, run: (key: string) => unknown, waitsForFrame: boolean,
+ *   buttons?: (keyof import('./protocol.js').Elements)[]}} Binding
  */
 
 /** @type {Record<string, string>} */
@@ -40,11 +36,9 @@ function getKeyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
 
 /** Key presses and buttons, in order; one that changes masks waits for the frame that the user has requested. */
 export class CommandQueue {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** @type {{run: () => void, waitsForFrame: boolean}[]} */
-    this.waiting = [];
+    this.waiting = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
   }
 
   /** Run a command after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
@@ -67,8 +61,7 @@ export class CommandQueue {
 /** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
 export function connectShortcuts(app) {
   const groups = createBindings(app);
-  /** @type {Map<string, Binding>} */
-  const bindings = new Map();
+  const bindings = /** @type {Map<string, Binding>} */ (new Map());
   for (const binding of Object.values(groups).flat()) {
     const { keys, run, waitsForFrame, buttons = [] } = binding;
     for (const key of keys) bindings.set(key, binding);
@@ -141,10 +134,10 @@ function createBindings(app) {
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
       bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
-      bindChange('Backspace', 'remove the last corner or click', () => toolbox.removeLast()),
+      bindChange('Backspace', 'remove the last corner or click', () => toolbox.undoLastInput()),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape()),
-      bind('Ctrl+Z', 'undo', () => toolbox.dropLast() || history.undo(), 'undo'),
+      bind('Ctrl+Z', 'undo', () => toolbox.removeLastPoint() || history.undo(), 'undo'),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
     ],
     'Draw without a mouse': [

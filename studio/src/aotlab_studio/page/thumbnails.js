@@ -2,18 +2,14 @@
 
 import { CoalescedTask, createElement, element, RowList } from './dom.js';
 
-/** Width of a thumbnail in CSS pixels. */
-const THUMBNAIL_WIDTH = 68;
-/** Milliseconds between a change and the requests for thumbnails. */
-const THUMBNAIL_DELAY = 300;
+const THUMBNAIL_WIDTH = 68; // width of a thumbnail in CSS pixels
+const THUMBNAIL_DELAY = 300; // milliseconds between a change and the requests for thumbnails
 
 export class Thumbnails {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.strip = element('thumbnails');
-    /** Frames of the thumbnails in view. @type {number[]} */
-    this.frames = [];
+    this.frames = /** @type {number[]} */ ([]); // frames of the thumbnails in view
     this.list = new RowList(this.strip, (frame) => frame, (/** @type {number} */ frame) => {
       const values = { className: 'thumbnail', title: `frame ${frame}`, onclick: () => app.playback.seek(frame) };
       const number = createElement('span', {}, String(frame));

@@ -12,18 +12,12 @@ import { Thumbnails } from './thumbnails.js';
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
-/** Width of the column of names. */
-const NAMES_WIDTH = 96;
-/** Pixels from a handle within which it is dragged. */
-const HANDLE_REACH = 7;
-/** Smallest movement that drags a handle; a smaller one is a click. */
-const MIN_DRAG = 3;
-/** Smallest distance of two ticks. */
-const MIN_TICK_DISTANCE = 64;
-/** Number of frames at the largest zoom. */
-const MIN_SPAN = 8;
-/** Smallest number of rows, so that the layout does not move with each new object. */
-const MIN_ROWS = 4;
+const NAMES_WIDTH = 96; // width of the column of names
+const HANDLE_REACH = 7; // pixels from a handle within which it is dragged
+const MIN_DRAG = 3; // smallest movement that drags a handle; a smaller one is a click
+const MIN_TICK_DISTANCE = 64; // smallest distance of two ticks
+const MIN_SPAN = 8; // number of frames at the largest zoom
+const MIN_ROWS = 4; // smallest number of rows, so that the layout does not move with each new object
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
 
 /** @typedef {'text' | 'accent' | 'empty' | 'lost' | 'outdated' | 'accepted'} Color of the style sheet */
@@ -42,27 +36,21 @@ const MARKS = {
 };
 const TRACKED = { name: 'tracked', bars: [[1, 10]] };
 
-/** @param {string | undefined} mark */
-export const isDrawn = (mark) => mark === DRAWN || mark === DRAWN_ABSENT;
+export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 
 export class Timeline {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     const canvas = this.canvas = element('strips');
-    /** Index of the pressed handle of the range to track, or -1. */
-    this.handleIndex = -1;
-    /** Frame and x of the last press, whether the pointer has moved sideways from there, and whether it is a finger. */
-    this.lastPress = { frame: 0, x: 0, moved: false, isTouch: false };
+    this.handleIndex = -1; // index of the pressed handle of the range to track, or -1
+    this.lastPress = { frame: 0, x: 0, moved: false, isTouch: false }; // `moved`: sideways since
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-    /** First frame in view and number of frames in view; Infinity: all. */
-    this.first = 0;
-    this.maxSpan = Infinity;
-    /** Marks of frames by object id. @type {Map<number, string[]>} */
-    this.marks = new Map();
+    this.first = 0; // first frame in view
+    this.maxSpan = Infinity; // number of frames in view; Infinity: all
+    this.marks = /** @type {Map<number, string[]>} */ (new Map()); // marks of frames by object id
     this.fetchTask = new CoalescedTask(() => (
-      app.query('timeline', {}).then((marks) => this.setMarks(marks), showError)));
+      app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.hatching = createHatching(this.context, this.getColor('outdated'));
     this.draw = drawOncePerRefresh(() => this.drawNow());
@@ -104,7 +92,6 @@ export class Timeline {
     return Math.min(this.maxSpan, this.count);
   }
 
-  /** Width of a frame in CSS pixels. */
   get columnWidth() {
     return Math.max(1, this.canvas.clientWidth - NAMES_WIDTH) / this.span;
   }
@@ -118,8 +105,8 @@ export class Timeline {
   setMarks({ revision, marks }) {
     const previous = this.marks;
     this.marks = new Map(Object.entries(marks).map(([id, letters]) => [Number(id), [...letters]]));
-    for (const [frame, own] of this.app.frames.revisions) {
-      if (own > revision) for (const [id, row] of previous) this.setFrameMarks(frame, { [id]: row[frame] });
+    for (const [frame, newest] of this.app.frames.revisions) {
+      if (newest > revision) for (const [id, row] of previous) this.setFrameMarks(frame, { [id]: row[frame] });
     }
     this.draw();
   }
@@ -128,12 +115,10 @@ export class Timeline {
     return this.app.playback.count;
   }
 
-  /** @param {Color} name */
-  getColor(name) {
+  getColor(/** @type {Color} */ name) {
     return this.style.getPropertyValue(`--${name}`);
   }
 
-  /** Positions of the handles in CSS pixels. */
   get handlePositions() {
     const [first, last] = this.app.tracking.range;
     return [this.frameToX(first), this.frameToX(Math.min(this.count, last + 1))];
@@ -184,8 +169,7 @@ export class Timeline {
     this.scrollToFrame(anchor - share * this.span);
   }
 
-  /** @param {WheelEvent} event */
-  turnWheel(event) {
+  turnWheel(/** @type {WheelEvent} */ event) {
     const deltaX = event.deltaX || (event.shiftKey ? event.deltaY : 0);
     if (!event.ctrlKey && !deltaX) return; // the browser scrolls the rows
     event.preventDefault();
@@ -198,8 +182,7 @@ export class Timeline {
     return this.first + (event.offsetX - NAMES_WIDTH) / this.columnWidth;
   }
 
-  /** @param {MouseEvent} event */
-  eventToFrame(event) {
+  eventToFrame(/** @type {MouseEvent} */ event) {
     return Math.min(this.count - 1, Math.max(0, Math.floor(this.eventToPosition(event))));
   }
 
@@ -208,8 +191,7 @@ export class Timeline {
     return this.app.objects[Math.floor((event.offsetY - RULER_HEIGHT) / ROW_HEIGHT)];
   }
 
-  /** @param {PointerEvent} event */
-  pressPointer(event) {
+  pressPointer(/** @type {PointerEvent} */ event) {
     if (event.button) return;
     this.handleIndex = this.findHandle(event);
     const isTouch = event.pointerType === 'touch';
@@ -228,8 +210,7 @@ export class Timeline {
     if (event.offsetX >= NAMES_WIDTH) this.app.playback.seek(this.eventToFrame(event));
   }
 
-  /** @param {PointerEvent} event */
-  movePointer(event) {
+  movePointer(/** @type {PointerEvent} */ event) {
     this.canvas.style.cursor = this.handleIndex >= 0 || this.findHandle(event) >= 0 ? 'ew-resize' : '';
     this.lastPress.moved ||= Math.abs(event.offsetX - this.lastPress.x) >= MIN_DRAG;
     if (this.handleIndex >= 0) {
@@ -248,8 +229,7 @@ export class Timeline {
     return height;
   }
 
-  /** @param {number} index */
-  scrollToRow(index) {
+  scrollToRow(/** @type {number} */ index) {
     this.fitHeight();
     const top = RULER_HEIGHT + index * ROW_HEIGHT;
     scrollTo(element('rows'), index && top, top + ROW_HEIGHT);
@@ -342,7 +322,6 @@ export class Timeline {
     context.fillText(text, 14, y);
   }
 
-  /** Draw frame numbers above the rows. */
   drawTicks() {
     const { context, first, span, columnWidth } = this;
     const step = TICK_STEPS.find((frames) => frames * columnWidth >= MIN_TICK_DISTANCE) || 1e6;

@@ -24,14 +24,10 @@ import { toPairs } from './viewer.js';
  * @property {(points: Point[]) => Point[]} [shape] outline of its input
  */
 
-/** Smallest edge of a box in pixels of the frame (as on the server) and in CSS pixels; a smaller drag is a click. */
-const MIN_BOX_EDGE = { frame: 2, css: 4 };
-/** Points of a removing scribble for each negative click. */
-const SCRIBBLE_STEP = 8;
-/** Smallest distance of two points of a free line in pixels of the frame, and its largest number of points. */
-const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 };
-/** CSS pixels from the first corner within which a click closes the polygon. */
-const CLOSE_DISTANCE = 8;
+const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame (as on the server), CSS pixels; smaller: a click
+const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
+const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 }; // distance of two points in pixels of the frame
+const CLOSE_DISTANCE = 8; // CSS pixels from the first corner within which a click closes the polygon
 
 /** @type {Tool[]} */
 export const TOOLS = [
@@ -95,32 +91,22 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
+/** @typedef {{frame: number, target: import('./queue.js').ObjectRef}} Pressed */
 
 export class Toolbox {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.viewer = app.viewer;
-    /** @type {Tool} */
     this.tool = TOOLS[0];
-    /** Last tool other than pan, which keeps the points of this one. */
-    this.drawingTool = this.tool;
+    this.drawingTool = this.tool; // last tool other than pan, which keeps the points of this one
     this.radius = 12;
-    /** @type {Point[]} */
-    this.points = [];
-    /**
-     * Clicks on an object by the step of the history that the last of them made.
-     * @type {Map<number, {frame: number, id: number, clicks: Click[]}>}
-     */
+    this.points = /** @type {Point[]} */ ([]);
+    /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
-    /** Input that was sent and is not answered. @type {Sketch[]} */
-    this.pendingSketches = [];
-    /** Frame and object at the last press. */
-    this.pressed = { frame: 0, target: app.selection.target };
-    /** Whether the unfinished or last input removes. */
-    this.isSubtracting = false;
-    /** Whether tools remove unless Shift is held, for pens and touch. */
-    this.subtractByDefault = false;
+    this.pendingSketches = /** @type {Sketch[]} */ ([]); // input that was sent and is not answered
+    this.pressed = { frame: 0, target: app.selection.target }; // frame and object at the last press
+    this.isSubtracting = false; // whether the unfinished or last input removes
+    this.subtractByDefault = false; // whether tools remove unless Shift is held, for pens and touch
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
       const values = { title: help, onclick: () => this.setTool(name) };
       const button = createElement('button', values, createIcon(icon), createElement('span', {}, name));
@@ -136,8 +122,7 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** @param {string} name */
-  setTool(name) {
+  setTool(/** @type {string} */ name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.dropPoints();
     this.tool = tool;
@@ -146,8 +131,7 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** @param {number} factor */
-  resizeBrush(factor) {
+  resizeBrush(/** @type {number} */ factor) {
     this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + 0.5) : this.radius * factor);
   }
 
@@ -216,14 +200,14 @@ export class Toolbox {
   }
 
   /** Remove the last corner, or the last click on the selected object, which may be on its way. */
-  removeLast() {
+  undoLastInput() {
     const { app: { history, playback: { frame } } } = this;
-    if (this.dropLast()) return;
+    if (this.removeLastPoint()) return;
     history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.state.step } : undefined));
   }
 
   /** Remove the last corner or the stroke; return whether there was one. */
-  dropLast() {
+  removeLastPoint() {
     if (!this.hasUnfinishedInput) return false;
     this.points = this.isDown ? [] : this.points.slice(0, -1);
     this.show();
@@ -245,8 +229,7 @@ export class Toolbox {
     this.show();
   }
 
-  /** @param {Point} point */
-  move(point) {
+  move(/** @type {Point} */ point) {
     if (!this.isDown) return;
     const { points, tool } = this;
     const last = points[points.length - 1];
@@ -261,7 +244,6 @@ export class Toolbox {
     if (this.isDown) await this.tool.release?.(this, isSecondClick);
   }
 
-  /** Close the polygon. */
   close() {
     return this.tool.corners && this.points.length > 2 ? this.send() : undefined;
   }
@@ -278,7 +260,6 @@ export class Toolbox {
     return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE / this.viewer.zoom;
   }
 
-  /** Send the drawn points. */
   async send() {
     const { app: { queue }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
@@ -333,13 +314,9 @@ export class Toolbox {
     return this.showWhilePending(answer, click);
   }
 
-  /**
-   * Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one.
-   * @param {Toolbox['pressed']} pressed
-   * @param {Prompts} prompts
-   * @param {Click} [click]
-   */
-  async requestMask({ frame, target }, prompts, click) {
+  /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
+  async requestMask(/** @type {Pressed} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+    const { frame, target } = pressed;
     const { app, app: { history, queue, selection } } = this;
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
@@ -368,13 +345,8 @@ export class Toolbox {
     return answer;
   }
 
-  /**
-   * Show sent input until it is answered; a refused polygon can be sent again.
-   * @template {{error?: Error}} T
-   * @param {Promise<T>} answer
-   * @param {Click} [click]
-   */
-  async showWhilePending(answer, click) {
+  /** Show sent input until it is answered; a refused polygon can be sent again. */
+  async showWhilePending(/** @type {Promise<{error?: Error}>} */ answer, /** @type {Click=} */ click = undefined) {
     const { tool, input } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];

@@ -7,15 +7,11 @@ import {
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
 export class Tracking {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
+  constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** @type {JobProgress | null} */
-    this.job = null;
-    /** Name of the selected model. */
-    this.model = '';
-    /** First and last frame to track, as stored or dragged; Infinity: to the end. @type {[number, number]} */
-    this.range = [0, Infinity];
+    this.job = /** @type {JobProgress | null} */ (null);
+    this.model = ''; // name of the selected model
+    this.range = /** @type {[number, number]} */ ([0, Infinity]); // to track, as stored or dragged
     element('stop').onclick = () => this.stop();
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
@@ -49,8 +45,7 @@ export class Tracking {
     this.showRange();
   }
 
-  /** @param {string[]} names @param {string} model */
-  setModels(names, model) {
+  setModels(/** @type {string[]} */ names, /** @type {string} */ model) {
     const list = element('model');
     list.replaceChildren(...names.map((name) => new Option(name === 'bundled' ? 'the bundled model' : name, name)));
     list.onchange = async () => {
@@ -60,8 +55,7 @@ export class Tracking {
     this.setModel(model);
   }
 
-  /** @param {string} name */
-  setModel(name) {
+  setModel(/** @type {string} */ name) {
     this.model = name;
     element('model').value = name;
   }
@@ -92,8 +86,7 @@ export class Tracking {
     if (done) this.app.review.fetchTask.run();
   }
 
-  /** @param {JobProgress} job */
-  showProgress(job) {
+  showProgress(/** @type {JobProgress} */ job) {
     if (job.total) element('progress').value = job.done / job.total;
     else element('progress').removeAttribute('value');
     const timeLeft = job.remaining === null ? '' : `, ${formatDuration(job.remaining)} left`;
@@ -105,8 +98,7 @@ export class Tracking {
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
 
-  /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
-  async track(direction) {
+  async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
     const { playback, queue, toolbox } = this.app;
     playback.cancelSeek();
     const { frame } = playback;

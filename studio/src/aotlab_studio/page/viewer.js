@@ -18,17 +18,12 @@ export class Viewer {
     const canvas = this.canvas = element('view');
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.mask = document.createElement('canvas');
-    /** @type {ImageBitmap | null} */
-    this.image = null;
-    /** Nearby frame, shown dimmed and without masks until the requested one is decoded. @type {ImageBitmap | null} */
-    this.placeholder = null;
-    /** @type {import('./frames.js').Labels | null} */
-    this.labels = null;
+    this.image = /** @type {ImageBitmap | null} */ (null);
+    this.placeholder = /** @type {ImageBitmap | null} */ (null); // nearby frame, until the requested one is decoded
+    this.labels = /** @type {import('./frames.js').Labels | null} */ (null);
     this.size = { width: 1, height: 1 };
-    /** How masks are drawn. */
-    this.display = { fill: true, outline: true, opacity: 0.45 };
-    /** CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas. */
-    this.zoom = 1;
+    this.display = { fill: true, outline: true, opacity: 0.45 }; // how masks are drawn
+    this.zoom = 1; // CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
@@ -38,18 +33,12 @@ export class Viewer {
      * @type {Map<number, {name: string, color: number, halo: number}>}
      */
     this.objects = new Map();
-    /** Unfinished input, and input that was sent and is not answered. @type {Sketch[]} */
-    this.sketches = [];
-    /** Point of the brush or of the keyboard's cursor. @type {Point | null} */
-    this.cursor = null;
-    /** Radius of the brush in pixels of the frame; 0: another tool. */
-    this.cursorRadius = 0;
-    /** Outlines [x, y] of the mask that a click would make. @type {[number, number][][]} */
-    this.preview = [];
-    /** Position of the pointer in CSS pixels of the canvas. @type {Point | null} */
-    this.pointer = null;
-    /** Draw at the next screen refresh. */
-    this.draw = drawOncePerRefresh(() => this.drawNow());
+    this.sketches = /** @type {Sketch[]} */ ([]); // unfinished input, and input that was sent and is not answered
+    this.cursor = /** @type {Point | null} */ (null); // point of the brush or of the keyboard's cursor
+    this.cursorRadius = 0; // radius of the brush in pixels of the frame; 0: another tool
+    this.preview = /** @type {[number, number][][]} */ ([]); // outlines [x, y] of the mask that a click would make
+    this.pointer = /** @type {Point | null} */ (null); // position of the pointer in CSS pixels of the canvas
+    this.draw = drawOncePerRefresh(() => this.drawNow()); // draw at the next screen refresh
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
@@ -70,14 +59,12 @@ export class Viewer {
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
 
-  /** @param {Viewer['display']} display */
-  setDisplay(display) {
+  setDisplay(/** @type {Viewer['display']} */ display) {
     this.display = display;
     this.paintMask();
   }
 
-  /** @param {ImageBitmap} image @param {import('./frames.js').Labels} labels */
-  show(image, labels) {
+  show(/** @type {ImageBitmap} */ image, /** @type {import('./frames.js').Labels} */ labels) {
     this.image = image;
     this.labels = labels;
     this.preview = []; // of the previous masks
@@ -89,7 +76,6 @@ export class Viewer {
     this.drawNow(); // before the browser shows the resized canvas
   }
 
-  /** Show the whole frame. */
   fit() {
     const { canvas: { clientWidth, clientHeight }, size: { width, height } } = this;
     this.zoom = Math.min(clientWidth / width, clientHeight / height);
@@ -156,8 +142,7 @@ export class Viewer {
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const alpha = this.display.fill ? Math.round(this.display.opacity * 255) : 0;
-    /** Ids of the visible objects on the frame. @type {Set<number>} */
-    const visibleIds = new Set();
+    const visibleIds = /** @type {Set<number>} */ (new Set()); // ids of the visible objects on the frame
     let [index, last] = [0, 0];
     /** @type {{color: number, halo: number} | undefined} */
     let object;
@@ -277,8 +262,7 @@ export class Viewer {
   }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Point[]} positions */
-function tracePath(context, positions) {
+function tracePath(/** @type {CanvasRenderingContext2D} */ context, /** @type {Point[]} */ positions) {
   positions.forEach(({ x, y }, index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
 }
 
