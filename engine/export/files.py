@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import shutil
@@ -40,13 +39,13 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     files, or that cannot be written.
     """
     folder = folder.resolve()
-    backup = folder.parent / f".{folder.name}.old"
+    backup = folder.parent / f".{folder.name}.old.part"
     _restore(folder, backup)
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
     is_export = DESCRIPTION_FILE in names and EXPORTED_NAMES.issuperset(names)
     require_free(folder, "" if is_export or not names else "files that are not of an export")
     require_free(folder, "an export" if names else "", force=force)
-    remove_leftovers(folder.parent, glob.escape(folder.name))
+    remove_leftovers(folder.parent, folder.name)
     temporary = folder.parent / temporary_name(folder)
     try:
         with writing(folder):
