@@ -50,7 +50,7 @@ export class Video {
     }
     const timestamps = [];
     for await (const packet of new EncodedPacketSink(track).packets(undefined, undefined, { metadataOnly: true })) {
-      timestamps.push(packet.timestamp);
+      if (packet.timestamp >= 0) timestamps.push(packet.timestamp); // edit lists hide earlier frames
       if (timestamps.length > 2 * MAX_FRAMES) break;
     }
     timestamps.sort((first, second) => first - second);

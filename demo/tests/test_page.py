@@ -576,6 +576,21 @@ def test_masks_have_the_size_of_the_video(tab, portrait):
     np.testing.assert_allclose(spans, [(60, 119), (30, 89)], atol=1)
 
 
+def test_trimmed_frames_are_not_read(tab, tmp_path):
+    """Frames that an edit list hides, as in a video that a phone has trimmed."""
+    path = tmp_path / "trimmed.mp4"
+    with av.open(str(build.SAMPLE)) as video, av.open(str(path), "w") as copy:
+        source = video.streams.video[0]
+        stream, start = copy.add_stream_from_template(source), round(0.5 / source.time_base)
+        for packet in video.demux(source):
+            if packet.pts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, stream
+                copy.mux(packet)
+    tab.evaluate("VideoDecoder.isConfigSupported = async () => ({ supported: true })")  # Chromium lacks H.264
+    tab.set_input_files("#file", path)
+    wait_status(tab, f"{len([*open_frames(path)])} frames")
+
+
 @pytest.mark.parametrize("content", [b"no video", b"", "truncated"])
 def test_unreadable_file_refused(tab, tmp_path, portrait, content):
     path = tmp_path / "notes.webm"
