@@ -20,16 +20,16 @@ export class Video {
    * @param {number[]} timestamps of the frames in seconds
    * @param {boolean} truncated the video has more frames
    * @param {[number, number]} size width and height in pixels
+   * @param {number} aspect of the shown video, which differs from that of the size if pixels are not square
    */
-  constructor(name, sink, timestamps, truncated, [width, height]) {
+  constructor(name, sink, timestamps, truncated, [width, height], aspect) {
     this.name = name;
     this.sink = sink;
     this.timestamps = timestamps;
     this.truncated = truncated;
     this.width = width;
     this.height = height;
-    const scale = Math.min(WIDTH / width, HEIGHT / height);
-    const [contentWidth, contentHeight] = [Math.round(width * scale), Math.round(height * scale)];
+    const [contentWidth, contentHeight] = [Math.min(WIDTH, Math.round(HEIGHT * aspect)), Math.min(HEIGHT, Math.round(WIDTH / aspect))];
     /** The part of a frame without bars. */
     this.content = { x: (WIDTH - contentWidth) >> 1, y: (HEIGHT - contentHeight) >> 1, width: contentWidth, height: contentHeight };
     const context = new OffscreenCanvas(WIDTH, HEIGHT).getContext('2d', { willReadFrequently: true });
@@ -54,8 +54,10 @@ export class Video {
       if (timestamps.length > 2 * MAX_FRAMES) break;
     }
     timestamps.sort((first, second) => first - second);
-    const size = /** @type {[number, number]} */ (await Promise.all([track.getDisplayWidth(), track.getDisplayHeight()]));
-    return new Video(name, new VideoSampleSink(track), timestamps.slice(0, MAX_FRAMES), timestamps.length > MAX_FRAMES, size);
+    const size = /** @type {[number, number]} */ (await Promise.all([track.getCodedWidth(), track.getCodedHeight()]));
+    if ((await track.getRotation()) % 180) size.reverse();
+    const aspect = (await track.getDisplayWidth()) / (await track.getDisplayHeight());
+    return new Video(name, new VideoSampleSink(track), timestamps.slice(0, MAX_FRAMES), timestamps.length > MAX_FRAMES, size, aspect);
   }
 
   /** Decode frames in order, from an index on. @param {number} first @param {number} [end] index after the last */
