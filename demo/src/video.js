@@ -20,16 +20,17 @@ export class Video {
    * @param {number[]} timestamps of the frames in seconds
    * @param {boolean} truncated the video has more frames
    * @param {[number, number]} size width and height in pixels
-   * @param {number} aspect of the shown video, which differs from that of the size if pixels are not square
+   * @param {[number, number]} shownSize width and height as shown, which differ if pixels are not square
    */
-  constructor(name, sink, timestamps, truncated, [width, height], aspect) {
+  constructor(name, sink, timestamps, truncated, [width, height], [shownWidth, shownHeight]) {
     this.name = name;
     this.sink = sink;
     this.timestamps = timestamps;
     this.truncated = truncated;
     this.width = width;
     this.height = height;
-    const [contentWidth, contentHeight] = [Math.min(WIDTH, Math.round(HEIGHT * aspect)), Math.min(HEIGHT, Math.round(WIDTH / aspect))];
+    const scale = Math.min(WIDTH / shownWidth, HEIGHT / shownHeight);
+    const [contentWidth, contentHeight] = [Math.round(shownWidth * scale), Math.round(shownHeight * scale)];
     /** The part of a frame without bars. */
     this.content = { x: (WIDTH - contentWidth) >> 1, y: (HEIGHT - contentHeight) >> 1, width: contentWidth, height: contentHeight };
     const context = new OffscreenCanvas(WIDTH, HEIGHT).getContext('2d', { willReadFrequently: true });
@@ -56,8 +57,8 @@ export class Video {
     timestamps.sort((first, second) => first - second);
     const size = /** @type {[number, number]} */ (await Promise.all([track.getCodedWidth(), track.getCodedHeight()]));
     if ((await track.getRotation()) % 180) size.reverse();
-    const aspect = (await track.getDisplayWidth()) / (await track.getDisplayHeight());
-    return new Video(name, new VideoSampleSink(track), timestamps.slice(0, MAX_FRAMES), timestamps.length > MAX_FRAMES, size, aspect);
+    const shownSize = /** @type {[number, number]} */ (await Promise.all([track.getDisplayWidth(), track.getDisplayHeight()]));
+    return new Video(name, new VideoSampleSink(track), timestamps.slice(0, MAX_FRAMES), timestamps.length > MAX_FRAMES, size, shownSize);
   }
 
   /** Decode frames in order, from an index on. @param {number} first @param {number} [end] index after the last */
