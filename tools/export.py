@@ -106,6 +106,8 @@ def main(
         raise UsageError("--precision int8 and --calibrate FRAMES MASKS: give both or neither")
     if quantize_encoder and not calibrate:
         raise UsageError("--quantize-encoder: only with --precision int8")
+    if provider != "cpu" and not verify:
+        raise UsageError("--provider: only with --verify")
     require_extra("export", *EXPORT_PACKAGES)
     if verify or calibrate:
         require_module("aotlab_runtime", "./runtime in a checkout")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import logging
 import os
 import platform
@@ -91,9 +92,9 @@ def locked_output(folder: Path, world: Distributed | None = None) -> Iterator[No
                 path.rmdir()
 
 
-def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Remove temporary files of killed programs, with a final name or pattern, from a folder the caller has locked."""
-    stem, suffix = os.path.splitext(name)
-    for path in folder.glob(f".{stem}.*.part{suffix or '*'}"):
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove temporary files of killed programs from a folder the caller has locked; ``name``: of one file only."""
+    stem, suffix = ("*", "*") if name is None else map(glob.escape, os.path.splitext(name))
+    for path in folder.glob(f".{stem}.{'[0-9a-f]' * 8}.part{suffix}"):  # as `temporary_name` forms them
         log.info("%s: removed: left by a killed process", path)
         remove(path)

@@ -83,7 +83,7 @@ export async function openVideo(file, name) {
   });
 }
 
-/** Drop all objects. */
+/** Remove all objects. */
 export function reset() {
   Object.assign(state, { store: new LabelStore(), prompts: new Map(), objectId: 1, objectCount: 1 });
   showObjects();

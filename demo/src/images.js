@@ -55,23 +55,23 @@ function interpolationTaps(source, target, alignCorners) {
  * @returns {{components: Int32Array, areas: number[]}} label of each pixel, 0 outside; area by label, 0 for 0
  */
 export function labelComponents(mask, width) {
-  const [components, areas, open] = [new Int32Array(mask.length), [0], new Int32Array(mask.length)];
+  const [components, areas, stack] = [new Int32Array(mask.length), [0], new Int32Array(mask.length)];
   for (let first = 0; first < mask.length; first += 1) {
     if (!mask[first] || components[first]) continue;
     let count = 1;
-    open[0] = first;
+    stack[0] = first;
     components[first] = areas.length;
     areas.push(0);
     while (count) {
       count -= 1;
-      const pixel = open[count];
+      const pixel = stack[count];
       areas[components[first]] += 1;
       const [left, right] = [pixel % width ? -1 : 0, (pixel + 1) % width ? 1 : 0];
       for (let row = pixel - width; row <= pixel + width; row += width) {
         for (let near = row + left; near <= row + right; near += 1) {
           if (!mask[near] || components[near]) continue;
           components[near] = components[first];
-          open[count] = near;
+          stack[count] = near;
           count += 1;
         }
       }

@@ -11,6 +11,8 @@ export class Model {
     this.count = 0;
     /** Name of the backend; empty until the model is loaded, and after a failure. */
     this.backend = '';
+    /** Why the worker has ended. @type {Error | null} */
+    this.failure = null;
     this.worker.addEventListener('message', ({ data }) => {
       if (data.progress) {
         onProgress(data.progress);
@@ -29,6 +31,7 @@ export class Model {
 
   /** Call a method of the worker. @param {string} method @param {any[]} args */
   call(method, ...args) {
+    if (this.failure) return Promise.reject(this.failure);
     return new Promise((resolve, reject) => {
       this.count += 1;
       this.calls.set(this.count, { resolve, reject });
@@ -40,6 +43,7 @@ export class Model {
   close(error) {
     this.worker.terminate();
     this.backend = '';
+    this.failure = error;
     for (const { reject } of this.calls.values()) reject(error);
     this.calls.clear();
   }

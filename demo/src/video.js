@@ -20,16 +20,17 @@ export class Video {
    * @param {number[]} timestamps of the frames in seconds
    * @param {boolean} truncated the video has more frames
    * @param {[number, number]} size width and height in pixels
+   * @param {[number, number]} shownSize width and height as shown, which differ if pixels are not square
    */
-  constructor(name, sink, timestamps, truncated, [width, height]) {
+  constructor(name, sink, timestamps, truncated, [width, height], [shownWidth, shownHeight]) {
     this.name = name;
     this.sink = sink;
     this.timestamps = timestamps;
     this.truncated = truncated;
     this.width = width;
     this.height = height;
-    const scale = Math.min(WIDTH / width, HEIGHT / height);
-    const [contentWidth, contentHeight] = [Math.round(width * scale), Math.round(height * scale)];
+    const scale = Math.min(WIDTH / shownWidth, HEIGHT / shownHeight);
+    const [contentWidth, contentHeight] = [Math.round(shownWidth * scale), Math.round(shownHeight * scale)];
     /** The part of a frame without bars. */
     this.content = { x: (WIDTH - contentWidth) >> 1, y: (HEIGHT - contentHeight) >> 1, width: contentWidth, height: contentHeight };
     const context = new OffscreenCanvas(WIDTH, HEIGHT).getContext('2d', { willReadFrequently: true });
@@ -50,12 +51,14 @@ export class Video {
     }
     const timestamps = [];
     for await (const packet of new EncodedPacketSink(track).packets(undefined, undefined, { metadataOnly: true })) {
-      timestamps.push(packet.timestamp);
+      if (packet.timestamp >= 0) timestamps.push(packet.timestamp); // edit lists hide earlier frames
       if (timestamps.length > 2 * MAX_FRAMES) break;
     }
     timestamps.sort((first, second) => first - second);
-    const size = /** @type {[number, number]} */ (await Promise.all([track.getDisplayWidth(), track.getDisplayHeight()]));
-    return new Video(name, new VideoSampleSink(track), timestamps.slice(0, MAX_FRAMES), timestamps.length > MAX_FRAMES, size);
+    const size = /** @type {[number, number]} */ (await Promise.all([track.getCodedWidth(), track.getCodedHeight()]));
+    if ((await track.getRotation()) % 180) size.reverse();
+    const shownSize = /** @type {[number, number]} */ (await Promise.all([track.getDisplayWidth(), track.getDisplayHeight()]));
+    return new Video(name, new VideoSampleSink(track), timestamps.slice(0, MAX_FRAMES), timestamps.length > MAX_FRAMES, size, shownSize);
   }
 
   /** Decode frames in order, from an index on. @param {number} first @param {number} [end] index after the last */

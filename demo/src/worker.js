@@ -50,7 +50,7 @@ const methods = {
   },
 };
 
-/** Without alpha. @param {ImageData} image @returns {import('./tracker.js').Frame} */
+/** Drop the alpha channel. @param {ImageData} image @returns {import('./tracker.js').Frame} */
 function makeFrame({ data, height, width }) {
   const pixels = new Uint8Array(3 * height * width);
   for (let pixel = 0; pixel < height * width; pixel += 1) {

@@ -9,6 +9,7 @@ import os
 import threading
 import zipfile
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -574,6 +575,37 @@ def test_masks_have_the_size_of_the_video(tab, portrait):
     assert {mask.shape for mask in masks.values()} == {(200, 120)}
     spans = [(axis.min(), axis.max()) for axis in np.nonzero(masks[5])]
     np.testing.assert_allclose(spans, [(60, 119), (30, 89)], atol=1)
+
+
+def test_masks_of_wide_pixels_have_the_size_of_the_frames(tab, tmp_path):
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("libvpx-vp9", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 120, 120, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        video.mux(stream.encode(av.VideoFrame(120, 120, "yuv420p")))
+        video.mux(stream.encode())
+    tab.set_input_files("#file", path)
+    wait_status(tab, "wide.mp4: 1 frame")
+    mark(tab, (107, 0), (427, 240))  # 640×480 pixels of the view, 107 columns of bars
+    (mask,) = download_masks(tab).values()
+    assert mask.shape == next(iter(open_frames(path))).shape[:2]
+    assert np.array_equal(mask, np.pad(np.ones((60, 60), int), (0, 60)))
+
+
+def test_trimmed_frames_are_not_read(tab, tmp_path):
+    """Frames that an edit list hides, as in a video that a phone has trimmed."""
+    path = tmp_path / "trimmed.mp4"
+    with av.open(str(build.SAMPLE)) as video, av.open(str(path), "w") as copy:
+        source = video.streams.video[0]
+        stream, start = copy.add_stream_from_template(source), round(0.5 / source.time_base)
+        for packet in video.demux(source):
+            if packet.pts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, stream
+                copy.mux(packet)
+    tab.evaluate("VideoDecoder.isConfigSupported = async () => ({ supported: true })")  # Chromium lacks H.264
+    tab.set_input_files("#file", path)
+    wait_status(tab, f"{len([*open_frames(path)])} frames")
 
 
 @pytest.mark.parametrize("content", [b"no video", b"", "truncated"])

@@ -196,6 +196,18 @@ def test_error_without_a_message_is_named():
     assert result.stdout.split() == ["RangeError,full,70"]
 
 
+def test_call_of_an_ended_worker_is_rejected():
+    script = f"""
+        import {{ Model }} from '{(DEMO / "src" / "model.js").as_uri()}';
+        globalThis.Worker = class extends EventTarget {{ terminate() {{}} }};
+        const model = new Model(() => {{}}, () => {{}});
+        model.worker.dispatchEvent(Object.assign(new Event('error'), {{ message: 'out of memory' }}));
+        await model.call('step').catch((error) => console.log(error.message));"""
+    command = ["node", "--input-type=module", "-e", script]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert result.stdout == "worker.js: out of memory\n"
+
+
 def test_types():
     result = subprocess.run(
         [DEMO / "node_modules" / ".bin" / "tsc", "--project", DEMO], capture_output=True, text=True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import shutil
@@ -40,7 +39,7 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     files, or that cannot be written.
     """
     folder = folder.resolve()
-    backup = folder.parent / f".{folder.name}.old"
+    backup = folder.parent / f".{folder.name}.old.part"
     _restore(folder, backup)
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
     is_export = DESCRIPTION_FILE in names and EXPORTED_NAMES.issuperset(names)
@@ -48,7 +47,7 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         raise already_contains(folder, "files that are not of an export")
     if names and not force:
         raise already_contains(folder, "an export", forceable=True)
-    remove_leftovers(folder.parent, glob.escape(folder.name))
+    remove_leftovers(folder.parent, folder.name)
     temporary = folder.parent / temporary_name(folder)
     try:
         with writing(folder):

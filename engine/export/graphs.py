@@ -188,8 +188,8 @@ def build_graphs(
         encode = Graph(model, _encode, {"frame": FRAME_AXES}, frame=frame, size=size)
         features = encode.results["features"]
         masks = torch.rand(1, model.config.max_objects + 1, *size, generator=generator)
-        identify = Graph(model, _assign_identities, masks=masks)
-        id_embeddings = identify.results["id_embeddings"]
+        assign = Graph(model, _assign_identities, masks=masks)
+        id_embeddings = assign.results["id_embeddings"]
         reference = Graph(model, _propagate_reference, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes = reference.results.values()
         assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
@@ -208,7 +208,7 @@ def build_graphs(
         )
         return {
             "encode": encode,
-            "assign_identities": identify,
+            "assign_identities": assign,
             "reference": reference,
             "propagate": Graph(model, _propagate, axes, features=features, memory=memory),
             "memorize": memorize,

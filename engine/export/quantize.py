@@ -104,7 +104,7 @@ def silence_exporters() -> Iterator[None]:
 def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) -> onnx.ModelProto:
     """Return a graph with int8 weights per channel and uint8 inputs; operators with few weights remain float32.
 
-    ``proto`` is changed. ``inputs``: tensors by name of each call, others than the graph's are ignored.
+    ``proto`` is changed. ``inputs``: tensors of each call by name; the graph may take some of them only.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static

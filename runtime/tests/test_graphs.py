@@ -45,7 +45,10 @@ DAMAGED_FOLDERS = {
         lambda folder: rewrite(folder, version=9),
         r"of version 9, expected 11\); run aotlab export",
     ),
-    "no description": (lambda folder: (folder / "export.json").unlink(), "export.json"),
+    "no description": (
+        lambda folder: (folder / "export.json").unlink(),
+        r"export .export.json: [^/]*.; run aotlab export",
+    ),
     "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable export"),
     "deep list": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable export"),
     "list": (lambda folder: (folder / "export.json").write_text("[]"), "of version None, expected 11"),
@@ -67,7 +70,7 @@ DAMAGED_FOLDERS = {
         lambda folder: (folder / "weights.bin").write_bytes(b"0"),
         "not a usable export .changed",
     ),
-    "missing graph": (lambda folder: (folder / "propagate.onnx").unlink(), "propagate.onnx"),
+    "missing graph": (lambda folder: (folder / "propagate.onnx").unlink(), r"export .propagate.onnx: "),
 }
 
 

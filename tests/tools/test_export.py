@@ -109,6 +109,7 @@ def test_settings_are_shown_as_they_will_be(capsys):
     (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
     (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
     (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "'no' does not exist"),
+    (["--output", "out", "--provider", "cuda"], "--provider: only with --verify"),
     (["--output", "out", "--provider", "coreml", "--verify"], "coreml: not in this onnxruntime; install"),
 ])  # fmt: skip
 def test_invalid_line_rejected(tmp_path, monkeypatch, run_expecting_error, args, message):

@@ -73,15 +73,16 @@ def test_leftovers_of_killed_programs_are_removed(tmp_path):
     folder = tmp_path / temporary_name(tmp_path / "folder")
     folder.mkdir()
     (folder / "graph").touch()
-    kept = {"state.pt", ".hidden", ".x.part.pt"}
+    kept = {"state.pt", ".hidden", ".x.part.pt", ".folder.old.part"}
     for name in kept:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path / "nowhere")
-    remove_leftovers(tmp_path, "other.pt")
-    assert len(list(tmp_path.iterdir())) == 7
+    for other in ("other.pt", "model", "state", "[sf]*"):
+        remove_leftovers(tmp_path, other)
+    assert len(list(tmp_path.iterdir())) == 8
     remove_leftovers(tmp_path, "folder")
     remove_leftovers(tmp_path, "model.v2")
-    assert len(list(tmp_path.iterdir())) == 5
+    assert len(list(tmp_path.iterdir())) == 6
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == kept
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,7 +28,9 @@ def shorten(value: object, length: int = 60) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Return the message of another library's error in one line."""
+    """Return the message of another library's error in one line, with the name of its file."""
+    if isinstance(error, OSError) and isinstance(error.filename, str | Path):
+        return f"{Path(error.filename).name}: {error.strerror}"
     return f"missing {error}" if isinstance(error, KeyError) else shorten(error, 200)
 
 

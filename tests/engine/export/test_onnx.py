@@ -128,6 +128,12 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
     assert (tmp_path / "export" / "photos").is_dir()
 
 
+def test_folder_of_a_similar_name_is_kept(empty_graphs, tmp_path):
+    (tmp_path / ".export.old").mkdir()
+    export_model(*build("aott"), tmp_path / "export", video=VIDEO)
+    assert (tmp_path / ".export.old").is_dir()
+
+
 def test_failed_replacement_keeps_the_earlier_export(empty_graphs, monkeypatch, tmp_path):
     model, config = build("aott")
     export_model(model, config, tmp_path / "export", video=VIDEO)
@@ -135,7 +141,7 @@ def test_failed_replacement_keeps_the_earlier_export(empty_graphs, monkeypatch, 
     replace = os.replace
 
     def fail(source, target):
-        if ".part" in str(source):
+        if ".old" not in f"{source} {target}":
             raise OSError(5, "Input/output error")
         replace(source, target)
 
