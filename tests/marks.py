@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
+METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "r50_deaotl_rmem", "msdeaott", "aost", "r50_paotl")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs signals, forks or devices of POSIX")
 
 

@@ -78,7 +78,8 @@ class SharedWeights:
         self._offsets: dict[bytes, int] = {}  # by digest of the content
 
     def move(self, proto: onnx.ModelProto) -> None:
-        """Move the large constants of a graph to the file; with ``half``, in float16 with a cast before use.
+        """Move the large constants of a graph to the file; with ``half``, in float16 with a cast before use, except
+        the scales of int8, which may be too small for float16.
 
         Notes of the exporter, such as stack traces, are dropped: they are most of a graph.
         """
@@ -89,11 +90,13 @@ class SharedWeights:
             node.ClearField("metadata_props")
         proto.graph.ClearField("value_info")
         largest = np.finfo(np.float16).max
+        scales = {node.input[1] for node in proto.graph.node if node.op_type == "DequantizeLinear"}
         for tensor in proto.graph.initializer:
             array = numpy_helper.to_array(tensor)
             if array.nbytes < MIN_SHARED_BYTES:
                 continue
-            if self._half and array.dtype == np.float32 and np.abs(array).max() <= largest:
+            is_rounded = self._half and array.dtype == np.float32 and tensor.name not in scales
+            if is_rounded and np.abs(array).max() <= largest:
                 array, name = array.astype(np.float16), tensor.name
                 tensor.name, tensor.data_type = f"{name}_half", TensorProto.FLOAT16
                 cast = helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT)

@@ -18,7 +18,7 @@ from PIL import Image
 from aotlab.dataloaders.benchmarks.sequences import match_masks, read_video
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask, resize_labels
-from aotlab.utils.errors import require
+from aotlab.utils.errors import InputError, require
 
 if TYPE_CHECKING:
     import onnx
@@ -69,6 +69,18 @@ def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | No
     ]
 
 
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Raise the framework's `InputError` in place of the runtime's."""
+    import aotlab_runtime
+
+    try:
+        yield
+    except aotlab_runtime.InputError as error:
+        raise InputError(str(error)) from error
+
+
+@translate_errors()
 def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:
     """Track a clip with an export; return the inputs of each call of every graph by its name."""
     from aotlab_runtime import Tracker

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +12,11 @@ import torch
 from tqdm import tqdm
 
 from aotlab.configs.schema import Config
-from aotlab.engine.export.quantize import Clip
+from aotlab.engine.export.quantize import Clip, translate_errors
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.networks.model import VOSModel
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import RunStopped
 
 TOLERANCE = 1e-3
 """largest accepted difference of logits, relative to their standard deviation"""
@@ -40,17 +38,6 @@ class Agreement(NamedTuple):
     """median seconds per frame of the graphs"""
     pytorch_seconds: float
     """median seconds per frame of PyTorch"""
-
-
-@contextmanager
-def translate_errors() -> Iterator[None]:
-    """Raise the framework's `InputError` in place of the runtime's."""
-    import aotlab_runtime
-
-    try:
-        yield
-    except aotlab_runtime.InputError as error:
-        raise InputError(str(error)) from error
 
 
 def require_provider(name: str) -> None:

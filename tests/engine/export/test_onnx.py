@@ -10,12 +10,14 @@ import onnx
 import pytest
 import torch
 import torch.nn.functional as F
+from onnx import TensorProto, helper, numpy_helper
 from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
 from aotlab.engine.export.export import export_model, resolve_export_config
+from aotlab.engine.export.files import WEIGHTS_FILE, SharedWeights
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
 from aotlab.engine.tracking.tracker import Tracker
@@ -150,6 +152,17 @@ def test_failed_replacement_keeps_the_earlier_export(empty_graphs, monkeypatch, 
         export_model(model, config, tmp_path / "export", video=VIDEO, half=True, force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     assert (tmp_path / "export" / "export.json").read_bytes() == before
+
+
+def test_scales_of_int8_stay_float32_in_exports_of_half_size(tmp_path):
+    scales = numpy_helper.from_array(np.full(400, 1e-8, np.float32), "scales")  # 0 in float16
+    weights = numpy_helper.from_array(np.zeros((400, 8), np.int8), "weights")
+    node = helper.make_node("DequantizeLinear", ["weights", "scales"], ["y"], axis=0)
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [400, 8])
+    proto = helper.make_model(helper.make_graph([node], "graph", [], [output], [weights, scales]))
+    with open(tmp_path / WEIGHTS_FILE, "wb") as file:
+        SharedWeights(file, half=True).move(proto)
+    assert [tensor.data_type for tensor in proto.graph.initializer] == [TensorProto.INT8, TensorProto.FLOAT]
 
 
 def test_export_does_not_change_the_model(empty_graphs, tmp_path):
