@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
-from aotlab.configs.schema import Config, StageConfig
+from aotlab.configs.schema import METHODS, Config, StageConfig
 from aotlab.configs.training import SourceConfig
 from aotlab.utils.errors import InputError
-from tests.marks import one_of_each_method
+from tests.marks import METHOD_PRESETS, one_of_each_method
 from tests.mutations import BOMB
 
 FILES = {
@@ -304,3 +304,7 @@ def test_other_dataclasses_load_with_the_same_checks():
         build_config({"items": {"a": {"pth": "b"}}}, "list.yaml", Listing)
     with pytest.raises(InputError, match=r"list\.yaml: items\.a\.path is missing"):
         build_config({"items": {"a": {}}}, "list.yaml", Listing)
+
+
+def test_presets_of_quick_tests_are_of_all_methods():
+    assert {load_config(name).model.method for name in METHOD_PRESETS} == METHODS.keys()
