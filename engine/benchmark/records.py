@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
@@ -88,7 +87,7 @@ class Records:
             remove(self._path(video))
         else:
             write_versioned(self._path(video), SEQUENCE_KIND, asdict(SequenceRecord()))
-        remove_leftovers(self.output / RECORD_FOLDER, glob.escape(f"{video.name}.json"))
+        remove_leftovers(self.output / RECORD_FOLDER, f"{video.name}.json")
         folder = self.output / video.name
         for part in (folder, *filter(Path.is_dir, folder.glob("*"))):  # of single objects
             remove_leftovers(part)

@@ -110,7 +110,7 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     assert not page.tab.is_visible("#export-cancel")
     page.tab.click("#export-start")
     assert started.wait(WAIT_SECONDS)
-    assert page.tab.get_attribute("#view", "aria-busy") == "false"  # strokes can go on
+    assert page.tab.get_attribute("#view", "aria-busy") == "false"  # more strokes are possible
     page.tab.click("#export-cancel")
     page.tab.wait_for_selector("#export-missing >> text=export: canceled")
     assert not (session.document.folder / "export" / "clip.zip").exists()

@@ -656,7 +656,7 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, 
     assert many <= 5 * few
 
 
-def test_frames_between_changed_masks_are_tracked_for_one_correction(session, long_pause):
+def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
     draw(session, 0, 1)
     run(session, 0)
     before, marks = session.document.snapshot, {frame: {1: f"{frame:032}"} for frame in (3, 6, 9)}
