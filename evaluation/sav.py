@@ -34,10 +34,7 @@ class SeparateObjects(ScoringPlan):
 
     def result_files(self, results: Path, frame: Path) -> list[Path]:
         """Return the result files of one of the frames."""
-        folders = self.object_folders.values()
-        if not any((results / folder.name).is_dir() for folder in folders):
-            return [results / frame.name]
-        return [results / folder.name / frame.name for folder in folders if (folder / frame.name).is_file()]
+        return [*dict.fromkeys(list_result_files(results, frame.name, self.object_folders).values())]
 
     def score(self, results: Path, frame: Path) -> tuple[np.ndarray, set[int]]:
         """Return J and F (2×K) of one of the frames and the ignored predicted ids; NaN without an annotation."""
@@ -52,6 +49,16 @@ class SeparateObjects(ScoringPlan):
         return values, unknown
 
 
+def list_result_files(results: Path, name: str, folders: Mapping[int, Path]) -> dict[int, Path]:
+    """Return the result file of each object with an annotation on a frame, as `read_object_results`."""
+    annotated = {object_id: folder for object_id, folder in folders.items() if (folder / name).is_file()}
+    separate = any((results / folder.name).is_dir() for folder in folders.values())
+    return {
+        object_id: results / folder.name / name if separate else results / name
+        for object_id, folder in annotated.items()
+    }
+
+
 def read_object_results(
     results: Path, name: str, folders: Mapping[int, Path]
 ) -> tuple[dict[int, tuple[Path, np.ndarray]], set[int]]:
@@ -62,15 +69,12 @@ def read_object_results(
         name: file name of the frame's masks.
         folders: annotation folder of each object.
     """
-    annotated = {object_id: folder for object_id, folder in folders.items() if (folder / name).is_file()}
-    path = results / name
-    if path.is_file():
-        ids = read_mask(path)
-        return {object_id: (path, ids == object_id) for object_id in annotated}, find_unknown_ids(
-            ids, [*folders]
-        )
-    paths = {object_id: results / folder.name / name for object_id, folder in annotated.items()}
-    return {object_id: (path, read_mask(path) > 0) for object_id, path in paths.items()}, set()
+    paths, path = list_result_files(results, name, folders), results / name
+    if path not in paths.values():
+        return {object_id: (path, read_mask(path) > 0) for object_id, path in paths.items()}, set()
+    ids = read_mask(path)
+    masks = {object_id: (path, ids == object_id) for object_id in paths}
+    return masks, find_unknown_ids(ids, [*folders])
 
 
 def plan_sequence(sequence: Video) -> ScoringPlan:

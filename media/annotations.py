@@ -22,7 +22,7 @@ from aotlab.media.job_record import (
     require_tracked_frames,
 )
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
-from aotlab.media.matching import list_image_files
+from aotlab.media.matching import image_stem, list_image_files
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, encode_rle
@@ -93,7 +93,7 @@ def read_annotations(
             annotations.video = record.video_name or annotations.video
             annotations.class_names = record.class_names
             require_tracked_frames(folder, record, annotations.frames)
-        if annotations.video not in ("", video.name):
+        if annotations.video and video.name not in (annotations.video, image_stem(annotations.video)):
             problem = f"belongs to video {annotations.video}, not {video.name}"
             if strict:
                 raise InputError(
@@ -173,10 +173,15 @@ def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
         if read_mode(path) in ("", "RGB", "RGBA"):
             return None
         return _parse_masks({path: ""}, size)
-    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and any(entry.glob("*.png")))
+    images = list_image_files(path, (".png",))
+    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
+    folders = [folder for folder in folders if list_image_files(folder, (".png",))]
+    if images and folders:
+        raise InputError(
+            f"{path}: has PNGs and a folder {folders[0].name} of PNGs; move one of the two elsewhere"
+        )
     if folders:
         return _parse_object_folders(folders, size)
-    images = list_image_files(path, (".png",))
     return _parse_masks({image: image for image in images}, size) if images else None
 
 
@@ -203,8 +208,9 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
             for object_id in ids
         ]
     binary = not any(regions.values())
-    for path in voids:
-        log.warning("%s: 255 is treated as %s", path, "object 1" if binary else "void, not an object")
+    if voids:
+        meaning = "object 1" if binary else "void, not an object"
+        log.warning("%s: 255 is treated as %s (masks with it: %d)", next(iter(voids)), meaning, len(voids))
     shown = voids if binary else {}
     return [
         region

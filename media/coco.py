@@ -77,9 +77,9 @@ def parse_classes(tree: Any) -> dict[str, int]:
 
 
 def parse_video_name(tree: Any, video: VideoInfo) -> str:
-    """Return the stem of the video of COCO JSON; empty if it names none."""
+    """Return the name of the video of COCO JSON; empty if it names none."""
     videos = tree.get("videos") or []
-    return image_stem(str(_find_video(videos, video.name).get("name") or "")) if videos else ""
+    return str(_find_video(videos, video.name).get("name") or "") if videos else ""
 
 
 def _list_classes(tree: Any) -> list[tuple[str, Any]]:
@@ -135,8 +135,8 @@ def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     if len(videos) == 1:
         return videos[0]
     for video in videos:
-        first = str(next(iter(video.get("file_names") or ()), ""))
-        if name in (image_stem(str(video.get("name", ""))), first.rpartition("/")[0].rpartition("/")[2]):
+        title, first = str(video.get("name", "")), str(next(iter(video.get("file_names") or ()), ""))
+        if name in (title, image_stem(title), first.rpartition("/")[0].rpartition("/")[2]):
             return video
     raise ValueError(f"{len(videos)} videos, none called {name}")
 

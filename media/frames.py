@@ -24,7 +24,7 @@ from aotlab.media.high_bit_depth import (
 )
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import atomic_path, reading
+from aotlab.utils.files import atomic_path, base_name, reading
 
 IMAGE_RATE = Fraction(24)
 """default frame rate of image sequences, as in DAVIS and most films"""
@@ -124,16 +124,16 @@ class ImageFrames(FrameSource):
         if not path.is_dir() and detect_image_kind(path) == "tiff":
             stack = TiffStack(path)
             self._read_values: Callable[[int], np.ndarray] = stack.read
-            self.name, self.length = path.stem, stack.count
+            self.length = stack.count
         else:
             self._paths = [path]
             if path.is_dir():
                 self._paths = list_images(path)
                 warn_about_mixed_images(path, self._paths)
             self._read_values = lambda index: read_raw_image(self._paths[index])
-            self.name, self.length = path.resolve().name, len(self._paths)
+            self.length = len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"
-        self._path = path
+        self._path, self.name = path, base_name(path)
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.damaged = []

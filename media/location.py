@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from aotlab.utils.errors import require
 from aotlab.utils.text import strip_credentials
 
-URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE)
-"""URL: protocol, and the rest"""
+URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE)
+"""URL: protocol of two letters or more, as C://clip.mp4 is a path, and the rest"""
 CAMERA_NUMBER = re.compile("[0-9]{1,2}", re.ASCII)
 
 

@@ -20,8 +20,8 @@ VIDEO_SUFFIXES = (
     ".flv", ".ogv", ".wmv", ".gif",
 )  # fmt: skip
 """suffixes of video files in a folder"""
-SUFFIXES = (*IMAGE_SUFFIXES, ".txt", ".json")
-"""suffixes of images and of files of labels named after them"""
+SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt", ".json")
+"""suffixes of images, videos, and files of labels named after them"""
 END_NUMBER = re.compile("[0-9]{1,9}$")
 MAX_NAMES = 3
 """largest number of names of each kind in a message"""
@@ -47,7 +47,7 @@ def order_names(names: Iterable[Name]) -> list[Name]:
 
 
 def image_stem(name: str | Path) -> str:
-    """Return the name of an image without folder and one known suffix; a text may be a URL or a Windows path."""
+    """Return the name of an image or video without folder and one known suffix; a text may be a URL or Windows path."""
     if isinstance(name, Path):
         return name.stem if name.suffix.lower() in SUFFIXES else name.name
     # In a URL, the name is in the query, or at the end of the path before the query.

@@ -158,9 +158,9 @@ class Annotations:
         return self.stems.get(frame, f"{frame:05d}")
 
     def mask(self, frame: int) -> np.ndarray:
-        """Return H×W object ids on a frame, 0 is background; uint8, or uint16 if an id of the frame needs it."""
+        """Return H×W object ids on a frame, 0 is background; uint16 if an id is above 254, as 255 is void in uint8."""
         largest = max((region.object_id for region in self.frames.get(frame, ())), default=0)
-        mask = np.zeros(self.size, dtype=np.min_scalar_type(largest))
+        mask = np.zeros(self.size, dtype=np.min_scalar_type(largest + 1))
         for region in self.frames.get(frame, ()):
             mask[decode_rle(region.rle, self.size)] = region.object_id
         return mask

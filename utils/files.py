@@ -158,7 +158,8 @@ def sibling_path(source: Path, ending: str) -> Path:
 
 
 def base_name(source: Path) -> str:
-    """Return the name of a folder, or of a file without its suffix."""
+    """Return the name of a folder, as of that which ``..`` leads to, or of a file without its suffix."""
+    source = source if source.name not in ("", "..") else source.resolve()
     return source.name if source.is_dir() else source.stem
 
 

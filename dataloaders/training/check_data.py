@@ -21,10 +21,10 @@ from aotlab.dataloaders.benchmarks.sequences import (
     match_masks,
 )
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
-from aotlab.dataloaders.training.sets import MIN_FRAMES, read_ids
+from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.media.images import open_image, read_image
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import VOID, is_blurred
+from aotlab.media.masks import VOID, is_blurred, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.progress import progress_bar
@@ -147,6 +147,7 @@ def check_videos(
         decode: as in `check_folder`.
     """
     result = CheckResult(num_objects=0 if decode else None)
+    check_mask = partial(read_mask_info, read=read_ids if kind else read_mask)
     with (
         ThreadPoolExecutor(workers) as pool,
         progress_bar(len(videos), unit="folder" if kind else "video") as bar,
@@ -157,7 +158,7 @@ def check_videos(
             mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
             frames, masks = (
                 dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
-                for check, paths in ((read_frame_info, video.frames), (read_mask_info, mask_files))
+                for check, paths in ((read_frame_info, video.frames), (check_mask, mask_files))
             )
             _add_video(result, video, frames, masks, kind)
             bar.update()
@@ -202,12 +203,12 @@ def read_frame_info(path: Path, *, decode: bool) -> FileInfo:
         return FileInfo(finding=to_finding(path, error))
 
 
-def read_mask_info(path: Path, *, decode: bool) -> FileInfo:
+def read_mask_info(path: Path, *, read: MaskReader = read_ids, decode: bool) -> FileInfo:
     """Return the size of a mask, and its ids if ``decode``."""
     if not decode:
         return read_frame_info(path, decode=False)
     try:
-        labels = read_ids(path)
+        labels = read(path)
     except InputError as error:
         return FileInfo(finding=to_finding(path, error))
     ids, size = tuple(np.unique(labels[labels > 0]).tolist()), (labels.shape[0], labels.shape[1])

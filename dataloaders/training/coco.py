@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,18 @@ def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
-    """Return the images with at least one object, in the order of the JSON; missing files are skipped."""
-    names, labeled_images = set(os.listdir(images)), []
+    """Return the images with at least one object, in the order of the JSON; missing files are skipped.
+
+    File names in the JSON may include folders; those that are not below ``images`` are ignored.
+    """
+    labeled_images = []
+
+    @cache
+    def list_folder(name: str) -> tuple[Path, set[str]]:
+        folder = images / name.lstrip("/")
+        folder = folder if folder.is_dir() and ".." not in name.split("/") else images
+        return folder, set(os.listdir(folder))
+
     with reading(instances):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
@@ -70,9 +80,10 @@ def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
                 kept = {key: item.get(key) for key in ("id", "iscrowd", "segmentation")}
                 annotations[item["image_id"]].append(kept)
         for image in tree["images"]:
-            path, items = images / Path(image["file_name"]).name, annotations[image["id"]]
+            parent, _, name = image["file_name"].rpartition("/")
+            (folder, names), items = list_folder(parent), annotations[image["id"]]
             size = require_size(image["height"], image["width"])
-            if path.name in names and not all(item["iscrowd"] for item in items):
+            if name in names and not all(item["iscrowd"] for item in items):
                 reader = partial(draw_annotations, size, json.dumps(items).encode())
-                labeled_images.append(LabeledImage(path, instances, reader))
+                labeled_images.append(LabeledImage(folder / name, instances, reader))
     return labeled_images

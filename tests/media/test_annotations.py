@@ -61,6 +61,17 @@ def test_masks_in_object_folders_are_black_and_white(tmp_path, folder, mode, val
             read_annotations(tmp_path, VIDEO)
 
 
+def test_masks_beside_a_folder_of_masks_are_not_dropped(tmp_path):
+    write_mask(tmp_path / "00000.png", labels(0))
+    save_binary(tmp_path / ".trash" / "00000.png", labels(0) == 3)
+    assert read_annotations(tmp_path, VIDEO).objects() == [3]
+    save_binary(tmp_path / "old" / "00000.PNG", labels(0) == 3)
+    with pytest.raises(InputError, match="has PNGs and a folder old of PNGs; move one of the two elsewhere"):
+        read_annotations(tmp_path, VIDEO)
+    (tmp_path / "00000.png").unlink()
+    assert read_annotations(tmp_path, VIDEO).class_names == {1: "old"}
+
+
 def test_folder_of_results_has_the_objects_of_its_masks(tmp_path):
     for frame in range(LENGTH):
         write_mask(tmp_path / "masks" / f"{frame:05d}.png", labels(frame))
@@ -200,6 +211,8 @@ def test_file_of_another_video_is_named(tmp_path, caplog):
     assert f"{path}: belongs to video bear, not clip" in caplog.text
     with pytest.raises(InputError, match=r"bear\.json: belongs to video bear, not clip"):
         read_annotations(path, VIDEO, strict=True)
+    path.write_text(json.dumps(format_coco(tracked(), replace(VIDEO, name="clip.MP4"))))
+    read_annotations(path, VIDEO, strict=True)
 
 
 def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):

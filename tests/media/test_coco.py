@@ -107,6 +107,8 @@ def test_video_is_chosen_by_name(tree, read):
     tree["videos"].append({"id": 2, "name": "other", "height": 9, "width": 9, "length": 1})
     tree["images"].append({"id": 99, "video_id": 2, "file_name": "o.jpg", "height": 9, "width": 9})
     assert (read(tree).mask(0) == labels(0)).all()
+    tree["videos"][0]["name"] = "clip.mp4"
+    assert (read(tree).mask(0) == labels(0)).all()
     with pytest.raises(InputError, match="2 videos"):
         read(tree, VideoInfo("third", SIZE))
 

@@ -45,6 +45,12 @@ def test_16_bits_under_their_whole_range_equal_8_bits(pngs, stack):
     assert (read_frames(stack, levels=(0, 65535)) == CLIP).all()
 
 
+def test_linked_folder_has_the_name_of_the_link(pngs, monkeypatch):
+    (pngs.parent / "bus").symlink_to(pngs)
+    monkeypatch.chdir(pngs)
+    assert [open_frames(path).name for path in (pngs.parent / "bus", ".")] == ["bus", "pngs"]
+
+
 def test_levels_are_estimated_once_for_all_frames(tmp_path):
     for index, top in enumerate((300, 1100, 4100)):
         ramp = np.linspace(100, top, 64, dtype=np.uint16)

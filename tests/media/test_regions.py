@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from aotlab.media.masks import list_ids, read_mask, write_mask
 from aotlab.media.regions import Annotations, Region, add_class_ids
 from aotlab.media.rle import encode_rle
 
@@ -22,3 +23,9 @@ def test_attributes_hold_until_they_change():
 
 def test_class_with_the_id_of_another_gets_a_free_one():
     assert add_class_ids({"x": 3}, {"a": 1, "b": 1, "c": None}) == {"x": 3, "a": 1, "b": 2, "c": 4}
+
+
+def test_object_255_is_not_void(tmp_path):
+    annotations = Annotations((1, 1), {0: [Region(255, encode_rle(np.ones((1, 1), bool)))]})
+    write_mask(tmp_path / "mask.png", annotations.mask(0))
+    assert list_ids(read_mask(tmp_path / "mask.png")) == {255}

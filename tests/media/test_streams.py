@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from aotlab.media.location import locate_video
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.limits import make_pipe
@@ -183,3 +184,4 @@ def test_file_with_a_number_as_its_name_is_not_a_camera(tmp_path, monkeypatch):
 
 def test_file_address_is_a_path(tmp_path):
     assert brightness(open_frames(f"file://{write_gray(tmp_path / 'clip.mkv')}")) == GREYS
+    assert locate_video("C://videos/clip.mkv").kind == "stored"

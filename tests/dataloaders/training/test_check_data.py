@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.training.check_data import check_folder, read_mask_info
+from aotlab.dataloaders.benchmarks.sequences import read_folder
+from aotlab.dataloaders.training.check_data import check_folder, check_videos, read_mask_info
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -46,6 +47,12 @@ def mask(root, index=1):
 
 def move(path, name):
     path.rename(path.with_name(name))
+
+
+def test_benchmark_may_have_ids_that_training_may_not(root):
+    for path in root.glob("Annotations/*/*.png"):
+        write_mask(path, ids(1, 300))
+    assert check_videos(read_folder(root)).findings == []
 
 
 def test_good_folder_has_no_findings(root):

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -83,6 +84,17 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
 def test_images_are_found_in_every_layout(tmp_path, images, annotations, split):
     make(tmp_path, images, annotations, split or "train2017")
     assert len(opened(tmp_path, split)) == 2
+
+
+def test_images_in_folders_are_not_mixed_up(root):
+    image = root / "train2017" / f"{9:012d}.jpg"
+    (root / "train2017" / "a").mkdir()
+    shutil.copy(image, root / "train2017" / "a")
+    change_instances(root, lambda tree: tree["images"][0].update(file_name=f"a/{image.name}"))
+    assert opened(root)[0].image == root / "train2017" / "a" / image.name
+    for name in (f"../train2017/{image.name}", f"/data/coco/train2017/{image.name}"):
+        change_instances(root, lambda tree, name=name: tree["images"][0].update(file_name=name))
+        assert opened(root)[0].image == image
 
 
 def test_size_mismatch_with_json_rejected(root):
