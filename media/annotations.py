@@ -57,7 +57,7 @@ class MaskWriter:
     write: Callable[[Path, Annotations, VideoInfo], None]
     """writes the objects to a path; raises `InputError` if the format cannot hold them"""
     images: bool = False
-    """whether the frames are stored beside the masks, as ``images/<stem>.jpg`` in the folder"""
+    """whether the frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder"""
 
 
 def read_annotations(
@@ -107,8 +107,8 @@ def read_annotations(
                 others = ", ".join(map(str, sorted(with_objects)[:10]))
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
             annotations.frames = {frame: with_objects.get(frame) or next(iter(with_objects.values()))}
-        if video.stems is not None:
-            annotations.stems = {index: video.stems[index] for index in annotations.frames}
+        if video.frame_names is not None:
+            annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
         return annotations
 
 

@@ -49,7 +49,7 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
     if (count := len({image["id"] for image in images})) < len(images):
         raise ValueError(f"{len(images)} images have {count} different ids")
     file_names = (str(image.get("file_name", "")) for image in images)
-    selected = {"", *select_images([*filter(None, file_names)], video.stems, video.name)}
+    selected = {"", *select_images([*filter(None, file_names)], video.frame_names, video.name)}
     images = [image for image in images if str(image.get("file_name", "")) in selected]
     numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
     numbered, named = all(type(number) is int for number in numbers), selected != {""}
@@ -102,7 +102,7 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
     classes = annotations.class_ids()
     length = max(annotations.frames, default=-1) + 1 if video.length is None else video.length
     frames = sorted(annotations.frames)
-    files = {frame: video.image_name(frame, annotations.stem(frame)) for frame in frames}
+    files = {frame: video.image_name(frame, annotations.frame_name(frame)) for frame in frames}
     return {
         "info": {"description": f"{video.name}: tracked objects", "rate": video.rate},
         "categories": [{"id": index, "name": name, "supercategory": ""} for name, index in classes.items()],

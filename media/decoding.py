@@ -203,7 +203,7 @@ def next_time(times: list[Fraction], time: Fraction | None, rate: Fraction) -> F
     return times[-1] + 1 / rate if times else Fraction(0)
 
 
-def require_decoder(container: av.container.InputContainer, title: str, *, images: bool = True) -> None:
+def require_decoder(container: av.container.InputContainer, subject: str, *, images: bool = True) -> None:
     """Raise and close a container without a video that this FFmpeg decodes; ``images``: accept images too."""
     problem = ""
     if not container.streams.video or (not images and NOT_VIDEO.fullmatch(container.format.name)):
@@ -212,7 +212,7 @@ def require_decoder(container: av.container.InputContainer, title: str, *, image
         problem = "no decoder for its video; give H.264, for example"
     if problem:
         container.close()
-        raise InputError(f"{title}: {problem}")
+        raise InputError(f"{subject}: {problem}")
 
 
 def decode_error(path: Path, index: int, error: Exception) -> InputError:

@@ -82,8 +82,8 @@ class FrameSource(ABC):
         """Return seconds from the first frame to one that has been read."""
         return index / self.rate
 
-    def stem(self, index: int) -> str:
-        """Return the stem of output files of a frame: its number with at least five digits, or the image's name."""
+    def frame_name(self, index: int) -> str:
+        """Return the name of a frame: its number with at least five digits, or that of its image without suffix."""
         return f"{index:05d}"
 
     def file(self, index: int) -> Path | None:
@@ -145,9 +145,9 @@ class ImageFrames(FrameSource):
             low, high = estimate_levels(self._read_or_skip, self.length)
             self.levels = Levels(low, high, linear=linear, estimated=True)
 
-    def stem(self, index: int) -> str:
-        """Return the stem of the image in a folder, the frame number in a stack."""
-        return self._paths[index].stem if self._paths else super().stem(index)
+    def frame_name(self, index: int) -> str:
+        """Return the name of the image without suffix; in a stack, the frame number."""
+        return self._paths[index].stem if self._paths else super().frame_name(index)
 
     def file(self, index: int) -> Path | None:
         """Return the image file of a frame; None in a stack."""
@@ -157,12 +157,12 @@ class ImageFrames(FrameSource):
         """Return a frame; raise `InputError` if it is missing, broken or of another size or type."""
         require_index(self, index, self.length)
         values = self._read_values(index)
-        title = str(self._paths[index]) if self._paths else f"{self._path}, image {index}"
+        subject = str(self._paths[index]) if self._paths else f"{self._path}, image {index}"
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
             raise InputError(
-                f"{title}: has values of {values.dtype}, but the first frame of {self._dtype}; give frames of one kind"
+                f"{subject}: has values of {values.dtype}, but the first frame of {self._dtype}; give frames of one kind"
             )
-        require_image_size(values, self.size, title, "the first frame")
+        require_image_size(values, self.size, subject, "the first frame")
         image = values if self.levels is None else self.levels(values)
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)
 

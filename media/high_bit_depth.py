@@ -215,7 +215,7 @@ class Levels:
             return self._table[values]
         return self._convert(values)
 
-    def report(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return {"low": self.low, "high": self.high, "auto": self.estimated}
 

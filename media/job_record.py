@@ -68,8 +68,8 @@ class JobRecord:
     """result of `compute_fingerprint` for the video; empty for a stream"""
     video_name: str = ""
     """`FrameSource.name` of the video; empty: unknown"""
-    stems: list[str] = field(default_factory=list)
-    """file names of the frames without suffix, or empty if frames are numbered"""
+    frame_names: list[str] = field(default_factory=list)
+    """names of the frames, as `FrameSource.frame_name`; empty if frames are numbered"""
     folder: str = ""
     """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
 
@@ -77,16 +77,16 @@ class JobRecord:
         self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has strings
 
     @cached_property
-    def _known_stems(self) -> frozenset[str]:
-        return frozenset(self.stems)
+    def _known_names(self) -> frozenset[str]:
+        return frozenset(self.frame_names)
 
-    def has_frame(self, stem: str) -> bool:
-        """Return whether files of this stem are those of a frame to track."""
-        if self.stems or not re.fullmatch("[0-9]{5,9}", stem):
-            return stem in self._known_stems
+    def has_frame(self, name: str) -> bool:
+        """Return whether this is the name of a frame to track, which its files have before their suffix."""
+        if self.frame_names or not re.fullmatch("[0-9]{5,9}", name):
+            return name in self._known_names
         # see `FrameSource.length_is_estimate`
         last = None if self.last_frame is None else max(self.last_frame, self.first_frame + self.frames - 1)
-        return int(stem) >= self.first_frame and (last is None or int(stem) <= last)
+        return int(name) >= self.first_frame and (last is None or int(name) <= last)
 
 
 def read_job_record(folder: Path) -> JobRecord | None:

@@ -54,16 +54,16 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
 def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int | None]:
     """Return the frame of each region in the video; None for frames of other videos."""
     images = {region.image: None for region in regions if region.image}
-    selected = {"", *select_images([*images], video.stems, video.name)}
+    selected = {"", *select_images([*images], video.frame_names, video.name)}
     keys = [(region.frame, region.image) for region in regions if region.image in selected]
     frames: dict[Hashable, int | None] = {key: key[0] or 0 for key in keys}
     named = [
         (frame, image)
         for frame, image in dict.fromkeys(keys)
-        if image and (video.stems is not None or frame is None)
+        if image and (video.frame_names is not None or frame is None)
     ]
     names = [image for _, image in named]
-    matched = match_frames(names, video.stems, video=video.name, count_frames=video.count_frames)
+    matched = match_frames(names, video.frame_names, video=video.name, count_frames=video.count_frames)
     frames.update(zip(named, matched, strict=True))
     require_different_frames((frames[key], key[1]) for key in keys)
     indices = [index for index in frames.values() if index is not None]

@@ -33,8 +33,8 @@ class VideoInfo:
     """number of frames, if known"""
     rate: str = "24"
     """frames per second; may be a fraction"""
-    stems: tuple[str, ...] | None = None
-    """stems of the images of all frames; None if frames have no names"""
+    frame_names: tuple[str, ...] | None = None
+    """names of the images of all frames without suffix; None if frames have no names"""
     frame: int | None = None
     """frame to use for a file with objects on a single frame; None: the file's"""
     file: Callable[[int], Path | None] | None = None
@@ -45,10 +45,10 @@ class VideoInfo:
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
         """Describe a source of frames."""
-        stems = tuple(map(source.stem, range(source.length or 0))) if source.named else None
+        names = tuple(map(source.frame_name, range(source.length or 0))) if source.named else None
         counter = source.count_frames if source.length_is_estimate else None
         rate = str(source.rate)
-        return cls(source.name, source.size, source.length, rate, stems, file=source.file, counter=counter)
+        return cls(source.name, source.size, source.length, rate, names, file=source.file, counter=counter)
 
     @property
     def length_is_estimate(self) -> bool:
@@ -59,10 +59,10 @@ class VideoInfo:
         """Return `length`, but counted in the file if it is an estimate."""
         return self.length if self.counter is None else self.counter()
 
-    def image_name(self, frame: int, stem: str) -> str:
-        """Return the name of a frame's image in a folder named after the video, with ``stem`` if it has no file."""
+    def image_name(self, frame: int, name: str) -> str:
+        """Return the name of a frame's image in a folder named after the video; ``name.jpg`` if it has no file."""
         file = None if self.file is None else self.file(frame)
-        return f"{self.name}/{f'{stem}.jpg' if file is None else file.name}"
+        return f"{self.name}/{f'{name}.jpg' if file is None else file.name}"
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ class Annotations:
     """regions by frame number; empty for an annotated frame without objects"""
     class_names: dict[int, str] = field(default_factory=dict)
     """class names by object id, if known"""
-    stems: dict[int, str] = field(default_factory=dict)
-    """stem of each frame's image, if known"""
+    frame_names: dict[int, str] = field(default_factory=dict)
+    """name of each frame's image without suffix, if known"""
     classes: dict[str, int] = field(default_factory=dict)
     """ids by class name, as in the input; objects may have other classes too"""
     video: str = ""
@@ -153,9 +153,9 @@ class Annotations:
                 for region in regions
             ]
 
-    def stem(self, frame: int) -> str:
-        """Return the stem of a frame's image; the frame number in five digits if unknown."""
-        return self.stems.get(frame, f"{frame:05d}")
+    def frame_name(self, frame: int) -> str:
+        """Return the name of a frame's image without suffix; the frame number in five digits if unknown."""
+        return self.frame_names.get(frame, f"{frame:05d}")
 
     def mask(self, frame: int) -> np.ndarray:
         """Return H×W object ids on a frame, 0 is background; uint16 if an id is above 254, as 255 is void in uint8."""

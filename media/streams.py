@@ -47,16 +47,16 @@ class StreamFrames(FrameSource):
 
     variable = True
 
-    def __init__(self, container: av.container.InputContainer, title: str, name: str, *, live: bool) -> None:
-        self.title, self.name, self.live, self.damaged = title, name, live, []
-        require_decoder(container, title)
+    def __init__(self, container: av.container.InputContainer, subject: str, name: str, *, live: bool) -> None:
+        self.subject, self.name, self.live, self.damaged = subject, name, live, []
+        require_decoder(container, subject)
         rate = read_rate(container.streams.video[0])
         self.rate = rate if rate <= MAX_STREAM_RATE else DEFAULT_RATE
         self._times: list[Fraction] = []
         self._frames = self._decode(container)
         first = next(self._frames, None)
         if first is None:
-            raise InputError(f"{title}: {NO_FRAMES}")
+            raise InputError(f"{subject}: {NO_FRAMES}")
         self._first: tuple[np.ndarray, Fraction | None] | None = first
         self.size = (first[0].shape[0], first[0].shape[1])
 
@@ -66,12 +66,12 @@ class StreamFrames(FrameSource):
 
     def __iter__(self) -> Iterator[np.ndarray]:
         if self._first is None:
-            raise InputError(f"{self.title}: can be read only once; save the stream to a file")
+            raise InputError(f"{self.subject}: can be read only once; save the stream to a file")
         first, self._first = self._first, None
         with closing(self._frames):
             for index, (image, time) in enumerate(chain([first], self._frames)):
                 self._times.append(next_time(self._times, time, self.rate))
-                yield require_image_size(image, self.size, f"{self.title}, frame {index}", "the first frame")
+                yield require_image_size(image, self.size, f"{self.subject}, frame {index}", "the first frame")
 
     def _decode(
         self, container: av.container.InputContainer
@@ -97,32 +97,32 @@ class StreamFrames(FrameSource):
                             yield to_rgb(frame), read_time(frame)
             except (av.FFmpegError, OSError) as error:
                 raise InputError(
-                    f"{self.title}: interrupted ({describe_error(error)}); check the source"
+                    f"{self.subject}: interrupted ({describe_error(error)}); check the source"
                 ) from error
 
 
 def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
-    title, live = strip_credentials(location.text), location.text.lower().startswith(LIVE_PROTOCOLS)
+    subject, live = strip_credentials(location.text), location.text.lower().startswith(LIVE_PROTOCOLS)
     if location.kind == "stdin":
-        title = "standard input"
+        subject = "standard input"
     elif location.kind == "camera":
-        title, live = title if title.startswith("/") else f"camera {title}", True
+        subject, live = subject if subject.startswith("/") else f"camera {subject}", True
     result: Future[StreamFrames] = Future()
 
     def work() -> None:
         try:
             container = _open_source(location, timeout)
-            result.set_result(StreamFrames(container, title, location.name, live=live))
+            result.set_result(StreamFrames(container, subject, location.name, live=live))
         except BaseException as error:  # raised in the caller's thread
             result.set_exception(error)
 
     threading.Thread(target=work, name="opener", daemon=True).start()
     if not wait([result], timeout).done:
         raise InputError(
-            f"{title}: no frame within {timeout:g} seconds; check the source, or wait longer (timeout)"
+            f"{subject}: no frame within {timeout:g} seconds; check the source, or wait longer (timeout)"
         )
-    with reading(title, "check the source"):
+    with reading(subject, "check the source"):
         return result.result()
 
 

@@ -67,8 +67,8 @@ def open_frames(
     exists = not is_stored or path.exists()
     require(exists, f"{path}: no such file or folder; give a video file or a folder of frames")
     for name, value in (("levels", levels), ("fps", rate)):
-        title = path if is_stored else "a stream"
-        problem = f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; remove it"
+        subject = path if is_stored else "a stream"
+        problem = f"{name} {value}: only for folders of images and TIFF stacks, not for {subject}; remove it"
         require(value is None, problem)
     return VideoFrames(path) if is_stored else open_stream(location, timeout)
 

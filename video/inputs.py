@@ -105,9 +105,9 @@ class FrameSelection:
 def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     """Return the numbers at the end of file names; raise `InputError` if they are missing or not distinct."""
     info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
-    stems = info.stems or ("",)
-    numbers = list_end_numbers(stems)
-    if len(set(numbers)) < len(stems):
+    names = info.frame_names or ("",)
+    numbers = list_end_numbers(names)
+    if len(set(numbers)) < len(names):
         raise InputError(
             f"{video.name}: not an image folder whose file names end in different numbers; count frames from 0"
         )
@@ -196,12 +196,12 @@ def _read_mask_value(
     subject, (number, object_id, text) = f"mask {value}", value
     file = Path(text)
     index = frames.first if file.suffix.lower() == ".png" else None
-    if number is None and index is not None and file.stem in (stems := video.stems or ()):
-        stem_index = stems.index(file.stem)
-        if stem_index != index:
+    if number is None and index is not None and file.stem in (names := video.frame_names or ()):
+        name_index = names.index(file.stem)
+        if name_index != index:
             log.warning(
-                "%s: used for frame %s; for the frame of its name write %s", subject, stems[index],
-                FrameObjectValue(frames.number(stem_index), object_id, str(file)),
+                "%s: used for frame %s; for the frame of its name write %s", subject, names[index],
+                FrameObjectValue(frames.number(name_index), object_id, str(file)),
             )  # fmt: skip
     if number is not None:
         index = frames.index(number, subject if object_id else f"{subject}{object_hint(number)}")

@@ -251,7 +251,7 @@ class AnnotationFile(Output):
             )
             for object_id in prediction.ids
         ]
-        self._annotations.stems[tracked.index] = name
+        self._annotations.frame_names[tracked.index] = name
         if self.writer.images:
             path = self.path / "images" / name
             self._images.append(store_frame(self.context.source, tracked.index, tracked.frame, path))
@@ -367,7 +367,10 @@ class Outputs:
 
         Files of single frames are not written again if the prediction was read from them.
         """
-        name, restored = self._source.stem(tracked.index), isinstance(tracked.prediction, StoredPrediction)
+        name, restored = (
+            self._source.frame_name(tracked.index),
+            isinstance(tracked.prediction, StoredPrediction),
+        )
         for output in self._outputs.values():
             if not (restored and isinstance(output, FrameFiles)):
                 output.write(name, tracked)

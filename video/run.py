@@ -182,11 +182,11 @@ def track_job(
                 labels = segmenter(source.read(index), prompts)
                 require_pixels(labels, prompts)
                 run.masks.add(index, labels)
-                prompt_files[folder / PROMPT_MASKS / f"{source.stem(index)}.png"] = labels
+                prompt_files[folder / PROMPT_MASKS / f"{source.frame_name(index)}.png"] = labels
         timed, resuming, resumed = TimedTracker(tracker), None, False
         if job.is_resumable(options):
             confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
-            resuming = ResumingTracker(timed, folder, source.stem, run.frames.first, confidence=confidence)
+            resuming = ResumingTracker(timed, folder, source.frame_name, run.frames.first, confidence=confidence)
             resumed = action == "resume" and resuming.load()
         if not resumed:
             tracker.reset(run.frames.count)

@@ -66,7 +66,7 @@ def write_format(name, *change):
 def check_masks_by_name(root: Path, write, frames, others, drawn) -> None:
     """Write masks of some frames and of other names; they are read as those of these frames, or rejected."""
     video = make_frames(root / "clip", [f"{stem}.png" for stem in frames])
-    stems = video.stems
+    stems = video.frame_names
     named = drawn.draw(st.lists(st.sampled_from([*frames, *others]), min_size=1, max_size=8, unique=True))
     masks = {stem: draw_square(place) for place, stem in enumerate(named)}
     path = write(root / "given", masks)

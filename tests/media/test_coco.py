@@ -47,9 +47,9 @@ def test_coco_round_trip_keeps_masks_and_classes(tree, read):
 
 
 def test_image_names_take_precedence_over_numbers(tree, read):
-    backwards = VideoInfo("clip", SIZE, LENGTH, stems=VIDEO.stems[::-1])
+    backwards = VideoInfo("clip", SIZE, LENGTH, frame_names=VIDEO.frame_names[::-1])
     assert (read(tree, backwards).mask(0) == labels(LENGTH - 1)).all()
-    shifted = VideoInfo("clip", SIZE, LENGTH, stems=(*VIDEO.stems[1:], "00004"))
+    shifted = VideoInfo("clip", SIZE, LENGTH, frame_names=(*VIDEO.frame_names[1:], "00004"))
     with pytest.raises(InputError, match="00000"):
         read(tree, shifted)
     for image in tree["images"]:
@@ -120,7 +120,7 @@ def test_videos_of_other_sizes_are_dropped_by_folder(tree, read):
     bear = {"id": 99, "frame_id": 0, "file_name": "bear/00000.jpg", "height": 9, "width": 9}
     tree["images"].insert(0, bear)
     tree["annotations"].append({"image_id": 99, "track_id": 3, "segmentation": [[1, 1, 5, 1, 5, 5]]})
-    bus = VideoInfo("bus", SIZE, LENGTH, stems=VIDEO.stems)
+    bus = VideoInfo("bus", SIZE, LENGTH, frame_names=VIDEO.frame_names)
     assert (read(tree, bus).mask(0) == labels(0)).all()
     assert read(tree, VideoInfo("bear", (9, 9), 1)).objects() == [3]
     with pytest.raises(InputError, match="in the folders 'bear', 'bus'"):

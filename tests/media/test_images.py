@@ -80,7 +80,7 @@ def test_8_bit_images_change_only_with_levels(tmp_path):
 def test_tiff_stack_is_a_video_with_numbered_frames(tmp_path, options):
     tifffile.imwrite(tmp_path / "film.tif", DEEP, photometric="rgb", **options)
     source = open_frames(tmp_path / "film.tif", levels="0,65535")
-    assert (source.name, source.length, source.size, source.stem(3)) == ("film", 4, (24, 32), "00003")
+    assert (source.name, source.length, source.size, source.frame_name(3)) == ("film", 4, (24, 32), "00003")
     assert (np.stack(list(source)) == CLIP).all()
     assert (source.read(2) == CLIP[2]).all()
 

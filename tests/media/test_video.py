@@ -246,7 +246,7 @@ def test_folder_is_sorted_with_numbers_by_value(tmp_path):
     (tmp_path / "notes.txt").write_text("not a frame")
     (tmp_path / "._2.jpg").write_text("left by a computer")
     source = open_frames(str(tmp_path))
-    assert [source.stem(index) for index in range(source.length)] == ["1", "2", "3", "10"]
+    assert [source.frame_name(index) for index in range(source.length)] == ["1", "2", "3", "10"]
     assert [round(frame.mean() / 20) for frame in source] == [1, 2, 3, 10]
     assert source.read(2).mean() == pytest.approx(60, abs=2)
     assert (source.size, source.rate, source.name) == ((4, 6), 24, tmp_path.name)

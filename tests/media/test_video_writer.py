@@ -26,7 +26,7 @@ def test_video_keeps_rate_size_and_every_frame(tmp_path, rate, size):
     source = open_frames(write_video(tmp_path / "clip.mp4", frames, rate))
     even = (size[0] + size[0] % 2, size[1] + size[1] % 2)
     assert (source.rate, source.size, source.length, source.name) == (rate, even, 5, "clip")
-    assert [source.stem(index) for index in (0, 12)] == ["00000", "00012"]
+    assert [source.frame_name(index) for index in (0, 12)] == ["00000", "00012"]
     assert not source.variable
     assert source.time(3) == 3 / rate
     back = np.stack(list(source))[:, : size[0], : size[1]]

@@ -286,7 +286,7 @@ def test_header_with_too_few_frames_hides_none(tmp_path):
 
 
 def test_mask_named_like_another_frame_is_warned_of(source, video, masks, tmp_path, caplog):
-    stem = source.stem(3)
+    stem = source.frame_name(3)
     Image.fromarray(labels(1)).save(tmp_path / f"{stem}.png")
     assert list(load_masks([str(tmp_path / f"{stem}.png")], video).annotations.frames) == [0]
     assert f"for the frame of its name write 3={tmp_path / stem}.png" in caplog.text

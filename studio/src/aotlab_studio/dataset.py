@@ -148,7 +148,7 @@ def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) ->
         write_masks(masks, output / part / "Annotations" / name)
         stems: dict[int, list[str]] = {key: [] for key in masks.objects()}
         for frame, region in masks.regions():
-            stems[region.object_id].append(masks.stem(frame))
+            stems[region.object_id].append(masks.frame_name(frame))
         described = {str(key): {"category": masks.class_name(key), "frames": stems[key]} for key in stems}
         objects[name] = {"objects": described}
     write_json(output / part / "meta.json", {"videos": objects})
@@ -178,7 +178,7 @@ def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> 
     """Write images and labels, and ``data.yaml``, in which the last part is the one to validate with."""
     for name, source, masks in videos:
         store_images(source, masks, output / part / "images" / name)
-        masks.stems = {frame: f"{name}/{masks.stem(frame)}" for frame in masks.frames}
+        masks.frame_names = {frame: f"{name}/{masks.frame_name(frame)}" for frame in masks.frames}
         for file, text in format_labels(masks).items():
             write_bytes(output / part / file, text.encode())
     settings = format_settings(videos[0].annotations.classes, "train/images", f"{part}/images")
@@ -193,14 +193,14 @@ def write_masks(annotations: sdk.Annotations, folder: Path) -> None:
     """Write the masks of a video as PNGs of object ids, named like its frames."""
     max_id = annotations.objects()[-1]
     for frame in annotations.frames:
-        write_mask(folder / f"{annotations.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
+        write_mask(folder / f"{annotations.frame_name(frame)}.png", annotations.mask(frame), max_id=max_id)
 
 
 def store_images(source: sdk.FrameSource, annotations: sdk.Annotations, folder: Path) -> list[Path]:
     """Store the annotated frames of a video; return their paths."""
     frames = zip(range(max(annotations.frames) + 1), source, strict=False)
     return [
-        sdk.store_frame(source, index, image, folder / source.stem(index))
+        sdk.store_frame(source, index, image, folder / source.frame_name(index))
         for index, image in frames
         if index in annotations.frames
     ]

@@ -55,9 +55,9 @@ class FrameStore(sdk.FrameSource):
         """Return seconds from the first frame."""
         return self._source.time(index)
 
-    def stem(self, index: int) -> str:
+    def frame_name(self, index: int) -> str:
         """Return the file name of a frame, without suffix."""
-        return self._source.stem(index)
+        return self._source.frame_name(index)
 
     def file(self, index: int) -> Path | None:
         """Return the image file of a frame; None for a video."""

@@ -76,7 +76,7 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
             })  # fmt: skip
         score = average([region.confidence for region in regions])
         prediction = {"model_version": "aotlab", "score": score, "result": results}
-        image = f"{LOCAL_FILES_URL}{video.image_name(frame, annotations.stem(frame))}"
+        image = f"{LOCAL_FILES_URL}{video.image_name(frame, annotations.frame_name(frame))}"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
     return tasks
 

@@ -59,7 +59,7 @@ def format_labels(annotations: sdk.Annotations) -> dict[str, str]:
                 class_id = classes[annotations.class_name(region.object_id)]
                 values = (_join_outlines(outlines) / scale).clip(0, 1).ravel()
                 lines.append(" ".join([str(class_id), *(f"{value:.6f}" for value in values)]))
-        texts[f"labels/{annotations.stem(frame)}.txt"] = "".join(f"{line}\n" for line in lines)
+        texts[f"labels/{annotations.frame_name(frame)}.txt"] = "".join(f"{line}\n" for line in lines)
     return texts
 
 

@@ -70,7 +70,7 @@ class ReviewFile(sdk.Output):
             seen = {index: row[key].visible for index, row in sorted(self.scores.items()) if key in row}
             lost_on = [(run[0], run[-1]) for run in find_lost(seen)]
             objects.append(ReviewedObject(key, lost_on, names.get(key)))
-        levels = None if source.levels is None else source.levels.report()
+        levels = None if source.levels is None else source.levels.to_json()
         self._review = VideoReview(objects, find_checks(self.scores, self._drawn), self._cuts, levels)
         write_json(self.path, self._review, indent=1)
         write_json(self.path.with_name(SCORES_FILE), self.scores)

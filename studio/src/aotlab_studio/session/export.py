@@ -90,7 +90,7 @@ def export_masks(
             tracked = sdk.TrackedFrame(index, image, prediction, frames.time(index), max_id, drawn_ids)
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
-                    output.write(frames.stem(index), tracked)
+                    output.write(frames.frame_name(index), tracked)
             on_frame(done, len(indices))
         for output in outputs.values():
             output.finish()
