@@ -160,7 +160,7 @@ class ImageFrames(FrameSource):
         subject = str(self._paths[index]) if self._paths else f"{self._path}, image {index}"
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
             raise InputError(
-                f"{subject}: has values of {values.dtype}, but the first frame of {self._dtype}; give frames of one kind"
+                f"{subject}: values are {values.dtype}, but {self._dtype} on the first frame; convert all frames alike"
             )
         require_image_size(values, self.size, subject, "the first frame")
         image = values if self.levels is None else self.levels(values)

@@ -47,7 +47,9 @@ class StreamFrames(FrameSource):
 
     variable = True
 
-    def __init__(self, container: av.container.InputContainer, subject: str, name: str, *, live: bool) -> None:
+    def __init__(
+        self, container: av.container.InputContainer, subject: str, name: str, *, live: bool
+    ) -> None:
         self.subject, self.name, self.live, self.damaged = subject, name, live, []
         require_decoder(container, subject)
         rate = read_rate(container.streams.video[0])
@@ -71,7 +73,9 @@ class StreamFrames(FrameSource):
         with closing(self._frames):
             for index, (image, time) in enumerate(chain([first], self._frames)):
                 self._times.append(next_time(self._times, time, self.rate))
-                yield require_image_size(image, self.size, f"{self.subject}, frame {index}", "the first frame")
+                yield require_image_size(
+                    image, self.size, f"{self.subject}, frame {index}", "the first frame"
+                )
 
     def _decode(
         self, container: av.container.InputContainer

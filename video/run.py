@@ -186,7 +186,9 @@ def track_job(
         timed, resuming, resumed = TimedTracker(tracker), None, False
         if job.is_resumable(options):
             confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
-            resuming = ResumingTracker(timed, folder, source.frame_name, run.frames.first, confidence=confidence)
+            resuming = ResumingTracker(
+                timed, folder, source.frame_name, run.frames.first, confidence=confidence
+            )
             resumed = action == "resume" and resuming.load()
         if not resumed:
             tracker.reset(run.frames.count)

@@ -156,7 +156,7 @@ def test_deep_image_without_levels_rejected(pngs):
 
 
 @pytest.mark.parametrize(("values", "words"), [
-    (CLIP[2], r"2\.png: has values of uint8, but the first frame of uint16"),
+    (CLIP[2], r"2\.png: values are uint8, but uint16 on the first frame"),
     (DEEP[2][:20], r"2\.png: 32×20, but the first frame is 32×24"),
 ])  # fmt: skip
 def test_frame_of_another_depth_or_size_is_named(pngs, values, words):
