@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import (
-    FrameScores,
     Merge,
     ScoredObject,
     ScoringPlan,
@@ -104,10 +103,8 @@ def score_labels(
     _require_frames(middle, "the sequence")
     first_ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
     plan = ScoringPlan("", (), tuple(map(ScoredObject, first_ids if ids is None else ids)), merge=merge)
-    frames = [
-        score_pair(plan, f"frame {index}", annotations[index], prediction[index])[0] for index in middle
-    ]
-    return join_scores(plan, [FrameScores(np.stack(frames, axis=2), frozenset())])
+    frames = [score_pair(plan, f"frame {index}", annotations[index], prediction[index]) for index in middle]
+    return join_scores(plan, frames)
 
 
 def _require_frames(scored: Sequence[object], name: str) -> None:

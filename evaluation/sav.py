@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan, find_unknown_ids
+from aotlab.evaluation.sequence_scores import FrameScores, ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
@@ -36,8 +36,8 @@ class SeparateObjects(ScoringPlan):
         """Return the result files of one of the frames."""
         return [*dict.fromkeys(list_result_files(results, frame.name, self.object_folders).values())]
 
-    def score(self, results: Path, frame: Path) -> tuple[np.ndarray, set[int]]:
-        """Return J and F (2×K) of one of the frames and the ignored predicted ids; NaN without an annotation."""
+    def score(self, results: Path, frame: Path) -> FrameScores:
+        """Score one of the frames; objects without an annotation on it have NaN."""
         predictions, unknown = read_object_results(results, frame.name, self.object_folders)
         values = np.full((2, len(self.ids)), np.nan)
         for index, (object_id, folder) in enumerate(self.object_folders.items()):

@@ -1,7 +1,7 @@
 """Frame-by-frame scoring of a sequence.
 
 A benchmark's rules turn a sequence into a `ScoringPlan`. Frames are independent and may be scored in any order by any
-number of processes; `join_scores` merges the parts.
+number of processes; `join_scores` merges them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from aotlab.utils.files import raise_if_missing
 
 Merge = Literal["ids", "void"]
 """treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
+FrameScores = tuple[np.ndarray, set[int]]
+"""J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored"""
 
 
 class ScoredObject(NamedTuple):
@@ -66,8 +68,8 @@ class ScoringPlan:
         """Return the result files of one of the frames."""
         return [results / f"{frame.stem}.png"]
 
-    def score(self, results: Path, frame: Path) -> tuple[np.ndarray, set[int]]:
-        """Return J, F and further metrics (M×K) of one of the frames, and the ignored predicted ids."""
+    def score(self, results: Path, frame: Path) -> FrameScores:
+        """Score one of the frames."""
         (file,) = self.result_files(results, frame)
         return score_pair(self, str(file), read_mask(frame), read_mask(file))
 
@@ -96,14 +98,6 @@ class SequenceScores:
         return tuple(item.object_id for item in self.objects)
 
 
-@dataclass(frozen=True)
-class FrameScores:
-    """Scores of some frames of a plan: J, F and further metrics, M×K×n float64, and ignored predicted ids."""
-
-    values: np.ndarray
-    unknown_ids: frozenset[int]
-
-
 def require_predictions(plan: ScoringPlan, results: Path) -> None:
     """Check that ``results`` has a PNG for every frame of the plan."""
     expected = [file for path in plan.frames for file in plan.result_files(results, path)]
@@ -111,20 +105,15 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     raise_if_missing(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
 
 
-def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None) -> FrameScores:
+def score_files(
+    plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None
+) -> list[FrameScores]:
     """Score frames ``first`` to ``stop`` - 1 of a plan against the PNGs with the same names in ``results``."""
-    columns, unknown = [np.empty((plan.metric.num_values, len(plan.objects), 0))], set()
-    for path in plan.frames[first:stop]:
-        values, ids = plan.score(results, path)
-        columns.append(values[:, :, None])
-        unknown |= ids
-    return FrameScores(np.concatenate(columns, axis=2), frozenset(unknown))
+    return [plan.score(results, path) for path in plan.frames[first:stop]]
 
 
-def score_pair(
-    plan: ScoringPlan, name: str, annotation: np.ndarray, prediction: np.ndarray
-) -> tuple[np.ndarray, set[int]]:
-    """Return J, F and further metrics (M×K) of one frame, and the ignored predicted ids.
+def score_pair(plan: ScoringPlan, name: str, annotation: np.ndarray, prediction: np.ndarray) -> FrameScores:
+    """Score one frame.
 
     Args:
         plan: objects and rules.
@@ -165,9 +154,9 @@ def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
     return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *ids}
 
 
-def join_scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
+def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores]) -> SequenceScores:
     """Join the scores of all frames, in order, to a sequence's scores."""
-    values = np.concatenate([part.values for part in parts], axis=2)
+    values = np.stack([values for values, _ in frames], axis=2)
     is_counted = plan.is_counted
     if plan.object_present is not None:
         # J is 1 if both masks are empty. Below 1 without an object in the annotation, the prediction shows it.
@@ -182,5 +171,5 @@ def join_scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScor
         extra = np.broadcast_to(np.where(missing, 0, np.nan), (len(values), *missing.shape))
         values = np.concatenate([values, extra], axis=2)
         stems += ("",) * max(missing_counts)
-    unknown = frozenset().union(*(part.unknown_ids for part in parts))
+    unknown = frozenset[int]().union(*(ids for _, ids in frames))
     return SequenceScores(values, plan.objects, stems, unknown)

@@ -94,12 +94,7 @@ def mean_or_none(values: Collection[float | None]) -> float | None:
     return sum(numbers) / len(numbers) if len(numbers) == len(values) else None
 
 
-def summarize_means(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
-    """Return the means over all objects of all groups, as in DAVIS."""
-    return dict(mean_row(rows))
-
-
-DAVIS_TABLE = TableLayout(COLUMNS, make_davis_row, summarize_means)
+DAVIS_TABLE = TableLayout(COLUMNS, make_davis_row, summary=lambda rows, seen: dict(mean_row(rows)))
 
 
 def make_object_rows(scores: SequenceScores, layout: TableLayout) -> list[Row]:

@@ -40,22 +40,21 @@ def read_mose(root: Path, split: str = "val") -> list[Video]:
 
 def read_mosev2(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split of the second version, with the objects listed in meta.json, if it exists."""
-    videos = {video.name: video for video in read_mose(root, split)}
+    videos = {video.name: replace(video, rules="mosev2") for video in read_mose(root, split)}
     path = find_split_folder(root, split) / "meta.json"
-    listed = read_metadata(path) if path.is_file() else None
+    if not path.is_file():
+        return [*videos.values()]
+    listed = read_metadata(path)
 
     def read(name: str) -> Video:
         """Add the objects of the metadata."""
         require_readable([videos[name]])
-        video = replace(videos[name], rules="mosev2")
-        if listed is None:
-            return video
+        video = videos[name]
         stems = tuple(frame.stem for frame in video.frames)
 
         def read_object(object_id: int, _: object) -> ObjectInfo:
             return ObjectInfo(object_id, stems, len(stems))  # all have a mask on the first frame
 
-        objects = read_objects(path, name, listed.get(name, {}), read_object)
-        return replace(video, objects=tuple(sorted(objects, key=lambda item: item.object_id)))
+        return replace(video, objects=read_objects(path, name, listed.get(name, {}), read_object))
 
     return read_videos(path, videos, read)

@@ -250,7 +250,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
 def read_objects(
     path: Path, name: str, objects: Mapping[Any, Any], read: Callable[[int, Any], ObjectInfo]
 ) -> tuple[ObjectInfo, ...]:
-    """Read the objects that a metadata file lists for a video; those without frames are skipped.
+    """Read the objects that a metadata file lists for a video, sorted by id; those without frames are skipped.
 
     ``read`` turns id and entry into an object; an error of parsing means that the entry is not readable.
     """
@@ -262,6 +262,7 @@ def read_objects(
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))
+    items.sort(key=lambda item: item.object_id)
     objects_with_frames = tuple(item for item in items if item.frames)
     require(objects_with_frames, f"{path}: lists no object of the video {name} with frames; complete it")
     return objects_with_frames

@@ -42,7 +42,6 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
 
     def read(name: str) -> Video:
         objects = read_objects(folder / "meta.json", name, meta[name], read_object)
-        objects = tuple(sorted(objects, key=lambda item: item.object_id))
         listed = order_names({stem for item in objects for stem in item.frames})
         frames_folder, masks = images / "JPEGImages" / name, folder / "Annotations" / name
         files = {path.stem: path for path in list_frames(frames_folder)}

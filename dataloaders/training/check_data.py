@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -57,8 +56,6 @@ class Finding:
 
 
 make_error, make_warning = partial(Finding, "error"), partial(Finding, "warning")
-SEVERITY = attrgetter("level")
-"""key of findings that sorts errors first"""
 
 
 def to_finding(path: Path, error: InputError) -> Finding:
@@ -129,7 +126,7 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
     if all(len(match_masks(video.frames, video.annotations)) < min_masks for video in videos):
         findings.append(make_error(root, f"nothing to train on; expected {LAYOUTS[kind]}"))
     result = check_videos(videos, kind=kind, decode=decode, workers=workers)
-    return replace(result, findings=sorted(_merge_warnings(findings) + result.findings, key=SEVERITY))
+    return replace(result, findings=_merge_warnings(findings) + result.findings)
 
 
 def check_videos(
@@ -162,7 +159,7 @@ def check_videos(
             )
             _add_video(result, video, frames, masks, kind)
             bar.update()
-    return replace(result, findings=sorted(result.findings, key=SEVERITY))
+    return result
 
 
 def _add_video(

@@ -68,12 +68,12 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     report = ScoringResult()
     plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
     chunks = [(plan, n, n + CHUNK_FRAMES) for plan in plans for n in range(0, len(plan.frames), CHUNK_FRAMES)]
-    parts: dict[str, list[FrameScores]] = {plan.name: [] for plan in plans}
+    frame_scores: dict[str, list[FrameScores]] = {plan.name: [] for plan in plans}
     frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, max(1, frames // MIN_FRAMES_PER_WORKER))
     with ExitStack() as opened:
         bar = opened.enter_context(progress_bar(frames, unit="frame"))
-        map_chunks: Callable[..., Iterator[FrameScores | InputError]] = map
+        map_chunks: Callable[..., Iterator[list[FrameScores] | InputError]] = map
         if workers > 1:
             map_chunks = opened.enter_context(worker_pool(workers, __name__)).map
         try:
@@ -86,12 +86,12 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
                 with record_failure(report.failures, plan.name, "not scored"):
                     if isinstance(part, InputError):
                         raise part
-                    parts[plan.name].append(part)
+                    frame_scores[plan.name].extend(part)
         except BrokenProcessPool as error:
             raise RunStopped("a scoring process died; try again with workers=1") from error
     for plan in plans:
         if plan.name not in report.failures:
-            scores = report.scores[plan.name] = join_scores(plan, parts[plan.name])
+            scores = report.scores[plan.name] = join_scores(plan, frame_scores[plan.name])
             if scores.unknown_ids:
                 ids = ", ".join(map(str, sorted(scores.unknown_ids)))
                 log.warning("%s: unknown ids in predictions count as background: %s", plan.name, ids)
@@ -110,7 +110,7 @@ def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | N
     return None
 
 
-def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> FrameScores | InputError:
+def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> list[FrameScores] | InputError:
     """Score a range of the frames of a plan; its error is returned, so that other chunks are still scored."""
     plan, first, stop = chunk
     try:

@@ -10,7 +10,7 @@ from aotlab.evaluation.sequence_scores import join_scores, require_predictions, 
 def score_sequence(plan, results):
     """`SequenceScores` of a plan's results."""
     require_predictions(plan, results)
-    return join_scores(plan, [score_files(plan, results)])
+    return join_scores(plan, score_files(plan, results))
 
 
 def boundary(mask):
