@@ -59,13 +59,13 @@ class FrameSource(ABC):
     """number of frames; None if unknown before all are read"""
     length_is_estimate: bool = False
     """whether `length` is from a file's header, which may state too few or too many frames"""
-    variable: bool = False
+    variable_rate: bool = False
     """whether the frame rate is variable"""
-    named: bool = False
+    has_names: bool = False
     """whether frames have names, not only numbers"""
-    live: bool = False
-    """whether frames are live and dropped if not read in time"""
-    damaged: list[int]
+    is_live: bool = False
+    """whether frames come from a camera or live stream and are dropped if not read in time"""
+    damaged_frames: list[int]
     """frames read so far that were damaged and concealed by the decoder"""
     corrupt_packets: int = 0
     """number of packets read so far that did not decode and were skipped"""
@@ -136,8 +136,8 @@ class ImageFrames(FrameSource):
         self._path, self.name = path, base_name(path)
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
-        self.damaged = []
-        self.named = bool(self._paths)
+        self.damaged_frames = []
+        self.has_names = bool(self._paths)
         limits = parse_levels(levels)
         if limits is not None:
             self.levels = Levels(*limits, linear=linear)

@@ -100,12 +100,12 @@ class Prompt:
         )
 
     @property
-    def positive(self) -> list[Point]:
+    def positive_points(self) -> list[Point]:
         """Positive points."""
         return self._select_points(1)
 
     @property
-    def negative(self) -> list[Point]:
+    def negative_points(self) -> list[Point]:
         """Negative points."""
         return self._select_points(0)
 

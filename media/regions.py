@@ -45,7 +45,7 @@ class VideoInfo:
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
         """Describe a source of frames."""
-        names = tuple(map(source.frame_name, range(source.length or 0))) if source.named else None
+        names = tuple(map(source.frame_name, range(source.length or 0))) if source.has_names else None
         counter = source.count_frames if source.length_is_estimate else None
         rate = str(source.rate)
         return cls(source.name, source.size, source.length, rate, names, file=source.file, counter=counter)

@@ -92,7 +92,7 @@ class VideoFrames(FrameSource):
     length_is_estimate = True
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name, self.damaged = path, path.stem, []
+        self.path, self.name, self.damaged_frames = path, path.stem, []
         with open_video(path) as container:
             stream = container.streams.video[0]
             self.rate, self.length = read_rate(stream), stream.frames or None
@@ -102,7 +102,7 @@ class VideoFrames(FrameSource):
             self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
             self.sound = AudioTrack(path, first[1] or Fraction(0)) if container.streams.audio else None
         with open_video(path) as container:
-            self.variable = has_variable_rate(container, self.rate)
+            self.variable_rate = has_variable_rate(container, self.rate)
         self._times: list[Fraction] = []
         self._lock = threading.Lock()
         self._index: VideoIndex | None = None
@@ -114,7 +114,7 @@ class VideoFrames(FrameSource):
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame, by the file's clock if its rate varies, else by the rate."""
-        if not self.variable:
+        if not self.variable_rate:
             return super().time(index)
         times = self._times
         return times[index] - times[0] if index < len(times) else self.index.time(index, self.rate)
@@ -122,10 +122,10 @@ class VideoFrames(FrameSource):
     def __iter__(self) -> Iterator[np.ndarray]:
         times: list[Fraction] = []
         damage: list[int] = []
-        self._times, self.damaged = times, damage
+        self._times, self.damaged_frames = times, damage
         with open_video(self.path) as container:
             for index, (image, time, damaged) in enumerate(decode(self.path, container)):
-                if self.variable:
+                if self.variable_rate:
                     times.append(next_time(times, time, self.rate))
                 if damaged:
                     damage.append(index)

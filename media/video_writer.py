@@ -51,7 +51,7 @@ class VideoWriter:
         path: the file, ending in .mp4, .mov or .webm.
         rate: frames per second.
         size: (height, width) of every frame.
-        variable: times passed to `write` are not multiples of a frame's duration.
+        variable_rate: times passed to `write` are not multiples of a frame's duration.
         sound: sound to copy into an ``.mp4``, in sync with the frames.
     """
 
@@ -61,13 +61,13 @@ class VideoWriter:
         *,
         rate: Fraction,
         size: tuple[int, int],
-        variable: bool = False,
+        variable_rate: bool = False,
         sound: AudioTrack | None = None,
     ) -> None:
         self.path = path
         self.rate = Fraction(rate)
         self.size = size
-        self.variable = variable
+        self.variable_rate = variable_rate
         self.channels = 4 if path.suffix in ALPHA else 3
         self.frames = 0
         height, width = size
@@ -150,7 +150,7 @@ class VideoWriter:
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(str(temporary), "w"))
         self._stream = _add_stream(self._container, encoder, self.rate, self._stored)
-        self._stream.codec_context.time_base = TICK if self.variable else 1 / self.rate
+        self._stream.codec_context.time_base = TICK if self.variable_rate else 1 / self.rate
         if self._sound is not None and self.channels == 3:
             try:
                 self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time)

@@ -191,7 +191,7 @@ class VideoFile(Output):
         super().__init__(path, context)
         self._draw, source = draw, context.source
         self._writer = VideoWriter(
-            path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
+            path, rate=source.rate, size=source.size, variable_rate=source.variable_rate, sound=source.sound
         )
 
     def write(self, name: str, tracked: TrackedFrame) -> None:

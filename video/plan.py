@@ -196,7 +196,7 @@ def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
 def describe_frames(source: FrameSource, frames: FrameSelection) -> dict[str, Any]:
     """Return the fields of a `JobRecord` that describe a video and its frames to track."""
     frame_names = []
-    if source.named and frames.last is not None:
+    if source.has_names and frames.last is not None:
         frame_names = [*map(source.frame_name, range(frames.first, frames.last + 1))]
     return {
         "video_name": source.name, "rate": str(source.rate), "first_frame": frames.first, "last_frame": frames.last,

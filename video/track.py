@@ -196,7 +196,7 @@ def track_frames(
         outputs.written,
         tuple(outputs.summaries),
         dropped_frames=reader.dropped,
-        damaged_frames=tuple(source.damaged),
+        damaged_frames=tuple(source.damaged_frames),
         corrupt_packets=source.corrupt_packets,
         cuts=tuple(map(frames.number, outputs.cuts)),
         levels=source.levels,
@@ -274,7 +274,7 @@ def pace_frames(
     """Yield index and image, at the source's frame rate unless it is live."""
     start: float | None = None
     for index, frame in frames:
-        if not source.live:
+        if not source.is_live:
             due = float(source.time(index))
             start = time.monotonic() - due if start is None else start
             time.sleep(max(0.0, start + due - time.monotonic()))

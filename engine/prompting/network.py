@@ -189,7 +189,7 @@ def find_pixels_far_from_box(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
         (x - BOX_MARGIN * width, y - BOX_MARGIN * height),
         (x + (1 + BOX_MARGIN) * width, y + (1 + BOX_MARGIN) * height),
     ]
-    points = [*corners, *prompt.positive, *prompt.scribble]
+    points = [*corners, *prompt.positive_points, *prompt.scribble]
     low, high = np.min(points, axis=0), np.max(points, axis=0)
     rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
     return mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
@@ -205,7 +205,7 @@ def find_pixels_far_from_points(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     if count <= 2:
         return np.zeros_like(mask)
-    points = np.array([*prompt.positive, *prompt.scribble], float).reshape(-1, 2)
+    points = np.array([*prompt.positive_points, *prompt.scribble], float).reshape(-1, 2)
     columns, rows = np.clip(np.rint(points), 0, (mask.shape[1] - 1, mask.shape[0] - 1)).astype(int).T
     prompted = parts[rows, columns]
     if prompt.mask is not None:

@@ -72,9 +72,9 @@ class OnnxSegmenter(PromptSegmenter):
     def _make_inputs(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
         """Return the decoder's inputs: a box is two points of labels 2 and 3; without one a point of -1 is added."""
         scale = self._edge / max(frame.shape[:2])
-        positive = [*prompt.positive, *prompt.scribble[::SCRIBBLE_STEP]]
-        points = [*positive, *prompt.negative]
-        labels = [1.0] * len(positive) + [0.0] * len(prompt.negative)
+        positive = [*prompt.positive_points, *prompt.scribble[::SCRIBBLE_STEP]]
+        points = [*positive, *prompt.negative_points]
+        labels = [1.0] * len(positive) + [0.0] * len(prompt.negative_points)
         box = prompt.box
         if box is None and prompt.mask is not None and (prompt.mask > 0.5).any():
             box = find_box(prompt.mask > 0.5)

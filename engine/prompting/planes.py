@@ -46,7 +46,7 @@ def find_crop(
         margin: margin on each side, as a fraction of the object's longer side.
         rough_mask: H×W in 0 to 1; ignored if there is a box.
     """
-    corners = [*prompt.positive, *prompt.scribble]
+    corners = [*prompt.positive_points, *prompt.scribble]
     if prompt.box is not None:
         x, y, width, height = prompt.box
         corners += [(x, y), (x + width, y + height)]
@@ -83,11 +83,11 @@ def draw_prompt_planes(
         return (np.asarray(points, float).reshape(-1, 2) - (left, top) + 0.5) * scale - 0.5
 
     planes = torch.zeros(4, *size)
-    _draw_discs(planes[0], to_network_coordinates(prompt.positive), CLICK_RADIUS)
+    _draw_discs(planes[0], to_network_coordinates(prompt.positive_points), CLICK_RADIUS)
     _draw_discs(planes[0], _resample_line(to_network_coordinates(prompt.scribble)), STROKE_RADIUS)
-    negative = list(prompt.negative)
+    negative = list(prompt.negative_points)
     for other in others:
-        negative += [*other.positive, *other.scribble[::8]]
+        negative += [*other.positive_points, *other.scribble[::8]]
     _draw_discs(planes[1], to_network_coordinates(negative), CLICK_RADIUS)
     if prompt.box is not None:
         x, y, width, height = prompt.box

@@ -163,7 +163,7 @@ def segment_ellipse(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndar
     labels = np.zeros((height, width), np.uint16)
     for number, prompt in prompts.items():
         radius = 0.1 * min(height, width)
-        circles = [(x - radius, y - radius, 2 * radius, 2 * radius) for x, y in prompt.positive]
+        circles = [(x - radius, y - radius, 2 * radius, 2 * radius) for x, y in prompt.positive_points]
         boxes = [prompt.box] if prompt.box else circles
         for x, y, across, down in boxes:
             inside = ((columns + 0.5 - x) / across * 2 - 1) ** 2 + ((rows + 0.5 - y) / down * 2 - 1) ** 2 <= 1
@@ -184,7 +184,7 @@ def segment_grabcut(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndar
         if prompt.mask is not None:
             guess[prompt.mask > 0.5] = cv2.GC_PR_FGD
         radius = max(2, round(min(labels.shape) / 40))
-        for points, value in ((prompt.positive, cv2.GC_FGD), (prompt.negative, cv2.GC_BGD)):
+        for points, value in ((prompt.positive_points, cv2.GC_FGD), (prompt.negative_points, cv2.GC_BGD)):
             for x, y in points:
                 cv2.circle(guess, (round(x), round(y)), radius, int(value), -1)
         if (guess & 1).any() and not (guess & 1).all():

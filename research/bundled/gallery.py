@@ -119,7 +119,7 @@ def draw_prompts(image: Image.Image, prompts: Mapping[int, Prompt]) -> None:
         if prompt.box is not None:
             x, y, width, height = prompt.box
             pen.rectangle((x, y, x + width, y + height), outline="white", width=3)
-        for clicks, color in ((prompt.positive, "black"), (prompt.negative, "red")):
+        for clicks, color in ((prompt.positive_points, "black"), (prompt.negative_points, "red")):
             for x, y in clicks:
                 pen.ellipse((x - 9, y - 9, x + 9, y + 9), fill=color, outline="white", width=4)
 

@@ -10,9 +10,9 @@ from tests.drawn_clips import square
 
 def test_clicks_are_split_by_their_labels():
     prompt = Prompt(points=[(1, 2), (3, 4), (5, 6)], labels=[1, 0, 1])
-    assert prompt.positive == [(1, 2), (5, 6)]
-    assert prompt.negative == [(3, 4)]
-    assert Prompt(points=[(1, 2)]).positive == Prompt(points=(1, 2)).positive == [(1, 2)]
+    assert prompt.positive_points == [(1, 2), (5, 6)]
+    assert prompt.negative_points == [(3, 4)]
+    assert Prompt(points=[(1, 2)]).positive_points == Prompt(points=(1, 2)).positive_points == [(1, 2)]
 
 
 @pytest.mark.parametrize(("options", "words"), [
@@ -44,8 +44,8 @@ def test_prompts_with_different_masks_differ():
 
 def test_points_of_the_first_pixels_are_points():
     for point in ((0.4, 60), (0, 0), (1, 1), (0.5, 0.5)):
-        assert Prompt(points=[point]).positive == [point]
-    assert group_prompts((), ["1,1", "0.5,1.5"])[0][1].positive == [(1, 1), (0.5, 1.5)]
+        assert Prompt(points=[point]).positive_points == [point]
+    assert group_prompts((), ["1,1", "0.5,1.5"])[0][1].positive_points == [(1, 1), (0.5, 1.5)]
 
 
 def test_fractions_of_the_image_are_rejected():
@@ -76,8 +76,8 @@ def test_prompts_are_parsed_by_frame_and_object():
     assert list(prompts) == [0, 40]
     assert prompts[40][3].box == (1, 2, 30, 40)
     assert prompts[0][2].box == (10, 20, 30, 40)
-    assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
-    assert prompts[0][1].negative == [(9, 9)]
+    assert prompts[0][1].positive_points == [(5, 6), (7.5, 8)]
+    assert prompts[0][1].negative_points == [(9, 9)]
     assert list(group_prompts([], ["5,6"], first_frame=7)) == [7]
 
 

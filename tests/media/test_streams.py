@@ -30,7 +30,7 @@ def test_address_is_read_once_in_order_with_its_times(tmp_path, file_server):
     assert (source.name, source.size, source.rate, source.length) == ("clip", (48, 64), 12, None)
     assert brightness(source) == GREYS
     assert [round(source.time(index) * 12) for index in range(6)] == list(range(6))
-    assert not source.live
+    assert not source.is_live
     with pytest.raises(InputError, match="only once"):
         list(source)
     with pytest.raises(InputError, match="can only be read sequentially"):
@@ -157,7 +157,7 @@ def test_camera_is_opened_by_its_number(tmp_path, monkeypatch, system, call):
     monkeypatch.setattr(av, "open", recorder)
     monkeypatch.setattr(av, "enumerate_input_devices", lambda _: devices, raising=False)
     source = open_frames("7")
-    assert (source.name, source.live, brightness(source)) == ("camera7", True, GREYS)
+    assert (source.name, source.is_live, brightness(source)) == ("camera7", True, GREYS)
     assert recorder.calls == [call]
     if system == "win32":
         with pytest.raises(InputError, match="camera 8: this system has 8; the first is 0"):

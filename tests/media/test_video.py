@@ -75,9 +75,11 @@ def test_uneven_times_are_read_and_written_unchanged(tmp_path, suffix):
             container.mux(stream.encode(image))
         container.mux(stream.encode(None))
     source = open_frames(path)
-    assert source.variable
+    assert source.variable_rate
     assert [source.time(index) for index in range(8)] == UNEVEN  # before anything is read
-    with closing(VideoWriter(tmp_path / "out.mp4", rate=source.rate, size=(48, 64), variable=True)) as writer:
+    with closing(
+        VideoWriter(tmp_path / "out.mp4", rate=source.rate, size=(48, 64), variable_rate=True)
+    ) as writer:
         for index, frame in enumerate(source):
             writer.write(frame, source.time(index))
     written = open_frames(tmp_path / "out.mp4")
@@ -162,7 +164,7 @@ def test_frames_filled_in_by_the_decoder_are_counted(tmp_path):
     path = write_texture(tmp_path / "a.mp4")
     whole = open_frames(path)
     frames, content = list(whole), path.read_bytes()
-    assert whole.damaged == []
+    assert whole.damaged_frames == []
     with av.open(str(path)) as container:
         packet = list(container.demux(video=0))[19]
         fifth = packet.size // 5
@@ -170,12 +172,12 @@ def test_frames_filled_in_by_the_decoder_are_counted(tmp_path):
     path.write_bytes(content[: end - fifth] + b"\xff" * fifth + content[end:])
     source = open_frames(path)
     assert len(list(source)) == 40
-    damaged = list(source.damaged)
+    damaged = list(source.damaged_frames)
     pairs = enumerate(zip(source, frames, strict=True))
     changed = [index for index, (frame, other) in pairs if (frame != other).any()]
     assert damaged
     assert set(damaged) <= set(changed)
-    assert source.damaged == damaged  # counted again
+    assert source.damaged_frames == damaged  # counted again
 
 
 def test_unreadable_packet_ends_the_check_of_times():
@@ -296,7 +298,9 @@ def test_threads_convert_one_kept_frame():
 
 
 def test_two_iterations_keep_their_own_times(tmp_path):
-    with closing(VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64), variable=True)) as writer:
+    with closing(
+        VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64), variable_rate=True)
+    ) as writer:
         for time in (0, 1, 3, 7):
             writer.write(np.zeros((48, 64, 3), np.uint8), Fraction(time))
     source = open_frames(tmp_path / "a.mp4")

@@ -42,11 +42,11 @@ SIX_FRAMES = VideoInfo("six", (32, 32), 6)
 class Source(FrameSource):
     """Frames of one brightness each; ``at`` calls a function before a frame is given."""
 
-    name, size, rate, length, variable, live = "fake", (32, 32), Fraction(50), None, False, False
-    damaged, corrupt_packets, levels, sound = [], 0, None, None
+    name, size, rate, length = "fake", (32, 32), Fraction(50), None
+    damaged_frames = ()
 
     def __init__(self, count=6, at=None, live=False):
-        self.count, self.at, self.live, self.yielded = count, at or {}, live, 0
+        self.count, self.at, self.is_live, self.yielded = count, at or {}, live, 0
         self.ended = threading.Event()
 
     def __iter__(self):
@@ -338,6 +338,6 @@ def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words
 
 def test_damage_of_the_source_is_reported(tmp_path):
     source = Source()
-    source.damaged, source.corrupt_packets = [2, 3], 4
+    source.damaged_frames, source.corrupt_packets = [2, 3], 4
     result = track(RepeatingTracker(), source, {0: MASK}, tmp_path, QUIET)
     assert (result.damaged_frames, result.corrupt_packets, result.error) == ((2, 3), 4, None)

@@ -41,9 +41,13 @@ class FrameStore(sdk.FrameSource):
         if count is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.path = path
-        self.name, self.named, self.size, self.rate = source.name, source.named, source.size, source.rate
+        self.name, self.has_names, self.size = source.name, source.has_names, source.size
         self.count = self.length = count
-        self.variable, self.damaged = source.variable, source.damaged
+        self.rate, self.variable_rate, self.damaged_frames = (
+            source.rate,
+            source.variable_rate,
+            source.damaged_frames,
+        )
         self.levels, self.sound = source.levels, source.sound
         self._readers: dict[str, sdk.VideoReader] = {}
         self._lock = threading.Lock()
