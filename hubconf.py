@@ -28,4 +28,4 @@ def model(name="bundled", *, overrides=()):
     """The `VOSModel` of named weights or a checkpoint file."""
     from aotlab import load_model
 
-    return load_model(name or "bundled", overrides=overrides)[0]
+    return load_model(name, overrides=overrides)[0]

@@ -41,20 +41,19 @@ def summarize_visor(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary
 
 def plan_vost(sequence: Video) -> ScoringPlan:
     """Plan the scoring of J only; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
-    return replace(davis.plan_sequence(sequence), metric=ObjectMetric(measure_region), strict=False)
+    metric = ObjectMetric(measure_region, num_values=1)
+    return replace(davis.plan_sequence(sequence), metric=metric, strict=False)
 
 
-def measure_region(
-    annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
-) -> tuple[float, float]:
-    """Return J, and NaN in place of F; see `ObjectMetric.measure`."""
-    return region_similarity(annotation, prediction), float("nan")
+def measure_region(annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> tuple[float]:
+    """Return J, see `ObjectMetric.measure`."""
+    return (region_similarity(annotation, prediction),)
 
 
-def make_vost_row(region: np.ndarray, contour: np.ndarray) -> Row:
+def make_vost_row(region: np.ndarray) -> Row:
     """Return J (n,) of one object over all frames, and as J_tr over the last quarter, after the transformation.
 
-    The tail starts at three quarters, rounded down.
+    The last quarter starts at three quarters, rounded down.
     """
     return compute_statistics("J", region) | compute_statistics("J_tr", region[3 * len(region) // 4 :])
 

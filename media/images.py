@@ -109,7 +109,9 @@ def list_images(folder: Path) -> list[Path]:
     images = list_image_files(folder)
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):
-        raise InputError(f"{folder}: holds videos; give {videos[0]}, or the folder as a list of jobs")
+        raise InputError(
+            f"{folder}: contains videos, not frames; give one, such as {videos[0]}, or track all with --jobs"
+        )
     require(images, f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     counts = Counter(path.suffix.lower() for path in images)
     # If there are as many JPEG as PNG files, the JPEG files are the frames and the PNG files their masks.

@@ -15,7 +15,7 @@ from aotlab.media.regions import MAX_ID, Annotations, ParsedRegion, Region, Vide
 from aotlab.media.rle import Size, decode_rle, encode_rle
 from aotlab.utils.errors import InputError, require
 
-NO_OBJECT = "contains no object; give a mask with an id above 0, or a polygon, where an object is"
+NO_OBJECT = "contains no object; it needs a polygon, or a pixel with an id above 0"
 
 
 def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotations:
@@ -73,7 +73,7 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int 
     outside = [index for index in indices if index < 0 or (length is not None and index >= length)]
     if outside:
         end = "the end" if length is None else length - 1
-        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}")
+        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}; count from 0")
     return [frames.get((region.frame, region.image)) for region in regions]
 
 

@@ -88,7 +88,7 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
             video = read(require_file_name(name, "sequence"))
             require(
                 video.reference_masks,
-                f"{name}: none of its frames has a mask; expected each object's first one",
+                f"{name}: none of its frames has a mask; expected the first mask of each object",
             )
             videos.append(video)
         except (InputError, OSError) as error:
@@ -128,7 +128,7 @@ def find_first_masks(
     masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in firsts])
     absent = sorted(firsts - {path.stem for path in masks_by_frame.values()})
     raise_if_missing(
-        [folder / f"{stem}.png" for stem in absent], "by the metadata an object begins on its frame"
+        [folder / f"{stem}.png" for stem in absent], "the metadata has an object that begins on this frame"
     )
     return masks_by_frame
 

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.evaluation.davis import read_object_ids
+from aotlab.evaluation.sav import list_result_files
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
 from aotlab.media.labeled_video import Video, find_masks_folder
@@ -46,13 +47,11 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
 
 def _find_files(video: Video, results: Path, object_id: int, stem: str) -> tuple[Path, Path]:
     """Return the files of the annotation and the result of an object on a frame."""
-    masks = find_masks_folder(results / video.name)
-    result = masks / f"{stem}.png"
+    masks, name = find_masks_folder(results / video.name), f"{stem}.png"
     if video.object_folders:
-        folder = video.object_folders[object_id]
-        inner = masks / folder.name / f"{stem}.png"
-        return folder / f"{stem}.png", result if result.is_file() else inner
-    return next(file for file in video.annotations if file.stem == stem), result
+        result_files = list_result_files(masks, name, video.object_folders)
+        return video.object_folders[object_id] / name, result_files[object_id]
+    return next(file for file in video.annotations if file.stem == stem), masks / name
 
 
 def _read_object(file: Path, object_id: int, video: Video) -> np.ndarray:
