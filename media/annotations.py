@@ -43,8 +43,8 @@ SIDECAR_FILES = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
-"""returns the objects of a file or folder, None if its content is not in the reader's format; wraps its parsing in
-`reading`, as other errors count as crashes"""
+"""returns the objects of a file or folder, None if it is in another format; parses within `reading`, as other errors
+count as crashes"""
 
 
 @dataclass(frozen=True)
@@ -57,25 +57,24 @@ class MaskWriter:
     write: Callable[[Path, Annotations, VideoInfo], None]
     """writes the objects to a path; raises `InputError` if the format cannot hold them"""
     images: bool = False
-    """whether the frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder"""
+    """whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder"""
 
 
 def read_annotations(
     path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False
 ) -> Annotations:
-    """Return the objects of a video on the annotated frames of a file or folder; a frame may be without objects.
+    """Return the objects on the annotated frames of a file or folder, of which some may have no objects.
 
     Args:
-        path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or of ``<object>/<frame>.png`` (binary); COCO
-            JSON; a folder of results, whose record states video and class names, or of an export of videos; or a format
-            of an installed plug-in.
-        video: the video that the masks are for.
+        path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or ``<object>/<frame>.png`` (binary); COCO JSON; a
+            folder of results, whose record has the names of the video and of classes; or a format of a plug-in.
+        video: the video that the masks belong to.
         frame: return only this frame; if the file has a single frame, use it for this one.
-        strict: raise, not only warn, if the file states the name of another video.
+        strict: raise an error instead of a warning if the file names another video.
 
     Raises:
-        InputError: missing, unknown format, damaged, of another size, without an object, or without this frame; results
-            lack a tracked frame or hold others.
+        InputError: the file is missing, damaged, of another size, in an unknown format, or has no object or not this
+            frame; results lack masks of tracked frames or have masks of others.
     """
     folder, record = path, read_job_record(path)
     if record is not None and record.error is not None:
@@ -211,11 +210,11 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
     if voids:
         meaning = "object 1" if binary else "void, not an object"
         log.warning("%s: 255 is treated as %s (masks with it: %d)", next(iter(voids)), meaning, len(voids))
-    shown = voids if binary else {}
+    objects = voids if binary else {}
     return [
         region
-        for path, image in names.items()  # one region at least, for a frame without objects
-        for region in regions[path] or [ParsedRegion(None, shown.get(path), key=1, image=image)]
+        for path, image in names.items()  # also one for a frame without objects
+        for region in regions[path] or [ParsedRegion(None, objects.get(path), key=1, image=image)]
     ]
 
 
@@ -236,11 +235,11 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
 
 
 def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
-    """Return an object for each folder, named by its id or class; if a folder is 0, as in SA-V, ids are one higher."""
+    """Return the objects of folders named by id or class; if one is 0, as in SA-V, ids are one higher."""
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
     if len(set(ids.values())) < len(ids):
         names = ", ".join(sorted(folder.name for folder in ids))
-        raise InputError(f"two of the folders {names} are for one object; merge or rename them")
+        raise InputError(f"two of the folders {names} have the same object id; merge or rename them")
     first = 1 if 0 in ids.values() else 0
     regions = []
     # SA-V and SAM 2 write palette images of 0 and 1 into folders named by id. In other folders, a palette image holds

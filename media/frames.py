@@ -44,7 +44,7 @@ class AudioTrack:
 
 
 class FrameSource(ABC):
-    """Frames in order; every iteration starts at the first one and holds one frame at a time.
+    """Frames in order; each iteration starts at the first one and keeps one frame in memory.
 
     Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read.
     """
@@ -68,9 +68,9 @@ class FrameSource(ABC):
     damaged_frames: list[int]
     """frames read so far that were damaged and concealed by the decoder"""
     corrupt_packets: int = 0
-    """number of packets read so far that did not decode and were skipped"""
+    """number of packets read so far that were skipped because they did not decode"""
     levels: Levels | None = None
-    """black and white levels of images with more than 8 bits; None: frames are shown as stored"""
+    """black and white levels of images with more than 8 bits; None: frames are unchanged"""
     sound: AudioTrack | None = None
     """source of the sound; None without sound"""
 
@@ -79,7 +79,7 @@ class FrameSource(ABC):
         return self.length
 
     def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame to one that has been read."""
+        """Return the time of a frame that has been read, in seconds from the first one."""
         return index / self.rate
 
     def frame_name(self, index: int) -> str:
@@ -95,7 +95,7 @@ class FrameSource(ABC):
         raise InputError(f"{self.name}: can only be read sequentially; save the stream to a file")
 
     def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image from a frame on; earlier frames of image folders are not read, of video files few."""
+        """Yield index and image from a frame on; few of the earlier frames are read, and none of image folders."""
         return islice(enumerate(self), first, None)
 
     @abstractmethod
@@ -104,7 +104,7 @@ class FrameSource(ABC):
 
 
 class ImageFrames(FrameSource):
-    """Images of a folder, sorted by name, one image, or a TIFF stack; outputs are named like the images of a folder.
+    """Images of a folder in natural order, a single image, or a TIFF stack.
 
     Args:
         path: a folder or an image file.
@@ -112,7 +112,7 @@ class ImageFrames(FrameSource):
         rate: frames per second.
 
     Raises:
-        InputError: no images, the first one cannot be read, or levels or rate are invalid.
+        InputError: there are no images, the first one cannot be read, or levels or rate are invalid.
     """
 
     length: int

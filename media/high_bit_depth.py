@@ -1,4 +1,4 @@
-"""Images with more than 8 bits a channel: 16-bit PNG, TIFF stacks and EXR, and the levels that show them in 8 bits."""
+"""Images with more than 8 bits a channel: 16-bit PNG, TIFF stacks, EXR, and levels to convert them to 8 bits."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_raw_image(path: Path) -> np.ndarray:
         return read_image(path)
     stack = TiffStack(path)
     if stack.count > 1:
-        raise InputError(f"{path}: has {stack.count} images; give a stack by itself, not in a folder")
+        raise InputError(f"{path}: has {stack.count} images; give the file itself, not its folder")
     return stack.read(0)
 
 

@@ -82,7 +82,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def warn_about_orientation(image: Image.Image, folder: Path) -> None:
-    """Log, once for a folder, that its images have an EXIF orientation, if this one has."""
+    """Log once for a folder that an image has an EXIF orientation, if this one has."""
     if image.getexif().get(ORIENTATION, 1) != 1:
         _warn_once_of_orientation(folder)
 
@@ -105,7 +105,7 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the frames of a folder in natural order, without masks beside them."""
+    """Return the frames of a folder in natural order, without the masks beside them."""
     images = list_image_files(folder)
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):
@@ -118,7 +118,7 @@ def list_images(folder: Path) -> list[Path]:
     main_suffix = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
     frames = [path for path in images if path.suffix.lower() == main_suffix or read_mode(path) != "P"]
     stem, count = Counter(path.stem for path in frames).most_common(1)[0]
-    require(count == 1, f"{folder}: {count} images are named {stem}; give every frame its own name")
+    require(count == 1, f"{folder}: {count} images are named {stem}; rename one")
     return frames
 
 

@@ -1,4 +1,4 @@
-"""Record of a tracked video in its folder of results: inputs, video, class names and frames."""
+"""Record of a run in its folder of results: inputs, video, class names and frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOB_RECORD = ".track.json"
 """file with the job record in a folder of results"""
 JOB_KIND = FileKind("record of a run", 2, "delete the folder, or choose another")
 CORRECTED_FILE = ".corrected"
-"""file that marks a folder with manually corrected results, which job lists do not replace"""
+"""file that marks a folder of corrected results, which job lists do not replace"""
 MASKS_FOLDER = "masks"
 """name of the folder with the masks of all frames in a folder of results"""
 PROMPT_MASKS = "prompt_masks"
@@ -30,7 +30,7 @@ UNFINISHED = "not finished"
 FRAME_PNGS = {MASKS_FOLDER: "*.png", PROMPT_MASKS: "*.png", "alpha": "*.png"} | dict.fromkeys(
     ("objects", "mattes", "mattes16"), "[0-9]*/*.png"
 )
-"""files of frames in the folders of built-in outputs; those of formats and plug-ins may have any suffix and folder"""
+"""patterns of the files in the folders of built-in outputs; formats and plug-ins may use any suffix and folder"""
 DATASET_FILE = "data.yaml"
 """name of the only file in the folder of a format that belongs to no frame"""
 
@@ -42,7 +42,7 @@ class JobRecord:
     name: str
     video: str = ""
     input_digests: dict[str, str] = field(default_factory=dict)
-    """digests of the inputs of its results, of `digest_inputs`; empty: of `track`, or unknown"""
+    """results of `digest_inputs`; empty for `track`, or if unknown"""
     frames: int = 0
     seconds: float = 0.0
     """seconds spent in the tracker"""
@@ -51,7 +51,7 @@ class JobRecord:
     error: str | None = None
     """error message; None on success"""
     written: list[str] = field(default_factory=list)
-    """outputs relative to the job's folder; once it has ended, the completed ones"""
+    """outputs relative to the job's folder; after its end, the completed ones"""
     outputs: list[str] = field(default_factory=list)
     """outputs, complete or not, which another run may replace"""
     first_frame: int = 0

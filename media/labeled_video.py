@@ -1,4 +1,4 @@
-"""A video with masks as files: given masks, ground truth and the objects of its metadata."""
+"""Videos as files, with given masks, ground truth and the objects of their metadata."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER
 
 
 def find_masks_folder(path: Path) -> Path:
-    """Return the folder of masks of a folder of results, where others are masks of prompts; else the path itself."""
+    """Return the folder of masks in a folder of results; for other paths, the path itself."""
     return path / MASKS_FOLDER if (path / JOB_RECORD).is_file() else path
 
 

@@ -17,9 +17,9 @@ from aotlab.utils.files import atomic_path
 log = logging.getLogger(__name__)
 
 VOID = 255
-"""label of pixels that annotators left undecided; ignored in training"""
+"""label of undecided pixels; ignored in training"""
 MIN_EDGE_VALUES = 8
-"""number of ids up to which a mask is never taken as blurred"""
+"""largest number of ids with which a mask is never considered blurred"""
 BLUR_EDGE_FRACTION = 0.5
 """fraction of edge pixels that equal a neighbor in both directions, below which a mask is blurred: its values are lines
 of single pixels"""

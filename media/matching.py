@@ -1,4 +1,4 @@
-"""Natural order of names, and the frames that the images named in annotations belong to."""
+"""Natural order of names, and matching of images named in annotations with frames."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt", ".json")
 """suffixes of images, videos, and files of labels named after them"""
 END_NUMBER = re.compile("[0-9]{1,9}$")
 MAX_NAMES = 3
-"""largest number of names of each kind in a message"""
+"""largest number of names listed in a message"""
 
 Name = TypeVar("Name", str, Path)
 
@@ -59,7 +59,7 @@ def image_stem(name: str | Path) -> str:
 
 
 def list_end_numbers(stems: Iterable[str]) -> list[int]:
-    """Return the numbers at the end of names, of those that have one."""
+    """Return the numbers at the end of the names that have one."""
     return [int(ending[0]) for ending in map(END_NUMBER.search, stems) if ending]
 
 
@@ -71,11 +71,11 @@ def match_frames(
     count_frames: Callable[[], int | None] = lambda: None,
     partial: bool = False,
 ) -> list[int | None]:
-    """Return the index of the frame that each image of a video belongs to.
+    """Return the index of each image's frame.
 
-    Images and frames match by name without folder and suffix, of which only one is removed; letter case and Unicode
-    form count unless the file systems of this platform ignore them. If frames have no names, as in a video file, images
-    are counted by the numbers that their names end with, or by natural order if there is one for each frame.
+    Images and frames match by name without folder and one suffix; letter case and Unicode form matter unless the file
+    systems of this platform ignore them. If frames have no names, as in a video file, images are matched by the number
+    at the end of their names, or by natural order if there is one for each frame.
 
     Args:
         names: names of images in a file of annotations, of `select_images`, or files of masks.
@@ -117,17 +117,19 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
         return inside or [*names]
     if not (frames and len(set(map(image_stem, names))) == len(folders)):
         listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
-        raise InputError(f"its images are in the folders {listed}; expected one folder {video}, or one video")
+        raise InputError(
+            f"its images are in the folders {listed}; expected a folder {video}, or only one video"
+        )
     return [*names]
 
 
 def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) -> None:
-    """Raise `InputError` if two images, given with their frame numbers, are for one frame."""
+    """Raise `InputError` if two images, given with their frame numbers, belong to one frame."""
     owners: dict[int, str] = {}
     for index, name in numbered:
         text = name.name if isinstance(name, Path) else name
         if index is not None and owners.setdefault(index, text) != text:
-            raise InputError(f"{owners[index]!r} and {text!r} are both for frame {index}; rename one")
+            raise InputError(f"{owners[index]!r} and {text!r} both belong to frame {index}; rename one")
 
 
 def require_different_images(names: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None)
         masks[object_id] = require_image_size(pixels, size or mask.size, mask, "its frame")
     sizes = {pixels.shape for pixels in masks.values()}
     if len(sizes) != 1:
-        raise InputError(f"{mask}: masks of {len(sizes)} sizes; expected one object at least, and one size")
+        raise InputError(f"{mask}: masks of {len(sizes)} sizes; expected at least one object, and one size")
     return masks
 
 

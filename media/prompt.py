@@ -37,7 +37,7 @@ CORNERS = re.compile(f"{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
 class Prompt:
     """Prompts for one object of a frame, in pixels of the frame.
 
-    Two prompts are equal only if they are the same object, as masks are arrays.
+    Prompts are compared by identity, as masks are arrays.
 
     >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
     >>> Prompt(box=(100, 60, 50, 40))

@@ -1,4 +1,4 @@
-"""Regions of a file matched to the frames of a video, and to object ids."""
+"""Matching of regions in a file with the frames of a video and with object ids."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int 
 
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
-    """Return a key for every region, given with its frame."""
+    """Return the key of each region; regions come with their frames."""
     unnamed = [(frame, region.class_name) for frame, region in regions if region.key is None]
     if len({frame for frame, _ in unnamed}) <= 1:
         return [(index,) if region.key is None else region.key for index, (_, region) in enumerate(regions)]
     (frame, name), count = Counter(unnamed).most_common(1)[0]
     if count > 1:
         raise InputError(
-            f"frame {frame} has {count} regions {name!r} that cannot be told apart on other frames; "
+            f"frame {frame} has {count} regions {name!r} that cannot be matched with other frames; "
             "export with track ids or groups, or give each object its own class"
         )
     return [("class", region.class_name) if region.key is None else region.key for _, region in regions]

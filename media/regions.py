@@ -1,4 +1,4 @@
-"""Objects of a video on its frames: regions as a file lists them, and by frame and object id."""
+"""Regions of objects: as listed in a file, and by frame and object id."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class VideoInfo:
     file: Callable[[int], Path | None] | None = None
     """image file of a frame, which may be None; None if frames have no files"""
     counter: Callable[[], int | None] | None = None
-    """counts the frames in a file whose header states `length`; None: `length` is no estimate"""
+    """counts the frames in a file whose header states `length`; None: `length` is exact"""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
@@ -67,12 +67,12 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class ParsedRegion:
-    """One object on one frame, or a frame without objects, as listed in a file."""
+    """An object on a frame, or a frame without objects, as listed in a file."""
 
     frame: int | None
     """frame number in the file; None if it only names images"""
     rle: np.ndarray | None
-    """run lengths, as in `Region`; None: the frame is annotated and shows no object"""
+    """run lengths, as in `Region`; None: the frame is annotated and has no object"""
     class_name: str = ""
     """empty if unset"""
     key: Hashable = None
@@ -137,7 +137,7 @@ class Annotations:
         return dict(sorted(ids.items(), key=lambda item: item[1]))
 
     def attribute_table(self) -> AttributeTable:
-        """Return the attributes of the objects that have any, with the frames on which they change."""
+        """Return the attributes of objects, with the frames on which they change; objects without any are left out."""
         table: AttributeTable = {}
         for frame, region in self.regions():
             changes = table.setdefault(region.object_id, {})
@@ -146,7 +146,7 @@ class Annotations:
         return {object_id: changes for object_id, changes in table.items() if any(changes.values())}
 
     def add_attributes(self, table: AttributeTable) -> None:
-        """Set the attributes of each region to the last ones of its object up to the frame, or else its first ones."""
+        """Give each region the latest attributes of its object up to the frame, or else the first ones."""
         for frame, regions in self.frames.items() if table else ():
             self.frames[frame] = [
                 replace(region, attributes=_find_attributes(table.get(region.object_id, {}), frame))

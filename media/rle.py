@@ -1,4 +1,4 @@
-"""Masks as run lengths: COCO's counts and compressed text, boxes, and polygons drawn as COCO's tools do."""
+"""Run lengths of masks, COCO's compressed text, boxes, and polygons filled as by COCO's tools."""
 
 from __future__ import annotations
 

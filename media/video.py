@@ -1,4 +1,4 @@
-"""Video files, read in order and in any order, and the opening of any source of frames."""
+"""Video files, sequential and random access, and opening of any source of frames."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def open_frames(
         rate: frames per second of a folder of images or a TIFF stack (default: 24).
 
     Raises:
-        InputError: no such source, not a video, no frames, or the first frame cannot be read; ``timeout``,
+        InputError: there is no such source, it is not a video, or its first frame cannot be read; ``timeout``,
             ``levels`` or ``rate`` are invalid, or levels or rate are given for a video file or a stream.
     """
     require(timeout in POSITIVE, f"timeout must be {POSITIVE}, got {timeout}")

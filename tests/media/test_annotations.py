@@ -121,7 +121,7 @@ def test_palette_masks_beside_a_legend_have_ids(tmp_path):
 def test_two_folders_of_one_object_rejected(tmp_path):
     for name in ("1", "01"):
         save_binary(tmp_path / name / "00000.png", labels(0) == 3)
-    with pytest.raises(InputError, match="two of the folders 01, 1 are for one object"):
+    with pytest.raises(InputError, match="two of the folders 01, 1 have the same object id"):
         read_annotations(tmp_path, VIDEO)
 
 

@@ -177,7 +177,7 @@ def test_tiff_that_is_not_a_video_rejected(tmp_path, values, options, words):
 
 
 def test_stack_among_images_rejected(stack):
-    with pytest.raises(InputError, match="has 4 images; give a stack by itself"):
+    with pytest.raises(InputError, match="has 4 images; give the file itself, not its folder"):
         open_frames(stack.parent)
 
 

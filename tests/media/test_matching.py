@@ -77,10 +77,10 @@ def test_folders_separate_images_of_several_videos():
 
 
 def test_two_images_of_one_frame_rejected():
-    with pytest.raises(InputError, match=r"'1\.jpg' and '1\.png' are both for frame 0"):
+    with pytest.raises(InputError, match=r"'1\.jpg' and '1\.png' both belong to frame 0"):
         match_frames(["1.jpg", "1.png"], ["1", "2"])
     regions = [ParsedRegion(0, encode_rle(draw_square(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
-    with pytest.raises(InputError, match=r"'1\.jpg' and '2\.jpg' are both for frame 0"):
+    with pytest.raises(InputError, match=r"'1\.jpg' and '2\.jpg' both belong to frame 0"):
         match_regions(regions, VideoInfo("clip", SIZE, 5))
 
 
