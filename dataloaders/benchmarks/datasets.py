@@ -191,8 +191,7 @@ def open_dataset(
         new_objects: folder: later masks may add objects.
 
     Raises:
-        InputError: no root, an option that the data set does not have, or what the reader
-            finds wrong.
+        InputError: there is no root, the data set lacks an option, or its files are missing or wrong.
     """
     require_choice(name, DATASETS, "dataset")
     dataset = DATASETS[name]

@@ -91,7 +91,7 @@ class Motion:
     turn: float
     """rotation from the first frame to the last, in radians"""
 
-    def at(self, time: float, center: np.ndarray) -> np.ndarray:
+    def matrix(self, time: float, center: np.ndarray) -> np.ndarray:
         """Return the 3×3 map of objects around ``center`` at a time from 0 to 1."""
         scale, angle = self.scale * math.exp(self.growth * time), self.turn * time
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
@@ -161,7 +161,7 @@ def _paste(
     center = np.array([left + width / 2, top + height / 2])
     frames, labels = first.frames.copy(), first.labels.copy()
     for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
-        transform = motion.at(index / max(len(frames) - 1, 1), center)
+        transform = motion.matrix(index / max(len(frames) - 1, 1), center)
         image, ids = warp_affine(second.frames[index], second.labels[index], transform, frame.shape[0])
         visible = _object_mask(ids)
         if underneath:

@@ -64,7 +64,7 @@ class Mixture:
         for attempt in range(READ_TRIES):
             rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
             try:
-                return replace(self._clip(rng), unreadable=tuple(unreadable))
+                return replace(self._make_clip(rng), unreadable=tuple(unreadable))
             except (InputError, cv2.error) as error:
                 unreadable.append(" ".join(str(error).split()))
         raise InputError(
@@ -72,7 +72,7 @@ class Mixture:
             f"the last: {unreadable[-1]}"
         )
 
-    def _clip(self, rng: Generator) -> Clip:
+    def _make_clip(self, rng: Generator) -> Clip:
         """Make a clip of one item, usually with the objects of another pasted over it."""
         item = self._draw_item(rng)
         clip = self._sample(item, rng)

@@ -25,8 +25,8 @@ from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)
 
-TRIED_CLIPS = 20
-"""number of clips of a phase of which one must show an object"""
+NUM_CHECKED_CLIPS = 20
+"""number of clips at the start of a phase, of which one must show an object"""
 MIN_VALIDATION_FRAMES = 3
 """minimum number of labeled frames of a validation video, whose first and last are not scored"""
 MIN_VIDEOS = 10
@@ -76,7 +76,7 @@ def open_phases(config: Config) -> TrainingData:
 
 def _require_objects(mixture: Mixture) -> None:
     """Raise `InputError` if none of the first clips shows an object; training reports those that cannot be read."""
-    count = min(TRIED_CLIPS, len(mixture))
+    count = min(NUM_CHECKED_CLIPS, len(mixture))
     try:
         empty = not any(mixture[index].num_objects for index in range(count))
     except InputError:

@@ -115,7 +115,7 @@ def animate(frames: np.ndarray, cutouts: Sequence[Cutout], motions: Sequence[Mot
     labels = np.zeros(frames.shape[:3], np.uint8)
     for index, frame in enumerate(frames):
         for number, (cutout, motion) in enumerate(zip(cutouts, motions, strict=True), start=1):
-            matrix = motion.at(index / (len(frames) - 1), cutout.size / 2)[:2]
+            matrix = motion.matrix(index / (len(frames) - 1), cutout.size / 2)[:2]
             mask = cv2.warpAffine(cutout.mask, matrix, (SIDE, SIDE))
             image = cv2.warpAffine(cutout.image, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
             cover = cv2.GaussianBlur(mask, (0, 0), EDGE_BLUR)[..., None]

@@ -196,7 +196,7 @@ def _paste_cutout(
     time: float, number: int,
 ) -> None:  # fmt: skip
     """Draw a cutout at a time into a frame S×S×3 and its labels S×S, in place."""
-    move = motion.at(time, cutout.size / 2)
+    move = motion.matrix(time, cutout.size / 2)
     reach = 0.75 * cutout.size.max() * math.hypot(*move[:2, 0])
     middle = (move @ np.array([*cutout.size / 2, 1]))[:2]
     left, top = np.maximum(np.floor(middle - reach).astype(int), 0)
