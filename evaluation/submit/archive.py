@@ -6,7 +6,6 @@ import io
 import logging
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from aotlab.media.images import decode_image
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import PALETTE, list_ids
 from aotlab.media.object_masks import read_labels
+from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading
 from aotlab.utils.progress import progress_bar
@@ -28,25 +28,11 @@ DATE = (1980, 1, 1, 0, 0, 0)
 """time stamp of every entry"""
 
 
-@dataclass(frozen=True)
-class ExpectedSequence:
-    """Expected files of one sequence."""
-
-    name: str
-    frames: tuple[str, ...]
-    """stems of its frames"""
-    size: tuple[int, int]
-    """(height, width) of the masks in pixels"""
-    ids: frozenset[int]
-    """allowed ids besides 0"""
-
-
-def expect_sequence(video: Video) -> ExpectedSequence:
-    """Return the results that the server expects of a video; read its given masks."""
+def read_size_and_ids(video: Video) -> tuple[Size, list[int]]:
+    """Return the (height, width) of a video's results and its object ids; reads the given masks."""
     masks = [read_labels(mask) for mask in video.reference_masks.values()]
     ids = {item.object_id for item in video.objects} or set[int]().union(*map(list_ids, masks))
-    size = video.output_size(*masks[0].shape)
-    return ExpectedSequence(video.name, video.results, size, frozenset(ids))
+    return video.output_size(*masks[0].shape), sorted(ids)
 
 
 def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folder: str) -> int:
@@ -60,24 +46,25 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
     Raises:
         InputError: masks are invalid or missing; the logger prints each at debug level.
     """
-    frames = [(item, stem) for item in map(expect_sequence, videos) for stem in item.frames]
+    sizes_and_ids = {video.name: read_size_and_ids(video) for video in videos}
+    frames = [(video.name, stem) for video in videos for stem in video.results]
     problems, missing = list[str](), dict[str, list[Path]]()
 
     def read_entries() -> Iterator[tuple[str, bytes]]:
         with progress_bar(len(frames), unit="frame", title="packing") as bar:
-            for item, stem in frames:
+            for name, stem in frames:
                 bar.update()
-                path = results / item.name / f"{stem}.png"
+                path = results / name / f"{stem}.png"
                 if not path.is_file():
-                    missing.setdefault(item.name, []).append(path)
+                    missing.setdefault(name, []).append(path)
                     continue
                 try:
                     with reading(path, "save it again"):
-                        content = standardize_mask(path.read_bytes(), item)
+                        content = standardize_mask(path.read_bytes(), *sizes_and_ids[name])
                 except InputError as error:
                     problems.append(str(error))
                 else:
-                    yield "/".join(filter(None, (folder, item.name, path.name))), content
+                    yield "/".join(filter(None, (folder, name, path.name))), content
         problems.extend(f"{paths[0]}: no such file (missing: {len(paths)})" for paths in missing.values())
         for problem in problems:
             log.debug("%s", problem)
@@ -100,22 +87,21 @@ def write_zip(
             archive.writestr(entry, content, compression)
 
 
-def standardize_mask(content: bytes, item: ExpectedSequence) -> bytes:
+def standardize_mask(content: bytes, size: Size, ids: Sequence[int]) -> bytes:
     """Return the bytes of a mask with the standard palette, unchanged if it has that already.
 
-    Raises `InputError` unless they are an 8-bit PNG with the sequence's size and ids.
+    Raises `InputError` unless they are an 8-bit PNG of (height, width) with no other ids than these and 0.
     """
     with decode_image(io.BytesIO(content)) as image:
         kind, mode, (width, height) = image.format, image.mode, image.size
         require(kind == "PNG", f"a {kind} file; expected PNG")
         require(mode in ("P", "L"), f"mode {mode}; expected an 8-bit palette PNG")
         # A small file can decode to a huge image, so the size is compared first.
-        require((height, width) == item.size, f"{width}×{height}; expected {item.size[1]}×{item.size[0]}")
+        require((height, width) == size, f"{width}×{height}; expected {size[1]}×{size[0]}")
         labels = np.array(image)
         is_standard = mode == "P" and image.getpalette() == PALETTE.ravel().tolist()
-    unknown = find_unknown_ids(labels, sorted(item.ids))
-    unknown_text, ids_text = (", ".join(map(str, sorted(ids))) for ids in (unknown, item.ids))
-    require(not unknown, f"unknown ids {unknown_text}; the objects are {ids_text}")
+    unknown = ", ".join(map(str, sorted(find_unknown_ids(labels, ids))))
+    require(not unknown, f"unknown ids {unknown}; the objects are {', '.join(map(str, ids))}")
     if is_standard:
         return content
     palette_image = Image.fromarray(labels, mode="P")

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import find_unknown_ids
-from aotlab.evaluation.submit.archive import expect_sequence, write_zip
+from aotlab.evaluation.submit.archive import read_size_and_ids, write_zip
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
@@ -39,7 +39,7 @@ def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, name
     names_by_sequence = read_object_names(names)
     entries = []
     for video in videos:
-        objects, size = names_by_sequence.get(video.name, {}), expect_sequence(video).size
+        objects, (size, _) = names_by_sequence.get(video.name, {}), read_size_and_ids(video)
         for stem in video.results:
             path = results / video.name / f"{stem}.png"
             entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
