@@ -78,7 +78,7 @@ def drop_messages() -> None:
 
 def open_video(path: Path) -> av.container.InputContainer:
     """Open a video file; raise `InputError` if it cannot be decoded."""
-    with reading(path, "give a video, not a playlist, or a folder"):
+    with reading(path, "give a complete video file, not a playlist"):
         container = open_container(str(path))
     require_decoder(container, str(path), images=False)
     return container
