@@ -32,6 +32,8 @@ FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
 """FFmpeg's readers of files whose header states no duration, where a cut shows only if the last frame is incomplete"""
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """first bytes of a Matroska or WebM file, and of its part with the media"""
+TRACK_DURATION = re.compile(r"(\d+):(\d+):(\d+\.?\d*)")
+"""duration of a track in its Matroska or WebM tag DURATION"""
 NO_FRAMES = "contains no frames; give a video with at least one frame"
 
 
@@ -90,7 +92,7 @@ def decode(
     """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder concealed damage."""
     import av
 
-    index, last, damaged, failure = 0, None, dict[int | None, int](), None
+    index, end, last, damaged, failure = 0, Fraction(0), None, dict[int | None, int](), None
     # With threads for slices, frames that the decoder concealed are not marked.
     container.streams.video[0].thread_type = "FRAME"
     try:
@@ -99,7 +101,9 @@ def decode(
             for frame in packet.decode():
                 if frame.is_corrupt:
                     damaged[frame.pts] = index
-                yield to_rgb(frame), read_time(frame), frame.is_corrupt
+                time = read_time(frame)
+                end = (time or end) + frame.duration * (frame.time_base or 0)
+                yield to_rgb(frame), time, frame.is_corrupt
                 index += 1
     except (av.FFmpegError, OSError) as error:
         failure = error
@@ -112,6 +116,13 @@ def decode(
         ) from failure
     if failure is not None:
         raise decode_error(path, index, failure) from failure
+    # FFmpeg ends at damage between the frames of a cluster as at the end of the file.
+    if index and (lost := read_track_duration(container) - end) > 1 + 2 / read_rate(
+        container.streams.video[0]
+    ):
+        raise InputError(
+            f"{path}: damaged after frame {index - 1}, {float(lost):.1f} s are missing; copy it again"
+        )
 
 
 def count_missing_bytes(path: Path, container: av.container.InputContainer) -> int:
@@ -130,6 +141,14 @@ def count_missing_bytes(path: Path, container: av.container.InputContainer) -> i
             length = _read_ebml_number(file) if file.read(len(SEGMENT)) == SEGMENT else 0
             end = file.tell() + length if length else 0
         return max(0, end - file.seek(0, os.SEEK_END))
+
+
+def read_track_duration(container: av.container.InputContainer) -> Fraction:
+    """Return the seconds of the video in a Matroska or WebM file according to its tag; 0 if unknown."""
+    match = TRACK_DURATION.fullmatch(container.streams.video[0].metadata.get("DURATION", ""))
+    if match is None or not container.format.name.startswith("matroska"):
+        return Fraction(0)
+    return 3600 * Fraction(match[1]) + 60 * Fraction(match[2]) + Fraction(match[3])
 
 
 def _read_ebml_number(file: BinaryIO) -> int:

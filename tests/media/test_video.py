@@ -109,6 +109,20 @@ def test_cut_video_ends_with_an_error(tmp_path, suffix):
     assert message.startswith(f"{path}: cut off after frame {count - 1}, at least ")
 
 
+def test_damage_that_hides_the_rest_of_a_file_is_named(tmp_path):
+    path = write_texture(tmp_path / "clip.mkv", count=60)
+    assert len(list(open_frames(path))) == 60
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        start = [packet.pos for packet in container.demux(video=0)][20]
+    content[start : start + 4] = bytes(4)  # the header of a block
+    path.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"clip\.mkv: damaged after frame \d+, 1\.\d s are missing; copy it again"
+    ):
+        list(open_frames(path))
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "unit"),
     [("a.ts", "mpeg2video", 188), ("b.ts", "libx264", 188), ("a.m2ts", "libx264", 192)],
