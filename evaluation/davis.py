@@ -42,27 +42,21 @@ def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.nd
     return (objects if objects.any() else annotation == VOID).astype(np.uint8)
 
 
-def plan_sequence(sequence: Video, *, drop_last: bool = True) -> ScoringPlan:
-    """Plan the scoring of a DAVIS sequence.
+def plan_sequence(sequence: Video, *, drop_last: bool = True, gaps: bool = False) -> ScoringPlan:
+    """Plan the scoring of a sequence.
 
     Args:
         drop_last: skip the last annotated frame as well.
+        gaps: score the ids of the first annotation, which may have gaps, and ignore others in predictions.
     """
     ordered = order_names(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     _require_frames(scored, sequence.name)
-    ids, merge = find_first_objects(read_mask(ordered[0]), str(ordered[0]), merge_ids=sequence.merge_ids)
-    objects = tuple(ScoredObject(object_id, sequence.seen) for object_id in ids)
-    return ScoringPlan(sequence.name, scored, objects, merge=merge)
-
-
-def plan_folder(sequence: Video) -> ScoringPlan:
-    """Plan the scoring of a user's folder as `plan_sequence` does; ids may have gaps."""
-    plan = plan_sequence(sequence)
-    if plan.merge:
-        return plan
-    first = read_mask(order_names(sequence.annotations)[0])
-    return replace(plan, objects=tuple(map(ScoredObject, sorted(list_ids(first)))), strict=False)
+    first = read_mask(ordered[0])
+    ids, merge = find_first_objects(first, str(ordered[0]), merge_ids=sequence.merge_ids)
+    listed = sorted(list_ids(first)) if gaps and not merge else ids
+    objects = tuple(ScoredObject(object_id, sequence.seen) for object_id in listed)
+    return ScoringPlan(sequence.name, scored, objects, merge=merge, strict=not gaps)
 
 
 def plan_late_objects(sequence: Video) -> ScoringPlan:

@@ -62,7 +62,7 @@ VOST_COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
 
 RULES: dict[str, Rules] = {
     "davis": Rules(davis.plan_sequence, DAVIS_TABLE),
-    "folder": Rules(davis.plan_folder, DAVIS_TABLE),
+    "folder": Rules(partial(davis.plan_sequence, gaps=True), DAVIS_TABLE),
     "folder_late": Rules(davis.plan_late_objects, DAVIS_TABLE),
     "lvos": Rules(lvos.plan_sequence, lvos.TABLE, min_frames=2),
     "mosev2": Rules(mosev2.plan_sequence, mosev2.TABLE),

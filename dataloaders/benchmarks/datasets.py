@@ -169,9 +169,6 @@ _DATASETS = [
 ]
 DATASETS = {dataset.name: dataset for dataset in _DATASETS}
 
-DATA_VARIABLE = "AOTLAB_DATA"
-"""environment variable: folder of all data sets (default: ``datasets/`` in the working directory)"""
-
 
 def open_dataset(
     name: str,
@@ -218,4 +215,4 @@ def find_default_root(name: str) -> Path:
         return Path(os.environ[variable])
     if folder is None:
         raise InputError(f"dataset {name}: no root; give one or set {variable}")
-    return Path(os.environ.get(DATA_VARIABLE) or "datasets") / folder
+    return Path(os.environ.get("AOTLAB_DATA") or "datasets") / folder

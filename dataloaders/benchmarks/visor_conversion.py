@@ -21,13 +21,7 @@ import numpy as np
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, write_mask
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import (
-    atomic_path,
-    read_json,
-    reading,
-    require_file_name,
-    write_text,
-)
+from aotlab.utils.files import atomic_path, read_json, reading, require_file_name, write_text
 from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]

@@ -130,11 +130,7 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
 
 
 def check_videos(
-    videos: Sequence[Video],
-    *,
-    kind: DataKind | None = None,
-    decode: bool = True,
-    workers: int = 2,
+    videos: Sequence[Video], *, kind: DataKind | None = None, decode: bool = True, workers: int = 2
 ) -> CheckResult:
     """Check the files of videos.
 

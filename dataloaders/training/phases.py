@@ -40,10 +40,7 @@ IMAGE_READERS: dict[str, Reader] = {
     **dict.fromkeys(layouts.SALIENCY_SETS, layouts.open_saliency),
     "voc2012": layouts.open_voc2012,
 }
-READERS: dict[str, Reader] = {
-    **IMAGE_READERS,
-    **dict.fromkeys(layouts.VIDEO_READERS, layouts.open_videos),
-}
+READERS: dict[str, Reader] = {**IMAGE_READERS, **dict.fromkeys(layouts.VIDEO_READERS, layouts.open_videos)}
 
 
 @dataclass(frozen=True)
@@ -144,10 +141,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         )
         return TrainingData(mixtures, [])
     names = ", ".join(sorted(video.name for video in validation))
-    log.info(
-        "data.validation names no videos: held out for validation (data.validation_fraction): %s",
-        names,
-    )
+    log.info("data.validation names no videos: held out for validation (data.validation_fraction): %s", names)
     excluded = set[Path]().union(*map(resolve_paths, validation))
     remaining = {
         index: replace(mixture, sources=tuple(_exclude_paths(source, excluded) for source in mixture.sources))

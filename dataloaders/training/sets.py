@@ -15,9 +15,7 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.benchmarks.sequences import (
-    match_masks,
-)
+from aotlab.dataloaders.benchmarks.sequences import match_masks
 from aotlab.dataloaders.training.augment import (
     MAX_DROPPED_PIXELS,
     count_ids,
