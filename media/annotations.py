@@ -78,7 +78,7 @@ def read_annotations(
     """
     folder, record = path, read_job_record(path)
     if record is not None and record.error is not None:
-        log.warning("%s: results of a run that did not end (%s)", folder, record.error)
+        log.warning("%s: results of an unfinished run (%s)", folder, record.error)
     if (folder / JOB_RECORD).is_file() or (folder / CORRECTED_FILE).is_file():
         outputs = [name for name in TRACKED_MASKS if (folder / name).exists()]
         require(outputs, f"{folder}: results without masks; track the video again and write masks")

@@ -46,7 +46,7 @@ def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     masks, record = find_masks_folder(folder), read_job_record(folder)
     if record is not None and record.error is not None:
         raise InputError(
-            f"{result}: results of a run that did not end ({record.error}); run the track command again"
+            f"{result}: results of an unfinished run ({record.error}); run the track command again"
         )
     video = read_annotated_video(folder.name, annotations)
     if record is not None:

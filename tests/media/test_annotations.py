@@ -223,10 +223,10 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     assert f"{tmp_path}/masks: belongs to video bear, not clip" in caplog.text
     with pytest.raises(InputError, match="belongs to video bear"):
         read_annotations(tmp_path, VIDEO, strict=True)
-    assert "did not end" not in caplog.text
+    assert "unfinished" not in caplog.text
     write_job_record(tmp_path, replace(record, video_name="clip", error="not finished"))
     read_annotations(tmp_path, VIDEO, strict=True)
-    assert f"{tmp_path}: results of a run that did not end (not finished)" in caplog.text
+    assert f"{tmp_path}: results of an unfinished run (not finished)" in caplog.text
 
 
 def test_file_without_objects_rejected_for_one_frame(tmp_path, monkeypatch):

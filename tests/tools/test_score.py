@@ -205,7 +205,7 @@ def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, read_error_line,
         shutil.copy(path, results / "masks")
     line = [str(results), "--annotations", str(truth), "--workers", "1", "--json", str(tmp_path / "one.json")]
     write_job_record(results, JobRecord("part", error="not finished"))
-    assert "part: results of a run that did not end (not finished)" in read_error_line(main(line))
+    assert "part: results of an unfinished run (not finished)" in read_error_line(main(line))
     write_job_record(results, JobRecord("part"))
     assert main([*line, "--force"]) == 0
     assert json.loads((tmp_path / "one.json").read_text())["J"] == 100
