@@ -24,7 +24,8 @@ def get_reader(path: str | list[str]) -> Callable[[str], Layers] | None:
 
 
 def read_masks(path: str) -> Layers:
-    """Return one Labels layer T×H×W of the PNGs in natural order; raise `InputError` if one is not a mask."""
+    """Return one Labels layer T×H×W of the PNGs in natural order; raise `InputError` for other images or sizes."""
     files = order_names(file for file in Path(path).iterdir() if file.suffix.lower() == ".png")
-    masks = np.stack([read_mask(file) for file in files])
+    size = read_mask(files[0]).shape
+    masks = np.stack([read_mask(file, size=size) for file in files])
     return [(masks.astype(np.int32), {"name": Path(path).name}, "labels")]
