@@ -152,7 +152,7 @@ def main(
         run = TextTracker(tracker, found, every)
         (output / "masks").mkdir(parents=True, exist_ok=True)
         for index, labels in enumerate(run.track(frames)):
-            write_mask(output / "masks" / f"{index:05d}.png", labels)
+            write_mask(output / "masks" / f"{frames.frame_name(index)}.png", labels)
     except InputError as error:
         raise click.UsageError(str(error)) from error
     (output / "objects.json").write_text(json.dumps(run.texts, indent=1) + "\n")
