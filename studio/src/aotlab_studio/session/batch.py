@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -171,7 +172,7 @@ class Batch:
         clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
         if clip is None or clip.is_untouched:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
-        if clip.job.error and not Path(clip.job.video).exists():
+        if clip.job.error and not os.path.exists(clip.job.video):
             raise InputError(f"{name}: could not be tracked ({clip.job.error}), and its video is missing")
         return clip
 

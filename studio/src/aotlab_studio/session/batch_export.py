@@ -41,10 +41,8 @@ def choose_clips(
             else:
                 status = document.log.status.status if document.log.status else "open"
                 if document.new_results and status in FINAL_STATUSES:
-                    problem = f"tracked again since it was {status}; set its status again"
-                    problems.append(f"{clip.name}: {problem}")
-                else:
-                    left_out.append(f"{clip.name} ({document.status.value})")
+                    raise InputError(f"tracked again since it was {status}; set its status again")
+                left_out.append(f"{clip.name} ({document.status.value})")
         except InputError as error:
             problems.append(format_problem(clip, error))
     return chosen, classes, problems, left_out

@@ -269,13 +269,13 @@ class JobRunner:
         return [key for key in self._document.snapshot.list_corrections() if key not in self._failed_layers]
 
     def wait(self, seconds: float, check: Callable[[], object] = lambda: None) -> bool:
-        """Track all corrections; wait for the last job, a pause, or an error of ``check``. Return if all is tracked."""
+        """Track all corrections, at most until a pause or an error of ``check``; return whether all are tracked."""
 
         def is_done() -> bool:
             check()
-            is_idle = not self._corrects or self._closed or not self.list_corrections()
-            job = self.running_job
-            return is_idle if job is None else job.paused
+            if (job := self.running_job) is not None:
+                return job.paused
+            return not self._corrects or self._closed or not self.list_corrections()
 
         self.schedule()
         with self._changed:
