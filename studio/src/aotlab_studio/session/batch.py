@@ -240,7 +240,8 @@ class Batch:
         except InputError as problem:
             row, error = clip.results_row, str(problem)
         lock = opened.session.document.database.folder_lock if opened is not None else None
-        holder = str(lock.owner if lock is not None else read_owner(clip.project) or "")
+        owner = lock.owner if lock is not None else read_owner(clip.project)
+        holder = "this program" if lock is not None and not lock.owner.person else str(owner or "")
         sentences = self._describe_tracking(name) or row.sentences
         return msgspec.structs.replace(row, holder=holder, error=error, sentences=sentences)
 

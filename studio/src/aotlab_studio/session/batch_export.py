@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -21,10 +22,11 @@ LOCK_TIMEOUT = 10.0
 
 
 def choose_clips(
-    clips: Iterable[BatchClip], outputs: Sequence[str]
+    clips: Sequence[BatchClip], outputs: Sequence[str]
 ) -> tuple[list[BatchClip], dict[str, int | None], list[str], list[str]]:
     """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
     chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
+    folders = Counter(clip.results for clip in clips)
     for clip in clips:
         if clip.is_untouched:
             continue
@@ -34,6 +36,8 @@ def choose_clips(
                 left_out += [] if clip.is_video else [f"{clip.name} (open)"]
             elif document.status.value in FINAL_STATUSES:
                 _list_outputs(clip, outputs)  # before anything is written
+                if folders[clip.results] > 1:
+                    raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
                 chosen.append(clip)
                 objects = document.snapshot.objects.values()
                 classes |= {item.class_name or NO_CLASS: None for item in objects}
