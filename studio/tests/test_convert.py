@@ -165,7 +165,7 @@ def test_project_folder_is_converted(tmp_path):
     draw(session, 0, 1, 2)
     start_job(session, 0, last=6).wait()
     editing.change_object(session.document, 2, name="box", class_name="car")
-    editing.clear(session.document, 5, 2)
+    editing.mark_absent(session.document, 5, 2)
     shown = {index: session.document.snapshot.labels(index) for index in range(7)}
     session.close()
     line = [str(tmp_path / "clip.aotlab"), str(tmp_path / "out.json"), "--to", "coco", "--video", str(folder)]
@@ -425,7 +425,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
 
     session = open_session(results / "a")
     draw(session, 3, 1)
-    editing.clear(session.document, 3, 2)
+    editing.mark_absent(session.document, 3, 2)
     assert "in progress, and without corrections since the last export: a" in merge(0)
     session.document.set_status("accepted", "", session.document.snapshot.list_outdated())
     assert (
@@ -449,7 +449,7 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["sdk.write_job_record", "session.batch.replace_export"])
+@pytest.mark.parametrize("function", ["sdk.write_job_record", "session.batch_export.replace_export"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     session = open_session(results / "a")

@@ -17,9 +17,10 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
 from aotlab_studio.files import STAGED
 from aotlab_studio.opening import open_document
-from aotlab_studio.session import batch as batches
+from aotlab_studio.session import batch_export
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.batch import Batch, describe_project
+from aotlab_studio.session.batch import Batch
+from aotlab_studio.session.clips import describe_document
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square, truth
 from studio.tests.annotation.results import change_record, open_clip, write_results
@@ -59,7 +60,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     for name in ("a", "b"):
         session = open_clip(batch / name)
         assert session.describe().status == "open"
-        run_action(session, {"do": "outline", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
+        run_action(session, {"do": "fill_polygon", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
         assert session.describe().status == "in progress"
         run_action(
             session,
@@ -155,9 +156,9 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     editing.paint(document, 5, 1, [(10, 10)], radius=3)
     editing.set_range(document)
     assert session.describe().range == (2, 5)
-    editing.drop_results(document, 4)
+    editing.clear_tracking(document, 4)
     assert session.document.undo().frame == 4
-    assert not describe_project("a", document).untracked
+    assert not describe_document("a", document).untracked
     session.set_status("corrected", outdated="proceed")
     session.close()
     assert main([str(folder), "--write", "overlay"]) == 0
@@ -168,7 +169,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
 def correct(batch):
     """Draw on frame 4 of clip a, and set its status."""
     with closing(open_clip(batch / "a")) as session:
-        editing.outline(session.document, 4, 1, square(40, 25, 8))
+        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         session.set_status("corrected", outdated="proceed")
 
 
@@ -240,7 +241,7 @@ def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     assert "cannot be moved (Permission denied)" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
     with monkeypatch.context() as patch, locked(batch / "a" / ".lock", 0):
-        patch.setattr(batches, "LOCK_TIMEOUT", 0.0)
+        patch.setattr(batch_export, "LOCK_TIMEOUT", 0.0)
         assert main([str(batch)]) == 1
     assert "a: in use by" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
@@ -250,7 +251,7 @@ def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch / name) for name in ("a", "b")]
     for session in sessions:
-        editing.outline(session.document, 4, 1, square(40, 25, 8))
+        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         session.set_status("corrected", outdated="proceed")
     sessions[0].close()
     assert main([str(batch)]) == 1
@@ -264,7 +265,7 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
 def test_clip_in_work_is_not_exported(batch, capsys):
     before = (batch / "a" / "coco.json").read_bytes()
     session = open_clip(batch / "a")
-    editing.outline(session.document, 4, 1, square(40, 25, 8))
+    editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
     session.close()
     assert read_status(batch) == ["in progress"]
     assert main([str(batch)]) == 0
@@ -285,7 +286,7 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
 
     def draw_meanwhile(path, classes):
         with opened.use("a", "Bob") as session:
-            editing.outline(session.document, 4, 1, square(40, 25, 8))
+            editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         return merge(path, classes)
 
     monkeypatch.setattr(sdk, "merge_class_ids", draw_meanwhile)

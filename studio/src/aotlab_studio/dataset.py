@@ -121,7 +121,10 @@ def read_status(clip: BatchClip) -> VideoStatus:
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.log.edited and status in FINAL_STATUSES:
         snapshot, is_partial = document.snapshot, any(clip.path.glob(f"{REPLACED}*"))
-        if is_partial or (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
+        if is_partial or (exported.digest, exported.objects) != (
+            snapshot.masks_digest,
+            snapshot.objects_digest,
+        ):
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 

@@ -59,7 +59,7 @@ def read_json(path: Path, kind: type[Content]) -> Content:
         return kind()
 
 
-def read_stamp(path: Path) -> tuple[int, int]:
+def stat_file(path: Path) -> tuple[int, int]:
     """Return time and size of a file, which differ after a change; zeros if it is missing."""
     with suppress(OSError):
         found = path.stat()

@@ -2,7 +2,7 @@
 
 A message is JSON with ``id``, ``do`` (name of an action), the action's parameters and, if it is about an object that
 may not exist yet, its ``target`` (`answer_message`). The server replies with an `Answer` or a `Failure` of this id, and
-sends events at any time, also those of `document/events.py`.
+sends events at any time, also those of `document/events.py` and `tracking/jobs.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from msgspec import Struct
 
 from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
+from aotlab_studio.tracking.jobs import JobProgress
 
-JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
-OutdatedPolicy = Literal["ask", "wait", "proceed"]
-"""what to do if frames are outdated: refuse, wait for the corrections, or use them as they are"""
+OutdatedChoice = Literal["wait", "resume", "proceed"]
+"""what to do if frames are outdated: wait for tracking, resume it and wait, or use them as they are"""
+OutdatedPolicy = Literal["ask", OutdatedChoice]
+"""``ask``: refuse, and offer choices"""
 
 
 class FileObject(Struct, frozen=True):
@@ -95,27 +97,6 @@ class Clip(Struct, frozen=True):
     """what to check, worst first, or the progress of tracking"""
 
 
-class JobProgress(Struct, frozen=True):
-    """Progress of a tracking job."""
-
-    background: bool
-    """a correction that propagates"""
-    status: JobStatus
-    frame: int
-    done: int
-    """frames tracked"""
-    total: int
-    """frames to track; 0: unknown"""
-    speed: float
-    """frames per second"""
-    remaining: float | None
-    """seconds"""
-    overwritten_pixels: int
-    """pixels that other objects lost, of all frames"""
-    problem: str | None
-    """error message"""
-
-
 class Description(DocumentState, frozen=True, kw_only=True):
     """All that a page needs when it opens."""
 
@@ -141,12 +122,6 @@ class Description(DocumentState, frozen=True, kw_only=True):
     job: JobProgress | None
     problems: list[str]
     """sentences about the project, such as `Document.conflict`"""
-
-
-class JobEvent(Event, frozen=True):
-    """A tracking job made progress."""
-
-    job: JobProgress
 
 
 class ModelEvent(Event, frozen=True):
@@ -177,5 +152,5 @@ class Failure(Struct, frozen=True):
 
     id: int | None
     error: str
-    choices: list[Literal["wait", "proceed"]] = []
+    choices: list[OutdatedChoice] = []
     """values of ``outdated`` with which the action can be repeated"""

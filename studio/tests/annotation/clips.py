@@ -187,7 +187,7 @@ def equal_labels(first, second):
 
 def outline_message(frame, object_id, corners):
     """The message of an outline that propagates."""
-    return {"do": "outline", "frame": frame, "object_id": object_id, "points": corners}
+    return {"do": "fill_polygon", "frame": frame, "object_id": object_id, "points": corners}
 
 
 def refresh_review(session):
@@ -209,7 +209,7 @@ def wait_until(condition):
 
 def wait_until_propagated(session):
     """Wait until every correction has been propagated, which its edit started."""
-    wait_until(lambda: not session.runner.list_corrections() and not session.runner.busy)
+    wait_until(lambda: not session.runner.list_corrections() and not session.runner.running_job)
 
 
 def png(labels):

@@ -276,10 +276,10 @@ def test_version_restored_in_a_backup_shows_new_results(folder, session, short_p
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     session = reopen(folder)
     assert session.runner.wait(60)
-    before = session.document.snapshot.digest
-    editing.clear(session.document, 4, 1)
+    before = session.document.snapshot.masks_digest
+    editing.mark_absent(session.document, 4, 1)
     session.document.restore_version(1)
-    assert session.document.snapshot.digest == before
+    assert session.document.snapshot.masks_digest == before
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -400,7 +400,7 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
         set_mask(document, frame, 1, noise.random(document.masks.size) < 0.5)
 
     def describe(document):
-        return document.snapshot.digest, list_titles(document), document.log.size
+        return document.snapshot.masks_digest, list_titles(document), document.log.size
 
     write_error = pytest.raises(InputError, match=r"project\.sqlite: cannot be written")
     with limit_file_size(document.database.path.stat().st_size + 10_000), write_error:
@@ -455,7 +455,7 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, session, content, 
     ):
         with pytest.raises(InputError, match=f"^{sentence}$"):
             use()
-    editing.remove_keyframe(document, 4)
+    editing.reset_frame(document, 4)
     assert (document.snapshot.labels(4) == truth(4)).all()  # the tracked one shows
     draw(again, 4, 1)
     assert document.database.read_content("masks", digest) == kept
@@ -479,7 +479,7 @@ def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder, session,
     job.wait()
     assert re.search(sentence, job.problem)
     session.document.undo()
-    editing.drop_results(session.document, 5, 5)
+    editing.clear_tracking(session.document, 5, 5)
     start_job(session, 0).wait()
     assert (session.document.snapshot.labels(5) == truth(5) * (truth(5) == 1)).all()
     assert session.document.snapshot.list_outdated() == []

@@ -320,7 +320,7 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path):
 
 def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "aotlab_studio.session.batch.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.keyframes)
+        "aotlab_studio.session.clips.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.keyframes)
     )
     for name, count in (("one", 0), ("three", 4), ("two", 5)):
         with closing(open_session(draw_folder(tmp_path / name))) as session:
@@ -416,7 +416,7 @@ def test_batch_of_links_finds_projects_of_their_videos(tmp_path):
 def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
-        before = session.document.snapshot.digest
+        before = session.document.snapshot.masks_digest
     set_status(batch, "a", "Ann", "accepted", outdated="proceed")
     replace_results(results, "a", 3)
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
@@ -426,7 +426,7 @@ def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     assert exported.names == []
     assert exported.problems == ["a: tracked again since it was accepted; set its status again"]
     with batch.use("a", "Ann") as session:
-        assert session.document.snapshot.digest == before
+        assert session.document.snapshot.masks_digest == before
         assert session.describe().problems == [session.document.conflict] != [""]
     set_status(batch, "a", "Ann", "accepted", outdated="proceed")
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
@@ -524,7 +524,7 @@ def test_exports_wait_for_each_other(results, batch, monkeypatch):
         export_masks(*args, **options)
         running.clear()
 
-    monkeypatch.setattr("aotlab_studio.session.batch.export_masks", write)
+    monkeypatch.setattr("aotlab_studio.session.batch_export.export_masks", write)
     with ThreadPoolExecutor(2) as threads:
         exports = [threads.submit(batch.export_all, ["coco"]) for _ in range(4)]
     assert [(export.result().names, export.result().problems) for export in exports] == [(["a"], [])] * 4
@@ -539,7 +539,7 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
         document.database.folder_lock.check_held()
         return []
 
-    monkeypatch.setattr("aotlab_studio.session.batch._export_clip", export)
+    monkeypatch.setattr("aotlab_studio.session.batch.export_clip", export)
     set_status(batch, "a", "Ann", "accepted")
     assert batch.export_all([]).names == ["a"]
 
@@ -614,7 +614,7 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
 )
 def test_edit_while_a_status_waits_refuses_it(batch, served_list, edit):
     session = enter(batch, "a", "Ann")
-    session.runner.wait = lambda seconds: edit(session.with_actor(Actor("Bob")))
+    session.runner.wait = lambda *_: edit(session.with_actor(Actor("Bob")))
     (digest,) = [clip.digest for clip in batch.list_clips() if clip.name == "a"]
     answer = post_status(served_list, "a", "Ann", status="accepted", outdated="wait", digest=digest)
     assert answer["error"] == "a: changed meanwhile; look at it, then set the status again"

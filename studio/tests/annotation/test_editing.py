@@ -51,6 +51,19 @@ def test_name_follows_the_class_that_it_is(session):
     assert session.document.snapshot.objects[1].name == "Bob"
 
 
+def test_names_and_classes_are_stripped(session):
+    editing.add_object(session.document)
+    editing.change_object(session.document, 1, name=" a ", class_name=" big cat  ")
+    assert (session.document.snapshot.objects[1].name, session.document.snapshot.state.classes) == (
+        "a",
+        {"big cat": 1},
+    )
+    editing.change_object(session.document, 1, class_name="  ")
+    assert session.document.snapshot.objects[1].class_name == ""
+    with pytest.raises(InputError, match="expected 1 to 60 printable"):
+        editing.change_object(session.document, 1, name="  ")
+
+
 def test_stroke_that_changes_no_pixel_does_nothing(session):
     draw(session, 0, 1)
     run_action(session, {"do": "track", "frame": 0})
@@ -58,7 +71,7 @@ def test_stroke_that_changes_no_pixel_does_nothing(session):
     step = session.document.log.head
     stroke = {"do": "paint", "object_id": 1, "points": [(3, 35)], "radius": 2, "erase": True}
     hole = {"do": "fill_holes", "object_id": 1}
-    corners = {"do": "outline", "object_id": 1, "points": square(12, 7, 2)}
+    corners = {"do": "fill_polygon", "object_id": 1, "points": square(12, 7, 2)}
     for frame, message in product((0, 3), (stroke, hole, corners)):
         with pytest.raises(InputError, match="changes no pixel"):
             run_action(session, message | {"frame": frame})
@@ -69,11 +82,11 @@ def test_stroke_that_changes_no_pixel_does_nothing(session):
 
 def test_painting_takes_pixels_unless_locked(session):
     draw(session, 0, 1, 2)
-    editing.outline(session.document, 0, 1, square(40, 25, 5))
+    editing.fill_polygon(session.document, 0, 1, square(40, 25, 5))
     assert (session.document.snapshot.labels(0)[25:30, 40:45] == 1).all()
     session.document.undo()
     editing.change_object(session.document, 2, locked=True)
-    editing.outline(session.document, 0, 1, square(38, 25, 5))
+    editing.fill_polygon(session.document, 0, 1, square(38, 25, 5))
     assert (session.document.snapshot.labels(0)[25:30, 40:43] == 2).all()
     assert (session.document.snapshot.labels(0)[25:30, 38:40] == 1).all()
     with pytest.raises(InputError, match="locked"):
@@ -83,7 +96,7 @@ def test_painting_takes_pixels_unless_locked(session):
 def test_locked_object_survives_reset_delete_and_merge(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 2, locked=True)
-    editing.remove_keyframe(session.document, 0)
+    editing.reset_frame(session.document, 0)
     assert (session.document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
     for action in (
         lambda: editing.delete_object(session.document, 2),
@@ -106,15 +119,15 @@ def test_reset_frame_covers_no_locked_object(session):
         score = Score(1.0, 10 * width, 0.0, 0.0)
         document.add_result(layer_id, Result(5, {object_id: score}), ids)
         document.finish_layer(layer_id)
-    editing.clear(document, 5, 2)
+    editing.mark_absent(document, 5, 2)
     editing.change_object(document, 1, locked=True)
     before = document.snapshot.labels(5)
     assert (before == 1).sum() == 200
     with pytest.raises(InputError, match="would cover a locked object"):
-        editing.remove_keyframe(document, 5)
+        editing.reset_frame(document, 5)
     assert (document.snapshot.labels(5) == before).all()
     editing.change_object(document, 1, locked=False)
-    editing.remove_keyframe(document, 5)
+    editing.reset_frame(document, 5)
     assert (document.snapshot.labels(5) == 2).sum() == 100
 
 
@@ -147,7 +160,7 @@ def test_separate_prompts_away_make_a_new_object(session):
     draw(session, 0, 1)
     assert session.suggest(0, 1, (2, 2, 20, 20), separate=True).object_id == 1
     assert session.suggest(0, 1, (37, 22, 16, 16), separate=True).object_id == 2
-    editing.clear(session.document, 0, 2)
+    editing.mark_absent(session.document, 0, 2)
     assert session.suggest(0, 1, positive=[(45, 30)], separate=True).object_id == 3
     with pytest.raises(InputError, match="click on the object first"):
         session.suggest(0, 2, negative=[(10, 10)], separate=True)
@@ -196,7 +209,7 @@ def test_segmenter_is_told_pixels_of_other_objects(session):
 
 def test_part_of_another_object_is_reassigned(session):
     draw(session, 0, 1, 2)
-    editing.outline(session.document, 0, 1, square(2, 30, 5))
+    editing.fill_polygon(session.document, 0, 1, square(2, 30, 5))
     assert editing.reassign(session.document, 0, 2, (3, 32)).losses.keys() == {1}
     assert (session.document.snapshot.labels(0)[30:35, 2:7] == 2).all()
     assert (session.document.snapshot.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
@@ -229,8 +242,8 @@ def test_failed_write_changes_nothing(session, monkeypatch, part):
 
 def test_holes_are_filled(session):
     editing.add_object(session.document)
-    editing.outline(session.document, 0, 1, square(10, 10, 20))
-    editing.outline(session.document, 0, 1, square(15, 15, 5), erase=True)
+    editing.fill_polygon(session.document, 0, 1, square(10, 10, 20))
+    editing.fill_polygon(session.document, 0, 1, square(15, 15, 5), erase=True)
     assert not session.document.snapshot.labels(0)[17, 17]
     editing.fill_holes(session.document, 0, 1)
     assert session.document.snapshot.labels(0)[17, 17] == 1
@@ -276,10 +289,19 @@ def test_merging_objects_changes_all_frames(session):
         editing.merge_objects(session.document, 1, 1)
 
 
+@pytest.mark.parametrize(("own", "expected"), [("", "cat"), ("dog", "dog")])
+def test_merged_object_gets_a_class_if_it_has_none(session, own, expected):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, class_name="cat")
+    editing.change_object(session.document, 2, class_name=own)
+    editing.merge_objects(session.document, 1, into=2)
+    assert session.document.snapshot.objects[2].class_name == expected
+
+
 def test_split_part_becomes_a_new_object(session):
     editing.add_object(session.document)
-    editing.outline(session.document, 1, 1, square(5, 5, 8))
-    editing.outline(session.document, 1, 1, square(30, 20, 8))
+    editing.fill_polygon(session.document, 1, 1, square(5, 5, 8))
+    editing.fill_polygon(session.document, 1, 1, square(30, 20, 8))
     object_id = editing.split_object(session.document, 1, 1, (33, 23)).object_id
     labels = session.document.snapshot.labels(1)
     assert (labels[20:28, 30:38] == object_id).all()
@@ -371,7 +393,7 @@ def test_drawing_takes_no_pixels_of_hidden_objects(session):
     editing.change_object(session.document, 2, hidden=True)
     session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):
-        editing.outline(session.document, frame, 1, square(38, 25, 5))
+        editing.fill_polygon(session.document, frame, 1, square(38, 25, 5))
         session.suggest(frame, None, (0, 0, 60, 40), overwrite=True)
         assert ((session.document.snapshot.labels(frame) == 2) == (truth(frame) == 2)).all()
 
@@ -379,10 +401,10 @@ def test_drawing_takes_no_pixels_of_hidden_objects(session):
 def test_reset_frame_keeps_masks_of_hidden_objects(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 2, hidden=True)
-    editing.remove_keyframe(session.document, 0)
+    editing.reset_frame(session.document, 0)
     assert set(session.document.snapshot.keyframe(0)) == {2}
     with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
-        editing.remove_keyframe(session.document, 0)
+        editing.reset_frame(session.document, 0)
 
 
 @pytest.mark.parametrize("field", ["locked", "hidden"])
@@ -426,10 +448,10 @@ def test_new_objects_get_the_smallest_id_that_was_never_used(session):
 def test_check_mark_is_removed_from_a_frame_without_masks(session):
     document = session.document
     document.edit("mark as checked", Changes(checked={3: document.snapshot.digest_frame(3)}))
-    editing.toggle_checked(document, 3)
+    editing.set_checked(document, 3, checked=False)
     assert document.snapshot.checked_frames == []
     with pytest.raises(InputError, match="no mask to check"):
-        editing.toggle_checked(document, 3)
+        editing.set_checked(document, 3, checked=True)
 
 
 def test_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):

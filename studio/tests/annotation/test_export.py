@@ -227,7 +227,7 @@ def test_export_names_the_model_of_each_frame(session, long_pause):
     start_job(session, 0).wait()
     session.runner.make_tracker = lambda: TruthTracker(digest="1")
     start_job(session, 0, last=3).wait()
-    editing.drop_results(session.document, 10)
+    editing.clear_tracking(session.document, 10)
     session.export(["masks"])
     models = json.loads((session.archive.parent / "export.json").read_text())["models"]
     assert [(item["layer"], item["frames"]) for item in models] == [(1, [[4, 9]]), (2, [[1, 3]])]
@@ -251,12 +251,12 @@ def test_export_and_its_record_show_the_same_masks(session):
     def interfere(event):
         if isinstance(event, ExportEvent) and event.done == 3:
             draw(session, 5, 1, 2)
-            editing.drop_results(session.document, 6)
+            editing.clear_tracking(session.document, 6)
 
     session.document.listeners.append(interfere)
     result = session.export(["masks"])
     record = json.loads((session.archive.parent / "export.json").read_text())
-    assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.digest, [])
+    assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.masks_digest, [])
     assert (result.missing, result.unclassed) == (0, 1)
     written = read_mask(session.archive.parent / "masks" / "00008.png")
     assert (written == before.labels(8)).all()

@@ -57,7 +57,7 @@ def session(tmp_path_factory):
     layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
     document.edit("tracking", Changes(objects=objects, layers={layer_id: layer}))
     set_mask(document, 2, 3, drawn(2) == 3)
-    editing.clear(document, CLEARED, 3)
+    editing.mark_absent(document, CLEARED, 3)
     session.export(list_outputs(), outdated="proceed")
     assert all((document.snapshot.labels(index) == drawn(index)).all() for index in range(TRACKED))
     yield session

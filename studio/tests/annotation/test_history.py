@@ -69,6 +69,8 @@ class StoredFrame:
     masks: dict[int, frozenset[int]]
     absent: frozenset[int]
     provisional: bool
+    provisional_ids: frozenset[int] = frozenset()
+    """objects that were locked before the other direction was stored"""
 
 
 class Model:
@@ -191,9 +193,12 @@ class Model:
             made = self.find_made(key, frame)
             if layer.kind == "empty" or not layer.first <= frame <= layer.last:
                 continue
-            if (key in pending if made is None else made.provisional) and any(
+            waiting = layer.objects if key in pending else []
+            if made is not None:
+                waiting = layer.objects if made.provisional else made.provisional_ids
+            if any(
                 now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw)
-                for raw in layer.objects
+                for raw in waiting
             ):
                 return True
         for raw, key in self.find_sources(frame).items():
@@ -269,6 +274,7 @@ class History(RuleBasedStateMachine):
             row = 1, msgspec.json.encode(HEADER)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
         self.document = Document(database)
+        self.document.delete_unreachable_results()
 
     def pick(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.model.now.locked)), label="object")
@@ -349,7 +355,7 @@ class History(RuleBasedStateMachine):
             }
 
         before, corrected = self.model.show(frame), self.find_objects_to_correct(frame)
-        layers = self.follow(change, lambda: editing.remove_keyframe(self.document, frame))
+        layers = self.follow(change, lambda: editing.reset_frame(self.document, frame))
         if layers is not None:
             now = self.model.now
             assert corrected <= {now.resolve(raw) for layer in layers for raw in layer.objects}
@@ -418,7 +424,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.model.now.locked)
     @rule(frame=frames, last=st.one_of(st.none(), frames))
     def drop_results(self, frame, last) -> None:
-        self.follow(lambda _: None, lambda: editing.drop_results(self.document, frame, last))
+        self.follow(lambda _: None, lambda: editing.clear_tracking(self.document, frame, last))
 
     @precondition(lambda self: self.model.now.drawn)
     @rule(data=st.data(), frame=frames, direction=st.sampled_from(["forward", "backward", "both"]))
@@ -470,7 +476,7 @@ class History(RuleBasedStateMachine):
             assert taken is None
             return
         pixels = {raw: find_pixels(free, raw) for raw in own if raw in unlocked}
-        absent = absent.intersection(unlocked)
+        absent, provisional_ids = absent.intersection(unlocked), frozenset()
         if (
             earlier := self.model.made.get((key, frame))
         ) is not None:  # locked objects of the layer keep theirs
@@ -478,7 +484,10 @@ class History(RuleBasedStateMachine):
             covered = frozenset().union(*kept.values())
             pixels = {raw: mask - covered for raw, mask in pixels.items()} | kept
             absent |= earlier.absent.difference(unlocked)
-        self.model.made[key, frame] = StoredFrame(pixels, absent, provisional)
+            provisional_ids = frozenset({*earlier.masks, *earlier.absent}).difference(unlocked)
+            if not earlier.provisional:
+                provisional_ids &= earlier.provisional_ids
+        self.model.made[key, frame] = StoredFrame(pixels, absent, provisional, provisional_ids)
         after = self.model.show(frame)
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
             "a locked object lost pixels"

@@ -111,7 +111,7 @@ def test_refused_polygon_can_be_sent_again(page, session):
 
 
 def test_pending_polygon_is_sent_once(new_page):
-    wire = Wire(new_page, "outline")
+    wire = Wire(new_page, "fill_polygon")
     new_page.key("p")
     new_page.click((10, 10), (30, 10), (30, 30))
     new_page.key("Enter")
@@ -126,7 +126,7 @@ def test_pending_polygon_is_sent_once(new_page):
         new_page.key("Enter")
         new_page.until(lambda: wire.held)
         wire.release()
-    assert [len(message["points"]) for message in wire.list_sent("outline")] == [3, 3]
+    assert [len(message["points"]) for message in wire.list_sent("fill_polygon")] == [3, 3]
     assert new_page.labels(0)[33, 48] == 1
 
 
@@ -278,7 +278,7 @@ def test_late_answer_moves_no_frame(new_page, session, checks, key, action):
     if key == "Control+y":
         session.document.undo()
     checks.extend([Check(frame, 1, "lost", 1.0) for frame in (3, 7)])
-    wire = Wire(new_page, "undo", "redo", "toggle_checked")
+    wire = Wire(new_page, "undo", "redo", "set_checked")
     new_page.tab.wait_for_selector("#review li")
     new_page.seek(3)
     new_page.key(key)
@@ -375,7 +375,7 @@ def test_edit_without_an_object_during_an_undo_says_so(new_page, session):
 def test_refused_polygon_leaves_another_tool(new_page, session):
     draw(session, 0, 1)
     editing.change_object(session.document, 1, locked=True)
-    wire = Wire(new_page, "outline")
+    wire = Wire(new_page, "fill_polygon")
     new_page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     new_page.key("p")
     new_page.click((10, 10), (30, 10), (30, 30))

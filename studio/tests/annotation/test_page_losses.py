@@ -161,7 +161,7 @@ def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
     new_page.key(later)
     wire.release()
     new_page.status("locked")
-    action = {"n": "add_object", "Control+z": "undo", "t": "track", "q": "toggle_checked"}[later]
+    action = {"n": "add_object", "Control+z": "undo", "t": "track", "q": "set_checked"}[later]
     new_page.until(lambda: wire.list_sent(action) and len(wire.answers) == len(wire.sent))
     new_page.wait_idle()
     new_page.settle()
@@ -276,7 +276,7 @@ def test_equal_corners_make_no_polygon(page, way):
 def test_polygon_refused_after_a_seek_can_be_restored(new_page, session):
     draw(session, 0, 1)
     editing.change_object(session.document, 1, locked=True)
-    wire = Wire(new_page, "outline")
+    wire = Wire(new_page, "fill_polygon")
     new_page.objects(1)
     new_page.key("p")
     new_page.click((10, 10), (30, 10), (30, 30))

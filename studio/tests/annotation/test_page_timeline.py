@@ -329,7 +329,7 @@ def test_thumbnails_show_masks_and_numbers(page, session):
         return [...context.getImageData(10, 10, 1, 1).data];
     }"""
     page.until(lambda: 0 < page.tab.evaluate(look)[0] < 150)
-    editing.clear(session.document, 0, 1)
+    editing.mark_absent(session.document, 0, 1)
     page.until(lambda: page.tab.evaluate(look)[0] > 200)
 
 

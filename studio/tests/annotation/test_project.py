@@ -99,7 +99,7 @@ def test_project_with_a_merged_object_is_reopened(folder, session, reopen):
 def test_reopened_project_holds_everything(folder, session, reopen):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
-    editing.clear(session.document, 7, 2)
+    editing.mark_absent(session.document, 7, 2)
     editing.change_object(session.document, 2, name="box", hidden=True)
     session_scores = session.document.snapshot.scores(5)
     session.close()
@@ -145,7 +145,7 @@ def test_missing_video_of_a_project_is_named(folder, session, tmp_path):
 
 def test_undo_and_redo_survive_a_restart(folder, session, reopen):
     draw(session, 0, 1)
-    editing.clear(session.document, 3, 1)
+    editing.mark_absent(session.document, 3, 1)
     session.document.undo()
     session = reopen(folder)
     assert list_titles(session.document) == ("drawn", "mark absent")
@@ -176,7 +176,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     draw(session, 0, 1, 2)
     session.document.with_actor(Actor("Ann")).save_version("both")
     editing.delete_object(session.document, 2)
-    editing.clear(session.document, 4, 1)
+    editing.mark_absent(session.document, 4, 1)
     session.document.restore_version(1)
     assert (session.document.snapshot.labels(0) == truth(0)).all()
     assert session.document.snapshot.keyframes == [0]

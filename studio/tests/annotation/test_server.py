@@ -113,7 +113,7 @@ def test_painting_tracking_and_undo_over_the_socket(served):
     talk = served.open()
     assert talk.do("describe")["result"]["frames"] == LENGTH
     assert talk.do("add_object")["result"]["object_id"] == 1
-    talk.do("outline", frame=0, object_id=1, points=square(5, 5, 10))
+    talk.do("fill_polygon", frame=0, object_id=1, points=square(5, 5, 10))
     assert "error" not in talk.do("track", frame=0, direction="forward")
     talk.until(lambda event: event["event"] == "job" and event["job"]["status"] == "done")
     frames = [event for event in talk.events if event["event"] == "frame"]
@@ -290,7 +290,7 @@ def test_page_contains_its_icons(served):
         ({"do": "paint", "frame": -1, "object_id": 1, "points": [[1, 1]], "radius": 2}, "no frame -1"),
         ({"do": "paint", "frame": 0, "object_id": "../1", "points": [[1, 1]], "radius": 2}, "object"),
         ({"do": "paint", "frame": 0, "object_id": 9, "points": [[1, 1]], "radius": 2}, "no such object"),
-        ({"do": "outline", "frame": 0, "object_id": 1, "points": [[1, 1]]}, "length >= 3"),
+        ({"do": "fill_polygon", "frame": 0, "object_id": 1, "points": [[1, 1]]}, "length >= 3"),
         ({"do": "suggest", "frame": 0, "object_id": 1}, "give a box"),
         ({"do": "suggest", "frame": 0, "object_id": 1, "box": [1, 2]}, "box"),
         ({"do": "track", "frame": 3}, "no mask to track"),
@@ -302,8 +302,8 @@ def test_page_contains_its_icons(served):
         ({"do": "change_object", "object_id": 1, "locked": 1}, "locked"),
         ({"do": "change_object", "object_id": 1, "class": "cat"}, "unknown field `class`"),
         ({"do": "add_object", "name": "x"}, "name"),
-        ({"do": "drop_results", "frame": 99}, "no frame 99"),
-        ({"do": "drop_results", "frame": 0, "last": "x"}, "last"),
+        ({"do": "clear_tracking", "frame": 99}, "no frame 99"),
+        ({"do": "clear_tracking", "frame": 0, "last": "x"}, "last"),
         ({"do": "change_object", "object_id": 1, "name": "<img src=x>\n"}, "name"),
         ({"do": "change_object", "object_id": 1, "name": ""}, "name"),
         ({"do": "change_object", "object_id": 1, "name": "x" * 61}, "name"),
@@ -357,8 +357,8 @@ def test_clients_that_leave_cause_no_traceback(served, caplog):
 
 def test_undo_spares_steps_of_another_open_page(served):
     mine, other = served.open("socket?page=1"), served.open("socket?page=2")
-    mine.do("outline", frame=0, object_id=None, points=square(5, 5, 10))
-    other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
+    mine.do("fill_polygon", frame=0, object_id=None, points=square(5, 5, 10))
+    other.do("fill_polygon", frame=0, object_id=None, points=square(25, 5, 10))
     assert "outline, was made in another window" in mine.do("undo")["error"]
     assert other.do("undo")["result"]["title"] == "outline"
     assert "outline, was made in another window" in mine.do("redo")["error"]
@@ -366,14 +366,14 @@ def test_undo_spares_steps_of_another_open_page(served):
     assert served.get("/masks/3?page=2", "POST", Origin=served.address, content=png(truth(3))).is_success
     assert "load masks, was made in another window" in mine.do("undo")["error"]
     assert other.do("undo")["result"]["title"] == "load masks"
-    other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
+    other.do("fill_polygon", frame=0, object_id=None, points=square(25, 5, 10))
     other.socket.close()
     wait_until(lambda: "error" not in mine.do("undo"))
 
 
 def test_page_that_reconnects_keeps_its_steps(served):
     mine, other = served.open("socket?page=1"), served.open("socket?page=2")
-    mine.do("outline", frame=0, object_id=None, points=square(5, 5, 10))
+    mine.do("fill_polygon", frame=0, object_id=None, points=square(5, 5, 10))
     again = served.open("socket?page=1")  # before the server notices that the other one is lost
     mine.socket.close()
     wait_until(lambda: len(served.session.document.listeners) == 2)
@@ -389,7 +389,7 @@ def test_page_that_reconnects_keeps_its_steps(served):
 def test_statuses_that_wait_block_no_request(served):
     waiting, go_on = threading.Semaphore(0), threading.Event()
 
-    def wait(seconds):
+    def wait(*_):
         waiting.release()
         go_on.wait(60)
 
@@ -417,7 +417,7 @@ def test_default_port_stays_the_same_while_it_is_free(monkeypatch):
 
 def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen):
     messages = [
-        {"id": 2**40 + 1, "do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
+        {"id": 2**40 + 1, "do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
         {"id": 2**40 + 2, "do": "add_object"},
         {"id": 2**40 + 5, "do": "split_object", "frame": 0, "object_id": 1, "point": [7, 7]},
         {"id": 2**40 + 3, "do": "set_note", "frame": 0, "text": "ear"},
@@ -464,7 +464,7 @@ def send_all(served, request):
 
 def outline_target(target, left, object_id=None):
     fields = {"frame": 0, "object_id": object_id, "points": square(left, 5, 8)}
-    return {"do": "outline", "target": target, **fields}
+    return {"do": "fill_polygon", "target": target, **fields}
 
 
 def test_messages_of_one_target_are_for_one_object(served, send_all):
@@ -520,8 +520,8 @@ def test_edits_sent_again_have_the_same_answer(served):
     draw(served.session, 0, 1)
     start_job(served.session, 0).wait()
     talk = served.open()
-    for number, name in enumerate(("drop_results", "toggle_checked", "clear")):
-        fields = {"object_id": 1} if name == "clear" else {}
+    actions = {"clear_tracking": {}, "set_checked": {"checked": True}, "mark_absent": {"object_id": 1}}
+    for number, (name, fields) in enumerate(actions.items()):
         message = json.dumps({"id": 2**40 + number, "do": name, "frame": 5 - number, **fields})
         first, again = talk.raw(message), talk.raw(message)
         assert "error" not in first

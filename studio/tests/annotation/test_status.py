@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,6 +11,7 @@ from aotlab import InputError, Prediction
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.session import OutdatedError
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -46,9 +48,34 @@ def test_acceptance_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": session.document.digest}
+    status = {
+        "do": "set_status",
+        "status": "accepted",
+        "outdated": "wait",
+        "digest": session.document.status_digest,
+    }
     run_action(session, status)
     assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
+
+
+def test_acceptance_resumes_paused_tracking(session):
+    draw(session, 0, 1)
+    tracker = hold(session, 3)
+    job = start_job(session, 0)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(session.set_status, "accepted", outdated="wait")
+        wait_until(lambda: job.done >= 2)
+        session.pause()
+        errors = [waiting.exception(60)]
+    tracker.allow()
+    for outdated in ("ask", "wait"):
+        with pytest.raises(OutdatedError) as refused:
+            session.set_status("accepted", outdated=outdated)
+        errors.append(refused.value)
+    assert all("tracking is paused. Resume it, or accept them" in str(error) for error in errors)
+    assert all(error.choices == ["resume", "proceed"] for error in errors)
+    session.set_status("accepted", outdated="resume")
+    assert (job.status, session.document.status.value) == ("done", "accepted")
 
 
 @pytest.mark.parametrize("outdated", ["ask", "wait"])
@@ -57,14 +84,14 @@ def test_acceptance_of_masks_that_nobody_saw_rejected(session, outdated):
     status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
     draw(session, 1, 1)
     with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
-        run_action(session, status, Actor("Ann", message=7))
+        run_action(session, status, Actor("Ann", message_id=7))
     assert session.describe().status == "in progress"
     run_action(session, {"do": "undo"})
     editing.set_note(session.document, 0, "changes no mask")
-    run_action(session, status, Actor("Ann", message=7))
+    run_action(session, status, Actor("Ann", message_id=7))
     assert session.describe().status == "accepted"
     draw(session, 1, 1)
-    run_action(session, status, Actor("Ann", message=7))  # sent again
+    run_action(session, status, Actor("Ann", message_id=7))  # sent again
     for unknown in (99, 2**31):
         with pytest.raises(InputError, match="changed meanwhile"):
             run_action(session, {**status, "step": unknown})
@@ -73,10 +100,10 @@ def test_acceptance_of_masks_that_nobody_saw_rejected(session, outdated):
 def test_repeated_acceptance_is_stored_once(folder, reopen):
     session, message = reopen(folder), {"do": "set_status", "status": "accepted"}
     draw(session, 0, 1)
-    run_action(session, message, Actor("Ann", message=7))
+    run_action(session, message, Actor("Ann", message_id=7))
     draw(session, 1, 2)
     for _ in ("same program", "started again"):
-        run_action(session, message, Actor("Ann", message=7))
+        run_action(session, message, Actor("Ann", message_id=7))
         assert session.document.status.value == "in progress"
         assert len(session.document.log.versions) == 1
         session = reopen(folder)
@@ -174,7 +201,7 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder, reopen):
     listed = {entry.frame for entry in session.review()}
     assert 7 in listed
     for frame in sorted(listed):
-        run_action(session, {"do": "toggle_checked", "frame": frame})
+        run_action(session, {"do": "set_checked", "frame": frame, "checked": True})
     assert {*session.describe().checked} == listed
     assert session.review() == []
     start_job(session, 0).wait()

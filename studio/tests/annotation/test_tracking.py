@@ -11,16 +11,17 @@ import torch
 from aotlab import InputError, Prediction
 from aotlab.sdk import ObjectProbabilities, merge_predictions
 from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
+from aotlab_studio.tracking.jobs import JobEvent
 from studio.tests.annotation.clips import (
     LENGTH,
     WAIT_SECONDS,
@@ -90,7 +91,7 @@ def test_both_directions_carry_an_object_given_late(session):
 def test_both_directions_stop_at_an_absent_object(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
-    editing.clear(session.document, 2, 2)
+    editing.mark_absent(session.document, 2, 2)
     run(session, 8, "both")
     assert list_visible_frames(session, 2) == list(range(6, LENGTH))
 
@@ -100,7 +101,7 @@ def test_keyframe_on_the_way_is_a_reference(folder, reopen):
     session = reopen(folder, tracker)
     draw(session, 0, 1, 2)
     draw(session, 6, 1)
-    editing.clear(session.document, 6, 2)
+    editing.mark_absent(session.document, 6, 2)
     run(session, 0)
     assert (6, [1]) in tracker.calls
     assert list_visible_frames(session, 1) == list(range(LENGTH))
@@ -111,7 +112,7 @@ def test_keyframe_on_the_way_is_a_reference(folder, reopen):
 def test_old_results_of_an_absent_object_are_removed(session, direction):
     draw(session, 0, 1, 2)
     run(session, 0)
-    editing.clear(session.document, 6, 2)
+    editing.mark_absent(session.document, 6, 2)
     if direction == "both":
         draw(session, 8, 1)
     run(session, 6 if direction == "forward" else 0, direction)
@@ -126,7 +127,7 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
 def test_old_results_of_locked_objects_stay(session):
     draw(session, 0, 1, 2)
     run(session, 0)
-    editing.clear(session.document, 6, 2)
+    editing.mark_absent(session.document, 6, 2)
     editing.change_object(session.document, 2, locked=True)
     run(session, 6)
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
@@ -350,10 +351,29 @@ def test_object_locked_between_both_directions_keeps_its_mask(session):
     assert {*document.snapshot.scores(2)} == {1, 2}
 
 
+def test_object_locked_between_both_directions_stays_outdated(session):
+    draw(session, 0, 1, 2)
+    draw(session, 11, 1)
+    tracker = hold(session, 6)
+    job = start_job(session, 0, "both")
+    wait_until(lambda: job.done == 5)
+    editing.change_object(session.document, 1, locked=True)
+    tracker.allow()
+    job.wait()
+    assert session.document.snapshot.list_outdated() == [(6, 10)]
+    assert not session.document.snapshot.outdated[2].any()
+    with pytest.raises(OutdatedError, match="Unlock their objects"):
+        session.set_status("accepted")
+    editing.change_object(session.document, 1, locked=False)
+    assert Document.read(session.document.folder).snapshot.list_outdated() == [(6, 10)]
+    run(session, 0, "both")
+    assert session.document.snapshot.list_outdated() == []
+
+
 def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(4, LENGTH)))
     draw(session, 0, 1)
-    editing.clear(session.document, 11, 1)
+    editing.mark_absent(session.document, 11, 1)
     events = []
     session.document.listeners.append(events.append)
     run(session, 0, "forward", 0, 10)
@@ -394,12 +414,12 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
     draw(session, 0, 1, 2)
     run(session, 0)
     draw(session, 8, 1)
-    editing.drop_results(session.document, 5)
+    editing.clear_tracking(session.document, 5)
     assert session.document.snapshot.tracked_frames == [1, 2, 3, 4]
     assert ((session.document.snapshot.labels(8) == 1) == (truth(8) == 1)).all()
     assert not session.document.snapshot.labels(7).any()
     with pytest.raises(InputError, match="no tracked masks"):
-        editing.drop_results(session.document, 5)
+        editing.clear_tracking(session.document, 5)
     session.document.undo()
     assert (session.document.snapshot.labels(7) == truth(7)).all()
 
@@ -408,11 +428,11 @@ def test_dropping_results_spares_locked_objects(session):
     draw(session, 0, 1, 2)
     run(session, 0)
     editing.change_object(session.document, 2, locked=True)
-    editing.drop_results(session.document, 3, 4)
+    editing.clear_tracking(session.document, 3, 4)
     assert (session.document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
     assert set(session.document.snapshot.scores(3)) == {2}
     assert (session.document.snapshot.labels(5) == truth(5)).all()
-    editing.drop_results(session.document, 0)
+    editing.clear_tracking(session.document, 0)
     assert (session.document.snapshot.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
 
 
@@ -468,7 +488,7 @@ def test_stroke_during_tracking_can_be_undone(session):
     tracker = hold(session, 3)
     draw(session, 0, 1, 2)
     job = start_job(session, 0)
-    editing.clear(session.document, 9, 2)
+    editing.mark_absent(session.document, 9, 2)
     session.document.undo()
     tracker.allow()
     job.wait(60)
@@ -607,7 +627,7 @@ def test_merged_drawings_outdate_nothing(session, long_pause):
     run(session, 0)
     draw(session, 5, 1)
     propagate(session)
-    editing.remove_keyframe(session.document, 5)
+    editing.reset_frame(session.document, 5)
     propagate(session)
     editing.merge_objects(session.document, 2, 1)
     assert session.document.snapshot.pending == []
@@ -724,7 +744,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
     session.runner.schedule()
     wait_until(
         lambda: (
-            not session.runner.busy
+            not session.runner.running_job
             and any(isinstance(event, DocumentEvent) and not event.state.outdated for event in events)
         )
     )
@@ -813,7 +833,7 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause)
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
     wait_until_propagated(session)
-    run_action(session, {"do": "remove_keyframe", "frame": 5})
+    run_action(session, {"do": "reset_frame", "frame": 5})
     assert session.document.snapshot.list_outdated() == [(1, 11)]
     wait_until_propagated(session)
     assert session.document.snapshot.list_outdated() == []
@@ -823,7 +843,7 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause)
 def test_absence_on_a_frame_does_not_propagate(session, short_pause):
     draw(session, 0, 1, 2)
     run(session, 0)
-    run_action(session, {"do": "clear", "frame": 5, "object_id": 2})
+    run_action(session, {"do": "mark_absent", "frame": 5, "object_id": 2})
     assert session.document.snapshot.list_outdated() == []
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 5]
 
@@ -848,7 +868,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause
         monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.5)
     run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
     if starts:
-        wait_until(lambda: session.runner.busy)
+        wait_until(lambda: session.runner.running_job)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
     assert session.runner.wait(60)
@@ -930,7 +950,7 @@ def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
 
 @pytest.mark.parametrize(
     "edit",
-    [{"do": "delete_object", "object_id": 1}, {"do": "drop_results", "frame": 0}],
+    [{"do": "delete_object", "object_id": 1}, {"do": "clear_tracking", "frame": 0}],
     ids=lambda edit: edit["do"],
 )
 def test_request_that_nothing_needs_stops(session, edit):
@@ -941,7 +961,7 @@ def test_request_that_nothing_needs_stops(session, edit):
     run_action(session, edit)
     job.wait(60)
     assert job.status == "stopped"
-    assert not session.runner.busy
+    assert not session.runner.running_job
 
 
 @pytest.mark.parametrize("cleared", [2, 6], ids=["done", "ahead"])
@@ -951,7 +971,7 @@ def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
     tracker = hold(session, 4)
     job = start_job(session, 1)
     wait_until(lambda: job.done == 3)  # and a frame for the reference
-    run_action(session, {"do": "drop_results", "frame": cleared})
+    run_action(session, {"do": "clear_tracking", "frame": cleared})
     tracker.allow(100)
     job.wait()
     assert job.status == "stopped"

@@ -28,7 +28,7 @@ from studio.tests.annotation.clips import (
 
 def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder, session):
     hold(session, 5)
-    run_action(session, {"do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
+    run_action(session, {"do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
     run_action(session, {"do": "track", "frame": 0})
     wait_until(lambda: session.runner.job.done >= 3)
     run_action(session, {"do": "undo"})
@@ -39,7 +39,9 @@ def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder, session):
     session.runner.close()
     folder_lock.release()  # as after a kill: nothing else is written
     again = open_session(folder)
-    found = run_action(again, {"do": "outline", "frame": 0, "object_id": None, "points": square(30, 20, 8)})
+    found = run_action(
+        again, {"do": "fill_polygon", "frame": 0, "object_id": None, "points": square(30, 20, 8)}
+    )
     assert found.object_id == 2
     assert [item.name for item in again.document.snapshot.objects.values()] == ["object 2"]
     assert not any(labels.any() for labels in list_labels(again.document)[1:])

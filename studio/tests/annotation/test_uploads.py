@@ -156,7 +156,7 @@ def test_archive_of_the_page_is_loaded(session, folder, tmp_path, names):
 def test_archive_with_coco_keeps_marks_of_absence(session, folder, tmp_path):
     draw(session, 0, 1, 2)
     draw(session, 5, 1)
-    editing.clear(session.document, 5, 2)
+    editing.mark_absent(session.document, 5, 2)
     session.export(["masks", "coco"])
     other = open_session(folder, project=tmp_path / "other.aotlab")
     load_upload(other.document, 0, session.archive.read_bytes())

@@ -172,7 +172,7 @@ def write_clip(folder, name, lost=(), check=(), label="", frames=20, error=None)
 def test_list_names_classes_and_reasons(tmp_path):
     check = [(6, 1, "lost"), (8, 1, "jump"), (8, 2, "unsure")]
     write_clip(tmp_path, "a", [(2, 6)], check, "cell")
-    assert BatchClip(tmp_path, "a").sentences == [
+    assert BatchClip(tmp_path, "a").results_row.sentences == [
         "frame 6: object 1 (cell) is lost",
         "frame 8: object 1 (cell) jumps",
         "frame 8: object 2 has low confidence",

@@ -98,7 +98,7 @@ class Database:
         return not (tables and self.query("SELECT 1 FROM header UNION ALL SELECT 1 FROM records"))
 
     def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
-        """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself.
+        """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, which is itself a valid project.
 
         The backup of a longer history is not replaced; that of another one, or one that cannot be read, is renamed, to
         end with ``.1`` or more. Ids of results continue in it, as versions name them. Masks of the old backup are kept

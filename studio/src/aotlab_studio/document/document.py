@@ -17,33 +17,9 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError
+from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
-from aotlab_studio.document.events import (
-    DocumentEvent,
-    DocumentState,
-    Event,
-    FrameEvent,
-    ResultsEvent,
-    Step,
-    Timeline,
-)
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
-from aotlab_studio.document.log import (
-    FINAL_STATUSES,
-    Changes,
-    Entry,
-    FrameRange,
-    HeadRecord,
-    Log,
-    Move,
-    Record,
-    Status,
-    StatusRecord,
-    VersionRecord,
-    VideoStatus,
-    digest_values,
-    utc_now,
-)
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
 from aotlab_studio.document.objects import require_name
 from aotlab_studio.document.planning import plan_corrections
@@ -52,7 +28,7 @@ from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
 Title = Annotated[str, Meta(max_length=120)]
-Listener = Callable[[Event], None]
+Listener = Callable[[events.Event], None]
 """called on every change, from any thread; must not block"""
 
 
@@ -64,7 +40,7 @@ class Actor:
     """empty: unknown"""
     page: str | None = None
     """id of the page; while it is connected, no other one can undo or redo the edit"""
-    message: int | None = None
+    message_id: int | None = None
     """id of the page's message, if it may arrive again"""
 
 
@@ -86,7 +62,7 @@ class Document:
         self.results_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """results folder being corrected, if it exists"""
         self._video = video = frames or self.header.video
-        self.log = Log(database)
+        self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
         self.results = ResultStore(database, video.size, video.count)
         self.lock = threading.RLock()
@@ -105,14 +81,16 @@ class Document:
             if (last := max(entry.values.frames, default=0)) >= video.count:
                 problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
-        if database.folder_lock is not None:
-            last_rows = (version.last_row for version in self.log.versions)
-            self.results.delete_unreachable(self.log.list_reachable_layers(), last_rows)
 
     @classmethod
     def read(cls, folder: Path) -> Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
         return cls(Database(folder))
+
+    def delete_unreachable_results(self) -> None:
+        """Remove results that neither undo, redo nor a version shows."""
+        last_rows = (version.last_row for version in self.log.versions)
+        self.results.delete_unreachable(self.log.list_reachable_layers(), last_rows)
 
     def with_actor(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""
@@ -170,7 +148,7 @@ class Document:
     @property
     def conflict(self) -> str:
         """Warning that the video was tracked again since its edits; empty otherwise, or if a status accepts this."""
-        if not (self.log.edited and self.new_results) or self.status.value in FINAL_STATUSES:
+        if not (self.log.edited and self.new_results) or self.status.value in log.FINAL_STATUSES:
             return ""
         return (
             "the video was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
@@ -178,17 +156,17 @@ class Document:
         )
 
     @property
-    def digest(self) -> str:
+    def status_digest(self) -> str:
         """Digest of the masks and objects that a status is for; without an edit, of the results that show."""
         with self.lock:
             if self.log.edited or self.new_results:
-                return digest_values(self.snapshot.content_digest, self._results_digest)
-            return digest_values(self._results_digest)  # as of results without a project
+                return log.digest_values(self.snapshot.content_digest, self._results_digest)
+            return log.digest_values(self._results_digest)  # as of results without a project
 
     # Edits
 
     def edit(
-        self, title: str, values: Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
+        self, title: str, values: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
     ) -> None:
         """Append an edit, unless it changes nothing; raise `InputError` if it cannot be stored.
 
@@ -203,14 +181,14 @@ class Document:
                     problem = f"outside the tracked part of the video, frames {first} to {last}"
                     raise InputError(f"frame {index}: {problem}")
             changes = values.drop_unchanged(self.snapshot.state)
-            if changes != Changes():
-                self._append(Entry(title, changes, frame, self.actor.message), new_pngs=new_pngs)
+            if changes != log.Changes():
+                self._append(log.Entry(title, changes, frame, self.actor.message_id), new_pngs=new_pngs)
                 if self.actor.page is not None:
                     self._pages[self.log.head] = self.actor.page
                 self._notify(changes)
 
     def edit_masks(
-        self, title: str, values: Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
+        self, title: str, values: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
     ) -> None:
         """Append an edit as `edit`, with corrections of the objects whose drawn masks it changes."""
         with self.lock:
@@ -221,14 +199,14 @@ class Document:
             )
             self.edit(title, msgspec.structs.replace(values, layers=dict(layers)), frame, new_pngs)
 
-    def undo(self, step: int | None = None) -> Step | None:
+    def undo(self, step: int | None = None) -> events.Step | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or of another open page."""
         with self.lock:
             if step not in (None, self.log.head):
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
             return self._move("undo")
 
-    def redo(self) -> Step | None:
+    def redo(self) -> events.Step | None:
         """Redo and return the edit undone last; raise `InputError` if it is of another open page."""
         return self._move("redo")
 
@@ -247,56 +225,56 @@ class Document:
         return max(self.log.layer_entries, default=0) + 1
 
     @property
-    def history(self) -> tuple[Step | None, Step | None]:
+    def history(self) -> tuple[events.Step | None, events.Step | None]:
         """Edits to undo and to redo."""
         return self._find_step("undo"), self._find_step("redo")
 
-    def _find_step(self, move: Move) -> Step | None:
+    def _find_step(self, move: log.Move) -> events.Step | None:
         number = self._find_entry(move)
         entry, page = self.log.entries.get(number), self._pages.get(number)
         if entry is None:
             return None
-        return Step(
+        return events.Step(
             entry.title, entry.author, entry.time, entry.frame, page if self.connections[page] else None
         )
 
-    def _find_entry(self, move: Move) -> int:
+    def _find_entry(self, move: log.Move) -> int:
         """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
         if move == "redo":
             return self.log.undone[-1] if self.log.undone else 0
         return self.log.head if self.log.head > self.log.last_import else 0
 
-    def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
+    def set_status(self, status: log.VideoStatus, note: str, outdated: Iterable[log.FrameRange] = ()) -> None:
         """Store a status and the frames known to be outdated; a final one raises `InputError` for a damaged mask."""
         with self.lock:
-            if status in FINAL_STATUSES:
-                self.snapshot.check_masks()
+            if status in log.FINAL_STATUSES:
+                self.snapshot.require_intact_masks()
             content, results = self.snapshot.content_digest, self._results_digest
-            records: list[Record] = [
-                StatusRecord(status, content, results, note, list(outdated), self.actor.message)
+            records: list[log.Record] = [
+                log.StatusRecord(status, content, results, note, list(outdated), self.actor.message_id)
             ]
-            if status in (*FINAL_STATUSES, "rejected") and self.snapshot.objects:
+            if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
                 records.append(self._make_version(f"{status}: {note}" if note else status))
             self._append(*records)
             self.emit_state()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> log.Status:
         """The last status set, if exports are the same since and no other frame is outdated; else *in progress*."""
         with self.lock:
             record, edit = self.log.status, self.log.entries.get(self.log.head)
             editor = edit.author if edit is not None else ""
             if record is None:
-                return Status("in progress" if self.log.edited else "open", "", editor)
+                return log.Status("in progress" if self.log.edited else "open", "", editor)
             is_valid = record.digest == self.snapshot.content_digest
-            is_valid &= self.new_results in ("", record.results)
-            if is_valid and record.status in FINAL_STATUSES:
+            is_valid &= self.new_results in ("", record.results_digest)
+            if is_valid and record.status in log.FINAL_STATUSES:
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
                 ranges = self.snapshot.list_outdated()
                 is_valid = all(known.issuperset(range(first, last + 1)) for first, last in ranges)
             if not is_valid:
-                return Status("in progress", "", editor)
-            return Status(record.status, record.note, record.author)
+                return log.Status("in progress", "", editor)
+            return log.Status(record.status, record.note, record.author)
 
     def has_changed_since(self, entry: int) -> bool:
         """Return whether other masks or objects show than at an entry; True if there is no such entry."""
@@ -314,9 +292,12 @@ class Document:
                 raise InputError("version: there is no object to keep yet; draw one first")
             self._append(self._make_version(title))
 
-    def list_versions(self) -> list[Step]:
+    def list_versions(self) -> list[events.Step]:
         """Return the versions, the newest first; the oldest one is version 1."""
-        return [Step(version.title, version.author, version.time) for version in reversed(self.log.versions)]
+        return [
+            events.Step(version.title, version.author, version.time)
+            for version in reversed(self.log.versions)
+        ]
 
     def restore_version(self, number: int) -> None:
         """Make everything as it was in a version, in one edit."""
@@ -357,38 +338,38 @@ class Document:
             if layer is not None and layer.last_row is None:
                 self.results.finish(layer_id)
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: events.Event) -> None:
         """Notify all listeners."""
         for listener in list(self.listeners):
             listener(event)
 
-    def describe_state(self) -> DocumentState:
+    def describe_state(self) -> events.DocumentState:
         """Return what a page shows besides masks."""
         with self.lock:
             snapshot, (status, note, _) = self.snapshot, self.status
             objects, state = [*snapshot.objects.values()], snapshot.state
             classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
-            return DocumentState(
+            return events.DocumentState(
                 self.revision, status, note, objects, sorted(classes), self.history, self.log.head,
                 {key: find_runs(flags) for key, flags in snapshot.outdated.items() if flags.any()},
                 state.ranges.get("track"), snapshot.editable_range, {**state.notes}, snapshot.checked_frames,
             )  # fmt: skip
 
-    def timeline(self) -> Timeline:
+    def timeline(self) -> events.Timeline:
         """Return the marks of each object on all frames."""
         with self.lock:
             revision, snapshot = self.revision, self.snapshot
-        return Timeline(revision, snapshot.timeline)
+        return events.Timeline(revision, snapshot.timeline)
 
     def emit_state(self) -> None:
         """Notify all listeners of what `describe_state` returns."""
-        self.emit(DocumentEvent(self.describe_state()))
+        self.emit(events.DocumentEvent(self.describe_state()))
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
-            self.emit(FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
+            self.emit(events.FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
 
-    def _move(self, move: Move) -> Step | None:
+    def _move(self, move: log.Move) -> events.Step | None:
         with self.lock:
             if (step := self._find_step(move)) is not None:
                 if step.page not in (None, self.actor.page):
@@ -397,23 +378,24 @@ class Document:
                         f"{move}: the last step, {title}, was made in another window; {move} it there"
                     )
                 changed = self.log.entries[self._find_entry(move)].values
-                self._append(HeadRecord(move))
+                self._append(log.HeadRecord(move))
                 self._notify(changed)
             return step
 
-    def _make_version(self, title: str) -> VersionRecord:
-        return VersionRecord(self.log.head, title, self.results.last_row, self.snapshot.unfinished)
+    def _make_version(self, title: str) -> log.VersionRecord:
+        return log.VersionRecord(self.log.head, title, self.results.last_row, self.snapshot.unfinished)
 
-    def _append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
+    def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:
             require_name(self.actor.name)
-        stamp = {"author": self.actor.name, "time": utc_now()}
-        self.log.append(*(msgspec.structs.replace(record, **stamp) for record in records), new_pngs=new_pngs)
+        author, time = self.actor.name, log.utc_now()
+        signed = (msgspec.structs.replace(record, author=author, time=time) for record in records)
+        self.log.append(*signed, new_pngs=new_pngs)
 
-    def _notify(self, changed: Changes) -> None:
+    def _notify(self, changed: log.Changes) -> None:
         """Send the events of values that were set, or set back."""
         self.emit_state()
         for index in sorted(changed.keyframes):
             self._emit_frame(index)
         if changed.layers or changed.objects or changed.checked:
-            self.emit(ResultsEvent(self.revision))
+            self.emit(events.ResultsEvent(self.revision))

@@ -34,7 +34,7 @@ Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
 Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
-Text = Annotated[str, Meta(max_length=500)]
+NoteText = Annotated[str, Meta(max_length=500)]
 
 Edit = Callable[[np.ndarray], np.ndarray]
 """function from the mask of an object, H×W bool, to its new mask"""
@@ -118,7 +118,7 @@ def paint(
     return edit_mask(document, frame, object_id, edit, title, require_change=True)
 
 
-def outline(
+def fill_polygon(
     document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
 ) -> EditResult:
     """Fill the inside of a polygon or lasso; see `edit_mask`."""
@@ -141,12 +141,12 @@ def find_protected_pixels(
     return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
 
 
-def clear(document: Document, frame: int, object_id: int) -> EditResult:
+def mark_absent(document: Document, frame: int, object_id: int) -> EditResult:
     """Mark the object as absent on this frame."""
     return edit_mask(document, frame, object_id, np.zeros_like, "mark absent")
 
 
-def remove_keyframe(document: Document, frame: int) -> None:
+def reset_frame(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
         snapshot = document.snapshot
@@ -244,11 +244,13 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
                 rest = {key: digest for key, digest in masks.items() if key != object_id}
                 keyframes[frame] = {**rest, into: both}
-        changes = Changes({object_id: None}, keyframes, merged={object_id: into})
+        item, target = snapshot.objects[object_id], snapshot.objects[into]
+        target = replace(target, class_name=target.class_name or item.class_name)
+        changes = Changes({object_id: None, into: target}, keyframes, merged={object_id: into})
         document.edit_masks("merge objects", changes, new_pngs=new_pngs)
 
 
-def drop_results(document: Document, frame: int, last: int | None = None) -> None:
+def clear_tracking(document: Document, frame: int, last: int | None = None) -> None:
     """Remove tracked masks from ``frame`` to ``last``, except of locked objects; raise `InputError` without any."""
     with document.lock:
         snapshot = document.snapshot
@@ -261,16 +263,15 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> Non
         document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
 
 
-def set_note(document: Document, frame: int, text: Text) -> None:
+def set_note(document: Document, frame: int, text: NoteText) -> None:
     """Write a note on a frame; an empty one removes it."""
     document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
 
 
-def toggle_checked(document: Document, frame: int) -> None:
+def set_checked(document: Document, frame: int, checked: bool) -> None:
     """Mark the masks of a frame as checked, or remove the mark; raise `InputError` if there is no mask to mark."""
     with document.lock:
         snapshot, digest = document.snapshot, document.snapshot.digest_frame(frame)
-        checked = frame not in snapshot.checked_frames
         if checked and frame not in snapshot.annotated_frames:
             raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
         title = "mark as checked" if checked else "mark as not checked"
@@ -302,10 +303,10 @@ def _make_object(document: Document) -> ObjectInfo:
 
 
 MASK_EDITS: Sequence[Callable[..., Any]] = (
-    paint, outline, fill_holes, clear, remove_keyframe, split_object, reassign,
+    paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign,
 )  # fmt: skip
 EDITS: Sequence[Callable[..., Any]] = (
-    *MASK_EDITS, add_object, change_object, delete_object, merge_objects, set_note, set_range, drop_results,
-    toggle_checked, Document.restore_version,
+    *MASK_EDITS, add_object, change_object, delete_object, merge_objects, set_note, set_range, clear_tracking,
+    set_checked, Document.restore_version,
 )  # fmt: skip
 """actions of the page that change the document"""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, NoReturn, TypeV
 
 import msgspec
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from aotlab import sdk
 from aotlab_studio.cache import LRUCache
@@ -152,7 +152,7 @@ class State(Values[NoReturn], frozen=True):
         return every.drop_unchanged(before)
 
 
-class Stamp(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Signature(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Author and time of a record."""
 
     author: str = ""
@@ -160,39 +160,39 @@ class Stamp(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """UTC, ISO 8601"""
 
 
-class Entry(Stamp, frozen=True, tag="edit"):
+class Entry(Signature, frozen=True, tag="edit"):
     """One edit, which is undone as a whole."""
 
     title: str
     values: Changes
     frame: NonNegativeInt | None = None
     """frame to show; None: several"""
-    message: int | None = None
+    message_id: int | None = field(default=None, name="message")
     """id of the page's message that caused it"""
 
 
-class HeadRecord(Stamp, frozen=True, tag="head"):
+class HeadRecord(Signature, frozen=True, tag="head"):
     """A move of the head."""
 
     move: Move
 
 
-class StatusRecord(Stamp, frozen=True, tag="status"):
+class StatusRecord(Signature, frozen=True, tag="status"):
     """A status of the video."""
 
     status: VideoStatus
     digest: str
     """`Snapshot.content_digest` of the masks and objects that it holds for"""
-    results: str = ""
-    """result of `digest_results` then; a status does not hold for those of another run"""
+    results_digest: str = field(default="", name="results")
+    """value of `digest_results` then; a status does not hold for results of another run"""
     note: str = ""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
-    message: int | None = None
+    message_id: int | None = field(default=None, name="message")
     """id of the page's message that caused it"""
 
 
-class VersionRecord(Stamp, frozen=True, tag="version"):
+class VersionRecord(Signature, frozen=True, tag="version"):
     """A version: a named entry."""
 
     entry: int
@@ -256,7 +256,7 @@ class Log:
         """Store records after the last one, with new drawn masks by digest: all, or none and raise `InputError`."""
         with sdk.reading("edit", "use other values"):
             contents = [msgspec.json.encode(record) for record in records]
-            records = tuple(map(decode_record, contents))  # as every later start reads them
+            records = tuple(map(decode_record, contents))  # check that they can be read back
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", new_pngs.items())
             connection.executemany("INSERT INTO records VALUES (?, ?)", enumerate(contents, self.size + 1))
@@ -320,8 +320,8 @@ class Log:
             if record.entry not in self.entries:
                 raise KeyError(f"entry {record.entry}")
             self.versions.append(record)
-        if isinstance(record, Entry | StatusRecord) and record.message is not None:
-            self.messages[record.message] = record
+        if isinstance(record, Entry | StatusRecord) and record.message_id is not None:
+            self.messages[record.message_id] = record
         self.size += 1
 
 

@@ -20,7 +20,7 @@ from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
 
-CACHE_BYTES = 64 * 2**20
+MASK_CACHE_BYTES = 64 * 2**20
 """memory for decoded masks of each kind"""
 MAX_FROZEN_LAYERS = 256
 """largest number of layers kept in memory as they were at an earlier time"""
@@ -42,11 +42,11 @@ def decode_png(content: bytes) -> np.ndarray:
 
 
 class MaskStore:
-    """Masks of one object each, H×W bool, by a digest of their pixels."""
+    """Stores masks of one object each, H×W bool, by a digest of their pixels."""
 
     def __init__(self, database: Database, size: tuple[int, int]) -> None:
         self.size, self._database = size, database
-        self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
+        self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
         self._unions: dict[frozenset[str], str] = {}
 
     def encode(self, mask: np.ndarray, new_pngs: dict[str, bytes]) -> str:
@@ -104,6 +104,8 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """objects that are not tracked any more on this frame, without a result"""
     provisional: bool = False
     """whether tracked in one direction only, until the other one reaches this frame"""
+    provisional_ids: list[int] = []
+    """objects whose mask stays provisional, as they were locked before the other direction reached this frame"""
     digest: str = ""
     """digest of the mask's PNG"""
     num_frames: int = 0
@@ -129,6 +131,8 @@ class LayerResults:
         self.finished = False
         self.final, self.provisional = np.zeros((2, count), bool)
         """frames, N bool, with a final result, and with a provisional one"""
+        self.provisional_objects: dict[int, np.ndarray] = {}
+        """frames, N bool, on which only the mask of an object is provisional, by object id"""
 
     def add(self, result: Result) -> None:
         """Add the next result."""
@@ -141,6 +145,9 @@ class LayerResults:
         for object_id in {*self.coverage, *result.scores, *result.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
+        for object_id in {*self.provisional_objects, *result.provisional_ids}:
+            frames = self.provisional_objects.setdefault(object_id, np.zeros(self._count, bool))
+            frames[frame] = object_id in result.provisional_ids
 
 
 class ResultStore:
@@ -157,7 +164,7 @@ class ResultStore:
         self._frozen_layers: LRUCache[LayerResults] = LRUCache(MAX_FROZEN_LAYERS, lambda _: 1)
         """layers up to a row, by layer id and row"""
         self._lock = threading.Lock()
-        self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
+        self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         """scores of the objects of a frame, by a text that describes its masks"""
         (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
@@ -222,7 +229,7 @@ class ResultStore:
     def _append(self, layer_id: int, result: Result, content: bytes) -> None:
         """Append a result to a layer."""
         layer, metadata = self.open(layer_id), msgspec.json.encode(result)
-        decode_result(metadata)  # as every later start reads it
+        decode_result(metadata)  # check that it can be read back
         with self._database.transaction() as connection:
             row = layer_id, metadata, content
             row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid

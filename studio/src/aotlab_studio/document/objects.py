@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from msgspec import Meta
@@ -63,8 +63,9 @@ def make_object(object_id: int, name: str | None = None, class_name: str = "") -
 
 
 def check_object(item: ObjectInfo) -> ObjectInfo:
-    """Return the object; raise `InputError` for an unusable text."""
-    if not (item.name.strip() and item.name.isprintable() and len(item.name) <= NAME_LENGTH):
+    """Return the object, without spaces around its name and class; raise `InputError` for an unusable text."""
+    item = replace(item, name=item.name.strip(" "), class_name=item.class_name.strip(" "))
+    if not (item.name and item.name.isprintable() and len(item.name) <= NAME_LENGTH):
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
     for text in (item.class_name, *item.attributes, *item.attributes.values()):
         if not (text.isprintable() and len(text) <= NAME_LENGTH):

@@ -102,20 +102,20 @@ def _plan_object(
     the frames that have results of any object before the edit.
     """
     object_ids, drawn_masks = after.include_merged_ids([object_id]), after.state.keyframes
-    own_frames = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
-    has_own_result, passable = _flag_results(before, object_ids), has_result.copy()
-    passable[[*before.keyframes, *after.keyframes]] = True
+    object_keyframes = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
+    has_own_result, has_result_or_keyframe = _flag_results(before, object_ids), has_result.copy()
+    has_result_or_keyframe[[*before.keyframes, *after.keyframes]] = True
 
     def is_merged(previous: int, frame: int) -> bool:
         """Return whether the frames between two keyframes of the object are tracked from both."""
         gap, is_drawn = slice(previous + 1, frame), previous >= 0 and bool(drawn_masks[previous][object_id])
-        return is_drawn and bool(passable[gap].all() and has_result[gap].any())
+        return is_drawn and bool(has_result_or_keyframe[gap].all() and has_result[gap].any())
 
     for frame in references:
-        place = bisect_left(own_frames, frame)
-        previous, following = own_frames[place - 1], own_frames[place + 1]
+        place = bisect_left(object_keyframes, frame)
+        previous, following = object_keyframes[place - 1], object_keyframes[place + 1]
         # after the keyframe: frames with results, up to the next keyframe of the object
-        reachable = takewhile(passable.__getitem__, range(frame + 1, following))
+        reachable = takewhile(has_result_or_keyframe.__getitem__, range(frame + 1, following))
         last = max((index for index in reachable if has_result[index]), default=frame)
         if following in references and is_merged(frame, following):
             last = frame  # the correction from there covers them

@@ -201,9 +201,9 @@ class Snapshot:
                 }
             return clip_scores(largest, labels) | measure_scores(labels, drawn_masks)
 
-        return self._results.scores.get_or_compute((self._frame_key(index), *largest.items()), measure)
+        return self._results.scores.get_or_compute((self._describe_frame(index), *largest.items()), measure)
 
-    def check_masks(self) -> None:
+    def require_intact_masks(self) -> None:
         """Raise `InputError` if a mask that shows is damaged."""
         for index in self.annotated_frames:
             self.keyframe_labels(index)
@@ -213,9 +213,9 @@ class Snapshot:
     # Content
 
     @cached_property
-    def digest(self) -> str:
-        """Digest of what shows: equal digests mean equal masks."""
-        return digest_values(*map(self._frame_key, self.annotated_frames))
+    def masks_digest(self) -> str:
+        """Digest of the visible masks; equal for equal masks."""
+        return digest_values(*map(self._describe_frame, self.annotated_frames))
 
     @cached_property
     def objects_digest(self) -> str:
@@ -229,19 +229,19 @@ class Snapshot:
     @property
     def content_digest(self) -> str:
         """Digest of the masks and objects that a status is for."""
-        return digest_values(self.digest, self.objects_digest)
+        return digest_values(self.masks_digest, self.objects_digest)
 
     def digest_frame(self, index: int) -> str:
-        """Return a digest of what shows on a frame."""
-        return digest_values(self._frame_key(index))
+        """Return a digest of the visible masks of a frame."""
+        return digest_values(self._describe_frame(index))
 
     @cached_property
     def checked_frames(self) -> list[int]:
         """Frames that are marked as checked, and whose masks have not changed since."""
         return [index for index, digest in self.state.checked.items() if self.digest_frame(index) == digest]
 
-    def _frame_key(self, index: int) -> str:
-        """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
+    def _describe_frame(self, index: int) -> str:
+        """Return the visible masks of a frame as text: its drawn masks, and the content of its layers by id."""
         layers = [
             (
                 self.open_layer(layer_id).frames[index].digest,
@@ -286,20 +286,14 @@ class Snapshot:
         object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
         if layer is None or not object_ids:
             return False
-        waiting = self._flag_waiting(layer_id)
+        waiting = ~self.open_layer(layer_id).final
+        waiting[: layer.first] = waiting[layer.last + 1 :] = False
         waiting[layer.reference_frame] &= layer.tracks_reference
         for key, newer in layers.items():
             is_ignored = ignore_corrections and newer.kind == "correction"
             if key > layer_id and not is_ignored and object_ids <= {*newer.objects}:
                 waiting[newer.first : newer.last + 1] = False
         return bool(waiting.any())
-
-    def _flag_waiting(self, layer_id: int, *, provisional: bool = False) -> np.ndarray:
-        """Flag the frames of a layer, N bool, without a final result, or with a provisional one."""
-        layer, results = self.state.layers[layer_id], self.open_layer(layer_id)
-        waiting = results.provisional.copy() if provisional else ~results.final
-        waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        return waiting
 
     def list_unlocked(self, layer: Layer) -> list[int]:
         """Return the ids in a layer of objects that are not locked."""
@@ -321,8 +315,13 @@ class Snapshot:
             before_ids = self._results.read(before)
             ids = np.where(np.isin(before_ids, [*kept]), before_ids, ids)
         scores = {key: score for key, score in result.scores.items() if key in unlocked_ids}
-        absent = {*result.absent}.intersection(unlocked_ids) | {*before.absent}.difference(unlocked_ids)
-        return replace(result, scores=clip_scores(scores, ids) | kept, absent=sorted(absent)), ids
+        kept_absent = {*before.absent}.difference(unlocked_ids)
+        absent = sorted({*result.absent}.intersection(unlocked_ids) | kept_absent)
+        provisional_ids = [
+            key for key in (*kept, *kept_absent) if before.provisional or key in before.provisional_ids
+        ]
+        scores = clip_scores(scores, ids) | kept
+        return replace(result, scores=scores, absent=absent, provisional_ids=provisional_ids), ids
 
     def list_corrections(self) -> list[int]:
         """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
@@ -337,18 +336,16 @@ class Snapshot:
         to cover them waits, runs or was cut off before it had their final result, and no newer layer has one.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
-        for object_id, newest in self.newest_layer_ids.items():
-            target = outdated[self.state.resolve(object_id)]
-            for layer_id in set(newest[newest > 0].tolist()):
-                frames = np.flatnonzero(newest == layer_id)
-                changed = self._find_changed_frames(layer_id, object_id, int(frames[0]), int(frames[-1]))
-                target[frames] |= changed[frames - frames[0]]
         for layer_id, layer in self.state.layers.items():
-            waiting = self._flag_waiting(layer_id, provisional=layer_id not in self.pending)
-            for object_id in layer.objects if waiting.any() else ():
+            frames = slice(layer.first, layer.last + 1)
+            for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
-                    layer_ids = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))
-                    outdated[target_id] |= waiting & (np.abs(layer_ids) <= layer_id)
+                    newest = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))[frames]
+                    waiting = self._flag_waiting(layer_id, object_id)[frames] & (np.abs(newest) <= layer_id)
+                    changed = newest == layer_id
+                    if changed.any():
+                        changed &= self._flag_changed(layer_id, target_id)
+                    outdated[target_id][frames] |= waiting | changed
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
@@ -361,14 +358,19 @@ class Snapshot:
         outdated[self.count if last is None else last + 1 :] = False
         return find_runs(outdated)
 
-    def _find_changed_frames(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
-        """Flag the frames of a range whose drawn mask before or after, which they are tracked from, has changed."""
+    def _flag_waiting(self, layer_id: int, object_id: int) -> np.ndarray:
+        """Flag the frames, N bool, on which a layer has a provisional result of an object, or none if pending."""
+        results = self.open_layer(layer_id)
+        waiting = ~results.final if layer_id in self.pending else results.provisional
+        return waiting | results.provisional_objects.get(object_id, np.False_)
+
+    def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
+        """Flag the frames of a layer whose drawn mask before or after, which they are tracked from, has changed."""
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
-        target_id = self.state.resolve(object_id)
         new_masks, old_masks = (
-            self.find_drawn_masks(target_id, state) for state in (self.state, self._log.state(entry))
+            self.find_drawn_masks(object_id, state) for state in (self.state, self._log.state(entry))
         )
-        frames, index = sorted({*new_masks, *old_masks}), np.arange(first, last + 1)
+        frames, index = sorted({*new_masks, *old_masks}), np.arange(layer.first, layer.last + 1)
         changed = np.array(
             [False, *(new_masks.get(frame) != old_masks.get(frame) for frame in frames), False]
         )
@@ -381,7 +383,7 @@ class Snapshot:
 
     @property
     def timeline(self) -> dict[int, str]:
-        """Marks of each object on all frames; unseen on `LostObjects.FRAMES` annotated frames in a row, it is lost."""
+        """Marks of each object on all frames; one unseen on `LostObjects.FRAMES` annotated frames in a row is lost."""
         rows = {object_id: [UNKNOWN] * self.count for object_id in self.objects}
         for index, marks in self._mark_frames(self.annotated_frames).items():
             for object_id, mark in marks.items():

@@ -307,11 +307,13 @@ export async function ask(title, content, ...values) {
 /** Error of a request that the user canceled, which is not shown. */
 export const CANCELED = new Error('Canceled.');
 
+/** @typedef {import('./protocol.js').Failure['choices'][number]} OutdatedChoice */
+
 /**
  * Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
  * @template T
- * @param {(choice?: {outdated: 'wait' | 'proceed'}) => Promise<T>} send
- * @param {{outdated: 'wait' | 'proceed'}} [choice]
+ * @param {(choice?: {outdated: OutdatedChoice}) => Promise<T>} send
+ * @param {{outdated: OutdatedChoice}} [choice]
  * @returns {Promise<T & {error?: undefined} | import('./connection.js').ShownError>}
  */
 export async function sendOrAsk(send, choice) {

@@ -83,7 +83,7 @@ export class EditHistory {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    this.offerUndo(await this.app.queue.edit('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
+    this.offerUndo(await this.app.queue.edit('reset_frame', { frame }), `Drawn masks of frame ${frame} removed`);
   }
 
   async saveVersion() {

@@ -84,7 +84,7 @@ export class ObjectPanel {
 
   /**
    * Edit the selected object's mask on this frame; `values`: further fields of the message.
-   * @type {<A extends 'fill_holes' | 'clear' | 'split_object' | 'reassign'>(action: A, values?: object)
+   * @type {<A extends 'fill_holes' | 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
    *   => Promise<ActionAnswer<A> | ShownError>}
    */
   editMask(action, values) {

@@ -124,7 +124,7 @@ export class Review {
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
   async toggleChecked() {
     const { playback, playback: { frame }, queue, history } = this.app;
-    const answer = await queue.edit('toggle_checked', { frame });
+    const answer = await queue.edit('set_checked', { frame, checked: !this.app.state.checked.includes(frame) });
     if (answer.error) return;
     await this.fetchTask.run();
     const isChecked = this.app.state.checked.includes(frame);

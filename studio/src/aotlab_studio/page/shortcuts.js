@@ -157,7 +157,7 @@ function createBindings(app) {
     ],
     'Masks of this frame': [
       bindChange('F', 'fill holes', () => objectPanel.editMask('fill_holes'), 'holes'),
-      bindChange('M', 'mark the object as absent on this frame', () => objectPanel.editMask('clear'), 'absent'),
+      bindChange('M', 'mark the object as absent on this frame', () => objectPanel.editMask('mark_absent'), 'absent'),
       bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
     ],
     'Frames and view': [

@@ -264,7 +264,7 @@ export class Toolbox {
     const { app: { queue }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
     const answer = tool.usesBrush
-      ? queue.edit('paint', { ...message, radius }, target) : queue.edit('outline', message, target);
+      ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target);
     await this.showWhilePending(answer);
   }
 

@@ -116,7 +116,7 @@ export class Tracking {
     const { playback: { frame }, history, queue } = this.app;
     const range = this.readRange();
     if (!range) return;
-    history.offerUndo(await queue.edit('drop_results', { frame, last: range.last }), 'Tracking cleared');
+    history.offerUndo(await queue.edit('clear_tracking', { frame, last: range.last }), 'Tracking cleared');
   }
 
   stop() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,26 @@ MAX_WIDTH = 2000
 
 
 class ReviewFile(sdk.Output):
-    """``review.json``, ``scores.json``, and ``thumbnail.jpg``: the first, the least confident and the last frame."""
+    """``review.json``, ``scores.json``, and ``thumbnail.jpg``: the first, the least confident and the last frame.
+
+    Args:
+        names: names by object id; None: their classes.
+        scores: known scores by frame and object id; those of other frames are measured.
+    """
 
     file_name, side_files = REVIEW_FILE, (SCORES_FILE, THUMBNAIL)
     description = "where objects are lost, and frames to check"
 
-    def __init__(self, path: Path, context: sdk.OutputContext) -> None:
+    def __init__(
+        self,
+        path: Path,
+        context: sdk.OutputContext,
+        *,
+        names: Mapping[int, str] | None = None,
+        scores: Mapping[int, dict[int, Score]] = {},
+    ) -> None:
         super().__init__(path, context)
-        self.scores: dict[int, dict[int, Score]] = {}
-        """scores by frame and object id; those of other frames are measured"""
+        self._names, self._scores = context.classes.class_names if names is None else names, dict(scores)
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
         self._thumbnails: dict[str, np.ndarray] = {}
@@ -45,9 +57,9 @@ class ReviewFile(sdk.Output):
     def write(self, name: str, tracked: sdk.TrackedFrame) -> None:
         """Add one frame."""
         prediction, labels = tracked.prediction, tracked.labels
-        if tracked.index not in self.scores:
+        if tracked.index not in self._scores:
             signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
-            self.scores[tracked.index] = measure_scores(
+            self._scores[tracked.index] = measure_scores(
                 labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
             )
         self._drawn[tracked.index] = tracked.annotated_ids
@@ -63,17 +75,16 @@ class ReviewFile(sdk.Output):
 
     def finish(self) -> None:
         """Write the files; no thumbnail without frames."""
-        object_ids = sorted({object_id for by_object in self.scores.values() for object_id in by_object})
-        source, names = self.context.source, self.context.classes.class_names
-        objects = []
+        object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
+        source, objects = self.context.source, []
         for key in object_ids:
-            seen = {index: row[key].visible for index, row in sorted(self.scores.items()) if key in row}
+            seen = {index: row[key].visible for index, row in sorted(self._scores.items()) if key in row}
             lost_on = [(run[0], run[-1]) for run in find_lost(seen)]
-            objects.append(ReviewedObject(key, lost_on, names.get(key)))
+            objects.append(ReviewedObject(key, lost_on, self._names.get(key)))
         levels = None if source.levels is None else source.levels.to_json()
-        self._review = VideoReview(objects, find_checks(self.scores, self._drawn), self._cuts, levels)
+        self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
         write_json(self.path, self._review, indent=1)
-        write_json(self.path.with_name(SCORES_FILE), self.scores)
+        write_json(self.path.with_name(SCORES_FILE), self._scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
             write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(sdk.concat_images(images), None))

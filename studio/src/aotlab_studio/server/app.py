@@ -177,7 +177,7 @@ async def answer_message(
     if not isinstance(message_id, int):
         message_id = None
     elif message_id >= MIN_PAGE_ID:
-        actor = replace(actor, message=message_id)
+        actor = replace(actor, message_id=message_id)
 
     def act() -> Answer:
         result = run_action(session, message, actor)

@@ -21,7 +21,7 @@ from aotlab_studio.video import require_frame
 
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor | None = None) -> Any:
-    """Carry out the action ``do`` of a message, an edit once for each `Actor.message`, and return its result.
+    """Carry out the action ``do`` of a message, an edit once for each `Actor.message_id`, and return its result.
 
     Without ``actor``, the actor of the session's view carries it out. An unknown action or field, or a value of another
     type, raises `InputError`.
@@ -43,7 +43,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
     if action in (*MASK_EDITS, Session.suggest):  # drawing interrupts the tracking of corrections
         session.runner.delay_corrections()
     with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
-        if (record := document.log.messages.get(view.document.actor.message)) is not None:
+        if (record := document.log.messages.get(view.document.actor.message_id)) is not None:
             returns_edit = signature(action, eval_str=True).return_annotation is EditResult
             if not (isinstance(record, Entry) and returns_edit):
                 return None

@@ -9,9 +9,11 @@ from aotlab import sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, find_project, has_project, read_job
-from aotlab_studio.document.log import digest_values
-from aotlab_studio.files import read_json, read_stamp
-from aotlab_studio.review.checks import REVIEW_FILE, VideoReview
+from aotlab_studio.document.log import FrameRange, digest_values
+from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.files import read_json, stat_file
+from aotlab_studio.protocol import Clip
+from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 
 NO_RECORD = "no record of its tracking; track it"
 """error of results without a record"""
@@ -30,9 +32,10 @@ class BatchClip:
         return self.path.with_name(f"{self.name}.masks") if self.is_video else self.path
 
     @cached_property
-    def stamp(self) -> list[tuple[int, int]]:
+    def file_stats(self) -> list[tuple[int, int]]:
         """Times and sizes of the files that its properties are read from."""
-        return [read_stamp(self.path / name) for name in (sdk.JOB_RECORD, REVIEW_FILE)]
+        files = self.path / sdk.JOB_RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE
+        return [stat_file(file) for file in files]
 
     @cached_property
     def job(self) -> sdk.JobRecord:
@@ -48,7 +51,7 @@ class BatchClip:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether a list has not tracked it yet, and nobody has edited it."""
+        """Whether the run of the list has not reached it, and nobody has edited it."""
         return self.job.error in (sdk.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
     @property
@@ -62,23 +65,49 @@ class BatchClip:
         """Return whether its video is a folder, or in it."""
         return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
 
-    @cached_property
-    def digest(self) -> str:
-        """`Document.digest` of its results without a project."""
-        return digest_values(digest_results(self.path))
-
-    @cached_property
-    def sentences(self) -> list[str]:
-        """Frames to check in its results, worst first."""
-        labels = {item.id: f" ({item.class_name})" for item in self.review.objects if item.class_name}
-        return [
-            check.describe(f"object {check.object_id}{labels.get(check.object_id, '')}")
+    @property
+    def results_row(self) -> Clip:
+        """Row of its results in the list, without its project."""
+        classes = {item.id: f" ({item.class_name})" for item in self.review.objects if item.class_name}
+        sentences = [
+            check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}")
             for check in self.review.check
         ]
+        digest = digest_values(digest_results(self.path))  # `Document.status_digest` of a new project
+        return Clip(self.name, self.job.frames, len(self.review.objects), digest=digest, sentences=sentences)
+
+    @cached_property
+    def row(self) -> Clip:
+        """Row of its project in the list, or of its results. Raises `InputError` if the project is damaged."""
+        document = self.read_document()
+        return self.results_row if document is None else describe_document(self.name, document)
 
     def read_document(self) -> Document | None:
         """Read its project; None without one. Raises `InputError` if it is damaged."""
         return Document.read(self.project) if has_project(self.project) else None
+
+
+def describe_document(name: str, document: Document) -> Clip:
+    """Return the row of a document in the list."""
+    snapshot = document.snapshot
+    objects, (first, last) = snapshot.objects, snapshot.editable_range
+    (start, end), drawn, annotated = list_frames_to_track(snapshot)
+    checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
+    return Clip(
+        name, last + 1 - first, len(objects), *document.status, digest=document.status_digest,
+        untracked=bool(drawn) and len(annotated) < end + 1 - start,
+        sentences=[*filter(None, [document.conflict]), *checks],
+    )  # fmt: skip
+
+
+def list_frames_to_track(snapshot: Snapshot) -> tuple[FrameRange, list[int], list[int]]:
+    """Return the range to track, and its frames with drawn masks and with masks of any kind."""
+    first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
+    drawn, annotated = (
+        [index for index in frames if first <= index <= last]
+        for frames in (snapshot.keyframes, snapshot.annotated_frames)
+    )
+    return (first, last), drawn, annotated
 
 
 def find_clips(folder: Path) -> list[BatchClip]:

@@ -6,7 +6,6 @@ import os
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,8 +31,10 @@ def read_prediction(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
-    both_ways = {key: score.disagreement for key, score in scores.items() if score.disagreement is not None}
-    return sdk.StoredPrediction(snapshot.labels(index), confidence, both_ways)
+    disagreement = {
+        key: score.disagreement for key, score in scores.items() if score.disagreement is not None
+    }
+    return sdk.StoredPrediction(snapshot.labels(index), confidence, disagreement)
 
 
 def export_masks(
@@ -58,7 +59,6 @@ def export_masks(
     """
     if not names:
         raise InputError("export: choose an output, such as masks")
-    kinds = {name: sdk.find_output(name) for name in names}
     outputs: dict[str, sdk.Output] = {}
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
@@ -68,21 +68,15 @@ def export_masks(
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = snapshot.state.classes if classes is None else classes
     context = sdk.OutputContext(frames, sdk.ObjectClasses(class_names, class_ids, attributes))
+    scores = {index: snapshot.scores(index) for index in sorted(annotated)}
+    named_outputs: dict[str, Callable[..., sdk.Output]] = {
+        "review": partial(ReviewFile, names=object_names, scores=scores),
+        "overlay": partial(sdk.VideoFile, draw=partial(draw_names, names=object_names)),
+    }
     try:
-        for name, kind in kinds.items():
-            path = folder / kind.file_name
-            if name == "review":  # shows people which object it is
-                outputs[name] = review = ReviewFile(
-                    path, replace(context, classes=sdk.ObjectClasses(object_names))
-                )
-                # as the page shows them
-                review.scores = {index: snapshot.scores(index) for index in sorted(annotated)}
-            elif name == "overlay":
-                outputs[name] = sdk.VideoFile(
-                    path, context, lambda tracked: draw_names(tracked, object_names)
-                )
-            else:
-                outputs[name] = kind(path, context)
+        for name in names:
+            kind = sdk.find_output(name)
+            outputs[name] = named_outputs.get(name, kind)(folder / kind.file_name, context)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
@@ -108,7 +102,7 @@ def snapshot_for_export(
     with document.lock:
         snapshot, status = document.snapshot.freeze(), document.status
         return snapshot, {
-            "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.digest,
+            "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.masks_digest,
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
             "models": snapshot.list_models(), "objects": snapshot.objects_digest,
         }  # fmt: skip

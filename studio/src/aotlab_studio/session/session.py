@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -30,6 +30,7 @@ from aotlab_studio.protocol import (
     ExportResult,
     JobProgress,
     ModelEvent,
+    OutdatedChoice,
     OutdatedPolicy,
     ReviewEntry,
 )
@@ -41,7 +42,7 @@ from aotlab_studio.video import require_frame
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """function from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
-Note = Annotated[str, Meta(max_length=100)]
+StatusNote = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
 """largest number of seconds that a status or an export waits for corrections"""
 MAX_CHECKS = 500
@@ -81,7 +82,7 @@ class Session:
 
     def describe(self) -> Description:
         """Return all that a page needs when it opens."""
-        document, job = self.document, self.runner.job
+        document, job = self.document, self.runner.running_job
         kinds = {name: sdk.find_output(name) for name in sdk.list_outputs() if name not in PROBABILITIES}
         return Description(
             **msgspec.structs.asdict(document.describe_state()),
@@ -97,7 +98,7 @@ class Session:
             models=self.loader.names if self.loader else [],
             model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS,
-            job=job.report() if job is not None and job.alive else None,
+            job=job.report() if job is not None else None,
             problems=[*filter(None, [document.conflict])],
         )
 
@@ -108,16 +109,20 @@ class Session:
         snapshot = self.document.snapshot
         ranges = snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
-            waits = bool(self.runner.list_corrections() or self.runner.busy)
+            choices: list[OutdatedChoice] = ["proceed"]
+            if (job := self.runner.running_job) is not None and job.paused:
+                choices = ["resume", "proceed"]
+            elif job is not None or self.runner.list_corrections():
+                choices = ["wait", "proceed"]
             end = snapshot.count if last is None else last + 1
             locked = any(snapshot.outdated[key][first:end].any() for key in snapshot.locked_ids)
-            raise OutdatedError(action, ranges, waits=waits, locked=locked)
+            raise OutdatedError(action, ranges, choices, locked=locked)
         return ranges
 
     def set_status(
         self,
         status: VideoStatus,
-        note: Note = "",
+        note: StatusNote = "",
         outdated: OutdatedPolicy = "ask",
         digest: str | None = None,
         step: NonNegativeInt | None = None,
@@ -127,19 +132,18 @@ class Session:
         Waiting may change tracked masks; edits that the person has not seen raise `InputError`.
 
         Args:
-            digest: `Document.digest` that the person has seen; another one raises `InputError`; None: any.
+            digest: `Document.status_digest` that the person has seen; another one raises `InputError`; None: any.
             step: last entry that the person has seen; None: the last one that is not undone.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
         with document.lock:
             step = document.log.head if step is None else step
-            if digest not in (None, document.digest):
+            if digest not in (None, document.status_digest):
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
-        if outdated == "wait":
-            self.runner.wait(MAX_WAIT)
+        self._wait_for_tracking(outdated)
         with document.lock:
-            if document.actor.message in document.log.messages:
+            if document.actor.message_id in document.log.messages:
                 return  # sent again while this one waited
             if document.has_changed_since(step):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
@@ -149,6 +153,7 @@ class Session:
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
         self._require_job("pause").pause()
+        self.runner.wake()
 
     def resume(self) -> None:
         """Continue the paused job."""
@@ -200,30 +205,21 @@ class Session:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
         old_mask, signs = mask if correction else None, [1] * len(positive) + [0] * len(negative)
-        area = self._segment(
-            frame, Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
-        )
-
-        def edit(before: np.ndarray) -> np.ndarray:
-            after = limit_to_prompt(before, area, correction, positive=not negative) if correction else area
-            after = before | after if extend else after
-            if not after.any():
-                raise InputError("nothing would be left of the object; press M if it is not on this frame")
-            if correction and (after == before).all():
-                problem = "nothing found at the click; nothing was changed"
-                raise InputError(f"{problem}. Use the brush or the eraser")
-            return after
-
+        prompt = Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
+        found = self._segment(frame, prompt)
         with document.lock:
             # others may have drawn meanwhile
-            protected = area & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-            area &= ~protected
+            protected = found & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
+            area = found & ~protected
             if not (correction or area.any()):
                 problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
                 if protected.any():
                     problem += " but pixels of other objects, drawn, locked or hidden"
                     remedy = "Draw with the brush to take drawn ones"
                 raise InputError(f"{problem}; nothing was changed. {remedy}")
+            edit = partial(
+                _change_mask, area=area, correction=correction, positive=not negative, extend=extend
+            )
             result = editing.edit_mask(document, frame, object_id, edit, "prompt")
         return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
@@ -283,8 +279,7 @@ class Session:
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         try:
-            if outdated == "wait":
-                self.runner.wait(MAX_WAIT, lambda: self._is_canceled(key))
+            self._wait_for_tracking(outdated, lambda: self._require_not_canceled(key))
             self._require_not_canceled(key)
             snapshot = self._write_export(names, first, last, outdated, key)
         finally:
@@ -299,10 +294,19 @@ class Session:
         self.runner.wake()
 
     def _require_job(self, action: str) -> TrackingJob:
-        job = self.runner.job
-        if job is None or not job.alive:
+        job = self.runner.running_job
+        if job is None:
             raise InputError(f"{action}: nothing is being tracked")
         return job
+
+    def _wait_for_tracking(
+        self, outdated: OutdatedPolicy, check: Callable[[], object] = lambda: None
+    ) -> None:
+        """Wait if the policy says so, for `MAX_WAIT`, a pause or an error of ``check``."""
+        if outdated == "resume" and (job := self.runner.running_job) is not None:
+            job.resume()
+        if outdated in ("wait", "resume"):
+            self.runner.wait(MAX_WAIT, check)
 
     def _segment(self, frame: int, prompt: Prompt) -> np.ndarray:
         """Return the mask H×W bool that a prompt means."""
@@ -343,11 +347,8 @@ class Session:
             replace_export(made, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
         return snapshot
 
-    def _is_canceled(self, key: int | None) -> bool:
-        return not self._canceled_exports.isdisjoint((None, key))
-
     def _require_not_canceled(self, key: int | None) -> None:
-        if self._is_canceled(key):
+        if not self._canceled_exports.isdisjoint((None, key)):
             raise InputError("export: canceled; nothing was written")
 
 
@@ -366,23 +367,41 @@ def _find_correction(
     return positive or negative
 
 
+def _change_mask(
+    before: np.ndarray, *, area: np.ndarray, correction: Sequence[Point], positive: bool, extend: bool
+) -> np.ndarray:
+    """Return the mask of an object after a prompt that means ``area``; raise `InputError` if nothing is left or new."""
+    after = limit_to_prompt(before, area, correction, positive=positive) if correction else area
+    after = before | after if extend else after
+    if not after.any():
+        raise InputError("nothing would be left of the object; press M if it is not on this frame")
+    if correction and (after == before).all():
+        problem = "nothing found at the click; nothing was changed"
+        raise InputError(f"{problem}. Use the brush or the eraser")
+    return after
+
+
 class OutdatedError(InputError):
     """Frames are outdated, and the request does not say to proceed with them.
 
     Args:
-        waits: whether tracking is running, so that waiting helps.
+        choices: values of ``outdated`` with which the action can be repeated.
         locked: whether some are of a locked object.
     """
 
-    def __init__(self, action: str, ranges: list[FrameRange], *, waits: bool, locked: bool = False) -> None:
+    def __init__(
+        self, action: str, ranges: list[FrameRange], choices: list[OutdatedChoice], *, locked: bool = False
+    ) -> None:
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
         subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
-        remedy = "Unlock their objects and track them again" if locked else "Track them again"
-        reason = f": a drawn mask has changed since, or tracking was cut off. {remedy}"
-        reason = ", and tracking is running. Wait for it" if waits else reason
+        advice = "Unlock their objects and track them again" if locked else "Track them again"
+        reason = {
+            "wait": ", and tracking is running. Wait for it",
+            "resume": ", and tracking is paused. Resume it",
+            "proceed": f": a drawn mask has changed since, or tracking was cut off. {advice}",
+        }[choices[0]]
         verb = "export" if action == "export" else "accept"
         super().__init__(f"{subject}{reason}, or {verb} them as they are?")
-        self.choices: list[Literal["wait", "proceed"]] = ["wait", "proceed"] if waits else ["proceed"]
-        """values of ``outdated`` with which the action can be repeated"""
+        self.choices = choices

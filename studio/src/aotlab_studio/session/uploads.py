@@ -60,7 +60,7 @@ def load_upload(
     chosen: int | None = None,
     targets: Mapping[int, int | None] | None = None,
 ) -> LoadedMasks:
-    """Store the masks of a file as drawn masks, in one edit, once for each `Actor.message`.
+    """Store the masks of a file as drawn masks, in one edit, once for each `Actor.message_id`.
 
     Args:
         index: the frame of an image; other files name their frames.
@@ -115,7 +115,7 @@ def load_upload(
 
 def _find_loaded(document: Document) -> LoadedMasks | None:
     """Return what a message that is sent again has loaded, without the losses, which are not stored."""
-    stored = document.log.messages.get(document.actor.message)
+    stored = document.log.messages.get(document.actor.message_id)
     if not isinstance(stored, Entry):
         return None
     return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)

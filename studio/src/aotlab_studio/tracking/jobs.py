@@ -12,15 +12,16 @@ from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from msgspec import Struct
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.events import Event
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, plan_spans
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from aotlab import Tracker
     from aotlab_studio.tracking.spans import SpanFrame
 
+JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 MakeTracker = Callable[[], "Tracker"]
 StopMode = Literal["finish", "interrupt"]
 """whether the layer of a stopped job is finished, or stays unfinished"""
@@ -35,6 +37,33 @@ SPEED_FRAMES = 20
 """number of frames over which the speed is measured"""
 PROPAGATION_DELAY = 0.6
 """seconds without a stroke before a correction propagates"""
+
+
+class JobProgress(Struct, frozen=True):
+    """Progress of a tracking job."""
+
+    background: bool
+    """a correction that propagates"""
+    status: JobStatus
+    frame: int
+    done: int
+    """frames tracked"""
+    total: int
+    """frames to track; 0: unknown"""
+    speed: float
+    """frames per second"""
+    remaining: float | None
+    """seconds"""
+    overwritten_pixels: int
+    """pixels that other objects lost, of all frames"""
+    problem: str | None
+    """error message"""
+
+
+class JobEvent(Event, frozen=True):
+    """A tracking job made progress."""
+
+    job: JobProgress
 
 
 class TrackingJob:
@@ -59,6 +88,11 @@ class TrackingJob:
     def alive(self) -> bool:
         """Whether it has not ended yet."""
         return self.status in ("starting", "running", "paused")
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is paused, or will be after the current frame."""
+        return not self._resumed.is_set()
 
     def pause(self) -> None:
         """Pause after the current frame."""
@@ -101,18 +135,17 @@ class TrackingJob:
             self.problem = f"tracking failed: {error}"
         try:
             with suppress(Exception):  # the job's own error is reported
-                if not (self.done or self.layer.is_automatic or self.stop_mode == "interrupt"):
-                    self._drop_request()
+                is_empty_request = not (self.done or self.layer.is_automatic or self.stop_mode == "interrupt")
+                # undo the request, or finish its layer if others were made since: no frame is outdated for it
+                if is_empty_request and not self._document.cancel(
+                    self._document.log.layer_entries[self.layer_id]
+                ):
+                    self._document.finish_layer(self.layer_id)
             self._set_status(status)
             with suppress(InputError):  # a project that cannot be read
                 self._document.emit_state()
         finally:
             self._ended.set()
-
-    def _drop_request(self) -> None:
-        """Undo the request, or finish its layer if others were made since: no frame is outdated for it."""
-        if not self._document.cancel(self._document.log.layer_entries[self.layer_id]):
-            self._document.finish_layer(self.layer_id)
 
     def _run(self, make_tracker: MakeTracker) -> JobStatus:
         self._set_status("starting")
@@ -177,8 +210,10 @@ class JobRunner:
         self._document, self.make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
         """last job, which may still wait for the thread"""
-        self._corrections_due: float | None = None
-        """clock (`time.monotonic`) from which on corrections propagate; None: not before the next edit"""
+        self._corrects = False
+        """whether corrections propagate; a stop or an error holds them back until the next edit"""
+        self._quiet_until = 0.0
+        """time (`time.monotonic`) before which none starts"""
         self._closed = False
         self._failed_layers: set[int] = set()
         """corrections that are not tried again before the next edit"""
@@ -186,70 +221,69 @@ class JobRunner:
         threading.Thread(target=self._work, name="tracking", daemon=True).start()
 
     @property
-    def busy(self) -> bool:
-        """Whether a job runs or waits for the thread."""
-        return self.job is not None and self.job.alive
+    def running_job(self) -> TrackingJob | None:
+        """Job that runs, is paused, or waits for the thread."""
+        return self.job if self.job is not None and self.job.alive else None
 
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
         """Start a job as an edit of a document's view; raise `InputError` if one is running, or if ``plan`` does."""
         with self._changed:
-            if self.job is not None and self.busy and not self.job.layer.is_automatic:
+            if (job := self.running_job) is not None and not job.layer.is_automatic:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.make_layer_id()
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
             self.delay_corrections()
-            self._corrections_due = time.monotonic() + PROPAGATION_DELAY
-            self.job = job
+            self.job, self._corrects = job, True
             self._changed.notify_all()
             return job
 
     def delay_corrections(self) -> None:
         """Pause corrections until nobody has drawn for `PROPAGATION_DELAY` seconds."""
         with self._changed:
-            if self.job is not None and self.job.layer.is_automatic:
-                self.job.stop("interrupt")
-            if self._corrections_due is not None:
-                self._corrections_due = time.monotonic() + PROPAGATION_DELAY
+            if (job := self.running_job) is not None and job.layer.is_automatic:
+                job.stop("interrupt")
+            self._quiet_until = time.monotonic() + PROPAGATION_DELAY
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._changed:
-            if self.job is not None:
-                if self.job.layer.is_automatic:
-                    self._corrections_due = None
-                self.job.stop("interrupt" if self.job.layer.is_automatic else "finish")
+            if (job := self.running_job) is not None:
+                self._corrects &= not job.layer.is_automatic
+                job.stop("interrupt" if job.layer.is_automatic else "finish")
 
     def schedule(self) -> None:
         """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not needed."""
         with self._changed:
-            self._failed_layers, self._corrections_due = set(), time.monotonic() + PROPAGATION_DELAY
-            if self.job is not None:
-                snapshot = self._document.snapshot
-                # a job ends before the corrections that its own results get
-                if not snapshot.needs_layer(self.job.layer_id, ignore_corrections=True):
-                    self.job.stop("interrupt")
+            self._failed_layers, self._corrects = set(), True
+            self._quiet_until = time.monotonic() + PROPAGATION_DELAY
+            job, snapshot = self.running_job, self._document.snapshot
+            # a job ends before the corrections that its own results get
+            if job is not None and not snapshot.needs_layer(job.layer_id, ignore_corrections=True):
+                job.stop("interrupt")
             self._changed.notify_all()
 
     def list_corrections(self) -> list[int]:
         """Return the corrections that are still to be tracked, oldest first."""
         return [key for key in self._document.snapshot.list_corrections() if key not in self._failed_layers]
 
-    def wait(self, seconds: float, is_canceled: Callable[[], bool] = lambda: False) -> bool:
-        """Track all corrections and wait for the last job, or for ``is_canceled`` at a `wake`; return if in time."""
+    def wait(self, seconds: float, check: Callable[[], object] = lambda: None) -> bool:
+        """Track all corrections, at most until a pause or an error of ``check``; return whether all are tracked."""
 
         def is_done() -> bool:
-            is_idle = self._corrections_due is None or self._closed or not self.list_corrections()
-            return is_canceled() or (is_idle and not self.busy)
+            check()
+            if (job := self.running_job) is not None:
+                return job.paused
+            return not self._corrects or self._closed or not self.list_corrections()
 
         self.schedule()
         with self._changed:
             self._changed.wait_for(is_done, seconds)
-            return not (self.busy or self.list_corrections())
+            return not (self.running_job or self.list_corrections())
 
     def wake(self) -> None:
-        """Make `wait` check again whether it is canceled."""
+        """Make `wait` check again."""
         with self._changed:
             self._changed.notify_all()
 
@@ -273,20 +307,20 @@ class JobRunner:
     def _take_next(self) -> TrackingJob | None:
         """Wait for the next job and return it; None if the runner is closed."""
         with self._changed:
-            while not self.busy:  # otherwise, the job was requested
+            while self.running_job is None:  # otherwise, the job was requested
                 if self._closed:
                     return None
                 delay = None
                 try:
                     with self._document.lock:  # no undo in between
-                        if self._corrections_due is not None and (waiting := self.list_corrections()):
-                            delay = self._corrections_due - time.monotonic()
+                        if self._corrects and (waiting := self.list_corrections()):
+                            delay = self._quiet_until - time.monotonic()
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])
                                 break
                 except Exception:  # such as a project that cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")
-                    self._corrections_due = delay = None
+                    self._corrects, delay = False, None
                     self._changed.notify_all()
                 self._changed.wait(delay)
             return self.job

@@ -89,5 +89,5 @@ class TrackerLoader:
             with contextlib.suppress(InputError):
                 self()
 
-        # no daemon, for which Python does not wait: PyTorch aborts a program that ends while it is being loaded
+        # not a daemon, as Python must wait for it: PyTorch aborts a program that ends while it is being loaded
         threading.Thread(target=load, name="load").start()

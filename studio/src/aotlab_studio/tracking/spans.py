@@ -41,13 +41,13 @@ def track_span(
     backward = _step_frames(tracker, frames, snapshot, span.backward)
     if not (span.forward and span.backward):
         return _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
-    # without a drawn mask, a reference describes what it shows
-    described = {
+    # without a drawn mask, a reference is one of all objects that it shows
+    references = {
         index: snapshot.keyframe(index).keys() or {*np.unique(snapshot.labels(index)).tolist()} - {0}
         for index in span.references
     }
     between = range(span.forward.start, span.backward.start + 1)
-    return _track_both_ways(forward, backward, between, described, folder)
+    return _track_both_ways(forward, backward, between, references, folder)
 
 
 def _step_frames(
@@ -69,11 +69,11 @@ def _step_frames(
             tracker.step(frames.read(index, "track"), mask)
     absent_ids = frozenset(snapshot.keyframe(start)) - set(tracker.ids)
     for index in indices:
-        described_ids, drawn_labels = frozenset(snapshot.keyframe(index)), snapshot.keyframe_labels(index)
-        for object_id in described_ids & set(tracker.ids) - set(np.unique(drawn_labels).tolist()):
+        stated_ids, drawn_labels = frozenset(snapshot.keyframe(index)), snapshot.keyframe_labels(index)
+        for object_id in stated_ids & set(tracker.ids) - set(np.unique(drawn_labels).tolist()):
             tracker.forget(object_id)
         prediction = tracker.step(frames.read(index, "track"), drawn_labels if drawn_labels.any() else None)
-        absent_ids = (absent_ids | described_ids) - set(tracker.ids)
+        absent_ids = (absent_ids | stated_ids) - set(tracker.ids)
         yield SpanFrame(index, prediction, absent_ids)
 
 
@@ -93,10 +93,10 @@ def _track_both_ways(
     forward: Iterable[SpanFrame],
     backward: Iterable[SpanFrame],
     between: range,
-    described: Mapping[int, Collection[int]],
+    references: Mapping[int, Collection[int]],
     folder: Path,
 ) -> Iterator[SpanFrame]:
-    """Track backward, storing probabilities on disk; then forward, merging both by the objects ``described``."""
+    """Track backward, storing probabilities on disk; then forward, merging both by the distance of ``references``."""
     absent_backward: dict[int, frozenset[int]] = {}
     with sdk.PredictionFile(folder) as backward_file:
         for result in backward:
@@ -110,19 +110,19 @@ def _track_both_ways(
                 yield result
                 continue
             stored = backward_file.load(index)
-            weights = _weigh_backward({*prediction.ids, *stored.ids}, index, described)
+            weights = _weigh_backward({*prediction.ids, *stored.ids}, index, references)
             merged = sdk.merge_predictions(prediction, stored, weights)
             absent_ids = (result.absent_ids | absent_backward[index]) - {*merged.ids}
             yield SpanFrame(index, merged, absent_ids)
 
 
 def _weigh_backward(
-    object_ids: Iterable[int], index: int, described: Mapping[int, Collection[int]]
+    object_ids: Iterable[int], index: int, references: Mapping[int, Collection[int]]
 ) -> dict[int, float]:
-    """Return the weight of the backward direction for each object, by the distance of the masks that describe it."""
+    """Return the weight of the backward direction for each object, by the distance of its references."""
     weights = {}
     for object_id in object_ids:
-        frames = [frame for frame, objects in described.items() if object_id in objects]
+        frames = [frame for frame, objects in references.items() if object_id in objects]
         before = max((frame for frame in frames if frame <= index), default=None)
         after = min((frame for frame in frames if frame > index), default=None)
         if before is None or after is None:

@@ -1,0 +1,103 @@
+"""Export of the clips of a batch into its results."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from aotlab import InputError, sdk
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import FINAL_STATUSES
+from aotlab_studio.document.objects import NO_CLASS
+from aotlab_studio.files import read_exported, stage_files
+from aotlab_studio.lock import LOCK
+from aotlab_studio.session.clips import BatchClip
+from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
+
+LOCK_TIMEOUT = 10.0
+"""seconds to wait for a run that tracks the same clip"""
+
+
+def choose_clips(
+    clips: Sequence[BatchClip], outputs: Sequence[str]
+) -> tuple[list[BatchClip], dict[str, int | None], list[str], list[str]]:
+    """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
+    chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
+    folders = Counter(clip.results for clip in clips)
+    for clip in clips:
+        if clip.is_untouched:
+            continue
+        try:
+            document = clip.read_document()
+            if document is None:
+                left_out += [] if clip.is_video else [f"{clip.name} (open)"]
+            elif document.status.value in FINAL_STATUSES:
+                _list_outputs(clip, outputs)  # before anything is written
+                if folders[clip.results] > 1:
+                    raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
+                chosen.append(clip)
+                objects = document.snapshot.objects.values()
+                classes |= {item.class_name or NO_CLASS: None for item in objects}
+                classes |= document.snapshot.state.classes
+            else:
+                status = document.log.status.status if document.log.status else "open"
+                if document.new_results and status in FINAL_STATUSES:
+                    raise InputError(f"tracked again since it was {status}; set its status again")
+                left_out.append(f"{clip.name} ({document.status.value})")
+        except InputError as error:
+            problems.append(format_problem(clip, error))
+    return chosen, classes, problems, left_out
+
+
+def format_problem(clip: BatchClip, error: InputError) -> str:
+    """Return the error message of a clip, with paths relative to the folder of its batch."""
+    text = str(error).replace(f"{clip.path.parent}{os.sep}", "")
+    return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
+
+
+def _list_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
+    """Return the outputs to write, if any, the files of tracking that they replace, and the `PROBABILITIES` to keep."""
+    corrected = {PurePosixPath(file).parts[0] for file in read_exported(clip.results, sdk.CORRECTED_FILE)}
+    file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
+    tracked = {*clip.job.written} - corrected - {sdk.CORRECTED_FILE}
+    kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
+    tracked.difference_update(file_names[name] for name in kept)
+    names = [name for name, file in file_names.items() if name in outputs or file in corrected | tracked]
+    if not names:
+        raise InputError("no output is chosen; choose one, such as masks")
+    return names, tracked, kept
+
+
+def export_clip(
+    clip: BatchClip, outputs: Sequence[str], document: Document, classes: Mapping[str, int]
+) -> list[str]:
+    """Replace the outputs of a clip by its document's, and write others; return the `PROBABILITIES` that are kept."""
+    job, results = clip.job, clip.results
+    names, tracked, kept = _list_outputs(clip, outputs)
+    snapshot, record = snapshot_for_export(document)
+    if record["status"] not in FINAL_STATUSES:
+        raise InputError("changed during the export; accept it again")
+    old_files = read_exported(results, sdk.CORRECTED_FILE) | {sdk.CORRECTED_FILE}
+    first, last = snapshot.editable_range
+    with stage_files(results) as made:
+        export_masks(document.frames, snapshot, made, names, first=first, last=last, classes=classes)
+        # files beside those of tracking, such as the scores of a review
+        old_files.update({*os.listdir(made)}.difference(sdk.find_output(name).file_name for name in names))
+        with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
+            for name in tracked:
+                files = sdk.list_output_files(results / name, job)
+                old_files.update(file.relative_to(results).as_posix() for file in files)
+            class_names, _ = snapshot.describe_objects()
+            try:
+                # first, as after a kill in between, the digest of the masks says that they are not exported
+                if not clip.is_video:
+                    sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
+                replace_export(made, sdk.CORRECTED_FILE, record, old_files=old_files)
+            except BaseException:
+                if not clip.is_video:
+                    sdk.write_job_record(results, job)
+                raise
+    return kept
