@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -318,10 +319,11 @@ def list_frames_to_track(snapshot: Snapshot) -> tuple[FrameRange, list[int], lis
 
 
 def _choose_clips(
-    clips: Iterable[BatchClip], outputs: Sequence[str]
+    clips: Sequence[BatchClip], outputs: Sequence[str]
 ) -> tuple[list[BatchClip], dict[str, int | None], list[str], list[str]]:
     """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
     chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
+    folders = Counter(clip.results for clip in clips)
     for clip in clips:
         if clip.is_untouched:
             continue
@@ -331,6 +333,8 @@ def _choose_clips(
                 left_out += [] if clip.is_video else [f"{clip.name} (open)"]
             elif document.status.value in FINAL_STATUSES:
                 _list_outputs(clip, outputs)  # before anything is written
+                if folders[clip.results] > 1:
+                    raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
                 chosen.append(clip)
                 objects = document.snapshot.objects.values()
                 classes |= {item.class_name or NO_CLASS: None for item in objects}
