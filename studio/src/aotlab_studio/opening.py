@@ -106,11 +106,12 @@ def _import_results(document: Document, job: sdk.JobRecord) -> None:
     # a header may have stated more frames than the video has
     last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
-    masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
+    keyframes, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
     for index in inputs.frames:
         ids = inputs.mask(index)
         present = np.setdiff1d(ids, 0).tolist()
-        masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
+        keyframes[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
+    digest = digest_results(document.results_folder)
     table = results.attribute_table() | inputs.attribute_table()
     names, classes = list_names(table), results.class_names
     attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
@@ -119,12 +120,8 @@ def _import_results(document: Document, job: sdk.JobRecord) -> None:
             key: make_object(key, names.get(key, ""), classes.get(key, ""), shared)
             for key, (shared, _) in attributes.items()
         },
-        keyframes=masks,
-        layers={
-            layer_id: Layer(
-                object_ids, first, last, kind="import", source_digest=digest_results(document.results_folder)
-            )
-        },
+        keyframes=keyframes,
+        layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
         ranges={} if job_range is None else {"job": job_range, "track": job_range},
         classes=sdk.add_class_ids(results.classes, inputs.classes),
         attributes={key: varying for key, (_, varying) in attributes.items() if varying},

@@ -24,7 +24,7 @@ def sets_status_only(body: bytes) -> bool:
     """Return whether all edits are statuses, which the list may set while another person has the clip open."""
     try:
         messages = msgspec.json.decode(body, type=list[dict[str, Any]])
-    except (msgspec.DecodeError, RecursionError):  # which the clip's application answers
+    except (msgspec.DecodeError, RecursionError):  # malformed: the clip's application reports it
         return True
     return all(message.get("do") == "set_status" for message in messages)
 

@@ -49,7 +49,7 @@ class BatchClip:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether a list has not tracked it yet, and nobody has edited it."""
+        """Whether the run of the list has not reached it, and nobody has edited it."""
         return self.job.error in (sdk.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
     @property
