@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from aotlab import InputError, sdk
@@ -17,7 +16,7 @@ from aotlab_studio.formats.label_studio import is_label_studio, parse_label_stud
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots
 from aotlab_studio.formats.yolo import list_label_files, parse_yolo
-from aotlab_studio.formats.youtube_vis import youtube_vis_to_coco
+from aotlab_studio.formats.youtube_vis import parse_youtube_vis
 
 
 def read(path: Path, video: sdk.VideoInfo) -> sdk.Annotations | None:
@@ -63,15 +62,10 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
         if is_label_studio(tree):
             return parse_label_studio(tree, size)
         if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
-            return parse_coco(youtube_vis_to_coco(tree, video), video)
+            return parse_youtube_vis(tree, video)
         return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path)
     return None if image is None else ParsedFile(parse_colors(image, read_legend(path.parent), size))
-
-
-def parse_coco(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
-    """Return the objects and class ids of COCO JSON."""
-    return ParsedFile(sdk.parse_coco(tree, video), sdk.parse_classes(tree))
 
 
 def read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
