@@ -189,10 +189,12 @@ def _parse_shape(shape: Element, size: Size) -> np.ndarray:
 
 
 CVAT = sdk.MaskWriter(
-    "cvat.xml", "CVAT for video, masks", lambda path, *masks: write_bytes(path, format_cvat(*masks, "mask"))
+    "cvat.xml",
+    "CVAT for video, masks",
+    lambda path, annotations, video: write_bytes(path, format_cvat(annotations, video, "mask")),
 )
 CVAT_POLYGONS = sdk.MaskWriter(
     "cvat_polygons.xml",
     "CVAT for video, tracks of polygons",
-    lambda path, *masks: write_bytes(path, format_cvat(*masks, "polygon")),
+    lambda path, annotations, video: write_bytes(path, format_cvat(annotations, video, "polygon")),
 )
